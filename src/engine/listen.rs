@@ -1,0 +1,97 @@
+//! Listening sockets: one per address and core (`SO_REUSEPORT`), options set where accepted
+//! connections inherit them.
+
+use super::EngineError;
+use crate::limits;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+/// Bound listening sockets, a set per core, in the order of the addresses.
+#[derive(Debug)]
+pub struct Listeners {
+    per_core: Vec<Vec<TcpListener>>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Listeners {
+    /// No listener for any of so many cores.
+    #[must_use]
+    pub fn none(cores: usize) -> Self {
+        Self { per_core: (0..cores).map(|_| Vec::new()).collect(), addresses: Vec::new() }
+    }
+
+    /// Binds every address once per core. Port 0 picks a free port, the same on every core.
+    ///
+    /// # Errors
+    /// [`EngineError::Os`] that names the address and the remedy.
+    pub fn bind(addresses: &[SocketAddr], cores: usize) -> Result<Self, EngineError> {
+        let mut all = Self::none(cores);
+        for &wanted in addresses {
+            // Without SO_REUSEPORT first: another process on that port must be an error,
+            // not a silent share of its connections.
+            let mut address = wanted;
+            probe(wanted).map_err(|source| refused(wanted, source))?;
+            for set in &mut all.per_core {
+                let listener = listen(address).map_err(|source| refused(address, source))?;
+                address = listener.local_addr().map_err(|source| refused(address, source))?;
+                set.push(listener);
+            }
+            all.addresses.push(address);
+        }
+        Ok(all)
+    }
+
+    /// The addresses as bound, ports filled in.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Takes the sockets apart, a set per core.
+    #[must_use]
+    pub fn into_cores(self) -> Vec<Vec<TcpListener>> {
+        self.per_core
+    }
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket =
+        Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // One socket, one family: `0.0.0.0` and `::` can both be given.
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+/// Finds out whether another process holds the port.
+fn probe(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    socket(address)?.bind(&address.into())
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(address)?;
+    socket.set_reuse_port(true)?;
+    // Accepted connections inherit it: no system call per accept.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(limits::LISTEN_BACKLOG.cast_signed())?;
+    Ok(socket.into())
+}
+
+fn refused(address: SocketAddr, source: io::Error) -> EngineError {
+    let remedy = match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("another port, or `ss -ltnp sport = :{}` to see who has it", address.port())
+        }
+        io::ErrorKind::AddrNotAvailable => "an address of this host: see `ip addr`".to_owned(),
+        io::ErrorKind::PermissionDenied => "a port above 1023, or CAP_NET_BIND_SERVICE".to_owned(),
+        _ => "another --listen address".to_owned(),
+    };
+    EngineError::Os { operation: format!("cannot listen on {address}"), source, remedy }
+}

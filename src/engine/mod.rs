@@ -1,0 +1,130 @@
+//! What moves bytes for shards: three engines with one contract (`crate::shard`), and what they
+//! have in common: the plan, the stop switch, listeners, the clock and the vitals.
+
+pub mod listen;
+pub mod ring;
+pub mod sim;
+pub mod tokio;
+pub mod vitals;
+
+use crate::limits;
+use crate::time::Instant;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use listen::Listeners;
+
+/// What an engine needs to know before it starts. One thread per entry of `cpus`.
+#[derive(Debug)]
+pub struct Plan {
+    /// The kernel's CPU numbers, one per core of the run; may repeat in tests.
+    pub cpus: Vec<usize>,
+    /// Bound listening sockets, a set per core.
+    pub listeners: Listeners,
+    /// Connections that one core may hold at once.
+    pub slots: u32,
+    /// Cap on outbound bytes queued for one connection.
+    pub max_backlog: usize,
+    /// Receive buffers per core, a power of two.
+    pub receive_buffers: u16,
+    /// Bytes of one receive buffer.
+    pub receive_bytes: u32,
+    /// How the outside asks the shards to end.
+    pub stop: Stop,
+}
+
+impl Plan {
+    /// A plan for these CPUs that listens nowhere, with every bound at its default.
+    #[must_use]
+    pub fn new(cpus: Vec<usize>) -> Self {
+        Self {
+            listeners: Listeners::none(cpus.len()),
+            cpus,
+            slots: 16_384,
+            max_backlog: limits::BACKLOG_BYTES,
+            receive_buffers: limits::RECEIVE_BUFFERS,
+            receive_bytes: limits::RECEIVE_BYTES,
+            stop: Stop::default(),
+        }
+    }
+}
+
+/// A switch that the outside throws once: every shard gets `stopped`, wherever its core sleeps.
+#[derive(Clone, Default)]
+pub struct Stop(Arc<StopInner>);
+
+#[derive(Default)]
+struct StopInner {
+    thrown: std::sync::atomic::AtomicBool,
+    wakers: Mutex<Vec<Box<dyn Fn() + Send>>>,
+}
+
+impl Stop {
+    /// Asks every core to end; later calls do nothing more.
+    pub fn throw(&self) {
+        self.0.thrown.store(true, std::sync::atomic::Ordering::SeqCst);
+        for wake in self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            wake();
+        }
+    }
+
+    /// Whether somebody asked.
+    #[must_use]
+    pub fn is_thrown(&self) -> bool {
+        self.0.thrown.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    /// Registers how to wake a core that sleeps; called at once if the switch is thrown already.
+    pub fn on_throw(&self, wake: impl Fn() + Send + 'static) {
+        let mut wakers = self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_thrown() {
+            wake();
+        }
+        wakers.push(Box::new(wake));
+    }
+}
+
+impl std::fmt::Debug for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Stop").field(&self.is_thrown()).finish()
+    }
+}
+
+/// Why an engine could not run. Each message names the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The kernel lacks or forbids what the engine needs.
+    #[error("{what}; try: {remedy}")]
+    Unsupported {
+        /// What is missing or forbidden.
+        what: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// An operation of the kernel failed.
+    #[error("{operation}: {source}; try: {remedy}")]
+    Os {
+        /// The operation and its object.
+        operation: String,
+        /// What the kernel said.
+        source: io::Error,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// A core's thread panicked: a bug.
+    #[error("core {core} panicked: {message}")]
+    Panicked {
+        /// Index of the core.
+        core: usize,
+        /// The panic's message.
+        message: String,
+    },
+}
+
+/// Reads `CLOCK_MONOTONIC`.
+#[must_use]
+pub fn now() -> Instant {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let ns = t.tv_sec.cast_unsigned() * 1_000_000_000 + t.tv_nsec.cast_unsigned();
+    Instant::from_nanos(ns)
+}

@@ -1,0 +1,25 @@
+//! ringstorm holds, drives and measures very many WebSocket and Server-Sent Events connections.
+//!
+//! The map, from the bottom up; an arrow only ever points at something further up this list.
+//! - [`limits`], [`time`]: every bound with its reason; the clock reading that everything is told.
+//! - [`shard`]: the seam between what a program does and what moves its bytes.
+//! - [`protocol`]: bytes to events and back: HTTP/1.1, WebSocket, Server-Sent Events. Pure.
+//! - [`app`]: what users came for: echo, push. Pure.
+//! - [`server`], [`load`]: the two shards. Pure.
+//! - [`report`]: what a load run measured, as text, JSON and histogram files. Pure.
+//! - [`engine`]: ring, tokio, sim: the same shards over io_uring, over epoll, over a simulation.
+//! - [`baseline`]: what one would otherwise write, sharing nothing with the above.
+//! - [`cli`]: flags to configuration to run; the only printer.
+
+pub mod app;
+pub mod baseline;
+pub mod cli;
+pub mod engine;
+pub mod limits;
+pub mod load;
+pub mod protocol;
+pub mod report;
+pub mod server;
+pub mod shard;
+pub mod time;
+pub mod wheel;

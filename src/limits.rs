@@ -1,0 +1,57 @@
+//! Every bound of the program, with its unit and its reason; relations are checked at compile time.
+
+use std::time::Duration;
+
+/// Bytes of an HTTP head, request line included. 8 KiB is what nginx and Apache accept.
+pub const HEAD_BYTES: usize = 8 * 1024;
+/// Header fields of one head. A browser sends about 20.
+pub const HEAD_FIELDS: usize = 64;
+/// Time from accept to a complete head: slowloris ends here.
+pub const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Bytes of a request body that is read and thrown away; more gets 413.
+pub const BODY_BYTES: u64 = 64 * 1024;
+/// Requests on one kept-alive HTTP connection: bounds what one peer gets for one handshake.
+pub const KEPT_ALIVE_REQUESTS: u32 = 1_000_000;
+
+/// Default cap on one WebSocket message or SSE event, in bytes.
+pub const MESSAGE_BYTES: usize = 1024 * 1024;
+/// Default cap on the fragments of one message, empty ones included.
+pub const MESSAGE_FRAGMENTS: u32 = 1024;
+/// Payload of a control frame. RFC 6455, 5.5.
+pub const CONTROL_BYTES: usize = 125;
+/// Spare message buffers kept by one shard, so that assembling allocates nothing in steady state.
+pub const SPARE_BUFFERS: usize = 64;
+/// A spare buffer that grew beyond this is freed rather than kept.
+pub const SPARE_BYTES: usize = 256 * 1024;
+
+/// Default cap on outbound bytes queued for one connection.
+pub const BACKLOG_BYTES: usize = 4 * 1024 * 1024;
+/// A backlog above this is high: an echo stops reading its peer.
+pub const BACKLOG_HIGH: usize = 64 * 1024;
+/// A backlog at or below this is low again: `drained` is said.
+pub const BACKLOG_LOW: usize = 16 * 1024;
+
+/// Time for the peer's close frame after ours. RFC 6455, 7.1.1 leaves it open; browsers use 2 to 20 s.
+pub const CLOSE_TIME: Duration = Duration::from_secs(5);
+/// Time an engine waits for the peer's FIN after ours before it closes anyway.
+pub const LINGER_TIME: Duration = Duration::from_secs(2);
+/// Default time for a connect with its handshake.
+pub const CONNECT_TIME: Duration = Duration::from_secs(10);
+/// Time a draining server gives its peers.
+pub const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// Time between SSE heartbeat comments: below the 30 to 60 s of common proxies.
+pub const HEARTBEAT_TIME: Duration = Duration::from_secs(15);
+/// Events kept for `Last-Event-ID`, per core.
+pub const HISTORY_EVENTS: usize = 256;
+
+/// The queue of `listen(2)`; the kernel caps it at `net.core.somaxconn` (4096 by default).
+pub const LISTEN_BACKLOG: u32 = 16_384;
+/// Default receive buffers of one core.
+pub const RECEIVE_BUFFERS: u16 = 1024;
+/// Default size of one receive buffer, in bytes.
+pub const RECEIVE_BYTES: u32 = 4096;
+
+const _: () = assert!(BACKLOG_LOW < BACKLOG_HIGH && BACKLOG_HIGH < BACKLOG_BYTES);
+const _: () = assert!(MESSAGE_BYTES < BACKLOG_BYTES, "an echo of the largest message must fit");
+const _: () = assert!(CONTROL_BYTES < HEAD_BYTES);
+const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two(), "a provided-buffer ring needs it");

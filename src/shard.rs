@@ -1,0 +1,285 @@
+//! THE SEAM: one core's whole world is a [`Shard`]; an engine lends it a [`Wire`].
+//!
+//! The server is a shard, the load client is a shard. An engine (ring, tokio, sim) feeds a shard
+//! events and carries out what it asks. Neither knows the other: a shard has no clock, socket or
+//! thread; an engine knows no protocol.
+//!
+//! Contract, the same on every engine (`tests/engines.rs` holds it):
+//! - `started` comes first and once; nothing comes after `finished()` is true.
+//! - Each connection gives `opened` at most once, then any number of `received` and `drained`,
+//!   then `closed` exactly once. A connect that fails gives `closed` without `opened`.
+//! - No event for a connection is delivered inside a call to [`Wire`]: calls only note what to do.
+//! - After [`Wire::close`] the shard gets nothing more for that connection but `closed`.
+//! - Whatever is queued for a connection within one turn leaves in one send, in order.
+//! - After [`Wire::pause`], bytes that the kernel had already handed over may still arrive.
+//! - An id is never reused: a later connection in the same slot has another generation.
+
+use crate::time::Instant;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Names one connection of one core: a slot, dense from 0 so that a shard may index by it, and the
+/// slot's generation, so that nothing late ever reaches a reused slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    slot: u32,
+    generation: u32,
+}
+
+impl ConnectionId {
+    /// The connection of that generation in that slot.
+    #[must_use]
+    pub const fn new(slot: u32, generation: u32) -> Self {
+        Self { slot, generation }
+    }
+
+    /// The slot: small, dense from 0, reused after the connection is closed.
+    #[must_use]
+    pub const fn slot(self) -> usize {
+        self.slot as usize
+    }
+
+    /// How often the slot had been taken before, modulo 2^24.
+    #[must_use]
+    pub const fn generation(self) -> u32 {
+        self.generation
+    }
+}
+
+/// The index of a core among the cores of this run, from 0. Not the kernel's CPU number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Core(pub u16);
+
+impl Core {
+    /// The core's place in a list of the run's cores.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// How a connection came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Accepted from the listener with that index in the configuration.
+    Accepted {
+        /// Index of the listening address in the configuration, from 0.
+        listener: u16,
+    },
+    /// Asked for with [`Wire::connect`].
+    Connected,
+}
+
+/// Why a connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CloseCause {
+    /// The shard asked for it.
+    Local,
+    /// The peer ended its stream (FIN).
+    PeerEnded,
+    /// The peer reset the connection, or it broke (`ECONNRESET`, `EPIPE`).
+    Reset,
+    /// The peer stopped acknowledging (`ETIMEDOUT`).
+    TimedOut,
+    /// Nobody listens there (`ECONNREFUSED`). Only for a connect.
+    Refused,
+    /// No route, or the network is down. Only for a connect.
+    Unreachable,
+    /// No free source port (`EADDRNOTAVAIL`). Only for a connect.
+    NoSourcePort,
+    /// No descriptor or table slot left (`EMFILE`, `ENFILE`). Only for a connect.
+    NoDescriptor,
+    /// Any other error of the kernel: the errno.
+    Os(i32),
+}
+
+/// How to end a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// Send what is queued, end our stream, give the peer a moment to end its own.
+    Flush,
+    /// Drop what is queued and reset at once: for peers that do not read, and for timeouts.
+    Abort,
+}
+
+/// Why [`Wire`] did not queue bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsent {
+    /// Queuing them would exceed the connection's outbound cap; nothing was queued.
+    #[error("the connection's outbound backlog is full")]
+    Full,
+    /// The connection is closed, closing or unknown; nothing was queued.
+    #[error("the connection is gone")]
+    Gone,
+}
+
+/// Why [`Wire::connect`] did not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("every connection slot of this core is taken")]
+pub struct NoSlot;
+
+/// Bytes encoded once and shared by reference: a broadcast clones this, never the bytes.
+///
+/// Shared within one core (`Rc`); for other cores forward the source and encode there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload(Rc<Vec<u8>>);
+
+impl Payload {
+    /// Wraps encoded bytes.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Rc::new(bytes))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The buffer, emptied, if nobody else holds it: to encode the next payload without allocating.
+    pub fn recycle(&mut self) -> Option<&mut Vec<u8>> {
+        let buffer = Rc::get_mut(&mut self.0)?;
+        buffer.clear();
+        Some(buffer)
+    }
+}
+
+/// What an engine knows of itself, of this core's thread and of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// CPU time of this core's thread, user and system.
+    pub thread_cpu: Duration,
+    /// CPU time of the process, user and system.
+    pub process_cpu: Duration,
+    /// Resident memory of the process, in bytes.
+    pub rss_bytes: u64,
+    /// Open descriptors of the process.
+    pub descriptors: u64,
+    /// Soft limit on descriptors.
+    pub descriptor_limit: u64,
+    /// Connections waiting in this core's accept queues.
+    pub accept_queue: u64,
+    /// The sum of those queues' limits.
+    pub accept_queue_limit: u64,
+    /// The engine's own counters on this core.
+    pub counters: Counters,
+}
+
+/// Monotonic counters of one core's engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes received from peers.
+    pub bytes_in: u64,
+    /// Bytes the kernel took for peers.
+    pub bytes_out: u64,
+    /// Outbound bytes queued now and not yet taken by the kernel (a level, not a counter).
+    pub backlog_bytes: u64,
+    /// Turns of the loop: one system call each on the ring.
+    pub turns: u64,
+    /// Events handled in those turns.
+    pub events: u64,
+    /// Sends started.
+    pub sends: u64,
+    /// Receives that ended because no buffer was free.
+    pub starved: u64,
+    /// Times that accepting stopped because no slot was free.
+    pub accept_pauses: u64,
+    /// Times the watchdog found work that nobody had been woken for: a bug if not 0.
+    pub rescues: u64,
+}
+
+/// One core's slice of the program. Pure: no clock, no socket, no thread.
+pub trait Shard: Sized {
+    /// What this shard says to the same shard on another core.
+    type Message: Send + 'static;
+    /// What is left when the shard has finished.
+    type Outcome: Send + 'static;
+
+    /// The engine is ready. Once, before anything else.
+    fn started(&mut self, wire: &mut impl Wire<Self::Message>);
+    /// A connection is open.
+    fn opened(&mut self, id: ConnectionId, origin: Origin, wire: &mut impl Wire<Self::Message>);
+    /// Bytes arrived. They are the engine's: change them in place, keep nothing.
+    fn received(
+        &mut self,
+        id: ConnectionId,
+        bytes: &mut [u8],
+        wire: &mut impl Wire<Self::Message>,
+    );
+    /// The backlog fell to the low mark after it had been above the high mark
+    /// (`limits::BACKLOG_HIGH`, `limits::BACKLOG_LOW`).
+    fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>);
+    /// The connection is over; the id is dead.
+    fn closed(
+        &mut self,
+        id: ConnectionId,
+        cause: CloseCause,
+        wire: &mut impl Wire<Self::Message>,
+    );
+    /// Another core's shard said something.
+    fn forwarded(
+        &mut self,
+        from: Core,
+        message: Self::Message,
+        wire: &mut impl Wire<Self::Message>,
+    );
+    /// [`Shard::deadline`] has passed.
+    fn expired(&mut self, wire: &mut impl Wire<Self::Message>);
+    /// Someone outside asked to end (SIGINT, SIGTERM): drain, then be finished. At most once.
+    fn stopped(&mut self, wire: &mut impl Wire<Self::Message>);
+    /// When to call [`Shard::expired`]; `None` for never.
+    fn deadline(&self) -> Option<Instant>;
+    /// Nothing is left to do: the engine drops what is open and ends the core.
+    fn finished(&self) -> bool;
+    /// What the shard leaves behind. Called once, after it has finished.
+    fn outcome(self) -> Self::Outcome;
+}
+
+/// What an engine lends a shard while it handles one event.
+pub trait Wire<Message> {
+    /// The time, read once per turn.
+    fn now(&self) -> Instant;
+    /// This core.
+    fn core(&self) -> Core;
+    /// How many cores run this shard.
+    fn cores(&self) -> u16;
+    /// Queues all parts, in order, as one: copied into the outbound buffer.
+    ///
+    /// # Errors
+    /// [`Unsent`]; then nothing was queued.
+    fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent>;
+    /// Queues bytes: copied into the outbound buffer.
+    ///
+    /// # Errors
+    /// [`Unsent`]; then nothing was queued.
+    fn send(&mut self, id: ConnectionId, bytes: &[u8]) -> Result<(), Unsent> {
+        self.send_parts(id, &[bytes])
+    }
+    /// Queues a payload: referenced until the kernel has it.
+    ///
+    /// # Errors
+    /// [`Unsent`]; then nothing was queued.
+    fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent>;
+    /// Bytes queued for the connection and not yet taken by the kernel.
+    fn backlog(&self, id: ConnectionId) -> usize;
+    /// Stops receiving: the peer feels it when the kernel's buffers are full.
+    fn pause(&mut self, id: ConnectionId);
+    /// Receives again.
+    fn resume(&mut self, id: ConnectionId);
+    /// Starts a connect, from the given source address if there is one. Ends in `opened` or in
+    /// `closed`. There is no time-out here: close it when it takes too long.
+    ///
+    /// # Errors
+    /// [`NoSlot`] if this core's table is full.
+    fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot>;
+    /// Ends a connection; `closed` follows with [`CloseCause::Local`].
+    fn close(&mut self, id: ConnectionId, how: Close);
+    /// Says something to the same shard on another core (or to this one: it comes as an event).
+    fn forward(&mut self, to: Core, message: Message);
+    /// Stops accepting connections, for good.
+    fn stop_accepting(&mut self);
+    /// The engine's and the process's figures, read now: a few system calls, so not per message.
+    fn vitals(&mut self) -> Vitals;
+}
