@@ -4,7 +4,7 @@
 //! fallback; made here it works from 6.1 on, holds a descriptor only for a moment, and costs a few
 //! system calls of well below a microsecond each beside a connect of about ten.
 
-use super::lifecycle::{cause_of, direct};
+use super::lifecycle::{cause_of, direct, socklen};
 use super::operation::{Operation, tag};
 use super::port::Port;
 use super::slot::Phase;
@@ -78,7 +78,7 @@ fn socket(to: SocketAddr, from: Option<IpAddr>) -> io::Result<Socket> {
 /// destinations and 28,000 ports are not the end.
 fn leave_port_open(socket: &Socket) -> io::Result<()> {
     let one: libc::c_int = 1;
-    let len = size_of::<libc::c_int>() as libc::socklen_t;
+    let len = socklen::<libc::c_int>();
     // SAFETY: setsockopt(2) reads one int.
     let failed = unsafe {
         libc::setsockopt(

@@ -1,7 +1,7 @@
 //! A turn: completions become the shard's events, what the shard asked for becomes submissions.
 
 use super::buffers::Buffers;
-use super::kernel::{Completion, Ring};
+use super::kernel::{Completion, Ring, Wait};
 use super::lifecycle::cause_of;
 use super::operation::{Operation, plain, untag};
 use super::port::{News, Port};
@@ -24,9 +24,13 @@ pub(super) struct Driver<S: Shard> {
     letters: Vec<(Core, S::Message)>,
     stop: engine::Stop,
     stopped: bool,
-    /// When the armed park timer rings.
+    /// When the earliest timer entry ends.
     timer: Option<Instant>,
-    /// The park timer's span, read by the kernel when it takes the entry.
+    /// Timer entries under way.
+    timers: u32,
+    /// Timer entries that ended in this turn.
+    rung: usize,
+    /// A timer's span, read by the kernel when it takes the entry.
     span: Box<types::Timespec>,
 }
 
@@ -46,6 +50,8 @@ impl<S: Shard> Driver<S> {
             stop,
             stopped: false,
             timer: None,
+            timers: 0,
+            rung: 0,
             span: Box::new(types::Timespec::new()),
         }
     }
@@ -69,12 +75,14 @@ impl<S: Shard> Driver<S> {
         self.submit();
     }
 
-    /// Enters the kernel, waiting at most `wait`, then handles all that has come.
-    /// Returns how many events that was.
-    pub(super) fn turn(&mut self, wait: Duration) -> io::Result<usize> {
+    /// Enters the kernel, waiting at most about `most`, then handles all that has come.
+    /// Returns how many events that was, timers not counted.
+    pub(super) fn turn(&mut self, most: Duration) -> io::Result<usize> {
+        let wait = self.patience(most);
         self.port.ring.enter(wait)?;
         self.port.now = engine::now();
         self.port.counters.turns += 1;
+        self.rung = 0;
         self.completions.clear();
         self.port.ring.take(&mut self.completions);
         let events = self.completions.len();
@@ -93,7 +101,7 @@ impl<S: Shard> Driver<S> {
         }
         self.tell_time();
         self.submit();
-        Ok(events)
+        Ok(events - self.rung)
     }
 
     /// Whether there is nothing left to do.
@@ -101,29 +109,53 @@ impl<S: Shard> Driver<S> {
         self.shard.finished()
     }
 
-    /// How long the kernel may be waited in: until the next own timer.
-    pub(super) fn patience(&self, most: Duration) -> Duration {
-        match self.deadline() {
-            _ if self.port.desk.has_own() => Duration::ZERO,
-            Some(deadline) => most.min(deadline.since(engine::now())),
-            None => most,
+    /// Arms a timer in the ring for the next own deadline, so that a park ends in time.
+    pub(super) fn arm_alarm(&mut self) {
+        if let Some(deadline) = self.deadline() {
+            self.arm_timer(deadline, engine::now());
         }
     }
 
-    /// Arms a timer in the ring for the next own deadline, so that a park ends in time.
-    pub(super) fn arm_timer(&mut self) {
-        let Some(deadline) = self.deadline() else {
-            return;
-        };
-        if self.timer.is_some_and(|at| at <= deadline) {
+    /// How to wait: for one completion, with a tick under way that ends the wait after `most`.
+    ///
+    /// A wait with a time-out of its own would program the clock at every sleep, which in a
+    /// virtual machine costs more than the rest of the call; the tick does it once per `most`.
+    /// Only a deadline that comes before the tick is worth it.
+    fn patience(&mut self, most: Duration) -> Wait {
+        if self.port.desk.has_own() {
+            return Wait::Not;
+        }
+        let now = self.port.now;
+        self.arm_timer(now + most, now);
+        match self.deadline() {
+            Some(deadline) if self.timer.is_none_or(|tick| deadline < tick) => {
+                match deadline.since(engine::now()) {
+                    Duration::ZERO => Wait::Not,
+                    span => Wait::AtMost(span),
+                }
+            }
+            _ => Wait::ForOne,
+        }
+    }
+
+    /// Makes sure that a timer entry ends at `at` or before.
+    fn arm_timer(&mut self, at: Instant, now: Instant) {
+        if self.timer.is_some_and(|armed| armed <= at) {
             return;
         }
-        self.timer = Some(deadline);
-        *self.span = types::Timespec::from(deadline.since(engine::now()));
+        self.timer = Some(at);
+        self.timers += 1;
+        *self.span = types::Timespec::from(at.since(now));
         let entry = opcode::Timeout::new(&raw const *self.span).build();
         self.port
             .ring
             .push(&entry.user_data(plain(Operation::Timer, 0)));
+    }
+
+    fn timer_ended(&mut self) {
+        self.timer = None;
+        self.timers -= 1;
+        self.rung += 1;
     }
 
     /// Ends the core: takes every operation back from the kernel, then lets go.
@@ -135,7 +167,7 @@ impl<S: Shard> Driver<S> {
             .push(&entry.user_data(plain(Operation::Aside, 0)));
         let give_up = engine::now() + Duration::from_secs(1);
         while engine::now() < give_up && self.is_held() {
-            let _ = self.port.ring.enter(Duration::from_millis(1));
+            let _ = self.port.ring.enter(Wait::AtMost(Duration::from_millis(1)));
             self.completions.clear();
             self.port.ring.take(&mut self.completions);
             self.complete_sends();
@@ -197,7 +229,7 @@ impl<S: Shard> Driver<S> {
             }
             Operation::Close => self.port.descriptor_closed(id),
             Operation::Doorbell => self.open_mail(),
-            Operation::Timer => self.timer = None,
+            Operation::Timer => self.timer_ended(),
             Operation::Send | Operation::Aside => {}
         }
     }
@@ -375,7 +407,7 @@ impl<S: Shard> Driver<S> {
         let held = ids
             .into_iter()
             .any(|id| slots.get(id).is_some_and(|slot| slot.is_held()));
-        held || self.port.gates.is_held() || self.timer.is_some()
+        held || self.port.gates.is_held() || self.timers > 0
     }
 
     /// While ending: an operation is over, whatever came of it.
@@ -392,7 +424,7 @@ impl<S: Shard> Driver<S> {
                     .gates
                     .completed(operation, id.slot(), completion.more());
             }
-            (Operation::Timer, _) => self.timer = None,
+            (Operation::Timer, _) => self.timer_ended(),
             _ => {}
         }
     }

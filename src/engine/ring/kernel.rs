@@ -12,6 +12,17 @@ const SUBMISSIONS: u32 = 4096;
 /// Completion entries: at least four times the expected burst, so that the kernel does not spill.
 const COMPLETIONS: u32 = 32_768;
 
+/// How long to stay in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Not at all.
+    Not,
+    /// Until a completion, but no longer than this. Arms a timer of the kernel each time it sleeps.
+    AtMost(Duration),
+    /// Until a completion: a timer entry must be under way.
+    ForOne,
+}
+
 /// A completion, copied out of the shared ring.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Completion {
@@ -133,25 +144,29 @@ impl Ring {
         }
     }
 
-    /// Submits everything and runs deferred work; waits for a completion at most `wait`.
+    /// Submits everything and runs deferred work; waits for a completion as long as `wait` says.
     ///
     /// # Errors
     /// Only what no retry can mend; ETIME, EINTR, EAGAIN and EBUSY are the normal life of a ring.
-    pub(super) fn enter(&mut self, wait: Duration) -> io::Result<()> {
-        let entered = if wait.is_zero() {
-            let entries = u32::try_from(self.ring.submission().len()).unwrap_or(u32::MAX);
-            // GETEVENTS runs deferred work even when nothing is waited for.
-            let flags = EnterFlags::GETEVENTS.bits();
-            // SAFETY: no argument is passed to the kernel.
-            unsafe {
-                self.ring
-                    .submitter()
-                    .enter::<libc::sigset_t>(entries, 0, flags, None)
+    pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        let entered = match wait {
+            Wait::Not => {
+                let entries = u32::try_from(self.ring.submission().len()).unwrap_or(u32::MAX);
+                // GETEVENTS runs deferred work even when nothing is waited for.
+                let flags = EnterFlags::GETEVENTS.bits();
+                // SAFETY: no argument is passed to the kernel.
+                unsafe {
+                    self.ring
+                        .submitter()
+                        .enter::<libc::sigset_t>(entries, 0, flags, None)
+                }
             }
-        } else {
-            let span = types::Timespec::from(wait);
-            let arguments = types::SubmitArgs::new().timespec(&span);
-            self.ring.submitter().submit_with_args(1, &arguments)
+            Wait::AtMost(span) => {
+                let span = types::Timespec::from(span);
+                let arguments = types::SubmitArgs::new().timespec(&span);
+                self.ring.submitter().submit_with_args(1, &arguments)
+            }
+            Wait::ForOne => self.ring.submitter().submit_and_wait(1),
         };
         match entered {
             Ok(_) => Ok(()),

@@ -100,7 +100,7 @@ impl<M> Port<M> {
         }
         if slot.phase != Phase::Connecting && self.features.socket_options {
             let value = (&raw const RESET).cast();
-            let len = size_of::<libc::linger>() as u32;
+            let len = socklen::<libc::linger>();
             let level = libc::SOL_SOCKET.cast_unsigned();
             let name = libc::SO_LINGER.cast_unsigned();
             let entry = opcode::SetSockOpt::new(direct(id), level, name, value, len).build();
@@ -253,6 +253,13 @@ impl<M> Port<M> {
 #[inline]
 pub(super) fn direct(id: ConnectionId) -> types::Fixed {
     types::Fixed(u32::try_from(id.slot()).unwrap_or(u32::MAX))
+}
+
+/// The size of a socket option's value.
+pub(super) const fn socklen<T>() -> libc::socklen_t {
+    #[expect(clippy::cast_possible_truncation, reason = "options are a few bytes")]
+    let len = size_of::<T>() as libc::socklen_t;
+    len
 }
 
 /// The cause that an errno stands for.

@@ -18,6 +18,10 @@ use io_uring::{opcode, squeue};
 /// the entry, so they may be used again after the next enter.
 #[derive(Default)]
 pub(super) struct Vectors {
+    #[expect(
+        clippy::vec_box,
+        reason = "the kernel reads a header at the address it was given"
+    )]
     messages: Vec<Box<Vector>>,
     used: usize,
 }
