@@ -68,7 +68,10 @@ impl Batch {
             self.push_parts(&[bytes]);
         } else {
             self.fold_small_lead();
-            self.cuts.push(Cut { at: self.bytes.len(), payload: payload.clone() });
+            self.cuts.push(Cut {
+                at: self.bytes.len(),
+                payload: payload.clone(),
+            });
             self.len += bytes.len();
         }
     }
@@ -94,12 +97,14 @@ impl Batch {
         });
         let tail = &self.bytes[self.cuts.last().map_or(0, |cut| cut.at)..];
         let mut skip = from;
-        lead.chain(cuts).chain(std::iter::once(tail)).filter_map(move |piece| {
-            let skipped = skip.min(piece.len());
-            skip -= skipped;
-            let rest = &piece[skipped..];
-            (!rest.is_empty()).then_some(rest)
-        })
+        lead.chain(cuts)
+            .chain(std::iter::once(tail))
+            .filter_map(move |piece| {
+                let skipped = skip.min(piece.len());
+                skip -= skipped;
+                let rest = &piece[skipped..];
+                (!rest.is_empty()).then_some(rest)
+            })
     }
 
     /// Empties it: payloads are released, small buffers kept, big ones freed.
@@ -198,7 +203,13 @@ pub struct Taken {
 
 impl Default for Outbound {
     fn default() -> Self {
-        Self { flight: NONE, queued: NONE, sent: 0, backlog: 0, high: false }
+        Self {
+            flight: NONE,
+            queued: NONE,
+            sent: 0,
+            backlog: 0,
+            high: false,
+        }
     }
 }
 
@@ -267,7 +278,9 @@ impl Outbound {
 
     /// Drops what gathers, and says how many bytes; the flight stays with the kernel.
     pub fn drop_queued(&mut self, pool: &mut BatchPool) -> usize {
-        let Some(batch) = pool.batches.get(self.queued as usize) else { return 0 };
+        let Some(batch) = pool.batches.get(self.queued as usize) else {
+            return 0;
+        };
         let len = batch.len();
         self.backlog -= u32::try_from(len).unwrap_or(u32::MAX);
         pool.give(std::mem::replace(&mut self.queued, NONE));
@@ -370,7 +383,11 @@ mod tests {
         batch.share(&payload(7, 3));
         assert_eq!(batch.single(), Some(&[7, 7, 7][..]));
         batch.push_parts(&[b"ab", b"c"]);
-        assert_eq!(batch.single(), Some(&b"\x07\x07\x07abc"[..]), "small: copied");
+        assert_eq!(
+            batch.single(),
+            Some(&b"\x07\x07\x07abc"[..]),
+            "small: copied"
+        );
         batch.share(&payload(1, limits::SHARED_BYTES_MIN));
         assert!(batch.single().is_some(), "small: copied");
         batch.share(&payload(2, limits::SHARED_BYTES_MIN + 1));
@@ -395,7 +412,13 @@ mod tests {
         let (batch, sent) = out.flight(&pool).unwrap();
         assert_eq!((batch.single().unwrap(), sent), (&b"first"[..], 0));
         assert_eq!(batch.single().unwrap().as_ptr(), before);
-        assert_eq!(out.took(&mut pool, 2), Taken { drained: false, landed: false });
+        assert_eq!(
+            out.took(&mut pool, 2),
+            Taken {
+                drained: false,
+                landed: false
+            }
+        );
         assert_eq!(out.flight(&pool).unwrap().1, 2);
         assert!(out.took(&mut pool, 3).landed);
         assert_eq!(out.flight(&pool).unwrap().0.len(), 5000);
@@ -407,7 +430,8 @@ mod tests {
     fn the_cap_is_strict_and_checked_before_queuing() {
         let mut pool = BatchPool::default();
         let mut out = Outbound::default();
-        out.push_parts(&mut pool, 10, &[b"12345", b"67890"]).unwrap();
+        out.push_parts(&mut pool, 10, &[b"12345", b"67890"])
+            .unwrap();
         assert_eq!(out.push_parts(&mut pool, 10, &[b"1"]), Err(Unsent::Full));
         assert_eq!(out.share(&mut pool, 10, &payload(0, 1)), Err(Unsent::Full));
         assert_eq!(out.push_parts(&mut pool, 10, &[b""]), Ok(()));
@@ -424,16 +448,21 @@ mod tests {
         assert!(!out.took(&mut pool, all - limits::BACKLOG_LOW - 1).drained);
         assert!(out.took(&mut pool, 1).drained);
         assert!(!out.took(&mut pool, limits::BACKLOG_LOW).drained);
-        out.push_parts(&mut pool, CAP, &[&vec![0; limits::BACKLOG_HIGH]]).unwrap();
+        out.push_parts(&mut pool, CAP, &[&vec![0; limits::BACKLOG_HIGH]])
+            .unwrap();
         out.flight(&pool);
-        assert!(!out.took(&mut pool, limits::BACKLOG_HIGH).drained, "never above the mark");
+        assert!(
+            !out.took(&mut pool, limits::BACKLOG_HIGH).drained,
+            "never above the mark"
+        );
     }
 
     #[test]
     fn a_big_batch_and_a_full_pool_keep_no_memory() {
         let mut pool = BatchPool::default();
         let mut out = Outbound::default();
-        out.push_parts(&mut pool, CAP, &[&vec![0; limits::BATCH_BYTES_KEPT + 1]]).unwrap();
+        out.push_parts(&mut pool, CAP, &[&vec![0; limits::BATCH_BYTES_KEPT + 1]])
+            .unwrap();
         assert_eq!(out.clear(&mut pool), limits::BATCH_BYTES_KEPT + 1);
         assert_eq!((pool.kept, pool.taken()), (0, 0));
         let mut many: Vec<Outbound> = (0..2000).map(|_| Outbound::default()).collect();
