@@ -39,8 +39,9 @@ pub fn read(counters: Counters, accept_queue: (u64, u64)) -> Vitals {
 /// their receive queue (net/ipv4/tcp_ipv4.c, `get_tcp4_sock`), so reading ends at the first line
 /// of another state: its cost does not grow with the connections. Unreadable counts as 0.
 #[must_use]
-pub fn accept_queue<'l, L: AsFd + 'l>(listeners: impl Iterator<Item = &'l L>) -> (u64, u64) {
+pub fn accept_queue<'l, L: AsFd + 'l>(listeners: impl IntoIterator<Item = &'l L>) -> (u64, u64) {
     let inodes: Vec<u64> = listeners
+        .into_iter()
         .filter_map(|listener| inode(listener).ok())
         .collect();
     if inodes.is_empty() {
@@ -110,7 +111,7 @@ mod tests {
         let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
         let v6 = TcpListener::bind("[::1]:0").unwrap();
         let listeners = [v4, v6];
-        let (before, limit) = accept_queue(listeners.iter());
+        let (before, limit) = accept_queue(&listeners);
         assert_eq!(before, 0);
         assert!(limit >= 2 * 128, "{limit}");
         let ends: Vec<_> = listeners
@@ -118,9 +119,9 @@ mod tests {
             .flat_map(|listener| [listener.local_addr().unwrap(); 2])
             .map(|address| TcpStream::connect(address).unwrap())
             .collect();
-        assert_eq!(accept_queue(listeners.iter()), (4, limit));
+        assert_eq!(accept_queue(&listeners), (4, limit));
         drop(listeners[0].accept().unwrap());
-        assert_eq!(accept_queue(listeners.iter()), (3, limit));
+        assert_eq!(accept_queue(&listeners), (3, limit));
         drop(ends);
     }
 

@@ -23,7 +23,10 @@ impl Alarm {
     /// An alarm that is not set; wakes with the token [`ALARM`].
     pub(super) fn new(ready: &Arc<Ready>) -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        #[expect(deprecated, reason = "its heir is unsafe for descriptors that lie; this owns one")]
+        #[expect(
+            deprecated,
+            reason = "its heir is unsafe for descriptors that lie; this owns one"
+        )]
         let timer = AsyncFd::new(timerfd_create(TimerfdClockId::Monotonic, flags)?)?;
         let mut alarm = Self {
             timer,
