@@ -5,8 +5,8 @@
 //! from there on no more single accepts are armed than there are free slots.
 
 use super::kernel::Ring;
-use super::lifecycle::cause_of;
 use super::operation::{Operation, plain};
+use crate::engine::cause;
 use crate::limits;
 use crate::shard::{CloseCause, Counters};
 use crate::time::Instant;
@@ -89,7 +89,10 @@ impl Gates {
 
     /// An accept failed: a pause if it is for want of something.
     pub(super) fn failed(&mut self, errno: i32, now: Instant, counters: &mut Counters) {
-        let harmless = matches!(cause_of(errno), CloseCause::Reset | CloseCause::TimedOut);
+        let harmless = matches!(
+            cause::from_errno(errno),
+            CloseCause::Reset | CloseCause::TimedOut
+        );
         if errno != libc::ECANCELED && !harmless {
             counters.accept_pauses += 1;
             self.retry_at = Some(now + PAUSE);

@@ -2,11 +2,11 @@
 
 use super::buffers::Buffers;
 use super::kernel::{Completion, Ring, Wait};
-use super::lifecycle::cause_of;
 use super::operation::{Operation, plain, untag};
 use super::port::{News, Port};
 use super::slot::{Phase, Receive};
 use crate::engine;
+use crate::engine::cause;
 use crate::shard::{ConnectionId, Core, Origin, Shard};
 use crate::time::Instant;
 use io_uring::{opcode, types};
@@ -274,7 +274,7 @@ impl<S: Shard> Driver<S> {
                 if let Some(slot) = port.slots.get(id) {
                     slot.receive = Receive::Ended;
                 }
-                port.broke(id, cause_of(-result));
+                port.broke(id, cause::from_errno(-result));
             }
         }
     }
@@ -310,7 +310,7 @@ impl<S: Shard> Driver<S> {
             }
             self.shard.opened(id, Origin::Connected, port);
         } else {
-            port.broke(id, cause_of(-result));
+            port.broke(id, cause::from_errno(-result));
         }
     }
 
