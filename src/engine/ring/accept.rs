@@ -114,7 +114,12 @@ impl Gates {
         if !std::mem::take(&mut self.stale) {
             return;
         }
-        let count = u32::try_from(self.gates.len()).unwrap_or(u32::MAX);
+        if self.stopped && !self.is_held() {
+            // Closed, so that a new peer is refused rather than left waiting.
+            self.listeners.clear();
+            return;
+        }
+        let count = u32::try_from(self.listeners.len()).unwrap_or(u32::MAX);
         let many = !self.stopped && room > self.queue.saturating_mul(count);
         let mut ones = if self.stopped || self.retry_at.is_some() {
             0
@@ -126,8 +131,8 @@ impl Gates {
             counters.accept_pauses += 1;
         }
         self.full = room == 0;
-        for (index, gate) in (0u32..).zip(&mut self.gates) {
-            let descriptor = types::Fd(self.listeners[index as usize].as_raw_fd());
+        for ((index, gate), listener) in (0u32..).zip(&mut self.gates).zip(&self.listeners) {
+            let descriptor = types::Fd(listener.as_raw_fd());
             if gate.many && !many && !gate.cancelling {
                 gate.cancelling = true;
                 cancel(ring, plain(Operation::AcceptMany, index));
