@@ -156,9 +156,7 @@ impl Gates {
             }
             if self.stopped && gate.ones > 0 && !gate.cancelling {
                 gate.cancelling = true;
-                for _ in 0..gate.ones {
-                    cancel(ring, plain(Operation::AcceptOne, index));
-                }
+                cancel(ring, plain(Operation::AcceptOne, index));
             }
         }
     }
@@ -175,8 +173,9 @@ fn accept_one(listener: types::Fd) -> squeue::Entry {
         .build()
 }
 
+/// Cancels all accepts with that `user_data`: one by one the kernel finds the same one again.
 fn cancel(ring: &mut Ring, user_data: u64) {
-    let entry = opcode::AsyncCancel::new(user_data).build();
+    let entry = opcode::AsyncCancel2::new(types::CancelBuilder::user_data(user_data).all()).build();
     let aside = plain(Operation::Aside, 0);
     ring.push(&entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(aside));
 }
