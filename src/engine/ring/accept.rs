@@ -173,9 +173,11 @@ fn accept_one(listener: types::Fd) -> squeue::Entry {
         .build()
 }
 
-/// Cancels all accepts with that `user_data`: one by one the kernel finds the same one again.
+/// Cancels all of them at once: a cancellation for each would meet the same one again and again,
+/// because the kernel takes a polled request off its list only later.
 fn cancel(ring: &mut Ring, user_data: u64) {
-    let entry = opcode::AsyncCancel2::new(types::CancelBuilder::user_data(user_data).all()).build();
+    let all = types::CancelBuilder::user_data(user_data).all();
+    let entry = opcode::AsyncCancel2::new(all).build();
     let aside = plain(Operation::Aside, 0);
     ring.push(&entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(aside));
 }

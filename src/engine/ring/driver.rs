@@ -137,7 +137,7 @@ impl<S: Shard> Driver<S> {
     /// virtual machine costs more than the rest of the call; the tick does it once per `most`.
     /// Only a deadline that comes before the tick is worth it.
     fn patience(&mut self, most: Duration) -> Wait {
-        if self.port.desk.has_own() {
+        if self.port.desk.has_own() || most.is_zero() {
             return Wait::Not;
         }
         let tick = match self.tick {
