@@ -6,6 +6,12 @@ use crate::limits;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+/// How often a port in use is tried again.
+const PROBES: u32 = 20;
+/// The time between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Bound listening sockets, a set per core, in the order of the addresses.
 #[derive(Debug)]
@@ -18,7 +24,10 @@ impl Listeners {
     /// No listener for any of so many cores.
     #[must_use]
     pub fn none(cores: usize) -> Self {
-        Self { per_core: (0..cores).map(|_| Vec::new()).collect(), addresses: Vec::new() }
+        Self {
+            per_core: (0..cores).map(|_| Vec::new()).collect(),
+            addresses: Vec::new(),
+        }
     }
 
     /// Binds every address once per core. Port 0 picks a free port, the same on every core.
@@ -34,7 +43,9 @@ impl Listeners {
             probe(wanted).map_err(|source| refused(wanted, source))?;
             for set in &mut all.per_core {
                 let listener = listen(address).map_err(|source| refused(address, source))?;
-                address = listener.local_addr().map_err(|source| refused(address, source))?;
+                address = listener
+                    .local_addr()
+                    .map_err(|source| refused(address, source))?;
                 set.push(listener);
             }
             all.addresses.push(address);
@@ -56,8 +67,11 @@ impl Listeners {
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket =
-        Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         // One socket, one family: `0.0.0.0` and `::` can both be given.
@@ -66,10 +80,17 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Finds out whether another process holds the port.
+/// Finds out whether another process holds the port. Patient for a moment: the kernel takes a ring
+/// and its listeners down some time after the process that had them is gone.
 fn probe(address: SocketAddr) -> io::Result<()> {
     if address.port() == 0 {
         return Ok(());
+    }
+    for _ in 0..PROBES {
+        match socket(address)?.bind(&address.into()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(PAUSE),
+            bound => return bound,
+        }
     }
     socket(address)?.bind(&address.into())
 }
@@ -87,11 +108,18 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 fn refused(address: SocketAddr, source: io::Error) -> EngineError {
     let remedy = match source.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("another port, or `ss -ltnp sport = :{}` to see who has it", address.port())
+            format!(
+                "another port, or `ss -ltnp sport = :{}` to see who has it",
+                address.port()
+            )
         }
         io::ErrorKind::AddrNotAvailable => "an address of this host: see `ip addr`".to_owned(),
         io::ErrorKind::PermissionDenied => "a port above 1023, or CAP_NET_BIND_SERVICE".to_owned(),
         _ => "another --listen address".to_owned(),
     };
-    EngineError::Os { operation: format!("cannot listen on {address}"), source, remedy }
+    EngineError::Os {
+        operation: format!("cannot listen on {address}"),
+        source,
+        remedy,
+    }
 }

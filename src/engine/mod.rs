@@ -1,9 +1,13 @@
 //! What moves bytes for shards: three engines with one contract (`crate::shard`), and what they
 //! have in common: the plan, the stop switch, listeners, the clock and the vitals.
 
+mod cause;
+pub mod contract;
 pub mod listen;
+pub mod outbound;
 pub mod ring;
 pub mod sim;
+mod slots;
 pub mod tokio;
 pub mod vitals;
 
@@ -62,8 +66,16 @@ struct StopInner {
 impl Stop {
     /// Asks every core to end; later calls do nothing more.
     pub fn throw(&self) {
-        self.0.thrown.store(true, std::sync::atomic::Ordering::SeqCst);
-        for wake in self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        self.0
+            .thrown
+            .store(true, std::sync::atomic::Ordering::SeqCst);
+        for wake in self
+            .0
+            .wakers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
             wake();
         }
     }
