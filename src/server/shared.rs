@@ -1,0 +1,97 @@
+//! What the connections of one core share: configuration, buffers, timers, listeners, counts.
+
+use super::Config;
+use super::stats::{Message, Round};
+use super::tally::Tally;
+use super::topic::Topic;
+use crate::app::push::{Plan, Push};
+use crate::app::{self, Effects, Notice};
+use crate::protocol::websocket::{self, Kind, Opcode, Pool};
+use crate::shard::{ConnectionId, Unsent, Wire};
+use crate::time::Instant;
+use crate::wheel::Wheel;
+use std::time::Duration;
+
+/// To within this a connection's time-out is kept. With the wheel's buckets it makes a horizon of
+/// two minutes: a quiet connection with a shorter time-out is touched once per time-out.
+const TICK: Duration = Duration::from_millis(64);
+
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) pool: Pool,
+    pub(super) wheel: Wheel,
+    pub(super) push: Push,
+    pub(super) topic: Topic,
+    pub(super) tally: Tally,
+    pub(super) round: Round,
+    /// Where heads, close frames and replays are encoded before they are queued.
+    pub(super) scratch: Vec<u8>,
+    /// When draining ends, once it has begun.
+    pub(super) draining: Option<Instant>,
+}
+
+impl Shared {
+    pub(super) fn new(config: Config) -> Self {
+        let plan = Plan {
+            started: config.started,
+            every: config.chunk,
+            bytes: config.chunk_bytes,
+            history: config.history,
+        };
+        Self {
+            pool: Pool::new(config.max_message, config.max_fragments),
+            wheel: Wheel::new(config.started, TICK),
+            push: Push::new(plan),
+            topic: Topic::new(config.started),
+            tally: Tally::default(),
+            round: Round::default(),
+            scratch: Vec::new(),
+            draining: None,
+            config,
+        }
+    }
+}
+
+/// Carries out what an app asks for.
+pub(super) struct Outbox<'s, W> {
+    pub(super) wire: &'s mut W,
+    pub(super) topic: &'s mut Topic,
+    pub(super) tally: &'s mut Tally,
+    /// Whose message the app was given; nobody's if its time had come.
+    pub(super) user: Option<ConnectionId>,
+    /// Why something was not queued for that user.
+    pub(super) unsent: Option<Unsent>,
+    /// Something was queued for that user.
+    pub(super) queued: bool,
+}
+
+impl<W: Wire<Message>> Outbox<'_, W> {
+    /// Queues one frame.
+    #[inline]
+    pub(super) fn frame(&mut self, id: ConnectionId, opcode: Opcode, payload: &[u8]) {
+        let header = websocket::header(opcode, payload.len(), None);
+        match self.wire.send_parts(id, &[header.as_bytes(), payload]) {
+            Ok(()) => self.queued = true,
+            Err(unsent) => self.unsent = Some(unsent),
+        }
+    }
+}
+
+impl<W: Wire<Message>> Effects for Outbox<'_, W> {
+    #[inline]
+    fn reply(&mut self, message: app::Message<'_>) {
+        // Once a backlog is full the connection is ended: a reply less is no gap in the middle.
+        if let (Some(id), None) = (self.user, self.unsent) {
+            let opcode = match message.kind {
+                Kind::Text => Opcode::Text,
+                Kind::Binary => Opcode::Binary,
+            };
+            self.tally.messages_out += 1;
+            self.frame(id, opcode, message.bytes);
+        }
+    }
+
+    fn broadcast(&mut self, notice: Notice<'_>) {
+        self.topic.broadcast(notice, self.tally, self.wire);
+    }
+}
