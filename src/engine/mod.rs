@@ -2,6 +2,7 @@
 //! have in common: the plan, the stop switch, listeners, the clock and the vitals.
 
 pub mod listen;
+pub mod outbound;
 pub mod ring;
 pub mod sim;
 pub mod tokio;
@@ -62,8 +63,16 @@ struct StopInner {
 impl Stop {
     /// Asks every core to end; later calls do nothing more.
     pub fn throw(&self) {
-        self.0.thrown.store(true, std::sync::atomic::Ordering::SeqCst);
-        for wake in self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        self.0
+            .thrown
+            .store(true, std::sync::atomic::Ordering::SeqCst);
+        for wake in self
+            .0
+            .wakers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
             wake();
         }
     }
