@@ -49,6 +49,8 @@ pub enum Missed {
     Kept {
         /// The newest message the listener has.
         after: u64,
+        /// How many it missed.
+        count: u64,
     },
     /// Something after that message is not here any more, or never was.
     Lost {
@@ -109,9 +111,23 @@ impl Push {
         }
         match id.parse::<u64>() {
             // A number that was never given comes from another run.
-            Ok(after) if after <= self.last && after + 1 >= oldest => Missed::Kept { after },
+            Ok(after) if after <= self.last && after + 1 >= oldest => {
+                Missed::Kept { after, count: self.last - after }
+            }
             Ok(_) | Err(_) => lost,
         }
+    }
+
+    /// The number of the newest message; 0 before the first.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// The number of the oldest message that is still here; `last + 1` if none is.
+    #[must_use]
+    pub fn oldest(&self) -> u64 {
+        self.last + 1 - u64::try_from(self.made.len()).unwrap_or(0)
     }
 
     /// Hands out every message after `after` that is still here, oldest first.
@@ -122,10 +138,6 @@ impl Push {
             write(text, id, *at, self.plan.bytes);
             each(Notice { id, name: NAME, text });
         }
-    }
-
-    fn oldest(&self) -> u64 {
-        self.last + 1 - u64::try_from(self.made.len()).unwrap_or(0)
     }
 
     /// The number of the newest message that should have been made by `now`.
@@ -240,9 +252,9 @@ mod tests {
     fn who_comes_back_gets_what_was_missed() {
         let mut push = push(4);
         heard(&mut push, at(1100));
-        assert_eq!(push.missed("8"), Missed::Kept { after: 8 });
+        assert_eq!(push.missed("8"), Missed::Kept { after: 8, count: 2 });
         assert_eq!(replayed(&mut push, 8), [9, 10]);
-        assert_eq!(push.missed("6"), Missed::Kept { after: 6 });
+        assert_eq!(push.missed("6"), Missed::Kept { after: 6, count: 4 });
         assert_eq!(replayed(&mut push, 6), [7, 8, 9, 10]);
         assert_eq!(replayed(&mut push, 10), []);
     }
@@ -272,7 +284,7 @@ mod tests {
         let mut push = push(4);
         heard(&mut push, at(1020));
         push.catch_up(at(1045));
-        assert_eq!(push.missed("2"), Missed::Kept { after: 2 });
+        assert_eq!(push.missed("2"), Missed::Kept { after: 2, count: 2 });
         assert_eq!(replayed(&mut push, 2), [3, 4]);
         push.catch_up(at(100_000_000));
         assert_eq!(push.missed("4"), Missed::Lost { oldest: 9_999_897 });
@@ -284,8 +296,8 @@ mod tests {
         let mut push = push(0);
         assert_eq!(heard(&mut push, at(1030)), [1, 2, 3]);
         assert_eq!(push.missed("2"), Missed::Lost { oldest: 4 });
-        assert_eq!(push.missed("3"), Missed::Kept { after: 3 });
+        assert_eq!(push.missed("3"), Missed::Kept { after: 3, count: 0 });
         push.catch_up(at(2000));
-        assert_eq!(push.missed("100"), Missed::Kept { after: 100 });
+        assert_eq!(push.missed("100"), Missed::Kept { after: 100, count: 0 });
     }
 }

@@ -6,7 +6,7 @@ use super::tally::Tally;
 use super::topic::Topic;
 use crate::app::push::{Plan, Push};
 use crate::app::{self, Effects, Notice};
-use crate::protocol::websocket::{self, Kind, Opcode, Pool};
+use crate::protocol::websocket::{Kind, Opcode, Pool, frame};
 use crate::shard::{ConnectionId, Unsent, Wire};
 use crate::time::Instant;
 use crate::wheel::Wheel;
@@ -26,6 +26,10 @@ pub(super) struct Shared {
     pub(super) round: Round,
     /// Where heads, close frames and replays are encoded before they are queued.
     pub(super) scratch: Vec<u8>,
+    /// Where the content of an answer is written before its head.
+    pub(super) body: Vec<u8>,
+    /// Where the id of an event is written.
+    pub(super) number: String,
     /// When draining ends, once it has begun.
     pub(super) draining: Option<Instant>,
 }
@@ -46,8 +50,20 @@ impl Shared {
             tally: Tally::default(),
             round: Round::default(),
             scratch: Vec::new(),
+            body: Vec::new(),
+            number: String::new(),
             draining: None,
             config,
+        }
+    }
+
+    /// Somebody is about to listen: if nobody did, makes up for the messages nobody heard.
+    pub(super) fn wake_push(&mut self, now: Instant) {
+        if self.topic.is_empty() {
+            self.push.catch_up(now);
+        }
+        if self.topic.streams.is_empty() {
+            self.topic.spoken = now;
         }
     }
 }
@@ -68,27 +84,29 @@ pub(super) struct Outbox<'s, W> {
 impl<W: Wire<Message>> Outbox<'_, W> {
     /// Queues one frame.
     #[inline]
-    pub(super) fn frame(&mut self, id: ConnectionId, opcode: Opcode, payload: &[u8]) {
-        let header = websocket::header(opcode, payload.len(), None);
+    pub(super) fn frame(&mut self, id: ConnectionId, opcode: Opcode, payload: &[u8]) -> bool {
+        // Once a backlog is full the connection is ended: better nothing than a gap.
+        if self.unsent.is_some() {
+            return false;
+        }
+        let header = frame::header(opcode, payload.len(), None);
         match self.wire.send_parts(id, &[header.as_bytes(), payload]) {
             Ok(()) => self.queued = true,
             Err(unsent) => self.unsent = Some(unsent),
         }
+        self.unsent.is_none()
     }
 }
 
 impl<W: Wire<Message>> Effects for Outbox<'_, W> {
     #[inline]
     fn reply(&mut self, message: app::Message<'_>) {
-        // Once a backlog is full the connection is ended: a reply less is no gap in the middle.
-        if let (Some(id), None) = (self.user, self.unsent) {
-            let opcode = match message.kind {
-                Kind::Text => Opcode::Text,
-                Kind::Binary => Opcode::Binary,
-            };
-            self.tally.messages_out += 1;
-            self.frame(id, opcode, message.bytes);
-        }
+        let Some(id) = self.user else { return };
+        let opcode = match message.kind {
+            Kind::Text => Opcode::Text,
+            Kind::Binary => Opcode::Binary,
+        };
+        self.tally.messages_out += u64::from(self.frame(id, opcode, message.bytes));
     }
 
     fn broadcast(&mut self, notice: Notice<'_>) {

@@ -4,7 +4,7 @@
 use super::tally::Tally;
 use crate::app::Notice;
 use crate::protocol::sse;
-use crate::protocol::websocket::{self, Opcode};
+use crate::protocol::websocket::{Opcode, frame};
 use crate::shard::{ConnectionId, Payload, Unsent, Wire};
 use crate::time::Instant;
 use std::fmt::Write as _;
@@ -56,7 +56,7 @@ impl Topic {
     ) {
         if !self.sockets.ids.is_empty() {
             let payload = self.frames.encode(|into| {
-                websocket::encode(into, Opcode::Text, notice.text.as_bytes(), None);
+                frame::encode(into, Opcode::Text, notice.text.as_bytes(), None);
             });
             tally.messages_out += self.sockets.share(&payload, &mut self.slow, wire);
         }
