@@ -125,7 +125,6 @@ pub const fn reason(status: u16) -> &'static str {
 pub(in crate::protocol) fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut start = digits.len();
     for digit in digits.iter_mut().rev() {
-        #[expect(clippy::cast_possible_truncation, reason = "below 10")]
         let last = (number % 10) as u8;
         *digit = b'0' + last;
         number /= 10;
