@@ -215,7 +215,7 @@ mod tests {
     fn the_first_message_is_number_1_after_one_interval() {
         let mut push = push(4);
         assert_eq!(push.deadline(), at(1010));
-        assert_eq!(heard(&mut push, at(1009)), []);
+        assert_eq!(heard(&mut push, at(1009)), [0; 0]);
         assert_eq!(heard(&mut push, at(1010)), [1]);
         assert_eq!(push.deadline(), at(1020));
     }
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(replayed(&mut push, 8), [9, 10]);
         assert_eq!(push.missed("6"), Missed::Kept { after: 6, count: 4 });
         assert_eq!(replayed(&mut push, 6), [7, 8, 9, 10]);
-        assert_eq!(replayed(&mut push, 10), []);
+        assert_eq!(replayed(&mut push, 10), [0; 0]);
     }
 
     #[test]

@@ -16,7 +16,10 @@ pub(super) enum Answer {
     Stats,
     /// The head of an event stream, for HEAD.
     Events,
-    Refused { status: u16, reason: &'static str },
+    Refused {
+        status: u16,
+        reason: &'static str,
+    },
 }
 
 /// Whether the content goes with the head.
@@ -108,11 +111,12 @@ pub(super) fn encode(reply: Reply, shared: &mut Shared, wire: &mut impl Wire<Mes
         // RFC 9110, 15.5.6.
         ("Allow", "GET, HEAD"),
     ];
-    let headers = match (status, &headers) {
-        (426, [wanted @ .., _]) | (405, [_, _, wanted @ ..]) | (_, [_, _, wanted @ .., _]) => {
-            wanted
-        }
+    let headers = match status {
+        426 => headers.get(..6),
+        405 => headers.get(2..),
+        _ => headers.get(2..6),
     };
+    let headers = headers.unwrap_or_default();
     Response::encode(scratch, status, headers, Some(body));
     match reply.content {
         Content::Full => {}

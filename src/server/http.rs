@@ -219,13 +219,9 @@ impl Http {
                 }
                 None
             }
-            (Ok(()) | Err(Unsent::Gone), Some(why)) => {
-                Some(Step::End { how: Close::Flush, why })
-            }
+            (Ok(()) | Err(Unsent::Gone), Some(why)) => Some(Step::End { how: Close::Flush, why }),
             (Err(Unsent::Gone), None) => Some(Step::End { how: Close::Flush, why: Why::Done }),
-            (Err(Unsent::Full), _) => {
-                Some(Step::End { how: Close::Abort, why: Why::SlowConsumer })
-            }
+            (Err(Unsent::Full), _) => Some(Step::End { how: Close::Abort, why: Why::SlowConsumer }),
         }
     }
 }
@@ -251,12 +247,7 @@ impl Body {
 const TOO_LARGE: Fault = Fault::Http { status: 413, reason: "no body is wanted here" };
 
 /// Queues the response in `Shared::scratch` that makes a connection something else.
-fn begin(
-    id: ConnectionId,
-    turn: Turn,
-    shared: &mut Shared,
-    wire: &mut impl Wire<Message>,
-) -> Turn {
+fn begin(id: ConnectionId, turn: Turn, shared: &mut Shared, wire: &mut impl Wire<Message>) -> Turn {
     let mut sent = wire.send(id, &shared.scratch);
     if let (Turn::Stream, Err(Unsent::Full)) = (&turn, sent) {
         // What was missed is more than a backlog may hold: then it is lost.
@@ -266,9 +257,7 @@ fn begin(
     match sent {
         Ok(()) => turn,
         Err(Unsent::Gone) => Turn::Step(Step::End { how: Close::Flush, why: Why::Done }),
-        Err(Unsent::Full) => {
-            Turn::Step(Step::End { how: Close::Abort, why: Why::SlowConsumer })
-        }
+        Err(Unsent::Full) => Turn::Step(Step::End { how: Close::Abort, why: Why::SlowConsumer }),
     }
 }
 
@@ -286,7 +275,9 @@ fn asked(head: &[u8], shared: &mut Shared, wire: &mut impl Wire<Message>) -> Ask
         "/healthz" => plain(Answer::Health, &request),
         "/stats" => plain(Answer::Stats, &request),
         "/" => plain(Answer::Index, &request),
-        _ => plain(Answer::Refused { status: 404, reason: "no such route; / lists them" }, &request),
+        _ => {
+            plain(Answer::Refused { status: 404, reason: "no such route; / lists them" }, &request)
+        }
     }
 }
 

@@ -228,18 +228,13 @@ impl Shard for Server {
         let now = wire.now();
         self.shared.tally.accepted += 1;
         if let Some(connection) = self.connections.open(id, now) {
-            connection.switch(State::Http(http::Http::default()), &mut self.shared);
+            connection.switch(State::Http(Box::default()), &mut self.shared);
             self.shared.wheel.schedule(id, now + limits::HEAD_TIME);
         }
     }
 
     #[inline]
-    fn received(
-        &mut self,
-        id: ConnectionId,
-        bytes: &mut [u8],
-        wire: &mut impl Wire<Message>,
-    ) {
+    fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Message>) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let step = connection.received(id, bytes, &mut self.shared, wire);
         if step != Step::Stay {
@@ -256,9 +251,10 @@ impl Shard for Server {
 
     fn closed(&mut self, id: ConnectionId, cause: CloseCause, _wire: &mut impl Wire<Message>) {
         self.leave(id);
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.switch(State::Vacant, &mut self.shared);
-        self.shared.tally.ended(cause);
+        if self.connections.get_mut(id).is_some() {
+            self.connections.vacate(id, &mut self.shared);
+            self.shared.tally.ended(cause);
+        }
     }
 
     fn forwarded(&mut self, from: Core, message: Message, wire: &mut impl Wire<Message>) {

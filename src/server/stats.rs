@@ -154,7 +154,8 @@ impl Round {
             self.until = Some(wire.now() + ROUND_TIME);
             self.told.clear();
             self.told.resize(usize::from(cores), None);
-            for core in (0..cores).map(Core).filter(|core| *core != wire.core()) {
+            let own = wire.core();
+            for core in (0..cores).map(Core).filter(|core| *core != own) {
                 wire.forward(core, Message::Ask { round: self.number });
             }
         }

@@ -53,9 +53,10 @@ pub(super) fn begin(last_event_id: Option<&str>, shared: &mut Shared) {
 pub(super) fn begin_stale(shared: &mut Shared) {
     head(shared);
     let Shared { push, scratch, .. } = shared;
-    let (id, data) = (push.last().to_string(), format!(
-        "{{\"oldest\":{},\"latest\":{}}}", push.oldest(), push.last()
-    ));
+    let (id, data) = (
+        push.last().to_string(),
+        format!("{{\"oldest\":{},\"latest\":{}}}", push.oldest(), push.last()),
+    );
     // The id moves the client on: what it missed is told once.
     let event = sse::Event { id: Some(&id), event: Some(STALE), retry_ms: None, data: &data };
     let encoded = sse::encode(scratch, &event);

@@ -36,6 +36,8 @@ impl Topic {
     pub(super) fn new(now: Instant) -> Self {
         let mut comment = Vec::new();
         sse::comment(&mut comment, "");
+        // Ends the block: nothing of it waits in a client that splits at empty lines.
+        comment.push(b'\n');
         Self {
             sockets: Members::default(),
             streams: Members::default(),
@@ -151,11 +153,11 @@ impl Payloads {
     fn encode(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Payload {
         let at = self.free();
         self.next = at + 1;
-        if let Some(kept) = self.kept.get_mut(at) {
-            if let Some(buffer) = kept.recycle() {
-                write(buffer);
-                return kept.clone();
-            }
+        if let Some(kept) = self.kept.get_mut(at)
+            && let Some(buffer) = kept.recycle()
+        {
+            write(buffer);
+            return kept.clone();
         }
         let mut buffer = Vec::new();
         write(&mut buffer);

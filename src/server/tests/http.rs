@@ -86,7 +86,11 @@ fn a_refused_upgrade_ends_the_connection() {
     for (from, to, wanted) in [
         ("Version: 13", "Version: 12", 426),
         ("Key: dGhlIHNhbXBsZSBub25jZQ==", "Key: short", 400),
-        ("Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "Key: dGhlIHNhbXBsZSBub25jZQ==\r\nContent-Length: 1\r\n", 400),
+        (
+            "Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+            "Key: dGhlIHNhbXBsZSBub25jZQ==\r\nContent-Length: 1\r\n",
+            400,
+        ),
         ("GET /echo", "POST /echo", 405),
     ] {
         let request = upgrade("/echo").replace(from, to);
@@ -238,9 +242,10 @@ fn a_body_that_does_not_end_in_time_gets_408() {
 #[test]
 fn a_kept_connection_without_a_request_is_ended() {
     let idle_timeout = Some(Duration::from_secs(3));
-    for (config, limit) in
-        [(config(), limits::KEEP_ALIVE_TIME), (Config { idle_timeout, ..config() }, Duration::from_secs(3))]
-    {
+    for (config, limit) in [
+        (config(), limits::KEEP_ALIVE_TIME),
+        (Config { idle_timeout, ..config() }, Duration::from_secs(3)),
+    ] {
         let mut rig = Rig::new(config);
         let id = rig.asked(&get("/"));
         rig.sent(id);

@@ -8,7 +8,7 @@ mod websocket;
 
 use super::*;
 use crate::protocol::websocket::frame;
-use crate::shard::{Counters, NoSlot, Payload, Vitals};
+use crate::shard::{Counters, NoSlot, Payload, Unsent, Vitals};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

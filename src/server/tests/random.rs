@@ -8,12 +8,14 @@ fn rubbish(random: &mut fastrand::Rng) -> Vec<u8> {
         0 => get("/").into_bytes(),
         1 => get("/stats").repeat(3).into_bytes(),
         2 => get("/events?lastEventId=1").into_bytes(),
-        3 => b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n".to_vec(),
+        3 => {
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n".to_vec()
+        }
         _ => upgrade(["/echo", "/push"][random.usize(..2)]).into_bytes(),
     };
     for _ in 0..random.usize(..4) {
         let opcode = [Opcode::Text, Opcode::Binary, Opcode::Ping, Opcode::Close][random.usize(..4)];
-        bytes.extend(masked(opcode, &vec![random.u8(..); random.usize(..200)]));
+        bytes.extend(masked(opcode, &vec![random.u8(..); random.usize(..126)]));
     }
     for _ in 0..random.usize(..3) {
         let at = random.usize(..bytes.len());
@@ -41,7 +43,8 @@ fn nothing_a_peer_sends_ends_a_core() {
             rig.pass(Duration::from_millis(random.u64(..300)));
         }
         if random.bool() {
-            let cause = if rig.closed(id).is_some() { CloseCause::Local } else { CloseCause::Reset };
+            let cause =
+                if rig.closed(id).is_some() { CloseCause::Local } else { CloseCause::Reset };
             rig.gone(id, cause);
         }
         rig.sent(witness);

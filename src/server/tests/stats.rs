@@ -27,9 +27,23 @@ fn one_core_answers_at_once_with_every_key() {
     assert_eq!(json["engine"], "tape");
     assert_eq!(json["missing"], serde_json::json!([]));
     let keys = [
-        "open", "accepted", "closed", "bytes_in", "bytes_out", "messages_in", "messages_out",
-        "backlog_bytes", "turns", "events", "sends", "starved", "accept_pauses", "rescues",
-        "cpu_s", "accept_queue", "accept_queue_limit",
+        "open",
+        "accepted",
+        "closed",
+        "bytes_in",
+        "bytes_out",
+        "messages_in",
+        "messages_out",
+        "backlog_bytes",
+        "turns",
+        "events",
+        "sends",
+        "starved",
+        "accept_pauses",
+        "rescues",
+        "cpu_s",
+        "accept_queue",
+        "accept_queue_limit",
     ];
     for key in keys {
         assert!(!json["cores"][0][key].is_null(), "{key} in {json}");

@@ -103,7 +103,7 @@ fn what_does_not_fit_into_a_backlog_is_stale() {
     let _listener = rig.stream();
     rig.pass(TICK * 2);
     let (some, all) = ("Last-Event-ID: 1", "Last-Event-ID: 0");
-    rig.wire.now = rig.wire.now + TICK / 2;
+    rig.wire.now += TICK / 2;
     let id = rig.asked(&get("/events").replace("Host: a", &format!("Host: a\r\n{some}")));
     assert_eq!(ids(&rig.text(id)), ["2"]);
     rig.pass(TICK);
