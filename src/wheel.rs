@@ -35,7 +35,10 @@ const LOOSE: u32 = u32::MAX;
 const FIRST: u32 = 1 << 31;
 
 const _: () = assert!(BUCKETS.is_multiple_of(WORD) && BUCKETS < FIRST as u64);
-const _: () = assert!(size_of::<Entry>() == 12, "memory per idle connection is a headline");
+const _: () = assert!(
+    size_of::<Entry>() == 12,
+    "memory per idle connection is a headline"
+);
 
 /// Deadlines of the connections of one core, to within one tick.
 #[derive(Debug)]
@@ -59,7 +62,11 @@ struct Entry {
     after: u32,
 }
 
-const VACANT: Entry = Entry { generation: 0, before: LOOSE, after: END };
+const VACANT: Entry = Entry {
+    generation: 0,
+    before: LOOSE,
+    after: END,
+};
 
 impl Wheel {
     /// An empty wheel that rounds deadlines up to a multiple of `tick`, which is at least 1 ns.
@@ -117,7 +124,11 @@ impl Wheel {
         let mut tick = start;
         while tick < start + BUCKETS {
             let bucket = tick % BUCKETS;
-            let word = self.occupied.get(index(bucket / WORD)).copied().unwrap_or(0);
+            let word = self
+                .occupied
+                .get(index(bucket / WORD))
+                .copied()
+                .unwrap_or(0);
             let rest = word >> (bucket % WORD);
             if rest != 0 {
                 return tick + u64::from(rest.trailing_zeros());
@@ -128,7 +139,9 @@ impl Wheel {
     }
 
     fn take(&mut self, bucket: u64, due: &mut Vec<ConnectionId>) {
-        let Some(first) = self.first.get_mut(index(bucket)) else { return };
+        let Some(first) = self.first.get_mut(index(bucket)) else {
+            return;
+        };
         let mut slot = std::mem::replace(first, END);
         self.mark(bucket, 0);
         while let Some(entry) = self.entries.get_mut(slot as usize) {
@@ -139,7 +152,9 @@ impl Wheel {
     }
 
     fn link(&mut self, id: ConnectionId, bucket: u64) {
-        let Ok(slot) = u32::try_from(id.slot()) else { return };
+        let Ok(slot) = u32::try_from(id.slot()) else {
+            return;
+        };
         let (Ok(name), Some(first)) = (u32::try_from(bucket), self.first.get_mut(index(bucket)))
         else {
             return;
@@ -152,13 +167,19 @@ impl Wheel {
             self.entries.resize(id.slot() + 1, VACANT);
         }
         if let Some(entry) = self.entries.get_mut(id.slot()) {
-            *entry = Entry { generation: id.generation(), before: FIRST | name, after };
+            *entry = Entry {
+                generation: id.generation(),
+                before: FIRST | name,
+                after,
+            };
         }
         self.mark(bucket, 1);
     }
 
     fn unlink(&mut self, slot: usize) {
-        let Some(entry) = self.entries.get_mut(slot) else { return };
+        let Some(entry) = self.entries.get_mut(slot) else {
+            return;
+        };
         let Entry { before, after, .. } = std::mem::replace(entry, VACANT);
         if before == LOOSE {
             return;

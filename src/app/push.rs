@@ -65,7 +65,12 @@ impl Push {
     pub fn new(plan: Plan) -> Self {
         let every = plan.every.max(SHORTEST);
         let plan = Plan { every, ..plan };
-        Self { plan, last: 0, made: VecDeque::with_capacity(plan.history), text: String::new() }
+        Self {
+            plan,
+            last: 0,
+            made: VecDeque::with_capacity(plan.history),
+            text: String::new(),
+        }
     }
 
     /// When the next message is due.
@@ -83,7 +88,11 @@ impl Push {
         while self.last < due {
             self.make(now);
             write(&mut self.text, self.last, now, self.plan.bytes);
-            effects.broadcast(Notice { id: self.last, name: NAME, text: &self.text });
+            effects.broadcast(Notice {
+                id: self.last,
+                name: NAME,
+                text: &self.text,
+            });
         }
     }
 
@@ -111,9 +120,10 @@ impl Push {
         }
         match id.parse::<u64>() {
             // A number that was never given comes from another run.
-            Ok(after) if after <= self.last && after + 1 >= oldest => {
-                Missed::Kept { after, count: self.last - after }
-            }
+            Ok(after) if after <= self.last && after + 1 >= oldest => Missed::Kept {
+                after,
+                count: self.last - after,
+            },
             Ok(_) | Err(_) => lost,
         }
     }
@@ -136,7 +146,11 @@ impl Push {
         let (made, text) = (&self.made, &mut self.text);
         for (id, at) in (oldest..).zip(made).filter(|(id, _)| *id > after) {
             write(text, id, *at, self.plan.bytes);
-            each(Notice { id, name: NAME, text });
+            each(Notice {
+                id,
+                name: NAME,
+                text,
+            });
         }
     }
 
@@ -196,7 +210,12 @@ mod tests {
 
     fn push(history: usize) -> Push {
         let every = Duration::from_millis(10);
-        Push::new(Plan { started: at(1000), every, bytes: 0, history })
+        Push::new(Plan {
+            started: at(1000),
+            every,
+            bytes: 0,
+            history,
+        })
     }
 
     fn heard(push: &mut Push, now: Instant) -> Vec<u64> {
@@ -232,7 +251,10 @@ mod tests {
     fn a_message_tells_its_number_and_when_it_was_made() {
         let mut heard = Heard::default();
         push(4).expired(at(1010), &mut heard);
-        assert_eq!(heard.0, [(1, r#"{"seq":1,"sent_ns":1010000000}"#.to_owned())]);
+        assert_eq!(
+            heard.0,
+            [(1, r#"{"seq":1,"sent_ns":1010000000}"#.to_owned())]
+        );
     }
 
     #[test]
@@ -243,7 +265,11 @@ mod tests {
             let json: serde_json::Value = serde_json::from_str(&text).expect("json");
             assert_eq!(json["seq"], 12);
             let bare = r#"{"seq":12,"sent_ns":5000000}"#.len();
-            let least = if bytes <= bare { bare } else { bytes.max(bare + 9) };
+            let least = if bytes <= bare {
+                bare
+            } else {
+                bytes.max(bare + 9)
+            };
             assert_eq!(text.len(), least, "{bytes}");
         }
     }
@@ -263,7 +289,17 @@ mod tests {
     fn an_id_that_is_too_old_or_never_was_is_lost() {
         let mut push = push(4);
         heard(&mut push, at(1100));
-        for id in ["5", "0", "11", "", "x", "+8", "-1", "8 ", "18446744073709551616"] {
+        for id in [
+            "5",
+            "0",
+            "11",
+            "",
+            "x",
+            "+8",
+            "-1",
+            "8 ",
+            "18446744073709551616",
+        ] {
             assert_eq!(push.missed(id), Missed::Lost { oldest: 7 }, "{id:?}");
         }
     }
@@ -298,6 +334,12 @@ mod tests {
         assert_eq!(push.missed("2"), Missed::Lost { oldest: 4 });
         assert_eq!(push.missed("3"), Missed::Kept { after: 3, count: 0 });
         push.catch_up(at(2000));
-        assert_eq!(push.missed("100"), Missed::Kept { after: 100, count: 0 });
+        assert_eq!(
+            push.missed("100"),
+            Missed::Kept {
+                after: 100,
+                count: 0
+            }
+        );
     }
 }

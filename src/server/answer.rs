@@ -55,15 +55,30 @@ impl Reply {
             // Not from an HTTP request.
             Fault::WebSocket { reason, .. } | Fault::Response { reason } => (400, reason),
         };
-        let end = Some(if status == 503 { Why::Drain } else { Why::Fault });
-        Self { answer: Answer::Refused { status, reason }, content: Content::Full, end }
+        let end = Some(if status == 503 {
+            Why::Drain
+        } else {
+            Why::Fault
+        });
+        Self {
+            answer: Answer::Refused { status, reason },
+            content: Content::Full,
+            end,
+        }
     }
 }
 
 /// Writes an answer into `Shared::scratch`.
 pub(super) fn encode(reply: Reply, shared: &mut Shared, wire: &mut impl Wire<Message>) {
     let draining = shared.draining.is_some();
-    let Shared { scratch, body, round, config, tally, .. } = shared;
+    let Shared {
+        scratch,
+        body,
+        round,
+        config,
+        tally,
+        ..
+    } = shared;
     scratch.clear();
     body.clear();
     let mut kind = "text/plain; charset=utf-8";

@@ -112,7 +112,9 @@ impl Connection {
         shared: &mut Shared,
         wire: &mut impl Wire<Message>,
     ) -> Step {
-        let State::Http(http) = &mut self.state else { return Step::Stay };
+        let State::Http(http) = &mut self.state else {
+            return Step::Stay;
+        };
         let mut at = 0;
         match http.received(id, bytes, &mut at, &mut self.since, shared, wire) {
             Turn::Step(step) => step,
@@ -175,13 +177,17 @@ impl Connection {
                 if waited < limits::CLOSE_TIME {
                     return at(limits::CLOSE_TIME);
                 }
-                Due::Now(Step::End { how: Close::Flush, why: socket.why() })
+                Due::Now(Step::End {
+                    how: Close::Flush,
+                    why: socket.why(),
+                })
             }
             State::WebSocket(socket) => match config.idle_timeout {
                 None => Due::Never,
-                Some(idle) if waited >= idle => {
-                    Due::Now(Step::CloseSocket { code: closing::GOING_AWAY, why: Why::Idle })
-                }
+                Some(idle) if waited >= idle => Due::Now(Step::CloseSocket {
+                    code: closing::GOING_AWAY,
+                    why: Why::Idle,
+                }),
                 Some(idle) if socket.pinged => at(idle),
                 Some(idle) if waited >= idle / 2 => Due::Now(Step::Ping),
                 Some(idle) => at(idle / 2),
@@ -215,7 +221,10 @@ impl Connections {
             self.slots.resize_with(id.slot() + 1, || Connection::VACANT);
         }
         let connection = self.slots.get_mut(id.slot())?;
-        debug_assert!(matches!(connection.state, State::Vacant), "an engine opened {id:?} twice");
+        debug_assert!(
+            matches!(connection.state, State::Vacant),
+            "an engine opened {id:?} twice"
+        );
         *connection = Connection {
             generation: id.generation(),
             since: Stamp::new(now),
@@ -226,7 +235,9 @@ impl Connections {
 
     #[inline]
     pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.slots.get_mut(id.slot()).filter(|found| found.generation == id.generation())
+        self.slots
+            .get_mut(id.slot())
+            .filter(|found| found.generation == id.generation())
     }
 
     /// Empties a slot.

@@ -126,7 +126,9 @@ impl Http {
         shared: &mut Shared,
         wire: &mut impl Wire<Message>,
     ) -> Step {
-        let Phase::Waiting(reply) = self.phase else { return Step::Stay };
+        let Phase::Waiting(reply) = self.phase else {
+            return Step::Stay;
+        };
         self.send(id, reply, shared, wire).unwrap_or(Step::Stay)
     }
 
@@ -138,7 +140,10 @@ impl Http {
         wire: &mut impl Wire<Message>,
     ) -> Step {
         let reply = Reply {
-            answer: Answer::Refused { status: 408, reason: "the request took too long" },
+            answer: Answer::Refused {
+                status: 408,
+                reason: "the request took too long",
+            },
             content: Content::Full,
             end: Some(Why::RequestTime),
         };
@@ -154,9 +159,13 @@ impl Http {
     pub(super) fn limit(&self, config: &Config) -> (Duration, Due) {
         match self.phase {
             Phase::Fresh | Phase::Head | Phase::Body(_) => (limits::HEAD_TIME, Due::RequestTime),
-            Phase::Idle => {
-                (idle(config), Due::Now(Step::End { how: Close::Flush, why: Why::Idle }))
-            }
+            Phase::Idle => (
+                idle(config),
+                Due::Now(Step::End {
+                    how: Close::Flush,
+                    why: Why::Idle,
+                }),
+            ),
             // The round of questions has its own, shorter, deadline.
             Phase::Waiting(_) => (limits::HEAD_TIME, Due::Never),
         }
@@ -179,7 +188,11 @@ impl Http {
             self.phase = Phase::Head;
         }
         // A peer that asks faster than it reads.
-        if wire.backlog(id) > limits::BACKLOG_HIGH { Step::Pause } else { Step::Stay }
+        if wire.backlog(id) > limits::BACKLOG_HIGH {
+            Step::Pause
+        } else {
+            Step::Stay
+        }
     }
 
     /// Answers now, or once the other cores have told. `None` if the connection goes on.
@@ -219,9 +232,18 @@ impl Http {
                 }
                 None
             }
-            (Ok(()) | Err(Unsent::Gone), Some(why)) => Some(Step::End { how: Close::Flush, why }),
-            (Err(Unsent::Gone), None) => Some(Step::End { how: Close::Flush, why: Why::Done }),
-            (Err(Unsent::Full), _) => Some(Step::End { how: Close::Abort, why: Why::SlowConsumer }),
+            (Ok(()) | Err(Unsent::Gone), Some(why)) => Some(Step::End {
+                how: Close::Flush,
+                why,
+            }),
+            (Err(Unsent::Gone), None) => Some(Step::End {
+                how: Close::Flush,
+                why: Why::Done,
+            }),
+            (Err(Unsent::Full), _) => Some(Step::End {
+                how: Close::Abort,
+                why: Why::SlowConsumer,
+            }),
         }
     }
 }
@@ -244,7 +266,10 @@ impl Body {
     }
 }
 
-const TOO_LARGE: Fault = Fault::Http { status: 413, reason: "no body is wanted here" };
+const TOO_LARGE: Fault = Fault::Http {
+    status: 413,
+    reason: "no body is wanted here",
+};
 
 /// Queues the response in `Shared::scratch` that makes a connection something else.
 fn begin(id: ConnectionId, turn: Turn, shared: &mut Shared, wire: &mut impl Wire<Message>) -> Turn {
@@ -256,8 +281,14 @@ fn begin(id: ConnectionId, turn: Turn, shared: &mut Shared, wire: &mut impl Wire
     }
     match sent {
         Ok(()) => turn,
-        Err(Unsent::Gone) => Turn::Step(Step::End { how: Close::Flush, why: Why::Done }),
-        Err(Unsent::Full) => Turn::Step(Step::End { how: Close::Abort, why: Why::SlowConsumer }),
+        Err(Unsent::Gone) => Turn::Step(Step::End {
+            how: Close::Flush,
+            why: Why::Done,
+        }),
+        Err(Unsent::Full) => Turn::Step(Step::End {
+            how: Close::Abort,
+            why: Why::SlowConsumer,
+        }),
     }
 }
 
@@ -275,9 +306,13 @@ fn asked(head: &[u8], shared: &mut Shared, wire: &mut impl Wire<Message>) -> Ask
         "/healthz" => plain(Answer::Health, &request),
         "/stats" => plain(Answer::Stats, &request),
         "/" => plain(Answer::Index, &request),
-        _ => {
-            plain(Answer::Refused { status: 404, reason: "no such route; / lists them" }, &request)
-        }
+        _ => plain(
+            Answer::Refused {
+                status: 404,
+                reason: "no such route; / lists them",
+            },
+            &request,
+        ),
     }
 }
 
@@ -286,10 +321,24 @@ fn plain(answer: Answer, request: &Request<'_>) -> Asked {
     let (answer, content) = match request.method {
         "GET" => (answer, Content::Full),
         "HEAD" => (answer, Content::HeadOnly),
-        _ => (Answer::Refused { status: 405, reason: "only GET and HEAD here" }, Content::Full),
+        _ => (
+            Answer::Refused {
+                status: 405,
+                reason: "only GET and HEAD here",
+            },
+            Content::Full,
+        ),
     };
-    let end = if request.keep_alive { None } else { Some(Why::Done) };
-    let reply = Reply { answer, content, end };
+    let end = if request.keep_alive {
+        None
+    } else {
+        Some(Why::Done)
+    };
+    let reply = Reply {
+        answer,
+        content,
+        end,
+    };
     match request.body {
         BodyLength::None | BodyLength::Known(0) => Asked::Reply(reply),
         BodyLength::Known(bytes) if bytes > limits::BODY_BYTES => {
@@ -297,17 +346,28 @@ fn plain(answer: Answer, request: &Request<'_>) -> Asked {
         }
         // RFC 9110, 10.1.1: a final answer instead of 100. The body may come or not, so the
         // connection ends with it.
-        _ if request.headers.has_token("Expect", "100-continue") => {
-            Asked::Reply(Reply { end: Some(Why::Done), ..reply })
-        }
+        _ if request.headers.has_token("Expect", "100-continue") => Asked::Reply(Reply {
+            end: Some(Why::Done),
+            ..reply
+        }),
         length @ (BodyLength::Known(_) | BodyLength::Chunked | BodyLength::UntilEnd) => {
-            Asked::Body(Body { reader: BodyReader::new(length), bytes: 0, reply })
+            Asked::Body(Body {
+                reader: BodyReader::new(length),
+                bytes: 0,
+                reply,
+            })
         }
     }
 }
 
-const DRAINING: Fault = Fault::Http { status: 503, reason: "the server is going away" };
-const BODY: Fault = Fault::Http { status: 400, reason: "no body is allowed here" };
+const DRAINING: Fault = Fault::Http {
+    status: 503,
+    reason: "the server is going away",
+};
+const BODY: Fault = Fault::Http {
+    status: 400,
+    reason: "no body is allowed here",
+};
 
 /// A request for a WebSocket route.
 fn socket(
@@ -317,7 +377,10 @@ fn socket(
     wire: &mut impl Wire<Message>,
 ) -> Asked {
     if !handshake::is_upgrade(request) {
-        let answer = Answer::Refused { status: 426, reason: "this route is a WebSocket" };
+        let answer = Answer::Refused {
+            status: 426,
+            reason: "this route is a WebSocket",
+        };
         return plain(answer, request);
     }
     let config = &shared.config;
@@ -340,9 +403,10 @@ fn socket(
 fn events(request: &Request<'_>, shared: &mut Shared, wire: &mut impl Wire<Message>) -> Asked {
     let fault = match request.body {
         _ if request.method != "GET" => return plain(Answer::Events, request),
-        BodyLength::None | BodyLength::Known(0) if handshake::is_upgrade(request) => {
-            Fault::Http { status: 400, reason: "an event stream, not a WebSocket" }
-        }
+        BodyLength::None | BodyLength::Known(0) if handshake::is_upgrade(request) => Fault::Http {
+            status: 400,
+            reason: "an event stream, not a WebSocket",
+        },
         BodyLength::None | BodyLength::Known(0) if shared.draining.is_some() => DRAINING,
         BodyLength::None | BodyLength::Known(0) => {
             shared.wake_push(wire.now());

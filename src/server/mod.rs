@@ -82,8 +82,12 @@ impl Server {
     }
 
     fn ping(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        let State::WebSocket(socket) = &mut connection.state else { return };
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let State::WebSocket(socket) = &mut connection.state else {
+            return;
+        };
         socket.pinged = true;
         let header = frame::header(Opcode::Ping, 0, None);
         // If the backlog is full then the peer does not read, and time will tell.
@@ -101,8 +105,12 @@ impl Server {
         why: Why,
         wire: &mut impl Wire<Message>,
     ) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        let State::WebSocket(socket) = &mut connection.state else { return };
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let State::WebSocket(socket) = &mut connection.state else {
+            return;
+        };
         let step = socket.close(id, code, why, &mut self.shared.scratch, wire);
         self.carry_out(id, step, wire);
     }
@@ -110,18 +118,24 @@ impl Server {
     /// Our close frame is queued: nothing else may be, and the peer's is awaited.
     fn await_close(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         self.leave(id);
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
         connection.since = Stamp::new(wire.now());
         if std::mem::take(&mut connection.paused) {
             wire.resume(id);
         }
-        self.shared.wheel.schedule(id, wire.now() + limits::CLOSE_TIME);
+        self.shared
+            .wheel
+            .schedule(id, wire.now() + limits::CLOSE_TIME);
     }
 
     /// Ends a connection.
     fn end(&mut self, id: ConnectionId, how: Close, why: Why, wire: &mut impl Wire<Message>) {
         self.leave(id);
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
         if !matches!(connection.state, State::Ending) {
             self.shared.tally.decided(why);
             connection.switch(State::Ending, &mut self.shared);
@@ -131,7 +145,10 @@ impl Server {
 
     /// Takes a connection from the listeners, if it is one.
     fn leave(&mut self, id: ConnectionId) {
-        let moved = self.connections.get_mut(id).and_then(|found| found.leave(&mut self.shared));
+        let moved = self
+            .connections
+            .get_mut(id)
+            .and_then(|found| found.leave(&mut self.shared));
         if let Some((moved, seat)) = moved
             && let Some(connection) = self.connections.get_mut(moved)
         {
@@ -141,13 +158,17 @@ impl Server {
 
     /// Looks at a connection whose entry in the wheel came due.
     fn look(&mut self, id: ConnectionId, now: Instant, wire: &mut impl Wire<Message>) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
         match connection.due(now, &self.shared.config) {
             Due::Never => {}
             Due::Later(at) => self.shared.wheel.schedule(id, at),
             Due::Now(step) => self.carry_out(id, step, wire),
             Due::RequestTime => {
-                let State::Http(http) = &mut connection.state else { return };
+                let State::Http(http) = &mut connection.state else {
+                    return;
+                };
                 let step = http.time_out(id, &mut self.shared, wire);
                 self.carry_out(id, step, wire);
             }
@@ -155,10 +176,22 @@ impl Server {
     }
 
     fn tell_listeners(&mut self, now: Instant, wire: &mut impl Wire<Message>) {
-        let Shared { push, topic, tally, config, .. } = &mut self.shared;
+        let Shared {
+            push,
+            topic,
+            tally,
+            config,
+            ..
+        } = &mut self.shared;
         if !topic.is_empty() && push.deadline() <= now {
-            let mut outbox =
-                Outbox { wire: &mut *wire, topic, tally, user: None, unsent: None, queued: false };
+            let mut outbox = Outbox {
+                wire: &mut *wire,
+                topic,
+                tally,
+                user: None,
+                unsent: None,
+                queued: false,
+            };
             push.expired(now, &mut outbox);
         }
         if !topic.streams.is_empty() && topic.spoken + config.heartbeat <= now {
@@ -172,7 +205,11 @@ impl Server {
     /// Ends a listener that does not read what it is sent.
     fn end_slow(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         let why = Why::SlowConsumer;
-        match self.connections.get_mut(id).map(|connection| &connection.state) {
+        match self
+            .connections
+            .get_mut(id)
+            .map(|connection| &connection.state)
+        {
             Some(State::WebSocket(_)) => self.close_socket(id, closing::TRY_AGAIN_LATER, why, wire),
             Some(State::Stream) => self.end(id, Close::Abort, why, wire),
             Some(State::Vacant | State::Http(_) | State::Ending) | None => {}
@@ -185,8 +222,12 @@ impl Server {
         askers.clear();
         self.shared.round.end(&mut askers);
         for &id in &askers {
-            let Some(connection) = self.connections.get_mut(id) else { continue };
-            let State::Http(http) = &mut connection.state else { continue };
+            let Some(connection) = self.connections.get_mut(id) else {
+                continue;
+            };
+            let State::Http(http) = &mut connection.state else {
+                continue;
+            };
             connection.since = Stamp::new(wire.now());
             let step = http.told(id, &mut self.shared, wire);
             self.carry_out(id, step, wire);
@@ -197,7 +238,11 @@ impl Server {
     /// Ends what may end at once, because the server is draining.
     fn dismiss(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         let why = Why::Drain;
-        match self.connections.get_mut(id).map(|connection| &connection.state) {
+        match self
+            .connections
+            .get_mut(id)
+            .map(|connection| &connection.state)
+        {
             Some(State::WebSocket(_)) => self.close_socket(id, closing::GOING_AWAY, why, wire),
             Some(State::Stream) => self.end(id, Close::Flush, why, wire),
             // A request that has begun gets its answer, which ends the connection.
@@ -235,7 +280,9 @@ impl Shard for Server {
 
     #[inline]
     fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Message>) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
         let step = connection.received(id, bytes, &mut self.shared, wire);
         if step != Step::Stay {
             self.carry_out(id, step, wire);
@@ -243,7 +290,9 @@ impl Shard for Server {
     }
 
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
         if std::mem::take(&mut connection.paused) {
             wire.resume(id);
         }
@@ -282,7 +331,12 @@ impl Shard for Server {
         }
         self.due = due;
         self.tell_listeners(now, wire);
-        if self.shared.round.deadline().is_some_and(|until| until <= now) {
+        if self
+            .shared
+            .round
+            .deadline()
+            .is_some_and(|until| until <= now)
+        {
             self.answer_askers(wire);
         }
         if self.shared.draining.is_some_and(|until| until <= now) && self.left.is_none() {
@@ -300,11 +354,28 @@ impl Shard for Server {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let Shared { wheel, push, topic, round, config, draining, .. } = &self.shared;
+        let Shared {
+            wheel,
+            push,
+            topic,
+            round,
+            config,
+            draining,
+            ..
+        } = &self.shared;
         let heartbeat = (!topic.streams.is_empty()).then(|| topic.spoken + config.heartbeat);
         let push = (!topic.is_empty()).then(|| push.deadline());
         let draining = draining.filter(|_| self.left.is_none());
-        [wheel.deadline(), push, heartbeat, round.deadline(), draining].into_iter().flatten().min()
+        [
+            wheel.deadline(),
+            push,
+            heartbeat,
+            round.deadline(),
+            draining,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Draining, and nothing is open or the time is over.
@@ -314,6 +385,10 @@ impl Shard for Server {
     }
 
     fn outcome(self) -> Outcome {
-        Outcome { core: self.core, tally: self.shared.tally, left: self.left.unwrap_or(0) }
+        Outcome {
+            core: self.core,
+            tally: self.shared.tally,
+            left: self.left.unwrap_or(0),
+        }
     }
 }

@@ -229,7 +229,10 @@ impl Round {
             match told {
                 Some(figures) => {
                     answer.total.add(figures);
-                    answer.cores.push(CoreFigures { core, figures: *figures });
+                    answer.cores.push(CoreFigures {
+                        core,
+                        figures: *figures,
+                    });
                 }
                 None => answer.missing.push(core),
             }

@@ -29,9 +29,15 @@ const STALE: &str = "stale";
 pub(super) fn last_event_id<'a>(request: &Request<'a>) -> Option<&'a str> {
     let query = || {
         let pairs = request.query()?.split('&');
-        pairs.filter_map(|pair| pair.strip_prefix("lastEventId=")).next_back()
+        pairs
+            .filter_map(|pair| pair.strip_prefix("lastEventId="))
+            .next_back()
     };
-    request.headers.get("Last-Event-ID").or_else(query).filter(|id| !id.is_empty())
+    request
+        .headers
+        .get("Last-Event-ID")
+        .or_else(query)
+        .filter(|id| !id.is_empty())
 }
 
 /// Writes the beginning of a stream into `Shared::scratch`.
@@ -42,7 +48,12 @@ pub(super) fn begin(last_event_id: Option<&str>, shared: &mut Shared) {
     match missed {
         Missed::Kept { after, count } if fits(count, shared.config.chunk_bytes) => {
             head(shared);
-            let Shared { push, scratch, number, .. } = shared;
+            let Shared {
+                push,
+                scratch,
+                number,
+                ..
+            } = shared;
             push.replay(after, |notice| encode_event(scratch, notice, number));
         }
         Missed::Kept { .. } | Missed::Lost { .. } => begin_stale(shared),
@@ -55,10 +66,19 @@ pub(super) fn begin_stale(shared: &mut Shared) {
     let Shared { push, scratch, .. } = shared;
     let (id, data) = (
         push.last().to_string(),
-        format!("{{\"oldest\":{},\"latest\":{}}}", push.oldest(), push.last()),
+        format!(
+            "{{\"oldest\":{},\"latest\":{}}}",
+            push.oldest(),
+            push.last()
+        ),
     );
     // The id moves the client on: what it missed is told once.
-    let event = sse::Event { id: Some(&id), event: Some(STALE), retry_ms: None, data: &data };
+    let event = sse::Event {
+        id: Some(&id),
+        event: Some(STALE),
+        retry_ms: None,
+        data: &data,
+    };
     let encoded = sse::encode(scratch, &event);
     debug_assert!(encoded.is_ok(), "digits have no line breaks");
 }
@@ -74,6 +94,8 @@ fn head(shared: &mut Shared) {
 /// Whether so many events may be queued at once.
 fn fits(count: u64, bytes: usize) -> bool {
     const AROUND: u64 = 128;
-    let each = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(AROUND);
+    let each = u64::try_from(bytes)
+        .unwrap_or(u64::MAX)
+        .saturating_add(AROUND);
     count.saturating_mul(each) <= limits::BACKLOG_BYTES as u64
 }

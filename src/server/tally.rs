@@ -88,7 +88,15 @@ pub(super) enum Sort {
 impl Tally {
     /// Adds another core's.
     pub fn add(&mut self, other: &Self) {
-        let Self { open, accepted, closed, decided, requests, messages_in, messages_out } = other;
+        let Self {
+            open,
+            accepted,
+            closed,
+            decided,
+            requests,
+            messages_in,
+            messages_out,
+        } = other;
         self.open.websocket += open.websocket;
         self.open.sse += open.sse;
         self.open.http += open.http;

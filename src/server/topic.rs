@@ -64,7 +64,9 @@ impl Topic {
         }
         if !self.streams.ids.is_empty() {
             let number = &mut self.number;
-            let payload = self.events.encode(|into| encode_event(into, notice, number));
+            let payload = self
+                .events
+                .encode(|into| encode_event(into, notice, number));
             tally.messages_out += self.streams.share(&payload, &mut self.slow, wire);
             self.spoken = wire.now();
         }
@@ -179,6 +181,10 @@ impl Payloads {
                 return at;
             }
         }
-        if kept < KEPT_PAYLOADS { kept } else { self.next % kept }
+        if kept < KEPT_PAYLOADS {
+            kept
+        } else {
+            self.next % kept
+        }
     }
 }

@@ -40,7 +40,13 @@ struct CloseFrame {
 impl WebSocket {
     pub(super) fn new(route: Route) -> Self {
         let decoder = Decoder::new(Role::Server);
-        Self { decoder, closing: State::Open, route, why: Why::Done, pinged: false }
+        Self {
+            decoder,
+            closing: State::Open,
+            route,
+            why: Why::Done,
+            pinged: false,
+        }
     }
 
     /// The hot path: for an echo one lookup of the connection per receive, one header and one
@@ -53,8 +59,21 @@ impl WebSocket {
         wire: &mut impl Wire<Message>,
     ) -> Step {
         self.pinged = false;
-        let Shared { pool, tally, topic, scratch, .. } = shared;
-        let mut outbox = Outbox { wire, topic, tally, user: Some(id), unsent: None, queued: false };
+        let Shared {
+            pool,
+            tally,
+            topic,
+            scratch,
+            ..
+        } = shared;
+        let mut outbox = Outbox {
+            wire,
+            topic,
+            tally,
+            user: Some(id),
+            unsent: None,
+            queued: false,
+        };
         let mut at = 0;
         loop {
             let event = match self.decoder.next(bytes, &mut at, pool) {
@@ -86,7 +105,10 @@ impl WebSocket {
         match (outbox.unsent, outbox.queued) {
             (Some(Unsent::Full), _) => {
                 let code = closing::TRY_AGAIN_LATER;
-                Step::CloseSocket { code, why: Why::SlowConsumer }
+                Step::CloseSocket {
+                    code,
+                    why: Why::SlowConsumer,
+                }
             }
             (Some(Unsent::Gone), _) | (None, false) => Step::Stay,
             // The peer sends faster than it reads.
@@ -108,7 +130,10 @@ impl WebSocket {
         if self.is_open() {
             self.why = why;
         }
-        let frame = CloseFrame { code: Some(code), reason: "" };
+        let frame = CloseFrame {
+            code: Some(code),
+            reason: "",
+        };
         self.advance(Input::Close, frame, id, scratch, wire)
     }
 
@@ -130,7 +155,10 @@ impl WebSocket {
         scratch: &mut Vec<u8>,
         wire: &mut impl Wire<Message>,
     ) -> Step {
-        let frame = CloseFrame { code: closing::reply_code(code), reason: "" };
+        let frame = CloseFrame {
+            code: closing::reply_code(code),
+            reason: "",
+        };
         match self.advance(Input::Received, frame, id, scratch, wire) {
             Step::Stay => self.advance(Input::Close, frame, id, scratch, wire),
             step => step,
@@ -153,7 +181,16 @@ impl WebSocket {
             }
         };
         self.why = Why::Fault;
-        self.advance(Input::Failed, CloseFrame { code: Some(code), reason }, id, scratch, wire)
+        self.advance(
+            Input::Failed,
+            CloseFrame {
+                code: Some(code),
+                reason,
+            },
+            id,
+            scratch,
+            wire,
+        )
     }
 
     /// One step of the close handshake.
@@ -173,9 +210,15 @@ impl WebSocket {
             Action::Send | Action::SendAndEnd => send_close(id, frame, scratch, wire),
         };
         match (action, sent) {
-            (_, Err(Unsent::Full)) => Step::End { how: Close::Abort, why: self.why },
+            (_, Err(Unsent::Full)) => Step::End {
+                how: Close::Abort,
+                why: self.why,
+            },
             (Action::Send, Ok(())) => Step::AwaitClose,
-            (_, Ok(()) | Err(Unsent::Gone)) => Step::End { how: Close::Flush, why: self.why },
+            (_, Ok(()) | Err(Unsent::Gone)) => Step::End {
+                how: Close::Flush,
+                why: self.why,
+            },
         }
     }
 }

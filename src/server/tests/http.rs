@@ -9,17 +9,28 @@ fn ask(request: &str) -> (String, Option<Close>) {
 }
 
 fn status(answer: &str) -> u16 {
-    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .expect("a status")
 }
 
 #[test]
 fn plain_routes_answer_and_keep_the_connection() {
-    for (path, word) in [("/", "/echo"), ("/healthz", "ok\n"), ("/stats", "\"engine\":\"tape\"")] {
+    for (path, word) in [
+        ("/", "/echo"),
+        ("/healthz", "ok\n"),
+        ("/stats", "\"engine\":\"tape\""),
+    ] {
         let (answer, closed) = ask(&get(path));
         assert_eq!(status(&answer), 200, "{answer}");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
         assert!(body.contains(word), "{answer}");
-        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+        assert!(
+            head.contains(&format!("Content-Length: {}", body.len())),
+            "{head}"
+        );
         assert!(head.contains("Access-Control-Allow-Origin: *"), "{head}");
         assert_eq!(closed, None);
     }
@@ -51,7 +62,11 @@ fn each_mistake_gets_its_status_and_the_end_it_deserves() {
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, close),
         ("rubbish\r\n\r\n", 400, close),
         ("GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n", 400, close),
-        ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n", 413, close),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n",
+            413,
+            close,
+        ),
         (
             "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
             400,
@@ -71,14 +86,21 @@ fn each_mistake_gets_its_status_and_the_end_it_deserves() {
 fn a_refusal_names_what_would_be_right() {
     let (answer, _) = ask(&get("/echo"));
     // RFC 9110, 15.5.22 and 7.8; RFC 6455, 4.4.
-    for field in ["Upgrade: websocket", "Sec-WebSocket-Version: 13", "Connection: Upgrade\r"] {
+    for field in [
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Connection: Upgrade\r",
+    ] {
         assert!(answer.contains(field), "{answer}");
     }
     // RFC 9110, 15.5.6.
     let (answer, _) = ask("POST / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(answer.contains("Allow: GET, HEAD"), "{answer}");
     let (answer, _) = ask(&get("/"));
-    assert!(!answer.contains("Upgrade") && !answer.contains("Allow:"), "{answer}");
+    assert!(
+        !answer.contains("Upgrade") && !answer.contains("Allow:"),
+        "{answer}"
+    );
 }
 
 #[test]
@@ -107,7 +129,10 @@ fn an_origin_that_is_not_allowed_is_refused() {
     let origins = crate::protocol::websocket::OriginPolicy::Only(vec!["https://a.example".into()]);
     let request = upgrade("/echo");
     for (origin, wanted) in [("https://a.example", 101), ("https://b.example", 403)] {
-        let mut rig = Rig::new(Config { origins: origins.clone(), ..config() });
+        let mut rig = Rig::new(Config {
+            origins: origins.clone(),
+            ..config()
+        });
         let origin = format!("Host: a\r\nOrigin: {origin}\r\n");
         let id = rig.asked(&request.replace("Host: a\r\n", &origin));
         assert_eq!(status(&rig.text(id)), wanted, "{origin}");
@@ -244,7 +269,13 @@ fn a_kept_connection_without_a_request_is_ended() {
     let idle_timeout = Some(Duration::from_secs(3));
     for (config, limit) in [
         (config(), limits::KEEP_ALIVE_TIME),
-        (Config { idle_timeout, ..config() }, Duration::from_secs(3)),
+        (
+            Config {
+                idle_timeout,
+                ..config()
+            },
+            Duration::from_secs(3),
+        ),
     ] {
         let mut rig = Rig::new(config);
         let id = rig.asked(&get("/"));

@@ -97,8 +97,15 @@ impl Wire<Message> for Tape {
     }
     fn vitals(&mut self) -> Vitals {
         self.readings += 1;
-        let counters = Counters { bytes_in: 7, ..Counters::default() };
-        Vitals { counters, rss_bytes: 4096, ..Vitals::default() }
+        let counters = Counters {
+            bytes_in: 7,
+            ..Counters::default()
+        };
+        Vitals {
+            counters,
+            rss_bytes: 4096,
+            ..Vitals::default()
+        }
     }
 }
 
@@ -112,7 +119,10 @@ struct Rig {
 const START: Instant = Instant::from_nanos(1_000_000_000_000);
 
 fn config() -> Config {
-    Config { chunk: Duration::from_millis(100), ..Config::new("tape", START) }
+    Config {
+        chunk: Duration::from_millis(100),
+        ..Config::new("tape", START)
+    }
 }
 
 impl Rig {
@@ -133,21 +143,27 @@ impl Rig {
         };
         let mut server = Server::new(core, config);
         server.started(&mut wire);
-        Self { server, wire, slots: 0 }
+        Self {
+            server,
+            wire,
+            slots: 0,
+        }
     }
 
     fn open(&mut self) -> ConnectionId {
         let id = ConnectionId::new(self.slots, 1);
         self.slots += 1;
         self.wire.lines.insert(id, Line::default());
-        self.server.opened(id, Origin::Accepted { listener: 0 }, &mut self.wire);
+        self.server
+            .opened(id, Origin::Accepted { listener: 0 }, &mut self.wire);
         id
     }
 
     fn receive(&mut self, id: ConnectionId, bytes: &[u8]) {
         // As an engine: a connection that was closed here gets nothing more.
         if self.closed(id).is_none() {
-            self.server.received(id, &mut bytes.to_vec(), &mut self.wire);
+            self.server
+                .received(id, &mut bytes.to_vec(), &mut self.wire);
         }
     }
 
@@ -313,7 +329,12 @@ fn a_draining_server_opens_no_websocket_and_no_stream() {
     let mut rig = Rig::new(config());
     let held = rig.socket("/echo");
     rig.stop();
-    for request in [upgrade("/echo"), upgrade("/push"), get("/events"), get("/healthz")] {
+    for request in [
+        upgrade("/echo"),
+        upgrade("/push"),
+        get("/events"),
+        get("/healthz"),
+    ] {
         let id = rig.asked(&request);
         assert!(rig.text(id).starts_with("HTTP/1.1 503 "), "{request}");
         assert_eq!(rig.closed(id), Some(Close::Flush));
@@ -326,14 +347,26 @@ fn every_connection_is_counted_once_by_kind_and_by_end() {
     let mut rig = Rig::new(config());
     let (echo, stream) = (rig.socket("/echo"), rig.stream());
     let plain = rig.asked(&get("/"));
-    assert_eq!(rig.tally().open, Open { websocket: 1, sse: 1, http: 1 });
+    assert_eq!(
+        rig.tally().open,
+        Open {
+            websocket: 1,
+            sse: 1,
+            http: 1
+        }
+    );
     rig.gone(echo, CloseCause::PeerEnded);
     rig.gone(stream, CloseCause::Reset);
     rig.gone(plain, CloseCause::Os(5));
     let tally = rig.tally();
     assert_eq!(tally.open, Open::default());
     assert_eq!((tally.accepted, tally.requests), (3, 3));
-    let closed = Closed { peer_ended: 1, reset: 1, os: 1, ..Closed::default() };
+    let closed = Closed {
+        peer_ended: 1,
+        reset: 1,
+        os: 1,
+        ..Closed::default()
+    };
     assert_eq!(tally.closed, closed);
     // A late event for a connection that is gone.
     rig.server.received(echo, &mut [1, 2, 3], &mut rig.wire);

@@ -30,7 +30,14 @@ fn nothing_a_peer_sends_ends_a_core() {
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let idle_timeout = Some(Duration::from_secs(4));
-    let mut rig = Rig::on(Core(0), 2, Config { idle_timeout, ..config() });
+    let mut rig = Rig::on(
+        Core(0),
+        2,
+        Config {
+            idle_timeout,
+            ..config()
+        },
+    );
     let witness = rig.socket("/echo");
     for _ in 0..3000 {
         let id = rig.open();
@@ -43,14 +50,20 @@ fn nothing_a_peer_sends_ends_a_core() {
             rig.pass(Duration::from_millis(random.u64(..300)));
         }
         if random.bool() {
-            let cause =
-                if rig.closed(id).is_some() { CloseCause::Local } else { CloseCause::Reset };
+            let cause = if rig.closed(id).is_some() {
+                CloseCause::Local
+            } else {
+                CloseCause::Reset
+            };
             rig.gone(id, cause);
         }
         rig.sent(witness);
         rig.receive(witness, &masked(Opcode::Text, b"still there"));
         let sent = rig.sent(witness);
-        assert!(sent.ends_with(&plain(Opcode::Text, b"still there")), "seed {seed}");
+        assert!(
+            sent.ends_with(&plain(Opcode::Text, b"still there")),
+            "seed {seed}"
+        );
     }
     let tally = rig.tally();
     assert_eq!(tally.opened(), rig.wire.lines.len() as u64, "seed {seed}");

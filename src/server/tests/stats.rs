@@ -11,9 +11,16 @@ fn answer(rig: &mut Rig, id: ConnectionId) -> Value {
 }
 
 fn tell(from: &mut Rig, round: u64) -> Box<Figures> {
-    from.server.forwarded(Core(0), Message::Ask { round }, &mut from.wire);
+    from.server
+        .forwarded(Core(0), Message::Ask { round }, &mut from.wire);
     match from.wire.forwarded.pop() {
-        Some((Core(0), Message::Tell { round: told, figures })) if told == round => figures,
+        Some((
+            Core(0),
+            Message::Tell {
+                round: told,
+                figures,
+            },
+        )) if told == round => figures,
         other => panic!("{other:?}"),
     }
 }
@@ -50,7 +57,10 @@ fn one_core_answers_at_once_with_every_key() {
         assert_eq!(json["cores"][0][key], json["total"][key], "{key}");
     }
     assert_eq!(json["cores"][0]["core"], 0);
-    assert_eq!(json["total"]["open"], serde_json::json!({"websocket": 1, "sse": 0, "http": 1}));
+    assert_eq!(
+        json["total"]["open"],
+        serde_json::json!({"websocket": 1, "sse": 0, "http": 1})
+    );
     assert_eq!(json["total"]["closed"]["peer_ended"], 0);
     for key in ["cpu_s", "rss_bytes", "descriptors", "descriptor_limit"] {
         assert!(json["process"][key].is_number(), "{key} in {json}");
@@ -80,7 +90,8 @@ fn the_core_that_is_asked_sums_what_all_tell() {
     for other in &mut others {
         let figures = tell(other, 1);
         let core = other.server.core;
-        rig.server.forwarded(core, Message::Tell { round: 1, figures }, &mut rig.wire);
+        rig.server
+            .forwarded(core, Message::Tell { round: 1, figures }, &mut rig.wire);
     }
     for id in [id, late] {
         let json = answer(&mut rig, id);

@@ -7,11 +7,16 @@ const TICK: Duration = Duration::from_millis(100);
 /// One event of push, as it is sent.
 fn event(n: u32) -> String {
     let sent = START + TICK * n;
-    format!("id: {n}\nevent: push\ndata: {{\"seq\":{n},\"sent_ns\":{}}}\n\n", sent.as_nanos())
+    format!(
+        "id: {n}\nevent: push\ndata: {{\"seq\":{n},\"sent_ns\":{}}}\n\n",
+        sent.as_nanos()
+    )
 }
 
 fn ids(text: &str) -> Vec<&str> {
-    text.lines().filter_map(|line| line.strip_prefix("id: ")).collect()
+    text.lines()
+        .filter_map(|line| line.strip_prefix("id: "))
+        .collect()
 }
 
 #[test]
@@ -27,7 +32,10 @@ fn a_stream_begins_with_its_head_and_retry() {
         "Access-Control-Allow-Origin: *",
         "Connection: close",
     ] {
-        assert!(answer.contains(&format!("{field}\r\n")), "{field} in {answer}");
+        assert!(
+            answer.contains(&format!("{field}\r\n")),
+            "{field} in {answer}"
+        );
     }
     assert!(answer.ends_with("\r\n\r\nretry: 3000\n"), "{answer}");
     assert!(!answer.contains("Content-Length"));
@@ -55,7 +63,11 @@ fn what_the_client_of_a_stream_sends_is_ignored() {
 #[test]
 fn who_comes_back_gets_what_was_missed_and_then_what_comes() {
     let resume = "GET /events HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 2\r\n\r\n".to_owned();
-    for request in [resume, get("/events?lastEventId=2"), get("/events?a=b&lastEventId=2&c")] {
+    for request in [
+        resume,
+        get("/events?lastEventId=2"),
+        get("/events?a=b&lastEventId=2&c"),
+    ] {
         let mut rig = Rig::new(config());
         let first = rig.stream();
         rig.pass(TICK * 4);
@@ -82,7 +94,10 @@ fn an_empty_id_is_none() {
 
 #[test]
 fn an_id_that_is_too_old_or_unknown_gets_a_stale_event() {
-    let mut rig = Rig::new(Config { history: 3, ..config() });
+    let mut rig = Rig::new(Config {
+        history: 3,
+        ..config()
+    });
     let _listener = rig.stream();
     rig.pass(TICK * 9);
     for last in ["5", "10", "abc", "\"}\\"] {
@@ -98,7 +113,10 @@ fn an_id_that_is_too_old_or_unknown_gets_a_stale_event() {
 
 #[test]
 fn what_does_not_fit_into_a_backlog_is_stale() {
-    let mut rig = Rig::new(Config { chunk_bytes: 1000, ..config() });
+    let mut rig = Rig::new(Config {
+        chunk_bytes: 1000,
+        ..config()
+    });
     rig.wire.cap = 3000;
     let _listener = rig.stream();
     rig.pass(TICK * 2);
@@ -113,11 +131,17 @@ fn what_does_not_fit_into_a_backlog_is_stale() {
 
 #[test]
 fn a_quiet_stream_gets_a_comment_and_a_busy_one_does_not() {
-    let mut rig = Rig::new(Config { chunk: Duration::from_secs(40), ..config() });
+    let mut rig = Rig::new(Config {
+        chunk: Duration::from_secs(40),
+        ..config()
+    });
     let id = rig.stream();
     rig.pass(Duration::from_secs(16));
     let comment = rig.text(id);
-    assert!(comment.starts_with(':') && comment.ends_with("\n\n"), "{comment:?}");
+    assert!(
+        comment.starts_with(':') && comment.ends_with("\n\n"),
+        "{comment:?}"
+    );
     rig.pass(Duration::from_secs(15));
     assert_eq!(rig.text(id), comment);
     rig.pass(Duration::from_secs(10));

@@ -32,14 +32,20 @@ fn frames_that_come_with_the_upgrade_are_heard() {
         rig.receive(id, &bytes[..split]);
         rig.receive(id, &bytes[split..]);
         let sent = rig.sent(id);
-        assert!(sent.ends_with(&plain(Opcode::Text, b"early")), "split at {split}");
+        assert!(
+            sent.ends_with(&plain(Opcode::Text, b"early")),
+            "split at {split}"
+        );
     }
 }
 
 #[test]
 fn the_upgrade_agrees_on_a_subprotocol_it_speaks() {
     let subprotocols = vec!["b".to_owned()];
-    let mut rig = Rig::new(Config { subprotocols, ..config() });
+    let mut rig = Rig::new(Config {
+        subprotocols,
+        ..config()
+    });
     let request = upgrade("/echo").replace("Host: a", "Host: a\r\nSec-WebSocket-Protocol: a, b");
     let id = rig.asked(&request);
     assert!(rig.text(id).contains("Sec-WebSocket-Protocol: b\r\n"));
@@ -94,7 +100,11 @@ fn each_fault_closes_with_its_code() {
         ("unmasked", plain(Opcode::Text, b"a"), 1002),
         ("reserved bit", with_first(text(b"a"), 0xc1), 1002),
         ("unknown opcode", with_first(text(b"a"), 0x83), 1002),
-        ("continuation of nothing", with_first(text(b"a"), 0x80), 1002),
+        (
+            "continuation of nothing",
+            with_first(text(b"a"), 0x80),
+            1002,
+        ),
         ("fragmented ping", with_first(text(b"a"), 0x09), 1002),
         ("long ping", with_first(text(&[0; 126]), 0x89), 1002),
         ("not UTF-8", text(&[0xff]), 1007),
@@ -102,8 +112,16 @@ fn each_fault_closes_with_its_code() {
         ("code 1005", close(&1005_u16.to_be_bytes()), 1002),
         ("code 999", close(&999_u16.to_be_bytes()), 1002),
         ("close reason not UTF-8", close(&[0x03, 0xe8, 0xff]), 1007),
-        ("length with its top bit", vec![0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0], 1002),
-        ("too big", vec![0x82, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 0, 1, 2, 3, 4], 1009),
+        (
+            "length with its top bit",
+            vec![0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0],
+            1002,
+        ),
+        (
+            "too big",
+            vec![0x82, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 0, 1, 2, 3, 4],
+            1009,
+        ),
     ];
     let mut rig = Rig::new(config());
     for (name, bytes, code) in cases {
@@ -117,7 +135,10 @@ fn each_fault_closes_with_its_code() {
 
 #[test]
 fn too_many_fragments_close_with_1009() {
-    let mut rig = Rig::new(Config { max_fragments: 4, ..config() });
+    let mut rig = Rig::new(Config {
+        max_fragments: 4,
+        ..config()
+    });
     let id = rig.socket("/echo");
     let mut first = masked(Opcode::Text, b"");
     first[0] = 0x01;
@@ -133,12 +154,19 @@ fn too_many_fragments_close_with_1009() {
 #[test]
 fn a_push_listener_gets_every_message_until_it_leaves() {
     let mut rig = Rig::new(config());
-    let (stays, leaves, third) = (rig.socket("/push"), rig.socket("/push"), rig.socket("/push"));
+    let (stays, leaves, third) = (
+        rig.socket("/push"),
+        rig.socket("/push"),
+        rig.socket("/push"),
+    );
     rig.pass(Duration::from_millis(250));
     let heard = rig.sent(stays);
     let text = |n: u64| {
         let sent = START + Duration::from_millis(100 * n);
-        plain(Opcode::Text, format!("{{\"seq\":{n},\"sent_ns\":{}}}", sent.as_nanos()).as_bytes())
+        plain(
+            Opcode::Text,
+            format!("{{\"seq\":{n},\"sent_ns\":{}}}", sent.as_nanos()).as_bytes(),
+        )
     };
     assert_eq!(heard, [text(1), text(2)].concat());
     assert_eq!(rig.sent(leaves), heard);
@@ -224,7 +252,10 @@ fn a_paused_echo_is_resumed_to_see_the_answer_to_our_close() {
 
 #[test]
 fn a_silent_websocket_is_pinged_at_half_its_time_and_closed_at_the_end() {
-    let mut rig = Rig::new(Config { idle_timeout: Some(20 * SECOND), ..config() });
+    let mut rig = Rig::new(Config {
+        idle_timeout: Some(20 * SECOND),
+        ..config()
+    });
     let id = rig.socket("/echo");
     rig.pass(9 * SECOND);
     rig.receive(id, &masked(Opcode::Text, b"a"));
