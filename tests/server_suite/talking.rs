@@ -32,7 +32,7 @@ pub(crate) fn an_echo_returns_messages_in_any_pieces<H: Harness>() {
 
 pub(crate) fn a_large_message_comes_back_whole<H: Harness>() {
     let payload: Vec<u8> = (0..limits::MESSAGE_BYTES)
-        .map(|at| (at % 251) as u8)
+        .map(|at| u8::try_from(at % 251).unwrap())
         .collect();
     let mut fragments = Vec::new();
     for (index, piece) in payload.chunks(100_000).enumerate() {
@@ -134,7 +134,9 @@ pub(crate) fn each_bad_frame_gets_its_close_code<H: Harness>() {
 }
 
 pub(crate) fn an_echo_that_is_not_read_stops_reading_and_loses_nothing<H: Harness>() {
-    let payload: Vec<u8> = (0..5000).map(|at| (at % 249) as u8).collect();
+    let payload: Vec<u8> = (0..5000)
+        .map(|at| u8::try_from(at % 249).unwrap())
+        .collect();
     let mut script = Script::default();
     script
         .upgrade(0, "/echo")
