@@ -114,7 +114,12 @@ impl Gates {
         if !std::mem::take(&mut self.stale) {
             return;
         }
-        let count = u32::try_from(self.gates.len()).unwrap_or(u32::MAX);
+        if self.stopped && !self.is_held() {
+            // Closed, so that a new peer is refused rather than left waiting.
+            self.listeners.clear();
+            return;
+        }
+        let count = u32::try_from(self.listeners.len()).unwrap_or(u32::MAX);
         let many = !self.stopped && room > self.queue.saturating_mul(count);
         let mut ones = if self.stopped || self.retry_at.is_some() {
             0
@@ -126,8 +131,8 @@ impl Gates {
             counters.accept_pauses += 1;
         }
         self.full = room == 0;
-        for (index, gate) in (0u32..).zip(&mut self.gates) {
-            let descriptor = types::Fd(self.listeners[index as usize].as_raw_fd());
+        for ((index, gate), listener) in (0u32..).zip(&mut self.gates).zip(&self.listeners) {
+            let descriptor = types::Fd(listener.as_raw_fd());
             if gate.many && !many && !gate.cancelling {
                 gate.cancelling = true;
                 cancel(ring, plain(Operation::AcceptMany, index));
@@ -151,9 +156,7 @@ impl Gates {
             }
             if self.stopped && gate.ones > 0 && !gate.cancelling {
                 gate.cancelling = true;
-                for _ in 0..gate.ones {
-                    cancel(ring, plain(Operation::AcceptOne, index));
-                }
+                cancel(ring, plain(Operation::AcceptOne, index));
             }
         }
     }
@@ -170,8 +173,11 @@ fn accept_one(listener: types::Fd) -> squeue::Entry {
         .build()
 }
 
+/// Cancels all of them at once: a cancellation for each would meet the same one again and again,
+/// because the kernel takes a polled request off its list only later.
 fn cancel(ring: &mut Ring, user_data: u64) {
-    let entry = opcode::AsyncCancel::new(user_data).build();
+    let all = types::CancelBuilder::user_data(user_data).all();
+    let entry = opcode::AsyncCancel2::new(all).build();
     let aside = plain(Operation::Aside, 0);
     ring.push(&entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(aside));
 }

@@ -11,22 +11,26 @@ use crate::shard::{ConnectionId, Core, Origin, Shard};
 use crate::time::Instant;
 use io_uring::{opcode, types};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 /// One core: its shard, its port to the ring, its receive buffers.
 ///
-/// The buffers are dropped after the port, whose ring may still write into them.
+/// Port and buffers are dropped only by [`Driver::finish`], which proves that the kernel holds
+/// nothing of them; should the shard panic, they are lost rather than freed under the kernel.
 pub(super) struct Driver<S: Shard> {
     shard: S,
-    port: Port<S::Message>,
-    buffers: Buffers,
+    port: ManuallyDrop<Port<S::Message>>,
+    buffers: ManuallyDrop<Buffers>,
     completions: Vec<Completion>,
     letters: Vec<(Core, S::Message)>,
     stop: engine::Stop,
     stopped: bool,
-    /// When the earliest timer entry ends.
-    timer: Option<Instant>,
-    /// Timer entries under way.
+    /// When the tick under way ends.
+    tick: Option<Instant>,
+    /// When the earliest alarm under way ends.
+    alarm: Option<Instant>,
+    /// Ticks and alarms under way.
     timers: u32,
     /// Timer entries that ended in this turn.
     rung: usize,
@@ -43,13 +47,14 @@ impl<S: Shard> Driver<S> {
     ) -> Self {
         Self {
             shard,
-            port,
-            buffers,
+            port: ManuallyDrop::new(port),
+            buffers: ManuallyDrop::new(buffers),
             completions: Vec::with_capacity(4096),
             letters: Vec::new(),
             stop,
             stopped: false,
-            timer: None,
+            tick: None,
+            alarm: None,
             timers: 0,
             rung: 0,
             span: Box::new(types::Timespec::new()),
@@ -71,7 +76,7 @@ impl<S: Shard> Driver<S> {
     /// Tells the shard that everything is ready.
     pub(super) fn start(&mut self) {
         self.port.now = engine::now();
-        self.shard.started(&mut self.port);
+        self.shard.started(&mut *self.port);
         self.submit();
     }
 
@@ -93,13 +98,19 @@ impl<S: Shard> Driver<S> {
         self.tell_news();
         for index in 0..events {
             let completion = self.completions[index];
-            self.complete(completion);
-            self.tell_news();
+            if self.shard.finished() {
+                self.note_end(completion);
+            } else {
+                self.complete(completion);
+                self.tell_news();
+            }
         }
         if self.port.desk.has_own() {
             self.open_mail();
         }
-        self.tell_time();
+        if !self.shard.finished() {
+            self.tell_time();
+        }
         self.submit();
         Ok(events - self.rung)
     }
@@ -109,10 +120,14 @@ impl<S: Shard> Driver<S> {
         self.shard.finished()
     }
 
-    /// Arms a timer in the ring for the next own deadline, so that a park ends in time.
+    /// Arms an alarm for the next own deadline, so that a park ends in time.
     pub(super) fn arm_alarm(&mut self) {
-        if let Some(deadline) = self.deadline() {
-            self.arm_timer(deadline, engine::now());
+        let Some(deadline) = self.deadline() else {
+            return;
+        };
+        if self.alarm.is_none_or(|armed| deadline < armed) {
+            self.alarm = Some(deadline);
+            self.arm_timer(Operation::Alarm, deadline.since(engine::now()));
         }
     }
 
@@ -122,40 +137,40 @@ impl<S: Shard> Driver<S> {
     /// virtual machine costs more than the rest of the call; the tick does it once per `most`.
     /// Only a deadline that comes before the tick is worth it.
     fn patience(&mut self, most: Duration) -> Wait {
-        if self.port.desk.has_own() {
+        if self.port.desk.has_own() || most.is_zero() {
             return Wait::Not;
         }
-        let now = self.port.now;
-        self.arm_timer(now + most, now);
-        match self.deadline() {
-            Some(deadline) if self.timer.is_none_or(|tick| deadline < tick) => {
-                match deadline.since(engine::now()) {
-                    Duration::ZERO => Wait::Not,
-                    span => Wait::AtMost(span),
-                }
+        let tick = match self.tick {
+            Some(tick) => tick,
+            None => {
+                self.arm_timer(Operation::Tick, most);
+                *self.tick.insert(self.port.now + most)
             }
+        };
+        match self.deadline() {
+            Some(deadline) if deadline < tick => match deadline.since(engine::now()) {
+                Duration::ZERO => Wait::Not,
+                span => Wait::AtMost(span),
+            },
             _ => Wait::ForOne,
         }
     }
 
-    /// Makes sure that a timer entry ends at `at` or before.
-    fn arm_timer(&mut self, at: Instant, now: Instant) {
-        if self.timer.is_some_and(|armed| armed <= at) {
-            return;
-        }
-        self.timer = Some(at);
+    fn arm_timer(&mut self, timer: Operation, span: Duration) {
         self.timers += 1;
-        *self.span = types::Timespec::from(at.since(now));
+        *self.span = types::Timespec::from(span);
         let entry = opcode::Timeout::new(&raw const *self.span).build();
-        self.port
-            .ring
-            .push(&entry.user_data(plain(Operation::Timer, 0)));
+        self.port.ring.push(&entry.user_data(plain(timer, 0)));
     }
 
-    fn timer_ended(&mut self) {
-        self.timer = None;
+    fn timer_ended(&mut self, timer: Operation) {
         self.timers -= 1;
         self.rung += 1;
+        if timer == Operation::Tick {
+            self.tick = None;
+        } else if self.alarm.is_some_and(|at| at <= self.port.now) {
+            self.alarm = None;
+        }
     }
 
     /// Ends the core: takes every operation back from the kernel, then lets go.
@@ -183,9 +198,10 @@ impl<S: Shard> Driver<S> {
             buffers,
             ..
         } = self;
-        if held {
-            // The kernel may still read and write what these own: better lost than reused.
-            Box::leak(Box::new((port, buffers)));
+        if !held {
+            // The ring first: no receive is left that could write into the buffers.
+            drop(ManuallyDrop::into_inner(port));
+            drop(ManuallyDrop::into_inner(buffers));
         }
         shard.outcome()
     }
@@ -229,14 +245,14 @@ impl<S: Shard> Driver<S> {
             }
             Operation::Close => self.port.descriptor_closed(id),
             Operation::Doorbell => self.open_mail(),
-            Operation::Timer => self.timer_ended(),
+            Operation::Tick | Operation::Alarm => self.timer_ended(operation),
             Operation::Send | Operation::Aside => {}
         }
     }
 
     #[inline]
     fn received(&mut self, id: ConnectionId, completion: Completion) {
-        let port = &mut self.port;
+        let port = &mut *self.port;
         let buffer = completion.buffer();
         let phase = port.slots.get(id).map(|slot| {
             if !completion.more() {
@@ -280,7 +296,7 @@ impl<S: Shard> Driver<S> {
     }
 
     fn accepted(&mut self, operation: Operation, listener: ConnectionId, completion: Completion) {
-        let port = &mut self.port;
+        let port = &mut *self.port;
         port.gates
             .completed(operation, listener.slot(), completion.more());
         let Ok(index) = u32::try_from(completion.result) else {
@@ -298,7 +314,7 @@ impl<S: Shard> Driver<S> {
     }
 
     fn connected(&mut self, id: ConnectionId, result: i32) {
-        let port = &mut self.port;
+        let port = &mut *self.port;
         let Some(slot) = port.slots.get(id) else {
             return;
         };
@@ -317,13 +333,19 @@ impl<S: Shard> Driver<S> {
     fn open_mail(&mut self) {
         self.port.desk.fetch(&mut self.letters);
         for (from, message) in self.letters.drain(..) {
-            self.shard.forwarded(from, message, &mut self.port);
+            if self.shard.finished() {
+                break;
+            }
+            self.shard.forwarded(from, message, &mut *self.port);
         }
     }
 
     #[inline]
     fn tell_news(&mut self) {
-        while let Some(news) = self.port.news.pop_front() {
+        while !self.port.news.is_empty() && !self.shard.finished() {
+            let Some(news) = self.port.news.pop_front() else {
+                return;
+            };
             match news {
                 News::Drained(id) => {
                     if self
@@ -332,10 +354,10 @@ impl<S: Shard> Driver<S> {
                         .get(id)
                         .is_some_and(|slot| slot.phase == Phase::Open)
                     {
-                        self.shard.drained(id, &mut self.port);
+                        self.shard.drained(id, &mut *self.port);
                     }
                 }
-                News::Closed(id, cause) => self.shard.closed(id, cause, &mut self.port),
+                News::Closed(id, cause) => self.shard.closed(id, cause, &mut *self.port),
             }
         }
     }
@@ -348,11 +370,11 @@ impl<S: Shard> Driver<S> {
             .deadline()
             .is_some_and(|deadline| deadline <= self.port.now)
         {
-            self.shard.expired(&mut self.port);
+            self.shard.expired(&mut *self.port);
         }
-        if !self.stopped && self.stop.is_thrown() {
+        if !self.stopped && self.stop.is_thrown() && !self.shard.finished() {
             self.stopped = true;
-            self.shard.stopped(&mut self.port);
+            self.shard.stopped(&mut *self.port);
         }
     }
 
@@ -361,13 +383,13 @@ impl<S: Shard> Driver<S> {
         self.buffers.publish();
         loop {
             self.port.settle_all();
-            if self.port.news.is_empty() {
+            if self.port.news.is_empty() || self.shard.finished() {
                 break;
             }
             self.tell_news();
         }
         self.rearm_starved();
-        let port = &mut self.port;
+        let port = &mut *self.port;
         port.gates.settle(
             &mut port.ring,
             port.slots.room(),
@@ -424,7 +446,7 @@ impl<S: Shard> Driver<S> {
                     .gates
                     .completed(operation, id.slot(), completion.more());
             }
-            (Operation::Timer, _) => self.timer_ended(),
+            (Operation::Tick | Operation::Alarm, _) => self.timer_ended(operation),
             _ => {}
         }
     }
