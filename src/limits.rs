@@ -52,6 +52,12 @@ pub const RECEIVE_BUFFERS: u16 = 1024;
 pub const RECEIVE_BYTES: u32 = 4096;
 
 const _: () = assert!(BACKLOG_LOW < BACKLOG_HIGH && BACKLOG_HIGH < BACKLOG_BYTES);
-const _: () = assert!(MESSAGE_BYTES < BACKLOG_BYTES, "an echo of the largest message must fit");
+const _: () = assert!(
+    MESSAGE_BYTES < BACKLOG_BYTES,
+    "an echo of the largest message must fit"
+);
 const _: () = assert!(CONTROL_BYTES < HEAD_BYTES);
-const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two(), "a provided-buffer ring needs it");
+const _: () = assert!(
+    RECEIVE_BUFFERS.is_power_of_two(),
+    "a provided-buffer ring needs it"
+);

@@ -202,22 +202,12 @@ pub trait Shard: Sized {
     /// A connection is open.
     fn opened(&mut self, id: ConnectionId, origin: Origin, wire: &mut impl Wire<Self::Message>);
     /// Bytes arrived. They are the engine's: change them in place, keep nothing.
-    fn received(
-        &mut self,
-        id: ConnectionId,
-        bytes: &mut [u8],
-        wire: &mut impl Wire<Self::Message>,
-    );
+    fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Self::Message>);
     /// The backlog fell to the low mark after it had been above the high mark
     /// (`limits::BACKLOG_HIGH`, `limits::BACKLOG_LOW`).
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>);
     /// The connection is over; the id is dead.
-    fn closed(
-        &mut self,
-        id: ConnectionId,
-        cause: CloseCause,
-        wire: &mut impl Wire<Self::Message>,
-    );
+    fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Self::Message>);
     /// Another core's shard said something.
     fn forwarded(
         &mut self,

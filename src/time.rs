@@ -81,6 +81,9 @@ mod tests {
 
     #[test]
     fn adding_more_than_the_clock_holds_saturates() {
-        assert_eq!(Instant::from_nanos(1) + Duration::MAX, Instant::from_nanos(u64::MAX));
+        assert_eq!(
+            Instant::from_nanos(1) + Duration::MAX,
+            Instant::from_nanos(u64::MAX)
+        );
     }
 }

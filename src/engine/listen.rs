@@ -18,7 +18,10 @@ impl Listeners {
     /// No listener for any of so many cores.
     #[must_use]
     pub fn none(cores: usize) -> Self {
-        Self { per_core: (0..cores).map(|_| Vec::new()).collect(), addresses: Vec::new() }
+        Self {
+            per_core: (0..cores).map(|_| Vec::new()).collect(),
+            addresses: Vec::new(),
+        }
     }
 
     /// Binds every address once per core. Port 0 picks a free port, the same on every core.
@@ -34,7 +37,9 @@ impl Listeners {
             probe(wanted).map_err(|source| refused(wanted, source))?;
             for set in &mut all.per_core {
                 let listener = listen(address).map_err(|source| refused(address, source))?;
-                address = listener.local_addr().map_err(|source| refused(address, source))?;
+                address = listener
+                    .local_addr()
+                    .map_err(|source| refused(address, source))?;
                 set.push(listener);
             }
             all.addresses.push(address);
@@ -56,8 +61,11 @@ impl Listeners {
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket =
-        Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         // One socket, one family: `0.0.0.0` and `::` can both be given.
@@ -87,11 +95,18 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 fn refused(address: SocketAddr, source: io::Error) -> EngineError {
     let remedy = match source.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("another port, or `ss -ltnp sport = :{}` to see who has it", address.port())
+            format!(
+                "another port, or `ss -ltnp sport = :{}` to see who has it",
+                address.port()
+            )
         }
         io::ErrorKind::AddrNotAvailable => "an address of this host: see `ip addr`".to_owned(),
         io::ErrorKind::PermissionDenied => "a port above 1023, or CAP_NET_BIND_SERVICE".to_owned(),
         _ => "another --listen address".to_owned(),
     };
-    EngineError::Os { operation: format!("cannot listen on {address}"), source, remedy }
+    EngineError::Os {
+        operation: format!("cannot listen on {address}"),
+        source,
+        remedy,
+    }
 }

@@ -62,8 +62,16 @@ struct StopInner {
 impl Stop {
     /// Asks every core to end; later calls do nothing more.
     pub fn throw(&self) {
-        self.0.thrown.store(true, std::sync::atomic::Ordering::SeqCst);
-        for wake in self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        self.0
+            .thrown
+            .store(true, std::sync::atomic::Ordering::SeqCst);
+        for wake in self
+            .0
+            .wakers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
             wake();
         }
     }

@@ -18,7 +18,9 @@ pub fn read(counters: Counters, accept_queue: (u64, u64)) -> Vitals {
         thread_cpu: cpu(ClockId::ThreadCPUTime),
         process_cpu: cpu(ClockId::ProcessCPUTime),
         rss_bytes: stat.map_or(0, |stat| stat.rss * page),
-        descriptors: process.and_then(|process| process.fd_count().ok()).unwrap_or(0) as u64,
+        descriptors: process
+            .and_then(|process| process.fd_count().ok())
+            .unwrap_or(0) as u64,
         descriptor_limit: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
         accept_queue: accept_queue.0,
         accept_queue_limit: accept_queue.1,
@@ -37,5 +39,8 @@ pub fn accept_queue(_listeners: &[TcpListener]) -> (u64, u64) {
 
 fn cpu(clock: ClockId) -> Duration {
     let t = clock_gettime(clock);
-    Duration::new(t.tv_sec.cast_unsigned(), u32::try_from(t.tv_nsec).unwrap_or(0))
+    Duration::new(
+        t.tv_sec.cast_unsigned(),
+        u32::try_from(t.tv_nsec).unwrap_or(0),
+    )
 }
