@@ -31,6 +31,14 @@ pub const BACKLOG_HIGH: usize = 64 * 1024;
 /// A backlog at or below this is low again: `drained` is said.
 pub const BACKLOG_LOW: usize = 16 * 1024;
 
+/// A shared payload of at most so many bytes is copied if it does not travel alone: one piece of
+/// memory costs the kernel less than a list of them.
+pub const SHARED_BYTES_MIN: usize = 512;
+/// An outbound batch that grew beyond this is freed rather than kept.
+pub const BATCH_BYTES_KEPT: usize = 16 * 1024;
+/// Bytes that the spare outbound batches of one core may keep in all.
+pub const BATCH_POOL_BYTES: usize = 4 * 1024 * 1024;
+
 /// Time for the peer's close frame after ours. RFC 6455, 7.1.1 leaves it open; browsers use 2 to 20 s.
 pub const CLOSE_TIME: Duration = Duration::from_secs(5);
 /// Time an engine waits for the peer's FIN after ours before it closes anyway.

@@ -2,6 +2,7 @@
 //! have in common: the plan, the stop switch, listeners, the clock and the vitals.
 
 pub mod listen;
+pub mod outbound;
 pub mod ring;
 pub mod sim;
 pub mod tokio;

@@ -1,0 +1,477 @@
+//! What is queued for a connection: copied bytes and shared payloads, in batches from a pool, so
+//! that an idle connection holds nothing. Used by every engine.
+//!
+//! A connection has at most two batches: one that the kernel is taking, never changed any more,
+//! and one that gathers what comes meanwhile. So bytes handed to the kernel never move, and what
+//! was sent is freed even if the backlog never becomes empty.
+
+#![forbid(unsafe_code)]
+
+use crate::limits;
+use crate::shard::{Payload, Unsent};
+
+/// Names a batch of a [`BatchPool`].
+type Handle = u32;
+
+/// No batch.
+const NONE: Handle = u32::MAX;
+
+/// Bytes and payloads in the order in which they were queued.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// A payload that comes before everything else: a broadcast needs no list.
+    lead: Option<Payload>,
+    bytes: Vec<u8>,
+    cuts: Vec<Cut>,
+    len: usize,
+}
+
+/// A shared payload that comes before `bytes[at..]`.
+#[derive(Debug)]
+struct Cut {
+    at: usize,
+    payload: Payload,
+}
+
+impl Batch {
+    /// Bytes in all.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is queued.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Appends a copy of all parts.
+    pub fn push_parts(&mut self, parts: &[&[u8]]) {
+        self.fold_small_lead();
+        for part in parts {
+            self.bytes.extend_from_slice(part);
+            self.len += part.len();
+        }
+    }
+
+    /// Appends a payload: by reference, or copied if it is small and follows something.
+    pub fn share(&mut self, payload: &Payload) {
+        let bytes = payload.bytes();
+        if bytes.is_empty() {
+            return;
+        }
+        if self.is_empty() {
+            self.lead = Some(payload.clone());
+            self.len = bytes.len();
+        } else if bytes.len() <= limits::SHARED_BYTES_MIN {
+            self.push_parts(&[bytes]);
+        } else {
+            self.fold_small_lead();
+            self.cuts.push(Cut {
+                at: self.bytes.len(),
+                payload: payload.clone(),
+            });
+            self.len += bytes.len();
+        }
+    }
+
+    /// Everything, if it is one piece of memory: only copies, or only one payload.
+    #[must_use]
+    pub fn single(&self) -> Option<&[u8]> {
+        match &self.lead {
+            None if self.cuts.is_empty() => Some(&self.bytes),
+            Some(payload) if payload.bytes().len() == self.len => Some(payload.bytes()),
+            None | Some(_) => None,
+        }
+    }
+
+    /// The pieces that follow the first `from` bytes, in order, none of them empty.
+    pub fn pieces(&self, from: usize) -> impl Iterator<Item = &[u8]> {
+        let lead = self.lead.iter().map(Payload::bytes);
+        let mut at = 0;
+        let cuts = self.cuts.iter().flat_map(move |cut| {
+            let before = &self.bytes[at..cut.at];
+            at = cut.at;
+            [before, cut.payload.bytes()]
+        });
+        let tail = &self.bytes[self.cuts.last().map_or(0, |cut| cut.at)..];
+        let mut skip = from;
+        lead.chain(cuts)
+            .chain(std::iter::once(tail))
+            .filter_map(move |piece| {
+                let skipped = skip.min(piece.len());
+                skip -= skipped;
+                let rest = &piece[skipped..];
+                (!rest.is_empty()).then_some(rest)
+            })
+    }
+
+    /// Empties it: payloads are released, small buffers kept, big ones freed.
+    pub fn clear(&mut self) {
+        self.lead = None;
+        self.cuts.clear();
+        self.bytes.clear();
+        self.len = 0;
+        if self.capacity() > limits::BATCH_BYTES_KEPT {
+            self.free();
+        }
+    }
+
+    /// Bytes of heap memory it keeps.
+    fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.cuts.capacity() * size_of::<Cut>()
+    }
+
+    fn free(&mut self) {
+        self.bytes = Vec::new();
+        self.cuts = Vec::new();
+    }
+
+    /// A small payload that gets company is copied after all: one piece beats two.
+    fn fold_small_lead(&mut self) {
+        let lone = self.bytes.is_empty() && self.cuts.is_empty();
+        let small = |lead: &mut Payload| lead.bytes().len() <= limits::SHARED_BYTES_MIN;
+        if lone && let Some(lead) = self.lead.take_if(small) {
+            self.bytes.extend_from_slice(lead.bytes());
+        }
+    }
+}
+
+/// The batches of one core: taken while something is queued, last in first out so that the
+/// memory is warm.
+#[derive(Debug, Default)]
+pub struct BatchPool {
+    batches: Vec<Batch>,
+    free: Vec<Handle>,
+    /// Bytes of heap memory that the free batches keep.
+    kept: usize,
+}
+
+impl BatchPool {
+    fn take(&mut self) -> Handle {
+        if let Some(handle) = self.free.pop() {
+            self.kept -= self.batches[handle as usize].capacity();
+            return handle;
+        }
+        let handle = Handle::try_from(self.batches.len()).unwrap_or(NONE);
+        assert_ne!(handle, NONE, "two batches a slot are fewer than 2^32");
+        self.batches.push(Batch::default());
+        handle
+    }
+
+    fn give(&mut self, handle: Handle) {
+        let batch = &mut self.batches[handle as usize];
+        batch.clear();
+        if self.kept + batch.capacity() > limits::BATCH_POOL_BYTES {
+            batch.free();
+        }
+        self.kept += batch.capacity();
+        self.free.push(handle);
+    }
+
+    /// Batches in use: 0 when every connection is idle.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.batches.len() - self.free.len()
+    }
+}
+
+/// What one connection has queued: 20 bytes, and batches only while there is something.
+#[derive(Debug)]
+pub struct Outbound {
+    /// The batch that the kernel is taking. It is not changed until it is returned.
+    flight: Handle,
+    /// The batch that gathers.
+    queued: Handle,
+    /// How much of the flight the kernel has taken.
+    sent: u32,
+    /// Bytes queued and not yet taken by the kernel, both batches.
+    backlog: u32,
+    /// The backlog was above the high mark and has not been at the low mark since.
+    high: bool,
+}
+
+/// What follows from the kernel having taken bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The backlog came down to the low mark after it had been above the high one.
+    pub drained: bool,
+    /// The flight is over; its batch is back in the pool.
+    pub landed: bool,
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self {
+            flight: NONE,
+            queued: NONE,
+            sent: 0,
+            backlog: 0,
+            high: false,
+        }
+    }
+}
+
+impl Outbound {
+    /// Queues a copy of all parts.
+    ///
+    /// # Errors
+    /// [`Unsent::Full`] if the backlog would exceed `cap` bytes; then nothing was queued.
+    pub fn push_parts(
+        &mut self,
+        pool: &mut BatchPool,
+        cap: usize,
+        parts: &[&[u8]],
+    ) -> Result<(), Unsent> {
+        let len = parts.iter().map(|part| part.len()).sum();
+        if let Some(batch) = self.grow(pool, cap, len)? {
+            batch.push_parts(parts);
+        }
+        Ok(())
+    }
+
+    /// Queues a payload.
+    ///
+    /// # Errors
+    /// [`Unsent::Full`] if the backlog would exceed `cap` bytes; then nothing was queued.
+    pub fn share(
+        &mut self,
+        pool: &mut BatchPool,
+        cap: usize,
+        payload: &Payload,
+    ) -> Result<(), Unsent> {
+        if let Some(batch) = self.grow(pool, cap, payload.bytes().len())? {
+            batch.share(payload);
+        }
+        Ok(())
+    }
+
+    /// What the kernel should take next: a batch and how much of it was taken already. Starts the
+    /// next flight if none is under way; `None` if nothing is queued.
+    pub fn flight<'p>(&mut self, pool: &'p BatchPool) -> Option<(&'p Batch, usize)> {
+        if self.flight == NONE {
+            if self.queued == NONE {
+                return None;
+            }
+            self.flight = std::mem::replace(&mut self.queued, NONE);
+            self.sent = 0;
+        }
+        Some((&pool.batches[self.flight as usize], self.sent as usize))
+    }
+
+    /// The kernel took so many bytes of the flight.
+    pub fn took(&mut self, pool: &mut BatchPool, bytes: usize) -> Taken {
+        let len = pool.batches[self.flight as usize].len();
+        let sent = self.sent as usize + bytes;
+        assert!(sent <= len, "the kernel takes no more than it was given");
+        self.sent = u32::try_from(sent).unwrap_or(u32::MAX);
+        self.backlog -= u32::try_from(bytes).unwrap_or(u32::MAX);
+        let landed = sent == len;
+        if landed {
+            pool.give(std::mem::replace(&mut self.flight, NONE));
+        }
+        let drained = self.high && self.backlog() <= limits::BACKLOG_LOW;
+        self.high &= !drained;
+        Taken { drained, landed }
+    }
+
+    /// Drops what gathers, and says how many bytes; the flight stays with the kernel.
+    pub fn drop_queued(&mut self, pool: &mut BatchPool) -> usize {
+        let Some(batch) = pool.batches.get(self.queued as usize) else {
+            return 0;
+        };
+        let len = batch.len();
+        self.backlog -= u32::try_from(len).unwrap_or(u32::MAX);
+        pool.give(std::mem::replace(&mut self.queued, NONE));
+        len
+    }
+
+    /// Drops everything, and says how many bytes. The kernel must be done with the flight.
+    pub fn clear(&mut self, pool: &mut BatchPool) -> usize {
+        let dropped = self.backlog();
+        for handle in [self.flight, self.queued] {
+            if handle != NONE {
+                pool.give(handle);
+            }
+        }
+        *self = Self::default();
+        dropped
+    }
+
+    /// Bytes queued and not yet taken by the kernel.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.backlog as usize
+    }
+
+    /// Whether a batch was handed out by [`Outbound::flight`] and has not landed.
+    #[must_use]
+    pub fn in_flight(&self) -> bool {
+        self.flight != NONE
+    }
+
+    /// Whether nothing is queued.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.backlog == 0
+    }
+
+    /// Counts `len` more bytes, and finds the batch that gathers; `None` if there is nothing to add.
+    fn grow<'p>(
+        &mut self,
+        pool: &'p mut BatchPool,
+        cap: usize,
+        len: usize,
+    ) -> Result<Option<&'p mut Batch>, Unsent> {
+        let total = self.backlog().checked_add(len).ok_or(Unsent::Full)?;
+        if total > cap {
+            return Err(Unsent::Full);
+        }
+        self.backlog = u32::try_from(total).map_err(|_| Unsent::Full)?;
+        self.high |= total > limits::BACKLOG_HIGH;
+        if len == 0 {
+            return Ok(None);
+        }
+        if self.queued == NONE {
+            self.queued = pool.take();
+        }
+        Ok(Some(&mut pool.batches[self.queued as usize]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAP: usize = 1 << 20;
+
+    fn joined(batch: &Batch, from: usize) -> Vec<u8> {
+        batch.pieces(from).flatten().copied().collect()
+    }
+
+    fn payload(byte: u8, len: usize) -> Payload {
+        Payload::new(vec![byte; len])
+    }
+
+    #[test]
+    fn pieces_keep_the_order_from_every_offset() {
+        let mut batch = Batch::default();
+        let mut model = Vec::new();
+        for step in 0..40u8 {
+            let len = usize::from(step) * 31 % 1200;
+            if step % 3 == 0 {
+                batch.push_parts(&[&vec![step; len], b"x"]);
+                model.extend(vec![step; len]);
+                model.push(b'x');
+            } else {
+                batch.share(&payload(step, len));
+                model.extend(vec![step; len]);
+            }
+            assert_eq!(batch.len(), model.len());
+        }
+        for from in 0..=model.len() {
+            assert_eq!(joined(&batch, from), model[from..]);
+            assert!(batch.pieces(from).all(|piece| !piece.is_empty()));
+        }
+    }
+
+    #[test]
+    fn copies_and_a_lone_payload_are_one_piece() {
+        let mut batch = Batch::default();
+        assert_eq!(batch.single(), Some(&b""[..]));
+        batch.share(&payload(7, 3));
+        assert_eq!(batch.single(), Some(&[7, 7, 7][..]));
+        batch.push_parts(&[b"ab", b"c"]);
+        assert_eq!(
+            batch.single(),
+            Some(&b"\x07\x07\x07abc"[..]),
+            "small: copied"
+        );
+        batch.share(&payload(1, limits::SHARED_BYTES_MIN));
+        assert!(batch.single().is_some(), "small: copied");
+        batch.share(&payload(2, limits::SHARED_BYTES_MIN + 1));
+        assert_eq!(batch.single(), None);
+        assert_eq!(batch.pieces(0).count(), 2);
+        batch.clear();
+        batch.share(&payload(3, 4000));
+        assert_eq!(batch.single().map(<[u8]>::len), Some(4000));
+        batch.push_parts(&[b"tail"]);
+        assert_eq!(batch.single(), None);
+        assert_eq!(joined(&batch, 3999), b"\x03tail");
+    }
+
+    #[test]
+    fn an_idle_connection_holds_no_batch_and_a_flight_is_never_changed() {
+        let mut pool = BatchPool::default();
+        let mut out = Outbound::default();
+        assert!(out.flight(&pool).is_none());
+        out.push_parts(&mut pool, CAP, &[b"first"]).unwrap();
+        let before = out.flight(&pool).unwrap().0.single().unwrap().as_ptr();
+        out.push_parts(&mut pool, CAP, &[&[b'y'; 5000]]).unwrap();
+        let (batch, sent) = out.flight(&pool).unwrap();
+        assert_eq!((batch.single().unwrap(), sent), (&b"first"[..], 0));
+        assert_eq!(batch.single().unwrap().as_ptr(), before);
+        assert_eq!(
+            out.took(&mut pool, 2),
+            Taken {
+                drained: false,
+                landed: false
+            }
+        );
+        assert_eq!(out.flight(&pool).unwrap().1, 2);
+        assert!(out.took(&mut pool, 3).landed);
+        assert_eq!(out.flight(&pool).unwrap().0.len(), 5000);
+        assert!(out.took(&mut pool, 5000).landed);
+        assert_eq!((pool.taken(), out.backlog()), (0, 0));
+    }
+
+    #[test]
+    fn the_cap_is_strict_and_checked_before_queuing() {
+        let mut pool = BatchPool::default();
+        let mut out = Outbound::default();
+        out.push_parts(&mut pool, 10, &[b"12345", b"67890"])
+            .unwrap();
+        assert_eq!(out.push_parts(&mut pool, 10, &[b"1"]), Err(Unsent::Full));
+        assert_eq!(out.share(&mut pool, 10, &payload(0, 1)), Err(Unsent::Full));
+        assert_eq!(out.push_parts(&mut pool, 10, &[b""]), Ok(()));
+        assert_eq!(out.flight(&pool).unwrap().0.len(), 10);
+    }
+
+    #[test]
+    fn drained_is_said_once_between_the_marks() {
+        let mut pool = BatchPool::default();
+        let mut out = Outbound::default();
+        let all = limits::BACKLOG_HIGH + 1;
+        out.push_parts(&mut pool, CAP, &[&vec![0; all]]).unwrap();
+        out.flight(&pool);
+        assert!(!out.took(&mut pool, all - limits::BACKLOG_LOW - 1).drained);
+        assert!(out.took(&mut pool, 1).drained);
+        assert!(!out.took(&mut pool, limits::BACKLOG_LOW).drained);
+        out.push_parts(&mut pool, CAP, &[&vec![0; limits::BACKLOG_HIGH]])
+            .unwrap();
+        out.flight(&pool);
+        assert!(
+            !out.took(&mut pool, limits::BACKLOG_HIGH).drained,
+            "never above the mark"
+        );
+    }
+
+    #[test]
+    fn a_big_batch_and_a_full_pool_keep_no_memory() {
+        let mut pool = BatchPool::default();
+        let mut out = Outbound::default();
+        out.push_parts(&mut pool, CAP, &[&vec![0; limits::BATCH_BYTES_KEPT + 1]])
+            .unwrap();
+        assert_eq!(out.clear(&mut pool), limits::BATCH_BYTES_KEPT + 1);
+        assert_eq!((pool.kept, pool.taken()), (0, 0));
+        let mut many: Vec<Outbound> = (0..2000).map(|_| Outbound::default()).collect();
+        for out in &mut many {
+            out.push_parts(&mut pool, CAP, &[&[0; 8000]]).unwrap();
+        }
+        for out in &mut many {
+            assert_eq!(out.drop_queued(&mut pool), 8000);
+        }
+        assert!(pool.kept <= limits::BATCH_POOL_BYTES && pool.kept > 0);
+    }
+}

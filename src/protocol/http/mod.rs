@@ -1,0 +1,14 @@
+//! HTTP/1.1 (RFC 9112) as far as a WebSocket or event stream needs it, strict where laxness lets
+//! two parties disagree on where a message ends.
+
+pub mod body;
+pub mod head;
+pub mod headers;
+pub mod request;
+pub mod response;
+
+pub use body::{BodyLength, BodyReader};
+pub use head::HeadReader;
+pub use headers::Headers;
+pub use request::Request;
+pub use response::{Response, reason};

@@ -1,0 +1,245 @@
+//! The opening handshake: HTTP becomes WebSocket, seen from either side (RFC 6455, 4).
+
+use crate::protocol::Fault;
+use crate::protocol::http::headers::trim;
+use crate::protocol::http::{BodyLength, Request, Response};
+use tungstenite::handshake::derive_accept_key;
+
+/// Whose pages may connect (RFC 6455, 10.2). A client that is no browser sends no `Origin`, or
+/// any it likes: this protects users of browsers, not the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OriginPolicy {
+    /// Anyone's: nothing here is authenticated by cookies.
+    Any,
+    /// Those of these origins, compared without case, and clients that send none.
+    Only(Vec<String>),
+}
+
+/// A request that may be answered with 101.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted<'a> {
+    /// `Sec-WebSocket-Key` as sent: 24 characters.
+    pub key: &'a str,
+    /// The subprotocol agreed on: the client's most wanted that the server has.
+    pub subprotocol: Option<&'a str>,
+}
+
+/// Whether a request asks to become a WebSocket.
+#[must_use]
+pub fn is_upgrade(request: &Request<'_>) -> bool {
+    request.headers.has_token("upgrade", "websocket")
+}
+
+/// The server's side of the handshake: all of RFC 6455, 4.2.1.
+///
+/// # Errors
+/// [`Fault::Http`]: 405 for a method but GET; 426 for a request that does not ask for a WebSocket
+/// or asks for another version, to be answered with `Sec-WebSocket-Version: 13`, `Upgrade:
+/// websocket` and `Connection: Upgrade`; 403 for an origin that is not allowed; 400 for the rest.
+pub fn accept<'a>(
+    request: &Request<'a>,
+    subprotocols: &[String],
+    origins: &OriginPolicy,
+) -> Result<Accepted<'a>, Fault> {
+    let headers = &request.headers;
+    if request.method != "GET" {
+        return refuse(405, "a WebSocket is opened with GET");
+    }
+    if request.minor_version == 0 {
+        return refuse(400, "a WebSocket needs HTTP/1.1");
+    }
+    if !is_upgrade(request) {
+        return refuse(426, "this is a WebSocket");
+    }
+    if !headers.has_token("connection", "upgrade") {
+        return refuse(400, "no Connection: Upgrade");
+    }
+    // Bytes of a body could be taken for frames by one side and not by the other.
+    if !matches!(request.body, BodyLength::None | BodyLength::Known(0)) {
+        return refuse(400, "an upgrade with a body");
+    }
+    match headers.single("sec-websocket-version") {
+        Ok(Some(b"13")) => {}
+        Ok(Some(version)) if version.iter().all(u8::is_ascii_digit) => {
+            return refuse(426, "another version than 13");
+        }
+        _ => return refuse(400, "no single Sec-WebSocket-Version"),
+    }
+    let key = match headers.single("sec-websocket-key") {
+        Ok(Some(key)) if is_key(key) => key,
+        _ => return refuse(400, "no single Sec-WebSocket-Key of 16 bytes"),
+    };
+    match headers.single("origin") {
+        Ok(origin) if is_allowed(origin, origins) => {}
+        Ok(_) => return refuse(403, "this origin is not allowed"),
+        Err(_) => return refuse(400, "several Origin fields"),
+    }
+    let Ok(key) = std::str::from_utf8(key) else {
+        return refuse(400, "no single Sec-WebSocket-Key of 16 bytes");
+    };
+    Ok(Accepted {
+        key,
+        subprotocol: agree(request, subprotocols)?,
+    })
+}
+
+impl Accepted<'_> {
+    /// Appends the answer, 101 (RFC 6455, 4.2.2). No extension is ever agreed on.
+    pub fn encode(&self, into: &mut Vec<u8>) {
+        let accept = derive_accept_key(self.key.as_bytes());
+        let fields = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", accept.as_str()),
+            (
+                "Sec-WebSocket-Protocol",
+                self.subprotocol.unwrap_or_default(),
+            ),
+        ];
+        let count = if self.subprotocol.is_some() { 4 } else { 3 };
+        Response::encode(into, 101, fields.get(..count).unwrap_or_default(), None);
+    }
+}
+
+/// The client's side of the handshake: one key for one attempt.
+#[derive(Clone, Debug)]
+pub struct ClientHandshake {
+    key: [u8; KEY_LEN],
+}
+
+/// 16 bytes in base64.
+const KEY_LEN: usize = 24;
+
+impl ClientHandshake {
+    /// A handshake with that nonce; it must be random and new for each attempt (RFC 6455, 4.1).
+    #[must_use]
+    pub fn new(nonce: [u8; 16]) -> Self {
+        Self { key: base64(nonce) }
+    }
+
+    /// Appends the request: the fields that RFC 6455, 4.1 demands, the subprotocols in order of
+    /// preference, and `extra` ones (`Origin`, `Authorization`) at the end.
+    pub fn encode(
+        &self,
+        into: &mut Vec<u8>,
+        host: &str,
+        target: &str,
+        extra: &[(&str, &str)],
+        subprotocols: &[String],
+    ) {
+        let subprotocols = subprotocols.join(", ");
+        let mut fields = vec![
+            ("Host", host),
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Version", "13"),
+            (
+                "Sec-WebSocket-Key",
+                std::str::from_utf8(&self.key).unwrap_or_default(),
+            ),
+        ];
+        if !subprotocols.is_empty() {
+            fields.push(("Sec-WebSocket-Protocol", &subprotocols));
+        }
+        fields.extend_from_slice(extra);
+        Request::encode(into, "GET", target, &fields);
+    }
+
+    /// Whether the answer to a request that offered these subprotocols opens the WebSocket.
+    ///
+    /// # Errors
+    /// [`Fault::Response`] if it does not: another status than 101, or any of RFC 6455, 4.1 that
+    /// does not hold.
+    pub fn verify(&self, response: &Response<'_>, offered: &[String]) -> Result<(), Fault> {
+        let headers = &response.headers;
+        let refuse = |reason| Err(Fault::Response { reason });
+        if response.status != 101 {
+            return refuse("another status than 101");
+        }
+        if !headers.has_token("upgrade", "websocket") {
+            return refuse("101 without Upgrade: websocket");
+        }
+        if !headers.has_token("connection", "upgrade") {
+            return refuse("101 without Connection: Upgrade");
+        }
+        match headers.single("sec-websocket-accept") {
+            Ok(Some(accept)) if accept == derive_accept_key(&self.key).as_bytes() => {}
+            _ => return refuse("101 with another key's Sec-WebSocket-Accept"),
+        }
+        // RFC 6455, 4.1: what was not offered must not be agreed on.
+        if headers
+            .values("sec-websocket-extensions")
+            .any(|value| !value.is_empty())
+        {
+            return refuse("101 with an extension that was not offered");
+        }
+        match headers.single("sec-websocket-protocol") {
+            Ok(None) => Ok(()),
+            Ok(Some(agreed)) if offered.iter().any(|name| name.as_bytes() == agreed) => Ok(()),
+            _ => refuse("101 with a subprotocol that was not offered"),
+        }
+    }
+}
+
+fn refuse<T>(status: u16, reason: &'static str) -> Result<T, Fault> {
+    Err(Fault::Http { status, reason })
+}
+
+/// RFC 6455, 4.2.1: a base64 value of 16 bytes: 22 characters and two of padding.
+fn is_key(key: &[u8]) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.len() == KEY_LEN
+        && key
+            .strip_suffix(b"==")
+            .is_some_and(|key| key.iter().all(is_digit))
+}
+
+fn is_allowed(origin: Option<&[u8]>, origins: &OriginPolicy) -> bool {
+    match (origins, origin) {
+        (OriginPolicy::Any, _) | (OriginPolicy::Only(_), None) => true,
+        (OriginPolicy::Only(allowed), Some(origin)) => allowed
+            .iter()
+            .any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin)),
+    }
+}
+
+/// The first subprotocol offered that the server has (RFC 6455, 4.2.2).
+fn agree<'a>(request: &Request<'a>, known: &[String]) -> Result<Option<&'a str>, Fault> {
+    let mut agreed = None;
+    for list in request.headers.values("sec-websocket-protocol") {
+        for name in list.split(|byte| *byte == b',').map(trim) {
+            // RFC 6455, 4.1: each one is a non-empty token.
+            let Some(name) = token(name) else {
+                return refuse(400, "a malformed Sec-WebSocket-Protocol");
+            };
+            if agreed.is_none() && known.iter().any(|known| known == name) {
+                agreed = Some(name);
+            }
+        }
+    }
+    Ok(agreed)
+}
+
+/// A token of RFC 9110, 5.6.2.
+fn token(name: &[u8]) -> Option<&str> {
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let name = (!name.is_empty() && name.iter().all(is_token)).then_some(name)?;
+    std::str::from_utf8(name).ok()
+}
+
+/// Base64 of 16 bytes (RFC 4648, 4).
+fn base64(bytes: [u8; 16]) -> [u8; KEY_LEN] {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut bits = u128::from_be_bytes(bytes);
+    let mut text = [b'='; KEY_LEN];
+    for place in text.iter_mut().take(22) {
+        let digit = usize::try_from(bits >> 122).unwrap_or_default();
+        *place = DIGITS.get(digit).copied().unwrap_or_default();
+        bits <<= 6;
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "handshake_tests.rs"]
+mod tests;

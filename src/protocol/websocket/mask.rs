@@ -1,0 +1,119 @@
+//! Masks and unmasks payloads in place, eight bytes and more at a time (RFC 6455, 5.3).
+
+/// XORs `bytes` with the key, repeated; `offset` bytes of the payload came before these.
+///
+/// Masking and unmasking are the same. Any length, offset and alignment.
+#[inline]
+pub fn apply(bytes: &mut [u8], key: [u8; 4], offset: usize) {
+    apply_gathering(bytes, rotated(key, offset));
+}
+
+/// The key as it stands `offset` bytes into the payload.
+#[inline]
+pub(super) const fn rotated(key: [u8; 4], offset: usize) -> [u8; 4] {
+    #[expect(clippy::cast_possible_truncation, reason = "below 32")]
+    let bits = (offset % 4 * 8) as u32;
+    u32::from_le_bytes(key).rotate_right(bits).to_le_bytes()
+}
+
+/// XORs `bytes` with the key and returns the OR of the results: below 0x80 in each byte if all of
+/// them are ASCII, which so costs text no second look.
+#[inline]
+pub(super) fn apply_gathering(bytes: &mut [u8], key: [u8; 4]) -> Gathered {
+    let [a, b, c, d] = key;
+    let wide = u64::from_le_bytes([a, b, c, d, a, b, c, d]);
+    let (words, tail) = bytes.as_chunks_mut::<8>();
+    let mut seen = 0;
+    for word in words {
+        let plain = u64::from_le_bytes(*word) ^ wide;
+        seen |= plain;
+        *word = plain.to_le_bytes();
+    }
+    let (word, tail) = tail.as_chunks_mut::<4>();
+    for word in word {
+        let plain = u32::from_le_bytes(*word) ^ u32::from_le_bytes(key);
+        seen |= u64::from(plain);
+        *word = plain.to_le_bytes();
+    }
+    for (byte, key) in tail.iter_mut().zip(key) {
+        *byte ^= key;
+        seen |= u64::from(*byte);
+    }
+    Gathered(seen)
+}
+
+/// The bytes of a payload, ORed together.
+#[derive(Clone, Copy)]
+pub(super) struct Gathered(u64);
+
+impl Gathered {
+    /// Whether no byte had its top bit set.
+    #[inline]
+    pub(super) const fn is_ascii(self) -> bool {
+        self.0 & 0x8080_8080_8080_8080 == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_rfc_is_unmasked() {
+        // RFC 6455, 5.7
+        let mut hello = [0x7f, 0x9f, 0x4d, 0x51, 0x58];
+        apply(&mut hello, [0x37, 0xfa, 0x21, 0x3d], 0);
+        assert_eq!(&hello, b"Hello");
+    }
+
+    #[test]
+    fn wide_masking_is_masking_byte_by_byte_at_every_length_offset_and_alignment() {
+        let key = [0x11, 0x87, 0xf3, 0xff];
+        let source: Vec<u8> = (0..200_u8).map(|byte| byte.wrapping_mul(151)).collect();
+        for start in 0..9 {
+            for len in 0..140 {
+                for offset in 0..9 {
+                    let mut wide = source.clone();
+                    let mut narrow = source.clone();
+                    apply(&mut wide[start..start + len], key, offset);
+                    for (i, byte) in narrow[start..start + len].iter_mut().enumerate() {
+                        *byte ^= key[(i + offset) % 4];
+                    }
+                    assert_eq!(wide, narrow, "start {start}, length {len}, offset {offset}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn masked_in_two_pieces_is_masked_in_one() {
+        let key = [1, 2, 3, 4];
+        for split in 0..=37 {
+            let mut whole = [0_u8; 37];
+            let mut pieces = [0_u8; 37];
+            apply(&mut whole, key, 0);
+            let (a, b) = pieces.split_at_mut(split);
+            apply(a, key, 0);
+            apply(b, key, split);
+            assert_eq!(whole, pieces);
+        }
+    }
+
+    #[test]
+    fn one_byte_beyond_ascii_is_noticed_wherever_it_is() {
+        for len in 0..40 {
+            assert!(apply_gathering(&mut vec![b'a'; len], [0; 4]).is_ascii());
+            for at in 0..len {
+                let mut bytes = vec![b'a'; len];
+                bytes[at] = 0x80;
+                assert!(
+                    !apply_gathering(&mut bytes, [0; 4]).is_ascii(),
+                    "{at} of {len}"
+                );
+                assert!(
+                    !apply_gathering(&mut vec![b'a'; len], [0, 0, 0x80, 0]).is_ascii() || len < 3
+                );
+            }
+        }
+    }
+}
