@@ -13,5 +13,7 @@
 
 pub mod config;
 pub mod failure;
+mod flight;
 pub mod outcome;
 pub mod pace;
+mod payload;
