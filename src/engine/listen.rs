@@ -6,6 +6,12 @@ use crate::limits;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+/// How often a port in use is tried again.
+const PROBES: u32 = 20;
+/// The time between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Bound listening sockets, a set per core, in the order of the addresses.
 #[derive(Debug)]
@@ -74,10 +80,17 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Finds out whether another process holds the port.
+/// Finds out whether another process holds the port. Patient for a moment: the kernel takes a ring
+/// and its listeners down some time after the process that had them is gone.
 fn probe(address: SocketAddr) -> io::Result<()> {
     if address.port() == 0 {
         return Ok(());
+    }
+    for _ in 0..PROBES {
+        match socket(address)?.bind(&address.into()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(PAUSE),
+            bound => return bound,
+        }
     }
     socket(address)?.bind(&address.into())
 }

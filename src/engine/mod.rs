@@ -1,10 +1,13 @@
 //! What moves bytes for shards: three engines with one contract (`crate::shard`), and what they
 //! have in common: the plan, the stop switch, listeners, the clock and the vitals.
 
+mod cause;
+pub mod contract;
 pub mod listen;
 pub mod outbound;
 pub mod ring;
 pub mod sim;
+mod slots;
 pub mod tokio;
 pub mod vitals;
 

@@ -260,6 +260,13 @@ impl Outbound {
         Some((&pool.batches[self.flight as usize], self.sent as usize))
     }
 
+    /// Bytes of the flight that the kernel has not taken yet.
+    #[must_use]
+    pub fn flight_rest(&self, pool: &BatchPool) -> usize {
+        let batch = pool.batches.get(self.flight as usize);
+        batch.map_or(0, |batch| batch.len() - self.sent as usize)
+    }
+
     /// The kernel took so many bytes of the flight.
     pub fn took(&mut self, pool: &mut BatchPool, bytes: usize) -> Taken {
         let len = pool.batches[self.flight as usize].len();

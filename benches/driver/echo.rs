@@ -1,0 +1,234 @@
+//! The closed loop: every reply is checked byte by byte and asks for the next message; whatever
+//! came back on a connection within a turn is asked again with one send.
+
+use crate::peer::Protocol;
+use crate::ring::{Kind, Ring};
+use crate::{Load, Reading};
+use io_uring::cqueue;
+use serde_json::Value;
+use std::error::Error;
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+/// Bounds a turn, so that a silent server does not hold the driver.
+const TURN: Duration = Duration::from_millis(100);
+/// Time that replies have to arrive after the last message was sent.
+const GRACE: Duration = Duration::from_secs(3);
+/// A server that says nothing for so long has stalled.
+const STALL: Duration = Duration::from_secs(10);
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// What is in flight on one connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) pipeline: u32,
+    pub(crate) payload: usize,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Connection {
+    /// Bytes of the next reply that are here already.
+    offset: usize,
+    in_flight: u32,
+    /// Messages to send at the end of the turn.
+    due: u32,
+    replies: u64,
+}
+
+struct Driver {
+    ring: Ring,
+    connections: Vec<Connection>,
+    dirty: Vec<u32>,
+    /// As many requests in a row as can be due at once.
+    requests: Vec<u8>,
+    request_bytes: usize,
+    /// Replies in a row: more than fit into a receive buffer.
+    replies: Vec<u8>,
+    reply_bytes: usize,
+    messages: u64,
+    in_flight: u64,
+}
+
+/// Runs the loop and returns the window's figures.
+pub(crate) fn run(load: &Load, shape: Shape) -> Result<Value, Box<dyn Error>> {
+    let sockets = load.target().open(load.connections)?;
+    let mut driver = Driver::new(load, shape, &sockets)?;
+    driver.start(shape.pipeline)?;
+    let window = load.window();
+    driver.until(window.starts, Ask::Again)?;
+    let start = Reading::take(load.pid, driver.messages)?;
+    let gap = driver.until(window.ends, Ask::Again)?;
+    let end = Reading::take(load.pid, driver.messages)?;
+    driver.until(Instant::now() + GRACE, Ask::NoMore)?;
+    let mut figures = end.json_since(&start);
+    let least = driver
+        .connections
+        .iter()
+        .map(|connection| connection.replies)
+        .min();
+    figures["lost"] = driver.in_flight.into();
+    figures["gap_ms_max"] = (gap.as_secs_f64() * 1e3).into();
+    figures["messages_on_the_slowest"] = least.into();
+    Ok(figures)
+}
+
+/// Whether a reply asks for the next message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    Again,
+    NoMore,
+}
+
+impl Driver {
+    fn new(load: &Load, shape: Shape, sockets: &[TcpStream]) -> Result<Self, Box<dyn Error>> {
+        let request = masked(shape.payload)?;
+        let reply = match load.protocol {
+            Protocol::Tcp => request.clone(),
+            Protocol::Ws => unmasked(shape.payload)?,
+            Protocol::Sse => return Err("an event stream does not echo".into()),
+        };
+        let expected = reply.len() * shape.pipeline as usize;
+        let buffer_bytes = u32::try_from(expected.next_power_of_two().clamp(64, 4096))?;
+        let buffers = sockets.len().next_power_of_two().clamp(256, 16_384);
+        let ring = Ring::new(u16::try_from(buffers)?, buffer_bytes)?;
+        let descriptors: Vec<_> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
+        ring.submitter().register_files(&descriptors)?;
+        Ok(Self {
+            ring,
+            connections: vec![Connection::default(); sockets.len()],
+            dirty: Vec::with_capacity(sockets.len()),
+            requests: request.repeat(shape.pipeline as usize),
+            request_bytes: request.len(),
+            replies: reply.repeat(buffer_bytes as usize / reply.len() + 2),
+            reply_bytes: reply.len(),
+            messages: 0,
+            in_flight: 0,
+        })
+    }
+
+    fn start(&mut self, pipeline: u32) -> Result<(), Box<dyn Error>> {
+        for index in 0..self.connections.len() {
+            let id = u32::try_from(index)?;
+            self.ring.receive(id)?;
+            self.connections[index].due = pipeline;
+            self.dirty.push(id);
+        }
+        Ok(())
+    }
+
+    /// Turns until then, or until nothing is in flight any more. Returns the longest silence.
+    fn until(&mut self, end: Instant, ask: Ask) -> Result<Duration, Box<dyn Error>> {
+        let mut done = Vec::new();
+        let mut last_reply = Instant::now();
+        let mut gap_max = Duration::ZERO;
+        loop {
+            self.send()?;
+            let before = self.messages;
+            self.ring.turn(Some(TURN), &mut done)?;
+            for completion in &done {
+                self.completed(completion, ask)?;
+            }
+            self.ring.buffers.publish();
+            let now = Instant::now();
+            let gap = now - last_reply;
+            gap_max = gap_max.max(gap);
+            if self.messages > before {
+                last_reply = now;
+            } else if gap > STALL {
+                return Err(format!("stalled with {} in flight", self.in_flight).into());
+            }
+            if now >= end || (ask == Ask::NoMore && self.in_flight == 0) {
+                return Ok(gap_max);
+            }
+        }
+    }
+
+    fn send(&mut self) -> Result<(), Box<dyn Error>> {
+        for id in self.dirty.drain(..) {
+            let connection = &mut self.connections[id as usize];
+            let due = std::mem::take(&mut connection.due);
+            connection.in_flight += due;
+            self.in_flight += u64::from(due);
+            self.ring
+                .send(id, &self.requests[..due as usize * self.request_bytes])?;
+        }
+        Ok(())
+    }
+
+    fn completed(&mut self, completion: &cqueue::Entry, ask: Ask) -> Result<(), Box<dyn Error>> {
+        let (kind, id) = Kind::of(completion);
+        let length = match completion.result() {
+            error if kind != Kind::Receive => return Err(failed("send", error)),
+            starved if starved == -libc::ENOBUFS => return Ok(self.ring.receive(id)?),
+            error if error < 0 => return Err(failed("receive", error)),
+            0 => return Err("the server closed a connection".into()),
+            length => usize::try_from(length)?,
+        };
+        let buffer = cqueue::buffer_select(completion.flags()).ok_or("a receive has a buffer")?;
+        let bytes = self.ring.buffers.received(buffer, length);
+        let connection = &mut self.connections[id as usize];
+        if bytes != &self.replies[connection.offset..connection.offset + length] {
+            return Err(format!("connection {id} got other bytes than it sent").into());
+        }
+        let here = connection.offset + length;
+        connection.offset = here % self.reply_bytes;
+        let replies = u32::try_from(here / self.reply_bytes)?;
+        connection.in_flight = connection
+            .in_flight
+            .checked_sub(replies)
+            .ok_or_else(|| format!("connection {id} got more replies than it asked for"))?;
+        connection.replies += u64::from(replies);
+        self.in_flight -= u64::from(replies);
+        self.messages += u64::from(replies);
+        if ask == Ask::Again && replies > 0 {
+            if connection.due == 0 {
+                self.dirty.push(id);
+            }
+            connection.due += replies;
+        }
+        self.ring.buffers.give_back(buffer);
+        if !cqueue::more(completion.flags()) {
+            self.ring.receive(id)?;
+        }
+        Ok(())
+    }
+}
+
+fn failed(operation: &str, result: i32) -> Box<dyn Error> {
+    format!(
+        "{operation}: {}",
+        std::io::Error::from_raw_os_error(-result)
+    )
+    .into()
+}
+
+fn payload(length: usize) -> impl Iterator<Item = u8> {
+    (b'a'..=b'z').cycle().take(length)
+}
+
+/// A client's binary frame. RFC 6455, 5.2 and 5.3.
+fn masked(length: usize) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut frame = vec![0x82, 0x80 | short(length)?];
+    frame.extend(MASK);
+    frame.extend(
+        payload(length)
+            .zip(MASK.into_iter().cycle())
+            .map(|(byte, key)| byte ^ key),
+    );
+    Ok(frame)
+}
+
+/// A server's binary frame.
+fn unmasked(length: usize) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut frame = vec![0x82, short(length)?];
+    frame.extend(payload(length));
+    Ok(frame)
+}
+
+fn short(length: usize) -> Result<u8, Box<dyn Error>> {
+    match u8::try_from(length) {
+        Ok(length) if length <= 125 => Ok(length),
+        _ => Err("the payload must be at most 125 bytes".into()),
+    }
+}

@@ -1,0 +1,97 @@
+//! Connecting: socket and options by plain calls, then into the file table, then the ring.
+//!
+//! A socket made by the ring itself (SOCKET, SETSOCKOPT, BIND, linked) needs Linux 6.11 and a
+//! fallback; made here it works from 6.1 on, holds a descriptor only for a moment, and costs a few
+//! system calls of well below a microsecond each beside a connect of about ten.
+
+use super::lifecycle::{cause_of, direct, socklen};
+use super::operation::{Operation, tag};
+use super::port::Port;
+use super::slot::Phase;
+use crate::shard::{ConnectionId, NoSlot};
+use io_uring::opcode;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+
+/// Remote addresses at stable places: the kernel reads one when it takes the entry.
+#[derive(Default)]
+pub(super) struct Addresses(BTreeMap<SocketAddr, Box<SockAddr>>);
+
+impl Addresses {
+    fn place(&mut self, address: SocketAddr) -> &SockAddr {
+        self.0
+            .entry(address)
+            .or_insert_with(|| Box::new(address.into()))
+    }
+}
+
+impl<M> Port<M> {
+    /// Starts a connect.
+    pub(super) fn dial(
+        &mut self,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+    ) -> Result<ConnectionId, NoSlot> {
+        let id = self.slots.connecting().ok_or(NoSlot)?;
+        let installed = socket(to, from).and_then(|socket| {
+            // The table holds the socket from here on; our descriptor closes at the brace.
+            self.ring.install(direct(id).0, socket.as_raw_fd())
+        });
+        let Some(slot) = self.slots.get(id) else {
+            return Err(NoSlot);
+        };
+        slot.owed = true;
+        match installed {
+            Ok(()) => {
+                slot.busy = true;
+                let address = self.addresses.place(to);
+                let entry =
+                    opcode::Connect::new(direct(id), address.as_ptr().cast(), address.len())
+                        .build();
+                self.ring
+                    .push(&entry.user_data(tag(Operation::Connect, id)));
+            }
+            Err(error) => {
+                slot.phase = Phase::Ending;
+                slot.cause = cause_of(error.raw_os_error().unwrap_or(libc::EIO));
+                self.mark(id);
+            }
+        }
+        Ok(id)
+    }
+}
+
+fn socket(to: SocketAddr, from: Option<IpAddr>) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
+    if let Some(from) = from {
+        leave_port_open(&socket)?;
+        socket.bind(&SocketAddr::new(from, 0).into())?;
+    }
+    Ok(socket)
+}
+
+/// `IP_BIND_ADDRESS_NO_PORT`: the port is chosen at connect, so that one port serves several
+/// destinations and 28,000 ports are not the end.
+fn leave_port_open(socket: &Socket) -> io::Result<()> {
+    let one: libc::c_int = 1;
+    let len = socklen::<libc::c_int>();
+    // SAFETY: setsockopt(2) reads one int.
+    let failed = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const one).cast(),
+            len,
+        )
+    };
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

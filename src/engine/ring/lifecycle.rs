@@ -1,0 +1,278 @@
+//! How a connection goes on and ends: armed, paused, flushed, lingering, cancelled, closed.
+//!
+//! Whatever happens to a connection in a turn only changes its slot and marks it; `settle` at the
+//! end of the turn looks at each marked slot once and submits what follows.
+
+use super::operation::{Operation, tag};
+use super::port::{News, Port};
+use super::slot::{Phase, Receive, Send};
+use crate::limits;
+use crate::shard::{CloseCause, ConnectionId};
+use io_uring::{opcode, squeue, types};
+
+/// Resets on close instead of lingering in the kernel: `SO_LINGER` with a time of 0.
+static RESET: libc::linger = libc::linger {
+    l_onoff: 1,
+    l_linger: 0,
+};
+
+impl<M> Port<M> {
+    /// Settles every marked connection, those too that settling marks.
+    pub(super) fn settle_all(&mut self) {
+        let mut index = 0;
+        while let Some(&id) = self.dirty.get(index) {
+            index += 1;
+            if let Some(slot) = self.slots.get(id) {
+                slot.dirty = false;
+                self.settle(id);
+            }
+        }
+        self.dirty.clear();
+    }
+
+    /// Submits what follows from where the connection stands.
+    #[inline]
+    fn settle(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        match slot.phase {
+            Phase::Free | Phase::Connecting | Phase::Closing => {}
+            Phase::Open => {
+                let (receive, paused) = (slot.receive, slot.paused);
+                if !slot.out.is_empty() {
+                    self.submit_send(id);
+                }
+                match (receive, paused) {
+                    (Receive::Off, false) => self.arm_receive(id),
+                    (Receive::Armed, true) => self.cancel_receive(id),
+                    _ => {}
+                }
+            }
+            Phase::Flushing if !slot.out.is_empty() => self.submit_send(id),
+            Phase::Flushing if slot.receive == Receive::Ended => self.end(id),
+            Phase::Flushing => self.say_fin(id),
+            Phase::Lingering => match (slot.receive, slot.busy) {
+                (Receive::Ended, false) => self.end(id),
+                (Receive::Off, _) => self.arm_receive(id),
+                _ => {}
+            },
+            Phase::Ending if slot.is_held() => {}
+            Phase::Ending => self.close_descriptor(id),
+        }
+    }
+
+    /// Arms the multishot receive.
+    #[inline]
+    pub(super) fn arm_receive(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        slot.receive = Receive::Armed;
+        let entry = opcode::RecvMulti::new(direct(id), super::buffers::GROUP)
+            .build()
+            .user_data(tag(Operation::Receive, id));
+        self.ring.push(&entry);
+    }
+
+    /// The shard asks to end the connection after what is queued.
+    pub(super) fn finish(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        match slot.phase {
+            Phase::Connecting => self.abort(id),
+            Phase::Open => {
+                slot.cause = CloseCause::Local;
+                self.flush(id);
+            }
+            _ => {}
+        }
+    }
+
+    /// The shard asks to end the connection at once, or the engine gives up on it.
+    pub(super) fn abort(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        if matches!(slot.phase, Phase::Free | Phase::Ending | Phase::Closing) {
+            return;
+        }
+        if slot.phase != Phase::Connecting && self.features.socket_options {
+            let value = (&raw const RESET).cast();
+            let len = socklen::<libc::linger>();
+            let level = libc::SOL_SOCKET.cast_unsigned();
+            let name = libc::SO_LINGER.cast_unsigned();
+            let entry = opcode::SetSockOpt::new(direct(id), level, name, value, len).build();
+            self.push_aside(entry, squeue::Flags::SKIP_SUCCESS);
+        }
+        self.end(id);
+    }
+
+    /// The kernel says that the connection is broken.
+    pub(super) fn broke(&mut self, id: ConnectionId, cause: CloseCause) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        if matches!(slot.phase, Phase::Open | Phase::Connecting) {
+            slot.cause = cause;
+        }
+        self.end(id);
+    }
+
+    /// The peer has ended its stream. What is queued for it still leaves.
+    pub(super) fn peer_ended(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        slot.receive = Receive::Ended;
+        if slot.phase == Phase::Open {
+            slot.cause = CloseCause::PeerEnded;
+            self.flush(id);
+        }
+        self.mark(id);
+    }
+
+    /// Looks at the connections that have been closing for a while: one that made progress gets
+    /// more time, one that did not is aborted.
+    pub(super) fn expire_lingering(&mut self) {
+        while let Some(&(at, id, before)) = self.lingering.front() {
+            if at > self.now {
+                return;
+            }
+            self.lingering.pop_front();
+            let backlog = self.slots.backlog(id);
+            match self.slots.get(id).map(|slot| slot.phase) {
+                Some(Phase::Flushing) if backlog < before => self.linger(id),
+                Some(Phase::Flushing | Phase::Lingering) => self.abort(id),
+                _ => {}
+            }
+        }
+    }
+
+    /// The close of the descriptor is done.
+    pub(super) fn descriptor_closed(&mut self, id: ConnectionId) {
+        self.slots.release(id);
+        self.gates.look_again();
+    }
+
+    fn flush(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        slot.phase = Phase::Flushing;
+        // What still arrives is thrown away, so that the peer's end of stream is seen.
+        slot.paused = false;
+        self.linger(id);
+        self.mark(id);
+    }
+
+    fn linger(&mut self, id: ConnectionId) {
+        let backlog = self.slots.backlog(id);
+        self.lingering
+            .push_back((self.now + limits::LINGER_TIME, id, backlog));
+    }
+
+    /// Sends our FIN and waits for the peer's.
+    fn say_fin(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        if slot.send != Send::Off {
+            return;
+        }
+        slot.phase = Phase::Lingering;
+        slot.busy = true;
+        let entry = opcode::Shutdown::new(direct(id), libc::SHUT_WR)
+            .build()
+            .user_data(tag(Operation::Shutdown, id));
+        self.ring.push(&entry);
+        if self
+            .slots
+            .get(id)
+            .is_some_and(|slot| slot.receive == Receive::Off)
+        {
+            self.arm_receive(id);
+        }
+    }
+
+    /// Drops what is queued, takes every operation back from the kernel, then closes.
+    fn end(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        let connecting = slot.phase == Phase::Connecting && slot.busy;
+        let sending = slot.send == Send::Waiting;
+        let receiving = slot.receive == Receive::Armed;
+        slot.phase = Phase::Ending;
+        self.counters.backlog_bytes -= slot.out.drop_queued(&mut self.pool) as u64;
+        if receiving {
+            self.cancel_receive(id);
+        }
+        if sending {
+            self.cancel(tag(Operation::Send, id));
+        }
+        if connecting {
+            self.cancel(tag(Operation::Connect, id));
+        }
+        self.mark(id);
+    }
+
+    fn cancel_receive(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id) {
+            slot.receive = Receive::Cancelling;
+            self.cancel(tag(Operation::Receive, id));
+        }
+    }
+
+    fn close_descriptor(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        slot.phase = Phase::Closing;
+        self.counters.backlog_bytes -= slot.out.clear(&mut self.pool) as u64;
+        if std::mem::take(&mut slot.owed) {
+            self.news.push_back(News::Closed(id, slot.cause));
+        }
+        let entry = opcode::Close::new(direct(id)).build();
+        self.ring.push(&entry.user_data(tag(Operation::Close, id)));
+    }
+
+    fn cancel(&mut self, user_data: u64) {
+        let entry = opcode::AsyncCancel::new(user_data).build();
+        self.push_aside(entry, squeue::Flags::SKIP_SUCCESS);
+    }
+
+    fn push_aside(&mut self, entry: squeue::Entry, flags: squeue::Flags) {
+        let aside = super::operation::plain(Operation::Aside, 0);
+        self.ring.push(&entry.flags(flags).user_data(aside));
+    }
+}
+
+/// The direct descriptor of a connection.
+#[inline]
+pub(super) fn direct(id: ConnectionId) -> types::Fixed {
+    types::Fixed(u32::try_from(id.slot()).unwrap_or(u32::MAX))
+}
+
+/// The size of a socket option's value.
+pub(super) const fn socklen<T>() -> libc::socklen_t {
+    #[expect(clippy::cast_possible_truncation, reason = "options are a few bytes")]
+    let len = size_of::<T>() as libc::socklen_t;
+    len
+}
+
+/// The cause that an errno stands for.
+pub(super) fn cause_of(errno: i32) -> CloseCause {
+    match errno {
+        libc::ECONNRESET | libc::EPIPE | libc::ECONNABORTED => CloseCause::Reset,
+        libc::ETIMEDOUT => CloseCause::TimedOut,
+        libc::ECONNREFUSED => CloseCause::Refused,
+        libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ENETDOWN | libc::EHOSTDOWN => {
+            CloseCause::Unreachable
+        }
+        libc::EADDRNOTAVAIL | libc::EADDRINUSE => CloseCause::NoSourcePort,
+        libc::EMFILE | libc::ENFILE => CloseCause::NoDescriptor,
+        errno => CloseCause::Os(errno),
+    }
+}

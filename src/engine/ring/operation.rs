@@ -1,0 +1,81 @@
+//! What a completion belongs to: the 64 bits of `user_data`, and why nothing late is mistaken.
+
+use crate::shard::ConnectionId;
+
+/// Bits of the generation inside `user_data`; a slot's generation wraps at 2^24.
+pub(super) const GENERATION_MASK: u32 = 0x00ff_ffff;
+
+/// The kinds of operations that this engine submits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// Multishot accept; the slot field is the listener's index.
+    AcceptMany,
+    /// One accept; the slot field is the listener's index.
+    AcceptOne,
+    /// Multishot receive of a connection.
+    Receive,
+    /// The one send in flight of a connection.
+    Send,
+    /// Connect of a connection.
+    Connect,
+    /// Shutdown of a connection, either way.
+    Shutdown,
+    /// Close of a connection's direct descriptor.
+    Close,
+    /// A cancellation or a socket option: only its failure could matter, and it does not.
+    Aside,
+    /// Another core rang: there is mail.
+    Doorbell,
+    /// The timer that ends a park.
+    Timer,
+}
+
+const ALL: [Operation; 10] = [
+    Operation::AcceptMany,
+    Operation::AcceptOne,
+    Operation::Receive,
+    Operation::Send,
+    Operation::Connect,
+    Operation::Shutdown,
+    Operation::Close,
+    Operation::Aside,
+    Operation::Doorbell,
+    Operation::Timer,
+];
+
+/// Packs an operation on a connection: kind (8 bits), generation (24), slot (32).
+#[inline]
+pub(super) fn tag(operation: Operation, id: ConnectionId) -> u64 {
+    let slot = id.slot() as u64 & 0xffff_ffff;
+    (operation as u64) << 56 | u64::from(id.generation() & GENERATION_MASK) << 32 | slot
+}
+
+/// Packs an operation that belongs to no connection; `index` comes back as the slot.
+#[inline]
+pub(super) fn plain(operation: Operation, index: u32) -> u64 {
+    tag(operation, ConnectionId::new(index, 0))
+}
+
+/// Unpacks `user_data`; `None` if this engine did not pack it.
+#[inline]
+pub(super) fn untag(user_data: u64) -> Option<(Operation, ConnectionId)> {
+    let operation = *ALL.get((user_data >> 56) as usize)?;
+    let generation = u32::try_from(user_data >> 32 & u64::from(GENERATION_MASK)).ok()?;
+    let slot = u32::try_from(user_data & 0xffff_ffff).ok()?;
+    Some((operation, ConnectionId::new(slot, generation)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_packed_is_unpacked() {
+        for (index, operation) in ALL.into_iter().enumerate() {
+            assert_eq!(operation as usize, index);
+            let id = ConnectionId::new(19_999, 0x00ab_cdef);
+            assert_eq!(untag(tag(operation, id)), Some((operation, id)));
+        }
+        assert_eq!(untag(u64::MAX), None);
+    }
+}

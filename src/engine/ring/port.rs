@@ -1,0 +1,150 @@
+//! One core's side of the ring, all but the shard: what the shard sees as its [`Wire`].
+
+use super::accept::Gates;
+use super::connect::Addresses;
+use super::kernel::Ring;
+use super::mail::Desk;
+use super::probe::Features;
+use super::sending::Vectors;
+use super::slot::{Phase, Slots};
+use crate::engine::outbound::BatchPool;
+use crate::engine::vitals;
+use crate::shard::{
+    Close, CloseCause, ConnectionId, Core, Counters, NoSlot, Payload, Unsent, Vitals, Wire,
+};
+use crate::time::Instant;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+/// What the shard is yet to be told. Nothing is told inside a call to the wire.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum News {
+    /// The backlog came down to the low mark.
+    Drained(ConnectionId),
+    /// The connection is over.
+    Closed(ConnectionId, CloseCause),
+}
+
+/// One core's connections, queues and ring.
+pub(super) struct Port<M> {
+    pub(super) ring: Ring,
+    pub(super) slots: Slots,
+    pub(super) pool: BatchPool,
+    pub(super) gates: Gates,
+    pub(super) addresses: Addresses,
+    pub(super) vectors: Vectors,
+    pub(super) desk: Desk<M>,
+    pub(super) now: Instant,
+    pub(super) core: Core,
+    pub(super) max_backlog: usize,
+    pub(super) features: Features,
+    pub(super) counters: Counters,
+    /// To be settled at the end of the turn.
+    pub(super) dirty: Vec<ConnectionId>,
+    /// Sends submitted without waiting for room, not yet proven.
+    pub(super) unproven: Vec<ConnectionId>,
+    /// Receives that ended for want of buffers, the longest waiting first.
+    pub(super) starved: VecDeque<ConnectionId>,
+    /// Connections that are closing: when to look again, and the backlog at the last look.
+    pub(super) lingering: VecDeque<(Instant, ConnectionId, usize)>,
+    pub(super) news: VecDeque<News>,
+}
+
+impl<M> Port<M> {
+    /// Puts a connection on the list of those to be settled at the end of the turn.
+    #[inline]
+    pub(super) fn mark(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id)
+            && !slot.dirty
+        {
+            slot.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Queues bytes through `queue` if the connection is open and has room.
+    #[inline]
+    fn queue(
+        &mut self,
+        id: ConnectionId,
+        queue: impl FnOnce(&mut super::slot::Slot, &mut BatchPool, usize) -> Result<(), Unsent>,
+    ) -> Result<(), Unsent> {
+        let slot = self.slots.get(id).ok_or(Unsent::Gone)?;
+        if slot.phase != Phase::Open {
+            return Err(Unsent::Gone);
+        }
+        let before = slot.out.backlog();
+        queue(slot, &mut self.pool, self.max_backlog)?;
+        self.counters.backlog_bytes += (slot.out.backlog() - before) as u64;
+        if !slot.dirty {
+            slot.dirty = true;
+            self.dirty.push(id);
+        }
+        Ok(())
+    }
+}
+
+impl<M> Wire<M> for Port<M> {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn core(&self) -> Core {
+        self.core
+    }
+
+    fn cores(&self) -> u16 {
+        self.desk.cores()
+    }
+
+    #[inline]
+    fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
+        self.queue(id, |slot, pool, cap| slot.out.push_parts(pool, cap, parts))
+    }
+
+    #[inline]
+    fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent> {
+        self.queue(id, |slot, pool, cap| slot.out.share(pool, cap, payload))
+    }
+
+    fn backlog(&self, id: ConnectionId) -> usize {
+        self.slots.backlog(id)
+    }
+
+    fn pause(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id) {
+            slot.paused = true;
+            self.mark(id);
+        }
+    }
+
+    fn resume(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id) {
+            slot.paused = false;
+            self.mark(id);
+        }
+    }
+
+    fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
+        self.dial(to, from)
+    }
+
+    fn close(&mut self, id: ConnectionId, how: Close) {
+        match how {
+            Close::Flush => self.finish(id),
+            Close::Abort => self.abort(id),
+        }
+    }
+
+    fn forward(&mut self, to: Core, message: M) {
+        self.desk.write(to, message);
+    }
+
+    fn stop_accepting(&mut self) {
+        self.gates.stop();
+    }
+
+    fn vitals(&mut self) -> Vitals {
+        vitals::read(self.counters, vitals::accept_queue(self.gates.listeners()))
+    }
+}

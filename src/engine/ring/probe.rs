@@ -1,0 +1,92 @@
+//! What the kernel must offer and what it offers beyond: asked once, before anything starts.
+
+use crate::engine::EngineError;
+use io_uring::{IoUring, Probe, opcode};
+use std::io;
+
+/// Which newer operations the kernel has; each has a fallback.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Features {
+    /// Socket options on direct descriptors (6.7): an abort can reset.
+    pub(super) socket_options: bool,
+}
+
+/// Checks that the kernel (6.1 or newer) has what the engine needs.
+///
+/// # Errors
+/// [`EngineError::Unsupported`] or [`EngineError::Os`] with the remedy.
+pub(super) fn check() -> Result<Features, EngineError> {
+    let ring: IoUring = IoUring::builder()
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .build(4)
+        .map_err(explain_setup)?;
+    let mut probe = Probe::new();
+    ring.submitter()
+        .register_probe(&mut probe)
+        .map_err(explain_setup)?;
+    let needed = [
+        ("accept", opcode::AcceptMulti::CODE),
+        ("receive", opcode::RecvMulti::CODE),
+        ("send", opcode::Send::CODE),
+        ("sendmsg", opcode::SendMsg::CODE),
+        ("connect", opcode::Connect::CODE),
+        ("shutdown", opcode::Shutdown::CODE),
+        ("msg_ring", opcode::MsgRingData::CODE),
+    ];
+    if let Some((name, _)) = needed.iter().find(|(_, code)| !probe.is_supported(*code)) {
+        return Err(too_old(&format!("io_uring has no {name} here")));
+    }
+    // IORING_OP_SENDMSG_ZC came with 6.1, as did DEFER_TASKRUN; IORING_OP_FUTEX_WAIT came with
+    // 6.7, as did socket options. The probe lists operations, not sub-commands.
+    Ok(Features {
+        socket_options: probe.is_supported(opcode::FutexWait::CODE),
+    })
+}
+
+/// Says why a ring cannot be set up and what to do.
+pub(super) fn explain_setup(source: io::Error) -> EngineError {
+    match source.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => forbidden(),
+        Some(libc::ENOSYS) => EngineError::Unsupported {
+            what: "this kernel, or a seccomp filter around this process, has no io_uring".into(),
+            remedy: "--engine tokio, or a container profile that allows io_uring_setup".into(),
+        },
+        Some(libc::EINVAL) => too_old("io_uring lacks IORING_SETUP_DEFER_TASKRUN"),
+        Some(libc::ENOMEM) => EngineError::Os {
+            operation: "cannot set up io_uring".into(),
+            source,
+            remedy: "ulimit -l 8192 (512 KiB of locked memory per core), or fewer --cores".into(),
+        },
+        _ => EngineError::Os {
+            operation: "cannot set up io_uring".into(),
+            source,
+            remedy: "--engine tokio".into(),
+        },
+    }
+}
+
+fn forbidden() -> EngineError {
+    let path = "/proc/sys/kernel/io_uring_disabled";
+    let value = std::fs::read_to_string(path).unwrap_or_default();
+    match value.trim() {
+        "1" | "2" => EngineError::Unsupported {
+            what: format!(
+                "io_uring is disabled (kernel.io_uring_disabled={})",
+                value.trim()
+            ),
+            remedy: "sysctl -w kernel.io_uring_disabled=0, or --engine tokio".into(),
+        },
+        _ => EngineError::Unsupported {
+            what: "io_uring is forbidden here (seccomp or a security module)".into(),
+            remedy: "a container profile that allows io_uring_setup, or --engine tokio".into(),
+        },
+    }
+}
+
+fn too_old(what: &str) -> EngineError {
+    EngineError::Unsupported {
+        what: format!("{what}: Linux 6.1 or newer is needed"),
+        remedy: "a newer kernel, or --engine tokio".into(),
+    }
+}

@@ -1,0 +1,172 @@
+//! Sends: one in flight per connection, everything queued in one turn in one of them.
+//!
+//! A send is first tried without waiting for room (`MSG_DONTWAIT`) and without a completion for
+//! success (`CQE_SKIP_SUCCESS`). Such a send has run when the enter that submitted it returns: it
+//! is never polled and never handed to a worker. If no failure was posted, it was taken whole, so
+//! its buffer is free again. One that found no room is sent again as a waiting one, whose buffer
+//! lives until its completion.
+
+use super::lifecycle::{cause_of, direct};
+use super::operation::{Operation, tag};
+use super::port::{News, Port};
+use super::slot::{Phase, Send};
+use crate::engine::outbound::Batch;
+use crate::shard::ConnectionId;
+use io_uring::{opcode, squeue};
+
+/// Message headers of this turn's sends in several pieces. The kernel copies them when it takes
+/// the entry, so they may be used again after the next enter.
+#[derive(Default)]
+pub(super) struct Vectors {
+    #[expect(
+        clippy::vec_box,
+        reason = "the kernel reads a header at the address it was given"
+    )]
+    messages: Vec<Box<Vector>>,
+    used: usize,
+}
+
+/// Pieces of one send: `UIO_MAXIOV` of include/uapi/linux/uio.h.
+const PIECES: usize = 1024;
+
+struct Vector {
+    header: libc::msghdr,
+    pieces: Vec<libc::iovec>,
+}
+
+impl Vectors {
+    /// The pieces of a batch after the first `from` bytes, at a stable address, and whether that
+    /// is all of them.
+    fn write(&mut self, batch: &Batch, from: usize) -> (*const libc::msghdr, bool) {
+        if self.used == self.messages.len() {
+            // SAFETY: a msghdr of zeros is valid: no name, no pieces, no control data.
+            let header = unsafe { std::mem::zeroed() };
+            self.messages.push(Box::new(Vector {
+                header,
+                pieces: Vec::new(),
+            }));
+        }
+        let vector = &mut self.messages[self.used];
+        self.used += 1;
+        vector.pieces.clear();
+        let mut pieces = batch.pieces(from);
+        for piece in pieces.by_ref().take(PIECES) {
+            let base = piece.as_ptr().cast_mut().cast();
+            vector.pieces.push(libc::iovec {
+                iov_base: base,
+                iov_len: piece.len(),
+            });
+        }
+        vector.header.msg_iov = vector.pieces.as_mut_ptr();
+        vector.header.msg_iovlen = vector.pieces.len();
+        (&raw const vector.header, pieces.next().is_none())
+    }
+}
+
+impl<M> Port<M> {
+    /// Submits what the connection has queued, if nothing is in flight.
+    #[inline]
+    pub(super) fn submit_send(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        let mut wait = match slot.send {
+            Send::Off => false,
+            Send::Blocked => true,
+            Send::Unproven | Send::Waiting => return,
+        };
+        let Some((batch, from)) = slot.out.flight(&self.pool) else {
+            return;
+        };
+        let fixed = direct(id);
+        let entry = match batch.single().map(|bytes| &bytes[from..]) {
+            Some(bytes) => {
+                let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                opcode::Send::new(fixed, bytes.as_ptr(), len)
+                    .flags(send_flags(wait))
+                    .build()
+            }
+            None => {
+                let (message, whole) = self.vectors.write(batch, from);
+                // Part of a batch must say how much it was.
+                wait |= !whole;
+                let flags = send_flags(wait).cast_unsigned();
+                opcode::SendMsg::new(fixed, message).flags(flags).build()
+            }
+        };
+        let mut entry = entry.user_data(tag(Operation::Send, id));
+        if wait {
+            slot.send = Send::Waiting;
+        } else {
+            slot.send = Send::Unproven;
+            entry = entry.flags(squeue::Flags::SKIP_SUCCESS);
+            self.unproven.push(id);
+        }
+        self.counters.sends += 1;
+        self.ring.push(&entry);
+    }
+
+    /// After an enter and its completions: every unproven send without a failure was taken whole.
+    #[inline]
+    pub(super) fn prove_sends(&mut self) {
+        if !self.ring.is_settled() {
+            return;
+        }
+        self.vectors.used = 0;
+        for index in 0..self.unproven.len() {
+            let id = self.unproven[index];
+            if let Some(slot) = self.slots.get(id)
+                && slot.send == Send::Unproven
+            {
+                slot.send = Send::Off;
+                let rest = slot.out.flight_rest(&self.pool);
+                self.took(id, rest);
+            }
+        }
+        self.unproven.clear();
+    }
+
+    /// A send was reported: one that failed, or one that waited.
+    pub(super) fn send_completed(&mut self, id: ConnectionId, result: i32) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        match usize::try_from(result) {
+            Ok(bytes) => {
+                let whole = bytes == slot.out.flight_rest(&self.pool);
+                slot.send = if whole { Send::Off } else { Send::Blocked };
+                self.took(id, bytes);
+            }
+            Err(_) if result == -libc::EAGAIN || result == -libc::EINTR => {
+                slot.send = Send::Blocked;
+            }
+            Err(_) => {
+                slot.send = Send::Off;
+                self.broke(id, cause_of(-result));
+            }
+        }
+        self.mark(id);
+    }
+
+    /// The kernel took so many bytes of the flight.
+    #[inline]
+    fn took(&mut self, id: ConnectionId, bytes: usize) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        let taken = slot.out.took(&mut self.pool, bytes);
+        self.counters.bytes_out += bytes as u64;
+        self.counters.backlog_bytes -= bytes as u64;
+        if taken.drained && slot.phase == Phase::Open {
+            self.news.push_back(News::Drained(id));
+        }
+        if slot.phase != Phase::Open || !slot.out.is_empty() {
+            self.mark(id);
+        }
+    }
+}
+
+fn send_flags(wait: bool) -> i32 {
+    let room = if wait { 0 } else { libc::MSG_DONTWAIT };
+    libc::MSG_NOSIGNAL | libc::MSG_WAITALL | room
+}

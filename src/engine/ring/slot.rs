@@ -1,0 +1,252 @@
+//! One connection as the ring sees it: which phase it is in and which operations the kernel holds.
+
+use super::operation::GENERATION_MASK;
+use crate::engine::outbound::Outbound;
+use crate::shard::{CloseCause, ConnectionId};
+
+/// Where a connection stands. Only forward, then back to `Free`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nobody's.
+    Free,
+    /// Waits for the connect.
+    Connecting,
+    /// Both sides talk.
+    Open,
+    /// The shard has closed, or the peer has ended: what is queued leaves, nothing is added.
+    Flushing,
+    /// Our FIN is out; the peer's is awaited.
+    Lingering,
+    /// Waits until the kernel holds no operation of it.
+    Ending,
+    /// The close of its descriptor is under way.
+    Closing,
+}
+
+/// How the receive of a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Receive {
+    /// Not armed.
+    Off,
+    /// Armed: the kernel posts what arrives.
+    Armed,
+    /// Armed, and its cancellation is under way.
+    Cancelling,
+    /// It ended for want of buffers; queued for re-arming.
+    Starved,
+    /// The peer's stream is over: never armed again.
+    Ended,
+}
+
+/// How the one send in flight stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Send {
+    /// Nothing in flight.
+    Off,
+    /// Submitted without waiting for room: proven by the return of the next enter.
+    Unproven,
+    /// It found no room or was cut short: the rest is to be submitted as a waiting one.
+    Blocked,
+    /// Waits for room in the socket: a completion will come.
+    Waiting,
+}
+
+/// One connection's state, for as long as its direct descriptor is in use.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) out: Outbound,
+    generation: u32,
+    pub(super) cause: CloseCause,
+    pub(super) phase: Phase,
+    pub(super) receive: Receive,
+    pub(super) send: Send,
+    /// The shard has been told `opened`, so it is owed `closed`.
+    pub(super) owed: bool,
+    /// The shard does not want to receive.
+    pub(super) paused: bool,
+    /// On the list of those to be settled at the end of the turn.
+    pub(super) dirty: bool,
+    /// A connect or a shutdown is with the kernel.
+    pub(super) busy: bool,
+}
+
+// The engine's part of an idle connection's memory.
+const _: () = assert!(size_of::<Slot>() <= 40);
+
+impl Slot {
+    fn new() -> Self {
+        Self {
+            out: Outbound::default(),
+            generation: 0,
+            cause: CloseCause::Local,
+            phase: Phase::Free,
+            receive: Receive::Off,
+            send: Send::Off,
+            owed: false,
+            paused: false,
+            dirty: false,
+            busy: false,
+        }
+    }
+
+    /// Whether the kernel holds an operation of this connection.
+    pub(super) fn is_held(&self) -> bool {
+        let receiving = matches!(self.receive, Receive::Armed | Receive::Cancelling);
+        let sending = matches!(self.send, Send::Unproven | Send::Waiting);
+        receiving || sending || self.busy
+    }
+
+    fn take(&mut self, phase: Phase) {
+        assert_eq!(
+            self.phase,
+            Phase::Free,
+            "a slot is taken only when it is free"
+        );
+        assert!(
+            self.out.is_empty() && !self.is_held(),
+            "a free slot has nothing going on"
+        );
+        let generation = self.generation.wrapping_add(1) & GENERATION_MASK;
+        // Still on the dirty list, perhaps: then it is settled once too often, which is harmless.
+        let dirty = self.dirty;
+        *self = Self {
+            generation,
+            phase,
+            dirty,
+            ..Self::new()
+        };
+    }
+}
+
+/// The connections of one ring, indexed by their direct descriptor.
+///
+/// The lowest slots are for connects, the rest for accepts, where the kernel chooses: so neither
+/// ever takes a slot that the other has taken and not yet said so.
+pub(super) struct Slots {
+    slots: Vec<Slot>,
+    /// Slots below this are for connects.
+    outgoing: u32,
+    /// Slots from `outgoing` to below this are for accepts: the size of the file table.
+    limit: u32,
+    accepted: u32,
+    /// Slots for connects that were used and are free again.
+    free: Vec<u32>,
+    /// The first slot for connects that was never used.
+    fresh: u32,
+}
+
+impl Slots {
+    /// Room for `outgoing` connects and `limit - outgoing` accepts.
+    pub(super) fn new(outgoing: u32, limit: u32) -> Self {
+        assert!(outgoing <= limit, "a table has no more connects than slots");
+        Self {
+            slots: Vec::new(),
+            outgoing,
+            limit,
+            accepted: 0,
+            free: Vec::new(),
+            fresh: 0,
+        }
+    }
+
+    /// How many more connections may be accepted.
+    pub(super) fn room(&self) -> u32 {
+        self.limit - self.outgoing - self.accepted
+    }
+
+    /// The connection with that id, unless it is over.
+    #[inline]
+    pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(id.slot())?;
+        (slot.generation == id.generation() && slot.phase != Phase::Free).then_some(slot)
+    }
+
+    /// The backlog of the connection with that id.
+    pub(super) fn backlog(&self, id: ConnectionId) -> usize {
+        let slot = self
+            .slots
+            .get(id.slot())
+            .filter(|slot| slot.generation == id.generation());
+        slot.map_or(0, |slot| slot.out.backlog())
+    }
+
+    /// Takes the slot that the kernel chose for an accepted connection.
+    pub(super) fn accepted(&mut self, index: u32) -> ConnectionId {
+        assert!(
+            (self.outgoing..self.limit).contains(&index),
+            "the kernel keeps to the range"
+        );
+        self.accepted += 1;
+        self.enter(index, Phase::Open)
+    }
+
+    /// Takes a slot for a connect; `None` if all are in use.
+    pub(super) fn connecting(&mut self) -> Option<ConnectionId> {
+        if let Some(index) = self.free.pop() {
+            return Some(self.enter(index, Phase::Connecting));
+        }
+        if self.fresh == self.outgoing {
+            return None;
+        }
+        self.fresh += 1;
+        Some(self.enter(self.fresh - 1, Phase::Connecting))
+    }
+
+    /// Gives a slot back after its descriptor was closed.
+    pub(super) fn release(&mut self, id: ConnectionId) {
+        let Some(slot) = self.get(id) else { return };
+        slot.phase = Phase::Free;
+        match u32::try_from(id.slot()) {
+            Ok(index) if index < self.outgoing => self.free.push(index),
+            _ => self.accepted -= 1,
+        }
+    }
+
+    /// The ids of all connections in use.
+    pub(super) fn ids(&self) -> impl Iterator<Item = ConnectionId> {
+        let used = |(index, slot): (usize, &Slot)| {
+            let index = u32::try_from(index).ok()?;
+            (slot.phase != Phase::Free).then(|| ConnectionId::new(index, slot.generation))
+        };
+        self.slots.iter().enumerate().filter_map(used)
+    }
+
+    fn enter(&mut self, index: u32, phase: Phase) -> ConnectionId {
+        while self.slots.len() <= index as usize {
+            self.slots.push(Slot::new());
+        }
+        let slot = &mut self.slots[index as usize];
+        slot.take(phase);
+        ConnectionId::new(index, slot.generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_id_does_not_reach_a_reused_slot() {
+        let mut slots = Slots::new(4, 4);
+        let first = slots.connecting().unwrap();
+        slots.release(first);
+        assert!(slots.get(first).is_none());
+        let second = slots.connecting().unwrap();
+        assert_eq!(first.slot(), second.slot());
+        assert!(slots.get(first).is_none() && slots.get(second).is_some());
+    }
+
+    #[test]
+    fn a_full_table_gives_no_slot_until_one_is_released() {
+        let mut slots = Slots::new(1, 3);
+        let connect = slots.connecting().unwrap();
+        assert!(slots.connecting().is_none());
+        let accepted = slots.accepted(2);
+        assert_eq!(slots.room(), 1);
+        slots.release(accepted);
+        slots.release(accepted);
+        assert_eq!(slots.room(), 2, "released twice counts once");
+        slots.release(connect);
+        assert_eq!(slots.connecting().map(ConnectionId::slot), Some(0));
+    }
+}

@@ -1,0 +1,120 @@
+//! One core's listening sockets: accepts while there are slots and descriptors, pauses otherwise.
+
+use super::signal::{LISTENERS, Ready};
+use crate::engine::vitals;
+use crate::time::Instant;
+use std::io;
+use std::net::TcpListener as BlockingListener;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+
+/// Time to wait when the process is out of descriptors or memory: others must free some first.
+const RETRY_TIME: Duration = Duration::from_millis(50);
+
+/// The listeners and why they may be paused.
+pub(super) struct Acceptor {
+    listeners: Vec<(TcpListener, Waker)>,
+    /// A connection may have been left in the kernel's queue because no slot was free.
+    full: bool,
+    retry: Option<Instant>,
+}
+
+/// What came of an attempt to accept.
+pub(super) enum Accept {
+    /// A connection.
+    Stream(TcpStream),
+    /// The queue is empty, or there is no such listener any more.
+    Nothing,
+    /// That connection died in the queue; there may be more.
+    Lost,
+    /// No descriptor or memory: accepting pauses.
+    Paused,
+}
+
+impl Acceptor {
+    /// Watches these listeners; their tokens count from [`LISTENERS`].
+    pub(super) fn new(listeners: Vec<BlockingListener>, ready: &Arc<Ready>) -> io::Result<Self> {
+        let watch = |(token, listener): (u32, BlockingListener)| {
+            listener.set_nonblocking(true)?;
+            // Its waker is registered by the first accept.
+            ready.add(token);
+            Ok((TcpListener::from_std(listener)?, ready.waker(token)))
+        };
+        let listeners = (LISTENERS..)
+            .zip(listeners)
+            .map(watch)
+            .collect::<io::Result<_>>()?;
+        Ok(Self {
+            listeners,
+            full: false,
+            retry: None,
+        })
+    }
+
+    /// Takes a connection from the queue of that listener.
+    pub(super) fn accept(&mut self, listener: usize, now: Instant) -> Accept {
+        let Some((listener, waker)) = self.listeners.get(listener) else {
+            return Accept::Nothing;
+        };
+        match listener.poll_accept(&mut Context::from_waker(waker)) {
+            Poll::Pending => Accept::Nothing,
+            Poll::Ready(Ok((stream, _))) => Accept::Stream(stream),
+            Poll::Ready(Err(error)) if is_exhaustion(&error) => {
+                self.retry = Some(now + RETRY_TIME);
+                Accept::Paused
+            }
+            // accept(2): errors of the network may already be pending on the new socket.
+            Poll::Ready(Err(_)) => Accept::Lost,
+        }
+    }
+
+    /// Notes that there was no slot; whether that is news.
+    pub(super) fn fill(&mut self) -> bool {
+        !std::mem::replace(&mut self.full, true)
+    }
+
+    /// A slot is free: whether accepting waited for it.
+    pub(super) fn unfill(&mut self) -> bool {
+        std::mem::take(&mut self.full)
+    }
+
+    /// The tokens of all listeners.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = u32> + use<> {
+        (LISTENERS..).take(self.listeners.len())
+    }
+
+    /// When to try again after [`Accept::Paused`].
+    pub(super) fn retry(&self) -> Option<Instant> {
+        self.retry
+    }
+
+    /// Whether it is time to try again.
+    pub(super) fn retries(&mut self, now: Instant) -> bool {
+        self.retry.take_if(|at| *at <= now).is_some()
+    }
+
+    /// Closes all listeners.
+    pub(super) fn stop(&mut self) {
+        self.listeners.clear();
+        self.retry = None;
+    }
+
+    /// Length and limit of the accept queues.
+    pub(super) fn queues(&self) -> (u64, u64) {
+        vitals::accept_queue(self.listeners.iter().map(|(listener, _)| listener))
+    }
+}
+
+fn is_exhaustion(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().unwrap_or(0);
+    [
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOBUFS,
+        libc::ENOMEM,
+        libc::ENOSPC,
+    ]
+    .contains(&errno)
+}

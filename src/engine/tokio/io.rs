@@ -1,0 +1,407 @@
+//! What the tokio engine lends a shard: links, their outbound batches, messages to other cores.
+
+use super::accept::Acceptor;
+use super::link::{self, Link, State};
+use super::signal::{Mailbox, Ready};
+use crate::engine::outbound::{Batch, BatchPool};
+use crate::engine::slots::Slots;
+use crate::engine::{cause, vitals};
+use crate::limits;
+use crate::shard::{
+    Close, CloseCause, ConnectionId, Core, Counters, NoSlot, Payload, Unsent, Vitals, Wire,
+};
+use crate::time::Instant;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+
+/// Pieces of memory that one write takes at most.
+const SLICES: usize = 64;
+
+/// What a core may hold.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// Connections at once.
+    pub(super) slots: u32,
+    /// Outbound bytes queued for one connection.
+    pub(super) max_backlog: usize,
+}
+
+/// What follows from what a turn did; delivered by the loop, never inside a call of the shard.
+pub(super) enum Event {
+    Drained(ConnectionId),
+    Closed(ConnectionId, CloseCause),
+}
+
+/// One core's sockets and queues: the [`Wire`].
+pub(super) struct Io<M> {
+    core: Core,
+    pub(super) now: Instant,
+    max_backlog: usize,
+    ready: Arc<Ready>,
+    mailboxes: Arc<[Mailbox<M>]>,
+    pub(super) acceptor: Acceptor,
+    pub(super) links: Slots<Link>,
+    pool: BatchPool,
+    /// Links to write to at the end of the turn.
+    dirty: Vec<ConnectionId>,
+    /// Tokens that need a turn though nothing new came.
+    pub(super) again: Vec<u32>,
+    pub(super) events: Vec<Event>,
+    /// Links in [`State::Closing`] and when to look at them, earliest first.
+    closing: VecDeque<(Instant, ConnectionId)>,
+    /// Messages of this turn, by core.
+    outbox: Vec<Vec<M>>,
+    pub(super) counters: Counters,
+}
+
+impl<M> Io<M> {
+    pub(super) fn new(
+        core: Core,
+        bounds: Bounds,
+        ready: Arc<Ready>,
+        mailboxes: Arc<[Mailbox<M>]>,
+        acceptor: Acceptor,
+    ) -> Self {
+        Self {
+            core,
+            now: crate::engine::now(),
+            max_backlog: bounds.max_backlog,
+            outbox: mailboxes.iter().map(|_| Vec::new()).collect(),
+            ready,
+            mailboxes,
+            acceptor,
+            links: Slots::new(bounds.slots),
+            pool: BatchPool::default(),
+            dirty: Vec::new(),
+            again: Vec::new(),
+            events: Vec::new(),
+            closing: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The list that wakers fill.
+    pub(super) fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// The messages that other cores have sent here, into an empty list.
+    pub(super) fn swap_mail(&self, empty: &mut Vec<(Core, M)>) {
+        if let Some(mailbox) = self.mailboxes.get(self.core.index()) {
+            mailbox.swap(empty);
+        }
+    }
+
+    /// Puts a connection into a free slot; its waker leads to that slot.
+    pub(super) fn adopt(
+        &mut self,
+        stream: Option<TcpStream>,
+        state: State,
+    ) -> Result<ConnectionId, NoSlot> {
+        let ready = &self.ready;
+        self.links
+            .insert_with(|slot| Link::new(stream, ready.waker(slot), state))
+            .ok_or(NoSlot)
+    }
+
+    /// Marks a link for the write at the end of the turn.
+    pub(super) fn touch(&mut self, id: ConnectionId) {
+        if let Some(link) = self.links.get_mut(id)
+            && !std::mem::replace(&mut link.dirty, true)
+        {
+            self.dirty.push(id);
+        }
+    }
+
+    /// Writes to every link that was marked, once.
+    pub(super) fn flush_all(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for id in dirty.drain(..) {
+            if let Some(link) = self.links.get_mut(id) {
+                link.dirty = false;
+                self.flush(id);
+            }
+        }
+        // Ending a link marks none.
+        self.dirty = dirty;
+    }
+
+    /// Hands this turn's messages to the other cores, many in one.
+    pub(super) fn post(&mut self) {
+        for (messages, mailbox) in self.outbox.iter_mut().zip(self.mailboxes.iter()) {
+            if !messages.is_empty() {
+                mailbox.put(messages.drain(..).map(|message| (self.core, message)));
+            }
+        }
+    }
+
+    /// The peer's FIN came: what is queued is still sent, then it is over.
+    pub(super) fn peer_ended(&mut self, id: ConnectionId) {
+        let until = self.now + limits::LINGER_TIME;
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
+        link.peer_ended = true;
+        match link.state {
+            State::Open if link.out.is_empty() => self.end(id, CloseCause::PeerEnded),
+            State::Open => {
+                link.state = State::Closing {
+                    cause: CloseCause::PeerEnded,
+                    until,
+                };
+                self.closing.push_back((until, id));
+                self.touch(id);
+            }
+            State::Closing { cause, .. } if link.ended => self.end(id, cause),
+            State::Closing { .. } | State::Connecting | State::Over => {}
+        }
+    }
+
+    /// The connection is over: the socket is dropped, the shard will be told once. A link that
+    /// was closing keeps the cause it closes for.
+    pub(super) fn end(&mut self, id: ConnectionId, cause: CloseCause) {
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
+        let cause = match link.state {
+            State::Over => return,
+            State::Closing { cause, .. } => cause,
+            State::Connecting | State::Open => cause,
+        };
+        link.state = State::Over;
+        link.stream = None;
+        self.counters.backlog_bytes -= link.out.clear(&mut self.pool) as u64;
+        self.events.push(Event::Closed(id, cause));
+    }
+
+    /// Drops what is queued and resets.
+    fn abort(&mut self, id: ConnectionId, cause: CloseCause) {
+        if let Some(stream) = self.links.get(id).and_then(|link| link.stream.as_ref()) {
+            // Fails only on a socket that is dead anyway.
+            let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+        self.end(id, cause);
+    }
+
+    /// Frees the slot of a link that is over; accepting goes on if it waited for one.
+    pub(super) fn forget(&mut self, id: ConnectionId) {
+        self.links.remove(id);
+        if self.acceptor.unfill() {
+            self.again.extend(self.acceptor.tokens());
+        }
+    }
+
+    /// Resets closing links whose peers have not moved in time; wakes accepting after its pause.
+    pub(super) fn expire(&mut self) {
+        while let Some((_, id)) = self.closing.pop_front_if(|(at, _)| *at <= self.now) {
+            match self.links.get(id).map(|link| link.state) {
+                Some(State::Closing { cause, until }) if until <= self.now => {
+                    self.abort(id, cause);
+                }
+                Some(State::Closing { until, .. }) => self.closing.push_back((until, id)),
+                Some(State::Connecting | State::Open | State::Over) | None => {}
+            }
+        }
+        if self.acceptor.retries(self.now) {
+            self.again.extend(self.acceptor.tokens());
+        }
+    }
+
+    /// When [`Io::expire`] has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let closing = self.closing.front().map(|(at, _)| *at);
+        closing.into_iter().chain(self.acceptor.retry()).min()
+    }
+
+    /// Whether another turn is due at once.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.again.is_empty() || !self.events.is_empty() || !self.dirty.is_empty()
+    }
+
+    /// Writes what is queued, until the kernel takes no more; then closes on if it is closing.
+    fn flush(&mut self, id: ConnectionId) {
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
+        let Link {
+            stream: Some(stream),
+            waker,
+            out,
+            state,
+            ..
+        } = link
+        else {
+            return;
+        };
+        let mut context = Context::from_waker(waker);
+        while let Some((batch, sent)) = out.flight(&self.pool) {
+            match write(stream, &mut context, batch, sent) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(bytes)) => {
+                    self.counters.sends += 1;
+                    self.counters.bytes_out += bytes as u64;
+                    self.counters.backlog_bytes -= bytes as u64;
+                    if out.took(&mut self.pool, bytes).drained {
+                        self.events.push(Event::Drained(id));
+                    }
+                    if let State::Closing { until, .. } = state {
+                        *until = self.now + limits::LINGER_TIME;
+                    }
+                }
+                Poll::Ready(Err(error)) => return self.end(id, cause::from_error(&error)),
+            }
+        }
+        if let State::Closing { cause, .. } = link.state {
+            if link.peer_ended {
+                return self.end(id, cause);
+            }
+            if !link.ended {
+                link.ended = true;
+                let stream = link.stream.as_ref();
+                let ended = stream.map(|it| socket2::SockRef::from(it).shutdown(END));
+                if let Some(Err(error)) = ended {
+                    self.end(id, cause::from_error(&error));
+                }
+            }
+        }
+    }
+
+    /// Queues by `push` if the shard may, and marks the link.
+    fn queue(
+        &mut self,
+        id: ConnectionId,
+        push: impl FnOnce(&mut Link, &mut BatchPool, usize) -> Result<(), Unsent>,
+    ) -> Result<(), Unsent> {
+        let open = |link: &&mut Link| link.state == State::Open;
+        let link = self.links.get_mut(id).filter(open).ok_or(Unsent::Gone)?;
+        let before = link.out.backlog();
+        push(link, &mut self.pool, self.max_backlog)?;
+        self.counters.backlog_bytes += (link.out.backlog() - before) as u64;
+        self.touch(id);
+        Ok(())
+    }
+}
+
+const END: std::net::Shutdown = std::net::Shutdown::Write;
+
+/// One write of what follows the first `sent` bytes of the batch.
+fn write(
+    stream: &mut TcpStream,
+    context: &mut Context<'_>,
+    batch: &Batch,
+    sent: usize,
+) -> Poll<io::Result<usize>> {
+    let stream = Pin::new(stream);
+    if let Some(bytes) = batch.single() {
+        return stream.poll_write(context, bytes.get(sent..).unwrap_or_default());
+    }
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let mut used = 0;
+    for (slice, piece) in slices.iter_mut().zip(batch.pieces(sent)) {
+        *slice = IoSlice::new(piece);
+        used += 1;
+    }
+    stream.poll_write_vectored(context, &slices[..used])
+}
+
+impl<M> Wire<M> for Io<M> {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn core(&self) -> Core {
+        self.core
+    }
+
+    fn cores(&self) -> u16 {
+        u16::try_from(self.mailboxes.len()).unwrap_or(u16::MAX)
+    }
+
+    fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
+        self.queue(id, |link, pool, cap| link.out.push_parts(pool, cap, parts))
+    }
+
+    fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent> {
+        self.queue(id, |link, pool, cap| link.out.share(pool, cap, payload))
+    }
+
+    fn backlog(&self, id: ConnectionId) -> usize {
+        self.links.get(id).map_or(0, |link| link.out.backlog())
+    }
+
+    fn pause(&mut self, id: ConnectionId) {
+        if let Some(link) = self.links.get_mut(id)
+            && link.state == State::Open
+        {
+            link.paused = true;
+        }
+    }
+
+    fn resume(&mut self, id: ConnectionId) {
+        if let Some(link) = self.links.get_mut(id)
+            && std::mem::take(&mut link.paused)
+        {
+            self.again.extend(u32::try_from(id.slot()));
+        }
+    }
+
+    fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
+        let id = self.adopt(None, State::Connecting)?;
+        match link::connect(to, from) {
+            Ok(stream) => {
+                if let Some(link) = self.links.get_mut(id) {
+                    link.stream = Some(stream);
+                }
+                // The turn asks whether it is connected, and so registers the waker.
+                self.again.extend(u32::try_from(id.slot()));
+            }
+            Err(error) => self.end(id, cause::from_error(&error)),
+        }
+        Ok(id)
+    }
+
+    fn close(&mut self, id: ConnectionId, how: Close) {
+        let until = self.now + limits::LINGER_TIME;
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
+        match (how, link.state) {
+            (_, State::Over) | (Close::Flush, State::Closing { .. }) => {}
+            (Close::Flush, State::Connecting) => self.end(id, CloseCause::Local),
+            (Close::Abort, State::Connecting | State::Open | State::Closing { .. }) => {
+                self.abort(id, CloseCause::Local);
+            }
+            (Close::Flush, State::Open) => {
+                link.state = State::Closing {
+                    cause: CloseCause::Local,
+                    until,
+                };
+                self.closing.push_back((until, id));
+                // Input has to be thrown away from now on, or a peer that only writes never ends.
+                self.resume(id);
+                self.touch(id);
+            }
+        }
+    }
+
+    fn forward(&mut self, to: Core, message: M) {
+        if let Some(messages) = self.outbox.get_mut(to.index()) {
+            messages.push(message);
+        }
+    }
+
+    fn stop_accepting(&mut self) {
+        self.acceptor.stop();
+    }
+
+    fn vitals(&mut self) -> Vitals {
+        vitals::read(self.counters, self.acceptor.queues())
+    }
+}

@@ -1,0 +1,266 @@
+//! The loop of one core: each poll of its future is a turn over everything that became ready.
+
+use super::accept::Accept;
+use super::alarm::Alarm;
+use super::io::{Event, Io};
+use super::link::{self, Link, State};
+use super::signal::{ALARM, LISTENERS, NUDGE};
+use crate::engine::{Stop, cause};
+use crate::shard::{ConnectionId, Core, Origin, Shard};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::{io, mem};
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// Bytes of the one receive buffer of a core.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// Receives from one connection per turn: a flood waits for the others.
+const RECEIVES_PER_TURN: usize = 2;
+/// Accepts from one listener per turn.
+const ACCEPTS_PER_TURN: usize = 64;
+
+/// A shard and what it runs on.
+pub(super) struct CoreLoop<S: Shard> {
+    shard: S,
+    io: Io<S::Message>,
+    alarm: Alarm,
+    stop: Stop,
+    /// The shard was told to stop.
+    stopped: bool,
+    /// The shard has finished: it gets nothing more.
+    over: bool,
+    tokens: Vec<u32>,
+    mail: Vec<(Core, S::Message)>,
+    events: Vec<Event>,
+    scratch: Box<[u8]>,
+}
+
+impl<S: Shard> CoreLoop<S> {
+    pub(super) fn new(shard: S, io: Io<S::Message>, alarm: Alarm, stop: Stop) -> Self {
+        Self {
+            shard,
+            io,
+            alarm,
+            stop,
+            stopped: false,
+            over: false,
+            tokens: Vec::new(),
+            mail: Vec::new(),
+            events: Vec::new(),
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+        }
+    }
+
+    /// Takes turns until the shard has finished.
+    pub(super) async fn run(mut self) -> S::Outcome {
+        self.io.now = crate::engine::now();
+        self.tell(|shard, io| shard.started(io));
+        std::future::poll_fn(|context| self.turn(context)).await;
+        drop(self.io);
+        self.shard.outcome()
+    }
+
+    fn turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.io.ready().wakes(context.waker());
+        self.io.now = crate::engine::now();
+        self.io.counters.turns += 1;
+        self.tell_events();
+        self.serve_ready();
+        self.tell_mail();
+        if self.stop.is_thrown() && !mem::replace(&mut self.stopped, true) {
+            self.tell(|shard, io| shard.stopped(io));
+        }
+        if self.shard.deadline().is_some_and(|at| at <= self.io.now) {
+            self.tell(|shard, io| shard.expired(io));
+        }
+        self.io.expire();
+        self.tell_events();
+        self.io.flush_all();
+        self.io.post();
+        if self.over {
+            return Poll::Ready(());
+        }
+        let next = self
+            .shard
+            .deadline()
+            .into_iter()
+            .chain(self.io.deadline())
+            .min();
+        if self.io.is_busy() || next.is_some_and(|at| at <= self.io.now) {
+            // The runtime polls epoll without waiting and comes back.
+            context.waker().wake_by_ref();
+        } else if let Some(at) = next {
+            self.alarm.set(at);
+        }
+        Poll::Pending
+    }
+
+    /// Gives the shard one event, unless it has finished.
+    fn tell(&mut self, event: impl FnOnce(&mut S, &mut Io<S::Message>)) {
+        if !self.over {
+            self.io.counters.events += 1;
+            event(&mut self.shard, &mut self.io);
+            self.over = self.shard.finished();
+        }
+    }
+
+    fn tell_events(&mut self) {
+        mem::swap(&mut self.io.events, &mut self.events);
+        let mut events = mem::take(&mut self.events);
+        for event in events.drain(..) {
+            match event {
+                Event::Drained(id) => {
+                    if self
+                        .io
+                        .links
+                        .get(id)
+                        .is_some_and(|link| link.state == State::Open)
+                    {
+                        self.tell(|shard, io| shard.drained(id, io));
+                    }
+                }
+                Event::Closed(id, cause) => {
+                    self.io.forget(id);
+                    self.tell(|shard, io| shard.closed(id, cause, io));
+                }
+            }
+        }
+        self.events = events;
+    }
+
+    fn tell_mail(&mut self) {
+        let mut mail = mem::take(&mut self.mail);
+        self.io.swap_mail(&mut mail);
+        for (from, message) in mail.drain(..) {
+            self.tell(|shard, io| shard.forwarded(from, message, io));
+        }
+        self.mail = mail;
+    }
+
+    fn serve_ready(&mut self) {
+        let mut tokens = mem::take(&mut self.tokens);
+        let mut scratch = mem::take(&mut self.scratch);
+        self.io.ready().swap(&mut tokens);
+        tokens.append(&mut self.io.again);
+        for token in tokens.drain(..) {
+            match token {
+                NUDGE => {}
+                ALARM => self.alarm.rang(),
+                LISTENERS.. => self.accept(token - LISTENERS, &mut scratch),
+                slot => {
+                    if let Some(id) = self.io.links.holder(slot) {
+                        self.serve(id, &mut scratch);
+                    }
+                }
+            }
+        }
+        self.tokens = tokens;
+        self.scratch = scratch;
+    }
+
+    fn accept(&mut self, listener: u32, scratch: &mut [u8]) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            if !self.io.links.has_free() {
+                self.io.counters.accept_pauses += u64::from(self.io.acceptor.fill());
+                return;
+            }
+            match self.io.acceptor.accept(listener as usize, self.io.now) {
+                Accept::Nothing => return,
+                Accept::Lost => {}
+                Accept::Paused => {
+                    self.io.counters.accept_pauses += 1;
+                    return;
+                }
+                Accept::Stream(stream) => {
+                    let Ok(id) = self.io.adopt(Some(stream), State::Open) else {
+                        return;
+                    };
+                    let listener = u16::try_from(listener).unwrap_or(u16::MAX);
+                    self.tell(|shard, io| shard.opened(id, Origin::Accepted { listener }, io));
+                    self.serve(id, scratch);
+                }
+            }
+        }
+        self.io.again.push(LISTENERS + listener);
+    }
+
+    /// Something moved on that connection: readable, writable, or asked to look again.
+    fn serve(&mut self, id: ConnectionId, scratch: &mut [u8]) {
+        let Some(link) = self.io.links.get_mut(id) else {
+            return;
+        };
+        match link.state {
+            State::Connecting => self.finish_connect(id, scratch),
+            State::Open | State::Closing { .. } => {
+                if !link.out.is_empty() {
+                    self.io.touch(id);
+                }
+                self.receive(id, scratch);
+            }
+            State::Over => {}
+        }
+    }
+
+    fn finish_connect(&mut self, id: ConnectionId, scratch: &mut [u8]) {
+        let Some(Link {
+            stream: Some(stream),
+            waker,
+            state,
+            ..
+        }) = self.io.links.get_mut(id)
+        else {
+            return;
+        };
+        match link::connected(
+            stream,
+            stream.poll_write_ready(&mut Context::from_waker(waker)),
+        ) {
+            Poll::Pending => {}
+            Poll::Ready(Err(error)) => self.io.end(id, cause::from_error(&error)),
+            Poll::Ready(Ok(())) => {
+                *state = State::Open;
+                self.tell(|shard, io| shard.opened(id, Origin::Connected, io));
+                self.serve(id, scratch);
+            }
+        }
+    }
+
+    /// Receives until nothing is left or it is another connection's turn. Ends registered with
+    /// the runtime, unless it is paused.
+    fn receive(&mut self, id: ConnectionId, scratch: &mut [u8]) {
+        for _ in 0..RECEIVES_PER_TURN {
+            let Some(link) = self.io.links.get_mut(id) else {
+                return;
+            };
+            match poll_receive(link, scratch) {
+                Poll::Pending => return,
+                Poll::Ready(Err(error)) => return self.io.end(id, cause::from_error(&error)),
+                Poll::Ready(Ok(0)) => return self.io.peer_ended(id),
+                Poll::Ready(Ok(bytes)) => {
+                    let open = link.state == State::Open;
+                    self.io.counters.bytes_in += bytes as u64;
+                    if open {
+                        self.tell(|shard, io| shard.received(id, &mut scratch[..bytes], io));
+                    }
+                }
+            }
+        }
+        self.io.again.extend(u32::try_from(id.slot()));
+    }
+}
+
+/// Pending also if the shard does not want to receive, or the peer has ended.
+fn poll_receive(link: &mut Link, scratch: &mut [u8]) -> Poll<io::Result<usize>> {
+    if link.paused || link.peer_ended {
+        return Poll::Pending;
+    }
+    let Some(stream) = &mut link.stream else {
+        return Poll::Pending;
+    };
+    let mut buffer = ReadBuf::new(scratch);
+    let context = &mut Context::from_waker(&link.waker);
+    // A short read clears the readiness, so the next one costs no system call.
+    Pin::new(stream)
+        .poll_read(context, &mut buffer)
+        .map_ok(|()| buffer.filled().len())
+}

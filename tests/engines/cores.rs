@@ -1,0 +1,232 @@
+//! Cores: messages, deadlines, stopping, sleeping, panics.
+
+use super::Engine;
+use super::script::{Event, plan, start};
+use ringstorm::shard::Core;
+use ringstorm::time::Instant;
+use std::time::Duration;
+
+const CORES: u16 = 3;
+const ROUNDS: u64 = 3000;
+
+pub(crate) fn messages_between_cores_arrive_once_and_in_order<E: Engine>() {
+    // Each core sends every other core ROUNDS numbers, in bursts and as answers.
+    let running = start::<E, _>(
+        plan(usize::from(CORES), 0),
+        |_| ([0u64; CORES as usize], 0u64),
+        |scene, event| {
+            let me = scene.wire.core();
+            let others = (0..CORES).map(Core).filter(move |&core| core != me);
+            let burst = match event {
+                Event::Started => 100,
+                Event::Forwarded(from, number) => {
+                    let next = &mut scene.state.0[from.index()];
+                    assert_eq!(*next, number, "from {from:?}");
+                    *next += 1;
+                    u64::from(number % 3 == 0) * 3
+                }
+                Event::Expired => {
+                    *scene.finished = true;
+                    0
+                }
+                _ => 0,
+            };
+            let upto = (scene.state.1 + burst).min(ROUNDS);
+            for number in scene.state.1..upto {
+                others
+                    .clone()
+                    .for_each(|core| scene.wire.forward(core, number));
+            }
+            scene.state.1 = upto;
+            if others
+                .clone()
+                .all(|core| scene.state.0[core.index()] == ROUNDS)
+            {
+                // Late or doubled ones would still come.
+                scene
+                    .deadline
+                    .get_or_insert(scene.wire.now() + Duration::from_millis(50));
+            }
+        },
+    );
+    for (core, (received, sent)) in running.finish().into_iter().enumerate() {
+        let expected = [0, 1, 2].map(|from| if from == core { 0 } else { ROUNDS });
+        assert_eq!((received, sent), (expected, ROUNDS));
+    }
+}
+
+pub(crate) fn a_message_to_oneself_comes_as_an_event<E: Engine>() {
+    let running = start::<E, _>(
+        plan(1, 0),
+        |_| (0, false),
+        |scene, event| {
+            assert!(!scene.state.1, "not inside the call");
+            scene.state.1 = true;
+            match event {
+                Event::Started => scene.wire.forward(Core(0), 1),
+                Event::Forwarded(from, number) => {
+                    assert_eq!(from, Core(0));
+                    *scene.finished = number == 5;
+                    scene.wire.forward(Core(0), number + 1);
+                    scene.state.0 = number;
+                }
+                _ => {}
+            }
+            scene.state.1 = false;
+        },
+    );
+    assert_eq!(running.finish()[0].0, 5);
+}
+
+pub(crate) fn a_deadline_is_kept_and_never_early<E: Engine>() {
+    // That it is never early is the checker's assertion.
+    let running = start::<E, _>(
+        plan(1, 0),
+        |_| (Instant::default(), Vec::new()),
+        |scene, event| {
+            if let Event::Expired = event {
+                scene.state.1.push(scene.wire.now().since(scene.state.0));
+                *scene.finished = scene.state.1.len() == 60;
+            }
+            // Shorter and longer than the 1 ms of the ring's wait; one that is already past.
+            let spans = [300, 3_000, 0, 12_000, 1_000].map(Duration::from_micros);
+            let at = scene.wire.now() + spans[scene.state.1.len() % spans.len()];
+            scene.state.0 = at;
+            *scene.deadline = Some(at);
+        },
+    );
+    let mut late = running.finish().remove(0).1;
+    late.sort_unstable();
+    // The median: the machine may be busy with other things.
+    assert!(late[30] < Duration::from_millis(1), "late by {late:?}");
+}
+
+pub(crate) fn a_moved_deadline_counts_from_its_last_place<E: Engine>() {
+    let running = start::<E, _>(
+        plan(2, 0),
+        |_| 0,
+        |scene, event| match event {
+            Event::Started => {
+                // The other core says when to move it: nearer, then away.
+                *scene.deadline = Some(scene.wire.now() + Duration::from_secs(30));
+                scene.wire.forward(Core(1 - scene.wire.core().0), 40);
+                scene.wire.forward(Core(1 - scene.wire.core().0), 120);
+            }
+            Event::Forwarded(_, ms) => {
+                *scene.deadline = Some(scene.wire.now() + Duration::from_millis(ms));
+                *scene.state = scene.wire.now().as_nanos();
+            }
+            Event::Expired => {
+                *scene.state = scene.wire.now().as_nanos() - *scene.state;
+                *scene.finished = true;
+            }
+            _ => {}
+        },
+    );
+    for ns in running.finish() {
+        assert!((120_000_000..1_000_000_000).contains(&ns), "{ns} ns");
+    }
+}
+
+pub(crate) fn a_stop_reaches_every_parked_core<E: Engine>() {
+    let running = start::<E, _>(
+        plan(3, 1),
+        |_| 0,
+        |scene, event| {
+            if let Event::Stopped = event {
+                *scene.state += 1;
+                // Still alive for a while: a second throw must not come through.
+                *scene.deadline = Some(scene.wire.now() + Duration::from_millis(100));
+            }
+            *scene.finished = matches!(event, Event::Expired);
+        },
+    );
+    std::thread::sleep(Duration::from_millis(300));
+    let thrown = std::time::Instant::now();
+    running.stop.throw();
+    running.stop.throw();
+    assert_eq!(running.finish(), [1, 1, 1]);
+    assert!(
+        thrown.elapsed() < Duration::from_millis(900),
+        "{:?}",
+        thrown.elapsed()
+    );
+}
+
+pub(crate) fn a_stop_from_before_the_start_is_seen<E: Engine>() {
+    let plan = plan(2, 0);
+    plan.stop.throw();
+    let running = start::<E, _>(
+        plan,
+        |_| 0,
+        |scene, event| {
+            match event {
+                Event::Started => assert_eq!(*scene.state, 0, "started comes first"),
+                Event::Stopped => *scene.finished = true,
+                _ => {}
+            }
+            *scene.state += 1;
+        },
+    );
+    assert_eq!(running.finish(), [2, 2]);
+}
+
+pub(crate) fn a_quiet_core_sleeps<E: Engine>() {
+    let running = start::<E, _>(
+        plan(1, 1),
+        |_| Duration::ZERO,
+        |scene, event| match event {
+            // The first moments are set-up and the ring's quiet spell before it parks.
+            Event::Started => *scene.deadline = Some(scene.wire.now() + Duration::from_millis(200)),
+            Event::Expired if scene.state.is_zero() => {
+                *scene.state = scene.wire.vitals().thread_cpu;
+                *scene.deadline = Some(scene.wire.now() + Duration::from_secs(1));
+            }
+            Event::Expired => {
+                *scene.state = scene.wire.vitals().thread_cpu - *scene.state;
+                *scene.finished = true;
+            }
+            _ => {}
+        },
+    );
+    let used = running.finish()[0];
+    assert!(
+        used < Duration::from_millis(10),
+        "{used:?} of CPU in a quiet second"
+    );
+}
+
+pub(crate) fn a_panicking_shard_is_an_error_and_ends_the_others<E: Engine>() {
+    let running = start::<E, _>(
+        plan(2, 0),
+        |_| (),
+        |scene, event| match event {
+            Event::Started => *scene.deadline = Some(scene.wire.now() + Duration::from_millis(50)),
+            Event::Expired if scene.wire.core() == Core(1) => panic!("on purpose"),
+            Event::Stopped => *scene.finished = true,
+            _ => {}
+        },
+    );
+    let error = running.end().expect_err("a panic is an error");
+    assert!(
+        error.contains("core 1") && error.contains("panic"),
+        "{error}"
+    );
+}
+
+pub(crate) fn outcomes_are_in_the_order_of_the_cores<E: Engine>() {
+    let running = start::<E, _>(
+        plan(4, 0),
+        |core| core,
+        |scene, event| match event {
+            // The first core ends last.
+            Event::Started => {
+                let wait = Duration::from_millis(20 * u64::from(4 - scene.wire.core().0));
+                *scene.deadline = Some(scene.wire.now() + wait);
+            }
+            Event::Expired => *scene.finished = true,
+            _ => {}
+        },
+    );
+    assert_eq!(running.finish(), [0, 1, 2, 3].map(Core));
+}

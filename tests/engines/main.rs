@@ -1,0 +1,99 @@
+//! The contract of the seam (`ringstorm::shard`), one suite for every engine on real sockets.
+
+#![expect(clippy::unwrap_used, reason = "what must not fail in a test may panic")]
+
+mod bytes;
+mod cores;
+mod ends;
+mod peer;
+mod places;
+mod script;
+
+use ringstorm::engine::{EngineError, Plan, ring, tokio};
+use ringstorm::shard::{Core, Shard};
+
+/// What the suite needs of an engine.
+trait Engine {
+    fn run<S: Shard + 'static>(
+        plan: Plan,
+        make: impl Fn(Core) -> S + Send + Sync + 'static,
+    ) -> Result<Vec<S::Outcome>, EngineError>;
+}
+
+macro_rules! engines {
+    ($($name:ident => $run:path;)*) => { $(
+        enum $name {}
+
+        impl Engine for $name {
+            fn run<S: Shard + 'static>(
+                plan: Plan,
+                make: impl Fn(Core) -> S + Send + Sync + 'static,
+            ) -> Result<Vec<S::Outcome>, EngineError> {
+                $run(plan, make)
+            }
+        }
+    )* };
+}
+
+engines! {
+    Ring => ring::run;
+    Tokio => tokio::run;
+}
+
+macro_rules! suite {
+    ($($module:ident: $($test:ident)*;)*) => {
+        suite!(@ on_ring Ring $($($module::$test)*)*);
+        suite!(@ on_tokio Tokio $($($module::$test)*)*);
+    };
+    (@ $place:ident $engine:ident $($module:ident::$test:ident)*) => {
+        mod $place {
+            $(#[test]
+            fn $test() {
+                super::$module::$test::<super::$engine>();
+            })*
+        }
+    };
+}
+
+suite! {
+    bytes:
+        an_echo_returns_every_byte_in_order_to_every_peer
+        what_is_queued_in_one_turn_leaves_in_one_send
+        payloads_and_copies_arrive_interleaved_as_queued
+        the_backlog_is_capped_and_drained_is_said_when_it_is_low
+        a_paused_connection_receives_nothing_until_it_is_resumed
+        a_flood_from_one_peer_does_not_starve_another
+        many_connections_share_few_receive_buffers;
+    ends:
+        a_flush_close_delivers_everything_first
+        an_abort_resets_and_drops_what_is_queued
+        an_abort_after_a_flush_close_ends_at_once
+        a_flush_close_does_not_wait_for_ever
+        a_flush_close_throws_input_away
+        a_peers_end_closes_once
+        a_peers_reset_closes_once
+        a_peer_that_ended_gets_what_was_queued
+        a_close_in_opened_gives_only_closed
+        after_closing_nothing_is_sent_and_a_second_close_is_ignored
+        finishing_drops_what_is_open;
+    places:
+        a_connect_opens_talks_and_closes
+        a_connect_uses_its_source_address
+        a_connect_to_a_dead_port_is_refused_without_opened
+        a_connect_from_a_foreign_address_fails_without_opened
+        a_connect_that_is_closed_at_once_gives_only_closed
+        connects_are_refused_when_every_slot_is_taken
+        accepting_pauses_when_slots_run_out_and_goes_on
+        a_slot_is_reused_under_another_id
+        stop_accepting_refuses_new_peers_and_keeps_the_old;
+    cores:
+        messages_between_cores_arrive_once_and_in_order
+        a_message_to_oneself_comes_as_an_event
+        a_deadline_is_kept_and_never_early
+        a_moved_deadline_counts_from_its_last_place
+        a_stop_reaches_every_parked_core
+        a_stop_from_before_the_start_is_seen
+        a_quiet_core_sleeps
+        a_panicking_shard_is_an_error_and_ends_the_others
+        outcomes_are_in_the_order_of_the_cores;
+}
