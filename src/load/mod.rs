@@ -12,8 +12,24 @@
 )]
 
 pub mod config;
+mod connecting;
+mod ending;
 pub mod failure;
+mod fleet;
 mod flight;
 pub mod outcome;
 pub mod pace;
 mod payload;
+pub mod progress;
+mod rally;
+mod receiving;
+mod recorder;
+mod run;
+mod sending;
+
+pub use config::{Config, ConfigError, Loop, PayloadKind, Scenario, Transport};
+pub use outcome::Outcome;
+pub use pace::{Pace, Rate, Stripe};
+pub use progress::{Observer, Progress};
+pub use rally::Signal;
+pub use run::Load;

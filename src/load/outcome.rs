@@ -159,8 +159,8 @@ pub struct Messages {
     pub lost: u64,
     /// Messages received that were no reply to anything in flight.
     pub wrong: u64,
-    /// Messages sent before the measured time.
-    pub warm_up: u64,
+    /// Messages sent outside the measured time.
+    pub unmeasured: u64,
 }
 
 /// Counts of what servers sent unasked, of the measured time only.
@@ -317,7 +317,7 @@ impl Messages {
             replied_in_time,
             lost,
             wrong,
-            warm_up,
+            unmeasured,
         } = self;
         *planned += other.planned;
         *sent += other.sent;
@@ -329,7 +329,7 @@ impl Messages {
         *replied_in_time += other.replied_in_time;
         *lost += other.lost;
         *wrong += other.wrong;
-        *warm_up += other.warm_up;
+        *unmeasured += other.unmeasured;
     }
 }
 

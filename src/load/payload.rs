@@ -29,6 +29,12 @@ impl Template {
         }
     }
 
+    /// Bytes of one frame on the wire, mask key included.
+    pub(super) fn frame_bytes(&self) -> usize {
+        let bytes = STAMP_BYTES + self.filler.len();
+        bytes + frame::header(Opcode::Binary, bytes, Some([0; 4])).as_bytes().len()
+    }
+
     /// Appends a masked frame with that sequence number.
     #[inline]
     pub(super) fn encode(&self, into: &mut Vec<u8>, sequence: u32, key: [u8; 4]) {
@@ -102,7 +108,7 @@ fn hexadecimal(n: u32) -> [u8; STAMP_BYTES] {
 /// The stamp of a pushed message: `{"seq":N,"sent_ns":T` and anything after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pushed {
-    /// From 1, without gaps on one connection.
+    /// Rises by one from message to message.
     pub(super) sequence: u64,
     /// The server's `CLOCK_MONOTONIC` when it was encoded, in nanoseconds.
     pub(super) sent_ns: u64,

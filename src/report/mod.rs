@@ -15,7 +15,7 @@
 //! | `run` | the configuration meant: `url`, `transport` (`websocket`, `sse`), `scenario`, `loop` (`open`, `closed`, `none`), `connections`, `connect_rate_per_s`, `rate_per_s`, `in_flight`, `burst`, `payload_bytes`, `payload_kind`, `warm_up_s`, `duration_s`, `seed`, `started_unix_ms` |
 //! | `time` | `connect_s`, `measured_s`, `ending` (`complete`, `deserted`, `never_began`, `interrupted`) |
 //! | `connects` | `planned` = `attempted` + `dropped`; `attempted` = `up` + `failed` + `unfinished`; `ended_early`, `still_open`, `up_per_s` |
-//! | `messages` | `planned` = `sent` + `dropped`; `sent` = `replied` + `lost`; `dropped_by` (`in_flight`, `backlog`, `no_connection`, `late`); `wrong`, `warm_up`, `sent_per_s`, `replied_per_s`. `null` if the scenario sends nothing |
+//! | `messages` | `planned` = `sent` + `dropped`; `sent` = `replied` + `lost`; `dropped_by` (`in_flight`, `backlog`, `no_connection`, `late`); `wrong`, `unmeasured`, `sent_per_s`, `replied_per_s`. `null` if the scenario sends nothing |
 //! | `events` | `received`, `bytes`, `received_per_s`, `unstamped`, `negative`, `gaps`, `repeated`. `null` for an echo |
 //! | `headline` | name of the latency to look at first, or `null` |
 //! | `latency` | by name (`response`, `service`, `slip`, `one_way`, `first_event`, `connect`, `tcp`, `upgrade`), only those with samples: see [`LatencyRecord`] |

@@ -137,7 +137,7 @@ pub struct Messages {
     pub replied: u64,
     pub lost: u64,
     pub wrong: u64,
-    pub warm_up: u64,
+    pub unmeasured: u64,
     pub sent_per_s: Option<f64>,
     pub replied_per_s: Option<f64>,
 }
@@ -403,7 +403,7 @@ impl Messages {
             replied: messages.replied,
             lost: messages.lost,
             wrong: messages.wrong,
-            warm_up: messages.warm_up,
+            unmeasured: messages.unmeasured,
             sent_per_s: per_second(messages.sent, time),
             replied_per_s: per_second(messages.replied_in_time, time),
         }
