@@ -5,8 +5,8 @@
 //! from there on no more single accepts are armed than there are free slots.
 
 use super::kernel::Ring;
-use super::lifecycle::cause_of;
 use super::operation::{Operation, plain};
+use crate::engine::cause;
 use crate::limits;
 use crate::shard::{CloseCause, Counters};
 use crate::time::Instant;
@@ -89,7 +89,10 @@ impl Gates {
 
     /// An accept failed: a pause if it is for want of something.
     pub(super) fn failed(&mut self, errno: i32, now: Instant, counters: &mut Counters) {
-        let harmless = matches!(cause_of(errno), CloseCause::Reset | CloseCause::TimedOut);
+        let harmless = matches!(
+            cause::from_errno(errno),
+            CloseCause::Reset | CloseCause::TimedOut
+        );
         if errno != libc::ECANCELED && !harmless {
             counters.accept_pauses += 1;
             self.retry_at = Some(now + PAUSE);
@@ -111,7 +114,12 @@ impl Gates {
         if !std::mem::take(&mut self.stale) {
             return;
         }
-        let count = u32::try_from(self.gates.len()).unwrap_or(u32::MAX);
+        if self.stopped && !self.is_held() {
+            // Closed, so that a new peer is refused rather than left waiting.
+            self.listeners.clear();
+            return;
+        }
+        let count = u32::try_from(self.listeners.len()).unwrap_or(u32::MAX);
         let many = !self.stopped && room > self.queue.saturating_mul(count);
         let mut ones = if self.stopped || self.retry_at.is_some() {
             0
@@ -123,8 +131,8 @@ impl Gates {
             counters.accept_pauses += 1;
         }
         self.full = room == 0;
-        for (index, gate) in (0u32..).zip(&mut self.gates) {
-            let descriptor = types::Fd(self.listeners[index as usize].as_raw_fd());
+        for ((index, gate), listener) in (0u32..).zip(&mut self.gates).zip(&self.listeners) {
+            let descriptor = types::Fd(listener.as_raw_fd());
             if gate.many && !many && !gate.cancelling {
                 gate.cancelling = true;
                 cancel(ring, plain(Operation::AcceptMany, index));

@@ -4,10 +4,11 @@
 //! fallback; made here it works from 6.1 on, holds a descriptor only for a moment, and costs a few
 //! system calls of well below a microsecond each beside a connect of about ten.
 
-use super::lifecycle::{cause_of, direct, socklen};
+use super::lifecycle::{direct, socklen};
 use super::operation::{Operation, tag};
 use super::port::Port;
 use super::slot::Phase;
+use crate::engine::cause;
 use crate::shard::{ConnectionId, NoSlot};
 use io_uring::opcode;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -56,7 +57,7 @@ impl<M> Port<M> {
             }
             Err(error) => {
                 slot.phase = Phase::Ending;
-                slot.cause = cause_of(error.raw_os_error().unwrap_or(libc::EIO));
+                slot.cause = cause::from_error(&error);
                 self.mark(id);
             }
         }

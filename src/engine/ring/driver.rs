@@ -2,24 +2,26 @@
 
 use super::buffers::Buffers;
 use super::kernel::{Completion, Ring, Wait};
-use super::lifecycle::cause_of;
 use super::operation::{Operation, plain, untag};
 use super::port::{News, Port};
 use super::slot::{Phase, Receive};
 use crate::engine;
+use crate::engine::cause;
 use crate::shard::{ConnectionId, Core, Origin, Shard};
 use crate::time::Instant;
 use io_uring::{opcode, types};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 /// One core: its shard, its port to the ring, its receive buffers.
 ///
-/// The buffers are dropped after the port, whose ring may still write into them.
+/// Port and buffers are dropped only by [`Driver::finish`], which proves that the kernel holds
+/// nothing of them; should the shard panic, they are lost rather than freed under the kernel.
 pub(super) struct Driver<S: Shard> {
     shard: S,
-    port: Port<S::Message>,
-    buffers: Buffers,
+    port: ManuallyDrop<Port<S::Message>>,
+    buffers: ManuallyDrop<Buffers>,
     completions: Vec<Completion>,
     letters: Vec<(Core, S::Message)>,
     stop: engine::Stop,
@@ -43,8 +45,8 @@ impl<S: Shard> Driver<S> {
     ) -> Self {
         Self {
             shard,
-            port,
-            buffers,
+            port: ManuallyDrop::new(port),
+            buffers: ManuallyDrop::new(buffers),
             completions: Vec::with_capacity(4096),
             letters: Vec::new(),
             stop,
@@ -71,7 +73,7 @@ impl<S: Shard> Driver<S> {
     /// Tells the shard that everything is ready.
     pub(super) fn start(&mut self) {
         self.port.now = engine::now();
-        self.shard.started(&mut self.port);
+        self.shard.started(&mut *self.port);
         self.submit();
     }
 
@@ -93,13 +95,19 @@ impl<S: Shard> Driver<S> {
         self.tell_news();
         for index in 0..events {
             let completion = self.completions[index];
-            self.complete(completion);
-            self.tell_news();
+            if self.shard.finished() {
+                self.note_end(completion);
+            } else {
+                self.complete(completion);
+                self.tell_news();
+            }
         }
         if self.port.desk.has_own() {
             self.open_mail();
         }
-        self.tell_time();
+        if !self.shard.finished() {
+            self.tell_time();
+        }
         self.submit();
         Ok(events - self.rung)
     }
@@ -183,9 +191,10 @@ impl<S: Shard> Driver<S> {
             buffers,
             ..
         } = self;
-        if held {
-            // The kernel may still read and write what these own: better lost than reused.
-            Box::leak(Box::new((port, buffers)));
+        if !held {
+            // The ring first: no receive is left that could write into the buffers.
+            drop(ManuallyDrop::into_inner(port));
+            drop(ManuallyDrop::into_inner(buffers));
         }
         shard.outcome()
     }
@@ -236,7 +245,7 @@ impl<S: Shard> Driver<S> {
 
     #[inline]
     fn received(&mut self, id: ConnectionId, completion: Completion) {
-        let port = &mut self.port;
+        let port = &mut *self.port;
         let buffer = completion.buffer();
         let phase = port.slots.get(id).map(|slot| {
             if !completion.more() {
@@ -274,13 +283,13 @@ impl<S: Shard> Driver<S> {
                 if let Some(slot) = port.slots.get(id) {
                     slot.receive = Receive::Ended;
                 }
-                port.broke(id, cause_of(-result));
+                port.broke(id, cause::from_errno(-result));
             }
         }
     }
 
     fn accepted(&mut self, operation: Operation, listener: ConnectionId, completion: Completion) {
-        let port = &mut self.port;
+        let port = &mut *self.port;
         port.gates
             .completed(operation, listener.slot(), completion.more());
         let Ok(index) = u32::try_from(completion.result) else {
@@ -298,7 +307,7 @@ impl<S: Shard> Driver<S> {
     }
 
     fn connected(&mut self, id: ConnectionId, result: i32) {
-        let port = &mut self.port;
+        let port = &mut *self.port;
         let Some(slot) = port.slots.get(id) else {
             return;
         };
@@ -310,20 +319,26 @@ impl<S: Shard> Driver<S> {
             }
             self.shard.opened(id, Origin::Connected, port);
         } else {
-            port.broke(id, cause_of(-result));
+            port.broke(id, cause::from_errno(-result));
         }
     }
 
     fn open_mail(&mut self) {
         self.port.desk.fetch(&mut self.letters);
         for (from, message) in self.letters.drain(..) {
-            self.shard.forwarded(from, message, &mut self.port);
+            if self.shard.finished() {
+                break;
+            }
+            self.shard.forwarded(from, message, &mut *self.port);
         }
     }
 
     #[inline]
     fn tell_news(&mut self) {
-        while let Some(news) = self.port.news.pop_front() {
+        while !self.port.news.is_empty() && !self.shard.finished() {
+            let Some(news) = self.port.news.pop_front() else {
+                return;
+            };
             match news {
                 News::Drained(id) => {
                     if self
@@ -332,10 +347,10 @@ impl<S: Shard> Driver<S> {
                         .get(id)
                         .is_some_and(|slot| slot.phase == Phase::Open)
                     {
-                        self.shard.drained(id, &mut self.port);
+                        self.shard.drained(id, &mut *self.port);
                     }
                 }
-                News::Closed(id, cause) => self.shard.closed(id, cause, &mut self.port),
+                News::Closed(id, cause) => self.shard.closed(id, cause, &mut *self.port),
             }
         }
     }
@@ -348,11 +363,11 @@ impl<S: Shard> Driver<S> {
             .deadline()
             .is_some_and(|deadline| deadline <= self.port.now)
         {
-            self.shard.expired(&mut self.port);
+            self.shard.expired(&mut *self.port);
         }
-        if !self.stopped && self.stop.is_thrown() {
+        if !self.stopped && self.stop.is_thrown() && !self.shard.finished() {
             self.stopped = true;
-            self.shard.stopped(&mut self.port);
+            self.shard.stopped(&mut *self.port);
         }
     }
 
@@ -361,13 +376,13 @@ impl<S: Shard> Driver<S> {
         self.buffers.publish();
         loop {
             self.port.settle_all();
-            if self.port.news.is_empty() {
+            if self.port.news.is_empty() || self.shard.finished() {
                 break;
             }
             self.tell_news();
         }
         self.rearm_starved();
-        let port = &mut self.port;
+        let port = &mut *self.port;
         port.gates.settle(
             &mut port.ring,
             port.slots.room(),

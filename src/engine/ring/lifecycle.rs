@@ -261,18 +261,3 @@ pub(super) const fn socklen<T>() -> libc::socklen_t {
     let len = size_of::<T>() as libc::socklen_t;
     len
 }
-
-/// The cause that an errno stands for.
-pub(super) fn cause_of(errno: i32) -> CloseCause {
-    match errno {
-        libc::ECONNRESET | libc::EPIPE | libc::ECONNABORTED => CloseCause::Reset,
-        libc::ETIMEDOUT => CloseCause::TimedOut,
-        libc::ECONNREFUSED => CloseCause::Refused,
-        libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ENETDOWN | libc::EHOSTDOWN => {
-            CloseCause::Unreachable
-        }
-        libc::EADDRNOTAVAIL | libc::EADDRINUSE => CloseCause::NoSourcePort,
-        libc::EMFILE | libc::ENFILE => CloseCause::NoDescriptor,
-        errno => CloseCause::Os(errno),
-    }
-}

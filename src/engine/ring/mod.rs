@@ -140,7 +140,19 @@ async fn core<S: Shard + 'static>(
         return Ok(None);
     }
     stop.on_throw(bell.ringer());
+    let _ends_all = EndsAll(stop);
     rest::run(driver, bell).await.map(Some)
+}
+
+/// Stops the other cores when this one panics: half a program is worse than none.
+struct EndsAll(Stop);
+
+impl Drop for EndsAll {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.throw();
+        }
+    }
 }
 
 /// Sets up a core's ring, buffers, bell and shard.

@@ -145,6 +145,9 @@ impl<M> Wire<M> for Port<M> {
     }
 
     fn vitals(&mut self) -> Vitals {
-        vitals::read(self.counters, vitals::accept_queue(self.gates.listeners()))
+        vitals::read(
+            self.counters,
+            vitals::accept_queue(self.gates.listeners().iter()),
+        )
     }
 }

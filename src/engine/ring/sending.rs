@@ -6,10 +6,11 @@
 //! its buffer is free again. One that found no room is sent again as a waiting one, whose buffer
 //! lives until its completion.
 
-use super::lifecycle::{cause_of, direct};
+use super::lifecycle::direct;
 use super::operation::{Operation, tag};
 use super::port::{News, Port};
 use super::slot::{Phase, Send};
+use crate::engine::cause;
 use crate::engine::outbound::Batch;
 use crate::shard::ConnectionId;
 use io_uring::{opcode, squeue};
@@ -142,7 +143,7 @@ impl<M> Port<M> {
             }
             Err(_) => {
                 slot.send = Send::Off;
-                self.broke(id, cause_of(-result));
+                self.broke(id, cause::from_errno(-result));
             }
         }
         self.mark(id);
