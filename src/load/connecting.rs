@@ -36,7 +36,8 @@ impl Load {
     pub(super) fn begin_connecting(&mut self, wire: &mut impl Wire<Message>) {
         self.connecting.share = self.stripe.share(u64::from(self.config.connections));
         self.recorder.outcome.connects.planned = self.connecting.share;
-        self.fleet.reserve(usize::try_from(self.connecting.share).unwrap_or(0));
+        self.fleet
+            .reserve(usize::try_from(self.connecting.share).unwrap_or(0));
         self.connect_more(wire);
     }
 
@@ -82,7 +83,9 @@ impl Load {
     /// TCP is up: sends the request.
     pub(super) fn connected(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         let now = wire.now();
-        let Some(client) = self.fleet.get(id) else { return };
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
         if client.state != State::Connecting {
             return;
         }
@@ -117,7 +120,9 @@ impl Load {
         at: &mut usize,
         wire: &mut impl Wire<Message>,
     ) -> bool {
-        let Some(client) = self.fleet.get(id) else { return false };
+        let Some(client) = self.fleet.get(id) else {
+            return false;
+        };
         match read_head(&self.config, client, bytes, at) {
             Ok(None) => false,
             Ok(Some(stream)) => {
@@ -140,8 +145,13 @@ impl Load {
         kind: Kind,
         wire: &mut impl Wire<Message>,
     ) {
-        let Some(client) = self.fleet.get(id) else { return };
-        assert!(matches!(client.state, State::Connecting | State::Upgrading), "it failed before");
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        assert!(
+            matches!(client.state, State::Connecting | State::Upgrading),
+            "it failed before"
+        );
         client.state = State::Over;
         wire.close(id, Close::Abort);
         self.count_failed(stage, kind, wire);
@@ -163,14 +173,20 @@ impl Load {
             None if self.connecting.under_way < self.config.connecting => AT_ONCE,
             None => NEVER,
         };
-        let timeout = self.connecting.timeouts.front().map_or(NEVER, |&(at, _)| at);
+        let timeout = self
+            .connecting
+            .timeouts
+            .front()
+            .map_or(NEVER, |&(at, _)| at);
         next.min(timeout).min(self.clock.connect_by)
     }
 
     fn is_up(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         let now = wire.now();
         self.fleet.raise(id);
-        let Some(client) = self.fleet.get(id) else { return };
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
         let since = |then: Instant| now.as_nanos().saturating_sub(then.as_nanos());
         let outcome = &mut self.recorder.outcome;
         outcome.latencies.upgrade.record_ns(since(client.since));
@@ -209,22 +225,30 @@ impl Load {
         let number = self.stripe.global(self.connecting.next);
         self.connecting.next += 1;
         self.recorder.outcome.connects.attempted += 1;
-        let started = self.config.endpoints(number).map(|(to, from)| wire.connect(to, from));
+        let started = self
+            .config
+            .endpoints(number)
+            .map(|(to, from)| wire.connect(to, from));
         let Some(Ok(id)) = started else {
             self.recorder.failed(Stage::Connect, Kind::NoSlot);
             self.recorder.outcome.connects.failed += 1;
             return;
         };
         self.connecting.under_way += 1;
-        self.connecting.timeouts.push_back((now + self.config.connect_time, id));
+        self.connecting
+            .timeouts
+            .push_back((now + self.config.connect_time, id));
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         let sequence = seeded(self.config.seed, u64::from(number)).u32(..);
-        self.fleet.insert(id, Client::new(number, sequence, intended, now));
+        self.fleet
+            .insert(id, Client::new(number, sequence, intended, now));
     }
 
     /// When this core's next connect is meant to start; without a pace, at once.
     fn intended_connect(&self) -> Instant {
-        let Some(pace) = self.config.connect_pace else { return NEVER };
+        let Some(pace) = self.config.connect_pace else {
+            return NEVER;
+        };
         let offset = pace.offset_ns(self.stripe.global(self.connecting.next));
         Instant::from_nanos(self.clock.begun.as_nanos().saturating_add(offset))
     }
@@ -273,7 +297,9 @@ fn read_head(
     at: &mut usize,
 ) -> Result<Option<Stream>, Kind> {
     let number = client.number;
-    let Stream::Head(reader) = &mut client.stream else { return Ok(None) };
+    let Stream::Head(reader) = &mut client.stream else {
+        return Ok(None);
+    };
     loop {
         let head = reader.next(bytes, at).map_err(|_| Kind::BadResponse)?;
         let Some(head) = head else { return Ok(None) };
@@ -324,7 +350,13 @@ fn handshake(seed: u64, number: u32) -> ClientHandshake {
 }
 
 fn pairs(headers: &[(String, String)]) -> Vec<(&str, &str)> {
-    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
 }
 
-const _: () = assert!(limits::HEAD_BYTES < limits::BACKLOG_BYTES, "a request always fits");
+const _: () = assert!(
+    limits::HEAD_BYTES < limits::BACKLOG_BYTES,
+    "a request always fits"
+);

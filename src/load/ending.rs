@@ -30,7 +30,10 @@ impl Load {
         let now = wire.now();
         if let Some(pace) = self.config.message_pace() {
             let elapsed = now.as_nanos().saturating_sub(self.clock.start.as_nanos());
-            let end = self.stripe.share(pace.before(elapsed)).min(self.schedule.end);
+            let end = self
+                .stripe
+                .share(pace.before(elapsed))
+                .min(self.schedule.end);
             let rest = self.rest_of_plan(end);
             let messages = &mut self.recorder.outcome.messages;
             messages.planned += rest;
@@ -71,7 +74,9 @@ impl Load {
     /// Closes some more connections, or ends the run.
     pub(super) fn go_on_closing(&mut self, wire: &mut impl Wire<Message>) {
         for _ in 0..CLOSES_PER_TURN {
-            let Some((id, state)) = self.fleet.at(self.schedule.slot) else { break };
+            let Some((id, state)) = self.fleet.at(self.schedule.slot) else {
+                break;
+            };
             self.schedule.slot += 1;
             match state {
                 State::Open => self.say_goodbye(id, wire),
@@ -99,7 +104,9 @@ impl Load {
         code: Option<u16>,
         wire: &mut impl Wire<Message>,
     ) {
-        let Some(client) = self.fleet.get(id) else { return };
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
         if client.state == State::CloseSent {
             client.state = State::Over;
         } else {
@@ -119,7 +126,9 @@ impl Load {
         kind: Kind,
         wire: &mut impl Wire<Message>,
     ) {
-        let Some(client) = self.fleet.get(id) else { return };
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
         let state = client.state;
         if state == State::Open {
             if let Kind::Protocol(code) = kind {
@@ -140,14 +149,20 @@ impl Load {
         cause: CloseCause,
         wire: &mut impl Wire<Message>,
     ) {
-        let Some(client) = self.fleet.get(id) else { return };
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
         let state = client.state;
         let is_in_order = cause == CloseCause::PeerEnded
             && matches!(&client.stream, Stream::Sse(stream) if stream.is_until_end);
         match state {
             State::Connecting | State::Upgrading => client.state = State::Over,
             State::Open => {
-                let kind = if is_in_order { Kind::StreamEnded } else { Kind::of(cause) };
+                let kind = if is_in_order {
+                    Kind::StreamEnded
+                } else {
+                    Kind::of(cause)
+                };
                 self.ended_early(id, kind);
             }
             State::CloseSent | State::Over | State::Free => {}
@@ -167,7 +182,9 @@ impl Load {
 
     /// An open connection is lost to the run: what it had under way will not be replied to.
     fn ended_early(&mut self, id: ConnectionId, kind: Kind) {
-        let Some(client) = self.fleet.get(id) else { return };
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
         self.recorder.gone(client.talk.in_flight());
         client.talk.flight.clear(&mut self.tools.rings);
         client.talk.expected = client.talk.next;
@@ -222,7 +239,9 @@ impl Load {
     }
 
     fn say_goodbye(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        let Some(client) = self.fleet.get(id) else { return };
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
         match client.stream {
             Stream::WebSocket(_) => {
                 self.fleet.lower(id, State::CloseSent);

@@ -91,7 +91,10 @@ pub(super) struct Client {
     pub(super) stream: Stream,
 }
 
-const _: () = assert!(size_of::<Client>() <= 128, "400 bytes of user memory for all of a client");
+const _: () = assert!(
+    size_of::<Client>() <= 128,
+    "400 bytes of user memory for all of a client"
+);
 
 impl Client {
     /// A client whose connect was meant for `intended` and started at `now`.
@@ -115,7 +118,10 @@ impl Client {
 
     fn free() -> Self {
         let never = Instant::from_nanos(0);
-        Self { state: State::Free, ..Self::new(0, 0, never, never) }
+        Self {
+            state: State::Free,
+            ..Self::new(0, 0, never, never)
+        }
     }
 }
 
@@ -141,8 +147,15 @@ impl Fleet {
             self.clients.push(Client::free());
         }
         if let Some(slot) = self.clients.get_mut(id.slot()) {
-            debug_assert_eq!(slot.state, State::Free, "a slot is reused only after `closed`");
-            *slot = Client { generation: id.generation(), ..client };
+            debug_assert_eq!(
+                slot.state,
+                State::Free,
+                "a slot is reused only after `closed`"
+            );
+            *slot = Client {
+                generation: id.generation(),
+                ..client
+            };
             self.len += 1;
         }
     }
@@ -169,7 +182,10 @@ impl Fleet {
     /// Takes an open client off that list and gives it another state.
     pub(super) fn lower(&mut self, id: ConnectionId, to: State) {
         let Some(client) = self.get(id) else { return };
-        assert!(client.state == State::Open && to != State::Open, "only open clients are listed");
+        assert!(
+            client.state == State::Open && to != State::Open,
+            "only open clients are listed"
+        );
         client.state = to;
         let place = client.place;
         self.up.swap_remove(place as usize);
@@ -253,7 +269,9 @@ mod tests {
         }
         fleet.lower(ids[1], State::Over);
         fleet.lower(ids[4], State::Over);
-        let turns: Vec<usize> = (0..6).map(|turn| fleet.in_turn(turn).unwrap().slot()).collect();
+        let turns: Vec<usize> = (0..6)
+            .map(|turn| fleet.in_turn(turn).unwrap().slot())
+            .collect();
         assert_eq!(turns, [0, 3, 2, 0, 3, 2]);
         fleet.lower(ids[3], State::Over);
         fleet.lower(ids[0], State::Over);

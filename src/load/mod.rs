@@ -26,6 +26,8 @@ mod receiving;
 mod recorder;
 mod run;
 mod sending;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, ConfigError, Loop, PayloadKind, Scenario, Transport};
 pub use outcome::Outcome;

@@ -32,7 +32,10 @@ impl Template {
     /// Bytes of one frame on the wire, mask key included.
     pub(super) fn frame_bytes(&self) -> usize {
         let bytes = STAMP_BYTES + self.filler.len();
-        bytes + frame::header(Opcode::Binary, bytes, Some([0; 4])).as_bytes().len()
+        bytes
+            + frame::header(Opcode::Binary, bytes, Some([0; 4]))
+                .as_bytes()
+                .len()
     }
 
     /// Appends a masked frame with that sequence number.

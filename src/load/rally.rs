@@ -40,7 +40,11 @@ impl Load {
         let (cpu, time, _) = Self::use_since(self.marks.begun, wire);
         self.note_use(|used| (used.connect_cpu, used.connect_time) = (cpu, time));
         let up = u64::try_from(self.fleet.up()).unwrap_or(u64::MAX);
-        let patience = if wire.core() == Core(0) { PATIENCE_TIME } else { 2 * PATIENCE_TIME };
+        let patience = if wire.core() == Core(0) {
+            PATIENCE_TIME
+        } else {
+            2 * PATIENCE_TIME
+        };
         self.clock.phase_by = self.clock.connect_by.max(wire.now()) + patience;
         if wire.core() == Core(0) {
             self.signalled(Signal::Ready { up }, wire);
@@ -98,8 +102,11 @@ impl Load {
     fn give_start(&mut self, wire: &mut impl Wire<Message>) {
         let alone = wire.cores() == 1;
         let lead = if alone { Duration::ZERO } else { LEAD_TIME };
-        let signal =
-            if self.rally.up == 0 { Signal::Abandon } else { Signal::Start(wire.now() + lead) };
+        let signal = if self.rally.up == 0 {
+            Signal::Abandon
+        } else {
+            Signal::Start(wire.now() + lead)
+        };
         for core in 1..wire.cores() {
             wire.forward(Core(core), signal);
         }

@@ -30,7 +30,9 @@ impl Load {
         bytes: &mut [u8],
         wire: &mut impl Wire<Message>,
     ) {
-        let Some(client) = self.fleet.get(id) else { return };
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
         let mut at = 0;
         match client.state {
             State::Open | State::CloseSent => {}
@@ -41,7 +43,9 @@ impl Load {
             }
             State::Free | State::Connecting | State::Over => return,
         }
-        let Some(client) = self.fleet.get(id) else { return };
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
         let mut ears = Ears {
             config: &self.config,
             recorder: &mut self.recorder,
@@ -150,8 +154,22 @@ fn read_frames(
     ears: &mut Ears<'_>,
     wire: &mut impl Wire<Message>,
 ) -> Option<End> {
-    let Client { stream: Stream::WebSocket(decoder), talk, .. } = client else { return None };
-    let Tools { template, rings, pool, rng, scratch, .. } = tools;
+    let Client {
+        stream: Stream::WebSocket(decoder),
+        talk,
+        ..
+    } = client
+    else {
+        return None;
+    };
+    let Tools {
+        template,
+        rings,
+        pool,
+        rng,
+        scratch,
+        ..
+    } = tools;
     let mut heard = Heard { template, rings };
     loop {
         match decoder.next(bytes, at, pool) {
@@ -184,9 +202,21 @@ fn read_events(
     tools: &mut Tools,
     ears: &mut Ears<'_>,
 ) -> Option<End> {
-    let Client { stream: Stream::Sse(stream), talk, .. } = client else { return None };
+    let Client {
+        stream: Stream::Sse(stream),
+        talk,
+        ..
+    } = client
+    else {
+        return None;
+    };
     let EventStream { body, parser, .. } = &mut **stream;
-    let Tools { template, rings, sse_pool, .. } = tools;
+    let Tools {
+        template,
+        rings,
+        sse_pool,
+        ..
+    } = tools;
     let mut heard = Heard { template, rings };
     loop {
         let piece = match body.next(bytes, at) {

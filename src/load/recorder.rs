@@ -23,7 +23,13 @@ pub(super) struct Recorder {
 impl Recorder {
     pub(super) fn new(is_open_loop: bool) -> Self {
         let outcome = Outcome::default();
-        Self { outcome, in_flight: 0, from: NEVER, until: NEVER, is_open_loop }
+        Self {
+            outcome,
+            in_flight: 0,
+            from: NEVER,
+            until: NEVER,
+            is_open_loop,
+        }
     }
 
     /// Says when the measured time is, as soon as it is known.
@@ -49,14 +55,19 @@ impl Recorder {
         messages.planned += 1;
         messages.sent += 1;
         if self.is_open_loop {
-            let slip = departure.submitted.as_nanos().saturating_sub(departure.intended.as_nanos());
+            let slip = departure
+                .submitted
+                .as_nanos()
+                .saturating_sub(departure.intended.as_nanos());
             self.outcome.latencies.slip.record_ns(slip);
         }
     }
 
     /// Messages of the plan that are not sent; how many of them are measured.
     pub(super) fn dropped(&mut self, planned: &[Departure]) -> u64 {
-        let measured = planned.iter().filter(|planned| self.is_measured(planned.intended));
+        let measured = planned
+            .iter()
+            .filter(|planned| self.is_measured(planned.intended));
         let dropped = u64::try_from(measured.count()).unwrap_or(u64::MAX);
         self.outcome.messages.planned += dropped;
         dropped
@@ -138,7 +149,10 @@ mod tests {
     fn slip_service_and_response_are_measured_from_their_own_times() {
         let mut recorder = Recorder::new(true);
         recorder.measure(at(1_000), at(9_000));
-        let departure = Departure { intended: at(1_100), submitted: at(1_400) };
+        let departure = Departure {
+            intended: at(1_100),
+            submitted: at(1_400),
+        };
         recorder.sent(departure);
         recorder.replied(departure, at(2_000));
         let latencies = &recorder.outcome.latencies;
@@ -151,7 +165,10 @@ mod tests {
     fn a_closed_loop_has_no_slip_and_no_response() {
         let mut recorder = Recorder::new(false);
         recorder.measure(at(0), at(9_000));
-        let departure = Departure { intended: at(5), submitted: at(5) };
+        let departure = Departure {
+            intended: at(5),
+            submitted: at(5),
+        };
         recorder.sent(departure);
         recorder.replied(departure, at(20));
         let latencies = &recorder.outcome.latencies;
@@ -163,11 +180,17 @@ mod tests {
     fn what_is_meant_for_the_unmeasured_is_not_measured_whenever_its_reply_comes() {
         let mut recorder = Recorder::new(true);
         recorder.measure(at(1_000), at(9_000));
-        let early = Departure { intended: at(999), submitted: at(1_005) };
+        let early = Departure {
+            intended: at(999),
+            submitted: at(1_005),
+        };
         recorder.sent(early);
         recorder.replied(early, at(2_000));
         let messages = recorder.outcome.messages;
-        assert_eq!((messages.unmeasured, messages.sent, messages.replied), (1, 0, 0));
+        assert_eq!(
+            (messages.unmeasured, messages.sent, messages.replied),
+            (1, 0, 0)
+        );
         assert_eq!(recorder.in_flight, 0);
     }
 

@@ -1,6 +1,6 @@
 //! One core's share of a run: the shard, its phases and its clock.
 
-use super::config::{Config, Loop, Scenario, Transport};
+use super::config::{Config, Loop};
 use super::connecting::Connecting;
 use super::fleet::{Fleet, State};
 use super::flight::{Departure, Rings};
@@ -17,7 +17,7 @@ use crate::time::Instant;
 use std::time::Duration;
 
 /// What a shard of this kind says to its like: see the rally.
-pub type Message = Signal;
+pub(super) type Message = Signal;
 
 /// One core's share of a load run.
 ///
@@ -156,7 +156,12 @@ impl Load {
     pub(super) fn set_start(&mut self, start: Instant) {
         let from = start + self.config.warm_up;
         let until = from + self.config.duration;
-        self.clock = Clock { start, from, until, ..self.clock };
+        self.clock = Clock {
+            start,
+            from,
+            until,
+            ..self.clock
+        };
         self.recorder.measure(from, until);
         if let Some(pace) = self.config.message_pace() {
             let local = |at: Instant| {
@@ -169,10 +174,16 @@ impl Load {
     }
 
     /// What the core has used between a mark and now.
-    pub(super) fn use_since(mark: Mark, wire: &mut impl Wire<Message>) -> (Duration, Duration, u64) {
+    pub(super) fn use_since(
+        mark: Mark,
+        wire: &mut impl Wire<Message>,
+    ) -> (Duration, Duration, u64) {
         let vitals = wire.vitals();
         let cpu = vitals.thread_cpu.saturating_sub(mark.vitals.thread_cpu);
-        let turns = vitals.counters.turns.saturating_sub(mark.vitals.counters.turns);
+        let turns = vitals
+            .counters
+            .turns
+            .saturating_sub(mark.vitals.counters.turns);
         (cpu, wire.now().since(mark.at), turns)
     }
 
@@ -233,7 +244,10 @@ impl Shard for Load {
     fn started(&mut self, wire: &mut impl Wire<Message>) {
         let now = wire.now();
         self.stripe = Stripe::new(wire.core().0, wire.cores());
-        self.recorder.outcome.cores = vec![CoreUse { core: wire.core().0, ..CoreUse::default() }];
+        self.recorder.outcome.cores = vec![CoreUse {
+            core: wire.core().0,
+            ..CoreUse::default()
+        }];
         self.clock.begun = now;
         self.clock.connect_by = now + self.config.connect_phase;
         if self.observer.is_some() {
@@ -308,7 +322,10 @@ impl Shard for Load {
 
 impl Mark {
     pub(super) fn now(wire: &mut impl Wire<Message>) -> Self {
-        Self { at: wire.now(), vitals: wire.vitals() }
+        Self {
+            at: wire.now(),
+            vitals: wire.vitals(),
+        }
     }
 }
 
@@ -334,15 +351,6 @@ impl Config {
     /// Whether a reply makes room for the next message.
     pub(super) fn is_closed_loop(&self) -> bool {
         matches!(self.messages, Loop::Closed) && self.sends()
-    }
-
-    /// Whether stamps in pushed messages are read.
-    pub(super) fn listens(&self) -> bool {
-        match self.scenario {
-            Scenario::Listen => true,
-            Scenario::Echo => self.transport == Transport::Sse,
-            Scenario::Idle => false,
-        }
     }
 }
 

@@ -50,7 +50,11 @@ impl Load {
 
     /// When the running phase needs attention next.
     pub(super) fn run_deadline(&self) -> Instant {
-        let mark = if self.marks.from.is_none() { self.clock.from } else { NEVER };
+        let mark = if self.marks.from.is_none() {
+            self.clock.from
+        } else {
+            NEVER
+        };
         mark.min(self.clock.until).min(self.next_send())
     }
 
@@ -61,12 +65,20 @@ impl Load {
         {
             return;
         }
-        let Some(client) = self.fleet.get(id) else { return };
-        let room = self.config.in_flight.saturating_sub(client.talk.in_flight());
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        let room = self
+            .config
+            .in_flight
+            .saturating_sub(client.talk.in_flight());
         if client.state != State::Open || room == 0 {
             return;
         }
-        let departure = Departure { intended: now, submitted: now };
+        let departure = Departure {
+            intended: now,
+            submitted: now,
+        };
         let batch = &mut self.tools.batch;
         batch.clear();
         batch.extend(std::iter::repeat_n(departure, room as usize));
@@ -99,7 +111,9 @@ impl Load {
             return;
         }
         for _ in 0..CLIENTS_PER_TURN {
-            let Some((id, state)) = self.fleet.at(self.schedule.slot) else { return };
+            let Some((id, state)) = self.fleet.at(self.schedule.slot) else {
+                return;
+            };
             self.schedule.slot += 1;
             if state == State::Open {
                 self.top_up(id, wire);
@@ -110,25 +124,32 @@ impl Load {
     /// Sends what is meant for now or before. Neighbours in the plan go to different connections,
     /// but for bursts; which one depends on the index and on what is up, never on replies.
     fn send_due(&mut self, burst: u32, wire: &mut impl Wire<Message>) {
-        let Some(pace) = self.config.message_pace() else { return };
+        let Some(pace) = self.config.message_pace() else {
+            return;
+        };
         let now = wire.now();
         let start = self.clock.start.as_nanos();
         // What is meant for this very nanosecond is due.
         let elapsed = now.as_nanos().saturating_sub(start).saturating_add(1);
-        let due = self.stripe.share(pace.before(elapsed)).min(self.schedule.end);
+        let due = self
+            .stripe
+            .share(pace.before(elapsed))
+            .min(self.schedule.end);
         let until = due.min(self.schedule.next.saturating_add(MESSAGES_PER_TURN));
         let burst = u64::from(burst.max(1));
         while self.schedule.next < until {
             let turn = self.schedule.next / burst;
             let end = ((turn + 1) * burst).min(until);
             self.tools.batch.clear();
-            self.tools.batch.extend((self.schedule.next..end).map(|index| {
-                let offset = pace.offset_ns(self.stripe.global(index));
-                Departure {
-                    intended: Instant::from_nanos(start.saturating_add(offset)),
-                    submitted: now,
-                }
-            }));
+            self.tools
+                .batch
+                .extend((self.schedule.next..end).map(|index| {
+                    let offset = pace.offset_ns(self.stripe.global(index));
+                    Departure {
+                        intended: Instant::from_nanos(start.saturating_add(offset)),
+                        submitted: now,
+                    }
+                }));
             self.schedule.next = end;
             self.send_planned(turn, wire);
         }
@@ -137,7 +158,13 @@ impl Load {
 
     /// Sends the batch on the connection whose turn it is, as far as it may; counts the rest.
     fn send_planned(&mut self, turn: u64, wire: &mut impl Wire<Message>) {
-        let Self { fleet, tools, recorder, config, .. } = self;
+        let Self {
+            fleet,
+            tools,
+            recorder,
+            config,
+            ..
+        } = self;
         let id = fleet.in_turn(turn);
         let Some((id, client)) = id.and_then(|id| Some((id, fleet.get(id)?))) else {
             let dropped = recorder.dropped(&tools.batch);
@@ -174,7 +201,14 @@ fn send_batch(
     wire: &mut impl Wire<Message>,
 ) -> (usize, Result<(), Unsent>) {
     let mut sent = 0;
-    let Tools { template, rings, rng, scratch, batch, .. } = tools;
+    let Tools {
+        template,
+        rings,
+        rng,
+        scratch,
+        batch,
+        ..
+    } = tools;
     let per_call = (BATCH_BYTES / template.frame_bytes()).max(1);
     for departures in batch.chunks(per_call) {
         scratch.clear();
