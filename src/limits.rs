@@ -10,6 +10,8 @@ pub const HEAD_FIELDS: usize = 64;
 pub const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Bytes of a request body that is read and thrown away; more gets 413.
 pub const BODY_BYTES: u64 = 64 * 1024;
+/// Default time that an HTTP connection is kept open between requests. nginx keeps 75 s.
+pub const KEEP_ALIVE_TIME: Duration = Duration::from_secs(60);
 /// Requests on one kept-alive HTTP connection: bounds what one peer gets for one handshake.
 pub const KEPT_ALIVE_REQUESTS: u32 = 1_000_000;
 

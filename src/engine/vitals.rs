@@ -36,29 +36,29 @@ pub fn read(counters: Counters, accept_queue: (u64, u64)) -> Vitals {
 ///
 /// On a listening socket `TCP_INFO` would give both (net/ipv4/tcp.c, `tcp_get_info`), but has no
 /// safe binding. `/proc/net/tcp` lists listening sockets before all others and gives the length as
-/// their receive queue (net/ipv4/tcp_ipv4.c, `get_tcp4_sock`), so reading ends at the first line
-/// of another state: its cost does not grow with the connections. Unreadable counts as 0.
+/// their receive queue (net/ipv4/tcp_ipv4.c, `get_tcp4_sock`). Reading ends with the last of ours:
+/// its cost does not grow with the connections. Unreadable counts as 0.
 #[must_use]
 pub fn accept_queue<'l, L: AsFd + 'l>(listeners: impl IntoIterator<Item = &'l L>) -> (u64, u64) {
-    let inodes: Vec<u64> = listeners
+    let inodes = listeners
         .into_iter()
-        .filter_map(|listener| inode(listener).ok())
-        .collect();
-    if inodes.is_empty() {
+        .filter_map(|listener| inode(listener).ok());
+    let mut wanted: Vec<u64> = inodes.collect();
+    if wanted.is_empty() {
         return (0, 0);
     }
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-    let length = tables
-        .iter()
-        .filter_map(|table| queued(table, &inodes).ok())
-        .sum();
     let cap = std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok();
     let cap = cap
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(u64::MAX);
+    let limit = cap.min(u64::from(limits::LISTEN_BACKLOG)) * wanted.len() as u64;
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     (
-        length,
-        cap.min(u64::from(limits::LISTEN_BACKLOG)) * inodes.len() as u64,
+        tables
+            .iter()
+            .filter_map(|table| queued(table, &mut wanted).ok())
+            .sum(),
+        limit,
     )
 }
 
@@ -68,17 +68,28 @@ fn inode(socket: &impl AsFd) -> io::Result<u64> {
         .ino())
 }
 
-/// The sum of the receive queues of the listening sockets with these inodes.
-fn queued(table: &str, inodes: &[u64]) -> io::Result<u64> {
+/// The sum of the receive queues of the listening sockets with these inodes, which are taken off
+/// the list.
+fn queued(table: &str, wanted: &mut Vec<u64>) -> io::Result<u64> {
     let mut sum = 0;
-    for line in BufReader::with_capacity(4096, File::open(table)?)
+    if wanted.is_empty() {
+        return Ok(sum);
+    }
+    // Less than a line: the kernel makes no line more than is asked for, and the one after the
+    // last listening socket costs a walk over the table of connections, some milliseconds.
+    for line in BufReader::with_capacity(128, File::open(table)?)
         .lines()
         .skip(1)
     {
-        match parse_listening(&line?) {
-            Some((queue, inode)) if inodes.contains(&inode) => sum += queue,
-            Some(_) => {}
-            None => break,
+        let Some((queue, inode)) = parse_listening(&line?) else {
+            break;
+        };
+        if let Some(place) = wanted.iter().position(|&wanted| wanted == inode) {
+            wanted.swap_remove(place);
+            sum += queue;
+        }
+        if wanted.is_empty() {
+            break;
         }
     }
     Ok(sum)

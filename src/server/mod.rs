@@ -1,1 +1,394 @@
-//! (to be written)
+//! The server shard: routes, connections, timers, listeners, counts. Pure.
+//!
+//! ```text
+//! received -> connection -> http | websocket -> app -> Outbox -> Wire
+//! expired  -> wheel -> connection.due;  push -> topic -> everyone who listens
+//! ```
+//! Whatever a peer sends, it gets a status, a close code or a reset, and no other connection
+//! notices. An idle connection holds no heap memory.
+
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::expect_used
+)]
+
+mod answer;
+mod config;
+mod connection;
+mod http;
+mod shared;
+mod stats;
+mod stream;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod topic;
+mod websocket;
+
+pub use config::{Config, Outcome};
+pub use stats::{Figures, Message};
+pub use tally::{Closed, Decided, Open, Tally};
+
+use crate::limits;
+use crate::protocol::websocket::{Opcode, closing, frame};
+use crate::shard::{Close, CloseCause, ConnectionId, Core, Origin, Shard, Wire};
+use crate::time::Instant;
+use connection::{Connections, Due, Stamp, State, Step};
+use shared::{Outbox, Shared};
+use tally::Why;
+
+/// One core's server.
+pub struct Server {
+    core: Core,
+    connections: Connections,
+    shared: Shared,
+    /// Connections to look at: scratch space.
+    due: Vec<ConnectionId>,
+    /// How many connections were open when the time to drain was over, once it is.
+    left: Option<u64>,
+}
+
+impl Server {
+    /// A server for one core; every core gets the same configuration.
+    #[must_use]
+    pub fn new(core: Core, config: Config) -> Self {
+        Self {
+            core,
+            connections: Connections::default(),
+            shared: Shared::new(config),
+            due: Vec::new(),
+            left: None,
+        }
+    }
+
+    fn carry_out(&mut self, id: ConnectionId, step: Step, wire: &mut impl Wire<Message>) {
+        match step {
+            Step::Stay => {}
+            Step::Pause => {
+                if let Some(connection) = self.connections.get_mut(id) {
+                    connection.paused = true;
+                    wire.pause(id);
+                }
+            }
+            Step::Ping => self.ping(id, wire),
+            Step::CloseSocket { code, why } => self.close_socket(id, code, why, wire),
+            Step::AwaitClose => self.await_close(id, wire),
+            Step::End { how, why } => self.end(id, how, why, wire),
+        }
+    }
+
+    fn ping(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let State::WebSocket(socket) = &mut connection.state else {
+            return;
+        };
+        socket.pinged = true;
+        let header = frame::header(Opcode::Ping, 0, None);
+        // If the backlog is full then the peer does not read, and time will tell.
+        let _ = wire.send(id, header.as_bytes());
+        if let Some(idle) = self.shared.config.idle_timeout {
+            self.shared.wheel.schedule(id, wire.now() + idle / 2);
+        }
+    }
+
+    /// Begins the close handshake.
+    fn close_socket(
+        &mut self,
+        id: ConnectionId,
+        code: u16,
+        why: Why,
+        wire: &mut impl Wire<Message>,
+    ) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let State::WebSocket(socket) = &mut connection.state else {
+            return;
+        };
+        let step = socket.close(id, code, why, &mut self.shared.scratch, wire);
+        self.carry_out(id, step, wire);
+    }
+
+    /// Our close frame is queued: nothing else may be, and the peer's is awaited.
+    fn await_close(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        self.leave(id);
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        connection.since = Stamp::new(wire.now());
+        if std::mem::take(&mut connection.paused) {
+            wire.resume(id);
+        }
+        self.shared
+            .wheel
+            .schedule(id, wire.now() + limits::CLOSE_TIME);
+    }
+
+    /// Ends a connection.
+    fn end(&mut self, id: ConnectionId, how: Close, why: Why, wire: &mut impl Wire<Message>) {
+        self.leave(id);
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if !matches!(connection.state, State::Ending) {
+            self.shared.tally.decided(why);
+            connection.switch(State::Ending, &mut self.shared);
+        }
+        wire.close(id, how);
+    }
+
+    /// Takes a connection from the listeners, if it is one.
+    fn leave(&mut self, id: ConnectionId) {
+        let moved = self
+            .connections
+            .get_mut(id)
+            .and_then(|found| found.leave(&mut self.shared));
+        if let Some((moved, seat)) = moved
+            && let Some(connection) = self.connections.get_mut(moved)
+        {
+            connection.seat = seat;
+        }
+    }
+
+    /// Looks at a connection whose entry in the wheel came due.
+    fn look(&mut self, id: ConnectionId, now: Instant, wire: &mut impl Wire<Message>) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        match connection.due(now, &self.shared.config) {
+            Due::Never => {}
+            Due::Later(at) => self.shared.wheel.schedule(id, at),
+            Due::Now(step) => self.carry_out(id, step, wire),
+            Due::RequestTime => {
+                let State::Http(http) = &mut connection.state else {
+                    return;
+                };
+                let step = http.time_out(id, &mut self.shared, wire);
+                self.carry_out(id, step, wire);
+            }
+        }
+    }
+
+    fn tell_listeners(&mut self, now: Instant, wire: &mut impl Wire<Message>) {
+        let Shared {
+            push,
+            topic,
+            tally,
+            config,
+            ..
+        } = &mut self.shared;
+        if !topic.is_empty() && push.deadline() <= now {
+            let mut outbox = Outbox {
+                wire: &mut *wire,
+                topic,
+                tally,
+                user: None,
+                unsent: None,
+                queued: false,
+            };
+            push.expired(now, &mut outbox);
+        }
+        if !topic.streams.is_empty() && topic.spoken + config.heartbeat <= now {
+            topic.heartbeat(wire);
+        }
+        while let Some(id) = self.shared.topic.slow.pop() {
+            self.end_slow(id, wire);
+        }
+    }
+
+    /// Ends a listener that does not read what it is sent.
+    fn end_slow(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let why = Why::SlowConsumer;
+        match self
+            .connections
+            .get_mut(id)
+            .map(|connection| &connection.state)
+        {
+            Some(State::WebSocket(_)) => self.close_socket(id, closing::TRY_AGAIN_LATER, why, wire),
+            Some(State::Stream) => self.end(id, Close::Abort, why, wire),
+            Some(State::Vacant | State::Http(_) | State::Ending) | None => {}
+        }
+    }
+
+    /// Answers everyone who waits for the figures.
+    fn answer_askers(&mut self, wire: &mut impl Wire<Message>) {
+        let mut askers = std::mem::take(&mut self.due);
+        askers.clear();
+        self.shared.round.end(&mut askers);
+        for &id in &askers {
+            let Some(connection) = self.connections.get_mut(id) else {
+                continue;
+            };
+            let State::Http(http) = &mut connection.state else {
+                continue;
+            };
+            connection.since = Stamp::new(wire.now());
+            let step = http.told(id, &mut self.shared, wire);
+            self.carry_out(id, step, wire);
+        }
+        self.due = askers;
+    }
+
+    /// Ends what may end at once, because the server is draining.
+    fn dismiss(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let why = Why::Drain;
+        match self
+            .connections
+            .get_mut(id)
+            .map(|connection| &connection.state)
+        {
+            Some(State::WebSocket(_)) => self.close_socket(id, closing::GOING_AWAY, why, wire),
+            Some(State::Stream) => self.end(id, Close::Flush, why, wire),
+            // A request that has begun gets its answer, which ends the connection.
+            Some(State::Http(http)) if http.is_quiet() => self.end(id, Close::Flush, why, wire),
+            Some(State::Vacant | State::Http(_) | State::Ending) | None => {}
+        }
+    }
+
+    /// The time to drain is over: resets what is left.
+    fn give_up(&mut self, wire: &mut impl Wire<Message>) {
+        self.left = Some(self.shared.tally.opened());
+        let ids: Vec<_> = self.connections.ids().collect();
+        for id in ids {
+            self.end(id, Close::Abort, Why::Drain, wire);
+        }
+    }
+}
+
+impl Shard for Server {
+    type Message = Message;
+    type Outcome = Outcome;
+
+    fn started(&mut self, wire: &mut impl Wire<Message>) {
+        debug_assert_eq!(self.core, wire.core());
+    }
+
+    fn opened(&mut self, id: ConnectionId, _origin: Origin, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        self.shared.tally.accepted += 1;
+        if let Some(connection) = self.connections.open(id, now) {
+            connection.switch(State::Http(Box::default()), &mut self.shared);
+            self.shared.wheel.schedule(id, now + limits::HEAD_TIME);
+        }
+    }
+
+    #[inline]
+    fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Message>) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let step = connection.received(id, bytes, &mut self.shared, wire);
+        if step != Step::Stay {
+            self.carry_out(id, step, wire);
+        }
+    }
+
+    fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if std::mem::take(&mut connection.paused) {
+            wire.resume(id);
+        }
+    }
+
+    fn closed(&mut self, id: ConnectionId, cause: CloseCause, _wire: &mut impl Wire<Message>) {
+        self.leave(id);
+        if self.connections.get_mut(id).is_some() {
+            self.connections.vacate(id, &mut self.shared);
+            self.shared.tally.ended(cause);
+        }
+    }
+
+    fn forwarded(&mut self, from: Core, message: Message, wire: &mut impl Wire<Message>) {
+        match message {
+            Message::Ask { round } => {
+                let vitals = self.shared.round.vitals(wire);
+                let figures = Box::new(Figures::new(self.shared.tally, &vitals));
+                wire.forward(from, Message::Tell { round, figures });
+            }
+            Message::Tell { round, figures } => {
+                if self.shared.round.tell(from, round, *figures) {
+                    self.answer_askers(wire);
+                }
+            }
+        }
+    }
+
+    fn expired(&mut self, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        let mut due = std::mem::take(&mut self.due);
+        due.clear();
+        self.shared.wheel.expire(now, &mut due);
+        for &id in &due {
+            self.look(id, now, wire);
+        }
+        self.due = due;
+        self.tell_listeners(now, wire);
+        if self
+            .shared
+            .round
+            .deadline()
+            .is_some_and(|until| until <= now)
+        {
+            self.answer_askers(wire);
+        }
+        if self.shared.draining.is_some_and(|until| until <= now) && self.left.is_none() {
+            self.give_up(wire);
+        }
+    }
+
+    fn stopped(&mut self, wire: &mut impl Wire<Message>) {
+        wire.stop_accepting();
+        self.shared.draining = Some(wire.now() + self.shared.config.drain);
+        let ids: Vec<_> = self.connections.ids().collect();
+        for id in ids {
+            self.dismiss(id, wire);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let Shared {
+            wheel,
+            push,
+            topic,
+            round,
+            config,
+            draining,
+            ..
+        } = &self.shared;
+        let heartbeat = (!topic.streams.is_empty()).then(|| topic.spoken + config.heartbeat);
+        let push = (!topic.is_empty()).then(|| push.deadline());
+        let draining = draining.filter(|_| self.left.is_none());
+        [
+            wheel.deadline(),
+            push,
+            heartbeat,
+            round.deadline(),
+            draining,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Draining, and nothing is open or the time is over.
+    fn finished(&self) -> bool {
+        let drained = self.shared.draining.is_some() && self.shared.tally.opened() == 0;
+        drained || self.left.is_some()
+    }
+
+    fn outcome(self) -> Outcome {
+        Outcome {
+            core: self.core,
+            tally: self.shared.tally,
+            left: self.left.unwrap_or(0),
+        }
+    }
+}

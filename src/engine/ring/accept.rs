@@ -156,9 +156,7 @@ impl Gates {
             }
             if self.stopped && gate.ones > 0 && !gate.cancelling {
                 gate.cancelling = true;
-                for _ in 0..gate.ones {
-                    cancel(ring, plain(Operation::AcceptOne, index));
-                }
+                cancel(ring, plain(Operation::AcceptOne, index));
             }
         }
     }
@@ -175,8 +173,11 @@ fn accept_one(listener: types::Fd) -> squeue::Entry {
         .build()
 }
 
+/// Cancels all of them at once: a cancellation for each would meet the same one again and again,
+/// because the kernel takes a polled request off its list only later.
 fn cancel(ring: &mut Ring, user_data: u64) {
-    let entry = opcode::AsyncCancel::new(user_data).build();
+    let all = types::CancelBuilder::user_data(user_data).all();
+    let entry = opcode::AsyncCancel2::new(all).build();
     let aside = plain(Operation::Aside, 0);
     ring.push(&entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(aside));
 }

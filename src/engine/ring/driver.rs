@@ -26,9 +26,11 @@ pub(super) struct Driver<S: Shard> {
     letters: Vec<(Core, S::Message)>,
     stop: engine::Stop,
     stopped: bool,
-    /// When the earliest timer entry ends.
-    timer: Option<Instant>,
-    /// Timer entries under way.
+    /// When the tick under way ends.
+    tick: Option<Instant>,
+    /// When the earliest alarm under way ends.
+    alarm: Option<Instant>,
+    /// Ticks and alarms under way.
     timers: u32,
     /// Timer entries that ended in this turn.
     rung: usize,
@@ -51,7 +53,8 @@ impl<S: Shard> Driver<S> {
             letters: Vec::new(),
             stop,
             stopped: false,
-            timer: None,
+            tick: None,
+            alarm: None,
             timers: 0,
             rung: 0,
             span: Box::new(types::Timespec::new()),
@@ -117,10 +120,14 @@ impl<S: Shard> Driver<S> {
         self.shard.finished()
     }
 
-    /// Arms a timer in the ring for the next own deadline, so that a park ends in time.
+    /// Arms an alarm for the next own deadline, so that a park ends in time.
     pub(super) fn arm_alarm(&mut self) {
-        if let Some(deadline) = self.deadline() {
-            self.arm_timer(deadline, engine::now());
+        let Some(deadline) = self.deadline() else {
+            return;
+        };
+        if self.alarm.is_none_or(|armed| deadline < armed) {
+            self.alarm = Some(deadline);
+            self.arm_timer(Operation::Alarm, deadline.since(engine::now()));
         }
     }
 
@@ -130,40 +137,40 @@ impl<S: Shard> Driver<S> {
     /// virtual machine costs more than the rest of the call; the tick does it once per `most`.
     /// Only a deadline that comes before the tick is worth it.
     fn patience(&mut self, most: Duration) -> Wait {
-        if self.port.desk.has_own() {
+        if self.port.desk.has_own() || most.is_zero() {
             return Wait::Not;
         }
-        let now = self.port.now;
-        self.arm_timer(now + most, now);
-        match self.deadline() {
-            Some(deadline) if self.timer.is_none_or(|tick| deadline < tick) => {
-                match deadline.since(engine::now()) {
-                    Duration::ZERO => Wait::Not,
-                    span => Wait::AtMost(span),
-                }
+        let tick = match self.tick {
+            Some(tick) => tick,
+            None => {
+                self.arm_timer(Operation::Tick, most);
+                *self.tick.insert(self.port.now + most)
             }
+        };
+        match self.deadline() {
+            Some(deadline) if deadline < tick => match deadline.since(engine::now()) {
+                Duration::ZERO => Wait::Not,
+                span => Wait::AtMost(span),
+            },
             _ => Wait::ForOne,
         }
     }
 
-    /// Makes sure that a timer entry ends at `at` or before.
-    fn arm_timer(&mut self, at: Instant, now: Instant) {
-        if self.timer.is_some_and(|armed| armed <= at) {
-            return;
-        }
-        self.timer = Some(at);
+    fn arm_timer(&mut self, timer: Operation, span: Duration) {
         self.timers += 1;
-        *self.span = types::Timespec::from(at.since(now));
+        *self.span = types::Timespec::from(span);
         let entry = opcode::Timeout::new(&raw const *self.span).build();
-        self.port
-            .ring
-            .push(&entry.user_data(plain(Operation::Timer, 0)));
+        self.port.ring.push(&entry.user_data(plain(timer, 0)));
     }
 
-    fn timer_ended(&mut self) {
-        self.timer = None;
+    fn timer_ended(&mut self, timer: Operation) {
         self.timers -= 1;
         self.rung += 1;
+        if timer == Operation::Tick {
+            self.tick = None;
+        } else if self.alarm.is_some_and(|at| at <= self.port.now) {
+            self.alarm = None;
+        }
     }
 
     /// Ends the core: takes every operation back from the kernel, then lets go.
@@ -238,7 +245,7 @@ impl<S: Shard> Driver<S> {
             }
             Operation::Close => self.port.descriptor_closed(id),
             Operation::Doorbell => self.open_mail(),
-            Operation::Timer => self.timer_ended(),
+            Operation::Tick | Operation::Alarm => self.timer_ended(operation),
             Operation::Send | Operation::Aside => {}
         }
     }
@@ -439,7 +446,7 @@ impl<S: Shard> Driver<S> {
                     .gates
                     .completed(operation, id.slot(), completion.more());
             }
-            (Operation::Timer, _) => self.timer_ended(),
+            (Operation::Tick | Operation::Alarm, _) => self.timer_ended(operation),
             _ => {}
         }
     }

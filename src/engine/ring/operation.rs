@@ -26,11 +26,13 @@ pub(super) enum Operation {
     Aside,
     /// Another core rang: there is mail.
     Doorbell,
+    /// The timer that ends a wait.
+    Tick,
     /// The timer that ends a park.
-    Timer,
+    Alarm,
 }
 
-const ALL: [Operation; 10] = [
+const ALL: [Operation; 11] = [
     Operation::AcceptMany,
     Operation::AcceptOne,
     Operation::Receive,
@@ -40,7 +42,8 @@ const ALL: [Operation; 10] = [
     Operation::Close,
     Operation::Aside,
     Operation::Doorbell,
-    Operation::Timer,
+    Operation::Tick,
+    Operation::Alarm,
 ];
 
 /// Packs an operation on a connection: kind (8 bits), generation (24), slot (32).

@@ -101,8 +101,10 @@ pub(super) async fn run<S: Shard>(mut driver: Driver<S>, bell: Bell) -> io::Resu
     driver.start();
     let mut last_event = driver.now();
     let mut last_await = driver.now();
+    let mut wait = WAIT;
     while !driver.is_finished() {
-        let events = driver.turn(WAIT)?;
+        let events = driver.turn(wait)?;
+        wait = WAIT;
         let now = driver.now();
         if events > 0 {
             last_event = now;
@@ -115,6 +117,8 @@ pub(super) async fn run<S: Shard>(mut driver: Driver<S>, bell: Bell) -> io::Resu
         if now.since(last_event) >= QUIET && !driver.is_finished() {
             park(&mut driver, &bell, &watch).await?;
             last_await = engine::now();
+            // Something has come, or it parks again: no tick, or it would end every park.
+            wait = Duration::ZERO;
         }
     }
     dog.cancel().await;

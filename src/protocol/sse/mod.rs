@@ -1,1 +1,9 @@
-//! (to be written)
+//! Server-Sent Events (WHATWG HTML, 9.2): writing an event stream and reading one.
+
+pub mod encode;
+pub mod parse;
+mod pieces;
+
+pub use encode::{Event, Forbidden, comment, encode};
+pub use parse::{Dispatched, Item, Parser};
+pub use pieces::Pool;

@@ -1,18 +1,22 @@
 //! WebSocket (RFC 6455): the opening handshake of both sides, frames, messages, the closing.
 
 pub mod closing;
+pub mod decoder;
 
 pub mod frame;
 pub mod handshake;
+mod head;
 pub mod mask;
+mod pieces;
 
+pub use decoder::{Decoder, Event, Kind, Pool};
 pub use frame::{Fin, Header, Opcode, Role};
 pub use handshake::{Accepted, ClientHandshake, OriginPolicy};
 
 use crate::protocol::Fault;
 
 /// The other side broke the protocol (RFC 6455, 7.4.1: 1002).
-pub(super) const fn broken(reason: &'static str) -> Fault {
+const fn broken(reason: &'static str) -> Fault {
     Fault::WebSocket {
         code: closing::PROTOCOL_ERROR,
         reason,
@@ -20,7 +24,19 @@ pub(super) const fn broken(reason: &'static str) -> Fault {
 }
 
 /// Text that is not UTF-8 (RFC 6455, 8.1: 1007).
-pub(super) const NOT_UTF8: Fault = Fault::WebSocket {
+const NOT_UTF8: Fault = Fault::WebSocket {
     code: closing::INVALID_PAYLOAD,
     reason: "text that is not UTF-8",
+};
+
+/// A message that exceeds a limit (RFC 6455, 7.4.1: 1009).
+const TOO_BIG: Fault = Fault::WebSocket {
+    code: closing::TOO_BIG,
+    reason: "a message too big",
+};
+
+/// A message in more fragments than allowed: bytes are not all that a message costs (1009).
+const TOO_MANY: Fault = Fault::WebSocket {
+    code: closing::TOO_BIG,
+    reason: "a message in too many fragments",
 };

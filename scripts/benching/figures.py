@@ -1,0 +1,258 @@
+"""The figures: what is run for each, and the bar that it must hold."""
+
+import signal
+import time
+
+from .bars import Failure, slope
+
+STEPS = (2_000, 6_000, 10_000, 14_000, 18_000)
+# A server that has nothing to say: an hour between two messages.
+QUIET = ("--chunk-ms", "3600000")
+SETTLE_SECONDS = 2
+OPEN_SECONDS = 60
+IDLE_CONNECTIONS = 10_000
+
+
+def echo(host, options, table):
+    """Messages per server-CPU-second, against each peer and against the bare ring."""
+    kinds = ("ring", "baseline", "fastws", "limit")
+    bars = {
+        64: (("baseline", 1.07), ("fastws", 1.02), ("limit", 0.93)),
+        1_000: (("baseline", 1.15), ("fastws", 1.08), ("limit", 0.93)),
+        8_000: (("baseline", 1.15), ("fastws", 1.15), ("limit", 0.93)),
+    }
+    for connections in (1, *bars):
+        rounds = interleaved(kinds, options.pairs, lambda kind: us_per_echo(
+            host, kind, connections, 1, options.seconds))
+        if connections == 1:
+            table.at_most("echo, 1 connection: CPU per message, of the bare ring's", 1.15,
+                          ratios(rounds, "ring", "limit"))
+        for peer, bar in bars.get(connections, ()):
+            # Less CPU per message is more messages per CPU: hence the peer above, the ring below.
+            table.at_least(f"echo, {connections} connections: messages per CPU s, of {NAMES[peer]}",
+                           bar, ratios(rounds, peer, "ring"))
+        for kind in kinds:
+            table.beside(f"us of CPU per message, {NAMES[kind]}", column(rounds, kind))
+
+
+def pipeline(host, options, table):
+    """Many messages in flight on each of 64 connections."""
+    kinds = ("ring", "coalescing", "baseline")
+    rounds = interleaved(kinds, options.pairs, lambda kind: us_per_echo(
+        host, kind, 64, 16, options.seconds))
+    table.at_least("64 connections, 16 in flight: messages per CPU s, of the bare ring", 0.85,
+                   ratios(rounds, "coalescing", "ring"))
+    for kind in kinds:
+        table.beside(f"us of CPU per message, {NAMES[kind]}", column(rounds, kind))
+    rounds = interleaved(kinds, options.pairs, lambda kind: us_per_echo(
+        host, kind, 64, 256, options.seconds))
+    table.at_most("64 connections, 256 in flight: us of CPU per message", 0.25,
+                  column(rounds, "ring"))
+    for kind in kinds[1:]:
+        table.beside(f"us of CPU per message, {NAMES[kind]}", column(rounds, kind))
+
+
+def accept(host, options, table):
+    """Server CPU of one accepted and upgraded connection."""
+    def us_per_accept(kind):
+        server = host.start(kind)
+        result = host.drive(server, "accept", "ws", "--connections", "6000")
+        host.end_all()
+        return per_message(result)
+
+    rounds = interleaved(("ring", "baseline"), options.pairs, us_per_accept)
+    table.at_most("accept and upgrade: us of CPU per connection", 16, column(rounds, "ring"))
+    table.beside("the same, tokio-tungstenite", column(rounds, "baseline"))
+
+
+def broadcast(host, options, table):
+    """Server CPU of one message that reaches one of 5,000 listeners."""
+    for protocol, path in (("ws", "/push"), ("sse", "/events")):
+        def us_per_delivery(kind):
+            server = host.start(kind, "--chunk-ms", "100")
+            result = host.drive(server, "listen", protocol, "--path", path, "--connections",
+                                "5000", "--seconds", str(options.seconds), "--warm", "1",
+                                seconds=options.seconds)
+            host.end_all()
+            return per_message(result)
+
+        rounds = interleaved(("ring", "baseline"), options.pairs, us_per_delivery)
+        table.at_most(f"broadcast to 5000 on {path}: CPU per delivery, of the baseline's", 0.9,
+                      ratios(rounds, "ring", "baseline"))
+        for kind in ("ring", "baseline"):
+            table.beside(f"us of CPU per delivery, {NAMES[kind]}", column(rounds, kind))
+
+
+def memory(host, options, table):
+    """User memory of one more idle connection, by regression over steps."""
+    runs = max(1, options.pairs // 2)
+    for protocol, path in (("ws", "/echo"), ("sse", "/events")):
+        slopes = [server_slopes(host, protocol, path) for _ in range(runs)]
+        table.at_most(f"server: bytes per idle connection on {path} (PSS)", 256,
+                      [pss for pss, _ in slopes])
+        table.beside("the same, private dirty", [dirty for _, dirty in slopes])
+    for path, scenario in (("/echo", "idle"), ("/events", "listen")):
+        slopes = [client_slopes(host, path, scenario) for _ in range(runs)]
+        table.at_most(f"load client: bytes per idle connection on {path} (PSS)", 400,
+                      [pss for pss, _ in slopes])
+        table.beside("the same, private dirty", [dirty for _, dirty in slopes])
+
+
+def generator(host, options, table):
+    """CPU that our load client spends on one echo at 64 connections."""
+    def us_per_echo_of_load(_):
+        server = host.start("ring")
+        length = options.seconds + 30
+        client = host.load(server, "/echo", "--scenario", "echo", "-c", "64", "-d", f"{length:g}s",
+                           "--payload", "32")
+        wait_open(server, "websocket", 64)
+        time.sleep(0.5)
+        before = (client.cpu_s(), server.stats()["total"]["messages_in"])
+        time.sleep(options.seconds)
+        after = (client.cpu_s(), server.stats()["total"]["messages_in"])
+        host.end_all()
+        if after[1] == before[1]:
+            raise Failure("the load client sends nothing")
+        return (after[0] - before[0]) / (after[1] - before[1]) * 1e6
+
+    def measure(kind):
+        if kind == "load":
+            return us_per_echo_of_load(kind)
+        return us_per_echo(host, "ring", 64, 1, options.seconds, whose="driver_cpu_s")
+
+    rounds = interleaved(("load", "driver"), options.pairs, measure)
+    table.at_most("load client, 64 connections: us of CPU per echo", 4.5, column(rounds, "load"))
+    table.beside("the same, bare driver that only counts", column(rounds, "driver"))
+
+
+def idle(host, options, table):
+    """CPU of connections that say nothing, on both sides."""
+    seconds = max(10.0, options.seconds)
+    server = host.start("ring", *QUIET)
+    client = host.load(server, "/echo", "--scenario", "idle", "-c", str(IDLE_CONNECTIONS),
+                       "--connect-rate", "5000", "-d", f"{seconds + 120:g}s")
+    wait_open(server, "websocket", IDLE_CONNECTIONS)
+    time.sleep(SETTLE_SECONDS)
+    sides = {"server": [], "load client": []}
+    for _ in range(options.pairs):
+        before = (time.monotonic(), server.cpu_s(), client.cpu_s())
+        time.sleep(seconds / options.pairs)
+        after = (time.monotonic(), server.cpu_s(), client.cpu_s())
+        for side, index in (("server", 1), ("load client", 2)):
+            sides[side].append((after[index] - before[index]) / (after[0] - before[0]) * 100)
+    still_open(server, IDLE_CONNECTIONS)
+    for side, percents in sides.items():
+        table.at_most(f"{side}: % of a core for {IDLE_CONNECTIONS} quiet connections", 0.2,
+                      percents)
+
+
+def soak(host, options, table):
+    """8,000 echoing connections on 64 receive buffers: nothing lost, nothing stuck."""
+    server = host.start("ring", "--receive-buffers", "64")
+    result = host.drive(server, "echo", "ws", "--connections", "8000", "--seconds",
+                        str(options.soak_seconds), seconds=options.soak_seconds)
+    table.at_most("soak: messages lost", 0, [result["lost"]])
+    table.at_most("soak: longest silence of the server, ms", 1000, [result["gap_ms_max"]])
+    table.at_least("soak: echoes on the slowest connection", 1, [result["messages_on_the_slowest"]])
+    table.at_most("soak: watchdog rescues", 0, [server.stats()["total"]["rescues"]])
+    table.beside("echoes", [result["messages"]])
+
+
+NAMES = {
+    "ring": "ringstorm",
+    "baseline": "tokio-tungstenite",
+    "fastws": "fastwebsockets",
+    "limit": "the bare ring",
+    "coalescing": "the bare ring, a send a turn",
+}
+
+
+def interleaved(kinds, pairs, measure):
+    """Rounds of one run of each kind: A B, then B A, and so on."""
+    rounds = []
+    for index in range(pairs):
+        order = kinds if index % 2 == 0 else kinds[::-1]
+        rounds.append({kind: measure(kind) for kind in order})
+    return rounds
+
+
+def ratios(rounds, above, below):
+    """One kind's figure divided by the other's, round by round."""
+    return [figures[above] / figures[below] for figures in rounds]
+
+
+def column(rounds, kind):
+    """One kind's figures."""
+    return [figures[kind] for figures in rounds]
+
+
+def us_per_echo(host, kind, connections, in_flight, seconds, whose="server_cpu_s"):
+    """Starts a server, echoes, ends it: microseconds of CPU per message."""
+    protocol = "tcp" if kind in ("limit", "coalescing") else "ws"
+    if kind == "coalescing":
+        server = host.start("limit", "--coalesce", "--buffer-bytes", "4096")
+    else:
+        server = host.start(kind)
+    result = host.drive(server, "echo", protocol, "--connections", str(connections), "--pipeline",
+                        str(in_flight), "--seconds", str(seconds), seconds=seconds)
+    host.end_all()
+    if result["lost"]:
+        raise Failure(f"{NAMES[kind]} lost {result['lost']} messages")
+    return per_message(result, whose)
+
+
+def per_message(result, whose="server_cpu_s"):
+    """Microseconds of CPU per message of a driver's result."""
+    if not result["messages"]:
+        raise Failure("the server answered nothing")
+    return result[whose] / result["messages"] * 1e6
+
+
+def server_slopes(host, protocol, path):
+    """Bytes of the server per connection: proportional set size, private dirty."""
+    server = host.start("ring", *QUIET)
+    points = []
+    for held in host.hold(server, protocol, path, STEPS):
+        time.sleep(SETTLE_SECONDS)
+        still_open(server, held)
+        points.append((held, server.memory()))
+    host.end_all()
+    return slopes_of(points)
+
+
+def client_slopes(host, path, scenario):
+    """Bytes of the load client per connection; a fresh client for each step."""
+    points = []
+    for connections in STEPS:
+        server = host.start("ring", *QUIET)
+        client = host.load(server, path, "--scenario", scenario, "-c", str(connections),
+                           "--connect-rate", "5000", "-d", "180s")
+        wait_open(server, "sse" if path == "/events" else "websocket", connections)
+        time.sleep(SETTLE_SECONDS)
+        points.append((connections, client.memory()))
+        client.end(signal.SIGKILL)
+        host.end_all()
+    return slopes_of(points)
+
+
+def slopes_of(points):
+    """The two slopes of (connections, (pss, dirty)) points."""
+    return tuple(slope([(count, bytes_[index]) for count, bytes_ in points]) for index in (0, 1))
+
+
+def wait_open(server, kind, count):
+    """Waits until the server has so many connections of that kind."""
+    deadline = time.monotonic() + OPEN_SECONDS
+    while time.monotonic() < deadline:
+        now = server.stats()["total"]["open"][kind]
+        if now >= count:
+            return
+        time.sleep(0.2)
+    raise Failure(f"{now} of {count} connections are open after {OPEN_SECONDS} s")
+
+
+def still_open(server, count):
+    """A figure of connections that were closed meanwhile would be a lie."""
+    now = sum(server.stats()["total"]["open"].values())
+    if now < count:
+        raise Failure(f"only {now} of {count} connections are still open")

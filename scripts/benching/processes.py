@@ -1,0 +1,172 @@
+"""Builds the programs, starts them pinned, reads their CPU time and memory, and ends them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+from .bars import Failure
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SERVER_CPU, DRIVER_CPU = 0, 1
+BUILD_SECONDS = 1800
+START_SECONDS = 15
+# Below the range that the kernel gives to clients.
+PORTS = range(20_000, 30_000)
+# What a run may take beyond its own length: connecting 18,000 times, and a slow machine.
+PATIENCE = 120
+
+
+class Child:
+    """A process that was started here, and is ended here."""
+
+    def __init__(self, command, cpu, port=None, **pipes):
+        pipes.setdefault("stdin", subprocess.DEVNULL)
+        self.name = os.path.basename(command[0])
+        self.port = port
+        try:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, preexec_fn=lambda: os.sched_setaffinity(0, {cpu}), **pipes)
+        except OSError as error:
+            raise Failure(f"cannot start {command[0]}: {error}") from error
+        self.pid = self.process.pid
+
+    def cpu_s(self):
+        """CPU time of all its threads, user and system (the clock of clock_getcpuclockid(3))."""
+        try:
+            return time.clock_gettime_ns((~self.pid << 3) | 2) / 1e9
+        except OSError as error:
+            raise Failure(f"{self.name} is gone: {error}") from error
+
+    def memory(self):
+        """Bytes of the process: proportional set size, and what it alone has dirtied."""
+        try:
+            with open(f"/proc/{self.pid}/smaps_rollup", encoding="ascii") as rollup:
+                fields = dict(line.split(":", 1) for line in rollup if ":" in line)
+            return tuple(int(fields[name].split()[0]) * 1024 for name in ("Pss", "Private_Dirty"))
+        except (OSError, KeyError) as error:
+            raise Failure(f"no memory figures of {self.name}: {error}") from error
+
+    def stats(self):
+        """What the server says of itself at /stats."""
+        try:
+            url = f"http://127.0.0.1:{self.port}/stats"
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return json.load(answer)
+        except (OSError, ValueError, urllib.error.URLError) as error:
+            raise Failure(f"{self.name} /stats: {error}") from error
+
+    def end(self, with_signal=signal.SIGKILL):
+        """Ends it and waits; SIGKILL after ten seconds if another signal does not do."""
+        if self.process.poll() is None:
+            self.process.send_signal(with_signal)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+
+
+class Host:
+    """The built programs, and the children of this run."""
+
+    def __init__(self, server):
+        if not {SERVER_CPU, DRIVER_CPU} <= os.sched_getaffinity(0):
+            raise Failure("needs CPU 0 for the server and CPU 1 for the generator")
+        self.programs = build(server)
+        self.children = []
+        self.ports = iter(PORTS[os.getpid() % 5000:])
+
+    def start(self, kind, *flags, cpu=SERVER_CPU):
+        """Starts a server of that kind and waits until it accepts."""
+        # A port of its own each time: the kernel takes down a killed ring's listener later.
+        port = next(self.ports)
+        child = Child(self._command(kind, port, flags), cpu, port, stdout=subprocess.DEVNULL)
+        self.children.append(child)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if child.process.poll() is not None:
+                raise Failure(f"{kind} ended at once with {child.process.returncode}")
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return child
+            except OSError:
+                time.sleep(0.02)
+        raise Failure(f"{kind} does not accept on port {port} after {START_SECONDS} s")
+
+    def load(self, server, path, *flags):
+        """Starts the load client against that server."""
+        scheme = "http" if path == "/events" else "ws"
+        url = f"{scheme}://127.0.0.1:{server.port}{path}"
+        command = [self.programs["ringstorm"], "load", url, "--cores", str(DRIVER_CPU), *flags]
+        child = Child(command, DRIVER_CPU, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.children.append(child)
+        return child
+
+    def drive(self, server, mode, protocol, *flags, seconds=0.0):
+        """Runs the driver against that server and returns what it measured."""
+        command = self._driver(server, mode, protocol, flags)
+        child = Child(command, DRIVER_CPU, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.children.append(child)
+        try:
+            out, error = child.process.communicate(timeout=seconds + PATIENCE)
+        except subprocess.TimeoutExpired as late:
+            raise Failure(f"the driver is not done after {late.timeout:.0f} s") from late
+        if child.process.returncode != 0:
+            raise Failure(f"driver {mode} of {server.name}: {error.decode().strip()}")
+        return json.loads(out)
+
+    def hold(self, server, protocol, path, steps):
+        """Holds connections: yields each step's count while they are open."""
+        flags = ["--path", path, "--steps", ",".join(map(str, steps))]
+        command = self._driver(server, "hold", protocol, flags)
+        child = Child(command, DRIVER_CPU, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                      stderr=subprocess.PIPE)
+        self.children.append(child)
+        for _ in steps:
+            line = child.process.stdout.readline()
+            if not line:
+                raise Failure(f"driver hold: {child.process.stderr.read().decode().strip()}")
+            yield json.loads(line)["held"]
+            child.process.stdin.write(b"\n")
+            child.process.stdin.flush()
+        child.end()
+
+    def end_all(self):
+        """Ends every child that is left."""
+        for child in self.children:
+            child.end()
+        self.children.clear()
+
+    def _driver(self, server, mode, protocol, flags):
+        return [self.programs["driver"], mode, "--port", str(server.port), "--protocol", protocol,
+                "--pid", str(server.pid), *flags]
+
+    def _command(self, kind, port, flags):
+        if kind in ("limit", "fastws"):
+            return [self.programs[kind], "--port", str(port), *flags]
+        return [self.programs["ringstorm"], "serve", "--listen", f"127.0.0.1:{port}",
+                "--cores", str(SERVER_CPU), "--engine", kind, *flags]
+
+
+def build(server):
+    """Builds in release mode and returns where the programs are."""
+    wanted = ["--bench", "limit", "--bench", "driver", "--bench", "fastws"]
+    command = ["cargo", "build", "--release", "--message-format=json-render-diagnostics", *wanted]
+    if server is None:
+        command += ["--bin", "ringstorm"]
+    try:
+        built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, timeout=BUILD_SECONDS,
+                               check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Failure(f"the build failed: {error}") from error
+    messages = map(json.loads, built.stdout.splitlines())
+    programs = {message["target"]["name"]: message["executable"] for message in messages
+                if message["reason"] == "compiler-artifact" and message["executable"]}
+    if server is not None:
+        programs["ringstorm"] = os.path.abspath(server)
+    return programs

@@ -1,0 +1,345 @@
+//! Push: a numbered message at a fixed interval to everyone who listens, and a bounded history of
+//! them for those who come back.
+//!
+//! Message N is planned at `started + N * every`, so every core numbers alike without a word
+//! between them, and a listener may come back to another core. A core without listeners does not
+//! wake for messages that nobody hears: it makes up for them, in order, when the next one comes.
+
+use super::{Effects, Notice};
+use crate::time::Instant;
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// What a push message is called.
+pub const NAME: &str = "push";
+/// Late messages broadcast in one call: a core that fell behind catches up over several turns.
+const CATCH_UP: u64 = 64;
+/// The shortest interval: below it a core would do nothing else.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// What a run of push messages looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// When message 0 would have been: the same on every core.
+    pub started: Instant,
+    /// Time between messages; at least 1 ms is taken.
+    pub every: Duration,
+    /// Bytes of a message's text, padded up to here; a message never needs fewer than about 40.
+    pub bytes: usize,
+    /// Messages kept for listeners who come back.
+    pub history: usize,
+}
+
+/// The sequence of messages of one core.
+#[derive(Debug)]
+pub struct Push {
+    plan: Plan,
+    /// The number of the newest message that was made.
+    last: u64,
+    /// When the newest messages were made, in order; the back one is message `last`.
+    made: VecDeque<Instant>,
+    text: String,
+}
+
+/// What a listener missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// Every message after `after` up to `last` is still here: see [`Push::replay`].
+    Kept {
+        /// The newest message the listener has.
+        after: u64,
+        /// How many it missed.
+        count: u64,
+    },
+    /// Something after that message is not here any more, or never was.
+    Lost {
+        /// The oldest message that is still here; `last + 1` if none is.
+        oldest: u64,
+    },
+}
+
+impl Push {
+    /// No message yet.
+    #[must_use]
+    pub fn new(plan: Plan) -> Self {
+        let every = plan.every.max(SHORTEST);
+        let plan = Plan { every, ..plan };
+        Self {
+            plan,
+            last: 0,
+            made: VecDeque::with_capacity(plan.history),
+            text: String::new(),
+        }
+    }
+
+    /// When the next message is due.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        let next = u128::from(self.last) + 1;
+        let after = next * self.plan.every.as_nanos();
+        self.plan.started + Duration::from_nanos(u64::try_from(after).unwrap_or(u64::MAX))
+    }
+
+    /// Broadcasts the messages that are due, at most `CATCH_UP` of them: if the deadline is still
+    /// in the past then call it again.
+    pub fn expired(&mut self, now: Instant, effects: &mut impl Effects) {
+        let due = self.due(now).min(self.last + CATCH_UP);
+        while self.last < due {
+            self.make(now);
+            write(&mut self.text, self.last, now, self.plan.bytes);
+            effects.broadcast(Notice {
+                id: self.last,
+                name: NAME,
+                text: &self.text,
+            });
+        }
+    }
+
+    /// Somebody listens again after nobody did: makes what nobody heard, for the history.
+    pub fn catch_up(&mut self, now: Instant) {
+        let due = self.due(now);
+        let kept = u64::try_from(self.plan.history).unwrap_or(u64::MAX);
+        if due.saturating_sub(self.last) > kept {
+            self.made.clear();
+            self.last = due - kept;
+        }
+        while self.last < due {
+            self.make(now);
+        }
+    }
+
+    /// What a listener missed whose newest message was `id`, as it sent it.
+    #[must_use]
+    pub fn missed(&self, id: &str) -> Missed {
+        let oldest = self.oldest();
+        let lost = Missed::Lost { oldest };
+        // Digits only: `parse` alone would take "+7".
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
+            return lost;
+        }
+        match id.parse::<u64>() {
+            // A number that was never given comes from another run.
+            Ok(after) if after <= self.last && after + 1 >= oldest => Missed::Kept {
+                after,
+                count: self.last - after,
+            },
+            Ok(_) | Err(_) => lost,
+        }
+    }
+
+    /// The number of the newest message; 0 before the first.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// The number of the oldest message that is still here; `last + 1` if none is.
+    #[must_use]
+    pub fn oldest(&self) -> u64 {
+        self.last + 1 - u64::try_from(self.made.len()).unwrap_or(0)
+    }
+
+    /// Hands out every message after `after` that is still here, oldest first.
+    pub fn replay(&mut self, after: u64, mut each: impl FnMut(Notice<'_>)) {
+        let oldest = self.oldest();
+        let (made, text) = (&self.made, &mut self.text);
+        for (id, at) in (oldest..).zip(made).filter(|(id, _)| *id > after) {
+            write(text, id, *at, self.plan.bytes);
+            each(Notice {
+                id,
+                name: NAME,
+                text,
+            });
+        }
+    }
+
+    /// The number of the newest message that should have been made by `now`.
+    fn due(&self, now: Instant) -> u64 {
+        let count = now.since(self.plan.started).as_nanos() / self.plan.every.as_nanos();
+        u64::try_from(count).unwrap_or(u64::MAX)
+    }
+
+    fn make(&mut self, now: Instant) {
+        self.last += 1;
+        if self.made.len() >= self.plan.history {
+            self.made.pop_front();
+        }
+        if self.plan.history > 0 {
+            self.made.push_back(now);
+        }
+    }
+}
+
+/// The text of a message: `{"seq":N,"sent_ns":T}`, padded to `bytes`.
+fn write(text: &mut String, seq: u64, sent: Instant, bytes: usize) {
+    const PAD: &str = ",\"pad\":\"\"";
+    text.clear();
+    // Writing to a String does not fail.
+    let _ = write!(text, "{{\"seq\":{seq},\"sent_ns\":{}", sent.as_nanos());
+    let short = bytes.saturating_sub(text.len() + 1);
+    if short > 0 {
+        text.push_str(",\"pad\":\"");
+        text.extend(std::iter::repeat_n('x', short.saturating_sub(PAD.len())));
+        text.push('"');
+    }
+    text.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(Vec<(u64, String)>);
+
+    impl Effects for Heard {
+        fn reply(&mut self, message: crate::app::Message<'_>) {
+            panic!("push replied {message:?}");
+        }
+
+        fn broadcast(&mut self, notice: Notice<'_>) {
+            assert_eq!(notice.name, NAME);
+            self.0.push((notice.id, notice.text.to_owned()));
+        }
+    }
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    fn push(history: usize) -> Push {
+        let every = Duration::from_millis(10);
+        Push::new(Plan {
+            started: at(1000),
+            every,
+            bytes: 0,
+            history,
+        })
+    }
+
+    fn heard(push: &mut Push, now: Instant) -> Vec<u64> {
+        let mut heard = Heard::default();
+        push.expired(now, &mut heard);
+        heard.0.into_iter().map(|(id, _)| id).collect()
+    }
+
+    fn replayed(push: &mut Push, after: u64) -> Vec<u64> {
+        let mut ids = Vec::new();
+        push.replay(after, |notice| ids.push(notice.id));
+        ids
+    }
+
+    #[test]
+    fn the_first_message_is_number_1_after_one_interval() {
+        let mut push = push(4);
+        assert_eq!(push.deadline(), at(1010));
+        assert_eq!(heard(&mut push, at(1009)), [0; 0]);
+        assert_eq!(heard(&mut push, at(1010)), [1]);
+        assert_eq!(push.deadline(), at(1020));
+    }
+
+    #[test]
+    fn late_messages_are_caught_up_in_order_a_bounded_number_a_turn() {
+        let mut push = push(4);
+        assert_eq!(heard(&mut push, at(1045)), [1, 2, 3, 4]);
+        assert_eq!(heard(&mut push, at(9000)).len(), 64);
+        assert!(push.deadline() < at(9000));
+    }
+
+    #[test]
+    fn a_message_tells_its_number_and_when_it_was_made() {
+        let mut heard = Heard::default();
+        push(4).expired(at(1010), &mut heard);
+        assert_eq!(
+            heard.0,
+            [(1, r#"{"seq":1,"sent_ns":1010000000}"#.to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_message_is_padded_to_the_bytes_asked_for_and_stays_json() {
+        for bytes in 0..100 {
+            let mut text = String::new();
+            write(&mut text, 12, at(5), bytes);
+            let json: serde_json::Value = serde_json::from_str(&text).expect("json");
+            assert_eq!(json["seq"], 12);
+            let bare = r#"{"seq":12,"sent_ns":5000000}"#.len();
+            let least = if bytes <= bare {
+                bare
+            } else {
+                bytes.max(bare + 9)
+            };
+            assert_eq!(text.len(), least, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn who_comes_back_gets_what_was_missed() {
+        let mut push = push(4);
+        heard(&mut push, at(1100));
+        assert_eq!(push.missed("8"), Missed::Kept { after: 8, count: 2 });
+        assert_eq!(replayed(&mut push, 8), [9, 10]);
+        assert_eq!(push.missed("6"), Missed::Kept { after: 6, count: 4 });
+        assert_eq!(replayed(&mut push, 6), [7, 8, 9, 10]);
+        assert_eq!(replayed(&mut push, 10), [0; 0]);
+    }
+
+    #[test]
+    fn an_id_that_is_too_old_or_never_was_is_lost() {
+        let mut push = push(4);
+        heard(&mut push, at(1100));
+        for id in [
+            "5",
+            "0",
+            "11",
+            "",
+            "x",
+            "+8",
+            "-1",
+            "8 ",
+            "18446744073709551616",
+        ] {
+            assert_eq!(push.missed(id), Missed::Lost { oldest: 7 }, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn a_replayed_message_is_the_same_text() {
+        let mut push = push(4);
+        let mut heard = Heard::default();
+        push.expired(at(1025), &mut heard);
+        push.expired(at(1033), &mut heard);
+        let mut again = Vec::new();
+        push.replay(0, |notice| again.push((notice.id, notice.text.to_owned())));
+        assert_eq!(again, heard.0);
+    }
+
+    #[test]
+    fn what_nobody_heard_is_in_the_history_for_who_comes_back() {
+        let mut push = push(4);
+        heard(&mut push, at(1020));
+        push.catch_up(at(1045));
+        assert_eq!(push.missed("2"), Missed::Kept { after: 2, count: 2 });
+        assert_eq!(replayed(&mut push, 2), [3, 4]);
+        push.catch_up(at(100_000_000));
+        assert_eq!(push.missed("4"), Missed::Lost { oldest: 9_999_897 });
+        assert_eq!(replayed(&mut push, 9_999_898), [9_999_899, 9_999_900]);
+    }
+
+    #[test]
+    fn without_a_history_everything_but_the_newest_is_lost() {
+        let mut push = push(0);
+        assert_eq!(heard(&mut push, at(1030)), [1, 2, 3]);
+        assert_eq!(push.missed("2"), Missed::Lost { oldest: 4 });
+        assert_eq!(push.missed("3"), Missed::Kept { after: 3, count: 0 });
+        push.catch_up(at(2000));
+        assert_eq!(
+            push.missed("100"),
+            Missed::Kept {
+                after: 100,
+                count: 0
+            }
+        );
+    }
+}

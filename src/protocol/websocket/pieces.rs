@@ -1,0 +1,246 @@
+//! What a decoder keeps while a message or a control frame is in pieces, and the pool of it.
+
+use super::NOT_UTF8;
+use super::TOO_MANY;
+use super::decoder::Kind;
+use super::frame::{HEADER_BYTES, Opcode};
+use super::head::{Expected, Head};
+use super::mask;
+use crate::limits;
+use crate::protocol::Fault;
+
+/// What all decoders of a shard share: limits, and spare buffers for messages in pieces.
+#[derive(Debug)]
+pub struct Pool {
+    /// Bytes of one message, all fragments together.
+    pub max_message: usize,
+    /// Fragments of one message, empty ones included.
+    pub max_fragments: u32,
+    #[expect(
+        clippy::vec_box,
+        reason = "a decoder holds the box; moving it moves no bytes"
+    )]
+    pub(super) spare: Vec<Box<Pieces>>,
+}
+
+impl Pool {
+    /// A pool with these limits: bytes of a message, and its fragments.
+    #[must_use]
+    pub const fn new(max_message: usize, max_fragments: u32) -> Self {
+        Self {
+            max_message,
+            max_fragments,
+            spare: Vec::new(),
+        }
+    }
+
+    pub(super) fn take(&mut self) -> Box<Pieces> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_back(&mut self, mut pieces: Box<Pieces>) {
+        let is_small = pieces.message.capacity() <= limits::SPARE_BYTES;
+        if is_small && self.spare.len() < limits::SPARE_BUFFERS {
+            pieces.clear();
+            self.spare.push(pieces);
+        }
+    }
+}
+
+/// The state of one decoder beyond "at the start of a message".
+#[derive(Debug)]
+pub(super) struct Pieces {
+    /// Unmasked payload of the message so far. It grows with what came, not with what is declared.
+    pub(super) message: Vec<u8>,
+    /// Bytes of `message` that are known to be UTF-8; all but an unfinished character of a text.
+    valid: usize,
+    /// The message whose last fragment has not come.
+    pub(super) kind: Option<Kind>,
+    fragments: u32,
+    /// The frame whose payload is being read.
+    pub(super) frame: Option<Frame>,
+    header: [u8; HEADER_BYTES],
+    header_len: u8,
+    control: [u8; limits::CONTROL_BYTES],
+    control_len: u8,
+}
+
+/// A frame whose header is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    pub(super) opcode: Opcode,
+    pub(super) is_last: bool,
+    /// Bytes of payload to come.
+    pub(super) left: usize,
+    /// The key as it stands at the next byte.
+    pub(super) key: [u8; 4],
+}
+
+impl Frame {
+    /// The frame when `bytes` more of it have come; `None` when it is over.
+    pub(super) const fn after(self, bytes: usize) -> Option<Self> {
+        if bytes >= self.left {
+            return None;
+        }
+        Some(Self {
+            left: self.left - bytes,
+            key: mask::rotated(self.key, bytes),
+            ..self
+        })
+    }
+}
+
+impl From<Head> for Frame {
+    fn from(head: Head) -> Self {
+        let Head {
+            opcode,
+            is_last,
+            payload,
+            key,
+            size: _,
+        } = head;
+        Self {
+            opcode,
+            is_last,
+            left: payload,
+            key,
+        }
+    }
+}
+
+impl Default for Pieces {
+    fn default() -> Self {
+        Self {
+            message: Vec::new(),
+            valid: 0,
+            kind: None,
+            fragments: 0,
+            frame: None,
+            header: [0; HEADER_BYTES],
+            header_len: 0,
+            control: [0; limits::CONTROL_BYTES],
+            control_len: 0,
+        }
+    }
+}
+
+impl Pieces {
+    /// Reads a header whose beginning was kept, or keeps what came of it; `*at` moves behind what
+    /// was used.
+    pub(super) fn header(
+        &mut self,
+        bytes: &[u8],
+        at: &mut usize,
+        expected: Expected,
+    ) -> Result<Option<Head>, Fault> {
+        while let Some(byte) = bytes.get(*at) {
+            let len = usize::from(self.header_len);
+            if let Some(place) = self.header.get_mut(len) {
+                *place = *byte;
+            }
+            *at += 1;
+            self.header_len += 1;
+            let kept = self.header.get(..=len).unwrap_or_default();
+            if let Some(head) = Head::parse(kept, expected)? {
+                self.header_len = 0;
+                return Ok(Some(head));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the beginning of a header is kept.
+    pub(super) const fn has_header(&self) -> bool {
+        self.header_len != 0
+    }
+
+    /// Whether nothing is kept that the next bytes need.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.kind.is_none() && self.frame.is_none() && self.header_len == 0
+    }
+
+    /// What the next header has to keep to, given what it would have to at the start.
+    pub(super) const fn expected(&self, start: Expected) -> Expected {
+        Expected {
+            in_message: self.kind.is_some(),
+            room: start.room.saturating_sub(self.message.len()),
+            ..start
+        }
+    }
+
+    /// Counts a fragment; `kind` is the message's if this is its first.
+    pub(super) fn begin(&mut self, kind: Kind, max_fragments: u32) -> Result<(), Fault> {
+        self.kind.get_or_insert(kind);
+        self.fragments += 1;
+        if self.fragments > max_fragments {
+            return Err(TOO_MANY);
+        }
+        Ok(())
+    }
+
+    /// Adds masked payload of the current data frame to the message.
+    pub(super) fn append(&mut self, payload: &mut [u8], key: [u8; 4]) -> Result<(), Fault> {
+        let seen = mask::apply_gathering(payload, key);
+        let is_valid = self.valid == self.message.len();
+        self.message.extend_from_slice(payload);
+        if self.kind != Some(Kind::Text) || (is_valid && seen.is_ascii()) {
+            self.valid = self.message.len();
+            return Ok(());
+        }
+        // RFC 6455, 8.1: a text that is not UTF-8 fails; the sooner, the fewer bytes are kept.
+        match simdutf8::compat::from_utf8(self.message.get(self.valid..).unwrap_or_default()) {
+            Ok(_) => self.valid = self.message.len(),
+            Err(error) if error.error_len().is_some() => return Err(NOT_UTF8),
+            Err(error) => self.valid += error.valid_up_to(),
+        }
+        Ok(())
+    }
+
+    /// Ends the message: its kind. The bytes stay until [`Pieces::clear_message`].
+    pub(super) fn finish(&mut self) -> Result<Kind, Fault> {
+        if self.valid != self.message.len() {
+            return Err(NOT_UTF8);
+        }
+        self.fragments = 0;
+        Ok(self.kind.take().unwrap_or(Kind::Binary))
+    }
+
+    /// Forgets the bytes of a finished message.
+    pub(super) fn clear_message(&mut self) {
+        self.message.clear();
+        self.valid = 0;
+    }
+
+    /// Adds masked payload of the current control frame.
+    pub(super) fn append_control(&mut self, payload: &mut [u8], key: [u8; 4]) {
+        mask::apply_gathering(payload, key);
+        let start = usize::from(self.control_len);
+        if let Some(room) = self.control.get_mut(start..start + payload.len()) {
+            room.copy_from_slice(payload);
+            #[expect(clippy::cast_possible_truncation, reason = "at most 125: it fitted")]
+            let len = payload.len() as u8;
+            self.control_len += len;
+        }
+    }
+
+    /// Begins a control frame.
+    pub(super) const fn clear_control(&mut self) {
+        self.control_len = 0;
+    }
+
+    /// The payload of the control frame.
+    pub(super) fn control(&self) -> &[u8] {
+        self.control
+            .get(..usize::from(self.control_len))
+            .unwrap_or_default()
+    }
+
+    fn clear(&mut self) {
+        self.clear_message();
+        self.kind = None;
+        self.fragments = 0;
+        self.frame = None;
+        self.header_len = 0;
+        self.control_len = 0;
+    }
+}

@@ -1,0 +1,86 @@
+//! What a server is asked to be, and what it leaves behind.
+
+use super::tally::Tally;
+use crate::limits;
+use crate::protocol::websocket::OriginPolicy;
+use crate::shard::Core;
+use crate::time::Instant;
+use std::time::Duration;
+
+/// What every core's server is asked to be.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The engine's name, for `/stats`.
+    pub engine: &'static str,
+    /// When the run started: the same on every core, because push messages are numbered from it.
+    pub started: Instant,
+    /// Time between push messages; at least 1 ms is taken.
+    pub chunk: Duration,
+    /// Bytes of a push message's text, padded up to here.
+    pub chunk_bytes: usize,
+    /// Cap on one WebSocket message, in bytes; more closes with 1009.
+    pub max_message: usize,
+    /// Cap on the fragments of one message; more closes with 1009.
+    pub max_fragments: u32,
+    /// A WebSocket that is silent for so long is closed with 1001, after a ping at half of it; a
+    /// kept-alive HTTP connection without a request as well. `None` leaves WebSockets alone.
+    pub idle_timeout: Option<Duration>,
+    /// Time a draining server gives its peers before it resets what is left.
+    pub drain: Duration,
+    /// Push messages kept per core for `Last-Event-ID`.
+    pub history: usize,
+    /// Time without an event after which an event stream gets a comment.
+    pub heartbeat: Duration,
+    /// How long an event stream's client shall wait before it comes back, in milliseconds.
+    pub retry_ms: u64,
+    /// Subprotocols the server speaks, the preferred one first.
+    pub subprotocols: Vec<String>,
+    /// Which web pages may open a WebSocket.
+    pub origins: OriginPolicy,
+}
+
+impl Config {
+    /// Every bound at its default, a push message a second.
+    #[must_use]
+    pub fn new(engine: &'static str, started: Instant) -> Self {
+        Self {
+            engine,
+            started,
+            chunk: Duration::from_secs(1),
+            chunk_bytes: 0,
+            max_message: limits::MESSAGE_BYTES,
+            max_fragments: limits::MESSAGE_FRAGMENTS,
+            idle_timeout: None,
+            drain: limits::DRAIN_TIME,
+            history: limits::HISTORY_EVENTS,
+            heartbeat: limits::HEARTBEAT_TIME,
+            retry_ms: 3000,
+            subprotocols: Vec::new(),
+            origins: OriginPolicy::Any,
+        }
+    }
+}
+
+/// What one core's server did, once it has finished.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Which core.
+    pub core: Core,
+    /// What it counted.
+    pub tally: Tally,
+    /// Connections that were still open when the time to drain was over, and were reset.
+    pub left: u64,
+}
+
+impl Outcome {
+    /// The sum over cores: what they counted, and how many connections were left.
+    #[must_use]
+    pub fn total(outcomes: &[Self]) -> (Tally, u64) {
+        let mut total = (Tally::default(), 0);
+        for outcome in outcomes {
+            total.0.add(&outcome.tally);
+            total.1 += outcome.left;
+        }
+        total
+    }
+}

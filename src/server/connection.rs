@@ -1,0 +1,299 @@
+//! One connection of the server and all of a core: an array indexed by slot, generations checked.
+
+use super::Config;
+use super::http::{Http, Turn};
+use super::shared::Shared;
+use super::stats::Message;
+use super::tally::{Sort, Why};
+use super::topic::NO_SEAT;
+use super::websocket::{Route, WebSocket};
+use crate::limits;
+use crate::protocol::websocket::closing;
+use crate::shard::{Close, ConnectionId, Wire};
+use crate::time::Instant;
+use std::time::Duration;
+
+/// What an idle connection may cost here: with the engine's slot, the wheel's entry and the seat in
+/// a topic, an idle WebSocket stays below 256 bytes of user memory.
+const CONNECTION_BYTES: usize = 40;
+const _: () = assert!(size_of::<Connection>() <= CONNECTION_BYTES);
+
+/// What becomes of a connection after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing.
+    Stay,
+    /// Receive no more until the backlog is low again.
+    Pause,
+    /// Send a ping: the peer was silent for half of its time.
+    Ping,
+    /// Begin the close handshake.
+    CloseSocket { code: u16, why: Why },
+    /// Our close frame is queued: wait for the peer's.
+    AwaitClose,
+    /// End it.
+    End { how: Close, why: Why },
+}
+
+/// What the time says about a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// It has no deadline.
+    Never,
+    /// Its deadline has moved to this.
+    Later(Instant),
+    /// Its deadline has passed.
+    Now(Step),
+    /// A request took too long: refuse it with 408.
+    RequestTime,
+}
+
+/// One connection.
+pub(super) struct Connection {
+    generation: u32,
+    /// When the present wait began: last heard of, request begun, close frame sent.
+    pub(super) since: Stamp,
+    /// Where it sits among the listeners of its kind.
+    pub(super) seat: u32,
+    /// Receiving is paused until the backlog is low.
+    pub(super) paused: bool,
+    pub(super) state: State,
+}
+
+/// What a connection is.
+pub(super) enum State {
+    /// Nothing: its slot is free.
+    Vacant,
+    /// Waiting for a request, reading or answering one. Boxed: the others are what is idle in
+    /// great numbers, and should not pay for it.
+    Http(Box<Http>),
+    /// A WebSocket.
+    WebSocket(WebSocket),
+    /// An event stream.
+    Stream,
+    /// Ended here; the engine sends what is queued and says `closed`.
+    Ending,
+}
+
+impl Connection {
+    const VACANT: Self = Self {
+        // Generations are below 2^24: nobody has this one.
+        generation: u32::MAX,
+        since: Stamp(0),
+        seat: NO_SEAT,
+        paused: false,
+        state: State::Vacant,
+    };
+
+    pub(super) fn received(
+        &mut self,
+        id: ConnectionId,
+        bytes: &mut [u8],
+        shared: &mut Shared,
+        wire: &mut impl Wire<Message>,
+    ) -> Step {
+        match &mut self.state {
+            State::WebSocket(socket) => {
+                if socket.is_open() {
+                    self.since = Stamp::new(wire.now());
+                }
+                socket.received(id, bytes, shared, wire)
+            }
+            State::Http(_) => self.requested(id, bytes, shared, wire),
+            // Nothing is expected from the client of an event stream, nor after the end.
+            State::Stream | State::Ending | State::Vacant => Step::Stay,
+        }
+    }
+
+    fn requested(
+        &mut self,
+        id: ConnectionId,
+        bytes: &mut [u8],
+        shared: &mut Shared,
+        wire: &mut impl Wire<Message>,
+    ) -> Step {
+        let State::Http(http) = &mut self.state else {
+            return Step::Stay;
+        };
+        let mut at = 0;
+        match http.received(id, bytes, &mut at, &mut self.since, shared, wire) {
+            Turn::Step(step) => step,
+            Turn::Stream => {
+                self.switch(State::Stream, shared);
+                self.seat = shared.topic.streams.join(id);
+                Step::Stay
+            }
+            Turn::WebSocket(route) => {
+                self.switch(State::WebSocket(WebSocket::new(route)), shared);
+                if route == Route::Push {
+                    self.seat = shared.topic.sockets.join(id);
+                }
+                if let Some(idle) = shared.config.idle_timeout {
+                    shared.wheel.schedule(id, wire.now() + idle / 2);
+                }
+                match bytes.get_mut(at..) {
+                    None | Some([]) => Step::Stay,
+                    Some(rest) => self.received(id, rest, shared, wire),
+                }
+            }
+        }
+    }
+
+    /// Becomes something else, as far as the counts of open connections go.
+    pub(super) fn switch(&mut self, state: State, shared: &mut Shared) {
+        if let Some(sort) = self.sort() {
+            *shared.tally.sort(sort) -= 1;
+        }
+        self.state = state;
+        if let Some(sort) = self.sort() {
+            *shared.tally.sort(sort) += 1;
+        }
+    }
+
+    /// Stops listening. Whoever is returned has moved to the seat that is returned with it.
+    pub(super) fn leave(&mut self, shared: &mut Shared) -> Option<(ConnectionId, u32)> {
+        let seat = std::mem::replace(&mut self.seat, NO_SEAT);
+        if seat == NO_SEAT {
+            return None;
+        }
+        let members = match self.state {
+            State::Stream => &mut shared.topic.streams,
+            State::WebSocket(_) => &mut shared.topic.sockets,
+            State::Vacant | State::Http(_) | State::Ending => return None,
+        };
+        members.leave(seat).map(|moved| (moved, seat))
+    }
+
+    /// What the time says. Called when its entry in the wheel comes due, which may be early.
+    pub(super) fn due(&self, now: Instant, config: &Config) -> Due {
+        let waited = self.since.elapsed(now);
+        let at = |limit: Duration| Due::Later(now + limit.saturating_sub(waited));
+        match &self.state {
+            State::Http(http) => {
+                let (limit, over) = http.limit(config);
+                if waited < limit { at(limit) } else { over }
+            }
+            State::WebSocket(socket) if !socket.is_open() => {
+                if waited < limits::CLOSE_TIME {
+                    return at(limits::CLOSE_TIME);
+                }
+                Due::Now(Step::End {
+                    how: Close::Flush,
+                    why: socket.why(),
+                })
+            }
+            State::WebSocket(socket) => match config.idle_timeout {
+                None => Due::Never,
+                Some(idle) if waited >= idle => Due::Now(Step::CloseSocket {
+                    code: closing::GOING_AWAY,
+                    why: Why::Idle,
+                }),
+                Some(idle) if socket.pinged => at(idle),
+                Some(idle) if waited >= idle / 2 => Due::Now(Step::Ping),
+                Some(idle) => at(idle / 2),
+            },
+            // The engine resets who does not take what is queued.
+            State::Stream | State::Ending | State::Vacant => Due::Never,
+        }
+    }
+
+    /// How it is counted; `None` for a free slot.
+    fn sort(&self) -> Option<Sort> {
+        match self.state {
+            State::Vacant => None,
+            State::Http(_) | State::Ending => Some(Sort::Http),
+            State::WebSocket(_) => Some(Sort::WebSocket),
+            State::Stream => Some(Sort::Stream),
+        }
+    }
+}
+
+/// The connections of one core.
+#[derive(Default)]
+pub(super) struct Connections {
+    slots: Vec<Connection>,
+}
+
+impl Connections {
+    /// Fills a slot.
+    pub(super) fn open(&mut self, id: ConnectionId, now: Instant) -> Option<&mut Connection> {
+        if self.slots.len() <= id.slot() {
+            self.slots.resize_with(id.slot() + 1, || Connection::VACANT);
+        }
+        let connection = self.slots.get_mut(id.slot())?;
+        debug_assert!(
+            matches!(connection.state, State::Vacant),
+            "an engine opened {id:?} twice"
+        );
+        *connection = Connection {
+            generation: id.generation(),
+            since: Stamp::new(now),
+            ..Connection::VACANT
+        };
+        Some(connection)
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.slots
+            .get_mut(id.slot())
+            .filter(|found| found.generation == id.generation())
+    }
+
+    /// Empties a slot.
+    pub(super) fn vacate(&mut self, id: ConnectionId, shared: &mut Shared) {
+        if let Some(connection) = self.get_mut(id) {
+            connection.switch(State::Vacant, shared);
+            *connection = Connection::VACANT;
+        }
+    }
+
+    /// The ids of all that are not vacant.
+    pub(super) fn ids(&self) -> impl Iterator<Item = ConnectionId> {
+        (0..)
+            .zip(&self.slots)
+            .filter(|(_, connection)| !matches!(connection.state, State::Vacant))
+            .map(|(slot, connection)| ConnectionId::new(slot, connection.generation))
+    }
+}
+
+/// A point in time in 4 bytes: units of 2^20 ns, about a millisecond, modulo 52 days. Waits are far
+/// shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp(u32);
+
+impl Stamp {
+    #[expect(clippy::cast_possible_truncation, reason = "modulo 52 days")]
+    pub(super) const fn new(at: Instant) -> Self {
+        Self((at.as_nanos() >> 20) as u32)
+    }
+
+    fn elapsed(self, now: Instant) -> Duration {
+        Duration::from_nanos(u64::from(Self::new(now).0.wrapping_sub(self.0)) << 20)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_measures_waits_across_its_wrap() {
+        let before = Instant::from_nanos((u64::from(u32::MAX) << 20) - 5);
+        let waited = Stamp::new(before).elapsed(before + Duration::from_secs(60));
+        let error = waited.abs_diff(Duration::from_secs(60));
+        assert!(error <= Duration::from_nanos(1 << 20), "{waited:?}");
+    }
+
+    #[test]
+    fn a_late_event_never_reaches_a_reused_slot() {
+        let mut connections = Connections::default();
+        let id = ConnectionId::new(2, 9);
+        let connection = connections.open(id, Instant::default()).expect("a slot");
+        connection.state = State::Stream;
+        assert!(connections.get_mut(id).is_some());
+        assert!(connections.get_mut(ConnectionId::new(2, 8)).is_none());
+        assert!(connections.get_mut(ConnectionId::new(7, 9)).is_none());
+        assert_eq!(connections.ids().collect::<Vec<_>>(), [id]);
+    }
+}

@@ -1,0 +1,115 @@
+//! What the connections of one core share: configuration, buffers, timers, listeners, counts.
+
+use super::Config;
+use super::stats::{Message, Round};
+use super::tally::Tally;
+use super::topic::Topic;
+use crate::app::push::{Plan, Push};
+use crate::app::{self, Effects, Notice};
+use crate::protocol::websocket::{Kind, Opcode, Pool, frame};
+use crate::shard::{ConnectionId, Unsent, Wire};
+use crate::time::Instant;
+use crate::wheel::Wheel;
+use std::time::Duration;
+
+/// To within this a connection's time-out is kept. With the wheel's buckets it makes a horizon of
+/// two minutes: a quiet connection with a shorter time-out is touched once per time-out.
+const TICK: Duration = Duration::from_millis(64);
+
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) pool: Pool,
+    pub(super) wheel: Wheel,
+    pub(super) push: Push,
+    pub(super) topic: Topic,
+    pub(super) tally: Tally,
+    pub(super) round: Round,
+    /// Where heads, close frames and replays are encoded before they are queued.
+    pub(super) scratch: Vec<u8>,
+    /// Where the content of an answer is written before its head.
+    pub(super) body: Vec<u8>,
+    /// Where the id of an event is written.
+    pub(super) number: String,
+    /// When draining ends, once it has begun.
+    pub(super) draining: Option<Instant>,
+}
+
+impl Shared {
+    pub(super) fn new(config: Config) -> Self {
+        let plan = Plan {
+            started: config.started,
+            every: config.chunk,
+            bytes: config.chunk_bytes,
+            history: config.history,
+        };
+        Self {
+            pool: Pool::new(config.max_message, config.max_fragments),
+            wheel: Wheel::new(config.started, TICK),
+            push: Push::new(plan),
+            topic: Topic::new(config.started),
+            tally: Tally::default(),
+            round: Round::default(),
+            scratch: Vec::new(),
+            body: Vec::new(),
+            number: String::new(),
+            draining: None,
+            config,
+        }
+    }
+
+    /// Somebody is about to listen: if nobody did, makes up for the messages nobody heard.
+    pub(super) fn wake_push(&mut self, now: Instant) {
+        if self.topic.is_empty() {
+            self.push.catch_up(now);
+        }
+        if self.topic.streams.is_empty() {
+            self.topic.spoken = now;
+        }
+    }
+}
+
+/// Carries out what an app asks for.
+pub(super) struct Outbox<'s, W> {
+    pub(super) wire: &'s mut W,
+    pub(super) topic: &'s mut Topic,
+    pub(super) tally: &'s mut Tally,
+    /// Whose message the app was given; nobody's if its time had come.
+    pub(super) user: Option<ConnectionId>,
+    /// Why something was not queued for that user.
+    pub(super) unsent: Option<Unsent>,
+    /// Something was queued for that user.
+    pub(super) queued: bool,
+}
+
+impl<W: Wire<Message>> Outbox<'_, W> {
+    /// Queues one frame.
+    #[inline]
+    pub(super) fn frame(&mut self, id: ConnectionId, opcode: Opcode, payload: &[u8]) -> bool {
+        // Once a backlog is full the connection is ended: better nothing than a gap.
+        if self.unsent.is_some() {
+            return false;
+        }
+        let header = frame::header(opcode, payload.len(), None);
+        match self.wire.send_parts(id, &[header.as_bytes(), payload]) {
+            Ok(()) => self.queued = true,
+            Err(unsent) => self.unsent = Some(unsent),
+        }
+        self.unsent.is_none()
+    }
+}
+
+impl<W: Wire<Message>> Effects for Outbox<'_, W> {
+    #[inline]
+    fn reply(&mut self, message: app::Message<'_>) {
+        let Some(id) = self.user else { return };
+        let opcode = match message.kind {
+            Kind::Text => Opcode::Text,
+            Kind::Binary => Opcode::Binary,
+        };
+        self.tally.messages_out += u64::from(self.frame(id, opcode, message.bytes));
+    }
+
+    fn broadcast(&mut self, notice: Notice<'_>) {
+        self.topic.broadcast(notice, self.tally, self.wire);
+    }
+}

@@ -1,0 +1,161 @@
+//! What one core's server counts: connections by kind and by end, messages.
+
+use crate::shard::CloseCause;
+use serde::Serialize;
+
+/// Connections and messages of one core, or summed over cores. `Serialize` gives the keys that
+/// `/stats` documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Connections open now.
+    pub open: Open,
+    /// Connections accepted so far.
+    pub accepted: u64,
+    /// Connections closed so far, by what the engine says ended them.
+    pub closed: Closed,
+    /// Of those closed by this side (`closed.local`), why.
+    pub decided: Decided,
+    /// HTTP requests whose head was complete, upgrades and event streams included.
+    pub requests: u64,
+    /// WebSocket messages received.
+    pub messages_in: u64,
+    /// WebSocket messages and events queued for peers.
+    pub messages_out: u64,
+}
+
+/// Connections open now, by what they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Open {
+    /// WebSockets, closing ones included.
+    pub websocket: u64,
+    /// Event streams.
+    pub sse: u64,
+    /// Those that have not become either, and those on their way out.
+    pub http: u64,
+}
+
+/// Ended connections by [`CloseCause`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Closed {
+    /// This side asked for it.
+    pub local: u64,
+    /// The peer ended its stream.
+    pub peer_ended: u64,
+    /// The peer reset the connection, or it broke.
+    pub reset: u64,
+    /// The peer stopped acknowledging.
+    pub timed_out: u64,
+    /// Any other error of the kernel.
+    pub os: u64,
+}
+
+/// Why this side ended connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Decided {
+    /// The exchange was over: a close handshake, `Connection: close`.
+    pub done: u64,
+    /// The peer broke the protocol.
+    pub fault: u64,
+    /// The peer did not read what it was sent.
+    pub slow_consumer: u64,
+    /// The peer was silent for too long.
+    pub idle: u64,
+    /// The peer took too long over a request.
+    pub request_time: u64,
+    /// The server was draining.
+    pub drain: u64,
+}
+
+/// Why this side ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Done,
+    Fault,
+    SlowConsumer,
+    Idle,
+    RequestTime,
+    Drain,
+}
+
+/// What an open connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    Http,
+    WebSocket,
+    Stream,
+}
+
+impl Tally {
+    /// Adds another core's.
+    pub fn add(&mut self, other: &Self) {
+        let Self {
+            open,
+            accepted,
+            closed,
+            decided,
+            requests,
+            messages_in,
+            messages_out,
+        } = other;
+        self.open.websocket += open.websocket;
+        self.open.sse += open.sse;
+        self.open.http += open.http;
+        self.accepted += accepted;
+        self.closed.local += closed.local;
+        self.closed.peer_ended += closed.peer_ended;
+        self.closed.reset += closed.reset;
+        self.closed.timed_out += closed.timed_out;
+        self.closed.os += closed.os;
+        self.decided.done += decided.done;
+        self.decided.fault += decided.fault;
+        self.decided.slow_consumer += decided.slow_consumer;
+        self.decided.idle += decided.idle;
+        self.decided.request_time += decided.request_time;
+        self.decided.drain += decided.drain;
+        self.requests += requests;
+        self.messages_in += messages_in;
+        self.messages_out += messages_out;
+    }
+
+    /// Connections open now, whatever they are.
+    #[must_use]
+    pub fn opened(&self) -> u64 {
+        self.open.websocket + self.open.sse + self.open.http
+    }
+
+    pub(super) fn sort(&mut self, sort: Sort) -> &mut u64 {
+        match sort {
+            Sort::Http => &mut self.open.http,
+            Sort::WebSocket => &mut self.open.websocket,
+            Sort::Stream => &mut self.open.sse,
+        }
+    }
+
+    pub(super) fn decided(&mut self, why: Why) {
+        let count = match why {
+            Why::Done => &mut self.decided.done,
+            Why::Fault => &mut self.decided.fault,
+            Why::SlowConsumer => &mut self.decided.slow_consumer,
+            Why::Idle => &mut self.decided.idle,
+            Why::RequestTime => &mut self.decided.request_time,
+            Why::Drain => &mut self.decided.drain,
+        };
+        *count += 1;
+    }
+
+    pub(super) fn ended(&mut self, cause: CloseCause) {
+        let count = match cause {
+            CloseCause::Local => &mut self.closed.local,
+            CloseCause::PeerEnded => &mut self.closed.peer_ended,
+            CloseCause::Reset => &mut self.closed.reset,
+            CloseCause::TimedOut => &mut self.closed.timed_out,
+            // The first four are for connects, which a server does not make.
+            CloseCause::Refused
+            | CloseCause::Unreachable
+            | CloseCause::NoSourcePort
+            | CloseCause::NoDescriptor
+            | CloseCause::Os(_) => &mut self.closed.os,
+        };
+        *count += 1;
+    }
+}

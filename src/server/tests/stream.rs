@@ -1,0 +1,166 @@
+//! Event streams: head, events, resume, stale ids, heartbeats, slow readers.
+
+use super::*;
+
+const TICK: Duration = Duration::from_millis(100);
+
+/// One event of push, as it is sent.
+fn event(n: u32) -> String {
+    let sent = START + TICK * n;
+    format!(
+        "id: {n}\nevent: push\ndata: {{\"seq\":{n},\"sent_ns\":{}}}\n\n",
+        sent.as_nanos()
+    )
+}
+
+fn ids(text: &str) -> Vec<&str> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("id: "))
+        .collect()
+}
+
+#[test]
+fn a_stream_begins_with_its_head_and_retry() {
+    let mut rig = Rig::new(config());
+    let id = rig.asked(&get("/events"));
+    let answer = rig.text(id);
+    for field in [
+        "HTTP/1.1 200 OK",
+        "Content-Type: text/event-stream",
+        "Cache-Control: no-store",
+        "X-Accel-Buffering: no",
+        "Access-Control-Allow-Origin: *",
+        "Connection: close",
+    ] {
+        assert!(
+            answer.contains(&format!("{field}\r\n")),
+            "{field} in {answer}"
+        );
+    }
+    assert!(answer.ends_with("\r\n\r\nretry: 3000\n"), "{answer}");
+    assert!(!answer.contains("Content-Length"));
+}
+
+#[test]
+fn every_stream_gets_every_event_encoded_once() {
+    let mut rig = Rig::new(config());
+    let (a, b) = (rig.stream(), rig.stream());
+    rig.pass(TICK * 3);
+    let heard = rig.text(a);
+    assert_eq!(heard, event(1) + &event(2) + &event(3));
+    assert_eq!(rig.text(b), heard);
+    assert_eq!(rig.tally().messages_out, 6);
+}
+
+#[test]
+fn what_the_client_of_a_stream_sends_is_ignored() {
+    let mut rig = Rig::new(config());
+    let id = rig.stream();
+    rig.receive(id, get("/healthz").as_bytes());
+    assert_eq!((rig.text(id), rig.closed(id)), (String::new(), None));
+}
+
+#[test]
+fn who_comes_back_gets_what_was_missed_and_then_what_comes() {
+    let resume = "GET /events HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 2\r\n\r\n".to_owned();
+    for request in [
+        resume,
+        get("/events?lastEventId=2"),
+        get("/events?a=b&lastEventId=2&c"),
+    ] {
+        let mut rig = Rig::new(config());
+        let first = rig.stream();
+        rig.pass(TICK * 4);
+        rig.gone(first, CloseCause::Reset);
+        // Nobody listens: made up for when somebody does.
+        rig.pass(TICK * 2);
+        let id = rig.asked(&request);
+        let answer = rig.text(id);
+        let (_, events) = answer.split_once("retry: 3000\n").expect("retry");
+        assert_eq!(ids(events), ["3", "4", "5", "6"], "{request}");
+        assert!(events.starts_with(&(event(3) + &event(4))), "{events}");
+        rig.pass(TICK);
+        assert_eq!(rig.text(id), event(7));
+    }
+}
+
+#[test]
+fn an_empty_id_is_none() {
+    // HTML, 9.2.2: the last event id is empty before the first one.
+    let mut rig = Rig::new(config());
+    let id = rig.asked("GET /events HTTP/1.1\r\nHost: a\r\nLast-Event-ID:\r\n\r\n");
+    assert!(rig.text(id).ends_with("retry: 3000\n"));
+}
+
+#[test]
+fn an_id_that_is_too_old_or_unknown_gets_a_stale_event() {
+    let mut rig = Rig::new(Config {
+        history: 3,
+        ..config()
+    });
+    let _listener = rig.stream();
+    rig.pass(TICK * 9);
+    for last in ["5", "10", "abc", "\"}\\"] {
+        let request = format!("GET /events HTTP/1.1\r\nHost: a\r\nLast-Event-ID: {last}\r\n\r\n");
+        let id = rig.asked(&request);
+        let answer = rig.text(id);
+        let stale = "retry: 3000\nid: 9\nevent: stale\ndata: {\"oldest\":7,\"latest\":9}\n\n";
+        assert!(answer.ends_with(stale), "{last}: {answer}");
+    }
+    let id = rig.asked("GET /events HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 6\r\n\r\n");
+    assert_eq!(ids(&rig.text(id)), ["7", "8", "9"]);
+}
+
+#[test]
+fn what_does_not_fit_into_a_backlog_is_stale() {
+    let mut rig = Rig::new(Config {
+        chunk_bytes: 1000,
+        ..config()
+    });
+    rig.wire.cap = 3000;
+    let _listener = rig.stream();
+    rig.pass(TICK * 2);
+    let (some, all) = ("Last-Event-ID: 1", "Last-Event-ID: 0");
+    rig.wire.now += TICK / 2;
+    let id = rig.asked(&get("/events").replace("Host: a", &format!("Host: a\r\n{some}")));
+    assert_eq!(ids(&rig.text(id)), ["2"]);
+    rig.pass(TICK);
+    let id = rig.asked(&get("/events").replace("Host: a", &format!("Host: a\r\n{all}")));
+    assert!(rig.text(id).contains("event: stale"));
+}
+
+#[test]
+fn a_quiet_stream_gets_a_comment_and_a_busy_one_does_not() {
+    let mut rig = Rig::new(Config {
+        chunk: Duration::from_secs(40),
+        ..config()
+    });
+    let id = rig.stream();
+    rig.pass(Duration::from_secs(16));
+    let comment = rig.text(id);
+    assert!(
+        comment.starts_with(':') && comment.ends_with("\n\n"),
+        "{comment:?}"
+    );
+    rig.pass(Duration::from_secs(15));
+    assert_eq!(rig.text(id), comment);
+    rig.pass(Duration::from_secs(10));
+    assert_eq!(ids(&rig.text(id)), ["1"]);
+    let mut rig = Rig::new(config());
+    let id = rig.stream();
+    rig.pass(Duration::from_secs(60));
+    assert!(!rig.text(id).contains("\n:"));
+}
+
+#[test]
+fn a_stream_that_does_not_read_is_reset_and_the_others_go_on() {
+    let mut rig = Rig::new(config());
+    let (slow, fast) = (rig.stream(), rig.stream());
+    rig.line(slow).backlog = limits::BACKLOG_BYTES;
+    rig.pass(TICK);
+    assert_eq!(rig.closed(slow), Some(Close::Abort));
+    rig.gone(slow, CloseCause::Local);
+    rig.pass(TICK);
+    assert_eq!(rig.text(fast), event(1) + &event(2));
+    assert_eq!(rig.tally().decided.slow_consumer, 1);
+}

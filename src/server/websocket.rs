@@ -1,0 +1,239 @@
+//! A WebSocket of the server: frames in, app effects out, and both sides of the close handshake.
+
+use super::connection::Step;
+use super::shared::{Outbox, Shared};
+use super::stats::Message;
+use super::tally::Why;
+use crate::app::{self, echo};
+use crate::limits;
+use crate::protocol::Fault;
+use crate::protocol::websocket::closing::{self, Action, Input, State};
+use crate::protocol::websocket::{Decoder, Event, Opcode, Role, frame};
+use crate::shard::{Close, ConnectionId, Unsent, Wire};
+
+/// Which app a WebSocket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Echo,
+    Push,
+}
+
+/// The WebSocket side of a connection.
+#[derive(Debug)]
+pub(super) struct WebSocket {
+    decoder: Decoder,
+    closing: State,
+    route: Route,
+    /// Why the close handshake was begun here, if it was.
+    why: Why,
+    /// A ping was sent because nothing came for half the idle time.
+    pub(super) pinged: bool,
+}
+
+/// The content of a close frame.
+#[derive(Clone, Copy, Debug)]
+struct CloseFrame {
+    code: Option<u16>,
+    reason: &'static str,
+}
+
+impl WebSocket {
+    pub(super) fn new(route: Route) -> Self {
+        let decoder = Decoder::new(Role::Server);
+        Self {
+            decoder,
+            closing: State::Open,
+            route,
+            why: Why::Done,
+            pinged: false,
+        }
+    }
+
+    /// The hot path: for an echo one lookup of the connection per receive, one header and one
+    /// queuing per message.
+    pub(super) fn received(
+        &mut self,
+        id: ConnectionId,
+        bytes: &mut [u8],
+        shared: &mut Shared,
+        wire: &mut impl Wire<Message>,
+    ) -> Step {
+        self.pinged = false;
+        let Shared {
+            pool,
+            tally,
+            topic,
+            scratch,
+            ..
+        } = shared;
+        let mut outbox = Outbox {
+            wire,
+            topic,
+            tally,
+            user: Some(id),
+            unsent: None,
+            queued: false,
+        };
+        let mut at = 0;
+        loop {
+            let event = match self.decoder.next(bytes, &mut at, pool) {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(fault) => return self.fail(id, fault, scratch, outbox.wire),
+            };
+            match event {
+                Event::Message { kind, bytes } => {
+                    outbox.tally.messages_in += 1;
+                    match (self.closing, self.route) {
+                        (State::Open, Route::Echo) => {
+                            echo::said(app::Message { kind, bytes }, &mut outbox);
+                        }
+                        // Nobody hears what is said to a push, or after our close frame.
+                        (State::Open, Route::Push)
+                        | (State::CloseSent | State::CloseReceived | State::Closed, _) => {}
+                    }
+                }
+                Event::Ping(payload) => {
+                    if self.closing == State::Open {
+                        outbox.frame(id, Opcode::Pong, payload);
+                    }
+                }
+                Event::Pong(_) => {}
+                Event::Close { code, .. } => return self.answer(id, code, scratch, outbox.wire),
+            }
+        }
+        match (outbox.unsent, outbox.queued) {
+            (Some(Unsent::Full), _) => {
+                let code = closing::TRY_AGAIN_LATER;
+                Step::CloseSocket {
+                    code,
+                    why: Why::SlowConsumer,
+                }
+            }
+            (Some(Unsent::Gone), _) | (None, false) => Step::Stay,
+            // The peer sends faster than it reads.
+            (None, true) if wire.backlog(id) > limits::BACKLOG_HIGH => Step::Pause,
+            (None, true) => Step::Stay,
+        }
+    }
+
+    /// Begins the close handshake, unless it has begun. After the close frame nothing is sent
+    /// (RFC 6455, 5.5.1), but what the peer sends is read up to its own.
+    pub(super) fn close(
+        &mut self,
+        id: ConnectionId,
+        code: u16,
+        why: Why,
+        scratch: &mut Vec<u8>,
+        wire: &mut impl Wire<Message>,
+    ) -> Step {
+        if self.is_open() {
+            self.why = why;
+        }
+        let frame = CloseFrame {
+            code: Some(code),
+            reason: "",
+        };
+        self.advance(Input::Close, frame, id, scratch, wire)
+    }
+
+    /// Whether the close handshake has not begun.
+    pub(super) fn is_open(&self) -> bool {
+        self.closing == State::Open
+    }
+
+    /// Why the close handshake was begun.
+    pub(super) fn why(&self) -> Why {
+        self.why
+    }
+
+    /// Answers the peer's close frame, or takes it for the answer to ours.
+    fn answer(
+        &mut self,
+        id: ConnectionId,
+        code: Option<u16>,
+        scratch: &mut Vec<u8>,
+        wire: &mut impl Wire<Message>,
+    ) -> Step {
+        let frame = CloseFrame {
+            code: closing::reply_code(code),
+            reason: "",
+        };
+        match self.advance(Input::Received, frame, id, scratch, wire) {
+            Step::Stay => self.advance(Input::Close, frame, id, scratch, wire),
+            step => step,
+        }
+    }
+
+    /// Tells the peer its mistake and ends the connection.
+    fn fail(
+        &mut self,
+        id: ConnectionId,
+        fault: Fault,
+        scratch: &mut Vec<u8>,
+        wire: &mut impl Wire<Message>,
+    ) -> Step {
+        let (code, reason) = match fault {
+            Fault::WebSocket { code, reason } => (code, reason),
+            // Not from a frame decoder.
+            Fault::Http { reason, .. } | Fault::Response { reason } => {
+                (closing::PROTOCOL_ERROR, reason)
+            }
+        };
+        self.why = Why::Fault;
+        self.advance(
+            Input::Failed,
+            CloseFrame {
+                code: Some(code),
+                reason,
+            },
+            id,
+            scratch,
+            wire,
+        )
+    }
+
+    /// One step of the close handshake.
+    fn advance(
+        &mut self,
+        input: Input,
+        frame: CloseFrame,
+        id: ConnectionId,
+        scratch: &mut Vec<u8>,
+        wire: &mut impl Wire<Message>,
+    ) -> Step {
+        let (state, action) = closing::step(self.closing, input);
+        self.closing = state;
+        let sent = match action {
+            Action::Nothing => return Step::Stay,
+            Action::End => Ok(()),
+            Action::Send | Action::SendAndEnd => send_close(id, frame, scratch, wire),
+        };
+        match (action, sent) {
+            (_, Err(Unsent::Full)) => Step::End {
+                how: Close::Abort,
+                why: self.why,
+            },
+            (Action::Send, Ok(())) => Step::AwaitClose,
+            (_, Ok(()) | Err(Unsent::Gone)) => Step::End {
+                how: Close::Flush,
+                why: self.why,
+            },
+        }
+    }
+}
+
+/// Queues a close frame.
+fn send_close(
+    id: ConnectionId,
+    frame: CloseFrame,
+    scratch: &mut Vec<u8>,
+    wire: &mut impl Wire<Message>,
+) -> Result<(), Unsent> {
+    scratch.clear();
+    if let Some(code) = frame.code {
+        frame::close_payload(scratch, code, frame.reason);
+    }
+    let header = frame::header(Opcode::Close, scratch.len(), None);
+    wire.send_parts(id, &[header.as_bytes(), scratch])
+}
