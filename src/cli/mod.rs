@@ -5,7 +5,7 @@ mod flags;
 mod host;
 mod load;
 mod print;
-// mod probe;
+mod probe;
 mod progress;
 mod serve;
 mod signals;
@@ -72,10 +72,10 @@ pub fn main() -> ExitCode {
     let limit = host::raise_descriptor_limit();
     let command = flags.command.unwrap_or_default();
     let ended: Result<Exit, Failure> = match command {
-        Command::Probe(_) | Command::Demo(_) => Err(Failure::Run("not here yet".to_owned())),
+        Command::Demo(_) => Err(Failure::Run("not here yet".to_owned())),
         Command::Serve(flags) => serve::Config::new(flags, limit).and_then(serve::run),
         Command::Load(flags) => load::Config::new(flags, limit).and_then(load::run),
-        //        Command::Probe(flags) => probe::Config::new(flags).and_then(|config| probe::run(&config)),
+        Command::Probe(flags) => probe::Config::new(flags).and_then(|config| probe::run(&config)),
         //        Command::Demo(flags) => demo::Config::new(flags).and_then(|config| demo::run(&config)),
     };
     let exit = ended.unwrap_or_else(|failure| {
