@@ -31,7 +31,7 @@ pub(crate) struct OnSim;
 
 /// Runs a test for some seeds; a failure names its own.
 pub(crate) fn explore(test: impl Fn() + Sync) {
-    sim::explore(0..20, |seed| {
+    sim::explore(0..50, |seed| {
         SEED.set(seed);
         test();
     });
