@@ -96,6 +96,19 @@ fn a_run_ends_though_nobody_answers_its_close() {
 }
 
 #[test]
+fn a_reply_after_the_grace_time_is_lost_and_not_counted_twice() {
+    let config = Config {
+        duration: Duration::from_millis(500),
+        ..config()
+    };
+    let peer = Echo::new(|_, now| Some(now + Duration::from_millis(1_800)));
+    let (outcome, _) = World::new(1, &config, peer).run();
+    let messages = outcome.messages;
+    assert_eq!((messages.sent, messages.replied, messages.lost), (4, 0, 4));
+    assert!(outcome.latencies.service.histogram().is_empty());
+}
+
+#[test]
 fn a_slow_server_gets_its_closing_handshakes_done() {
     // Each takes 400 ms after the one before: 4 s in all, 1 s at most between two.
     let config = Config {
