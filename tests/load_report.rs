@@ -227,6 +227,11 @@ fn exit_codes_say_what_the_verdict_is() {
     );
     assert_eq!(bad.verdict.limited_by.as_deref(), Some("generator"));
     assert_eq!(exit_code(&record(listening())), 105);
+    let deserted = Outcome {
+        ending: Ending::Deserted,
+        ..good().1
+    };
+    assert_eq!(exit_code(&record((config(), deserted))), 99);
     let mut refused = Outcome {
         ending: Ending::NeverBegan,
         ..Default::default()
