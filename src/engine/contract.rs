@@ -93,7 +93,8 @@ impl Book {
             panic!("{id:?} closed twice or unknown")
         };
         match life.phase {
-            Phase::Closing => assert_eq!(cause, CloseCause::Local, "{id:?}"),
+            // Usually `Local`; but it may have been over before the shard asked.
+            Phase::Closing => {}
             Phase::Open => assert!(
                 !matches!(
                     cause,

@@ -3,7 +3,7 @@
 use super::failure::{Kind, Stage};
 use super::fleet::{State, Stream};
 use super::outcome::Ending;
-use super::run::{Load, Mark, Message, Phase};
+use super::run::{Load, Mark, Message, NEVER, Phase};
 use crate::protocol::websocket::closing;
 use crate::protocol::websocket::frame::{self, Opcode};
 use crate::shard::{Close, CloseCause, ConnectionId, Wire};
@@ -65,6 +65,8 @@ impl Load {
     pub(super) fn begin_closing(&mut self, wire: &mut impl Wire<Message>) {
         let messages = &mut self.recorder.outcome.messages;
         messages.lost = messages.sent - messages.replied;
+        // A reply that comes while closing is too late: it is counted as lost already.
+        self.recorder.measure(NEVER, NEVER);
         self.phase = Phase::Closing;
         self.clock.phase_by = wire.now() + self.config.close_time;
         self.schedule.slot = 0;

@@ -48,8 +48,10 @@ pub struct Plan {
     pub receive_bytes: usize,
     /// When the loads are asked to stop, if they have not finished.
     pub stop_loads: Option<Duration>,
-    /// When the servers are asked to stop after every load has finished.
+    /// How long after the last load has finished the servers are asked to stop.
     pub stop_servers: Option<Duration>,
+    /// When the servers are asked to stop, whatever the loads do.
+    pub stop_servers_at: Option<Duration>,
     /// The end of virtual time.
     pub until: Duration,
 }
@@ -69,6 +71,7 @@ impl Plan {
             receive_bytes: limits::RECEIVE_BYTES as usize,
             stop_loads: None,
             stop_servers: Some(Duration::ZERO),
+            stop_servers_at: None,
             until: Duration::from_secs(3600),
         }
     }
@@ -122,6 +125,11 @@ pub fn run<S: Shard, L: Shard>(
         world
             .net
             .plan(START + after, Happening::Stop { servers: false });
+    }
+    if let Some(after) = plan.stop_servers_at {
+        world
+            .net
+            .plan(START + after, Happening::Stop { servers: true });
     }
     world.run(START + plan.until);
     Report {
