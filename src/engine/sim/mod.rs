@@ -141,15 +141,18 @@ pub fn run<S: Shard, L: Shard>(
     }
 }
 
-/// Runs `one` for so many seeds on every CPU, or for `RINGSTORM_SEED` alone if that is set.
+/// Runs `one` for these seeds on every CPU; for `RINGSTORM_SEED` alone if that is set, and for
+/// `RINGSTORM_SEEDS` of them if that is.
 ///
 /// # Panics
 /// If `one` does; the message names the seed that reproduces it.
 pub fn explore(seeds: std::ops::Range<u64>, one: impl Fn(u64) + Sync) {
-    let told = std::env::var("RINGSTORM_SEED")
-        .ok()
-        .and_then(|text| text.parse::<u64>().ok());
-    let seeds = told.map_or(seeds, |seed| seed..seed + 1);
+    let told = |name| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
+    let seeds = match (told("RINGSTORM_SEED"), told("RINGSTORM_SEEDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, Some(count)) => seeds.start..seeds.start + count,
+        (None, None) => seeds,
+    };
     let next = AtomicU64::new(seeds.start);
     let work = || {
         loop {
