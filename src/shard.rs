@@ -13,6 +13,14 @@
 //! - Whatever is queued for a connection within one turn leaves in one send, in order.
 //! - After [`Wire::pause`], bytes that the kernel had already handed over may still arrive.
 //! - An id is never reused: a later connection in the same slot has another generation.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::expect_used
+)]
 
 use crate::time::Instant;
 use std::net::{IpAddr, SocketAddr};
@@ -264,7 +272,8 @@ pub trait Wire<Message> {
     /// # Errors
     /// [`NoSlot`] if this core's table is full.
     fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot>;
-    /// Ends a connection; `closed` follows, with [`CloseCause::Local`] unless it was over already.
+    /// Ends a connection; `closed` follows with [`CloseCause::Local`], or with what the peer did
+    /// if it ended the connection in the same turn.
     fn close(&mut self, id: ConnectionId, how: Close);
     /// Says something to the same shard on another core (or to this one: it comes as an event).
     fn forward(&mut self, to: Core, message: Message);

@@ -93,7 +93,8 @@ impl Book {
             panic!("{id:?} closed twice or unknown")
         };
         match life.phase {
-            // Usually `Local`; but it may have been over before the shard asked.
+            // Usually `Local`; anything that can have ended it in the same turn, before the shard
+            // was told, a connect's failures included.
             Phase::Closing => {}
             Phase::Open => assert!(
                 !matches!(
