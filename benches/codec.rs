@@ -182,10 +182,13 @@ fn accept_upgrade(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         out.clear();
         let mut reader = HeadReader::default();
-        let head = reader.next(black_box(head), &mut 0).unwrap().unwrap();
-        let request = Request::parse(head).unwrap();
+        let head = reader
+            .next(black_box(head), &mut 0)
+            .expect("sound")
+            .expect("sound");
+        let request = Request::parse(head).expect("sound");
         let accepted: Accepted<'_> =
-            websocket::handshake::accept(&request, &[], &OriginPolicy::Any).unwrap();
+            websocket::handshake::accept(&request, &[], &OriginPolicy::Any).expect("sound");
         accepted.encode(&mut out);
         black_box(&mut out);
     });
@@ -202,7 +205,7 @@ fn stream(events: usize) -> Vec<u8> {
             retry_ms: None,
             data,
         };
-        sse::encode(&mut stream, &event).unwrap();
+        sse::encode(&mut stream, &event).expect("sound");
     }
     stream
 }
@@ -219,7 +222,7 @@ fn sse_encode(bencher: Bencher<'_, '_>) {
     };
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
         out.clear();
-        sse::encode(&mut out, black_box(&event)).unwrap();
+        sse::encode(&mut out, black_box(&event)).expect("sound");
         black_box(&mut out);
     });
 }

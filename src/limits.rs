@@ -1,4 +1,12 @@
 //! Every bound of the program, with its unit and its reason; relations are checked at compile time.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::expect_used
+)]
 
 use std::time::Duration;
 
@@ -41,7 +49,8 @@ pub const BATCH_BYTES_KEPT: usize = 16 * 1024;
 /// Bytes that the spare outbound batches of one core may keep in all.
 pub const BATCH_POOL_BYTES: usize = 4 * 1024 * 1024;
 
-/// Time for the peer's close frame after ours. RFC 6455, 7.1.1 leaves it open; browsers use 2 to 20 s.
+/// Time for the peer's close frame after ours. RFC 6455, 7.1.1 leaves it open; browsers use 2 to
+/// 20 s.
 pub const CLOSE_TIME: Duration = Duration::from_secs(5);
 /// Time an engine waits for the peer's FIN after ours before it closes anyway.
 pub const LINGER_TIME: Duration = Duration::from_secs(2);

@@ -13,6 +13,14 @@
 //! - Whatever is queued for a connection within one turn leaves in one send, in order.
 //! - After [`Wire::pause`], bytes that the kernel had already handed over may still arrive.
 //! - An id is never reused: a later connection in the same slot has another generation.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::expect_used
+)]
 
 use crate::time::Instant;
 use std::net::{IpAddr, SocketAddr};

@@ -2,6 +2,14 @@
 //!
 //! `std::time::Instant` is opaque: it cannot be put into a payload and read again by another
 //! process of the same host, and the simulator cannot make one. This one is a plain number.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::expect_used
+)]
 
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;

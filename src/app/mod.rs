@@ -16,7 +16,14 @@
 pub mod echo;
 pub mod push;
 
-pub use crate::protocol::websocket::Kind;
+/// What a message is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8.
+    Text,
+    /// Bytes.
+    Binary,
+}
 
 /// What a user said, or what is said to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -324,7 +324,7 @@ impl Outbound {
         self.backlog == 0
     }
 
-    /// Counts `len` more bytes, and finds the batch that gathers; `None` if there is nothing to add.
+    /// Counts `len` more bytes, and finds the batch that gathers; `None` if nothing is to be added.
     fn grow<'p>(
         &mut self,
         pool: &'p mut BatchPool,

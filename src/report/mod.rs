@@ -1,1 +1,46 @@
-//! (to be written)
+//! What a load run measured, as a [`Record`]: from it the text summary, JSON and `.hgrm` files.
+//!
+//! Everything printed derives from the record, so a stored record can be printed again.
+//!
+//! # JSON schema `ringstorm.load/1`
+//!
+//! One object on one line; keys come in this order; units are the end of the key (`_ns`, `_s`,
+//! `_ms`, `_bytes`, `_per_s`); a figure that is not known is `null`, never 0.
+//!
+//! | key | holds |
+//! |---|---|
+//! | `schema` | `"ringstorm.load/1"`; the number rises when a key changes its meaning or goes |
+//! | `program` | `version`, `command` (list), `engine`, `cpus` (the kernel's numbers) |
+//! | `host` | facts of the host: string to string |
+//! | `run` | the configuration meant: `url`, `transport` (`websocket`, `sse`), `scenario`, `loop` (`open`, `closed`, `none`), `connections`, `connect_rate_per_s`, `rate_per_s`, `in_flight`, `burst`, `payload_bytes`, `payload_kind`, `warm_up_s`, `duration_s`, `seed`, `started_unix_ms` |
+//! | `time` | `connect_s`, `measured_s`, `ending` (`complete`, `deserted`, `never_began`, `interrupted`) |
+//! | `connects` | `planned` = `attempted` + `dropped`; `attempted` = `up` + `failed` + `unfinished`; `ended_early`, `still_open`, `up_per_s` |
+//! | `messages` | `planned` = `sent` + `dropped`; `sent` = `replied` + `lost`; `dropped_by` (`in_flight`, `backlog`, `no_connection`, `late`); `wrong`, `unmeasured`, `sent_per_s`, `replied_per_s`. `null` if the scenario sends nothing |
+//! | `events` | `received`, `bytes`, `received_per_s`, `unstamped`, `negative`, `gaps`, `repeated`. `null` for an echo |
+//! | `headline` | name of the latency to look at first, or `null` |
+//! | `latency` | by name (`response`, `service`, `slip`, `one_way`, `first_event`, `connect`, `tcp`, `upgrade`), only those with samples: see [`LatencyRecord`] |
+//! | `failures` | list of `stage` (`connect`, `upgrade`, `open`), `kind`, `count` |
+//! | `generator` | `cores` (list of `core`, `busy` 0 to 1, `cpu_s`, `connect_cpu_s`, `turns`, `rescues`), `busy_max`, `cpu_us_per_message`, `connect_cpu_us` (per connection that came up) |
+//! | `server` | `cpu_s`, `rss_bytes`, `descriptors`, `messages_per_cpu_s`, or `null` if not asked |
+//! | `verdict` | `verdict` (`PASS`, `FAIL`, `INCONCLUSIVE`, `INVALID`), `limited_by` (`generator`, `plan`, or `null`), `reasons`, `notes` |
+//!
+//! A percentile `p` is `null` below `100 / (1 - p)` samples.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::expect_used
+)]
+
+mod figures;
+pub mod hgrm;
+pub mod latency;
+pub mod record;
+pub mod text;
+pub mod verdict;
+
+pub use latency::LatencyRecord;
+pub use record::{Facts, Record, ServerUse};
+pub use verdict::{Judgement, Verdict, exit_code};

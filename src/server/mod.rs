@@ -37,7 +37,7 @@ use crate::limits;
 use crate::protocol::websocket::{Opcode, closing, frame};
 use crate::shard::{Close, CloseCause, ConnectionId, Core, Origin, Shard, Wire};
 use crate::time::Instant;
-use connection::{Connections, Due, Stamp, State, Step};
+use connection::{Connection, Connections, Due, Stamp, State, Step};
 use shared::{Outbox, Shared};
 use tally::Why;
 
@@ -48,7 +48,7 @@ pub struct Server {
     shared: Shared,
     /// Connections to look at: scratch space.
     due: Vec<ConnectionId>,
-    /// How many connections were open when the time to drain was over, once it is.
+    /// How many connections had not been ended when the time to drain was over, once it is.
     left: Option<u64>,
 }
 
@@ -253,11 +253,14 @@ impl Server {
 
     /// The time to drain is over: resets what is left.
     fn give_up(&mut self, wire: &mut impl Wire<Message>) {
-        self.left = Some(self.shared.tally.opened());
         let ids: Vec<_> = self.connections.ids().collect();
+        let mut left = 0;
         for id in ids {
+            let ending = |found: &mut Connection| matches!(found.state, State::Ending);
+            left += u64::from(!self.connections.get_mut(id).is_some_and(ending));
             self.end(id, Close::Abort, Why::Drain, wire);
         }
+        self.left = Some(left);
     }
 }
 

@@ -6,7 +6,7 @@ use super::tally::Tally;
 use super::topic::Topic;
 use crate::app::push::{Plan, Push};
 use crate::app::{self, Effects, Notice};
-use crate::protocol::websocket::{Kind, Opcode, Pool, frame};
+use crate::protocol::websocket::{Opcode, Pool, frame};
 use crate::shard::{ConnectionId, Unsent, Wire};
 use crate::time::Instant;
 use crate::wheel::Wheel;
@@ -103,8 +103,8 @@ impl<W: Wire<Message>> Effects for Outbox<'_, W> {
     fn reply(&mut self, message: app::Message<'_>) {
         let Some(id) = self.user else { return };
         let opcode = match message.kind {
-            Kind::Text => Opcode::Text,
-            Kind::Binary => Opcode::Binary,
+            app::Kind::Text => Opcode::Text,
+            app::Kind::Binary => Opcode::Binary,
         };
         self.tally.messages_out += u64::from(self.frame(id, opcode, message.bytes));
     }

@@ -6,8 +6,8 @@
 //!
 //! Keys of an answer: `engine`, `uptime_s`, `cores` (an entry per core that told, with `core`),
 //! `total` (the same keys summed), `process`, `missing` (cores that did not tell in time). Bytes,
-//! seconds and counts; `open`, `backlog_bytes`, `accept_queue` and `process` but `cpu_s` are levels,
-//! the rest only grows.
+//! seconds and counts; `open`, `backlog_bytes`, `accept_queue` and `process` but `cpu_s` are
+//! levels, the rest only grows.
 
 use super::tally::Tally;
 use crate::shard::{ConnectionId, Core, Vitals, Wire};

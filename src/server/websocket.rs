@@ -8,7 +8,7 @@ use crate::app::{self, echo};
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::websocket::closing::{self, Action, Input, State};
-use crate::protocol::websocket::{Decoder, Event, Opcode, Role, frame};
+use crate::protocol::websocket::{Decoder, Event, Kind, Opcode, Role, frame};
 use crate::shard::{Close, ConnectionId, Unsent, Wire};
 
 /// Which app a WebSocket is for.
@@ -86,6 +86,7 @@ impl WebSocket {
                     outbox.tally.messages_in += 1;
                     match (self.closing, self.route) {
                         (State::Open, Route::Echo) => {
+                            let kind = app_kind(kind);
                             echo::said(app::Message { kind, bytes }, &mut outbox);
                         }
                         // Nobody hears what is said to a push, or after our close frame.
@@ -236,4 +237,12 @@ fn send_close(
     }
     let header = frame::header(Opcode::Close, scratch.len(), None);
     wire.send_parts(id, &[header.as_bytes(), scratch])
+}
+
+/// The same in the app's own words: an app knows no protocol.
+const fn app_kind(kind: Kind) -> app::Kind {
+    match kind {
+        Kind::Text => app::Kind::Text,
+        Kind::Binary => app::Kind::Binary,
+    }
 }

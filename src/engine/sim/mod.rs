@@ -1,1 +1,262 @@
-//! The sim engine.
+//! The shards on a simulated network and a virtual clock: every run is a function of its seed.
+//!
+//! Two fleets, servers that listen and loads that connect, run in one thread. Every byte stream is
+//! split at random, delayed, and reordered against the others (never within itself); sends are
+//! short, buffers bounded, readers slow; connections are reset or die silently, connects are
+//! refused or lost ([`Weather`]). The contract of the seam is asserted at every event.
+
+mod host;
+mod network;
+mod port;
+mod socket;
+mod weather;
+
+use self::host::Host;
+use self::network::{Happening, Network, START};
+use self::port::Desk;
+use crate::limits;
+use crate::shard::{Core, Shard};
+use crate::time::Instant;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+pub use network::Faults;
+pub use weather::Weather;
+
+/// More happenings than this are a livelock.
+const HAPPENINGS_MAX: u64 = 50_000_000;
+
+/// What to simulate.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// What the network does.
+    pub weather: Weather,
+    /// Cores of the server fleet.
+    pub servers: u16,
+    /// Cores of the load fleet.
+    pub loads: u16,
+    /// Where every server core listens.
+    pub listeners: Vec<SocketAddr>,
+    /// Connections that one core may hold at once.
+    pub slots: u32,
+    /// Cap on outbound bytes queued for one connection.
+    pub max_backlog: usize,
+    /// Bytes that one receive gives at most.
+    pub receive_bytes: usize,
+    /// When the loads are asked to stop, if they have not finished.
+    pub stop_loads: Option<Duration>,
+    /// When the servers are asked to stop after every load has finished.
+    pub stop_servers: Option<Duration>,
+    /// The end of virtual time.
+    pub until: Duration,
+}
+
+impl Plan {
+    /// One core each, calm weather, an hour at most; servers are stopped when the loads are done.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            weather: Weather::calm(),
+            servers: 1,
+            loads: 1,
+            listeners: vec![SocketAddr::from(([10, 0, 0, 1], 80))],
+            slots: 4096,
+            max_backlog: limits::BACKLOG_BYTES,
+            receive_bytes: limits::RECEIVE_BYTES as usize,
+            stop_loads: None,
+            stop_servers: Some(Duration::ZERO),
+            until: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Report<S, L> {
+    /// The servers' outcomes, in the order of their cores; `None` if time was up before.
+    pub servers: Vec<Option<S>>,
+    /// The loads' outcomes likewise.
+    pub loads: Vec<Option<L>>,
+    /// Virtual time that passed.
+    pub took: Duration,
+    /// What the network did on purpose.
+    pub faults: Faults,
+    /// A digest of the run: equal for equal plans and shards.
+    pub digest: u64,
+}
+
+/// Runs both fleets until all have finished, nothing can happen any more, or time is up.
+///
+/// # Panics
+/// If the contract of the seam is broken, a shard panics, or nothing ever comes to an end.
+pub fn run<S: Shard, L: Shard>(
+    plan: &Plan,
+    mut server: impl FnMut(Core) -> S,
+    mut load: impl FnMut(Core) -> L,
+) -> Report<S::Outcome, L::Outcome> {
+    let (servers, nodes) = (
+        usize::from(plan.servers),
+        usize::from(plan.servers + plan.loads),
+    );
+    let net = Network::new(
+        plan.seed,
+        plan.weather.clone(),
+        plan.listeners.clone(),
+        nodes,
+        servers,
+    );
+    let mut world = World {
+        net,
+        servers: fleet(plan, plan.servers, 0, &mut server),
+        loads: fleet(plan, plan.loads, servers, &mut load),
+        stop_servers: plan.stop_servers,
+    };
+    for node in 0..nodes {
+        world.net.wake(node);
+    }
+    if let Some(after) = plan.stop_loads {
+        world
+            .net
+            .plan(START + after, Happening::Stop { servers: false });
+    }
+    world.run(START + plan.until);
+    Report {
+        servers: world.servers.into_iter().map(|host| host.outcome).collect(),
+        loads: world.loads.into_iter().map(|host| host.outcome).collect(),
+        took: world.net.now.since(START),
+        faults: world.net.faults,
+        digest: world.net.digest,
+    }
+}
+
+/// Runs `one` for so many seeds on every CPU, or for `RINGSTORM_SEED` alone if that is set.
+///
+/// # Panics
+/// If `one` does; the message names the seed that reproduces it.
+pub fn explore(seeds: std::ops::Range<u64>, one: impl Fn(u64) + Sync) {
+    let told = std::env::var("RINGSTORM_SEED")
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok());
+    let seeds = told.map_or(seeds, |seed| seed..seed + 1);
+    let next = AtomicU64::new(seeds.start);
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            let attempt = std::panic::AssertUnwindSafe(|| one(seed));
+            if let Err(panic) = std::panic::catch_unwind(attempt) {
+                next.store(seeds.end, Ordering::Relaxed);
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+                panic!(
+                    "RINGSTORM_SEED={seed} reproduces: {}",
+                    text.unwrap_or("a panic")
+                );
+            }
+        }
+    };
+    let failed = std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let ends = threads.into_iter().map(|thread| thread.join().err());
+        ends.collect::<Vec<_>>().into_iter().flatten().next()
+    });
+    if let Some(panic) = failed {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn fleet<S: Shard>(
+    plan: &Plan,
+    cores: u16,
+    first: usize,
+    make: &mut impl FnMut(Core) -> S,
+) -> Vec<Host<S>> {
+    let host = |core: u16| {
+        let node = first + usize::from(core);
+        let desk = Desk::new(node, Core(core), cores, plan.slots, plan.max_backlog);
+        Host::new(make(Core(core)), desk, plan.receive_bytes)
+    };
+    (0..cores).map(host).collect()
+}
+
+struct World<S: Shard, L: Shard> {
+    net: Network,
+    servers: Vec<Host<S>>,
+    loads: Vec<Host<L>>,
+    stop_servers: Option<Duration>,
+}
+
+impl<S: Shard, L: Shard> World<S, L> {
+    fn run(&mut self, until: Instant) {
+        for _ in 0..HAPPENINGS_MAX {
+            let Some(happening) = self.net.next() else {
+                return;
+            };
+            if self.net.now > until {
+                return;
+            }
+            match happening {
+                Happening::Turn(node) if node < self.servers.len() => {
+                    turn(&mut self.servers, node, &mut self.net);
+                }
+                Happening::Turn(node) => {
+                    turn(&mut self.loads, node - self.servers.len(), &mut self.net);
+                    self.stop_after_loads();
+                }
+                Happening::Stop { servers: true } => stop(&mut self.servers, &mut self.net),
+                Happening::Stop { servers: false } => stop(&mut self.loads, &mut self.net),
+                _ => unreachable!("the network keeps the rest to itself"),
+            }
+            let running = |done: bool| !done;
+            let servers = self
+                .servers
+                .iter()
+                .any(|host| running(host.outcome.is_some()));
+            if !servers && self.loads.iter().all(|host| host.outcome.is_some()) {
+                return;
+            }
+        }
+        panic!(
+            "no end after {HAPPENINGS_MAX} happenings, at {:?}",
+            self.net.now.since(START)
+        );
+    }
+
+    fn stop_after_loads(&mut self) {
+        if self.loads.iter().all(|host| host.outcome.is_some())
+            && let Some(after) = self.stop_servers.take()
+        {
+            let at = self.net.now + after;
+            self.net.plan(at, Happening::Stop { servers: true });
+        }
+    }
+}
+
+fn turn<S: Shard>(fleet: &mut [Host<S>], core: usize, net: &mut Network) {
+    fleet[core].turn(net);
+    for (to, message) in std::mem::take(&mut fleet[core].desk.outbox) {
+        if let Some(host) = fleet.get_mut(to.index()) {
+            // In order: none overtakes another on its way to that core.
+            let last = host.desk.inbox.back().map_or(net.now, |(at, ..)| *at);
+            let at = net.travel().max(last);
+            let from = Core(u16::try_from(core).unwrap_or(u16::MAX));
+            host.desk.inbox.push_back((at, from, message));
+            let node = host.node();
+            net.wake_at(node, at);
+        }
+    }
+}
+
+fn stop<S: Shard>(fleet: &mut [Host<S>], net: &mut Network) {
+    for host in fleet {
+        host.stop = true;
+        net.wake(host.node());
+    }
+}

@@ -44,7 +44,8 @@ fn the_handshake_of_the_rfc_is_accepted() {
         .unwrap()
         .encode(&mut answer);
     let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
-                    Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+                    Connection: Upgrade\r\n\
+                    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     assert_eq!(std::str::from_utf8(&answer), Ok(expected));
 }
 

@@ -48,9 +48,12 @@ impl Head {
             (Role::Server, false) => return Err(broken("a client's frame without a mask")),
             (Role::Client, true) => return Err(broken("a server's frame with a mask")),
         }
-        if opcode.is_control() && (!is_last || usize::from(short) > limits::CONTROL_BYTES) {
-            // RFC 6455, 5.5
-            return Err(broken("a control frame in fragments or over 125 bytes"));
+        // RFC 6455, 5.5
+        if opcode.is_control() && !is_last {
+            return Err(broken("a control frame in fragments"));
+        }
+        if opcode.is_control() && usize::from(short) > limits::CONTROL_BYTES {
+            return Err(broken("a control frame over 125 bytes"));
         }
         let Some((declared, rest)) = length(short, rest)? else {
             return Ok(None);

@@ -1,0 +1,336 @@
+//! What the simulator lends a shard: the [`Wire`] of one core.
+
+use super::network::{Network, Node, SocketIndex};
+use crate::engine::outbound::{BatchPool, Outbound};
+use crate::engine::slots::Slots;
+use crate::limits;
+use crate::shard::{
+    Close, CloseCause, ConnectionId, Core, Counters, NoSlot, Payload, Unsent, Vitals, Wire,
+};
+use crate::time::Instant;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+/// One connection of a core.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) socket: SocketIndex,
+    pub(super) standing: Standing,
+    pub(super) out: Outbound,
+    pub(super) paused: bool,
+    pub(super) peer_ended: bool,
+    ended: bool,
+    dirty: bool,
+}
+
+/// How far a connection is, as on the tokio engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Connecting,
+    Open,
+    /// What is queued leaves, then a FIN; the shard will be told the cause.
+    Closing {
+        cause: CloseCause,
+        until: Instant,
+    },
+    /// The shard has still to be told.
+    Over,
+}
+
+impl Link {
+    pub(super) fn new(socket: SocketIndex, standing: Standing) -> Self {
+        Self {
+            socket,
+            standing,
+            out: Outbound::default(),
+            paused: false,
+            peer_ended: false,
+            ended: false,
+            dirty: false,
+        }
+    }
+}
+
+/// What the shard is yet to be told.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum News {
+    Drained(ConnectionId),
+    Closed(ConnectionId, CloseCause),
+}
+
+/// One core's tables and queues.
+pub(super) struct Desk<M> {
+    pub(super) node: Node,
+    core: Core,
+    cores: u16,
+    pub(super) now: Instant,
+    max_backlog: usize,
+    pub(super) links: Slots<Link>,
+    pool: BatchPool,
+    dirty: Vec<ConnectionId>,
+    closing: VecDeque<(Instant, ConnectionId)>,
+    pub(super) news: Vec<News>,
+    /// Messages for this core and when they come.
+    pub(super) inbox: VecDeque<(Instant, Core, M)>,
+    /// Messages of this turn for other cores.
+    pub(super) outbox: Vec<(Core, M)>,
+    pub(super) counters: Counters,
+}
+
+impl<M> Desk<M> {
+    pub(super) fn new(node: Node, core: Core, cores: u16, slots: u32, max_backlog: usize) -> Self {
+        Self {
+            node,
+            core,
+            cores,
+            now: super::network::START,
+            max_backlog,
+            links: Slots::new(slots),
+            pool: BatchPool::default(),
+            dirty: Vec::new(),
+            closing: VecDeque::new(),
+            news: Vec::new(),
+            inbox: VecDeque::new(),
+            outbox: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Marks a link for the write at the end of the turn.
+    pub(super) fn touch(&mut self, id: ConnectionId) {
+        if let Some(link) = self.links.get_mut(id)
+            && !std::mem::replace(&mut link.dirty, true)
+        {
+            self.dirty.push(id);
+        }
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// When a closing link is to be looked at.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.closing.front().map(|(at, _)| *at)
+    }
+
+    /// Messages queued for the link may not exceed this many bytes; queues by `push`.
+    fn queue(
+        &mut self,
+        id: ConnectionId,
+        push: impl FnOnce(&mut Outbound, &mut BatchPool, usize) -> Result<(), Unsent>,
+    ) -> Result<(), Unsent> {
+        let open = |link: &&mut Link| link.standing == Standing::Open;
+        let link = self.links.get_mut(id).filter(open).ok_or(Unsent::Gone)?;
+        let before = link.out.backlog();
+        push(&mut link.out, &mut self.pool, self.max_backlog)?;
+        self.counters.backlog_bytes += (link.out.backlog() - before) as u64;
+        self.touch(id);
+        Ok(())
+    }
+}
+
+/// A core's desk and the network, for the time of a call.
+pub(super) struct Port<'p, M> {
+    pub(super) net: &'p mut Network,
+    pub(super) desk: &'p mut Desk<M>,
+}
+
+impl<M> Port<'_, M> {
+    /// Writes to every link that was marked, once.
+    pub(super) fn flush_all(&mut self) {
+        let mut dirty = std::mem::take(&mut self.desk.dirty);
+        self.net.dice.shuffle(&mut dirty);
+        for id in dirty {
+            self.flush(id);
+        }
+    }
+
+    fn flush(&mut self, id: ConnectionId) {
+        let Desk {
+            links,
+            pool,
+            counters,
+            news,
+            now,
+            ..
+        } = &mut *self.desk;
+        let Some(link) = links.get_mut(id) else {
+            return;
+        };
+        link.dirty = false;
+        if link.standing == Standing::Over {
+            return;
+        }
+        while let Some((batch, sent)) = link.out.flight(pool) {
+            let bytes = self.net.write(link.socket, batch, sent);
+            if bytes == 0 {
+                return;
+            }
+            counters.sends += 1;
+            counters.bytes_out += bytes as u64;
+            counters.backlog_bytes -= bytes as u64;
+            if link.out.took(pool, bytes).drained {
+                news.push(News::Drained(id));
+            }
+            if let Standing::Closing { until, .. } = &mut link.standing {
+                *until = *now + limits::LINGER_TIME;
+            }
+        }
+        if let Standing::Closing { cause, .. } = link.standing {
+            if link.peer_ended {
+                self.end(id, cause);
+            } else if !std::mem::replace(&mut link.ended, true) {
+                self.net.shut_down(link.socket);
+            }
+        }
+    }
+
+    /// The peer's FIN came: what is queued is still sent, then it is over.
+    pub(super) fn peer_ended(&mut self, id: ConnectionId) {
+        let Some(link) = self.desk.links.get_mut(id) else {
+            return;
+        };
+        link.peer_ended = true;
+        match link.standing {
+            Standing::Open if link.out.is_empty() => self.end(id, CloseCause::PeerEnded),
+            Standing::Open => self.begin_close(id, CloseCause::PeerEnded),
+            Standing::Closing { cause, .. } if link.ended => self.end(id, cause),
+            Standing::Closing { .. } | Standing::Connecting | Standing::Over => {}
+        }
+    }
+
+    fn begin_close(&mut self, id: ConnectionId, cause: CloseCause) {
+        let until = self.desk.now + limits::LINGER_TIME;
+        if let Some(link) = self.desk.links.get_mut(id) {
+            link.standing = Standing::Closing { cause, until };
+            self.desk.closing.push_back((until, id));
+            self.desk.touch(id);
+        }
+    }
+
+    /// The connection is over; a link that was closing keeps its cause.
+    pub(super) fn end(&mut self, id: ConnectionId, cause: CloseCause) {
+        self.drop_link(id, cause, false);
+    }
+
+    fn drop_link(&mut self, id: ConnectionId, cause: CloseCause, reset: bool) {
+        let Some(link) = self.desk.links.get_mut(id) else {
+            return;
+        };
+        let cause = match link.standing {
+            Standing::Over => return,
+            Standing::Closing { cause, .. } => cause,
+            Standing::Connecting | Standing::Open => cause,
+        };
+        link.standing = Standing::Over;
+        self.net.drop_socket(link.socket, reset);
+        self.desk.counters.backlog_bytes -= link.out.clear(&mut self.desk.pool) as u64;
+        self.desk.news.push(News::Closed(id, cause));
+    }
+
+    /// Resets closing links whose peers have not moved in time.
+    pub(super) fn expire(&mut self) {
+        let now = self.desk.now;
+        while let Some((_, id)) = self.desk.closing.pop_front_if(|(at, _)| *at <= now) {
+            match self.desk.links.get(id).map(|link| link.standing) {
+                Some(Standing::Closing { cause, until }) if until <= now => {
+                    self.drop_link(id, cause, true);
+                }
+                Some(Standing::Closing { until, .. }) => self.desk.closing.push_back((until, id)),
+                Some(Standing::Connecting | Standing::Open | Standing::Over) | None => {}
+            }
+        }
+    }
+}
+
+impl<M> Wire<M> for Port<'_, M> {
+    fn now(&self) -> Instant {
+        self.desk.now
+    }
+
+    fn core(&self) -> Core {
+        self.desk.core
+    }
+
+    fn cores(&self) -> u16 {
+        self.desk.cores
+    }
+
+    fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
+        self.desk
+            .queue(id, |out, pool, cap| out.push_parts(pool, cap, parts))
+    }
+
+    fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent> {
+        self.desk
+            .queue(id, |out, pool, cap| out.share(pool, cap, payload))
+    }
+
+    fn backlog(&self, id: ConnectionId) -> usize {
+        self.desk.links.get(id).map_or(0, |link| link.out.backlog())
+    }
+
+    fn pause(&mut self, id: ConnectionId) {
+        if let Some(link) = self.desk.links.get_mut(id)
+            && link.standing == Standing::Open
+        {
+            link.paused = true;
+        }
+    }
+
+    fn resume(&mut self, id: ConnectionId) {
+        if let Some(link) = self.desk.links.get_mut(id)
+            && std::mem::take(&mut link.paused)
+        {
+            self.net.ready(link.socket);
+        }
+    }
+
+    fn connect(&mut self, to: SocketAddr, _from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
+        let link = Link::new(SocketIndex::MAX, Standing::Connecting);
+        let id = self.desk.links.insert_with(|_| link).ok_or(NoSlot)?;
+        let socket = self.net.connect(self.desk.node, id, to);
+        if let Some(link) = self.desk.links.get_mut(id) {
+            link.socket = socket;
+        }
+        Ok(id)
+    }
+
+    fn close(&mut self, id: ConnectionId, how: Close) {
+        let Some(link) = self.desk.links.get(id) else {
+            return;
+        };
+        match (how, link.standing) {
+            (_, Standing::Over) | (Close::Flush, Standing::Closing { .. }) => {}
+            (Close::Flush, Standing::Open) => {
+                self.resume(id);
+                self.begin_close(id, CloseCause::Local);
+            }
+            (Close::Flush | Close::Abort, Standing::Connecting)
+            | (Close::Abort, Standing::Open | Standing::Closing { .. }) => {
+                self.drop_link(id, CloseCause::Local, true);
+            }
+        }
+    }
+
+    fn forward(&mut self, to: Core, message: M) {
+        self.desk.outbox.push((to, message));
+    }
+
+    fn stop_accepting(&mut self) {
+        self.net.stop_accepting(self.desk.node);
+    }
+
+    fn vitals(&mut self) -> Vitals {
+        let accept_queue = self.net.stations[self.desk.node].accept.len() as u64;
+        let accept_queue_limit = self.net.weather.accept_queue as u64;
+        let counters = self.desk.counters;
+        Vitals {
+            accept_queue,
+            accept_queue_limit,
+            counters,
+            ..Vitals::default()
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! What a load run is: three independent values (pace, scenario, transport) and their bounds.
+
+use super::pace::Pace;
+use crate::limits;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Smallest payload, in bytes: every message carries its sequence number.
+pub const PAYLOAD_BYTES_MIN: usize = 8;
+/// Default in-flight messages of one connection in an open loop.
+pub const IN_FLIGHT_DEFAULT: u32 = 1024;
+/// Connects under way on one core at once where no rate is given: half of a 1024-deep accept queue.
+pub const CONNECTING_DEFAULT: u32 = 512;
+/// Default time for replies after the end of the measured time.
+pub const GRACE_TIME: Duration = Duration::from_secs(1);
+/// Default time for the closing handshakes after that.
+pub const CLOSE_TIME: Duration = Duration::from_secs(1);
+
+/// What carries messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// RFC 6455 over HTTP/1.1.
+    WebSocket,
+    /// Server-Sent Events: the response to a GET.
+    Sse,
+}
+
+/// What one simulated client does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    /// Sends messages and expects each back.
+    Echo,
+    /// Receives stamped messages: one-way latency, gaps.
+    Listen,
+    /// Stays connected and counts what comes.
+    Idle,
+}
+
+/// WebSocket message types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PayloadKind {
+    /// UTF-8.
+    Text,
+    /// Bytes.
+    Binary,
+}
+
+/// When messages are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loop {
+    /// At the times that the pace intends, whatever the server does. Indices run over the whole
+    /// run and are striped over the cores.
+    Open {
+        /// When each message of the run is meant to be sent.
+        pace: Pace,
+        /// Consecutive messages that go to one connection before the next connection's turn, at
+        /// least 1. More than 1 makes high rates cheap, for servers that read many at once.
+        burst: u32,
+    },
+    /// Each as soon as a reply makes room.
+    Closed,
+}
+
+/// A load run, resolved: nothing here is optional in meaning. The same on every core.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to connect; connection `i` of the run goes to `targets[i % len]`.
+    pub targets: Vec<SocketAddr>,
+    /// Source addresses; connection `i` uses those of its target's family in turn. Empty: any.
+    pub sources: Vec<IpAddr>,
+    /// The Host header.
+    pub host: String,
+    /// The request target: path and query.
+    pub target: String,
+    /// Further request headers.
+    pub headers: Vec<(String, String)>,
+    /// Subprotocols to offer, best first.
+    pub subprotocols: Vec<String>,
+    /// What carries messages.
+    pub transport: Transport,
+    /// What a client does.
+    pub scenario: Scenario,
+    /// Connections of the whole run.
+    pub connections: u32,
+    /// When to start each connect of the whole run; `None`: as fast as `connecting` allows.
+    pub connect_pace: Option<Pace>,
+    /// Connects under way on one core at once, where no pace is given.
+    pub connecting: u32,
+    /// Time for one connect with its upgrade.
+    pub connect_time: Duration,
+    /// Time for all connects together; what is not up then is counted and left behind.
+    pub connect_phase: Duration,
+    /// When messages are sent.
+    pub messages: Loop,
+    /// Messages in flight on one connection at most.
+    pub in_flight: u32,
+    /// Payload of one message, in bytes; at least [`PAYLOAD_BYTES_MIN`].
+    pub payload_bytes: usize,
+    /// Type of the messages.
+    pub payload_kind: PayloadKind,
+    /// Time between the connects and the measured time, in which messages run already.
+    pub warm_up: Duration,
+    /// The measured time. Connecting, warm-up, grace and closing are not in it.
+    pub duration: Duration,
+    /// Time for outstanding replies after the measured time; what is missing then is lost.
+    pub grace: Duration,
+    /// Time for the closing handshakes after that.
+    pub close_time: Duration,
+    /// Cap on one received message or event, in bytes.
+    pub message_bytes_max: usize,
+    /// Cap on the fragments of one received message.
+    pub fragments_max: u32,
+    /// Seed of everything random: nonces, masks, sequence numbers, filler.
+    pub seed: u64,
+}
+
+/// A configuration that cannot be run. Each message says what would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Nowhere to connect.
+    #[error("there is no address to connect to")]
+    NoTarget,
+    /// SSE is one way.
+    #[error("an event stream cannot echo; use the scenario listen or idle, or a ws:// URL")]
+    EchoOverSse,
+    /// The payload has no room for its sequence number.
+    #[error("a payload of {0} bytes has no room for its sequence number; use at least 8")]
+    SmallPayload(usize),
+    /// The payload is beyond what one message may be.
+    #[error("a payload of {0} bytes is beyond the message cap of {1} bytes")]
+    LargePayload(usize, usize),
+    /// Nothing to do.
+    #[error("there is nothing to do with {0} 0; use at least 1")]
+    Zero(&'static str),
+    /// A source address whose family no target has.
+    #[error("no target has the address family of the source address {0}")]
+    StraySource(IpAddr),
+}
+
+impl Config {
+    /// One idle-free default run: an echo over WebSocket in a closed loop, 1 connection, 10 s.
+    #[must_use]
+    pub fn new(target: SocketAddr, host: String, path: String) -> Self {
+        Self {
+            targets: vec![target],
+            sources: Vec::new(),
+            host,
+            target: path,
+            headers: Vec::new(),
+            subprotocols: Vec::new(),
+            transport: Transport::WebSocket,
+            scenario: Scenario::Echo,
+            connections: 1,
+            connect_pace: None,
+            connecting: CONNECTING_DEFAULT,
+            connect_time: limits::CONNECT_TIME,
+            connect_phase: Duration::from_secs(120),
+            messages: Loop::Closed,
+            in_flight: 1,
+            payload_bytes: 32,
+            payload_kind: PayloadKind::Text,
+            warm_up: Duration::ZERO,
+            duration: Duration::from_secs(10),
+            grace: GRACE_TIME,
+            close_time: CLOSE_TIME,
+            message_bytes_max: limits::MESSAGE_BYTES,
+            fragments_max: limits::MESSAGE_FRAGMENTS,
+            seed: 0,
+        }
+    }
+
+    /// Refuses what cannot be run.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the first reason.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.targets.is_empty() {
+            return Err(ConfigError::NoTarget);
+        }
+        if self.transport == Transport::Sse && self.scenario == Scenario::Echo {
+            return Err(ConfigError::EchoOverSse);
+        }
+        if self.payload_bytes < PAYLOAD_BYTES_MIN {
+            return Err(ConfigError::SmallPayload(self.payload_bytes));
+        }
+        if self.payload_bytes > self.message_bytes_max {
+            return Err(ConfigError::LargePayload(
+                self.payload_bytes,
+                self.message_bytes_max,
+            ));
+        }
+        let counts = [
+            ("connections", self.connections),
+            ("connects under way", self.connecting),
+            ("messages in flight", self.in_flight),
+        ];
+        if let Some((name, _)) = counts.iter().find(|(_, n)| *n == 0) {
+            return Err(ConfigError::Zero(name));
+        }
+        let stray = self.sources.iter().find(|source| {
+            self.targets
+                .iter()
+                .all(|target| target.is_ipv4() != source.is_ipv4())
+        });
+        stray.map_or(Ok(()), |source| Err(ConfigError::StraySource(*source)))
+    }
+
+    /// Where connection `number` of the run goes, and from where.
+    #[must_use]
+    pub fn endpoints(&self, number: u64) -> Option<(SocketAddr, Option<IpAddr>)> {
+        let target = *pick(self.targets.iter(), number)?;
+        // Each target sees the sources in turn, also where there are as many of one as the other.
+        let turn = number / u64::try_from(self.targets.len()).unwrap_or(1);
+        let fitting = self
+            .sources
+            .iter()
+            .filter(|source| source.is_ipv4() == target.is_ipv4());
+        Some((target, pick(fitting, turn).copied()))
+    }
+
+    /// Whether messages are sent, rather than only received.
+    #[must_use]
+    pub fn sends(&self) -> bool {
+        match (self.scenario, self.transport) {
+            (Scenario::Echo, Transport::WebSocket) => true,
+            (Scenario::Echo, Transport::Sse) | (Scenario::Listen | Scenario::Idle, _) => false,
+        }
+    }
+
+    /// The pace of messages, if they are sent at intended times.
+    #[must_use]
+    pub fn message_pace(&self) -> Option<Pace> {
+        match self.messages {
+            Loop::Open { pace, .. } if self.sends() => Some(pace),
+            Loop::Open { .. } | Loop::Closed => None,
+        }
+    }
+}
+
+fn pick<T>(among: impl Iterator<Item = T> + Clone, number: u64) -> Option<T> {
+    let len = u64::try_from(among.clone().count()).ok()?;
+    let place = number.checked_rem(len)?;
+    among.into_iter().nth(usize::try_from(place).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::new(
+            "127.0.0.1:9000".parse().unwrap(),
+            "localhost".into(),
+            "/echo".into(),
+        )
+    }
+
+    #[test]
+    fn the_default_can_be_run() {
+        assert_eq!(config().check(), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused_with_its_reason() {
+        let sse = Config {
+            transport: Transport::Sse,
+            ..config()
+        };
+        assert_eq!(sse.check(), Err(ConfigError::EchoOverSse));
+        let small = Config {
+            payload_bytes: 7,
+            ..config()
+        };
+        assert_eq!(small.check(), Err(ConfigError::SmallPayload(7)));
+        let large = Config {
+            payload_bytes: 2_000_000,
+            ..config()
+        };
+        assert!(matches!(large.check(), Err(ConfigError::LargePayload(..))));
+        let none = Config {
+            connections: 0,
+            ..config()
+        };
+        assert_eq!(none.check(), Err(ConfigError::Zero("connections")));
+        let six: IpAddr = "::1".parse().unwrap();
+        let stray = Config {
+            sources: vec![six],
+            ..config()
+        };
+        assert_eq!(stray.check(), Err(ConfigError::StraySource(six)));
+        assert_eq!(
+            Config {
+                targets: vec![],
+                ..config()
+            }
+            .check(),
+            Err(ConfigError::NoTarget)
+        );
+    }
+
+    #[test]
+    fn every_source_is_used_towards_every_target_of_its_family() {
+        let four = ["127.0.0.2", "127.0.0.3", "::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
+        let targets = ["127.0.0.1:1", "127.0.0.1:2"].map(|at| at.parse().unwrap());
+        let config = Config {
+            targets: targets.to_vec(),
+            sources: four.to_vec(),
+            ..config()
+        };
+        let pairs: std::collections::BTreeSet<_> =
+            (0..4).map(|n| config.endpoints(n).unwrap()).collect();
+        assert_eq!(pairs.len(), 4, "{pairs:?}");
+        assert!(pairs.iter().all(|(_, from)| from.unwrap().is_ipv4()));
+    }
+}

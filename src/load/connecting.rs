@@ -1,0 +1,362 @@
+//! The connect phase: connects at their pace or a bounded number at once, upgrades, time-outs.
+
+use super::config::{Config, Transport};
+use super::failure::{Kind, Stage};
+use super::fleet::{Client, EventStream, State, Stream};
+use super::run::{AT_ONCE, Load, Message, NEVER, Phase, seeded};
+use crate::limits;
+use crate::protocol::http::body::BodyReader;
+use crate::protocol::http::{BodyLength, Request, Response};
+use crate::protocol::sse;
+use crate::protocol::websocket::decoder::Decoder;
+use crate::protocol::websocket::{ClientHandshake, Role};
+use crate::shard::{Close, ConnectionId, Wire};
+use crate::time::Instant;
+use std::collections::VecDeque;
+
+/// Connects started in one turn at most: the turn's other events wait meanwhile.
+const CONNECTS_PER_TURN: u32 = 256;
+/// What the purpose of a connection's generator begins at: below are sequence numbers.
+const NONCES: u64 = 1 << 32;
+
+/// How far the connect phase is.
+#[derive(Debug, Default)]
+pub(super) struct Connecting {
+    /// This core's next connection, and how many it has.
+    next: u64,
+    share: u64,
+    /// Connects that are neither up nor failed.
+    under_way: u32,
+    /// When each that was started times out, in order, because all have the same time.
+    timeouts: VecDeque<(Instant, ConnectionId)>,
+}
+
+impl Load {
+    /// Starts the first connects.
+    pub(super) fn begin_connecting(&mut self, wire: &mut impl Wire<Message>) {
+        self.connecting.share = self.stripe.share(u64::from(self.config.connections));
+        self.recorder.outcome.connects.planned = self.connecting.share;
+        self.fleet
+            .reserve(usize::try_from(self.connecting.share).unwrap_or(0));
+        self.connect_more(wire);
+    }
+
+    /// The time has come for connects or for time-outs.
+    pub(super) fn go_on_connecting(&mut self, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        if now >= self.clock.connect_by {
+            self.give_up_connecting(wire);
+            return;
+        }
+        self.time_out(now, wire);
+        self.connect_more(wire);
+    }
+
+    /// The connect phase has lasted long enough: what is not up has failed.
+    pub(super) fn give_up_connecting(&mut self, wire: &mut impl Wire<Message>) {
+        let untried = self.connecting.share - self.connecting.next;
+        self.recorder.outcome.connects.dropped += untried;
+        self.connecting.next = self.connecting.share;
+        self.time_out(NEVER, wire);
+        if self.phase == Phase::Connecting {
+            self.connects_are_done(wire);
+        }
+    }
+
+    /// The run was stopped: what is not up is left unfinished.
+    pub(super) fn stop_connecting(&mut self, wire: &mut impl Wire<Message>) {
+        let connects = &mut self.recorder.outcome.connects;
+        connects.dropped += self.connecting.share - self.connecting.next;
+        connects.unfinished += u64::from(self.connecting.under_way);
+        self.connecting.next = self.connecting.share;
+        self.connecting.under_way = 0;
+        for (_, id) in std::mem::take(&mut self.connecting.timeouts) {
+            if let Some(client) = self.fleet.get(id)
+                && matches!(client.state, State::Connecting | State::Upgrading)
+            {
+                client.state = State::Over;
+                wire.close(id, Close::Abort);
+            }
+        }
+    }
+
+    /// TCP is up: sends the request.
+    pub(super) fn connected(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        if client.state != State::Connecting {
+            return;
+        }
+        let tcp = now.as_nanos().saturating_sub(client.since.as_nanos());
+        self.recorder.outcome.latencies.tcp.record_ns(tcp);
+        client.state = State::Upgrading;
+        client.since = now;
+        let sent = match self.config.transport {
+            Transport::Sse => wire.send(id, &self.tools.sse_request),
+            Transport::WebSocket => {
+                let scratch = &mut self.tools.scratch;
+                scratch.clear();
+                let handshake = handshake(self.config.seed, client.number);
+                let headers = pairs(&self.config.headers);
+                let (host, target) = (&self.config.host, &self.config.target);
+                let subprotocols = &self.config.subprotocols;
+                handshake.encode(scratch, host, target, &headers, subprotocols);
+                wire.send(id, scratch)
+            }
+        };
+        // A request that cannot be queued is beyond the backlog's cap: no server would take it.
+        if sent.is_err() {
+            self.connect_failed(id, Stage::Upgrade, Kind::BadResponse, wire);
+        }
+    }
+
+    /// Reads the response head; true when the connection is up.
+    pub(super) fn upgrade(
+        &mut self,
+        id: ConnectionId,
+        bytes: &[u8],
+        at: &mut usize,
+        wire: &mut impl Wire<Message>,
+    ) -> bool {
+        let Some(client) = self.fleet.get(id) else {
+            return false;
+        };
+        match read_head(&self.config, client, bytes, at) {
+            Ok(None) => false,
+            Ok(Some(stream)) => {
+                client.stream = stream;
+                self.is_up(id, wire);
+                true
+            }
+            Err(kind) => {
+                self.connect_failed(id, Stage::Upgrade, kind, wire);
+                false
+            }
+        }
+    }
+
+    /// A connect ended badly; the connection, if there is one, is closed from here.
+    pub(super) fn connect_failed(
+        &mut self,
+        id: ConnectionId,
+        stage: Stage,
+        kind: Kind,
+        wire: &mut impl Wire<Message>,
+    ) {
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        assert!(
+            matches!(client.state, State::Connecting | State::Upgrading),
+            "it failed before"
+        );
+        client.state = State::Over;
+        wire.close(id, Close::Abort);
+        self.count_failed(stage, kind, wire);
+    }
+
+    /// Counts a connect that failed, and goes on with others.
+    pub(super) fn count_failed(&mut self, stage: Stage, kind: Kind, wire: &mut impl Wire<Message>) {
+        self.recorder.failed(stage, kind);
+        self.recorder.outcome.connects.failed += 1;
+        self.connecting.under_way -= 1;
+        self.connect_more(wire);
+    }
+
+    /// When the connect phase needs attention next.
+    pub(super) fn connect_deadline(&self) -> Instant {
+        let next = match self.config.connect_pace {
+            _ if self.connecting.next == self.connecting.share => NEVER,
+            Some(_) => self.intended_connect(),
+            None if self.connecting.under_way < self.config.connecting => AT_ONCE,
+            None => NEVER,
+        };
+        let timeout = self
+            .connecting
+            .timeouts
+            .front()
+            .map_or(NEVER, |&(at, _)| at);
+        next.min(timeout).min(self.clock.connect_by)
+    }
+
+    fn is_up(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        self.fleet.raise(id);
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        let since = |then: Instant| now.as_nanos().saturating_sub(then.as_nanos());
+        let outcome = &mut self.recorder.outcome;
+        outcome.latencies.upgrade.record_ns(since(client.since));
+        let intended = client.talk.unheard_since.unwrap_or(now);
+        outcome.latencies.connect.record_ns(since(intended));
+        outcome.connects.up += 1;
+        client.since = now;
+        self.connecting.under_way -= 1;
+        self.connect_more(wire);
+    }
+
+    /// Starts what may be started now; says when all is done.
+    fn connect_more(&mut self, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        let mut started = 0;
+        while self.connecting.next < self.connecting.share && started < CONNECTS_PER_TURN {
+            let intended = self.intended_connect();
+            let is_due = match self.config.connect_pace {
+                Some(_) => intended <= now,
+                None => self.connecting.under_way < self.config.connecting,
+            };
+            if !is_due {
+                break;
+            }
+            self.connect(intended.min(now), wire);
+            started += 1;
+        }
+        let is_done = self.connecting.next == self.connecting.share;
+        if is_done && self.connecting.under_way == 0 && self.phase == Phase::Connecting {
+            self.connects_are_done(wire);
+        }
+    }
+
+    fn connect(&mut self, intended: Instant, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        let number = self.stripe.global(self.connecting.next);
+        self.connecting.next += 1;
+        self.recorder.outcome.connects.attempted += 1;
+        let started = self
+            .config
+            .endpoints(number)
+            .map(|(to, from)| wire.connect(to, from));
+        let Some(Ok(id)) = started else {
+            self.recorder.failed(Stage::Connect, Kind::NoSlot);
+            self.recorder.outcome.connects.failed += 1;
+            return;
+        };
+        self.connecting.under_way += 1;
+        self.connecting
+            .timeouts
+            .push_back((now + self.config.connect_time, id));
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let sequence = seeded(self.config.seed, u64::from(number)).u32(..);
+        self.fleet
+            .insert(id, Client::new(number, sequence, intended, now));
+    }
+
+    /// When this core's next connect is meant to start; without a pace, at once.
+    fn intended_connect(&self) -> Instant {
+        let Some(pace) = self.config.connect_pace else {
+            return NEVER;
+        };
+        let offset = pace.offset_ns(self.stripe.global(self.connecting.next));
+        Instant::from_nanos(self.clock.begun.as_nanos().saturating_add(offset))
+    }
+
+    fn time_out(&mut self, now: Instant, wire: &mut impl Wire<Message>) {
+        while let Some(&(at, id)) = self.connecting.timeouts.front() {
+            let client = self.fleet.get(id);
+            let stage = match client.map(|client| client.state) {
+                Some(State::Connecting) => Some(Stage::Connect),
+                Some(State::Upgrading) => Some(Stage::Upgrade),
+                Some(State::Free | State::Open | State::CloseSent | State::Over) | None => None,
+            };
+            if at > now && stage.is_some() {
+                break;
+            }
+            self.connecting.timeouts.pop_front();
+            if let Some(stage) = stage {
+                self.connect_failed(id, stage, Kind::TimedOut, wire);
+            }
+        }
+    }
+
+    fn connects_are_done(&mut self, wire: &mut impl Wire<Message>) {
+        // A queue of all connections would otherwise stay for the whole run.
+        self.connecting.timeouts = VecDeque::new();
+        self.be_ready(wire);
+    }
+}
+
+/// Appends the request of an event stream (WHATWG HTML, 9.2).
+pub(super) fn encode_sse_request(into: &mut Vec<u8>, config: &Config) {
+    let mut headers = vec![
+        ("Host", config.host.as_str()),
+        ("Accept", "text/event-stream"),
+        ("Cache-Control", "no-store"),
+    ];
+    headers.extend(pairs(&config.headers));
+    Request::encode(into, "GET", &config.target, &headers);
+}
+
+/// The stream after a complete and right response head; `None` while it is not complete.
+fn read_head(
+    config: &Config,
+    client: &mut Client,
+    bytes: &[u8],
+    at: &mut usize,
+) -> Result<Option<Stream>, Kind> {
+    let number = client.number;
+    let Stream::Head(reader) = &mut client.stream else {
+        return Ok(None);
+    };
+    loop {
+        let head = reader.next(bytes, at).map_err(|_| Kind::BadResponse)?;
+        let Some(head) = head else { return Ok(None) };
+        let response = Response::parse(head).map_err(|_| Kind::BadResponse)?;
+        // RFC 9110, 15.2: a client may be sent any number of interim responses before.
+        if (100..200).contains(&response.status) && response.status != 101 {
+            continue;
+        }
+        return match config.transport {
+            Transport::WebSocket => begin_websocket(config, number, &response),
+            Transport::Sse => begin_sse(&response),
+        }
+        .map(Some);
+    }
+}
+
+fn begin_websocket(config: &Config, number: u32, response: &Response<'_>) -> Result<Stream, Kind> {
+    if response.status != 101 {
+        return Err(Kind::HttpStatus(response.status));
+    }
+    let handshake = handshake(config.seed, number);
+    let verified = handshake.verify(response, &config.subprotocols);
+    verified.map_err(|_| Kind::BadResponse)?;
+    Ok(Stream::WebSocket(Decoder::new(Role::Client)))
+}
+
+fn begin_sse(response: &Response<'_>) -> Result<Stream, Kind> {
+    // WHATWG HTML, 9.2.3: 200 and text/event-stream, or the connection fails.
+    if response.status != 200 {
+        return Err(Kind::HttpStatus(response.status));
+    }
+    let kind = response.headers.get("content-type").unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("text/event-stream") {
+        return Err(Kind::NotEventStream);
+    }
+    Ok(Stream::Sse(Box::new(EventStream {
+        body: BodyReader::new(response.body),
+        parser: sse::Parser::new(),
+        is_until_end: response.body == BodyLength::UntilEnd,
+    })))
+}
+
+/// The handshake of that connection: made twice rather than kept, it follows from the seed.
+fn handshake(seed: u64, number: u32) -> ClientHandshake {
+    let nonce = seeded(seed, NONCES + u64::from(number)).u128(..);
+    ClientHandshake::new(nonce.to_le_bytes())
+}
+
+fn pairs(headers: &[(String, String)]) -> Vec<(&str, &str)> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
+
+const _: () = assert!(
+    limits::HEAD_BYTES < limits::BACKLOG_BYTES,
+    "a request always fits"
+);

@@ -1,0 +1,276 @@
+//! How a run ends: the last replies, closing handshakes, and connections that end before.
+
+use super::failure::{Kind, Stage};
+use super::fleet::{State, Stream};
+use super::outcome::Ending;
+use super::run::{Load, Mark, Message, Phase};
+use crate::protocol::websocket::closing;
+use crate::protocol::websocket::frame::{self, Opcode};
+use crate::shard::{Close, CloseCause, ConnectionId, Wire};
+use crate::time::Instant;
+use std::time::Duration;
+
+/// Connections closed in one turn at most.
+const CLOSES_PER_TURN: u32 = 1024;
+/// RFC 6455, 7.4.1: no code was in the peer's close frame. Never sent.
+const NO_CODE: u16 = 1005;
+
+impl Load {
+    /// The measured time is over. What of the plan has not been sent by now will not be.
+    pub(super) fn begin_draining(&mut self, wire: &mut impl Wire<Message>) {
+        let rest = self.rest_of_plan(self.schedule.end);
+        let messages = &mut self.recorder.outcome.messages;
+        messages.planned += rest;
+        messages.dropped.late += rest;
+        self.drain(wire);
+    }
+
+    /// The run was stopped: the plan ends here.
+    pub(super) fn cut_short(&mut self, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        if let Some(pace) = self.config.message_pace() {
+            let elapsed = now.as_nanos().saturating_sub(self.clock.start.as_nanos());
+            let end = self
+                .stripe
+                .share(pace.before(elapsed))
+                .min(self.schedule.end);
+            let rest = self.rest_of_plan(end);
+            let messages = &mut self.recorder.outcome.messages;
+            messages.planned += rest;
+            messages.dropped.late += rest;
+        }
+        self.end_now(now);
+        self.drain(wire);
+    }
+
+    /// No connection is left: the rest of the plan has none to go to.
+    pub(super) fn cut_short_with_plan(&mut self, wire: &mut impl Wire<Message>) {
+        let rest = self.rest_of_plan(self.schedule.end);
+        let messages = &mut self.recorder.outcome.messages;
+        messages.planned += rest;
+        messages.dropped.no_connection += rest;
+        self.end_now(wire.now());
+        self.drain(wire);
+    }
+
+    /// Replies may have been the last ones awaited.
+    #[inline]
+    pub(super) fn end_drain_if_done(&mut self, wire: &mut impl Wire<Message>) {
+        if self.phase == Phase::Draining && self.recorder.in_flight == 0 {
+            self.begin_closing(wire);
+        }
+    }
+
+    /// Nothing more is awaited: says goodbye on every connection.
+    pub(super) fn begin_closing(&mut self, wire: &mut impl Wire<Message>) {
+        let messages = &mut self.recorder.outcome.messages;
+        messages.lost = messages.sent - messages.replied;
+        self.phase = Phase::Closing;
+        self.clock.phase_by = wire.now() + self.config.close_time;
+        self.schedule.slot = 0;
+        self.go_on_closing(wire);
+    }
+
+    /// Closes some more connections, or ends the run.
+    pub(super) fn go_on_closing(&mut self, wire: &mut impl Wire<Message>) {
+        for _ in 0..CLOSES_PER_TURN {
+            let Some((id, state)) = self.fleet.at(self.schedule.slot) else {
+                break;
+            };
+            self.schedule.slot += 1;
+            match state {
+                State::Open => self.say_goodbye(id, wire),
+                State::Connecting | State::Upgrading => {
+                    if let Some(client) = self.fleet.get(id) {
+                        client.state = State::Over;
+                    }
+                    wire.close(id, Close::Abort);
+                }
+                State::Free | State::CloseSent | State::Over => {}
+            }
+        }
+        self.finish_if_done(wire.now());
+    }
+
+    /// Whether some connections have not been told goodbye yet.
+    pub(super) fn has_to_close(&self) -> bool {
+        self.fleet.at(self.schedule.slot).is_some()
+    }
+
+    /// The peer sent a close frame, in answer to ours or unasked.
+    pub(super) fn peer_closed(
+        &mut self,
+        id: ConnectionId,
+        code: Option<u16>,
+        wire: &mut impl Wire<Message>,
+    ) {
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        if client.state == State::CloseSent {
+            client.state = State::Over;
+        } else {
+            // RFC 6455, 5.5.1: answered with a close frame, usually of the same code.
+            self.send_close(id, closing::reply_code(code), wire);
+            let kind = Kind::CloseCode(code.unwrap_or(NO_CODE));
+            self.ended_early(id, kind);
+        }
+        wire.close(id, Close::Flush);
+        self.after_loss(wire);
+    }
+
+    /// The peer broke the protocol; it is told so if there is a code for it.
+    pub(super) fn peer_broke(
+        &mut self,
+        id: ConnectionId,
+        kind: Kind,
+        wire: &mut impl Wire<Message>,
+    ) {
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        let state = client.state;
+        if state == State::Open {
+            if let Kind::Protocol(code) = kind {
+                self.send_close(id, Some(code), wire);
+            }
+            self.ended_early(id, kind);
+        } else {
+            client.state = State::Over;
+        }
+        wire.close(id, Close::Flush);
+        self.after_loss(wire);
+    }
+
+    /// The engine says that a connection is over.
+    pub(super) fn ended(
+        &mut self,
+        id: ConnectionId,
+        cause: CloseCause,
+        wire: &mut impl Wire<Message>,
+    ) {
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        let state = client.state;
+        let is_in_order = cause == CloseCause::PeerEnded
+            && matches!(&client.stream, Stream::Sse(stream) if stream.is_until_end);
+        match state {
+            State::Connecting | State::Upgrading => client.state = State::Over,
+            State::Open => {
+                let kind = if is_in_order {
+                    Kind::StreamEnded
+                } else {
+                    Kind::of(cause)
+                };
+                self.ended_early(id, kind);
+            }
+            State::CloseSent | State::Over | State::Free => {}
+        }
+        if let Some(client) = self.fleet.get(id)
+            && let Stream::WebSocket(decoder) = &mut client.stream
+        {
+            decoder.release(&mut self.tools.pool);
+        }
+        self.fleet.remove(id);
+        match state {
+            State::Connecting => self.count_failed(Stage::Connect, Kind::of(cause), wire),
+            State::Upgrading => self.count_failed(Stage::Upgrade, Kind::of(cause), wire),
+            State::Open | State::CloseSent | State::Over | State::Free => self.after_loss(wire),
+        }
+    }
+
+    /// An open connection is lost to the run: what it had under way will not be replied to.
+    fn ended_early(&mut self, id: ConnectionId, kind: Kind) {
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        self.recorder.gone(client.talk.in_flight());
+        client.talk.flight.clear(&mut self.tools.rings);
+        client.talk.expected = client.talk.next;
+        self.recorder.failed(Stage::Open, kind);
+        self.recorder.outcome.connects.ended_early += 1;
+        self.fleet.lower(id, State::Over);
+    }
+
+    /// A connection less may mean that there is nothing left to do.
+    fn after_loss(&mut self, wire: &mut impl Wire<Message>) {
+        match self.phase {
+            Phase::Running if self.fleet.up() == 0 => {
+                self.recorder.outcome.ending = Ending::Deserted;
+                self.cut_short_with_plan(wire);
+            }
+            Phase::Draining => self.end_drain_if_done(wire),
+            Phase::Closing => self.finish_if_done(wire.now()),
+            Phase::Connecting | Phase::Waiting | Phase::Running | Phase::Finished => {}
+        }
+    }
+
+    /// Measured messages of this core that have not been sent before the plan's end.
+    fn rest_of_plan(&mut self, end: u64) -> u64 {
+        let first = self.schedule.next.max(self.schedule.first_measured);
+        self.schedule.next = self.schedule.next.max(end);
+        end.saturating_sub(first)
+    }
+
+    /// The measured time ends before its time.
+    fn end_now(&mut self, now: Instant) {
+        // What was sent in this very nanosecond belongs to it.
+        let until = (now + Duration::from_nanos(1)).min(self.clock.until);
+        self.clock.until = until;
+        self.recorder.measure(self.clock.from, until);
+    }
+
+    /// Waits for the last replies, if there are any.
+    fn drain(&mut self, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        let from = self.marks.from.unwrap_or_else(|| Mark::now(wire));
+        let (cpu, time, turns) = Self::use_since(from, wire);
+        let rescues = wire.vitals().counters.rescues;
+        self.note_use(|used| {
+            (used.measured_cpu, used.measured_time) = (cpu, time);
+            (used.turns, used.rescues) = (turns, rescues);
+        });
+        let messages = &mut self.recorder.outcome.messages;
+        messages.replied_in_time = messages.replied;
+        self.phase = Phase::Draining;
+        self.clock.phase_by = now + self.config.grace;
+        self.end_drain_if_done(wire);
+    }
+
+    fn say_goodbye(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        match client.stream {
+            Stream::WebSocket(_) => {
+                self.fleet.lower(id, State::CloseSent);
+                self.send_close(id, Some(closing::NORMAL), wire);
+            }
+            // There is no closing handshake: the client just goes.
+            Stream::Sse(_) | Stream::Head(_) => {
+                self.fleet.lower(id, State::Over);
+                wire.close(id, Close::Flush);
+            }
+        }
+    }
+
+    /// Queues a close frame; a peer that does not read must do without.
+    fn send_close(&mut self, id: ConnectionId, code: Option<u16>, wire: &mut impl Wire<Message>) {
+        let key = self.tools.rng.u32(..).to_ne_bytes();
+        let mut payload = Vec::new();
+        if let Some(code) = code {
+            frame::close_payload(&mut payload, code, "");
+        }
+        self.tools.scratch.clear();
+        frame::encode(&mut self.tools.scratch, Opcode::Close, &payload, Some(key));
+        let _ = wire.send(id, &self.tools.scratch);
+    }
+
+    fn finish_if_done(&mut self, now: Instant) {
+        if self.fleet.is_over() || (now >= self.clock.phase_by && !self.has_to_close()) {
+            self.recorder.outcome.connects.still_open = self.fleet.unanswered();
+            self.phase = Phase::Finished;
+        }
+    }
+}

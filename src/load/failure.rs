@@ -1,0 +1,162 @@
+//! What went wrong with a connection, by stage and kind: a small closed set that can be counted.
+//!
+//! Bounded by construction: a peer chooses at most a status, a close code or an errno.
+
+use crate::shard::CloseCause;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// How far the connection had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Before TCP was up.
+    Connect,
+    /// Before the 101, or the response head of an event stream.
+    Upgrade,
+    /// After it.
+    Open,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Nobody listens there.
+    Refused,
+    /// The connect time ran out, or the peer stopped acknowledging.
+    TimedOut,
+    /// The peer reset the connection.
+    Reset,
+    /// The peer ended its stream without a word: no close frame, no last chunk.
+    Ended,
+    /// The stream ended in good order, which for an event stream is still an end.
+    StreamEnded,
+    /// No route.
+    Unreachable,
+    /// No free source port: more source addresses (`--source`) help.
+    NoSourcePort,
+    /// No descriptor left: a higher `ulimit -n` helps.
+    NoDescriptor,
+    /// The engine's table on this core is full.
+    NoSlot,
+    /// Any other error of the kernel, by errno.
+    Os(i32),
+    /// Another HTTP status than the one that was needed.
+    HttpStatus(u16),
+    /// A response that is malformed, or a 101 that does not verify.
+    BadResponse,
+    /// A 200 that is not `text/event-stream`.
+    NotEventStream,
+    /// The peer broke the WebSocket protocol; the code it was closed with (1002, 1007, 1009).
+    Protocol(u16),
+    /// The peer broke the event stream or its chunked framing.
+    BadStream,
+    /// The peer closed with this code; RFC 6455, 7.1.5 has 1005 for a frame without one.
+    CloseCode(u16),
+}
+
+impl Kind {
+    /// The kind of a connection that the engine says is over, and that was not closed from here.
+    #[must_use]
+    pub fn of(cause: CloseCause) -> Self {
+        match cause {
+            CloseCause::Local | CloseCause::PeerEnded => Self::Ended,
+            CloseCause::Reset => Self::Reset,
+            CloseCause::TimedOut => Self::TimedOut,
+            CloseCause::Refused => Self::Refused,
+            CloseCause::Unreachable => Self::Unreachable,
+            CloseCause::NoSourcePort => Self::NoSourcePort,
+            CloseCause::NoDescriptor => Self::NoDescriptor,
+            CloseCause::Os(errno) => Self::Os(errno),
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connect",
+            Self::Upgrade => "upgrade",
+            Self::Open => "open",
+        })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("refused"),
+            Self::TimedOut => f.write_str("timed_out"),
+            Self::Reset => f.write_str("reset"),
+            Self::Ended => f.write_str("ended"),
+            Self::StreamEnded => f.write_str("stream_ended"),
+            Self::Unreachable => f.write_str("unreachable"),
+            Self::NoSourcePort => f.write_str("no_source_port"),
+            Self::NoDescriptor => f.write_str("no_descriptor"),
+            Self::NoSlot => f.write_str("no_slot"),
+            Self::Os(errno) => write!(f, "errno_{errno}"),
+            Self::HttpStatus(status) => write!(f, "http_{status}"),
+            Self::BadResponse => f.write_str("bad_response"),
+            Self::NotEventStream => f.write_str("not_event_stream"),
+            Self::Protocol(code) => write!(f, "protocol_{code}"),
+            Self::BadStream => f.write_str("bad_stream"),
+            Self::CloseCode(code) => write!(f, "close_{code}"),
+        }
+    }
+}
+
+/// How often what went wrong, in the order of stage and kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failures(BTreeMap<(Stage, Kind), u64>);
+
+impl Failures {
+    /// Counts one.
+    pub fn count(&mut self, stage: Stage, kind: Kind) {
+        *self.0.entry((stage, kind)).or_insert(0) += 1;
+    }
+
+    /// Adds another core's.
+    pub fn merge(&mut self, other: &Self) {
+        for (key, n) in &other.0 {
+            *self.0.entry(*key).or_insert(0) += n;
+        }
+    }
+
+    /// How often that happened.
+    #[must_use]
+    pub fn of(&self, stage: Stage, kind: Kind) -> u64 {
+        self.0.get(&(stage, kind)).copied().unwrap_or(0)
+    }
+
+    /// Everything together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// Each stage and kind with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Stage, Kind, u64)> {
+        self.0.iter().map(|(&(stage, kind), &n)| (stage, kind, n))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merging_adds_and_keeps_the_order() {
+        let mut a = Failures::default();
+        let mut b = Failures::default();
+        a.count(Stage::Open, Kind::CloseCode(1001));
+        b.count(Stage::Connect, Kind::Refused);
+        b.count(Stage::Open, Kind::CloseCode(1001));
+        a.merge(&b);
+        let names: Vec<String> = a
+            .iter()
+            .map(|(stage, kind, n)| format!("{stage}.{kind}={n}"))
+            .collect();
+        assert_eq!(names, ["connect.refused=1", "open.close_1001=2"]);
+        assert_eq!(a.total(), 3);
+        assert_eq!(a.of(Stage::Open, Kind::Reset), 0);
+    }
+}

@@ -1,0 +1,282 @@
+//! The clients of one core: by slot, and as a dense list of those that are up.
+
+use super::flight::{Departure, Flight, Rings};
+use crate::protocol::http::HeadReader;
+use crate::protocol::http::body::BodyReader;
+use crate::protocol::sse;
+use crate::protocol::websocket::decoder::Decoder;
+use crate::shard::ConnectionId;
+use crate::time::Instant;
+
+/// How far a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// The slot has no client.
+    Free,
+    /// TCP is under way.
+    Connecting,
+    /// The request is sent, its response is not complete.
+    Upgrading,
+    /// Up.
+    Open,
+    /// Our close frame is sent (RFC 6455, 7.1.2), the peer's is awaited.
+    CloseSent,
+    /// Nothing more is said or heard; the engine has yet to say `closed`.
+    Over,
+}
+
+/// What the bytes of a connection are, by transport.
+#[derive(Debug)]
+pub(super) enum Stream {
+    /// A response head.
+    Head(HeadReader),
+    /// WebSocket frames.
+    WebSocket(Decoder),
+    /// An event stream, boxed: its parser is larger than all the rest together.
+    Sse(Box<EventStream>),
+}
+
+/// The body of a response that is an event stream.
+#[derive(Debug)]
+pub(super) struct EventStream {
+    pub(super) body: BodyReader,
+    pub(super) parser: sse::Parser,
+    /// The body lasts until the connection ends, so that the end is in good order.
+    pub(super) is_until_end: bool,
+}
+
+/// What a scenario remembers of one connection.
+#[derive(Debug)]
+pub(super) struct Talk {
+    /// Sequence number of the next message to send.
+    pub(super) next: u32,
+    /// Sequence number of the next reply expected. `next - expected` messages are under way.
+    pub(super) expected: u32,
+    /// When they went.
+    pub(super) flight: Flight,
+    /// The last pushed sequence number, or 0.
+    pub(super) pushed: u64,
+    /// When the connect was meant to start, until the first event is heard.
+    pub(super) unheard_since: Option<Instant>,
+}
+
+impl Talk {
+    /// Messages under way.
+    #[inline]
+    pub(super) fn in_flight(&self) -> u32 {
+        self.next.wrapping_sub(self.expected)
+    }
+
+    /// Notes a message as sent.
+    #[inline]
+    pub(super) fn sent(&mut self, departure: Departure, rings: &mut Rings) {
+        self.flight.push(departure, rings);
+        self.next = self.next.wrapping_add(1);
+    }
+}
+
+/// One connection's state.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// The slot's generation, so that nothing late reaches a client that took the slot over.
+    generation: u32,
+    /// Its place in the list of those that are up; meaningless in other states than open.
+    place: u32,
+    /// The connection's index in the whole run.
+    pub(super) number: u32,
+    pub(super) state: State,
+    /// When its present state began.
+    pub(super) since: Instant,
+    pub(super) talk: Talk,
+    pub(super) stream: Stream,
+}
+
+const _: () = assert!(
+    size_of::<Client>() <= 128,
+    "400 bytes of user memory for all of a client"
+);
+
+impl Client {
+    /// A client whose connect was meant for `intended` and started at `now`.
+    pub(super) fn new(number: u32, sequence: u32, intended: Instant, now: Instant) -> Self {
+        Self {
+            generation: 0,
+            place: 0,
+            number,
+            state: State::Connecting,
+            since: now,
+            talk: Talk {
+                next: sequence,
+                expected: sequence,
+                flight: Flight::None,
+                pushed: 0,
+                unheard_since: Some(intended),
+            },
+            stream: Stream::Head(HeadReader::default()),
+        }
+    }
+
+    fn free() -> Self {
+        let never = Instant::from_nanos(0);
+        Self {
+            state: State::Free,
+            ..Self::new(0, 0, never, never)
+        }
+    }
+}
+
+/// All clients of a core.
+#[derive(Debug, Default)]
+pub(super) struct Fleet {
+    clients: Vec<Client>,
+    /// Slots of the open ones, in no order.
+    up: Vec<u32>,
+    len: usize,
+}
+
+impl Fleet {
+    /// Makes room for that many clients, without the slack of doubling.
+    pub(super) fn reserve(&mut self, clients: usize) {
+        self.clients.reserve_exact(clients);
+        self.up.reserve_exact(clients);
+    }
+
+    /// Puts a client into its slot, which is free.
+    pub(super) fn insert(&mut self, id: ConnectionId, client: Client) {
+        while self.clients.len() <= id.slot() {
+            self.clients.push(Client::free());
+        }
+        if let Some(slot) = self.clients.get_mut(id.slot()) {
+            debug_assert_eq!(
+                slot.state,
+                State::Free,
+                "a slot is reused only after `closed`"
+            );
+            *slot = Client {
+                generation: id.generation(),
+                ..client
+            };
+            self.len += 1;
+        }
+    }
+
+    /// The client of that connection.
+    #[inline]
+    pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Client> {
+        let client = self.clients.get_mut(id.slot())?;
+        let is_it = client.generation == id.generation() && client.state != State::Free;
+        is_it.then_some(client)
+    }
+
+    /// Lists a client as up.
+    pub(super) fn raise(&mut self, id: ConnectionId) {
+        let place = u32::try_from(self.up.len()).unwrap_or(u32::MAX);
+        let slot = u32::try_from(id.slot()).unwrap_or(u32::MAX);
+        if let Some(client) = self.get(id) {
+            client.state = State::Open;
+            client.place = place;
+            self.up.push(slot);
+        }
+    }
+
+    /// Takes an open client off that list and gives it another state.
+    pub(super) fn lower(&mut self, id: ConnectionId, to: State) {
+        let Some(client) = self.get(id) else { return };
+        assert!(
+            client.state == State::Open && to != State::Open,
+            "only open clients are listed"
+        );
+        client.state = to;
+        let place = client.place;
+        self.up.swap_remove(place as usize);
+        let moved = self.up.get(place as usize).copied();
+        if let Some(moved) = moved.and_then(|slot| self.clients.get_mut(slot as usize)) {
+            moved.place = place;
+        }
+    }
+
+    /// Forgets a client; it is not listed as up.
+    pub(super) fn remove(&mut self, id: ConnectionId) {
+        if let Some(client) = self.get(id) {
+            debug_assert_ne!(client.state, State::Open, "lower it first");
+            *client = Client::free();
+            self.len -= 1;
+        }
+    }
+
+    /// Clients in any state.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Clients that are up.
+    #[inline]
+    pub(super) fn up(&self) -> usize {
+        self.up.len()
+    }
+
+    /// The open client whose turn it is, when turns go round.
+    #[inline]
+    pub(super) fn in_turn(&self, turn: u64) -> Option<ConnectionId> {
+        let len = u64::try_from(self.up.len()).ok()?;
+        let place = usize::try_from(turn.checked_rem(len)?).ok()?;
+        let slot = *self.up.get(place)?;
+        let client = self.clients.get(slot as usize)?;
+        Some(ConnectionId::new(slot, client.generation))
+    }
+
+    /// The client in a slot with its state; `None` past the last slot.
+    pub(super) fn at(&self, slot: usize) -> Option<(ConnectionId, State)> {
+        let client = self.clients.get(slot)?;
+        let id = ConnectionId::new(u32::try_from(slot).ok()?, client.generation);
+        Some((id, client.state))
+    }
+
+    /// How many clients are in that state.
+    pub(super) fn count(&self, state: State) -> u64 {
+        let alike = self.clients.iter().filter(|client| client.state == state);
+        u64::try_from(alike.count()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client() -> Client {
+        Client::new(0, 0, Instant::default(), Instant::default())
+    }
+
+    #[test]
+    fn a_late_event_does_not_reach_a_reused_slot() {
+        let mut fleet = Fleet::default();
+        let (old, new) = (ConnectionId::new(3, 0), ConnectionId::new(3, 1));
+        fleet.insert(old, client());
+        fleet.remove(old);
+        fleet.insert(new, client());
+        assert!(fleet.get(old).is_none());
+        assert!(fleet.get(new).is_some());
+        assert_eq!(fleet.len(), 1);
+    }
+
+    #[test]
+    fn turns_go_round_among_those_that_are_up() {
+        let mut fleet = Fleet::default();
+        let ids: Vec<_> = (0..5).map(|slot| ConnectionId::new(slot, slot)).collect();
+        for &id in &ids {
+            fleet.insert(id, client());
+            fleet.raise(id);
+        }
+        fleet.lower(ids[1], State::Over);
+        fleet.lower(ids[4], State::Over);
+        let turns: Vec<usize> = (0..6)
+            .map(|turn| fleet.in_turn(turn).unwrap().slot())
+            .collect();
+        assert_eq!(turns, [0, 3, 2, 0, 3, 2]);
+        fleet.lower(ids[3], State::Over);
+        fleet.lower(ids[0], State::Over);
+        fleet.lower(ids[2], State::Over);
+        assert_eq!(fleet.in_turn(0), None);
+        assert_eq!(fleet.count(State::Over), 5);
+    }
+}

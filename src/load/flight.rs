@@ -1,0 +1,132 @@
+//! The messages of one connection that are under way: one inline, more in a ring from a pool.
+
+use crate::time::Instant;
+use std::collections::VecDeque;
+
+/// Rings kept for reuse: as many connections may have more than one message in flight at once
+/// without a further allocation.
+const SPARE_RINGS: usize = 4096;
+
+/// When a message was meant to go and when it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Departure {
+    /// The pace's time; in a closed loop the same as `submitted`.
+    pub(super) intended: Instant,
+    /// When it was handed to the engine.
+    pub(super) submitted: Instant,
+}
+
+/// Departures in the order of sending. Holds no heap memory with at most one of them.
+#[derive(Debug, Default)]
+pub(super) enum Flight {
+    /// Nothing is under way.
+    #[default]
+    None,
+    /// One message is.
+    One(Departure),
+    /// Two or more are, or were before the last replies: never empty.
+    Many(Ring),
+}
+
+type Ring = Box<VecDeque<Departure>>;
+
+/// Rings that no connection needs at the moment.
+#[derive(Debug, Default)]
+pub(super) struct Rings(Vec<Ring>);
+
+impl Flight {
+    /// Adds the latest departure.
+    #[inline]
+    pub(super) fn push(&mut self, departure: Departure, rings: &mut Rings) {
+        match self {
+            Self::None => *self = Self::One(departure),
+            Self::One(first) => {
+                let mut ring = rings.0.pop().unwrap_or_default();
+                ring.extend([*first, departure]);
+                *self = Self::Many(ring);
+            }
+            Self::Many(ring) => ring.push_back(departure),
+        }
+    }
+
+    /// Takes the earliest departure.
+    #[inline]
+    pub(super) fn pop(&mut self, rings: &mut Rings) -> Option<Departure> {
+        match self {
+            Self::None => None,
+            Self::One(departure) => {
+                let departure = *departure;
+                *self = Self::None;
+                Some(departure)
+            }
+            Self::Many(ring) => {
+                let departure = ring.pop_front();
+                if ring.is_empty() {
+                    self.clear(rings);
+                }
+                departure
+            }
+        }
+    }
+
+    /// Forgets what is under way and gives the ring back.
+    pub(super) fn clear(&mut self, rings: &mut Rings) {
+        if let Self::Many(mut ring) = std::mem::take(self)
+            && rings.0.len() < SPARE_RINGS
+        {
+            ring.clear();
+            rings.0.push(ring);
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Flight>() <= 24, "it is in every connection");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn departure(ns: u64) -> Departure {
+        Departure {
+            intended: Instant::from_nanos(ns),
+            submitted: Instant::from_nanos(ns),
+        }
+    }
+
+    #[test]
+    fn departures_come_back_in_order_whatever_the_depth() {
+        let mut rings = Rings::default();
+        let mut flight = Flight::default();
+        let mut rng = fastrand::Rng::with_seed(5);
+        let (mut pushed, mut popped) = (0, 0);
+        for _ in 0..10_000 {
+            if rng.bool() {
+                flight.push(departure(pushed), &mut rings);
+                pushed += 1;
+            } else if let Some(first) = flight.pop(&mut rings) {
+                assert_eq!(first, departure(popped));
+                popped += 1;
+            } else {
+                assert_eq!(pushed, popped);
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_message_needs_no_ring_and_a_ring_is_used_again() {
+        let mut rings = Rings::default();
+        let mut flight = Flight::default();
+        flight.push(departure(1), &mut rings);
+        assert!(matches!(flight, Flight::One(_)));
+        flight.push(departure(2), &mut rings);
+        assert!(matches!(flight, Flight::Many(_)));
+        assert!(flight.pop(&mut rings).is_some() && flight.pop(&mut rings).is_some());
+        assert!(matches!(flight, Flight::None));
+        assert_eq!(rings.0.len(), 1);
+        flight.push(departure(3), &mut rings);
+        flight.push(departure(4), &mut rings);
+        assert_eq!(rings.0.len(), 0);
+        flight.clear(&mut rings);
+        assert_eq!(rings.0.len(), 1);
+    }
+}

@@ -1,0 +1,395 @@
+//! What a load run measured: counts, latencies, failures and what each core used. Cores merge.
+
+use super::failure::Failures;
+use hdrhistogram::Histogram;
+use std::time::Duration;
+
+/// Longest latency that is kept apart, in nanoseconds; what is longer counts as this.
+pub const LATENCY_NS_MAX: u64 = 60_000_000_000;
+/// Significant decimal digits of a recorded latency.
+pub const LATENCY_DIGITS: u8 = 3;
+
+/// One metric's latencies in nanoseconds: 1 ns to 60 s at 3 significant digits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Latency(Histogram<u64>);
+
+impl Latency {
+    /// Records a latency, in nanoseconds.
+    pub fn record_ns(&mut self, ns: u64) {
+        self.0.saturating_record(ns);
+    }
+
+    /// Adds another core's latencies.
+    pub fn merge(&mut self, other: &Self) {
+        let fits = self.0.add(&other.0).is_ok();
+        assert!(fits, "all latencies have the same bounds");
+    }
+
+    /// The histogram, in nanoseconds.
+    #[must_use]
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.0
+    }
+}
+
+impl Default for Latency {
+    #[expect(clippy::expect_used, reason = "constant bounds, which a test creates")]
+    fn default() -> Self {
+        let histogram = Histogram::new_with_bounds(1, LATENCY_NS_MAX, LATENCY_DIGITS);
+        Self(histogram.expect("valid bounds"))
+    }
+}
+
+/// Every latency of a run; MEASUREMENT.md has the definitions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Latencies {
+    /// Start of the connect to TCP established.
+    pub tcp: Latency,
+    /// TCP established to a verified 101, or to the response head of an event stream.
+    pub upgrade: Latency,
+    /// Intended connect to the end of `upgrade`. Without a connect rate: from the start.
+    pub connect: Latency,
+    /// Intended connect to the first dispatched event or message.
+    pub first_event: Latency,
+    /// Intended send to the send. Empty in a closed loop.
+    pub slip: Latency,
+    /// Send to the reply.
+    pub service: Latency,
+    /// Intended send to the reply: the headline. Empty in a closed loop.
+    pub response: Latency,
+    /// The stamp in a pushed message to its receipt, where not negative.
+    pub one_way: Latency,
+}
+
+impl Latencies {
+    /// Each latency with its name, the headline ones first.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &Latency)> {
+        [
+            ("response", &self.response),
+            ("service", &self.service),
+            ("slip", &self.slip),
+            ("one_way", &self.one_way),
+            ("first_event", &self.first_event),
+            ("connect", &self.connect),
+            ("tcp", &self.tcp),
+            ("upgrade", &self.upgrade),
+        ]
+        .into_iter()
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let Self {
+            tcp,
+            upgrade,
+            connect,
+            first_event,
+            slip,
+            service,
+            response,
+            one_way,
+        } = self;
+        tcp.merge(&other.tcp);
+        upgrade.merge(&other.upgrade);
+        connect.merge(&other.connect);
+        first_event.merge(&other.first_event);
+        slip.merge(&other.slip);
+        service.merge(&other.service);
+        response.merge(&other.response);
+        one_way.merge(&other.one_way);
+    }
+}
+
+/// Counts of connects. `planned = attempted + dropped`; `attempted = up + failed + unfinished`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connects {
+    /// Connections that the run was to make.
+    pub planned: u64,
+    /// Connects that were started.
+    pub attempted: u64,
+    /// Connections that were never tried, for want of time.
+    pub dropped: u64,
+    /// Connections that came up, upgrade included.
+    pub up: u64,
+    /// Connects that failed.
+    pub failed: u64,
+    /// Connects that were under way when the run was stopped.
+    pub unfinished: u64,
+    /// Connections that were up and ended before the run did.
+    pub ended_early: u64,
+    /// Connections whose closing handshake had not ended when the run gave up on them.
+    pub still_open: u64,
+}
+
+/// Why planned messages were not sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// The connection already had as many in flight as are allowed.
+    pub in_flight: u64,
+    /// The connection's outbound backlog was full: the peer does not read.
+    pub backlog: u64,
+    /// No connection was up.
+    pub no_connection: u64,
+    /// The generator was late: the run was over before it got to them.
+    pub late: u64,
+}
+
+impl Dropped {
+    /// All of them.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.in_flight + self.backlog + self.no_connection + self.late
+    }
+}
+
+/// Counts of sent messages and their replies, of the measured time only.
+/// `planned = sent + dropped`; `sent = replied + lost`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// Messages that the pace asked for; in a closed loop, messages sent.
+    pub planned: u64,
+    /// Messages handed to the engine.
+    pub sent: u64,
+    /// Planned messages that were not sent.
+    pub dropped: Dropped,
+    /// Replies that verified, byte by byte, until the end of the grace time.
+    pub replied: u64,
+    /// Those of them that came before the end of the measured time: what a rate is made of.
+    pub replied_in_time: u64,
+    /// Sent messages without a reply.
+    pub lost: u64,
+    /// Messages received that were no reply to anything in flight.
+    pub wrong: u64,
+    /// Messages sent outside the measured time.
+    pub unmeasured: u64,
+}
+
+/// Counts of what servers sent unasked, of the measured time only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Events {
+    /// Messages or events.
+    pub received: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+    /// Events whose content had no stamp of ours, so that their latency is unknown.
+    pub unstamped: u64,
+    /// Stamps later than their receipt.
+    pub negative: u64,
+    /// Sequence numbers that were passed over.
+    pub gaps: u64,
+    /// Sequence numbers that were not above the last one.
+    pub repeated: u64,
+}
+
+/// What one core of the generator used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CoreUse {
+    /// The core's index in the run.
+    pub core: u16,
+    /// CPU time of the connect phase.
+    pub connect_cpu: Duration,
+    /// Length of the connect phase.
+    pub connect_time: Duration,
+    /// CPU time of the measured time.
+    pub measured_cpu: Duration,
+    /// Length of the measured time.
+    pub measured_time: Duration,
+    /// Engine turns in the measured time.
+    pub turns: u64,
+    /// Times in the whole run that the engine's watchdog found work nobody had been woken for.
+    pub rescues: u64,
+}
+
+impl CoreUse {
+    /// The part of the measured time in which the core was busy, 0 to about 1.
+    #[must_use]
+    pub fn busy(&self) -> f64 {
+        if self.measured_time.is_zero() {
+            return 0.0;
+        }
+        self.measured_cpu.as_secs_f64() / self.measured_time.as_secs_f64()
+    }
+}
+
+/// How the run came to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    /// At its duration.
+    #[default]
+    Complete,
+    /// No connection was left.
+    Deserted,
+    /// No connection came up: nothing was measured.
+    NeverBegan,
+    /// Somebody stopped it.
+    Interrupted,
+}
+
+/// What one core measured; merged, what the run measured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Connects.
+    pub connects: Connects,
+    /// Messages sent.
+    pub messages: Messages,
+    /// Messages received unasked.
+    pub events: Events,
+    /// Latencies.
+    pub latencies: Latencies,
+    /// What went wrong.
+    pub failures: Failures,
+    /// What each core used, in the order of merging.
+    pub cores: Vec<CoreUse>,
+    /// How it ended; of several cores, what is furthest from complete.
+    pub ending: Ending,
+}
+
+impl Outcome {
+    /// Adds another core's outcome.
+    pub fn merge(&mut self, other: &Self) {
+        self.connects.merge(&other.connects);
+        self.messages.merge(&other.messages);
+        self.events.merge(&other.events);
+        self.latencies.merge(&other.latencies);
+        self.failures.merge(&other.failures);
+        self.cores.extend_from_slice(&other.cores);
+        self.ending = self.ending.max(other.ending);
+    }
+
+    /// All cores' outcomes as one.
+    #[must_use]
+    pub fn merged(outcomes: &[Self]) -> Self {
+        let mut whole = Self::default();
+        outcomes.iter().for_each(|outcome| whole.merge(outcome));
+        whole
+    }
+
+    /// Length of the connect phase: the longest of all cores.
+    #[must_use]
+    pub fn connect_time(&self) -> Duration {
+        self.cores
+            .iter()
+            .map(|core| core.connect_time)
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// Length of the measured time: the longest of all cores.
+    #[must_use]
+    pub fn measured_time(&self) -> Duration {
+        self.cores
+            .iter()
+            .map(|core| core.measured_time)
+            .max()
+            .unwrap_or_default()
+    }
+}
+
+impl Connects {
+    fn merge(&mut self, other: &Self) {
+        let Self {
+            planned,
+            attempted,
+            dropped,
+            up,
+            failed,
+            unfinished,
+            ended_early,
+            still_open,
+        } = self;
+        *planned += other.planned;
+        *attempted += other.attempted;
+        *dropped += other.dropped;
+        *up += other.up;
+        *failed += other.failed;
+        *unfinished += other.unfinished;
+        *ended_early += other.ended_early;
+        *still_open += other.still_open;
+    }
+}
+
+impl Messages {
+    fn merge(&mut self, other: &Self) {
+        let Self {
+            planned,
+            sent,
+            dropped,
+            replied,
+            replied_in_time,
+            lost,
+            wrong,
+            unmeasured,
+        } = self;
+        *planned += other.planned;
+        *sent += other.sent;
+        dropped.in_flight += other.dropped.in_flight;
+        dropped.backlog += other.dropped.backlog;
+        dropped.no_connection += other.dropped.no_connection;
+        dropped.late += other.dropped.late;
+        *replied += other.replied;
+        *replied_in_time += other.replied_in_time;
+        *lost += other.lost;
+        *wrong += other.wrong;
+        *unmeasured += other.unmeasured;
+    }
+}
+
+impl Events {
+    fn merge(&mut self, other: &Self) {
+        let Self {
+            received,
+            bytes,
+            unstamped,
+            negative,
+            gaps,
+            repeated,
+        } = self;
+        *received += other.received;
+        *bytes += other.bytes;
+        *unstamped += other.unstamped;
+        *negative += other.negative;
+        *gaps += other.gaps;
+        *repeated += other.repeated;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn merged_histograms_equal_one_histogram(
+            samples in prop::collection::vec((0..4_usize, 0..100_000_000_000_u64), 0..300),
+        ) {
+            let mut one = Outcome::default();
+            let mut cores = vec![Outcome::default(); 4];
+            for &(core, ns) in &samples {
+                one.latencies.response.record_ns(ns);
+                cores[core].latencies.response.record_ns(ns);
+            }
+            prop_assert_eq!(Outcome::merged(&cores).latencies, one.latencies);
+        }
+    }
+
+    #[test]
+    fn a_latency_beyond_a_minute_counts_as_a_minute() {
+        let mut latency = Latency::default();
+        latency.record_ns(u64::MAX);
+        let max = latency.histogram().max();
+        assert!(
+            (LATENCY_NS_MAX..LATENCY_NS_MAX + LATENCY_NS_MAX / 100).contains(&max),
+            "{max}"
+        );
+    }
+
+    #[test]
+    fn the_worst_ending_of_all_cores_is_the_run_s() {
+        let interrupted = Outcome {
+            ending: Ending::Interrupted,
+            ..Outcome::default()
+        };
+        let merged = Outcome::merged(&[Outcome::default(), interrupted, Outcome::default()]);
+        assert_eq!(merged.ending, Ending::Interrupted);
+    }
+}

@@ -1,0 +1,214 @@
+//! Message content: a sequence number and filler, so that every echo is verified byte by byte.
+
+use super::config::PayloadKind;
+use crate::protocol::websocket::frame::{self, Opcode};
+use crate::protocol::websocket::mask;
+
+/// Bytes of the stamp that carries the sequence number.
+const STAMP_BYTES: usize = 8;
+
+/// What every message of a run looks like, but for its stamp.
+///
+/// A stamp is 8 bytes: of a text message the sequence number in hexadecimal; of a binary one the
+/// number and its complement, both little-endian. Numbers start at random, per connection, so
+/// that another connection's echo does not pass for this one's.
+#[derive(Debug)]
+pub(super) struct Template {
+    kind: PayloadKind,
+    /// What follows the stamp: printable ASCII.
+    filler: Vec<u8>,
+}
+
+impl Template {
+    /// Messages of `bytes` bytes, at least 8; the filler follows from the seed.
+    pub(super) fn new(kind: PayloadKind, bytes: usize, rng: &mut fastrand::Rng) -> Self {
+        let filler = (STAMP_BYTES..bytes).map(|_| rng.u8(b'0'..=b'z'));
+        Self {
+            kind,
+            filler: filler.collect(),
+        }
+    }
+
+    /// Bytes of one frame on the wire, mask key included.
+    pub(super) fn frame_bytes(&self) -> usize {
+        let bytes = STAMP_BYTES + self.filler.len();
+        bytes
+            + frame::header(Opcode::Binary, bytes, Some([0; 4]))
+                .as_bytes()
+                .len()
+    }
+
+    /// Appends a masked frame with that sequence number.
+    #[inline]
+    pub(super) fn encode(&self, into: &mut Vec<u8>, sequence: u32, key: [u8; 4]) {
+        let opcode = match self.kind {
+            PayloadKind::Text => Opcode::Text,
+            PayloadKind::Binary => Opcode::Binary,
+        };
+        let bytes = STAMP_BYTES + self.filler.len();
+        into.extend_from_slice(frame::header(opcode, bytes, Some(key)).as_bytes());
+        let start = into.len();
+        into.extend_from_slice(&stamp(self.kind, sequence));
+        into.extend_from_slice(&self.filler);
+        if let Some(payload) = into.get_mut(start..) {
+            mask::apply(payload, key, 0);
+        }
+    }
+
+    /// The sequence number of a message of ours; `None` for any other content.
+    #[inline]
+    pub(super) fn sequence(&self, kind: PayloadKind, bytes: &[u8]) -> Option<u32> {
+        let (stamp, filler) = bytes.split_first_chunk::<STAMP_BYTES>()?;
+        (kind == self.kind && filler == self.filler)
+            .then(|| read(kind, *stamp))
+            .flatten()
+    }
+
+    /// Whether these bytes are the message with that sequence number.
+    #[inline]
+    pub(super) fn is(&self, sequence: u32, kind: PayloadKind, bytes: &[u8]) -> bool {
+        match bytes.split_first_chunk::<STAMP_BYTES>() {
+            Some((stamped, filler)) => {
+                kind == self.kind && *stamped == stamp(kind, sequence) && filler == self.filler
+            }
+            None => false,
+        }
+    }
+}
+
+#[inline]
+fn stamp(kind: PayloadKind, sequence: u32) -> [u8; STAMP_BYTES] {
+    match kind {
+        PayloadKind::Text => hexadecimal(sequence),
+        PayloadKind::Binary => (u64::from(sequence) | u64::from(!sequence) << 32).to_le_bytes(),
+    }
+}
+
+fn read(kind: PayloadKind, stamp: [u8; STAMP_BYTES]) -> Option<u32> {
+    match kind {
+        PayloadKind::Text => u32::from_str_radix(str::from_utf8(&stamp).ok()?, 16).ok(),
+        PayloadKind::Binary => {
+            let [a, b, c, d, e, f, g, h] = stamp;
+            let sequence = u32::from_le_bytes([a, b, c, d]);
+            (u32::from_le_bytes([e, f, g, h]) == !sequence).then_some(sequence)
+        }
+    }
+}
+
+/// Eight lowercase digits, computed in one word: a loop of eight would be a third of a frame.
+#[inline]
+fn hexadecimal(n: u32) -> [u8; STAMP_BYTES] {
+    // One nibble to a byte, the most significant first.
+    let mut x = u64::from(n);
+    x = (x & 0x0000_ffff) << 32 | (x & 0xffff_0000) >> 16;
+    x = (x & 0x0000_00ff_0000_00ff) << 16 | (x & 0x0000_ff00_0000_ff00) >> 8;
+    x = (x & 0x000f_000f_000f_000f) << 8 | (x & 0x00f0_00f0_00f0_00f0) >> 4;
+    // 1 in each byte that is a letter; letters are 39 further than the digits would go.
+    let letters = ((x + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+    (x + 0x3030_3030_3030_3030 + letters * 39).to_le_bytes()
+}
+
+/// The stamp of a pushed message: `{"seq":N,"sent_ns":T` and anything after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pushed {
+    /// Rises by one from message to message.
+    pub(super) sequence: u64,
+    /// The server's `CLOCK_MONOTONIC` when it was encoded, in nanoseconds.
+    pub(super) sent_ns: u64,
+}
+
+impl Pushed {
+    /// Reads the stamp; `None` for anything that does not begin exactly so.
+    #[inline]
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let (sequence, rest) = digits(bytes.strip_prefix(b"{\"seq\":")?)?;
+        let (sent_ns, rest) = digits(rest.strip_prefix(b",\"sent_ns\":")?)?;
+        matches!(rest, [b',' | b'}', ..]).then_some(Self { sequence, sent_ns })
+    }
+}
+
+/// The number at the beginning, at least one digit, and what follows it.
+#[inline]
+fn digits(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut number = 0_u64;
+    let mut rest = bytes;
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        number = number
+            .checked_mul(10)?
+            .checked_add(u64::from(digit - b'0'))?;
+        rest = after;
+    }
+    (rest.len() < bytes.len()).then_some((number, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn unmasked(frame: &[u8], key: [u8; 4], header: usize) -> Vec<u8> {
+        let mut payload = frame[header..].to_vec();
+        mask::apply(&mut payload, key, 0);
+        payload
+    }
+
+    #[test]
+    fn the_smallest_text_message_is_eight_hexadecimal_digits() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let template = Template::new(PayloadKind::Text, 8, &mut rng);
+        let mut frame = Vec::new();
+        template.encode(&mut frame, 0x00c0_ffee, [1, 2, 3, 4]);
+        assert_eq!(frame[..6], [0x81, 0x88, 1, 2, 3, 4]);
+        assert_eq!(unmasked(&frame, [1, 2, 3, 4], 6), b"00c0ffee");
+    }
+
+    proptest! {
+        #[test]
+        fn hexadecimal_is_what_format_prints(n: u32) {
+            prop_assert_eq!(hexadecimal(n).to_vec(), format!("{n:08x}").into_bytes());
+        }
+
+        #[test]
+        fn an_echo_is_recognised_and_any_other_byte_is_not(
+            sequence: u32, key: [u8; 4], bytes in 8..100_usize, flip in 0..100_usize, binary: bool,
+        ) {
+            let kind = if binary { PayloadKind::Binary } else { PayloadKind::Text };
+            let template = Template::new(kind, bytes, &mut fastrand::Rng::with_seed(3));
+            let mut frame = Vec::new();
+            template.encode(&mut frame, sequence, key);
+            let mut payload = unmasked(&frame, key, 6);
+            prop_assert_eq!(payload.len(), bytes);
+            prop_assert!(template.is(sequence, kind, &payload));
+            prop_assert_eq!(template.sequence(kind, &payload), Some(sequence));
+            prop_assert!(!template.is(sequence.wrapping_add(1), kind, &payload));
+            prop_assert!(!template.is(sequence, kind, &payload[..bytes - 1]));
+            payload[flip % bytes] ^= 0x80;
+            prop_assert!(!template.is(sequence, kind, &payload));
+            prop_assert_eq!(template.sequence(kind, &payload), None);
+        }
+
+        #[test]
+        fn a_pushed_stamp_is_read_as_written(sequence: u64, sent_ns: u64, pad in 0..2_usize) {
+            let pad = ["", ",\"pad\":\"xxxx\""][pad];
+            let text = format!("{{\"seq\":{sequence},\"sent_ns\":{sent_ns}{pad}}}");
+            prop_assert_eq!(Pushed::parse(text.as_bytes()), Some(Pushed { sequence, sent_ns }));
+        }
+    }
+
+    #[test]
+    fn what_is_no_stamp_is_none() {
+        let others = [
+            "",
+            "{}",
+            "{\"seq\":,\"sent_ns\":1}",
+            "{\"seq\":1,\"sent_ns\":}",
+            "{\"seq\":1,\"sent_ns\":1",
+            "{\"seq\":1,\"sent_ns\":1.5}",
+            "{\"seq\":99999999999999999999,\"sent_ns\":1}",
+            " {\"seq\":1,\"sent_ns\":1}",
+        ];
+        for other in others {
+            assert_eq!(Pushed::parse(other.as_bytes()), None, "{other}");
+        }
+    }
+}

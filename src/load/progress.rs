@@ -1,0 +1,55 @@
+//! What a run shows of itself while it runs: totals of one core, a few times a second.
+
+use std::time::Duration;
+
+/// Time between two looks.
+pub const PROGRESS_TIME: Duration = Duration::from_millis(200);
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Connections are being made.
+    Connecting,
+    /// This core's are; other cores' are not.
+    Waiting,
+    /// Messages run; the measured time has not begun.
+    WarmUp,
+    /// The measured time.
+    Measuring,
+    /// The last replies are awaited.
+    Draining,
+    /// Connections are being closed.
+    Closing,
+    /// It is over.
+    Finished,
+}
+
+/// One core's totals since the run began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The core's index in the run.
+    pub core: u16,
+    /// Where it is.
+    pub stage: Stage,
+    /// Time since the first connect.
+    pub elapsed: Duration,
+    /// Time since the beginning of the measured time; zero before.
+    pub measured: Duration,
+    /// Connections of this core's share.
+    pub connections: u64,
+    /// Connections that are up now.
+    pub up: u64,
+    /// Connects that failed.
+    pub failed: u64,
+    /// Messages sent in the measured time.
+    pub sent: u64,
+    /// Messages not sent in it.
+    pub dropped: u64,
+    /// Replies, or pushed messages, in it.
+    pub received: u64,
+    /// Everything that went wrong.
+    pub failures: u64,
+}
+
+/// Who is shown the progress: called in the core's thread, so it must be quick.
+pub type Observer = Box<dyn FnMut(&Progress) + Send>;

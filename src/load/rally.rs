@@ -1,0 +1,120 @@
+//! How the cores of a run begin at one time: each says when it is ready, the first says when to go.
+
+use super::outcome::{CoreUse, Ending};
+use super::run::{Load, Message, Phase};
+use crate::shard::{Core, Wire};
+use crate::time::Instant;
+use std::time::Duration;
+
+/// From the last core's word to the common start: enough for the word to reach sleeping cores.
+const LEAD_TIME: Duration = Duration::from_millis(5);
+/// What the first core waits beyond the connect phase, and the others beyond that.
+const PATIENCE_TIME: Duration = Duration::from_secs(1);
+
+/// What the cores of a run tell each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// To the first core: this core's connects are done.
+    Ready {
+        /// Connections that are up.
+        up: u64,
+    },
+    /// From the first core: messages begin then.
+    Start(Instant),
+    /// From the first core: no core has a connection; there is nothing to measure.
+    Abandon,
+}
+
+/// What the first core has been told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rally {
+    ready: u16,
+    up: u64,
+}
+
+impl Load {
+    /// This core's connects are done: says so and waits.
+    pub(super) fn be_ready(&mut self, wire: &mut impl Wire<Message>) {
+        assert_eq!(self.phase, Phase::Connecting, "a core is ready once");
+        self.phase = Phase::Waiting;
+        let (cpu, time, _) = Self::use_since(self.marks.begun, wire);
+        self.note_use(|used| (used.connect_cpu, used.connect_time) = (cpu, time));
+        let up = u64::try_from(self.fleet.up()).unwrap_or(u64::MAX);
+        let patience = if wire.core() == Core(0) {
+            PATIENCE_TIME
+        } else {
+            2 * PATIENCE_TIME
+        };
+        self.clock.phase_by = self.clock.connect_by.max(wire.now()) + patience;
+        if wire.core() == Core(0) {
+            self.signalled(Signal::Ready { up }, wire);
+        } else {
+            wire.forward(Core(0), Signal::Ready { up });
+        }
+    }
+
+    /// Another core said something, or this one to itself.
+    pub(super) fn signalled(&mut self, signal: Signal, wire: &mut impl Wire<Message>) {
+        match signal {
+            Signal::Ready { up } => {
+                self.rally.ready += 1;
+                self.rally.up += up;
+                if self.rally.ready == wire.cores() && self.is_before_start() {
+                    self.give_start(wire);
+                }
+            }
+            Signal::Start(at) if self.is_before_start() => {
+                if self.phase == Phase::Connecting {
+                    self.give_up_connecting(wire);
+                }
+                self.set_start(at);
+                if at <= wire.now() {
+                    self.begin_running(wire);
+                }
+            }
+            Signal::Abandon if self.is_before_start() => {
+                if self.phase == Phase::Connecting {
+                    self.give_up_connecting(wire);
+                }
+                self.recorder.outcome.ending = Ending::NeverBegan;
+                self.begin_closing(wire);
+            }
+            Signal::Start(_) | Signal::Abandon => {}
+        }
+    }
+
+    /// A core is missing: the run begins without it.
+    pub(super) fn wait_no_longer(&mut self, wire: &mut impl Wire<Message>) {
+        if wire.core() == Core(0) {
+            self.give_start(wire);
+        } else {
+            self.signalled(Signal::Start(wire.now()), wire);
+        }
+    }
+
+    /// Changes what is known of this core's use of its thread.
+    pub(super) fn note_use(&mut self, change: impl FnOnce(&mut CoreUse)) {
+        if let Some(used) = self.recorder.outcome.cores.first_mut() {
+            change(used);
+        }
+    }
+
+    fn give_start(&mut self, wire: &mut impl Wire<Message>) {
+        let alone = wire.cores() == 1;
+        let lead = if alone { Duration::ZERO } else { LEAD_TIME };
+        let signal = if self.rally.up == 0 {
+            Signal::Abandon
+        } else {
+            Signal::Start(wire.now() + lead)
+        };
+        for core in 1..wire.cores() {
+            wire.forward(Core(core), signal);
+        }
+        self.signalled(signal, wire);
+    }
+
+    fn is_before_start(&self) -> bool {
+        let is_unset = self.clock.start == super::run::NEVER;
+        is_unset && matches!(self.phase, Phase::Connecting | Phase::Waiting)
+    }
+}

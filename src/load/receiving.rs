@@ -1,0 +1,254 @@
+//! What peers say: bytes to messages by transport, messages to measurements by scenario.
+
+use super::config::{Config, PayloadKind, Scenario};
+use super::failure::Kind;
+use super::fleet::{Client, EventStream, State, Stream, Talk};
+use super::payload::{Pushed, Template};
+use super::recorder::Recorder;
+use super::run::{Load, Message, Tools};
+use crate::limits;
+use crate::protocol::Fault;
+use crate::protocol::sse::Item;
+use crate::protocol::websocket::decoder::{self, Event};
+use crate::protocol::websocket::frame::{self, Opcode};
+use crate::shard::{ConnectionId, Wire};
+use crate::time::Instant;
+
+/// How a connection came to its end while its bytes were read.
+enum End {
+    /// A close frame.
+    Closed(Option<u16>),
+    /// What this kind says.
+    Broken(Kind),
+}
+
+impl Load {
+    /// Bytes came.
+    pub(super) fn read(
+        &mut self,
+        id: ConnectionId,
+        bytes: &mut [u8],
+        wire: &mut impl Wire<Message>,
+    ) {
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        let mut at = 0;
+        match client.state {
+            State::Open | State::CloseSent => {}
+            State::Upgrading => {
+                if !self.upgrade(id, bytes, &mut at, wire) {
+                    return;
+                }
+            }
+            State::Free | State::Connecting | State::Over => return,
+        }
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        let mut ears = Ears {
+            config: &self.config,
+            recorder: &mut self.recorder,
+            now: wire.now(),
+        };
+        let end = match &client.stream {
+            Stream::Head(_) => None,
+            Stream::WebSocket(_) => {
+                read_frames(id, client, bytes, &mut at, &mut self.tools, &mut ears, wire)
+            }
+            Stream::Sse(_) => read_events(client, bytes, &mut at, &mut self.tools, &mut ears),
+        };
+        match end {
+            None => self.top_up(id, wire),
+            Some(End::Closed(code)) => self.peer_closed(id, code, wire),
+            Some(End::Broken(kind)) => self.peer_broke(id, kind, wire),
+        }
+        self.end_drain_if_done(wire);
+    }
+}
+
+/// What a scenario needs to hear a message.
+struct Ears<'a> {
+    config: &'a Config,
+    recorder: &'a mut Recorder,
+    now: Instant,
+}
+
+impl Ears<'_> {
+    /// A message came: what it means is the scenario's.
+    #[inline]
+    fn hear(&mut self, talk: &mut Talk, kind: PayloadKind, bytes: &[u8], tools: &mut Heard<'_>) {
+        match self.config.scenario {
+            Scenario::Echo => self.hear_echo(talk, kind, bytes, tools),
+            Scenario::Listen => self.hear_push(talk, bytes),
+            Scenario::Idle => self.recorder.event(bytes.len(), self.now),
+        }
+    }
+
+    #[inline]
+    fn hear_echo(
+        &mut self,
+        talk: &mut Talk,
+        kind: PayloadKind,
+        bytes: &[u8],
+        tools: &mut Heard<'_>,
+    ) {
+        let expected = talk.expected;
+        if talk.in_flight() > 0 && tools.template.is(expected, kind, bytes) {
+            self.reply(talk, tools);
+            return;
+        }
+        // A later one in flight means that those before it will not come: frames are ordered.
+        let found = tools.template.sequence(kind, bytes);
+        let skipped = found.map(|sequence| sequence.wrapping_sub(expected));
+        match skipped.filter(|&skipped| skipped < talk.in_flight()) {
+            Some(skipped) => {
+                for _ in 0..skipped {
+                    talk.flight.pop(tools.rings);
+                    talk.expected = talk.expected.wrapping_add(1);
+                }
+                self.recorder.gone(skipped);
+                self.reply(talk, tools);
+            }
+            None => self.recorder.outcome.messages.wrong += 1,
+        }
+    }
+
+    /// The reply to the earliest message under way.
+    #[inline]
+    fn reply(&mut self, talk: &mut Talk, tools: &mut Heard<'_>) {
+        if let Some(departure) = talk.flight.pop(tools.rings) {
+            talk.expected = talk.expected.wrapping_add(1);
+            self.recorder.replied(departure, self.now);
+        }
+    }
+
+    #[inline]
+    fn hear_push(&mut self, talk: &mut Talk, bytes: &[u8]) {
+        self.recorder.event(bytes.len(), self.now);
+        if let Some(intended) = talk.unheard_since.take() {
+            let ns = self.now.as_nanos().saturating_sub(intended.as_nanos());
+            self.recorder.outcome.latencies.first_event.record_ns(ns);
+        }
+        let stamp = Pushed::parse(bytes);
+        self.recorder.stamped(stamp, talk.pushed, self.now);
+        if let Some(stamp) = stamp {
+            talk.pushed = stamp.sequence;
+        }
+    }
+}
+
+/// The shared things that hearing a message touches.
+struct Heard<'a> {
+    template: &'a Template,
+    rings: &'a mut super::flight::Rings,
+}
+
+/// Reads WebSocket frames until the bytes or the connection end.
+fn read_frames(
+    id: ConnectionId,
+    client: &mut Client,
+    bytes: &mut [u8],
+    at: &mut usize,
+    tools: &mut Tools,
+    ears: &mut Ears<'_>,
+    wire: &mut impl Wire<Message>,
+) -> Option<End> {
+    let Client {
+        stream: Stream::WebSocket(decoder),
+        talk,
+        ..
+    } = client
+    else {
+        return None;
+    };
+    let Tools {
+        template,
+        rings,
+        pool,
+        rng,
+        scratch,
+        ..
+    } = tools;
+    let mut heard = Heard { template, rings };
+    loop {
+        match decoder.next(bytes, at, pool) {
+            Ok(Some(Event::Message { kind, bytes })) => {
+                ears.hear(talk, kind_of(kind), bytes, &mut heard);
+            }
+            Ok(Some(Event::Ping(payload))) => {
+                // RFC 6455, 5.5.3: a pong for the latest ping will do, so one that would queue up
+                // behind a peer that does not read is left out.
+                if wire.backlog(id) < limits::BACKLOG_HIGH {
+                    scratch.clear();
+                    let key = rng.u32(..).to_ne_bytes();
+                    frame::encode(scratch, Opcode::Pong, payload, Some(key));
+                    let _ = wire.send(id, scratch);
+                }
+            }
+            Ok(Some(Event::Pong(_))) => {}
+            Ok(Some(Event::Close { code, .. })) => return Some(End::Closed(code)),
+            Ok(None) => return None,
+            Err(fault) => return Some(End::Broken(broken(fault))),
+        }
+    }
+}
+
+/// Reads server-sent events until the bytes or the stream end.
+fn read_events(
+    client: &mut Client,
+    bytes: &[u8],
+    at: &mut usize,
+    tools: &mut Tools,
+    ears: &mut Ears<'_>,
+) -> Option<End> {
+    let Client {
+        stream: Stream::Sse(stream),
+        talk,
+        ..
+    } = client
+    else {
+        return None;
+    };
+    let EventStream { body, parser, .. } = &mut **stream;
+    let Tools {
+        template,
+        rings,
+        sse_pool,
+        ..
+    } = tools;
+    let mut heard = Heard { template, rings };
+    loop {
+        let piece = match body.next(bytes, at) {
+            Ok(Some(piece)) => piece,
+            Ok(None) if body.is_done() => return Some(End::Broken(Kind::StreamEnded)),
+            Ok(None) => return None,
+            Err(_) => return Some(End::Broken(Kind::BadStream)),
+        };
+        let mut within = 0;
+        loop {
+            match parser.next(piece, &mut within, sse_pool) {
+                Ok(Some(Item::Event(event))) => {
+                    ears.hear(talk, PayloadKind::Text, event.data.as_bytes(), &mut heard);
+                }
+                Ok(Some(Item::Retry(_) | Item::Comment)) => {}
+                Ok(None) => break,
+                Err(_) => return Some(End::Broken(Kind::BadStream)),
+            }
+        }
+    }
+}
+
+fn kind_of(kind: decoder::Kind) -> PayloadKind {
+    match kind {
+        decoder::Kind::Text => PayloadKind::Text,
+        decoder::Kind::Binary => PayloadKind::Binary,
+    }
+}
+
+fn broken(fault: Fault) -> Kind {
+    match fault {
+        Fault::WebSocket { code, .. } => Kind::Protocol(code),
+        Fault::Http { .. } | Fault::Response { .. } => Kind::BadStream,
+    }
+}

@@ -1,0 +1,211 @@
+//! Puts what happens into the outcome: only what belongs to the measured time.
+
+use super::failure::{Kind, Stage};
+use super::flight::Departure;
+use super::outcome::Outcome;
+use super::payload::Pushed;
+use crate::time::Instant;
+
+const NEVER: Instant = Instant::from_nanos(u64::MAX);
+
+/// One core's outcome in the making.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    pub(super) outcome: Outcome,
+    /// Messages under way on all connections, measured or not.
+    pub(super) in_flight: u64,
+    /// The measured time. What is meant for its beginning is in, for its end is out.
+    from: Instant,
+    until: Instant,
+    is_open_loop: bool,
+}
+
+impl Recorder {
+    pub(super) fn new(is_open_loop: bool) -> Self {
+        let outcome = Outcome::default();
+        Self {
+            outcome,
+            in_flight: 0,
+            from: NEVER,
+            until: NEVER,
+            is_open_loop,
+        }
+    }
+
+    /// Says when the measured time is, as soon as it is known.
+    pub(super) fn measure(&mut self, from: Instant, until: Instant) {
+        (self.from, self.until) = (from, until);
+    }
+
+    /// Whether a message meant for then is measured.
+    #[inline]
+    pub(super) fn is_measured(&self, intended: Instant) -> bool {
+        self.from <= intended && intended < self.until
+    }
+
+    /// A message was sent.
+    #[inline]
+    pub(super) fn sent(&mut self, departure: Departure) {
+        self.in_flight += 1;
+        let messages = &mut self.outcome.messages;
+        if !(self.from <= departure.intended && departure.intended < self.until) {
+            messages.unmeasured += 1;
+            return;
+        }
+        messages.planned += 1;
+        messages.sent += 1;
+        if self.is_open_loop {
+            let slip = departure
+                .submitted
+                .as_nanos()
+                .saturating_sub(departure.intended.as_nanos());
+            self.outcome.latencies.slip.record_ns(slip);
+        }
+    }
+
+    /// Messages of the plan that are not sent; how many of them are measured.
+    pub(super) fn dropped(&mut self, planned: &[Departure]) -> u64 {
+        let measured = planned
+            .iter()
+            .filter(|planned| self.is_measured(planned.intended));
+        let dropped = u64::try_from(measured.count()).unwrap_or(u64::MAX);
+        self.outcome.messages.planned += dropped;
+        dropped
+    }
+
+    /// The reply to that message came and verified.
+    #[inline]
+    pub(super) fn replied(&mut self, departure: Departure, now: Instant) {
+        self.in_flight -= 1;
+        if !self.is_measured(departure.intended) {
+            return;
+        }
+        self.outcome.messages.replied += 1;
+        let latencies = &mut self.outcome.latencies;
+        let since = |then: Instant| now.as_nanos().saturating_sub(then.as_nanos());
+        latencies.service.record_ns(since(departure.submitted));
+        if self.is_open_loop {
+            latencies.response.record_ns(since(departure.intended));
+        }
+    }
+
+    /// Messages under way will never be replied to.
+    pub(super) fn gone(&mut self, messages: u32) {
+        self.in_flight -= u64::from(messages);
+    }
+
+    /// A message came that was not sent from here, with that many bytes of payload.
+    #[inline]
+    pub(super) fn event(&mut self, bytes: usize, now: Instant) {
+        if self.is_measured(now) {
+            self.outcome.events.received += 1;
+            self.outcome.events.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+        }
+    }
+
+    /// The stamp of that message, after the last one with sequence number `last` (0 for none).
+    #[inline]
+    pub(super) fn stamped(&mut self, stamp: Option<Pushed>, last: u64, now: Instant) {
+        if !self.is_measured(now) {
+            return;
+        }
+        let events = &mut self.outcome.events;
+        let Some(stamp) = stamp else {
+            events.unstamped += 1;
+            return;
+        };
+        if last != 0 {
+            // The next one passes over nothing.
+            match stamp.sequence.checked_sub(last) {
+                None | Some(0) => events.repeated += 1,
+                Some(step) => events.gaps += step - 1,
+            }
+        }
+        match u64::try_from(now.signed_since(Instant::from_nanos(stamp.sent_ns))) {
+            Ok(ns) => self.outcome.latencies.one_way.record_ns(ns),
+            Err(_) => events.negative += 1,
+        }
+    }
+
+    /// Something went wrong with a connection.
+    pub(super) fn failed(&mut self, stage: Stage, kind: Kind) {
+        self.outcome.failures.count(stage, kind);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ns: u64) -> Instant {
+        Instant::from_nanos(ns)
+    }
+
+    fn pushed(sequence: u64, sent_ns: u64) -> Option<Pushed> {
+        Some(Pushed { sequence, sent_ns })
+    }
+
+    #[test]
+    fn slip_service_and_response_are_measured_from_their_own_times() {
+        let mut recorder = Recorder::new(true);
+        recorder.measure(at(1_000), at(9_000));
+        let departure = Departure {
+            intended: at(1_100),
+            submitted: at(1_400),
+        };
+        recorder.sent(departure);
+        recorder.replied(departure, at(2_000));
+        let latencies = &recorder.outcome.latencies;
+        let max = |latency: &crate::load::outcome::Latency| latency.histogram().max();
+        let all = [&latencies.slip, &latencies.service, &latencies.response].map(max);
+        assert_eq!(all, [300, 600, 900]);
+    }
+
+    #[test]
+    fn a_closed_loop_has_no_slip_and_no_response() {
+        let mut recorder = Recorder::new(false);
+        recorder.measure(at(0), at(9_000));
+        let departure = Departure {
+            intended: at(5),
+            submitted: at(5),
+        };
+        recorder.sent(departure);
+        recorder.replied(departure, at(20));
+        let latencies = &recorder.outcome.latencies;
+        assert!(latencies.slip.histogram().is_empty() && latencies.response.histogram().is_empty());
+        assert_eq!(latencies.service.histogram().max(), 15);
+    }
+
+    #[test]
+    fn what_is_meant_for_the_unmeasured_is_not_measured_whenever_its_reply_comes() {
+        let mut recorder = Recorder::new(true);
+        recorder.measure(at(1_000), at(9_000));
+        let early = Departure {
+            intended: at(999),
+            submitted: at(1_005),
+        };
+        recorder.sent(early);
+        recorder.replied(early, at(2_000));
+        let messages = recorder.outcome.messages;
+        assert_eq!(
+            (messages.unmeasured, messages.sent, messages.replied),
+            (1, 0, 0)
+        );
+        assert_eq!(recorder.in_flight, 0);
+    }
+
+    #[test]
+    fn gaps_repetitions_and_stamps_from_the_future_are_counted() {
+        let mut recorder = Recorder::new(false);
+        recorder.measure(at(0), at(9_000));
+        recorder.stamped(pushed(7, 10), 0, at(30));
+        recorder.stamped(pushed(8, 10), 7, at(30));
+        recorder.stamped(pushed(12, 40), 8, at(30));
+        recorder.stamped(pushed(12, 10), 12, at(30));
+        recorder.stamped(None, 12, at(30));
+        let events = recorder.outcome.events;
+        assert_eq!((events.gaps, events.repeated), (3, 1));
+        assert_eq!((events.negative, events.unstamped), (1, 1));
+        assert_eq!(recorder.outcome.latencies.one_way.histogram().len(), 3);
+    }
+}

@@ -1,0 +1,375 @@
+//! One core's share of a run: the shard, its phases and its clock.
+
+use super::config::{Config, Loop};
+use super::connecting::Connecting;
+use super::fleet::{Fleet, State};
+use super::flight::{Departure, Rings};
+use super::outcome::{CoreUse, Ending, Outcome};
+use super::pace::Stripe;
+use super::payload::Template;
+use super::progress::{Observer, PROGRESS_TIME, Progress, Stage};
+use super::rally::{Rally, Signal};
+use super::recorder::Recorder;
+use crate::protocol::sse;
+use crate::protocol::websocket::decoder::Pool;
+use crate::shard::{CloseCause, ConnectionId, Core, Origin, Shard, Vitals, Wire};
+use crate::time::Instant;
+use std::time::Duration;
+
+/// What a shard of this kind says to its like: see the rally.
+pub(super) type Message = Signal;
+
+/// One core's share of a load run.
+///
+/// It connects, waits until every core has (so that all begin at one time), runs its scenario for
+/// the warm-up and the measured time, waits a little for outstanding replies, closes and is
+/// finished: at its duration, always, whatever the server does.
+pub struct Load {
+    pub(super) config: Config,
+    pub(super) stripe: Stripe,
+    pub(super) phase: Phase,
+    pub(super) clock: Clock,
+    pub(super) fleet: Fleet,
+    pub(super) connecting: Connecting,
+    pub(super) schedule: Schedule,
+    pub(super) rally: Rally,
+    pub(super) tools: Tools,
+    pub(super) recorder: Recorder,
+    pub(super) marks: Marks,
+    observer: Option<Observer>,
+}
+
+/// What happens now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Connections are being made.
+    Connecting,
+    /// This core is ready; others may not be.
+    Waiting,
+    /// Messages run.
+    Running,
+    /// Nothing more is sent; the last replies come.
+    Draining,
+    /// Connections are being closed.
+    Closing,
+    /// Nothing is left to do.
+    Finished,
+}
+
+/// The times of a run. Those that are not known yet are in the far future.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    pub(super) begun: Instant,
+    /// Connects that are not done then are given up.
+    pub(super) connect_by: Instant,
+    /// When messages begin, on all cores.
+    pub(super) start: Instant,
+    /// When the measured time begins and ends.
+    pub(super) from: Instant,
+    pub(super) until: Instant,
+    /// When the present phase ends by itself, if it is waiting, draining or closing.
+    pub(super) phase_by: Instant,
+    /// The next look at the progress.
+    pub(super) tick: Instant,
+}
+
+/// How far the plan of messages, the first messages of a closed loop and the closing are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Schedule {
+    /// This core's next message.
+    pub(super) next: u64,
+    /// This core's first measured message, and the end of its plan.
+    pub(super) first_measured: u64,
+    pub(super) end: u64,
+    /// When messages were last sent at intended times.
+    pub(super) last_turn: Instant,
+    /// The slot whose client is next to be started (closed loop) or closed.
+    pub(super) slot: usize,
+}
+
+/// What all connections share: buffers, spares and randomness.
+pub(super) struct Tools {
+    pub(super) template: Template,
+    pub(super) pool: Pool,
+    pub(super) sse_pool: sse::Pool,
+    pub(super) rings: Rings,
+    pub(super) rng: fastrand::Rng,
+    /// Outbound bytes of one call.
+    pub(super) scratch: Vec<u8>,
+    /// Messages to send next on one connection.
+    pub(super) batch: Vec<Departure>,
+    /// The request of an event stream: the same for every connection.
+    pub(super) sse_request: Vec<u8>,
+}
+
+/// The engine's figures at the turning points of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Marks {
+    pub(super) begun: Mark,
+    pub(super) from: Option<Mark>,
+}
+
+/// The time and what the engine had used by then.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mark {
+    at: Instant,
+    vitals: Vitals,
+}
+
+pub(super) const NEVER: Instant = Instant::from_nanos(u64::MAX);
+/// A deadline that has always passed: there is work left from this turn.
+pub(super) const AT_ONCE: Instant = Instant::from_nanos(0);
+
+impl Load {
+    /// The share of one core. The configuration has been checked ([`Config::check`]).
+    ///
+    /// `observer` is shown the core's progress every [`PROGRESS_TIME`].
+    #[must_use]
+    pub fn new(core: Core, config: Config, observer: Option<Observer>) -> Self {
+        debug_assert_eq!(config.check(), Ok(()));
+        let is_open_loop = config.message_pace().is_some();
+        Self {
+            stripe: Stripe::new(0, 1),
+            phase: Phase::Connecting,
+            clock: Clock {
+                begun: NEVER,
+                connect_by: NEVER,
+                start: NEVER,
+                from: NEVER,
+                until: NEVER,
+                phase_by: NEVER,
+                tick: NEVER,
+            },
+            fleet: Fleet::default(),
+            connecting: Connecting::default(),
+            schedule: Schedule::default(),
+            rally: Rally::default(),
+            tools: Tools::new(&config, core),
+            recorder: Recorder::new(is_open_loop),
+            marks: Marks::default(),
+            observer,
+            config,
+        }
+    }
+
+    /// Messages begin at `start`, on all cores.
+    pub(super) fn set_start(&mut self, start: Instant) {
+        let from = start + self.config.warm_up;
+        let until = from + self.config.duration;
+        self.clock = Clock {
+            start,
+            from,
+            until,
+            ..self.clock
+        };
+        self.recorder.measure(from, until);
+        if let Some(pace) = self.config.message_pace() {
+            let local = |at: Instant| {
+                let elapsed = at.as_nanos().saturating_sub(start.as_nanos());
+                self.stripe.share(pace.before(elapsed))
+            };
+            self.schedule.first_measured = local(from);
+            self.schedule.end = local(until);
+        }
+    }
+
+    /// What the core has used between a mark and now.
+    pub(super) fn use_since(
+        mark: Mark,
+        wire: &mut impl Wire<Message>,
+    ) -> (Duration, Duration, u64) {
+        let vitals = wire.vitals();
+        let cpu = vitals.thread_cpu.saturating_sub(mark.vitals.thread_cpu);
+        let turns = vitals
+            .counters
+            .turns
+            .saturating_sub(mark.vitals.counters.turns);
+        (cpu, wire.now().since(mark.at), turns)
+    }
+
+    fn deadline_of_phase(&self) -> Instant {
+        match self.phase {
+            Phase::Connecting => self.connect_deadline(),
+            Phase::Waiting => self.clock.phase_by.min(self.clock.start),
+            Phase::Running => self.run_deadline(),
+            Phase::Draining => self.clock.phase_by,
+            Phase::Closing if self.has_to_close() => AT_ONCE,
+            Phase::Closing => self.clock.phase_by,
+            Phase::Finished => NEVER,
+        }
+    }
+
+    /// Shows the progress if it is time to.
+    fn look(&mut self, now: Instant, core: Core) {
+        if now < self.clock.tick {
+            return;
+        }
+        self.clock.tick = now + PROGRESS_TIME;
+        let progress = self.progress(now, core);
+        if let Some(observer) = &mut self.observer {
+            observer(&progress);
+        }
+    }
+
+    fn progress(&self, now: Instant, core: Core) -> Progress {
+        let outcome = &self.recorder.outcome;
+        Progress {
+            core: core.0,
+            stage: match self.phase {
+                Phase::Connecting => Stage::Connecting,
+                Phase::Waiting => Stage::Waiting,
+                Phase::Running if now < self.clock.from => Stage::WarmUp,
+                Phase::Running => Stage::Measuring,
+                Phase::Draining => Stage::Draining,
+                Phase::Closing => Stage::Closing,
+                Phase::Finished => Stage::Finished,
+            },
+            elapsed: now.since(self.clock.begun),
+            measured: now.min(self.clock.until).since(self.clock.from),
+            connections: outcome.connects.planned,
+            up: u64::try_from(self.fleet.up()).unwrap_or(u64::MAX),
+            failed: outcome.connects.failed,
+            sent: outcome.messages.sent,
+            dropped: outcome.messages.dropped.total(),
+            received: outcome.messages.replied + outcome.events.received,
+            failures: outcome.failures.total(),
+        }
+    }
+}
+
+impl Shard for Load {
+    type Message = Message;
+    type Outcome = Outcome;
+
+    fn started(&mut self, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        self.stripe = Stripe::new(wire.core().0, wire.cores());
+        self.recorder.outcome.cores = vec![CoreUse {
+            core: wire.core().0,
+            ..CoreUse::default()
+        }];
+        self.clock.begun = now;
+        self.clock.connect_by = now + self.config.connect_phase;
+        if self.observer.is_some() {
+            self.clock.tick = now + PROGRESS_TIME;
+        }
+        self.marks.begun = Mark::now(wire);
+        self.begin_connecting(wire);
+    }
+
+    fn opened(&mut self, id: ConnectionId, _origin: Origin, wire: &mut impl Wire<Message>) {
+        self.connected(id, wire);
+    }
+
+    fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Message>) {
+        self.read(id, bytes, wire);
+    }
+
+    fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        self.top_up(id, wire);
+    }
+
+    fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Message>) {
+        self.ended(id, cause, wire);
+    }
+
+    fn forwarded(&mut self, _from: Core, message: Message, wire: &mut impl Wire<Message>) {
+        self.signalled(message, wire);
+    }
+
+    fn expired(&mut self, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        match self.phase {
+            Phase::Connecting => self.go_on_connecting(wire),
+            Phase::Waiting if now >= self.clock.start => self.begin_running(wire),
+            Phase::Waiting if now >= self.clock.phase_by => self.wait_no_longer(wire),
+            Phase::Running => self.go_on_running(wire),
+            Phase::Draining if now >= self.clock.phase_by => self.begin_closing(wire),
+            Phase::Closing => self.go_on_closing(wire),
+            Phase::Waiting | Phase::Draining | Phase::Finished => {}
+        }
+        self.look(now, wire.core());
+    }
+
+    fn stopped(&mut self, wire: &mut impl Wire<Message>) {
+        match self.phase {
+            Phase::Connecting | Phase::Waiting => {
+                self.recorder.outcome.ending = Ending::Interrupted;
+                self.stop_connecting(wire);
+                self.begin_closing(wire);
+            }
+            Phase::Running => {
+                self.recorder.outcome.ending = Ending::Interrupted;
+                self.cut_short(wire);
+            }
+            Phase::Draining | Phase::Closing | Phase::Finished => {}
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let at = self.deadline_of_phase().min(self.clock.tick);
+        (at != NEVER && self.phase != Phase::Finished).then_some(at)
+    }
+
+    fn finished(&self) -> bool {
+        self.phase == Phase::Finished
+    }
+
+    fn outcome(self) -> Outcome {
+        self.recorder.outcome
+    }
+}
+
+impl Mark {
+    pub(super) fn now(wire: &mut impl Wire<Message>) -> Self {
+        Self {
+            at: wire.now(),
+            vitals: wire.vitals(),
+        }
+    }
+}
+
+impl Tools {
+    fn new(config: &Config, core: Core) -> Self {
+        let mut filler = fastrand::Rng::with_seed(config.seed);
+        let mut sse_request = Vec::new();
+        super::connecting::encode_sse_request(&mut sse_request, config);
+        Self {
+            template: Template::new(config.payload_kind, config.payload_bytes, &mut filler),
+            pool: Pool::new(config.message_bytes_max, config.fragments_max),
+            sse_pool: sse::Pool::new(config.message_bytes_max),
+            rings: Rings::default(),
+            rng: seeded(config.seed, u64::MAX - u64::from(core.0)),
+            scratch: Vec::new(),
+            batch: Vec::new(),
+            sse_request,
+        }
+    }
+}
+
+impl Config {
+    /// Whether a reply makes room for the next message.
+    pub(super) fn is_closed_loop(&self) -> bool {
+        matches!(self.messages, Loop::Closed) && self.sends()
+    }
+}
+
+/// The generator of one purpose of a run: the same for the same seed, unlike any other's.
+pub(super) fn seeded(seed: u64, purpose: u64) -> fastrand::Rng {
+    let mut rng = fastrand::Rng::with_seed(seed ^ purpose.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    // Neighbouring seeds begin alike: one draw apart they do not.
+    let seed = rng.u64(..);
+    fastrand::Rng::with_seed(seed)
+}
+
+impl Fleet {
+    /// Whether every client has been told goodbye or is gone.
+    pub(super) fn is_over(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Clients whose closing handshake has not ended.
+    pub(super) fn unanswered(&self) -> u64 {
+        self.count(State::CloseSent)
+    }
+}

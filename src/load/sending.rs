@@ -1,0 +1,230 @@
+//! The running phase: messages at their intended times (open loop), or as replies make room.
+
+use super::config::Loop;
+use super::fleet::{Client, State};
+use super::flight::Departure;
+use super::outcome::Ending;
+use super::recorder::Recorder;
+use super::run::{AT_ONCE, Load, Mark, Message, NEVER, Phase, Tools};
+use crate::shard::{ConnectionId, Unsent, Wire};
+use crate::time::Instant;
+use std::time::Duration;
+
+/// Messages sent at intended times in one turn at most: replies wait meanwhile.
+const MESSAGES_PER_TURN: u64 = 4096;
+/// Clients whose first messages of a closed loop are sent in one turn at most.
+const CLIENTS_PER_TURN: u32 = 1024;
+/// Turns for intended times are at least this far apart. At high rates one system call then
+/// carries many messages; it is the slip that this costs at most.
+const TURN_TIME: Duration = Duration::from_micros(50);
+/// Bytes of frames built for one connection before they are handed over.
+const BATCH_BYTES: usize = 64 * 1024;
+
+impl Load {
+    /// Messages begin.
+    pub(super) fn begin_running(&mut self, wire: &mut impl Wire<Message>) {
+        self.phase = Phase::Running;
+        self.go_on_running(wire);
+    }
+
+    /// The time has come for messages, for a mark or for the end.
+    pub(super) fn go_on_running(&mut self, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        if self.marks.from.is_none() && now >= self.clock.from {
+            self.marks.from = Some(Mark::now(wire));
+        }
+        if self.fleet.up() == 0 {
+            self.recorder.outcome.ending = Ending::Deserted;
+            self.cut_short_with_plan(wire);
+            return;
+        }
+        match self.config.messages {
+            Loop::Open { burst, .. } if self.config.sends() => self.send_due(burst, wire),
+            Loop::Closed if now < self.clock.until => self.start_clients(wire),
+            Loop::Open { .. } | Loop::Closed => {}
+        }
+        if now >= self.clock.until {
+            self.begin_draining(wire);
+        }
+    }
+
+    /// When the running phase needs attention next.
+    pub(super) fn run_deadline(&self) -> Instant {
+        let mark = if self.marks.from.is_none() {
+            self.clock.from
+        } else {
+            NEVER
+        };
+        mark.min(self.clock.until).min(self.next_send())
+    }
+
+    /// A reply or a lower backlog made room: fills it, in a closed loop.
+    pub(super) fn top_up(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        if self.phase != Phase::Running || !self.config.is_closed_loop() || now >= self.clock.until
+        {
+            return;
+        }
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        let room = self
+            .config
+            .in_flight
+            .saturating_sub(client.talk.in_flight());
+        if client.state != State::Open || room == 0 {
+            return;
+        }
+        let departure = Departure {
+            intended: now,
+            submitted: now,
+        };
+        let batch = &mut self.tools.batch;
+        batch.clear();
+        batch.extend(std::iter::repeat_n(departure, room as usize));
+        // What does not fit now is sent when the backlog is low, or at the next reply.
+        let _ = send_batch(id, client, &mut self.tools, &mut self.recorder, wire);
+    }
+
+    fn next_send(&self) -> Instant {
+        match self.config.messages {
+            Loop::Closed if self.config.sends() && self.has_to_start() => AT_ONCE,
+            Loop::Open { pace, .. } if self.config.sends() => {
+                if self.schedule.next >= self.schedule.end {
+                    return NEVER;
+                }
+                let offset = pace.offset_ns(self.stripe.global(self.schedule.next));
+                let due = self.clock.start.as_nanos().saturating_add(offset);
+                Instant::from_nanos(due).max(self.schedule.last_turn + TURN_TIME)
+            }
+            Loop::Closed | Loop::Open { .. } => NEVER,
+        }
+    }
+
+    fn has_to_start(&self) -> bool {
+        self.fleet.at(self.schedule.slot).is_some()
+    }
+
+    /// Sends the first messages of a closed loop, some clients a turn.
+    fn start_clients(&mut self, wire: &mut impl Wire<Message>) {
+        if !self.config.sends() {
+            return;
+        }
+        for _ in 0..CLIENTS_PER_TURN {
+            let Some((id, state)) = self.fleet.at(self.schedule.slot) else {
+                return;
+            };
+            self.schedule.slot += 1;
+            if state == State::Open {
+                self.top_up(id, wire);
+            }
+        }
+    }
+
+    /// Sends what is meant for now or before. Neighbours in the plan go to different connections,
+    /// but for bursts; which one depends on the index and on what is up, never on replies.
+    fn send_due(&mut self, burst: u32, wire: &mut impl Wire<Message>) {
+        let Some(pace) = self.config.message_pace() else {
+            return;
+        };
+        let now = wire.now();
+        let start = self.clock.start.as_nanos();
+        // What is meant for this very nanosecond is due.
+        let elapsed = now.as_nanos().saturating_sub(start).saturating_add(1);
+        let due = self
+            .stripe
+            .share(pace.before(elapsed))
+            .min(self.schedule.end);
+        let until = due.min(self.schedule.next.saturating_add(MESSAGES_PER_TURN));
+        let burst = u64::from(burst.max(1));
+        while self.schedule.next < until {
+            let turn = self.schedule.next / burst;
+            let end = ((turn + 1) * burst).min(until);
+            self.tools.batch.clear();
+            self.tools
+                .batch
+                .extend((self.schedule.next..end).map(|index| {
+                    let offset = pace.offset_ns(self.stripe.global(index));
+                    Departure {
+                        intended: Instant::from_nanos(start.saturating_add(offset)),
+                        submitted: now,
+                    }
+                }));
+            self.schedule.next = end;
+            self.send_planned(turn, wire);
+        }
+        self.schedule.last_turn = now;
+    }
+
+    /// Sends the batch on the connection whose turn it is, as far as it may; counts the rest.
+    fn send_planned(&mut self, turn: u64, wire: &mut impl Wire<Message>) {
+        let Self {
+            fleet,
+            tools,
+            recorder,
+            config,
+            ..
+        } = self;
+        let id = fleet.in_turn(turn);
+        let Some((id, client)) = id.and_then(|id| Some((id, fleet.get(id)?))) else {
+            let dropped = recorder.dropped(&tools.batch);
+            recorder.outcome.messages.dropped.no_connection += dropped;
+            return;
+        };
+        let room = config.in_flight.saturating_sub(client.talk.in_flight()) as usize;
+        if room < tools.batch.len() {
+            let over = tools.batch.get(room..).unwrap_or_default();
+            let dropped = recorder.dropped(over);
+            recorder.outcome.messages.dropped.in_flight += dropped;
+            tools.batch.truncate(room);
+        }
+        let (sent, result) = send_batch(id, client, tools, recorder, wire);
+        if let Err(unsent) = result {
+            let rest = tools.batch.get(sent..).unwrap_or_default();
+            let dropped = recorder.dropped(rest);
+            let by = &mut recorder.outcome.messages.dropped;
+            match unsent {
+                Unsent::Full => by.backlog += dropped,
+                Unsent::Gone => by.no_connection += dropped,
+            }
+        }
+    }
+}
+
+/// Sends the batch's messages on an open connection, in order, in as few calls as their size
+/// allows; how many were queued, and why not all.
+fn send_batch(
+    id: ConnectionId,
+    client: &mut Client,
+    tools: &mut Tools,
+    recorder: &mut Recorder,
+    wire: &mut impl Wire<Message>,
+) -> (usize, Result<(), Unsent>) {
+    let mut sent = 0;
+    let Tools {
+        template,
+        rings,
+        rng,
+        scratch,
+        batch,
+        ..
+    } = tools;
+    let per_call = (BATCH_BYTES / template.frame_bytes()).max(1);
+    for departures in batch.chunks(per_call) {
+        scratch.clear();
+        let mut sequence = client.talk.next;
+        for _ in departures {
+            template.encode(scratch, sequence, rng.u32(..).to_ne_bytes());
+            sequence = sequence.wrapping_add(1);
+        }
+        if let Err(unsent) = wire.send(id, scratch) {
+            return (sent, Err(unsent));
+        }
+        for &departure in departures {
+            client.talk.sent(departure, rings);
+            recorder.sent(departure);
+        }
+        sent += departures.len();
+    }
+    (sent, Ok(()))
+}

@@ -1,0 +1,215 @@
+//! A run ends at its duration, always; listeners, idlers, time limits and the wait for others.
+
+use super::world::{Act, Echo, Script, World};
+use super::{MS, config, open};
+use crate::load::outcome::Ending;
+use crate::load::{Config, Pace, Rate, Scenario, Transport};
+use crate::shard::CloseCause;
+use std::time::Duration;
+
+const STREAM: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+    Transfer-Encoding: chunked\r\n\r\n";
+
+fn chunk(text: &str) -> Vec<u8> {
+    format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
+}
+
+fn pushed(sequence: u64, sent_ms: u64) -> Vec<u8> {
+    let sent_ns = 1_000_000_000_000 + sent_ms * 1_000_000;
+    let data = format!("{{\"seq\":{sequence},\"sent_ns\":{sent_ns}}}");
+    chunk(&format!("id: {sequence}\nevent: push\ndata: {data}\n\n"))
+}
+
+fn listeners() -> Config {
+    Config {
+        transport: Transport::Sse,
+        scenario: Scenario::Listen,
+        connections: 2,
+        ..config()
+    }
+}
+
+#[test]
+fn listeners_measure_one_way_latency_gaps_and_the_first_event() {
+    let ms = Duration::from_millis;
+    let answers = vec![
+        (ms(1), Act::Say(STREAM.to_vec())),
+        (ms(10), Act::Say(pushed(5, 8))),
+        (ms(20), Act::Say(pushed(6, 18))),
+        (ms(30), Act::Say(pushed(9, 28))),
+        (ms(40), Act::Say(pushed(9, 500))),
+        (ms(50), Act::Say(chunk(": beat\n\ndata: other\n\n"))),
+    ];
+    let (outcome, took) = World::new(1, &listeners(), Script::answering(answers)).run();
+    let events = outcome.events;
+    assert_eq!(
+        (events.received, events.unstamped, events.negative),
+        (10, 2, 2)
+    );
+    assert_eq!((events.gaps, events.repeated), (4, 2));
+    let one_way = outcome.latencies.one_way.histogram();
+    assert_eq!(
+        (one_way.len(), one_way.max() / 10_000),
+        (6, 201),
+        "2 ms and 10 us of connecting"
+    );
+    let first = outcome.latencies.first_event.histogram();
+    assert_eq!((first.len(), first.max() / 10_000), (2, 1_001));
+    assert_eq!(outcome.ending, Ending::Complete);
+    assert!(
+        took < Duration::from_millis(1_010),
+        "an event stream has no closing handshake"
+    );
+}
+
+#[test]
+fn idlers_count_and_do_nothing_else() {
+    let config = Config {
+        scenario: Scenario::Idle,
+        ..config()
+    };
+    let mut world = World::new(1, &config, Echo::new(|_, now| Some(now)));
+    let (outcome, _) = world.run();
+    assert_eq!((outcome.messages.planned, outcome.connects.up), (0, 4));
+    assert!(world.peer.arrivals.is_empty());
+    assert!(
+        world.turns < 60,
+        "an idle run has next to no turns: {}",
+        world.turns
+    );
+}
+
+#[test]
+fn a_run_ends_though_nobody_answers_its_close() {
+    let upgraded = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n";
+    let answers = vec![(MS, Act::Say(upgraded.to_vec()))];
+    let (outcome, took) = World::new(1, &config(), Script::answering(answers)).run();
+    assert_eq!((outcome.messages.sent, outcome.messages.lost), (4, 4));
+    assert_eq!(outcome.connects.still_open, 4);
+    assert_eq!(outcome.ending, Ending::Complete);
+    let grace_and_close = Duration::from_millis(3_010);
+    assert!(took < grace_and_close, "{took:?}");
+}
+
+#[test]
+fn the_connect_phase_has_its_own_end() {
+    let config = Config {
+        connections: 1_000,
+        connecting: 10,
+        connect_phase: Duration::from_secs(25),
+        ..config()
+    };
+    let (outcome, took) = World::new(2, &config, Script::new(vec![], vec![])).run();
+    let connects = outcome.connects;
+    // Ten at once on each core, each for 10 s.
+    assert_eq!(
+        (connects.attempted, connects.failed, connects.dropped),
+        (60, 60, 940)
+    );
+    assert_eq!(outcome.ending, Ending::NeverBegan);
+    assert!(took < Duration::from_millis(25_200), "{took:?}");
+}
+
+#[test]
+fn a_run_stopped_while_it_connects_ends_at_once() {
+    let config = Config {
+        connections: 1_000,
+        connecting: 10,
+        ..config()
+    };
+    let mut world = World::new(2, &config, Script::new(vec![], vec![]));
+    world.stop_after(Duration::from_secs(3));
+    let (outcome, took) = world.run();
+    assert_eq!(
+        (outcome.connects.unfinished, outcome.connects.dropped),
+        (20, 980)
+    );
+    assert_eq!(outcome.ending, Ending::Interrupted);
+    assert_eq!(outcome.failures.total(), 0, "what was stopped did not fail");
+    assert!(took < Duration::from_millis(3_010), "{took:?}");
+}
+
+#[test]
+fn a_run_goes_on_with_the_connections_that_are_left() {
+    // Every other message is the last of its connection.
+    let mut config = Config {
+        connections: 10,
+        messages: open(1_000.0),
+        ..config()
+    };
+    config.in_flight = 100;
+    let mut world = World::new(1, &config, HalfDies(Echo::new(|_, now| Some(now + MS)), 0));
+    let (outcome, _) = world.run();
+    assert_eq!((outcome.connects.up, outcome.connects.ended_early), (10, 5));
+    let messages = outcome.messages;
+    assert_eq!((messages.planned, messages.sent), (1_000, 1_000));
+    assert_eq!(messages.replied + messages.lost, 1_000);
+    assert!(messages.lost < 20);
+    assert_eq!(outcome.ending, Ending::Complete);
+}
+
+/// An echo server that resets every other connection 100 ms after it was made.
+struct HalfDies<P>(P, u32);
+
+impl<P: super::world::Peer> super::world::Peer for HalfDies<P> {
+    fn connected(
+        &mut self,
+        key: super::world::Key,
+        now: crate::time::Instant,
+    ) -> Vec<(crate::time::Instant, Act)> {
+        self.1 += 1;
+        let mut acts = self.0.connected(key, now);
+        if self.1.is_multiple_of(2) {
+            acts.push((now + 100 * MS, Act::End(CloseCause::Reset)));
+        }
+        acts
+    }
+
+    fn received(
+        &mut self,
+        key: super::world::Key,
+        bytes: &[u8],
+        now: crate::time::Instant,
+    ) -> Vec<(crate::time::Instant, Act)> {
+        self.0.received(key, bytes, now)
+    }
+}
+
+#[test]
+fn a_core_without_connections_does_not_hold_the_others_up() {
+    let config = Config {
+        connections: 1,
+        messages: open(1_000.0),
+        ..config()
+    };
+    let mut world = World::new(2, &config, Echo::new(|_, now| Some(now)));
+    let (outcome, took) = world.run();
+    let messages = outcome.messages;
+    assert_eq!(
+        (
+            messages.planned,
+            messages.sent,
+            messages.dropped.no_connection
+        ),
+        (1_000, 500, 500)
+    );
+    assert!(took < Duration::from_millis(1_020));
+}
+
+#[test]
+fn sources_are_used_in_turn() {
+    let sources = ["127.0.0.2", "127.0.0.3"]
+        .map(|ip| ip.parse().unwrap())
+        .to_vec();
+    let pace = Some(Pace::Constant(Rate::per_second(1_000.0).unwrap()));
+    let config = Config {
+        sources: sources.clone(),
+        connect_pace: pace,
+        ..config()
+    };
+    let mut world = World::new(1, &config, Echo::new(|_, now| Some(now + MS)));
+    world.run();
+    let expected: Vec<_> = sources.iter().cycle().take(4).copied().map(Some).collect();
+    assert_eq!(world.sources, expected);
+}

@@ -1,0 +1,267 @@
+//! Everything that can go wrong is counted by stage and kind, and the run still ends.
+
+use super::world::{Act, Script, World};
+use super::{MS, config};
+use crate::load::failure::{Kind, Stage};
+use crate::load::outcome::{Ending, Outcome};
+use crate::load::{Config, Scenario, Transport};
+use crate::shard::CloseCause;
+use std::time::Duration;
+
+const UPGRADED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n";
+const STREAM: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\
+    Transfer-Encoding: chunked\r\n\r\n";
+
+fn say(bytes: &[u8]) -> (Duration, Act) {
+    (MS, Act::Say(bytes.to_vec()))
+}
+
+fn run(config: &Config, script: Script) -> (Outcome, Duration, Script) {
+    let mut world = World::new(1, config, script);
+    let (outcome, took) = world.run();
+    let connects = outcome.connects;
+    assert_eq!(connects.planned, connects.attempted + connects.dropped);
+    assert_eq!(
+        connects.attempted,
+        connects.up + connects.failed + connects.unfinished
+    );
+    assert_eq!(
+        outcome.messages.sent,
+        outcome.messages.replied + outcome.messages.lost
+    );
+    (outcome, took, world.peer)
+}
+
+fn ws() -> Config {
+    Config {
+        connections: 3,
+        ..config()
+    }
+}
+
+fn sse() -> Config {
+    Config {
+        transport: Transport::Sse,
+        scenario: Scenario::Listen,
+        ..ws()
+    }
+}
+
+fn assert_never_began(config: &Config, script: Script, stage: Stage, kind: Kind) {
+    let (outcome, took, _) = run(config, script);
+    assert_eq!(
+        outcome.failures.of(stage, kind),
+        3,
+        "{:?}",
+        outcome.failures
+    );
+    assert_eq!(outcome.failures.total(), 3);
+    assert_eq!((outcome.connects.up, outcome.connects.failed), (0, 3));
+    assert_eq!(outcome.ending, Ending::NeverBegan);
+    assert!(took < Duration::from_secs(12), "{took:?}");
+}
+
+fn assert_lost(config: &Config, script: Script, kind: Kind) -> Script {
+    let (outcome, took, peer) = run(config, script);
+    assert_eq!(
+        outcome.failures.of(Stage::Open, kind),
+        3,
+        "{:?}",
+        outcome.failures
+    );
+    assert_eq!(outcome.failures.total(), 3);
+    assert_eq!((outcome.connects.up, outcome.connects.ended_early), (3, 3));
+    assert_eq!(outcome.ending, Ending::Deserted);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    peer
+}
+
+#[test]
+fn a_connect_that_ends_is_counted_by_its_cause() {
+    let causes = [
+        (CloseCause::Refused, Kind::Refused),
+        (CloseCause::Unreachable, Kind::Unreachable),
+        (CloseCause::TimedOut, Kind::TimedOut),
+        (CloseCause::Reset, Kind::Reset),
+        (CloseCause::NoSourcePort, Kind::NoSourcePort),
+        (CloseCause::NoDescriptor, Kind::NoDescriptor),
+        (CloseCause::Os(5), Kind::Os(5)),
+    ];
+    for (cause, kind) in causes {
+        let script = Script::new(vec![(MS, Act::End(cause))], Vec::new());
+        assert_never_began(&ws(), script, Stage::Connect, kind);
+    }
+}
+
+#[test]
+fn a_connect_that_hangs_is_timed_out() {
+    assert_never_began(
+        &ws(),
+        Script::new(vec![], vec![]),
+        Stage::Connect,
+        Kind::TimedOut,
+    );
+}
+
+#[test]
+fn an_upgrade_that_hangs_is_timed_out() {
+    assert_never_began(
+        &ws(),
+        Script::answering(vec![]),
+        Stage::Upgrade,
+        Kind::TimedOut,
+    );
+    let half = Script::answering(vec![say(b"HTTP/1.1 101 Switching Pro")]);
+    assert_never_began(&ws(), half, Stage::Upgrade, Kind::TimedOut);
+}
+
+#[test]
+fn a_server_that_closes_at_once_is_counted() {
+    let ended = Script::answering(vec![(MS, Act::End(CloseCause::PeerEnded))]);
+    assert_never_began(&ws(), ended, Stage::Upgrade, Kind::Ended);
+    let reset = Script::answering(vec![(MS, Act::End(CloseCause::Reset))]);
+    assert_never_began(&ws(), reset, Stage::Upgrade, Kind::Reset);
+}
+
+#[test]
+fn another_status_is_counted_by_its_number() {
+    for status in [200, 301, 404, 426, 503] {
+        let head = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: 0\r\n\r\n");
+        let script = Script::answering(vec![say(head.as_bytes())]);
+        assert_never_began(&ws(), script, Stage::Upgrade, Kind::HttpStatus(status));
+    }
+    let head = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
+    let script = Script::answering(vec![say(head)]);
+    assert_never_began(&sse(), script, Stage::Upgrade, Kind::HttpStatus(429));
+}
+
+#[test]
+fn garbage_instead_of_a_response_is_counted() {
+    let endless = vec![b'x'; 20_000];
+    let garbage: [&[u8]; 4] = [
+        b"\x00\x01\x02\r\n\r\n",
+        b"SSH-2.0-x\r\n\r\n",
+        b"\n\n\n",
+        &endless,
+    ];
+    for bytes in garbage {
+        let script = Script::answering(vec![say(bytes)]);
+        assert_never_began(&ws(), script, Stage::Upgrade, Kind::BadResponse);
+    }
+}
+
+#[test]
+fn a_101_that_does_not_verify_is_counted() {
+    let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n";
+    let script = Script::answering(vec![say(head)]);
+    assert_never_began(&ws(), script, Stage::Upgrade, Kind::BadResponse);
+}
+
+#[test]
+fn a_200_of_another_type_is_no_event_stream() {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n";
+    let script = Script::answering(vec![say(head)]);
+    assert_never_began(&sse(), script, Stage::Upgrade, Kind::NotEventStream);
+}
+
+#[test]
+fn interim_responses_are_skipped() {
+    let script = Script::answering(vec![
+        say(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"),
+        (2 * MS, Act::Say(UPGRADED.to_vec())),
+    ]);
+    let (outcome, ..) = run(
+        &Config {
+            scenario: Scenario::Idle,
+            ..ws()
+        },
+        script,
+    );
+    assert_eq!((outcome.connects.up, outcome.failures.total()), (3, 0));
+}
+
+#[test]
+fn a_full_table_is_counted() {
+    let mut world = World::new(1, &ws(), Script::answering(vec![say(UPGRADED)]));
+    world.cores[0].1.limit(2);
+    let (outcome, _) = world.run();
+    assert_eq!(outcome.failures.of(Stage::Connect, Kind::NoSlot), 1);
+    assert_eq!((outcome.connects.up, outcome.connects.failed), (2, 1));
+}
+
+#[test]
+fn a_close_code_is_counted_and_answered() {
+    let answers = vec![say(UPGRADED), (3 * MS, Act::Say(vec![0x88, 2, 0x03, 0xf4]))];
+    let peer = assert_lost(&ws(), Script::answering(answers), Kind::CloseCode(1012));
+    let closes = peer.heard.iter().filter(|byte| **byte == 0x88).count();
+    assert!(closes >= 3, "RFC 6455, 5.5.1");
+    let bare = vec![say(UPGRADED), (3 * MS, Act::Say(vec![0x88, 0]))];
+    assert_lost(&ws(), Script::answering(bare), Kind::CloseCode(1005));
+}
+
+#[test]
+fn an_open_connection_that_ends_without_a_word_is_counted() {
+    for (cause, kind) in [
+        (CloseCause::PeerEnded, Kind::Ended),
+        (CloseCause::Reset, Kind::Reset),
+    ] {
+        let answers = vec![say(UPGRADED), (3 * MS, Act::End(cause))];
+        assert_lost(&ws(), Script::answering(answers), kind);
+    }
+}
+
+#[test]
+fn broken_frames_are_counted_by_the_code_they_are_closed_with() {
+    let masked = vec![0x81, 0x80, 0, 0, 0, 0];
+    let not_utf8 = vec![0x81, 1, 0xff];
+    let huge = [&[0x82, 127][..], &(1_u64 << 40).to_be_bytes()].concat();
+    for (frame, code) in [(masked, 1002), (not_utf8, 1007), (huge, 1009)] {
+        let answers = vec![say(UPGRADED), (3 * MS, Act::Say(frame))];
+        assert_lost(&ws(), Script::answering(answers), Kind::Protocol(code));
+    }
+}
+
+#[test]
+fn an_event_stream_that_ends_is_counted_as_its_framing_says() {
+    let last_chunk = vec![say(STREAM), (3 * MS, Act::Say(b"0\r\n\r\n".to_vec()))];
+    assert_lost(&sse(), Script::answering(last_chunk), Kind::StreamEnded);
+    let cut = vec![say(STREAM), (3 * MS, Act::End(CloseCause::PeerEnded))];
+    assert_lost(&sse(), Script::answering(cut), Kind::Ended);
+    let plain = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    let to_the_end = vec![say(plain), (3 * MS, Act::End(CloseCause::PeerEnded))];
+    assert_lost(&sse(), Script::answering(to_the_end), Kind::StreamEnded);
+    let bad_chunk = vec![say(STREAM), (3 * MS, Act::Say(b"zz\r\n".to_vec()))];
+    assert_lost(&sse(), Script::answering(bad_chunk), Kind::BadStream);
+}
+
+#[test]
+fn a_flood_of_wrong_messages_is_counted_and_changes_nothing() {
+    let flood = [0x81, 5, b'h', b'e', b'l', b'l', b'o'].repeat(10_000);
+    let answers = vec![say(UPGRADED), (3 * MS, Act::Say(flood))];
+    let (outcome, took, _) = run(&ws(), Script::answering(answers));
+    assert_eq!(outcome.messages.wrong, 30_000);
+    assert_eq!((outcome.messages.sent, outcome.messages.lost), (3, 3));
+    assert!(took < Duration::from_millis(3_100), "{took:?}");
+}
+
+#[test]
+fn a_ping_is_answered_with_its_payload() {
+    // RFC 6455, 5.5.2
+    let answers = vec![
+        say(UPGRADED),
+        (3 * MS, Act::Say(vec![0x89, 3, b'a', b'b', b'c'])),
+    ];
+    let idle = Config {
+        scenario: Scenario::Idle,
+        connections: 1,
+        ..ws()
+    };
+    let (outcome, _, peer) = run(&idle, Script::answering(answers));
+    assert_eq!(outcome.failures.total(), 0);
+    let [0x8a, 0x83, k0, k1, k2, _, a, b, c, ..] = peer.heard[..] else {
+        panic!("no masked pong: {:?}", peer.heard);
+    };
+    assert_eq!([a ^ k0, b ^ k1, c ^ k2], *b"abc");
+}

@@ -1,0 +1,480 @@
+//! The record of one load run: plain data, in the order and units of the JSON schema.
+
+use super::figures::{float, per_second, ratio};
+use super::latency::LatencyRecord;
+use super::verdict::{self, Judgement};
+use crate::load::config::{Config, Loop, PayloadKind, Scenario, Transport};
+use crate::load::outcome::{self, Ending, Outcome};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The schema's name and version.
+pub const SCHEMA: &str = "ringstorm.load/1";
+
+/// What the outcome cannot know: said by the caller, who knows the host and the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The program's version.
+    pub version: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The URL as typed.
+    pub url: String,
+    /// The engine's name.
+    pub engine: String,
+    /// The kernel's CPU numbers of the generator's cores.
+    pub cpus: Vec<usize>,
+    /// When the run began, in milliseconds of Unix time.
+    pub started_unix_ms: u64,
+    /// Facts of the host, such as kernel, CPU model, memory.
+    pub host: BTreeMap<String, String>,
+    /// What the server used, if it was asked.
+    pub server: Option<ServerUse>,
+    /// The latency objective, if there is one: slip is judged against it.
+    pub slo: Option<Duration>,
+}
+
+/// What the server used in the measured time, from its `/stats`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerUse {
+    /// CPU time, user and system, in seconds.
+    pub cpu_s: f64,
+    /// Resident memory at the end, in bytes.
+    pub rss_bytes: u64,
+    /// Open descriptors at the end.
+    pub descriptors: u64,
+    /// Messages (replies, or events) per second of its CPU time. Computed by [`Record::new`].
+    pub messages_per_cpu_s: Option<f64>,
+}
+
+/// One load run; see the module for the schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the schema in the module documents every key")]
+pub struct Record {
+    pub schema: String,
+    pub program: Program,
+    pub host: BTreeMap<String, String>,
+    pub run: Run,
+    pub time: Time,
+    pub connects: Connects,
+    pub messages: Option<Messages>,
+    pub events: Option<Events>,
+    pub headline: Option<String>,
+    pub latency: Latencies,
+    pub failures: Vec<Failure>,
+    pub generator: Generator,
+    pub server: Option<ServerUse>,
+    pub verdict: Judgement,
+}
+
+/// Key `program` of the schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the schema in the module documents every key")]
+pub struct Program {
+    pub version: String,
+    pub command: Vec<String>,
+    pub engine: String,
+    pub cpus: Vec<usize>,
+}
+
+/// Key `run` of the schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the schema in the module documents every key")]
+pub struct Run {
+    pub url: String,
+    pub transport: String,
+    pub scenario: String,
+    #[serde(rename = "loop")]
+    pub loop_kind: String,
+    pub connections: u32,
+    pub connect_rate_per_s: Option<f64>,
+    pub rate_per_s: Option<f64>,
+    pub in_flight: Option<u32>,
+    pub burst: Option<u32>,
+    pub payload_bytes: Option<usize>,
+    pub payload_kind: Option<String>,
+    pub warm_up_s: f64,
+    pub duration_s: f64,
+    pub seed: u64,
+    pub started_unix_ms: u64,
+    /// Latency objective in nanoseconds.
+    pub slo_ns: Option<u64>,
+}
+
+/// Key `time` of the schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the schema in the module documents every key")]
+pub struct Time {
+    pub connect_s: f64,
+    pub measured_s: f64,
+    pub ending: String,
+}
+
+/// Key `connects` of the schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the schema in the module documents every key")]
+pub struct Connects {
+    pub planned: u64,
+    pub attempted: u64,
+    pub dropped: u64,
+    pub up: u64,
+    pub failed: u64,
+    pub unfinished: u64,
+    pub ended_early: u64,
+    pub still_open: u64,
+    pub up_per_s: Option<f64>,
+}
+
+/// Key `messages` of the schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the schema in the module documents every key")]
+pub struct Messages {
+    pub planned: u64,
+    pub sent: u64,
+    pub dropped: u64,
+    pub dropped_by: DroppedBy,
+    pub replied: u64,
+    pub lost: u64,
+    pub wrong: u64,
+    pub unmeasured: u64,
+    pub sent_per_s: Option<f64>,
+    pub replied_per_s: Option<f64>,
+}
+
+/// Key `messages.dropped_by` of the schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the schema in the module documents every key")]
+pub struct DroppedBy {
+    pub in_flight: u64,
+    pub backlog: u64,
+    pub no_connection: u64,
+    pub late: u64,
+}
+
+/// Key `events` of the schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the schema in the module documents every key")]
+pub struct Events {
+    pub received: u64,
+    pub bytes: u64,
+    pub received_per_s: Option<f64>,
+    pub unstamped: u64,
+    pub negative: u64,
+    pub gaps: u64,
+    pub repeated: u64,
+}
+
+/// Key `latency` of the schema.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`load::outcome::Latencies` documents each")]
+pub struct Latencies {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub response: Option<LatencyRecord>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub service: Option<LatencyRecord>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub slip: Option<LatencyRecord>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub one_way: Option<LatencyRecord>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_event: Option<LatencyRecord>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub connect: Option<LatencyRecord>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tcp: Option<LatencyRecord>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub upgrade: Option<LatencyRecord>,
+}
+
+/// An entry of key `failures` of the schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the schema in the module documents every key")]
+pub struct Failure {
+    pub stage: String,
+    pub kind: String,
+    pub count: u64,
+}
+
+/// Key `generator` of the schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the schema in the module documents every key")]
+pub struct Generator {
+    pub cores: Vec<GeneratorCore>,
+    pub busy_max: f64,
+    pub cpu_us_per_message: Option<f64>,
+    pub connect_cpu_us: Option<f64>,
+}
+
+/// An entry of key `generator.cores` of the schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the schema in the module documents every key")]
+pub struct GeneratorCore {
+    pub core: u16,
+    pub busy: f64,
+    pub cpu_s: f64,
+    pub connect_cpu_s: f64,
+    pub turns: u64,
+    pub rescues: u64,
+}
+
+impl Record {
+    /// The record of a run.
+    #[must_use]
+    pub fn new(facts: &Facts, config: &Config, outcome: &Outcome) -> Self {
+        let received = received(config, outcome);
+        let latency = Latencies::new(&outcome.latencies);
+        let mut record = Self {
+            schema: SCHEMA.to_owned(),
+            program: Program {
+                version: facts.version.clone(),
+                command: facts.command.clone(),
+                engine: facts.engine.clone(),
+                cpus: facts.cpus.clone(),
+            },
+            host: facts.host.clone(),
+            run: Run::new(facts, config),
+            time: Time {
+                connect_s: outcome.connect_time().as_secs_f64(),
+                measured_s: outcome.measured_time().as_secs_f64(),
+                ending: ending(outcome.ending).to_owned(),
+            },
+            connects: Connects::new(outcome),
+            messages: config.sends().then(|| Messages::new(outcome)),
+            events: (!config.sends()).then(|| Events::new(outcome)),
+            headline: latency.headline().map(str::to_owned),
+            latency,
+            failures: failures(outcome),
+            generator: Generator::new(outcome, received),
+            server: facts.server.map(|server| server.per_message(received)),
+            verdict: Judgement::default(),
+        };
+        record.verdict = verdict::judge(&record);
+        record
+    }
+
+    /// The record as one line of JSON.
+    ///
+    /// # Errors
+    /// None in practice: the record holds only strings, numbers and lists.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+
+    /// The latency to look at first, with its name.
+    #[must_use]
+    pub fn headline(&self) -> Option<(&str, &LatencyRecord)> {
+        let name = self.headline.as_deref()?;
+        self.latency.named().find(|(other, _)| *other == name)
+    }
+}
+
+impl Latencies {
+    fn new(latencies: &outcome::Latencies) -> Self {
+        let of = |latency: &outcome::Latency| LatencyRecord::new(latency.histogram());
+        Self {
+            response: of(&latencies.response),
+            service: of(&latencies.service),
+            slip: of(&latencies.slip),
+            one_way: of(&latencies.one_way),
+            first_event: of(&latencies.first_event),
+            connect: of(&latencies.connect),
+            tcp: of(&latencies.tcp),
+            upgrade: of(&latencies.upgrade),
+        }
+    }
+
+    /// Each latency that has samples, with its name, the headline ones first.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &LatencyRecord)> {
+        [
+            ("response", &self.response),
+            ("service", &self.service),
+            ("slip", &self.slip),
+            ("one_way", &self.one_way),
+            ("first_event", &self.first_event),
+            ("connect", &self.connect),
+            ("tcp", &self.tcp),
+            ("upgrade", &self.upgrade),
+        ]
+        .into_iter()
+        .filter_map(|(name, latency)| Some((name, latency.as_ref()?)))
+    }
+
+    fn headline(&self) -> Option<&'static str> {
+        let order = ["response", "service", "one_way", "connect"];
+        order
+            .into_iter()
+            .find(|name| self.named().any(|(other, _)| other == *name))
+    }
+}
+
+impl ServerUse {
+    fn per_message(self, received: u64) -> Self {
+        let spent = self.cpu_s > 0.0 && received > 0;
+        Self {
+            messages_per_cpu_s: spent.then(|| float(received) / self.cpu_s),
+            ..self
+        }
+    }
+}
+
+impl Run {
+    fn new(facts: &Facts, config: &Config) -> Self {
+        let sends = config.sends();
+        let burst = match config.messages {
+            Loop::Open { burst, .. } => Some(burst),
+            Loop::Closed => None,
+        };
+        let kind = match config.payload_kind {
+            PayloadKind::Text => "text",
+            PayloadKind::Binary => "binary",
+        };
+        Self {
+            url: facts.url.clone(),
+            transport: match config.transport {
+                Transport::WebSocket => "websocket".to_owned(),
+                Transport::Sse => "sse".to_owned(),
+            },
+            scenario: match config.scenario {
+                Scenario::Echo => "echo".to_owned(),
+                Scenario::Listen => "listen".to_owned(),
+                Scenario::Idle => "idle".to_owned(),
+            },
+            loop_kind: match config.messages {
+                _ if !sends => "none".to_owned(),
+                Loop::Open { .. } => "open".to_owned(),
+                Loop::Closed => "closed".to_owned(),
+            },
+            connections: config.connections,
+            connect_rate_per_s: config
+                .connect_pace
+                .map(|pace| pace.mean_per_second(NO_SPAN)),
+            rate_per_s: config
+                .message_pace()
+                .map(|pace| pace.mean_per_second(NO_SPAN)),
+            in_flight: sends.then_some(config.in_flight),
+            burst: burst.filter(|_| sends),
+            payload_bytes: sends.then_some(config.payload_bytes),
+            payload_kind: sends.then(|| kind.to_owned()),
+            warm_up_s: config.warm_up.as_secs_f64(),
+            duration_s: config.duration.as_secs_f64(),
+            seed: config.seed,
+            started_unix_ms: facts.started_unix_ms,
+            slo_ns: facts.slo.and_then(|slo| u64::try_from(slo.as_nanos()).ok()),
+        }
+    }
+}
+
+/// The rate at the start of a pace.
+const NO_SPAN: Duration = Duration::ZERO;
+
+impl Connects {
+    fn new(outcome: &Outcome) -> Self {
+        let connects = outcome.connects;
+        Self {
+            planned: connects.planned,
+            attempted: connects.attempted,
+            dropped: connects.dropped,
+            up: connects.up,
+            failed: connects.failed,
+            unfinished: connects.unfinished,
+            ended_early: connects.ended_early,
+            still_open: connects.still_open,
+            up_per_s: per_second(connects.up, outcome.connect_time()),
+        }
+    }
+}
+
+impl Messages {
+    fn new(outcome: &Outcome) -> Self {
+        let messages = outcome.messages;
+        let time = outcome.measured_time();
+        let dropped = messages.dropped;
+        Self {
+            planned: messages.planned,
+            sent: messages.sent,
+            dropped: dropped.total(),
+            dropped_by: DroppedBy {
+                in_flight: dropped.in_flight,
+                backlog: dropped.backlog,
+                no_connection: dropped.no_connection,
+                late: dropped.late,
+            },
+            replied: messages.replied,
+            lost: messages.lost,
+            wrong: messages.wrong,
+            unmeasured: messages.unmeasured,
+            sent_per_s: per_second(messages.sent, time),
+            replied_per_s: per_second(messages.replied_in_time, time),
+        }
+    }
+}
+
+impl Events {
+    fn new(outcome: &Outcome) -> Self {
+        let events = outcome.events;
+        Self {
+            received: events.received,
+            bytes: events.bytes,
+            received_per_s: per_second(events.received, outcome.measured_time()),
+            unstamped: events.unstamped,
+            negative: events.negative,
+            gaps: events.gaps,
+            repeated: events.repeated,
+        }
+    }
+}
+
+impl Generator {
+    fn new(outcome: &Outcome, received: u64) -> Self {
+        let cores: Vec<GeneratorCore> = outcome.cores.iter().map(GeneratorCore::new).collect();
+        let cpu_s: f64 = cores.iter().map(|core| core.cpu_s).sum();
+        let connect_cpu_s: f64 = cores.iter().map(|core| core.connect_cpu_s).sum();
+        Self {
+            busy_max: cores.iter().map(|core| core.busy).fold(0.0, f64::max),
+            cpu_us_per_message: ratio(cpu_s * 1e6, received),
+            connect_cpu_us: ratio(connect_cpu_s * 1e6, outcome.connects.up),
+            cores,
+        }
+    }
+}
+
+impl GeneratorCore {
+    fn new(core: &outcome::CoreUse) -> Self {
+        Self {
+            core: core.core,
+            busy: core.busy(),
+            cpu_s: core.measured_cpu.as_secs_f64(),
+            connect_cpu_s: core.connect_cpu.as_secs_f64(),
+            turns: core.turns,
+            rescues: core.rescues,
+        }
+    }
+}
+
+fn received(config: &Config, outcome: &Outcome) -> u64 {
+    if config.sends() {
+        outcome.messages.replied_in_time
+    } else {
+        outcome.events.received
+    }
+}
+
+fn failures(outcome: &Outcome) -> Vec<Failure> {
+    let each = outcome.failures.iter();
+    each.map(|(stage, kind, count)| Failure {
+        stage: stage.to_string(),
+        kind: kind.to_string(),
+        count,
+    })
+    .collect()
+}
+
+fn ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Complete => "complete",
+        Ending::Deserted => "deserted",
+        Ending::NeverBegan => "never_began",
+        Ending::Interrupted => "interrupted",
+    }
+}

@@ -1,0 +1,294 @@
+//! The text summary of a run: what people read in a terminal.
+
+use super::figures::{rate, span, whole};
+use super::latency::LatencyRecord;
+use super::record::{Events, Messages, Record};
+use super::verdict::Verdict;
+use std::fmt::Write;
+
+/// Columns of the longest bar.
+const BAR_COLUMNS: u64 = 40;
+/// The label column.
+const LABEL: usize = 13;
+
+/// The summary, ending with a line break.
+#[must_use]
+pub fn text(record: &Record) -> String {
+    let mut out = String::with_capacity(4096);
+    heading(&mut out, record);
+    connects(&mut out, record);
+    if let Some(sent) = &record.messages {
+        messages(&mut out, sent);
+    }
+    if let Some(received) = &record.events {
+        events(&mut out, received);
+    }
+    latencies(&mut out, record);
+    if let Some((name, latency)) = record.headline() {
+        distribution(&mut out, name, latency);
+    }
+    failures(&mut out, record);
+    generator(&mut out, record);
+    verdict(&mut out, record);
+    out
+}
+
+/// A line with its label; writing to a String cannot fail.
+fn line(out: &mut String, label: &str, rest: &str) {
+    let _ = writeln!(out, "{label:<LABEL$}{}", rest.trim_end());
+}
+
+fn heading(out: &mut String, record: &Record) {
+    let (run, program) = (&record.run, &record.program);
+    let _ = writeln!(out, "ringstorm {} load {}", program.version, run.url);
+    let mut words = vec![run.scenario.clone(), run.transport.clone()];
+    words.push(format!("{} connections", whole(u64::from(run.connections))));
+    match (run.rate_per_s, run.in_flight) {
+        (Some(planned), _) => words.push(format!("open loop at {}", rate(planned))),
+        (None, Some(depth)) => words.push(format!("closed loop, {depth} in flight each")),
+        (None, None) => {}
+    }
+    if let (Some(bytes), Some(kind)) = (run.payload_bytes, &run.payload_kind) {
+        words.push(format!(
+            "{} bytes {kind}",
+            whole(u64::try_from(bytes).unwrap_or(u64::MAX))
+        ));
+    }
+    words.push(format!(
+        "engine {}, {} cores",
+        program.engine,
+        record.generator.cores.len()
+    ));
+    words.push(format!("seed {}", run.seed));
+    line(out, "", &words.join(", "));
+    let time = &record.time;
+    let mut times = format!("{:.2} s measured of {} s", time.measured_s, run.duration_s);
+    if time.ending != "complete" {
+        let _ = write!(times, ", ending: {}", time.ending.replace('_', " "));
+    }
+    line(out, "time", &times);
+}
+
+fn connects(out: &mut String, record: &Record) {
+    let connects = &record.connects;
+    let [planned, attempted, dropped] =
+        [connects.planned, connects.attempted, connects.dropped].map(whole);
+    line(
+        out,
+        "connects",
+        &format!("{planned} planned = {attempted} attempted + {dropped} dropped"),
+    );
+    let mut parts = vec![format!("{} up", whole(connects.up))];
+    let rest = [
+        (connects.failed, "failed"),
+        (connects.unfinished, "unfinished"),
+        (connects.ended_early, "ended early"),
+        (connects.still_open, "still open at the end"),
+    ];
+    parts.extend(
+        rest.iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!("{} {what}", whole(*n))),
+    );
+    if let Some(per_s) = connects.up_per_s {
+        parts.push(format!("{:.3} s, {}", record.time.connect_s, rate(per_s)));
+    }
+    line(out, "", &parts.join(", "));
+}
+
+fn messages(out: &mut String, messages: &Messages) {
+    let [planned, sent, dropped] = [messages.planned, messages.sent, messages.dropped].map(whole);
+    let mut plan = format!("{planned} planned = {sent} sent + {dropped} dropped");
+    let by = &messages.dropped_by;
+    let causes = [
+        (by.in_flight, "in flight cap"),
+        (by.backlog, "backlog full"),
+        (by.no_connection, "no connection"),
+        (by.late, "generator late"),
+    ];
+    let causes: Vec<String> = causes
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, why)| format!("{} {why}", whole(*n)))
+        .collect();
+    if !causes.is_empty() {
+        let _ = write!(plan, " ({})", causes.join(", "));
+    }
+    line(out, "messages", &plan);
+    let [replied, lost, wrong] = [messages.replied, messages.lost, messages.wrong].map(whole);
+    line(
+        out,
+        "",
+        &format!("{replied} replied, {lost} lost, {wrong} wrong"),
+    );
+    if let (Some(sent), Some(replied)) = (messages.sent_per_s, messages.replied_per_s) {
+        line(
+            out,
+            "",
+            &format!("sent {}, replied {}", rate(sent), rate(replied)),
+        );
+    }
+}
+
+fn events(out: &mut String, events: &Events) {
+    let per_s = events
+        .received_per_s
+        .map(|per_s| format!(", {}", rate(per_s)));
+    let [received, bytes] = [events.received, events.bytes].map(whole);
+    line(
+        out,
+        "events",
+        &format!(
+            "{received} received, {bytes} bytes{}",
+            per_s.unwrap_or_default()
+        ),
+    );
+    let [gaps, repeated, unstamped, negative] = [
+        events.gaps,
+        events.repeated,
+        events.unstamped,
+        events.negative,
+    ]
+    .map(whole);
+    let order = format!(
+        "{gaps} missed, {repeated} repeated, {unstamped} without stamp, {negative} from the future"
+    );
+    line(out, "", &order);
+}
+
+fn latencies(out: &mut String, record: &Record) {
+    let latency = &record.latency;
+    if latency.named().next().is_none() {
+        return;
+    }
+    out.push('\n');
+    let _ = writeln!(
+        out,
+        "{:<LABEL$}{:>11} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "latency", "samples", "p50", "p90", "p99", "p99.9", "max"
+    );
+    let mut is_thin = false;
+    for (name, latency) in latency.named() {
+        let percentiles = [
+            latency.p50_ns,
+            latency.p90_ns,
+            latency.p99_ns,
+            latency.p99_9_ns,
+        ];
+        is_thin |= percentiles.contains(&None);
+        let _ = write!(
+            out,
+            "{:<LABEL$}{:>11}",
+            name.replace('_', " "),
+            whole(latency.samples)
+        );
+        for value in percentiles {
+            let _ = write!(out, " {:>9}", value.map_or_else(|| "-".to_owned(), span));
+        }
+        let _ = writeln!(out, " {:>9}", span(latency.max_ns));
+    }
+    if is_thin {
+        out.push_str("- stands for a percentile with fewer than 100 / (1 - p) samples\n");
+    }
+}
+
+fn distribution(out: &mut String, name: &str, latency: &LatencyRecord) {
+    let most = latency.bands.iter().map(|&(_, n)| n).max().unwrap_or(0);
+    let _ = writeln!(out, "\ndistribution of {}", name.replace('_', " "));
+    for &(bound, n) in &latency.bands {
+        let eighths = (n * BAR_COLUMNS * 8).checked_div(most).unwrap_or(0);
+        let bar = bar(if n > 0 { eighths.max(1) } else { 0 });
+        let row = format!(
+            "{:>11} {bar:<40} {:>12}",
+            format!("< {}", span(bound)),
+            whole(n)
+        );
+        let _ = writeln!(out, "{row}");
+    }
+}
+
+/// A bar of that many eighths of a column.
+fn bar(eighths: u64) -> String {
+    let full = usize::try_from(eighths / 8).unwrap_or(0);
+    let rest = match eighths % 8 {
+        0 => "",
+        1 => "\u{258f}",
+        2 => "\u{258e}",
+        3 => "\u{258d}",
+        4 => "\u{258c}",
+        5 => "\u{258b}",
+        6 => "\u{258a}",
+        _ => "\u{2589}",
+    };
+    "\u{2588}".repeat(full) + rest
+}
+
+fn failures(out: &mut String, record: &Record) {
+    if record.failures.is_empty() {
+        return;
+    }
+    out.push('\n');
+    for (place, failure) in record.failures.iter().enumerate() {
+        let label = if place == 0 { "failures" } else { "" };
+        let what = failure.kind.replace('_', " ");
+        line(
+            out,
+            label,
+            &format!("{:>9} {}: {what}", whole(failure.count), failure.stage),
+        );
+    }
+}
+
+fn generator(out: &mut String, record: &Record) {
+    let generator = &record.generator;
+    let mut parts = vec![format!("busiest core {:.0} %", generator.busy_max * 100.0)];
+    if let Some(us) = generator.cpu_us_per_message {
+        parts.push(format!("{us:.2} us of CPU per message"));
+    }
+    if let Some(us) = generator.connect_cpu_us {
+        parts.push(format!("{us:.1} us per connect"));
+    }
+    let rescues: u64 = generator.cores.iter().map(|core| core.rescues).sum();
+    if rescues > 0 {
+        parts.push(format!(
+            "{rescues} rescues by the watchdog (a bug: please report)"
+        ));
+    }
+    out.push('\n');
+    line(out, "generator", &parts.join(", "));
+    if let Some(server) = &record.server {
+        let mut used = format!("{:.2} s of CPU", server.cpu_s);
+        if let Some(per_s) = server.messages_per_cpu_s {
+            let _ = write!(
+                used,
+                ", {} of its CPU",
+                rate(per_s).replace("/s", " messages per second")
+            );
+        }
+        let _ = write!(used, ", {} KiB resident", whole(server.rss_bytes / 1024));
+        line(out, "server", &used);
+    }
+}
+
+fn verdict(out: &mut String, record: &Record) {
+    let judgement = &record.verdict;
+    let word = match judgement.verdict {
+        Verdict::Pass => "PASS",
+        Verdict::Fail => "FAIL",
+        Verdict::Inconclusive => "INCONCLUSIVE",
+        Verdict::Invalid => "INVALID",
+    };
+    let by = judgement
+        .limited_by
+        .as_ref()
+        .map(|by| format!(" ({by}-limited)"));
+    line(out, "verdict", &format!("{word}{}", by.unwrap_or_default()));
+    judgement
+        .reasons
+        .iter()
+        .for_each(|reason| line(out, "", reason));
+    judgement
+        .notes
+        .iter()
+        .for_each(|note| line(out, "", &format!("note: {note}")));
+}

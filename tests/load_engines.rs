@@ -1,0 +1,165 @@
+//! The load client against the server on loopback, on the ring and the tokio engine.
+
+use ringstorm::engine::{self, EngineError, Listeners, Plan, Stop};
+use ringstorm::load::outcome::Ending;
+use ringstorm::load::{self, Config, Load, Loop, Outcome, Pace, Rate, Scenario, Transport};
+use ringstorm::server::{self, Server};
+use ringstorm::shard::Shard;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+#[derive(Clone, Copy, Debug)]
+enum Engine {
+    Ring,
+    Tokio,
+}
+
+impl Engine {
+    fn run<S: Shard + 'static>(
+        self,
+        plan: Plan,
+        make: impl Fn(ringstorm::shard::Core) -> S + Send + Sync + 'static,
+    ) -> Result<Vec<S::Outcome>, EngineError> {
+        match self {
+            Self::Ring => engine::ring::run(plan, make),
+            Self::Tokio => engine::tokio::run(plan, make),
+        }
+    }
+}
+
+/// Runs the load against a server that is there for it alone.
+fn run(engine: Engine, cores: usize, path: &str, change: impl FnOnce(&mut Config)) -> Outcome {
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let listeners = Listeners::bind(&[any], 1).unwrap();
+    let address = listeners.addresses()[0];
+    let stop = Stop::default();
+    let plan = Plan {
+        listeners,
+        stop: stop.clone(),
+        ..Plan::new(vec![0])
+    };
+    let started = engine::now();
+    let serving = thread::spawn(move || {
+        engine.run(plan, move |core| {
+            let config = server::Config::new("test", started);
+            Server::new(
+                core,
+                server::Config {
+                    chunk: Duration::from_millis(20),
+                    ..config
+                },
+            )
+        })
+    });
+    let mut config = Config::new(address, address.to_string(), path.to_owned());
+    config.duration = Duration::from_millis(600);
+    change(&mut config);
+    config.check().unwrap();
+    let plan = Plan::new((0..cores).map(|core| core % 2).collect());
+    let begun = Instant::now();
+    let outcomes = engine
+        .run(plan, move |core| Load::new(core, config.clone(), None))
+        .unwrap();
+    let took = begun.elapsed();
+    stop.throw();
+    serving.join().unwrap().unwrap();
+    assert!(
+        took < Duration::from_secs(5),
+        "a run ends at its duration: {took:?}"
+    );
+    let outcome = Outcome::merged(&outcomes);
+    assert_eq!(
+        outcome.failures.total(),
+        0,
+        "{engine:?} {:?}",
+        outcome.failures
+    );
+    assert_eq!(outcome.ending, Ending::Complete);
+    assert_eq!(outcome.connects.still_open, 0);
+    outcome
+}
+
+fn open(rate: f64) -> Loop {
+    Loop::Open {
+        pace: Pace::Constant(Rate::per_second(rate).unwrap()),
+        burst: 1,
+    }
+}
+
+fn echoes_every_message(engine: Engine) {
+    let outcome = run(engine, 2, "/echo", |config| {
+        config.connections = 50;
+        config.messages = open(5_000.0);
+        config.in_flight = load::config::IN_FLIGHT_DEFAULT;
+    });
+    let messages = outcome.messages;
+    assert_eq!((outcome.connects.up, messages.planned), (50, 3_000));
+    assert_eq!(messages.planned, messages.sent + messages.dropped.total());
+    assert_eq!(
+        (messages.replied, messages.lost, messages.wrong),
+        (messages.sent, 0, 0)
+    );
+    assert_eq!(outcome.latencies.response.histogram().len(), messages.sent);
+}
+
+fn pipelines_in_a_closed_loop(engine: Engine) {
+    let outcome = run(engine, 1, "/echo", |config| {
+        config.connections = 8;
+        config.in_flight = 16;
+        config.payload_kind = load::PayloadKind::Binary;
+        config.payload_bytes = 5_000;
+    });
+    let messages = outcome.messages;
+    assert!(messages.sent > 100);
+    assert_eq!(
+        (messages.replied, messages.lost, messages.wrong),
+        (messages.sent, 0, 0)
+    );
+}
+
+fn listens(engine: Engine, transport: Transport, path: &str) {
+    let outcome = run(engine, 2, path, |config| {
+        config.connections = 20;
+        config.transport = transport;
+        config.scenario = Scenario::Listen;
+    });
+    let events = outcome.events;
+    // 600 ms, one every 20 ms, 20 times.
+    assert!((400..=620).contains(&events.received), "{events:?}");
+    assert_eq!(
+        (
+            events.gaps,
+            events.repeated,
+            events.unstamped,
+            events.negative
+        ),
+        (0, 0, 0, 0)
+    );
+    assert_eq!(outcome.latencies.one_way.histogram().len(), events.received);
+    assert_eq!(outcome.latencies.first_event.histogram().len(), 20);
+}
+
+#[test]
+fn every_message_is_echoed_on_the_ring() {
+    echoes_every_message(Engine::Ring);
+    pipelines_in_a_closed_loop(Engine::Ring);
+}
+
+#[test]
+fn every_message_is_echoed_on_tokio() {
+    echoes_every_message(Engine::Tokio);
+    pipelines_in_a_closed_loop(Engine::Tokio);
+}
+
+#[test]
+fn pushes_are_heard_on_the_ring() {
+    listens(Engine::Ring, Transport::WebSocket, "/push");
+    listens(Engine::Ring, Transport::Sse, "/events");
+}
+
+#[test]
+fn pushes_are_heard_on_tokio() {
+    listens(Engine::Tokio, Transport::WebSocket, "/push");
+    listens(Engine::Tokio, Transport::Sse, "/events");
+}

@@ -1,0 +1,215 @@
+//! The server allocates nothing per message once it is warm, and an idle connection costs little.
+
+use allocation_counter::measure;
+use ringstorm::protocol::websocket::{Opcode, frame};
+use ringstorm::server::{Config, Message, Server};
+use ringstorm::shard::{
+    Close, ConnectionId, Core, NoSlot, Origin, Payload, Shard, Unsent, Vitals, Wire,
+};
+use ringstorm::time::Instant;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// A wire that takes everything and, as an engine does, holds payloads until they are sent.
+struct Sink {
+    now: Instant,
+    bytes: usize,
+    held: Vec<Payload>,
+}
+
+impl Wire<Message> for Sink {
+    fn now(&self) -> Instant {
+        self.now
+    }
+    fn core(&self) -> Core {
+        Core(0)
+    }
+    fn cores(&self) -> u16 {
+        1
+    }
+    fn send_parts(&mut self, _: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
+        self.bytes += parts.iter().map(|part| part.len()).sum::<usize>();
+        Ok(())
+    }
+    fn share(&mut self, _: ConnectionId, payload: &Payload) -> Result<(), Unsent> {
+        self.held.push(payload.clone());
+        Ok(())
+    }
+    fn backlog(&self, _: ConnectionId) -> usize {
+        0
+    }
+    fn pause(&mut self, _: ConnectionId) {}
+    fn resume(&mut self, _: ConnectionId) {}
+    fn connect(&mut self, _: SocketAddr, _: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
+        Err(NoSlot)
+    }
+    fn close(&mut self, id: ConnectionId, how: Close) {
+        panic!("{id:?} was closed: {how:?}");
+    }
+    fn forward(&mut self, _: Core, _: Message) {}
+    fn stop_accepting(&mut self) {}
+    fn vitals(&mut self) -> Vitals {
+        Vitals::default()
+    }
+}
+
+struct Rig {
+    server: Server,
+    sink: Sink,
+    slots: u32,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let started = Instant::from_nanos(1_000_000_000);
+        let chunk = Duration::from_millis(10);
+        let server = Server::new(
+            Core(0),
+            Config {
+                chunk,
+                ..Config::new("sink", started)
+            },
+        );
+        let held = Vec::with_capacity(10_000);
+        Self {
+            server,
+            sink: Sink {
+                now: started,
+                bytes: 0,
+                held,
+            },
+            slots: 0,
+        }
+    }
+
+    fn open(&mut self, request: &str) -> ConnectionId {
+        let id = ConnectionId::new(self.slots, 0);
+        self.slots += 1;
+        self.server
+            .opened(id, Origin::Accepted { listener: 0 }, &mut self.sink);
+        self.receive(id, &mut request.as_bytes().to_vec());
+        id
+    }
+
+    fn socket(&mut self, path: &str) -> ConnectionId {
+        self.open(&format!(
+            "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        ))
+    }
+
+    fn receive(&mut self, id: ConnectionId, bytes: &mut [u8]) {
+        self.server.received(id, bytes, &mut self.sink);
+    }
+
+    /// The next push message, which the kernel has taken by the time of the one after it.
+    fn tick(&mut self, held: &mut Vec<Payload>) {
+        while self.sink.held.is_empty() {
+            self.sink.now = self.server.deadline().expect("somebody listens");
+            self.server.expired(&mut self.sink);
+        }
+        std::mem::swap(&mut self.sink.held, held);
+        self.sink.held.clear();
+    }
+}
+
+const EVENTS: &str = "GET /events HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// What a client says, cut into pieces that arrive one by one.
+fn talk() -> Vec<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for (opcode, payload) in [
+        (Opcode::Text, &b"hello"[..]),
+        (Opcode::Binary, &[7; 3000]),
+        (Opcode::Ping, b"now"),
+        (Opcode::Text, "grüße".as_bytes()),
+    ] {
+        frame::encode(&mut bytes, opcode, payload, Some([1, 2, 3, 4]));
+    }
+    let mut fragments = bytes.clone();
+    fragments[0] = 0x01;
+    let mut last = Vec::new();
+    frame::encode(&mut last, Opcode::Continuation, b" world", Some([9; 4]));
+    let whole = bytes.repeat(3);
+    let pieces = whole
+        .chunks(700)
+        .chain([&fragments[..11], &last])
+        .map(<[u8]>::to_vec);
+    pieces.collect()
+}
+
+#[test]
+fn an_echo_allocates_nothing_per_message_however_it_arrives() {
+    let mut rig = Rig::new();
+    let ids: Vec<_> = (0..10).map(|_| rig.socket("/echo")).collect();
+    let talk = talk();
+    let mut pieces = talk.clone();
+    let round = |rig: &mut Rig, pieces: &mut Vec<Vec<u8>>| {
+        for (fresh, piece) in talk.iter().zip(pieces) {
+            for id in &ids {
+                piece.copy_from_slice(fresh);
+                rig.receive(*id, piece);
+            }
+        }
+    };
+    round(&mut rig, &mut pieces);
+    let before = rig.sink.bytes;
+    let counted = measure(|| (0..100).for_each(|_| round(&mut rig, &mut pieces)));
+    assert!(rig.sink.bytes - before > 100 * 10 * 9000, "it was answered");
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}
+
+#[test]
+fn a_broadcast_allocates_nothing_once_its_payloads_return() {
+    let mut rig = Rig::new();
+    for _ in 0..100 {
+        rig.socket("/push");
+        rig.open(EVENTS);
+    }
+    let mut held = Vec::with_capacity(10_000);
+    // Until the time for heads is over, and numbers do not grow for a while.
+    (0..1100).for_each(|_| rig.tick(&mut held));
+    let counted = measure(|| {
+        for _ in 0..5000 {
+            rig.tick(&mut held);
+            assert_eq!(held.len(), 200);
+        }
+    });
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}
+
+#[test]
+fn a_plain_request_on_a_kept_connection_allocates_nothing() {
+    let mut rig = Rig::new();
+    let request = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+    let id = rig.open(request);
+    let mut bytes = request.as_bytes().to_vec();
+    let counted = measure(|| (0..100).for_each(|_| rig.receive(id, &mut bytes)));
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}
+
+#[test]
+fn an_idle_connection_costs_less_than_its_share_of_256_bytes() {
+    // What is left for an engine: its slot, about 48 bytes.
+    const SHARE: u64 = 256 - 64;
+    type Open = fn(&mut Rig) -> ConnectionId;
+    let kinds: [(&str, Open); 3] = [
+        ("echo", |rig| rig.socket("/echo")),
+        ("push", |rig| rig.socket("/push")),
+        ("events", |rig| rig.open(EVENTS)),
+    ];
+    for (kind, open) in kinds {
+        for count in [2000, 10_000, 18_000] {
+            let mut rig = Rig::new();
+            open(&mut rig);
+            let counted = measure(|| {
+                for _ in 0..count {
+                    open(&mut rig);
+                }
+            });
+            let each = u64::try_from(counted.bytes_current).expect("it grew") / count;
+            println!("{kind}: {each} bytes for each of {count}");
+            assert!(each <= SHARE, "{kind}: {each} bytes for each of {count}");
+        }
+    }
+}

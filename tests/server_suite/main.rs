@@ -1,0 +1,124 @@
+//! What clients get from the server, byte for byte: one suite for every engine.
+
+#![expect(clippy::unwrap_used, reason = "what must not fail in a test may panic")]
+
+mod http;
+mod listening;
+mod script;
+mod sockets;
+mod talking;
+
+use ringstorm::engine::{EngineError, Plan, ring, tokio};
+use ringstorm::limits;
+use ringstorm::server::{Config, Outcome};
+use ringstorm::shard::{Core, Shard};
+use ringstorm::time::Instant;
+use script::Script;
+use sockets::OnSockets;
+use std::time::Duration;
+
+/// What a test needs of a place to run in.
+trait Harness {
+    /// Starts a server, lets clients do what the script says, stops the server, and gives what its
+    /// cores counted. Panics if anything is not as the script wants it.
+    fn run(setup: Setup, script: Script) -> Vec<Outcome>;
+}
+
+/// The server of a test.
+struct Setup {
+    config: Config,
+    cores: usize,
+    max_backlog: usize,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let config = Config::new("test", Instant::default());
+        let chunk = Duration::from_millis(20);
+        Self {
+            config: Config { chunk, ..config },
+            cores: 1,
+            max_backlog: limits::BACKLOG_BYTES,
+        }
+    }
+}
+
+impl Setup {
+    fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut setup = Self::default();
+        change(&mut setup.config);
+        setup
+    }
+}
+
+/// What the suite needs of an engine with sockets.
+trait Engine {
+    fn run<S: Shard + 'static>(
+        plan: Plan,
+        make: impl Fn(Core) -> S + Send + Sync + 'static,
+    ) -> Result<Vec<S::Outcome>, EngineError>;
+}
+
+macro_rules! engines {
+    ($($name:ident => $run:path;)*) => { $(
+        enum $name {}
+
+        impl Engine for $name {
+            fn run<S: Shard + 'static>(
+                plan: Plan,
+                make: impl Fn(Core) -> S + Send + Sync + 'static,
+            ) -> Result<Vec<S::Outcome>, EngineError> {
+                $run(plan, make)
+            }
+        }
+    )* };
+}
+
+engines! {
+    Ring => ring::run;
+    Tokio => tokio::run;
+}
+
+macro_rules! suite {
+    ($($module:ident: $($test:ident)*;)*) => {
+        suite!(@ on_ring OnSockets<super::Ring>, $($($module::$test)*)*);
+        suite!(@ on_tokio OnSockets<super::Tokio>, $($($module::$test)*)*);
+    };
+    (@ $place:ident $harness:ty, $($module:ident::$test:ident)*) => {
+        mod $place {
+            use super::*;
+
+            $(#[test]
+            fn $test() {
+                super::$module::$test::<$harness>();
+            })*
+        }
+    };
+}
+
+suite! {
+    http:
+        plain_routes_answer_on_one_connection
+        pipelined_requests_are_answered_in_order_however_they_are_split
+        each_bad_request_gets_its_status_and_the_end
+        a_body_is_skipped_or_refused
+        a_head_that_trickles_gets_408
+        stats_add_up_over_two_cores
+        a_draining_server_answers_what_has_begun;
+    talking:
+        an_echo_returns_messages_in_any_pieces
+        a_large_message_comes_back_whole
+        pings_are_answered_between_fragments
+        a_close_is_answered_with_its_code
+        each_bad_frame_gets_its_close_code
+        an_echo_that_is_not_read_stops_reading_and_loses_nothing
+        a_silent_websocket_is_pinged_and_then_closed
+        a_draining_server_closes_with_1001;
+    listening:
+        push_and_events_carry_the_same_numbers
+        who_comes_back_misses_nothing
+        an_id_that_is_too_old_is_told_so
+        a_quiet_stream_gets_heartbeats
+        a_listener_that_does_not_read_is_ended_and_the_others_go_on
+        a_draining_server_ends_streams;
+}

@@ -1,0 +1,208 @@
+//! Carries out a script over real sockets, against a server on a real engine in another thread.
+
+use crate::script::{Act, Look, Script, get};
+use crate::{Engine, Harness, Setup};
+use ringstorm::engine::{self, Listeners, Plan, Stop};
+use ringstorm::server::{Outcome, Server};
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// How long any single act may take: longer than every deadline of the server.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// No progress for so long means that the server has stopped reading.
+const STUCK: Duration = Duration::from_millis(300);
+/// Bytes that a server without backpressure would take.
+const FLOOD: usize = 256 << 20;
+
+/// The harness of an engine with sockets.
+pub(crate) struct OnSockets<E>(std::marker::PhantomData<E>);
+
+impl<E: Engine> Harness for OnSockets<E> {
+    fn run(setup: Setup, script: Script) -> Vec<Outcome> {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut plan = Plan::new(vec![0; setup.cores]);
+        plan.listeners = Listeners::bind(&[loopback], setup.cores).expect("a free port");
+        plan.max_backlog = setup.max_backlog;
+        plan.slots = 64;
+        let address = plan.listeners.addresses()[0];
+        let stop = plan.stop.clone();
+        let mut config = setup.config;
+        config.started = engine::now();
+        let server =
+            std::thread::spawn(move || E::run(plan, move |core| Server::new(core, config.clone())));
+        let mut clients = Clients {
+            address,
+            stop: stop.clone(),
+            peers: BTreeMap::new(),
+        };
+        for (index, (peer, act)) in script.acts.into_iter().enumerate() {
+            clients.act(index, peer, act);
+        }
+        drop(clients);
+        stop.throw();
+        server
+            .join()
+            .expect("no core panics")
+            .expect("the engine runs")
+    }
+}
+
+struct Clients {
+    address: SocketAddr,
+    stop: Stop,
+    peers: BTreeMap<usize, Peer>,
+}
+
+struct Peer {
+    stream: TcpStream,
+    /// Received and not used.
+    unread: Vec<u8>,
+}
+
+impl Clients {
+    fn act(&mut self, index: usize, peer: usize, act: Act) {
+        let place = format!("act {index}, client {peer}");
+        match act {
+            Act::Send(bytes) => self.peer(peer).send(&bytes, &place),
+            Act::Read { what, look } => self.peer(peer).read(&format!("{place}: {what}"), look),
+            Act::Ended => self.peer(peer).ended(&place),
+            Act::Pump { bytes, reply } => self.peer(peer).pump(&bytes, &reply, &place),
+            Act::Poll { path, wanted } => self.poll(path, wanted, &place),
+            Act::Wait(span) => std::thread::sleep(span),
+            Act::Stop => self.stop.throw(),
+        }
+    }
+
+    fn peer(&mut self, peer: usize) -> &mut Peer {
+        let connect = || Peer::connect(self.address);
+        self.peers.entry(peer).or_insert_with(connect)
+    }
+
+    fn poll(&self, path: &str, mut wanted: Box<dyn FnMut(&str) -> bool + Send>, place: &str) {
+        let until = Instant::now() + PATIENCE;
+        let mut last = String::new();
+        while Instant::now() < until {
+            let mut peer = Peer::connect(self.address);
+            let request = get(path).replace("Host", "Connection: close\r\nHost");
+            peer.send(request.as_bytes(), place);
+            let mut answer = String::new();
+            peer.stream.read_to_string(&mut answer).expect(place);
+            let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+            if wanted(body) {
+                return;
+            }
+            last = body.to_owned();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("{place}: asked {path} in vain: {last}");
+    }
+}
+
+impl Peer {
+    fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the server accepts");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a socket option");
+        stream
+            .set_write_timeout(Some(PATIENCE))
+            .expect("a socket option");
+        stream.set_nodelay(true).expect("a socket option");
+        Self {
+            stream,
+            unread: Vec::new(),
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8], place: &str) {
+        self.stream.write_all(bytes).expect(place);
+    }
+
+    fn read(&mut self, place: &str, mut look: Look) {
+        loop {
+            if let Some(used) = look(&self.unread) {
+                self.unread.drain(..used);
+                return;
+            }
+            match self.more() {
+                Ok(0) => panic!("{place}: ended after {:?}", self.text()),
+                Ok(_) => {}
+                Err(error) => panic!("{place}: {error} after {:?}", self.text()),
+            }
+        }
+    }
+
+    /// Sees the server's end, and then ends its own stream as a client does.
+    fn ended(&mut self, place: &str) {
+        match self.more() {
+            Ok(0) => {}
+            // A server that ends while bytes are under way to it.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Ok(_) => {}
+            Err(error) => panic!("{place}: {error}"),
+        }
+        assert!(
+            self.unread.is_empty(),
+            "{place}: {:?} came before the end",
+            self.text()
+        );
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Receives once.
+    fn more(&mut self) -> std::io::Result<usize> {
+        let mut buffer = [0; 64 * 1024];
+        let count = self.stream.read(&mut buffer)?;
+        self.unread.extend_from_slice(&buffer[..count]);
+        Ok(count)
+    }
+
+    fn pump(&mut self, bytes: &[u8], reply: &[u8], place: &str) {
+        self.stream.set_nonblocking(true).expect("a socket option");
+        let (mut sent, mut moved) = (0, Instant::now());
+        while moved.elapsed() < STUCK {
+            match self.stream.write(&bytes[sent % bytes.len()..]) {
+                Ok(count) => (sent, moved) = (sent + count, Instant::now()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(error) => panic!("{place}: {error}"),
+            }
+            assert!(sent < FLOOD, "{place}: the server reads without end");
+        }
+        let count = sent.div_ceil(bytes.len());
+        let mut got = self.unread.len();
+        while got < count * reply.len() {
+            let rest = count * bytes.len() - sent;
+            if rest > 0
+                && let Ok(count) = self.stream.write(&bytes[bytes.len() - rest..])
+            {
+                sent += count;
+            }
+            match self.more() {
+                Ok(0) => panic!("{place}: ended after {got} bytes"),
+                Ok(_) => moved = Instant::now(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(error) => panic!("{place}: {error}"),
+            }
+            for byte in self.unread.drain(..) {
+                assert_eq!(byte, reply[got % reply.len()], "{place}: byte {got}");
+                got += 1;
+            }
+            assert!(
+                moved.elapsed() < PATIENCE,
+                "{place}: stalled after {got} bytes"
+            );
+        }
+        assert_eq!(got, count * reply.len(), "{place}");
+        self.stream.set_nonblocking(false).expect("a socket option");
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.unread[..self.unread.len().min(400)]).into_owned()
+    }
+}

@@ -1,0 +1,198 @@
+//! Reads Rust source as text: what is code, and which modules of the crate it names.
+
+/// The source with every comment, string and character literal blanked out; line breaks stay.
+pub fn code_only(source: &str) -> String {
+    let mut code = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(first) = rest.chars().next() {
+        let skipped = literal_or_comment(rest, code.chars().next_back());
+        if skipped == 0 {
+            code.push(first);
+            rest = &rest[first.len_utf8()..];
+        } else {
+            let blank = |c: char| if c == '\n' { '\n' } else { ' ' };
+            code.extend(rest[..skipped].chars().map(blank));
+            rest = &rest[skipped..];
+        }
+    }
+    code
+}
+
+/// Bytes of the comment or literal that `rest` begins with; 0 if it begins with code.
+fn literal_or_comment(rest: &str, before: Option<char>) -> usize {
+    let in_word = before.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    if rest.starts_with("//") {
+        return rest.find('\n').unwrap_or(rest.len());
+    }
+    if rest.starts_with("/*") {
+        return block_comment(rest);
+    }
+    if rest.starts_with('"') {
+        return 1 + quoted(&rest[1..], '"');
+    }
+    if !in_word && (rest.starts_with("r\"") || rest.starts_with("r#") || rest.starts_with("br")) {
+        return raw_string(rest);
+    }
+    if rest.starts_with('\'') {
+        return character(rest);
+    }
+    0
+}
+
+fn block_comment(rest: &str) -> usize {
+    let mut depth = 0;
+    let mut at = 0;
+    while at < rest.len() {
+        if rest[at..].starts_with("/*") {
+            depth += 1;
+            at += 2;
+        } else if rest[at..].starts_with("*/") {
+            depth -= 1;
+            at += 2;
+            if depth == 0 {
+                return at;
+            }
+        } else {
+            at += rest[at..].chars().next().map_or(1, char::len_utf8);
+        }
+    }
+    rest.len()
+}
+
+/// Bytes up to and with the closing quote.
+fn quoted(rest: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in rest.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            c if c == quote => return at + 1,
+            _ => {}
+        }
+    }
+    rest.len()
+}
+
+fn raw_string(rest: &str) -> usize {
+    let prefix = if rest.starts_with('b') { 2 } else { 1 };
+    let hashes = rest[prefix..].bytes().take_while(|&b| b == b'#').count();
+    let open = prefix + hashes;
+    if rest.as_bytes().get(open) != Some(&b'"') {
+        return 0;
+    }
+    let close = format!("\"{}", "#".repeat(hashes));
+    let body = &rest[open + 1..];
+    let end = body.find(&close).map_or(body.len(), |at| at + close.len());
+    open + 1 + end
+}
+
+/// A character literal; 0 for a lifetime.
+fn character(rest: &str) -> usize {
+    let mut chars = rest[1..].chars();
+    match (chars.next(), chars.next()) {
+        (Some('\\'), _) => 1 + quoted(&rest[1..], '\''),
+        (Some(c), Some('\'')) => 2 + c.len_utf8(),
+        _ => 0,
+    }
+}
+
+/// Every path that begins with the crate itself, without that beginning, with its line from 1.
+///
+/// `use crate::{limits, shard::{Core, Wire}};` gives `limits`, `shard::Core` and `shard::Wire`.
+/// `depth` is how many `super` lead from the file's module to the crate's root.
+pub fn crate_paths(code: &str, depth: usize) -> Vec<(usize, String)> {
+    let mut paths = Vec::new();
+    let root = "super::".repeat(depth);
+    for (number, start) in starts(code, "crate::").chain(starts(code, &root)) {
+        let mut found = Vec::new();
+        tree(&code[start..], "", &mut found);
+        paths.extend(found.into_iter().map(|path| (number, path)));
+    }
+    paths
+}
+
+/// Where the text after each whole-word occurrence of `prefix` begins, with its line.
+fn starts<'c>(code: &'c str, prefix: &str) -> impl Iterator<Item = (usize, usize)> + use<'c> {
+    let length = prefix.len();
+    let hits: Vec<usize> = if prefix.is_empty() {
+        Vec::new()
+    } else {
+        code.match_indices(prefix).map(|(at, _)| at).collect()
+    };
+    hits.into_iter()
+        .filter(|&at| !code[..at].ends_with(|c: char| is_word(c) || c == ':' || c == '$'))
+        .map(move |at| (1 + code[..at].matches('\n').count(), at + length))
+}
+
+/// Takes one use tree off `rest`, adds its paths, and says how many bytes it had.
+fn tree(rest: &str, prefix: &str, paths: &mut Vec<String>) -> usize {
+    let indent = rest.len() - rest.trim_start().len();
+    let body = &rest[indent..];
+    if let Some(inner) = body.strip_prefix('{') {
+        let mut at = 1;
+        loop {
+            at += tree(&body[at..], prefix, paths);
+            match body[at..].chars().next() {
+                Some(',') => at += 1,
+                _ => break,
+            }
+        }
+        debug_assert!(!inner.is_empty(), "an open brace ends the file");
+        let close = body[at..].find('}').map_or(body.len(), |end| at + end + 1);
+        return indent + close;
+    }
+    let word: usize = body
+        .chars()
+        .take_while(|&c| is_word(c) || c == '*')
+        .map(char::len_utf8)
+        .sum();
+    if word == 0 {
+        return indent;
+    }
+    let path = format!("{prefix}{}", &body[..word]);
+    if let Some(further) = body[word..].strip_prefix("::")
+        && further.starts_with(|c: char| is_word(c) || c == '{' || c == '*' || c == '\n')
+    {
+        return indent + word + 2 + tree(further, &format!("{path}::"), paths);
+    }
+    paths.push(path);
+    // `as name` belongs to the tree.
+    let end = body[word..].find([',', '}', ';', '\n']).unwrap_or(0);
+    indent + word + end
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+#[test]
+fn comments_strings_and_characters_are_not_code() {
+    let source = "a \"crate::x\\\"\" b // crate::y\n/* crate::z /* */ */ 'c' '\\'' r#\"\"crate\"#d";
+    let code = code_only(source);
+    assert!(!code.contains("crate"), "{code}");
+    assert_eq!(code.split_whitespace().collect::<Vec<_>>(), ["a", "b", "d"]);
+    assert_eq!(code.matches('\n').count(), 1);
+}
+
+#[test]
+fn a_lifetime_is_not_a_character() {
+    assert_eq!(
+        code_only("fn f<'a>(x: &'a str) {}"),
+        "fn f<'a>(x: &'a str) {}"
+    );
+}
+
+#[test]
+fn a_use_tree_gives_every_path_in_it() {
+    let paths = |code, depth| -> Vec<String> {
+        crate_paths(code, depth)
+            .into_iter()
+            .map(|(_, path)| path)
+            .collect()
+    };
+    let nested = "use crate::{limits, shard::{Core, Wire as W}, time::*};\nlet x = crate::a::b();";
+    let expected = ["limits", "shard::Core", "shard::Wire", "time::*", "a::b"];
+    assert_eq!(paths(nested, 1), expected);
+    assert_eq!(paths("use super::super::limits::X;", 2), ["limits::X"]);
+    assert_eq!(paths("pub(crate) fn f() { mycrate::x(); }", 1), [""; 0]);
+}
