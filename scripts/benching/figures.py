@@ -96,12 +96,12 @@ def memory(host, options, table):
         slopes = [server_slopes(host, protocol, path) for _ in range(runs)]
         table.at_most(f"server: bytes per idle connection on {path} (PSS)", 256,
                       [pss for pss, _ in slopes])
-        table.beside("the same, private dirty", [dirty for _, dirty in slopes])
+        table.beside("the same, anonymous", [anonymous for _, anonymous in slopes])
     for path, scenario in (("/echo", "idle"), ("/events", "listen")):
         slopes = [client_slopes(host, path, scenario) for _ in range(runs)]
         table.at_most(f"load client: bytes per idle connection on {path} (PSS)", 400,
                       [pss for pss, _ in slopes])
-        table.beside("the same, private dirty", [dirty for _, dirty in slopes])
+        table.beside("the same, anonymous", [anonymous for _, anonymous in slopes])
 
 
 def generator(host, options, table):
@@ -215,7 +215,7 @@ def per_message(result, whose="server_cpu_s"):
 
 
 def server_slopes(host, protocol, path):
-    """Bytes of the server per connection: proportional set size, private dirty."""
+    """Bytes of the server per connection: proportional set size, anonymous."""
     server = host.start("ring", *QUIET)
     points = []
     for held in host.hold(server, protocol, path, STEPS):
@@ -242,7 +242,7 @@ def client_slopes(host, path, scenario):
 
 
 def slopes_of(points):
-    """The two slopes of (connections, (pss, dirty)) points."""
+    """The two slopes of (connections, (pss, anonymous)) points."""
     return tuple(slope([(count, bytes_[index]) for count, bytes_ in points]) for index in (0, 1))
 
 
