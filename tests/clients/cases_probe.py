@@ -1,0 +1,263 @@
+"""`ringstorm probe` and `ringstorm load` against a Python `websockets` server."""
+
+import asyncio
+import contextlib
+import json
+import os
+
+from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
+
+from cases_websocket import CLOSE_CODES
+from harness import Process, case, cores, equal
+
+ALONE = ()
+
+
+@contextlib.asynccontextmanager
+async def websockets_server(handler, **options):
+    """A `websockets` server on a free port; gives its URL."""
+    options.setdefault("max_size", 64 * 1024 * 1024)
+    async with serve(handler, "127.0.0.1", 0, **options) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"ws://127.0.0.1:{port}/"
+
+
+async def probe(binary, url, *flags, code=0):
+    """Runs the probe to its end; what it printed, and what it said on the side."""
+    async with await Process.start(binary, "probe", url, *flags) as process:
+        ended = await process.ended()
+        if code is not None:
+            equal(ended, code, f"exit code ({process.story()})")
+        return process.output, process.errors
+
+
+def messages(output):
+    """What `--json` printed: type and data of each message, binary ones as bytes."""
+    found = []
+    for line in output:
+        message = json.loads(line)
+        equal(sorted(message), ["data", "type"], "keys")
+        assert message["type"] in ("text", "binary"), message
+        binary = message["type"] == "binary"
+        found.append(bytes.fromhex(message["data"]) if binary else message["data"])
+    return found
+
+
+def speaker(said, close_code=1000):
+    """A handler that says all that, then closes."""
+
+    async def handler(socket):
+        for message in said:
+            await socket.send(message)
+        await socket.close(close_code)
+
+    return handler
+
+
+@case(ALONE)
+async def the_probe_prints_what_it_is_told(binary):
+    said = ["hello", "grüße, 世界 🌩", b"\x00\x01\xff", "", b"", 'a "quoted"\nline', "x" * 70_000]
+    async with websockets_server(speaker(said)) as url:
+        equal(messages((await probe(binary, url, "--json"))[0]), said)
+
+
+@case(ALONE)
+async def the_probe_puts_fragments_together(binary):
+    said = [["one ", "mess", "", "age"], [b"\x01" * 4095, b"\x02" * 4097, b"\x03" * 100_000]]
+    async with websockets_server(speaker(said)) as url:
+        wanted = ["one message", b"".join(said[1])]
+        equal(messages((await probe(binary, url, "--json"))[0]), wanted)
+
+
+@case(ALONE)
+async def the_probe_without_json_is_for_people(binary):
+    async with websockets_server(speaker(["hello", "world"])) as url:
+        output, _ = await probe(binary, url)
+    equal([word for line in output for word in ("hello", "world") if word in line],
+          ["hello", "world"])
+
+
+@case(ALONE)
+async def the_probe_ends_after_so_many_and_closes_well(binary):
+    ended = asyncio.get_running_loop().create_future()
+
+    async def handler(socket):
+        with contextlib.suppress(ConnectionClosed):
+            for number in range(1_000_000):
+                await socket.send(f"message {number}")
+        ended.set_result(socket.protocol.close_rcvd)
+
+    async with websockets_server(handler) as url:
+        output, _ = await probe(binary, url, "--json", "--count", 3)
+        equal(messages(output), ["message 0", "message 1", "message 2"])
+        closed = await asyncio.wait_for(ended, 5)
+        equal(closed and closed.code, 1000, "close code of the probe")
+
+
+@case(ALONE)
+async def the_probe_echoes_with_the_same_type_until_the_close(binary):
+    said = ["text", b"binary", "", b"", "é" * 40_000, os.urandom(1024 * 1024), ["in ", "parts"]]
+    returned = []
+
+    async def handler(socket):
+        for message in said:
+            await socket.send(message)
+            returned.append(await socket.recv())
+        await socket.close(1000)
+
+    async with websockets_server(handler) as url:
+        await probe(binary, url, "--echo")
+    equal(returned, [*said[:-1], "in parts"])
+
+
+@case(ALONE)
+async def the_probe_echoes_a_stream_of_messages_in_order(binary):
+    said = [f"{number}" * (number % 50) for number in range(3000)]
+    returned = []
+
+    async def handler(socket):
+        async def listen():
+            for _ in said:
+                returned.append(await socket.recv())
+
+        listening = asyncio.create_task(listen())
+        for message in said:
+            await socket.send(message)
+        await listening
+
+    async with websockets_server(handler) as url:
+        await probe(binary, url, "--echo")
+    equal(returned, said)
+
+
+@case(ALONE)
+async def the_probe_sends_texts_in_order(binary):
+    heard = []
+
+    async def handler(socket):
+        for _ in range(3):
+            heard.append(await socket.recv())
+            await socket.send(f"heard {heard[-1]}")
+        await socket.wait_closed()
+
+    async with websockets_server(handler) as url:
+        flags = ("--json", "--send", "one", "--send", "zwölf", "--send", "", "--count", 3)
+        output, _ = await probe(binary, url, *flags)
+    equal(heard, ["one", "zwölf", ""])
+    equal(messages(output), ["heard one", "heard zwölf", "heard "])
+
+
+@case(ALONE, seconds=60)
+async def the_probe_answers_every_close_code_with_the_same(binary):
+    for code in CLOSE_CODES:
+        answered = asyncio.get_running_loop().create_future()
+
+        async def handler(socket):
+            await socket.close(code, "because")
+            answered.set_result(socket.protocol.close_rcvd)
+
+        async with websockets_server(handler) as url:
+            _, errors = await probe(binary, url, "--debug", code=None)
+            closed = await asyncio.wait_for(answered, 5)
+            equal(closed and closed.code, code, "answer")
+            assert any(str(code) in line for line in errors), (code, errors)
+
+
+@case(ALONE)
+async def the_probe_answers_pings(binary):
+    async def handler(socket):
+        for payload in (b"", b"are you there?", b"x" * 125):
+            await asyncio.wait_for(await socket.ping(payload), 5)
+        await socket.send("you are")
+        await socket.close(1000)
+
+    async with websockets_server(handler) as url:
+        equal(messages((await probe(binary, url, "--json"))[0]), ["you are"])
+
+
+@case(ALONE)
+async def the_probe_offers_headers_and_subprotocols(binary):
+    async def handler(socket):
+        await socket.send(f"{socket.subprotocol} {socket.request.headers['X-Name']}")
+        await socket.close(1000)
+
+    async with websockets_server(handler, subprotocols=["superchat"]) as url:
+        flags = ("--json", "--subprotocol", "chat", "--subprotocol", "superchat",
+                 "--header", "X-Name: me")
+        equal(messages((await probe(binary, url, *flags))[0]), ["superchat me"])
+
+
+@case(ALONE)
+async def the_probe_shows_heads_and_frames_when_asked(binary):
+    async with websockets_server(speaker(["hello"])) as url:
+        _, errors = await probe(binary, url, "--debug")
+    told = "\n".join(errors)
+    for word in ("GET / HTTP/1.1", "101", "Sec-WebSocket-Accept", "1000"):
+        assert word.lower() in told.lower(), (word, told)
+
+
+@case(ALONE)
+async def the_probe_says_why_a_server_refused(binary):
+    def refuse(connection, _request):
+        return connection.respond(403, "not for you\n")
+
+    async with websockets_server(speaker([]), process_request=refuse) as url:
+        _, errors = await probe(binary, url, code=1)
+        assert any("403" in line for line in errors), errors
+
+
+@case(ALONE)
+async def the_probe_says_that_nobody_listens(binary):
+    async with websockets_server(speaker([])) as url:
+        pass
+    _, errors = await probe(binary, url, code=1)
+    assert any("refused" in line for line in errors), errors
+
+
+@case(ALONE)
+async def the_probe_does_not_wait_for_ever(binary):
+    async def silent(reader, _writer):
+        await reader.read()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"ws://127.0.0.1:{port}/"
+        _, errors = await probe(binary, url, "--connect-timeout", "300ms", code=1)
+        assert errors, "it says why"
+
+
+async def load(binary, url, *flags, code=0):
+    """Runs the load client; its record."""
+    process = await Process.start(binary, "load", url, "--json", "--quiet", "--cores",
+                                  cores().split(",")[-1], *flags)
+    async with process:
+        equal(await process.ended(), code, f"exit code ({process.story()})")
+        return json.loads(process.output[-1])
+
+
+async def echo_all(socket):
+    with contextlib.suppress(ConnectionClosed):
+        async for message in socket:
+            await socket.send(message)
+
+
+@case(ALONE)
+async def the_load_client_measures_another_server(binary):
+    async with websockets_server(echo_all) as url:
+        record = await load(binary, url, "-c", 20, "-r", 500, "-d", "2s")
+    sent = record["messages"]
+    equal(sent["planned"], sent["sent"] + sent["dropped"], "planned")
+    equal(sent["sent"], sent["replied"] + sent["lost"], "sent")
+    equal((sent["planned"], sent["lost"], sent["wrong"]), (1000, 0, 0), "planned, lost, wrong")
+    equal(record["connects"]["up"], 20, "connections up")
+    assert record["latency"]["response"]["samples"] > 0, record["latency"]
+
+
+@case(ALONE)
+async def the_load_client_in_a_closed_loop_says_so(binary):
+    async with websockets_server(echo_all) as url:
+        record = await load(binary, url, "-c", 4, "-d", "1s", "--text", "--pipeline", 4)
+    equal(record["run"]["loop"], "closed", "loop")
+    assert record["messages"]["replied"] > 10, record["messages"]
+    equal(record["messages"]["wrong"], 0, "wrong")
