@@ -148,15 +148,18 @@ fn an_interrupted_load_prints_what_ran_and_exits_105() {
 
 /// A server that answers each connection with the next of these texts, and gives the requests.
 fn scripted(answers: Vec<&'static str>) -> (String, JoinHandle<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/stream", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!(
+        "http://{}/stream",
+        listener.local_addr().expect("it is bound")
+    );
     let serving = std::thread::spawn(move || {
         answers
             .into_iter()
             .map(|answer| {
-                let (mut peer, _) = listener.accept().unwrap();
+                let (mut peer, _) = listener.accept().expect("the probe comes");
                 let request = read_head(&mut peer);
-                peer.write_all(answer.as_bytes()).unwrap();
+                peer.write_all(answer.as_bytes()).expect("the probe reads");
                 request
             })
             .collect()
@@ -168,10 +171,14 @@ fn read_head(peer: &mut TcpStream) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
-        assert_eq!(peer.read(&mut byte).unwrap(), 1, "the head ended early");
+        assert_eq!(
+            peer.read(&mut byte).expect("the probe writes"),
+            1,
+            "the head ended early"
+        );
         head.push(byte[0]);
     }
-    String::from_utf8(head).unwrap()
+    String::from_utf8(head).expect("a head is ASCII")
 }
 
 /// WHATWG HTML, 9.2.3: a lost stream is asked for again, from where it was, after `retry`; 204
