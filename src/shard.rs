@@ -272,7 +272,8 @@ pub trait Wire<Message> {
     /// # Errors
     /// [`NoSlot`] if this core's table is full.
     fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot>;
-    /// Ends a connection; `closed` follows with [`CloseCause::Local`].
+    /// Ends a connection; `closed` follows with [`CloseCause::Local`], or with what the peer did
+    /// if it ended the connection in the same turn.
     fn close(&mut self, id: ConnectionId, how: Close);
     /// Says something to the same shard on another core (or to this one: it comes as an event).
     fn forward(&mut self, to: Core, message: Message);

@@ -1,9 +1,85 @@
 //! Flags (what was typed) to configuration (what it means) to run; the only printer.
 
+mod demo;
+mod flags;
+mod host;
+mod load;
+mod print;
+mod probe;
+mod progress;
+mod serve;
+mod signals;
+mod url;
+mod usage;
+mod values;
+
+use crate::engine::EngineError;
+use clap::Parser;
+use flags::{Command, Flags};
+use std::io;
 use std::process::ExitCode;
 
-/// Runs the program.
+/// How a command ended; the number is the exit code of MEASUREMENT.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// It did what it should.
+    Pass = 0,
+    /// It failed by itself.
+    Failed = 1,
+    /// The flags were wrong.
+    Usage = 2,
+    /// The generator was the limit.
+    Invalid = 98,
+    /// A threshold failed.
+    Threshold = 99,
+    /// Somebody ended it.
+    Interrupted = 105,
+}
+
+/// Why a command did not run to its end; each text names the remedy.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// What was typed cannot be meant.
+    #[error("{0}")]
+    Usage(String),
+    /// It could not be done.
+    #[error("{0}")]
+    Run(String),
+    /// An engine could not run.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The kernel refused.
+    #[error(transparent)]
+    Os(#[from] io::Error),
+}
+
+impl Failure {
+    const fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Run(_) | Self::Engine(_) | Self::Os(_) => Exit::Failed,
+        }
+    }
+}
+
+/// Runs the program with the flags it was started with.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let flags = match Flags::try_parse() {
+        Ok(flags) => flags,
+        Err(error) => return ExitCode::from(usage::explain(&error) as u8),
+    };
+    let limit = host::raise_descriptor_limit();
+    let command = flags.command.unwrap_or_default();
+    let ended = match command {
+        Command::Serve(flags) => serve::Config::new(flags, limit).and_then(serve::run),
+        Command::Load(flags) => load::Config::new(flags, limit).and_then(load::run),
+        Command::Probe(flags) => probe::Config::new(flags).and_then(|config| probe::run(&config)),
+        Command::Demo(flags) => demo::Config::new(flags).and_then(|config| demo::run(&config)),
+    };
+    let exit = ended.unwrap_or_else(|failure| {
+        print::complain(&failure);
+        failure.exit()
+    });
+    ExitCode::from(exit as u8)
 }

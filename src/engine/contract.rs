@@ -93,7 +93,9 @@ impl Book {
             panic!("{id:?} closed twice or unknown")
         };
         match life.phase {
-            Phase::Closing => assert_eq!(cause, CloseCause::Local, "{id:?}"),
+            // Usually `Local`; anything that can have ended it in the same turn, before the shard
+            // was told, a connect's failures included.
+            Phase::Closing => {}
             Phase::Open => assert!(
                 !matches!(
                     cause,

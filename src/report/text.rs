@@ -54,13 +54,14 @@ fn heading(out: &mut String, record: &Record) {
             whole(u64::try_from(bytes).unwrap_or(u64::MAX))
         ));
     }
-    words.push(format!(
-        "engine {}, {} cores",
-        program.engine,
-        record.generator.cores.len()
-    ));
-    words.push(format!("seed {}", run.seed));
     line(out, "", &words.join(", "));
+    let cores = record.generator.cores.len();
+    let plural = if cores == 1 { "" } else { "s" };
+    let engine = format!(
+        "engine {} on {cores} core{plural}, seed {}",
+        program.engine, run.seed
+    );
+    line(out, "", &engine);
     let time = &record.time;
     let mut times = format!("{:.2} s measured of {} s", time.measured_s, run.duration_s);
     if time.ending != "complete" {

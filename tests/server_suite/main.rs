@@ -5,6 +5,7 @@
 mod http;
 mod listening;
 mod script;
+mod simulated;
 mod sockets;
 mod talking;
 
@@ -14,6 +15,7 @@ use ringstorm::server::{Config, Outcome};
 use ringstorm::shard::{Core, Shard};
 use ringstorm::time::Instant;
 use script::Script;
+use simulated::{OnSim, explore};
 use sockets::OnSockets;
 use std::time::Duration;
 
@@ -79,18 +81,23 @@ engines! {
     Tokio => tokio::run;
 }
 
+fn run_once(test: impl Fn()) {
+    test();
+}
+
 macro_rules! suite {
     ($($module:ident: $($test:ident)*;)*) => {
-        suite!(@ on_ring OnSockets<super::Ring>, $($($module::$test)*)*);
-        suite!(@ on_tokio OnSockets<super::Tokio>, $($($module::$test)*)*);
+        suite!(@ on_ring run_once OnSockets<super::Ring>, $($($module::$test)*)*);
+        suite!(@ on_tokio run_once OnSockets<super::Tokio>, $($($module::$test)*)*);
+        suite!(@ on_sim explore OnSim, $($($module::$test)*)*);
     };
-    (@ $place:ident $harness:ty, $($module:ident::$test:ident)*) => {
+    (@ $place:ident $how:ident $harness:ty, $($module:ident::$test:ident)*) => {
         mod $place {
             use super::*;
 
             $(#[test]
             fn $test() {
-                super::$module::$test::<$harness>();
+                $how(super::$module::$test::<$harness>);
             })*
         }
     };

@@ -1,5 +1,10 @@
 //! The load client in a small simulated world: what it sends, when, and what it measures.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "figures of these tests are small"
+)]
+
 mod accuracy;
 mod endings;
 mod failures;

@@ -1,0 +1,343 @@
+//! What may be typed: the flags of every command, with their help and examples. Nothing is decided
+//! here: each command's `Config::new` says what was meant.
+
+use super::url::Url;
+use super::values::{self, Cpus, Switch};
+use crate::load::Rate;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Hold, drive and measure very many WebSocket and Server-Sent Events connections on Linux.
+#[derive(Debug, Parser)]
+#[command(name = "ringstorm", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(super) struct Flags {
+    /// Without one: demo.
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 internal error, 2 wrong flags, 98 the generator was the limit,
+99 a threshold failed, 105 interrupted.
+
+Examples:
+  ringstorm                                           the demo: server and load on this host
+  ringstorm serve --cores 0
+  ringstorm load ws://127.0.0.1:9000/echo -c 1000 -r 20k -d 10s
+  ringstorm probe http://127.0.0.1:9000/events --count 3";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serves /echo and /push (WebSocket), /events (Server-Sent Events), /healthz and /stats.
+    #[command(after_help = "\
+Examples:
+  ringstorm serve
+  ringstorm serve --listen 0.0.0.0:9000 --listen '[::]:9000' --cores 0-3 --chunk-ms 100
+  ringstorm serve --engine baseline --cores 0        what one would otherwise write, to compare
+
+It says `listening on URL...` when it is ready. SIGINT or SIGTERM drains it.")]
+    Serve(ServeFlags),
+    /// Drives many connections and measures what comes back.
+    #[command(after_help = "\
+Examples:
+  ringstorm load ws://127.0.0.1:9000/echo -c 1000 -r 20k -d 10s      open loop: honest latency
+  ringstorm load ws://127.0.0.1:9000/echo -c 64 --pipeline 16        closed loop: throughput
+  ringstorm load ws://127.0.0.1:9000/push -c 5000 --scenario listen  fan-out
+  ringstorm load http://127.0.0.1:9000/events -c 5000 --json > run.json
+  ringstorm load ws://127.0.0.1:9000/echo -c 50k --scenario idle --source-ip 127.0.0.2,127.0.0.3
+
+The summary goes to stdout, progress to stderr. Ctrl-C ends with the summary of what ran.")]
+    Load(Box<LoadFlags>),
+    /// One connection a person can read: prints every message or event.
+    #[command(after_help = "\
+Examples:
+  ringstorm probe http://127.0.0.1:9000/events --count 3
+  ringstorm probe ws://127.0.0.1:9000/push --json
+  ringstorm probe ws://127.0.0.1:9000/echo --send hello --count 1 --debug
+  ringstorm probe ws://127.0.0.1:9001/ --echo        until the server closes
+
+An event stream that ends is opened again with Last-Event-ID, after the server's retry.
+With --json binary messages are written in hexadecimal digits.")]
+    Probe(ProbeFlags),
+    /// Server and load on this host, beside the tokio baseline: a table in under a minute.
+    #[command(after_help = "\
+Examples:
+  ringstorm demo
+  ringstorm demo --out /tmp/ringstorm")]
+    Demo(DemoFlags),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Demo(DemoFlags {
+            out: "out".into(),
+            short: false,
+        })
+    }
+}
+
+/// What moves the server's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ServeEngine {
+    /// `io_uring`, a thread per core.
+    Ring,
+    /// The same server over epoll, for hosts that forbid `io_uring`.
+    Tokio,
+    /// tokio-tungstenite and hyper: what one would otherwise write.
+    Baseline,
+}
+
+/// What moves the load client's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LoadEngine {
+    /// `io_uring`, a thread per core.
+    Ring,
+    /// The same client over epoll, for hosts that forbid `io_uring`.
+    Tokio,
+}
+
+/// Flags of `serve`.
+#[derive(Args, Debug)]
+pub(super) struct ServeFlags {
+    /// Address to listen on, IPv4 or IPv6; may be given several times. Port 0 picks a free one.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9000")]
+    #[arg(value_parser = listen_address, value_delimiter = ',')]
+    pub(super) listen: Vec<SocketAddr>,
+    /// CPUs to run on, one thread each, such as 0-3,6 [default: all allowed].
+    #[arg(long, value_name = "LIST", value_parser = values::cpus)]
+    pub(super) cores: Option<Cpus>,
+    /// What moves the bytes.
+    #[arg(long, value_enum, default_value = "ring")]
+    pub(super) engine: ServeEngine,
+    /// Milliseconds between messages on /push and /events.
+    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub(super) chunk_ms: u64,
+    /// Bytes of such a message; it is padded up to that.
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = values::size)]
+    pub(super) chunk_bytes: usize,
+    /// Largest WebSocket message; a larger one is closed with 1009.
+    #[arg(long, value_name = "BYTES", default_value = "1M", value_parser = values::size)]
+    pub(super) max_message: usize,
+    /// Most fragments of one message; more is closed with 1009.
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = values::count_u32)]
+    pub(super) max_fragments: u32,
+    /// Most outbound bytes queued for one connection; a slower reader is closed.
+    #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = values::size)]
+    pub(super) max_backlog: usize,
+    /// Closes a WebSocket that is silent for so long, after a ping at half of it.
+    #[arg(long, value_name = "TIME", default_value = "off", value_parser = values::duration_or_off)]
+    pub(super) idle_timeout: Switch,
+    /// Time that peers get when the server stops.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
+    pub(super) drain: Duration,
+    /// Most connections of one core [default: what the descriptor limit allows].
+    #[arg(long, value_name = "N", value_parser = values::count_u32)]
+    pub(super) max_connections: Option<u32>,
+    /// Receive buffers of one core, a power of two (engine ring).
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = values::count_u32)]
+    pub(super) receive_buffers: u32,
+    /// Bytes of one receive buffer (engine ring).
+    #[arg(long, value_name = "BYTES", default_value = "4k", value_parser = values::size)]
+    pub(super) receive_bytes: usize,
+    /// Subprotocol the server speaks; may be given several times, the preferred one first.
+    #[arg(long, value_name = "NAME")]
+    pub(super) subprotocol: Vec<String>,
+    /// Origin whose pages may open a WebSocket; may be given several times [default: any].
+    #[arg(long, value_name = "ORIGIN")]
+    pub(super) origin: Vec<String>,
+    /// Ends when the process that started it does: for the demo's children.
+    #[arg(long, hide = true)]
+    pub(super) end_with_parent: bool,
+}
+
+/// What one simulated client does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ScenarioFlag {
+    /// Sends messages and expects each back.
+    Echo,
+    /// Receives what the server pushes, and measures how old it is.
+    Listen,
+    /// Stays connected.
+    Idle,
+}
+
+/// Flags of `load`.
+#[derive(Args, Debug)]
+pub(super) struct LoadFlags {
+    /// ws://HOST:PORT/PATH for WebSocket, http://HOST:PORT/PATH for Server-Sent Events.
+    pub(super) url: Url,
+    /// Connections.
+    #[arg(short = 'c', long, value_name = "N", default_value = "10")]
+    #[arg(value_parser = values::count_u32)]
+    pub(super) connections: u32,
+    /// Measured time, after the connects.
+    #[arg(short = 'd', long, value_name = "TIME", default_value = "10s")]
+    #[arg(value_parser = values::duration)]
+    pub(super) duration: Duration,
+    /// Messages a second in all, at intended times (open loop) [default: each after its reply].
+    #[arg(short = 'r', long, value_name = "N", value_parser = values::rate)]
+    pub(super) rate: Option<Rate>,
+    /// Connects a second [default: as fast as they succeed].
+    #[arg(long, value_name = "N", value_parser = values::rate)]
+    pub(super) connect_rate: Option<Rate>,
+    /// Time for one connect with its upgrade.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
+    pub(super) connect_timeout: Duration,
+    /// Bytes of one message, at least 8.
+    #[arg(long, value_name = "BYTES", default_value = "32", value_parser = values::size)]
+    pub(super) payload: usize,
+    /// Sends text messages rather than binary ones.
+    #[arg(long)]
+    pub(super) text: bool,
+    /// Messages in flight on one connection at most [default: 1, or 1024 with --rate].
+    #[arg(long, value_name = "N", value_parser = values::count_u32)]
+    pub(super) pipeline: Option<u32>,
+    /// Consecutive messages of --rate that go to one connection before the next one's turn.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::count_u32)]
+    pub(super) burst: u32,
+    /// What a client does [default: echo for ws://, listen for http://].
+    #[arg(long, value_enum)]
+    pub(super) scenario: Option<ScenarioFlag>,
+    /// Time in which messages run before they are measured.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
+    pub(super) warm_up: Duration,
+    /// CPUs to run on, one thread each, such as 0-3,6 [default: all allowed].
+    #[arg(long, value_name = "LIST", value_parser = values::cpus)]
+    pub(super) cores: Option<Cpus>,
+    /// What moves the bytes.
+    #[arg(long, value_enum, default_value = "ring")]
+    pub(super) engine: LoadEngine,
+    /// Source addresses, used in turn: each has ports of its own.
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    pub(super) source_ip: Vec<IpAddr>,
+    /// Further request header, such as "Cookie: a=1"; may be given several times.
+    #[arg(long, value_name = "HEADER", value_parser = values::header)]
+    pub(super) header: Vec<(String, String)>,
+    /// Subprotocol to offer; may be given several times, the best first.
+    #[arg(long, value_name = "NAME")]
+    pub(super) subprotocol: Vec<String>,
+    /// Process of the server on this host: its CPU time is measured.
+    #[arg(long, value_name = "PID")]
+    pub(super) server_pid: Option<i32>,
+    /// Prints the record as one line of JSON rather than the summary.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Writes the latency distribution to this file, for HdrHistogram plotters.
+    #[arg(long, value_name = "FILE")]
+    pub(super) hgrm: Option<PathBuf>,
+    /// No progress on stderr.
+    #[arg(long)]
+    pub(super) quiet: bool,
+    /// Seed of everything random [default: random, and printed with --json].
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+}
+
+/// Flags of `probe`.
+#[derive(Args, Debug)]
+pub(super) struct ProbeFlags {
+    /// ws://HOST:PORT/PATH for WebSocket, http://HOST:PORT/PATH for Server-Sent Events.
+    pub(super) url: Url,
+    /// Prints each message or event as one line of JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Returns each message with the same type, until the server closes (WebSocket).
+    #[arg(long)]
+    pub(super) echo: bool,
+    /// Ends after so many messages or events.
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(super) count: Option<u64>,
+    /// Sends this text once the WebSocket is open; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) send: Vec<String>,
+    /// Shows heads, frames and close codes on stderr.
+    #[arg(long)]
+    pub(super) debug: bool,
+    /// Time for the connect with its upgrade.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
+    pub(super) connect_timeout: Duration,
+    /// Ends after that time.
+    #[arg(short = 'd', long, value_name = "TIME", value_parser = values::duration)]
+    pub(super) duration: Option<Duration>,
+    /// Largest message or event.
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = values::size)]
+    pub(super) max_message: usize,
+    /// Further request header, such as "Cookie: a=1"; may be given several times.
+    #[arg(long, value_name = "HEADER", value_parser = values::header)]
+    pub(super) header: Vec<(String, String)>,
+    /// Subprotocol to offer; may be given several times, the best first.
+    #[arg(long, value_name = "NAME")]
+    pub(super) subprotocol: Vec<String>,
+}
+
+/// Flags of `demo`.
+#[derive(Args, Debug)]
+pub(super) struct DemoFlags {
+    /// Folder for the records of the run, in a folder of its own.
+    #[arg(long, value_name = "FOLDER", default_value = "out")]
+    pub(super) out: PathBuf,
+    /// A few seconds with few connections: whether it works, not how fast.
+    #[arg(long)]
+    pub(super) short: bool,
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "write an IP address and a port, such as 127.0.0.1:9000 or [::]:9000".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_do_not_contradict_each_other() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_value_names_the_flag_and_shows_a_right_one() {
+        for (flag, value, example) in [
+            ("--listen", "9000", "127.0.0.1:9000"),
+            ("--cores", "x", "0-3,6"),
+            ("--idle-timeout", "60", "10s"),
+            ("--max-message", "big", "64k"),
+        ] {
+            let error = Flags::try_parse_from(["ringstorm", "serve", flag, value]).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(flag) && text.contains(example), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_example_in_the_help_can_be_parsed() {
+        let mut all = Flags::command();
+        let mut lines: Vec<String> = vec![all.render_long_help().to_string()];
+        lines.extend(
+            all.get_subcommands_mut()
+                .map(|it| it.render_long_help().to_string()),
+        );
+        let mut parsed = 0;
+        for line in lines.iter().flat_map(|help| help.lines()) {
+            let Some(example) = line.trim().strip_prefix("ringstorm ") else {
+                continue;
+            };
+            let words = example.split("   ").next().unwrap_or(example);
+            let words = words.split(" > ").next().unwrap_or(words);
+            let words = words.split_whitespace().map(|word| word.trim_matches('\''));
+            if !["serve", "load", "probe", "demo"].contains(&words.clone().next().unwrap_or("")) {
+                continue;
+            }
+            let argv = std::iter::once("ringstorm").chain(words);
+            Flags::try_parse_from(argv).unwrap_or_else(|error| panic!("{example}: {error}"));
+            parsed += 1;
+        }
+        assert!(parsed >= 12, "{parsed}");
+    }
+}

@@ -1,0 +1,57 @@
+//! Prints. A reader that has gone away (`ringstorm ... | head`) is no reason to fail.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+/// A line on stdout, at once: what the user asked for.
+pub(super) fn line(text: impl Display) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Text on stdout that brings its own line breaks.
+pub(super) fn text(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A line on stderr: what goes on meanwhile.
+pub(super) fn note(text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Why the program ends without having done what was asked.
+pub(super) fn complain(failure: &impl Display) {
+    note(format_args!("ringstorm: {failure}"));
+}
+
+/// A number with its thousands apart: 1,234,567.
+pub(super) fn whole(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        let cases = [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ];
+        for (number, text) in cases {
+            assert_eq!(whole(number), text);
+        }
+    }
+}

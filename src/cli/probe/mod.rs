@@ -1,0 +1,133 @@
+//! `probe`: one connection a person can read, over blocking sockets and the pure protocol.
+
+mod shown;
+mod sse;
+mod stream;
+mod trace;
+mod websocket;
+
+use super::flags::ProbeFlags;
+use super::url::{Scheme, Url};
+use super::{Exit, Failure, signals};
+use crate::engine::Stop;
+use std::time::{Duration, Instant};
+
+/// A probe, as meant.
+pub(super) struct Config {
+    url: Url,
+    form: Form,
+    answer: Answer,
+    /// Messages or events after which it ends; `u64::MAX` for never.
+    count: u64,
+    send: Vec<String>,
+    trace: Trace,
+    connect_time: Duration,
+    duration: Duration,
+    max_message: usize,
+    headers: Vec<(String, String)>,
+    subprotocols: Vec<String>,
+}
+
+/// How messages are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Text,
+    Json,
+}
+
+/// What is done with a message besides printing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Nothing,
+    Echo,
+}
+
+/// Whether heads, frames and close codes are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trace {
+    Off,
+    On,
+}
+
+/// For ever, as far as a probe is concerned: 100 years.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+impl Config {
+    /// What the flags mean.
+    pub(super) fn new(flags: ProbeFlags) -> Result<Self, Failure> {
+        let one_way = flags.url.scheme == Scheme::Http;
+        if one_way && (flags.echo || !flags.send.is_empty()) {
+            let flag = if flags.echo { "--echo" } else { "--send" };
+            let text = "an event stream is one way; try: a ws:// URL, or leave the flag out";
+            return Err(Failure::Usage(format!("{flag}: {text}")));
+        }
+        Ok(Self {
+            url: flags.url,
+            form: if flags.json { Form::Json } else { Form::Text },
+            answer: if flags.echo {
+                Answer::Echo
+            } else {
+                Answer::Nothing
+            },
+            count: flags.count.unwrap_or(u64::MAX),
+            send: flags.send,
+            trace: if flags.debug { Trace::On } else { Trace::Off },
+            connect_time: flags.connect_timeout,
+            duration: flags.duration.unwrap_or(FOREVER),
+            max_message: flags.max_message,
+            headers: flags.header,
+            subprotocols: flags.subprotocol,
+        })
+    }
+
+    /// Further request headers, after those given.
+    fn headers<'c>(&'c self, first: &[(&'c str, &'c str)]) -> Vec<(&'c str, &'c str)> {
+        let more = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        first.iter().copied().chain(more).collect()
+    }
+}
+
+/// When a probe ends by itself: enough messages, enough time, or a signal.
+struct End {
+    left: u64,
+    at: Instant,
+    stop: Stop,
+}
+
+impl End {
+    /// One more message or event was printed.
+    const fn counted(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+
+    fn is_due(&self) -> bool {
+        self.left == 0 || self.stop.is_thrown() || Instant::now() >= self.at
+    }
+
+    fn exit(&self) -> Exit {
+        if self.stop.is_thrown() {
+            Exit::Interrupted
+        } else {
+            Exit::Pass
+        }
+    }
+}
+
+/// Runs it to its end.
+pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
+    let now = Instant::now();
+    let mut end = End {
+        left: config.count,
+        at: now
+            .checked_add(config.duration)
+            .unwrap_or_else(|| now + FOREVER),
+        stop: signals::stop()?,
+    };
+    match config.url.scheme {
+        Scheme::Ws => websocket::run(config, &mut end),
+        Scheme::Http => sse::run(config, &mut end),
+    }
+}

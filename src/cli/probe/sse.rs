@@ -1,0 +1,172 @@
+//! Probes an event stream as a browser's `EventSource` does: prints events, and comes back with
+//! `Last-Event-ID` after the server's `retry` when the stream ends (WHATWG HTML, 9.2.3).
+
+use super::stream::{Got, Stream, refused, unwanted};
+use super::{Config, End, Trace, shown};
+use crate::cli::{Exit, Failure, print};
+use crate::protocol::http::{BodyReader, Request, Response};
+use crate::protocol::sse::{Item, Parser, Pool};
+use std::time::{Duration, Instant};
+
+/// Time before coming back where the server does not say: what browsers use.
+const RETRY_TIME: Duration = Duration::from_secs(3);
+/// How long to sleep before looking whether to end.
+const LOOK_TIME: Duration = Duration::from_millis(50);
+
+/// What outlives one connection of an event source.
+struct Source {
+    parser: Parser,
+    pool: Pool,
+    retry: Duration,
+}
+
+/// How one connection went.
+enum Over {
+    /// The probe shall end.
+    Due,
+    /// Come back.
+    Lost(String),
+    /// The server does not want to be asked again (204).
+    Enough,
+}
+
+/// Runs the probe to its end.
+pub(super) fn run(config: &Config, end: &mut End) -> Result<Exit, Failure> {
+    let mut source = Source {
+        parser: Parser::new(),
+        pool: Pool::new(config.max_message),
+        retry: RETRY_TIME,
+    };
+    // A server that cannot be reached at all is a mistake in the URL, not a loss.
+    let mut stream = Stream::connect(config)?;
+    loop {
+        let lost = match source.follow(stream, config, end)? {
+            Over::Due => return Ok(end.exit()),
+            Over::Enough => {
+                print::note("the server has no more events (204)");
+                return Ok(Exit::Pass);
+            }
+            Over::Lost(why) => why,
+        };
+        source.parser.restart(&mut source.pool);
+        stream = match source.reconnect(&lost, config, end) {
+            Some(stream) => stream,
+            None => return Ok(end.exit()),
+        };
+    }
+}
+
+impl Source {
+    /// Waits, then connects, as often as it takes; `None` if the probe shall end meanwhile.
+    fn reconnect(&self, lost: &str, config: &Config, end: &End) -> Option<Stream> {
+        let mut lost = lost.to_owned();
+        loop {
+            print::note(format_args!("{lost}; again in {:?}", self.retry));
+            let at = Instant::now() + self.retry;
+            while Instant::now() < at {
+                if end.is_due() {
+                    return None;
+                }
+                std::thread::sleep(LOOK_TIME.min(at.saturating_duration_since(Instant::now())));
+            }
+            match Stream::connect(config) {
+                Ok(stream) => return Some(stream),
+                Err(failure) => lost = failure.to_string(),
+            }
+        }
+    }
+
+    /// Asks for the stream and prints what it says until it ends.
+    fn follow(
+        &mut self,
+        mut stream: Stream,
+        config: &Config,
+        end: &mut End,
+    ) -> Result<Over, Failure> {
+        let head = match stream.exchange(&self.request(config), config, end) {
+            Ok(Some(head)) => head,
+            Ok(None) => return Ok(Over::Due),
+            Err(Failure::Os(error)) => return Ok(Over::Lost(error.to_string())),
+            Err(failure) => return Err(failure),
+        };
+        let response = Response::parse(&head).map_err(refused)?;
+        if response.status == 204 {
+            return Ok(Over::Enough);
+        }
+        let kind = response.headers.get("content-type").unwrap_or("");
+        let kind = kind.split(';').next().unwrap_or(kind).trim();
+        if response.status != 200 || !kind.eq_ignore_ascii_case("text/event-stream") {
+            return Err(unwanted(&response, "200 with text/event-stream"));
+        }
+        let mut body = BodyReader::new(response.body);
+        loop {
+            if end.is_due() {
+                return Ok(Over::Due);
+            }
+            if body.is_done() {
+                return Ok(Over::Lost("the event stream ended".to_owned()));
+            }
+            match stream.read() {
+                Ok(Got::Bytes) => self.hear(&mut stream, &mut body, config, end)?,
+                Ok(Got::Nothing) => {}
+                Ok(Got::End) => return Ok(Over::Lost("the connection ended".to_owned())),
+                Err(error) => return Ok(Over::Lost(error.to_string())),
+            }
+        }
+    }
+
+    fn request(&self, config: &Config) -> Vec<u8> {
+        let host = config.url.authority();
+        let mut headers = vec![
+            ("Host", host.as_str()),
+            ("Accept", "text/event-stream"),
+            ("Cache-Control", "no-store"),
+        ];
+        let last = self.parser.last_event_id();
+        if !last.is_empty() {
+            headers.push(("Last-Event-ID", last));
+        }
+        let mut request = Vec::new();
+        let headers = config.headers(&headers);
+        Request::encode(&mut request, "GET", &config.url.target, &headers);
+        request
+    }
+
+    fn hear(
+        &mut self,
+        stream: &mut Stream,
+        body: &mut BodyReader,
+        config: &Config,
+        end: &mut End,
+    ) -> Result<(), Failure> {
+        let (bytes, at) = stream.unused();
+        while let Some(piece) = body.next(bytes, at).map_err(refused)? {
+            let mut used = 0;
+            while let Some(item) = self
+                .parser
+                .next(piece, &mut used, &mut self.pool)
+                .map_err(refused)?
+            {
+                match item {
+                    Item::Event(_) if end.left == 0 => {}
+                    Item::Event(event) => {
+                        shown::event(config.form, &event);
+                        end.counted();
+                    }
+                    Item::Retry(ms) => {
+                        self.retry = Duration::from_millis(ms);
+                        trace(config, format_args!("retry {ms} ms"));
+                    }
+                    Item::Comment => trace(config, format_args!("comment")),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn trace(config: &Config, text: std::fmt::Arguments<'_>) {
+    if config.trace == Trace::On {
+        print::note(format_args!("< {text}"));
+    }
+}

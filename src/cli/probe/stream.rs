@@ -1,0 +1,177 @@
+//! A blocking connection that looks up now and then, and the exchange of heads that opens it.
+
+use super::{Config, End, Trace};
+use crate::cli::{Failure, print};
+use crate::protocol::Fault;
+use crate::protocol::http::{HeadReader, Response};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// How long a read waits before the probe looks whether it shall end.
+const LOOK_TIME: Duration = Duration::from_millis(100);
+/// Bytes of one read.
+const READ_BYTES: usize = 64 * 1024;
+/// Informational responses (1xx) before the final one.
+const INFORMATIONAL_MAX: u32 = 16;
+
+/// A connection and what was read of it and not used yet.
+pub(super) struct Stream {
+    socket: TcpStream,
+    /// What was read; `at` is how much of it is used.
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+/// What a read gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Got {
+    /// Something to use.
+    Bytes,
+    /// Nothing yet.
+    Nothing,
+    /// The peer has ended its stream.
+    End,
+}
+
+impl Stream {
+    /// Connects within the time for it.
+    pub(super) fn connect(config: &Config) -> Result<Self, Failure> {
+        let address = config
+            .url
+            .resolve(config.connect_time)
+            .map_err(Failure::Run)?;
+        let patience = config.connect_time.max(Duration::from_millis(1));
+        let socket = TcpStream::connect_timeout(&address, patience).map_err(|error| {
+            let remedy = match error.kind() {
+                ErrorKind::ConnectionRefused => "is a server running there?",
+                ErrorKind::TimedOut => "a longer --connect-timeout, if the server is far away",
+                _ => "another URL",
+            };
+            Failure::Run(format!(
+                "cannot connect to {address}: {error}; try: {remedy}"
+            ))
+        })?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(LOOK_TIME))?;
+        socket.set_write_timeout(Some(patience))?;
+        Ok(Self {
+            socket,
+            bytes: Vec::new(),
+            at: 0,
+        })
+    }
+
+    /// Sends all of it.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.write_all(bytes)
+    }
+
+    /// Waits a moment for more bytes. Those read before must be used up.
+    pub(super) fn read(&mut self) -> io::Result<Got> {
+        if self.at < self.bytes.len() {
+            return Ok(Got::Bytes);
+        }
+        self.bytes.resize(READ_BYTES, 0);
+        self.at = 0;
+        let read = self.socket.read(&mut self.bytes);
+        self.bytes.truncate(*read.as_ref().unwrap_or(&0));
+        match read {
+            Ok(0) => Ok(Got::End),
+            Ok(_) => Ok(Got::Bytes),
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {
+                    Ok(Got::Nothing)
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// What was read, and how much of it is used.
+    pub(super) fn unused(&mut self) -> (&mut [u8], &mut usize) {
+        (&mut self.bytes, &mut self.at)
+    }
+
+    /// Sends a request and waits for the head of the final response; `None` if the probe shall end
+    /// before it comes.
+    pub(super) fn exchange(
+        &mut self,
+        request: &[u8],
+        config: &Config,
+        end: &End,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        trace_head(config.trace, '>', request);
+        self.send(request)?;
+        let deadline = Instant::now() + config.connect_time;
+        for _ in 0..INFORMATIONAL_MAX {
+            let Some(head) = self.head(deadline, end)? else {
+                return Ok(None);
+            };
+            trace_head(config.trace, '<', &head);
+            let status = Response::parse(&head).map_err(refused)?.status;
+            if status == 101 || status >= 200 {
+                return Ok(Some(head));
+            }
+        }
+        Err(Failure::Run(
+            "the server sends one 1xx response after the other".to_owned(),
+        ))
+    }
+
+    fn head(&mut self, deadline: Instant, end: &End) -> Result<Option<Vec<u8>>, Failure> {
+        let mut reader = HeadReader::default();
+        loop {
+            match self.read()? {
+                Got::Bytes => {
+                    let found = reader.next(&self.bytes, &mut self.at).map_err(refused)?;
+                    if let Some(head) = found {
+                        return Ok(Some(head.to_vec()));
+                    }
+                }
+                Got::End => {
+                    let text = "the server ended the connection without a response; \
+                                try: is it an HTTP server?";
+                    return Err(Failure::Run(text.to_owned()));
+                }
+                Got::Nothing if end.is_due() => return Ok(None),
+                Got::Nothing if Instant::now() >= deadline => {
+                    let text = "no response in time; try: a longer --connect-timeout";
+                    return Err(Failure::Run(text.to_owned()));
+                }
+                Got::Nothing => {}
+            }
+        }
+    }
+}
+
+/// The server's mistake as a failure of the probe.
+pub(super) fn refused(fault: Fault) -> Failure {
+    let reason = match fault {
+        Fault::Http { reason, .. }
+        | Fault::WebSocket { reason, .. }
+        | Fault::Response { reason } => reason,
+    };
+    Failure::Run(format!("the server broke the protocol: {reason}"))
+}
+
+/// Says that the server answered something else than was asked for.
+pub(super) fn unwanted(response: &Response<'_>, wanted: &str) -> Failure {
+    let (status, reason) = (response.status, response.reason);
+    let place = response.headers.get("location").map_or_else(
+        || "the path of the URL, or --debug to see the heads".to_owned(),
+        |place| format!("its Location, {place}"),
+    );
+    Failure::Run(format!(
+        "the server answered {status} {reason}, not {wanted}; try: {place}"
+    ))
+}
+
+fn trace_head(trace: Trace, direction: char, head: &[u8]) {
+    if trace == Trace::On {
+        for line in String::from_utf8_lossy(head).trim_end().lines() {
+            print::note(format_args!("{direction} {}", line.escape_debug()));
+        }
+        print::note(direction);
+    }
+}

@@ -1,0 +1,229 @@
+//! `serve`: what was typed becomes servers on cores; one line when ready, one when it is over.
+
+use super::flags::{ServeEngine, ServeFlags};
+use super::values::Switch;
+use super::{Exit, Failure, host, print, signals};
+use crate::baseline::{self, Baseline};
+use crate::engine::{self, EngineError, Listeners, Plan, Stop};
+use crate::protocol::websocket::OriginPolicy;
+use crate::protocol::websocket::frame::HEADER_BYTES;
+use crate::server::{self, Outcome, Server};
+use crate::shard::Core;
+use rustix::process::{Signal, set_parent_process_death_signal};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Connections of one core at most where nobody says: its table costs 8 bytes of kernel memory
+/// for each.
+const SLOTS_MAX: u64 = 131_072;
+
+/// A server, as meant.
+pub(super) struct Config {
+    listen: Vec<SocketAddr>,
+    cpus: Vec<usize>,
+    engine: ServeEngine,
+    server: server::Config,
+    slots: u32,
+    max_backlog: usize,
+    receive_buffers: u16,
+    receive_bytes: u32,
+    end_with_parent: bool,
+}
+
+impl Config {
+    /// What the flags mean, under that limit on descriptors.
+    pub(super) fn new(flags: ServeFlags, descriptor_limit: u64) -> Result<Self, Failure> {
+        let cpus = host::cpus(flags.cores)?;
+        let usage = |text: String| Err(Failure::Usage(text));
+        if flags.max_message + HEADER_BYTES > flags.max_backlog {
+            return usage(format!(
+                "--max-backlog: {} bytes have no room for the echo of a message of \
+                 --max-message {} bytes; try: --max-backlog {}",
+                flags.max_backlog,
+                flags.max_message,
+                (flags.max_message + HEADER_BYTES).next_power_of_two()
+            ));
+        }
+        let receive_buffers = u16::try_from(flags.receive_buffers).unwrap_or(0);
+        if !receive_buffers.is_power_of_two() {
+            let text = "--receive-buffers: write a power of two up to 32768, such as 1024";
+            return usage(text.to_owned());
+        }
+        let receive_bytes = u32::try_from(flags.receive_bytes).unwrap_or(0);
+        if !(64..=1 << 24).contains(&receive_bytes) {
+            let text = "--receive-bytes: write a size from 64 to 16M, such as 4k";
+            return usage(text.to_owned());
+        }
+        Ok(Self {
+            slots: slots(flags.max_connections, descriptor_limit)?,
+            server: server::Config {
+                chunk: Duration::from_millis(flags.chunk_ms),
+                chunk_bytes: flags.chunk_bytes,
+                max_message: flags.max_message,
+                max_fragments: flags.max_fragments,
+                idle_timeout: match flags.idle_timeout {
+                    Switch::Off => None,
+                    Switch::After(span) => Some(span),
+                },
+                drain: flags.drain,
+                subprotocols: flags.subprotocol,
+                origins: if flags.origin.is_empty() {
+                    OriginPolicy::Any
+                } else {
+                    OriginPolicy::Only(flags.origin)
+                },
+                ..server::Config::new(name(flags.engine), engine::now())
+            },
+            listen: flags.listen,
+            cpus,
+            engine: flags.engine,
+            max_backlog: flags.max_backlog,
+            receive_buffers,
+            receive_bytes,
+            end_with_parent: flags.end_with_parent,
+        })
+    }
+
+    fn plan(&self, stop: Stop) -> Result<Plan, EngineError> {
+        Ok(Plan {
+            listeners: Listeners::bind(&self.listen, self.cpus.len())?,
+            slots: self.slots,
+            max_backlog: self.max_backlog,
+            receive_buffers: self.receive_buffers,
+            receive_bytes: self.receive_bytes,
+            stop,
+            ..Plan::new(self.cpus.clone())
+        })
+    }
+}
+
+const fn name(engine: ServeEngine) -> &'static str {
+    match engine {
+        ServeEngine::Ring => "ring",
+        ServeEngine::Tokio => "tokio",
+        ServeEngine::Baseline => "baseline",
+    }
+}
+
+/// Connections of one core: what was typed, if the descriptor limit allows it.
+fn slots(typed: Option<u32>, descriptor_limit: u64) -> Result<u32, Failure> {
+    let allowed = descriptor_limit
+        .saturating_sub(host::DESCRIPTORS_KEPT)
+        .min(u64::from(u32::MAX));
+    let meant = typed.map_or(allowed.min(SLOTS_MAX), u64::from);
+    if meant > allowed {
+        let needed = meant + host::DESCRIPTORS_KEPT;
+        return Err(Failure::Usage(format!(
+            "--max-connections: {meant} connections of one core do not fit a limit of \
+             {descriptor_limit} descriptors; try: --max-connections {allowed}, or \
+             ulimit -n {needed}"
+        )));
+    }
+    u32::try_from(meant)
+        .ok()
+        .filter(|&slots| slots > 0)
+        .ok_or_else(|| {
+            let limit = "the limit on descriptors is too low";
+            Failure::Run(format!(
+                "{limit} ({descriptor_limit}); try: ulimit -n 20000"
+            ))
+        })
+}
+
+/// Serves until a signal comes and the peers are gone or the drain time is over.
+pub(super) fn run(config: Config) -> Result<Exit, Failure> {
+    let stop = signals::stop()?;
+    if config.end_with_parent {
+        set_parent_process_death_signal(Some(Signal::TERM)).map_err(io::Error::from)?;
+    }
+    let line = match config.engine {
+        ServeEngine::Baseline => run_baseline(config, stop)?,
+        ServeEngine::Ring => run_shards(&config, config.plan(stop)?, engine::ring::run)?,
+        ServeEngine::Tokio => run_shards(&config, config.plan(stop)?, engine::tokio::run)?,
+    };
+    print::line(line);
+    Ok(Exit::Pass)
+}
+
+type Make = Box<dyn Fn(Core) -> Server + Send + Sync>;
+
+/// Runs one server per core; gives the closing line.
+fn run_shards(
+    config: &Config,
+    plan: Plan,
+    run: impl FnOnce(Plan, Make) -> Result<Vec<Outcome>, EngineError>,
+) -> Result<String, Failure> {
+    let cores = config.cpus.len();
+    let ready = ready_line(plan.listeners.addresses(), config);
+    let up = Arc::new(AtomicUsize::new(0));
+    let server = config.server.clone();
+    let make = move |core: Core| {
+        // A core asks for its server when all else of it is set up.
+        if up.fetch_add(1, Ordering::Relaxed) + 1 == cores {
+            print::line(&ready);
+        }
+        Server::new(core, server.clone())
+    };
+    let outcomes = run(plan, Box::new(make))?;
+    let (total, left) = Outcome::total(&outcomes);
+    let cut = if left > 0 {
+        format!("{} cut off", print::whole(left))
+    } else {
+        "all closed".into()
+    };
+    Ok(format!(
+        "served {} connections, {} messages in, {} out in {:.1} s; {cut}",
+        print::whole(total.accepted),
+        print::whole(total.messages_in),
+        print::whole(total.messages_out),
+        engine::now().since(config.server.started).as_secs_f64(),
+    ))
+}
+
+fn run_baseline(config: Config, stop: Stop) -> Result<String, Failure> {
+    let baseline = Baseline::bind(baseline::Config {
+        chunk: config.server.chunk,
+        chunk_bytes: config.server.chunk_bytes,
+        max_message: config.server.max_message,
+        drain: config.server.drain,
+        ..baseline::Config::new(config.listen.clone(), config.cpus.clone(), stop)
+    })?;
+    print::line(ready_line(baseline.addresses(), &config));
+    baseline.run()?;
+    let served = engine::now().since(config.server.started).as_secs_f64();
+    Ok(format!("served for {served:.1} s"))
+}
+
+/// What scripts wait for: a URL per address, ports filled in.
+fn ready_line(addresses: &[SocketAddr], config: &Config) -> String {
+    let urls: Vec<String> = addresses
+        .iter()
+        .map(|address| format!("ws://{address}"))
+        .collect();
+    let (name, cpus) = (name(config.engine), host::listed(&config.cpus));
+    format!(
+        "listening on {} (engine {name}, CPUs {cpus})",
+        urls.join(" ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_connections_than_descriptors_are_refused_with_what_fits() {
+        assert_eq!(slots(None, 1024).ok(), Some(960));
+        assert_eq!(slots(Some(500), 1024).ok(), Some(500));
+        let error = slots(Some(2000), 1024).unwrap_err().to_string();
+        assert!(
+            error.contains("960") && error.contains("ulimit -n 2064"),
+            "{error}"
+        );
+        assert!(slots(None, 10).is_err());
+        assert_eq!(slots(None, u64::MAX).ok(), Some(131_072));
+    }
+}

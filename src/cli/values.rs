@@ -1,0 +1,221 @@
+//! Reads values of flags as people write them: durations, counts, sizes, rates, lists of CPUs.
+//! Every refusal shows what would do.
+
+use crate::load::Rate;
+use std::time::Duration;
+
+/// A span of time: `10s`, `500ms`, `2m`, `1.5h`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text);
+    let unit_s = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(time_example()),
+    };
+    let number: f64 = number.parse().map_err(|_| time_example())?;
+    Duration::try_from_secs_f64(number * unit_s).map_err(|_| time_example())
+}
+
+fn time_example() -> String {
+    "write a number and its unit, such as 500ms, 10s or 2m".to_owned()
+}
+
+/// A span of time, or `off`.
+pub(super) fn duration_or_off(text: &str) -> Result<Switch, String> {
+    if text == "off" {
+        return Ok(Switch::Off);
+    }
+    match duration(text) {
+        Ok(Duration::ZERO) => Ok(Switch::Off),
+        Ok(span) => Ok(Switch::After(span)),
+        Err(example) => Err(format!("{example}, or off")),
+    }
+}
+
+/// A time-out that may be switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Switch {
+    /// Never.
+    Off,
+    /// After that time.
+    After(Duration),
+}
+
+/// A whole number of things: `64`, `10k`, `1.5M`, `100_000`.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    scaled(text, 1000).ok_or_else(|| "write a whole number, such as 64, 10k or 1M".to_owned())
+}
+
+/// As [`count`], for what fits in 32 bits and is at least 1.
+pub(super) fn count_u32(text: &str) -> Result<u32, String> {
+    let number = u32::try_from(count(text)?);
+    number
+        .ok()
+        .filter(|&number| number > 0)
+        .ok_or_else(|| "write a number from 1 to 4 billion, such as 64 or 10k".to_owned())
+}
+
+/// A number of bytes: `512`, `64k` (65,536), `4M`.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    let plain = text.strip_suffix("iB").or_else(|| text.strip_suffix('B'));
+    scaled(plain.unwrap_or(text), 1024)
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .ok_or_else(|| "write a number of bytes, such as 512, 64k or 4M".to_owned())
+}
+
+/// Things a second: `500`, `20k`, `0.5`.
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
+    let (number, unit) = split(text.strip_suffix("/s").unwrap_or(text));
+    let factor = match unit {
+        "" => 1.0,
+        "k" | "K" => 1e3,
+        "M" => 1e6,
+        _ => f64::NAN,
+    };
+    let number: f64 = number.replace('_', "").parse().unwrap_or(f64::NAN);
+    Rate::per_second(number * factor).ok_or_else(|| {
+        "write a number a second from 0.001 to 1G, such as 500, 20k or 0.5".to_owned()
+    })
+}
+
+/// The kernel's CPU numbers: `0`, `0-3,6`; sorted, each once.
+pub(super) fn cpus(text: &str) -> Result<Cpus, String> {
+    let example = || "write CPU numbers and ranges, such as 0 or 0-3,6".to_owned();
+    let mut cpus = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let number = |text: &str| text.parse::<u16>().map_err(|_| example());
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last {
+            return Err(example());
+        }
+        cpus.extend((first..=last).map(usize::from));
+    }
+    cpus.sort_unstable();
+    cpus.dedup();
+    Ok(Cpus(cpus))
+}
+
+/// CPUs as typed: sorted, each once, at least one. A type of its own, because clap takes a list
+/// for a flag that may be given several times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cpus(pub(super) Vec<usize>);
+
+/// A header field: `Name: value`.
+pub(super) fn header(text: &str) -> Result<(String, String), String> {
+    let example = || "write it as \"Name: value\", such as \"Cookie: a=1\"".to_owned();
+    let (name, value) = text.split_once(':').ok_or_else(example)?;
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if name.is_empty() || !name.chars().all(is_token) || value.contains(['\r', '\n', '\0']) {
+        return Err(example());
+    }
+    Ok((name.to_owned(), value.trim().to_owned()))
+}
+
+fn scaled(text: &str, thousand: u32) -> Option<u64> {
+    let (number, unit) = split(text);
+    let power = match unit {
+        "" => 0,
+        "k" | "K" => 1,
+        "m" | "M" => 2,
+        "g" | "G" => 3,
+        _ => return None,
+    };
+    let factor = u64::from(thousand).pow(power);
+    let number = number.replace('_', "");
+    match number.split_once('.') {
+        None => number.parse::<u64>().ok()?.checked_mul(factor),
+        Some((whole, part)) => {
+            // `1.5k` is exact; a part that is no whole number of things is refused.
+            let digits = u32::try_from(part.len())
+                .ok()
+                .filter(|&digits| digits <= 9)?;
+            let denominator = 10_u64.pow(digits);
+            let part = part.parse::<u64>().ok()?.checked_mul(factor)?;
+            let whole = whole.parse::<u64>().ok()?.checked_mul(factor)?;
+            (part % denominator == 0).then(|| whole.checked_add(part / denominator))?
+        }
+    }
+}
+
+/// The number and what follows it.
+fn split(text: &str) -> (&str, &str) {
+    let is_number = |c: char| c.is_ascii_digit() || c == '.' || c == '_';
+    text.split_at(text.find(|c| !is_number(c)).unwrap_or(text.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_needs_its_unit() {
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        for wrong in [
+            "10",
+            "",
+            "s",
+            "-1s",
+            "1d",
+            "1e3s",
+            "1..2s",
+            "99999999999999999999h",
+        ] {
+            assert!(
+                duration(wrong).is_err_and(|text| text.contains("10s")),
+                "{wrong}"
+            );
+        }
+        assert_eq!(duration_or_off("off"), Ok(Switch::Off));
+        assert_eq!(
+            duration_or_off("1s"),
+            Ok(Switch::After(Duration::from_secs(1)))
+        );
+    }
+
+    #[test]
+    fn counts_and_sizes_have_their_own_thousand() {
+        assert_eq!(count("10k"), Ok(10_000));
+        assert_eq!(count("1.5k"), Ok(1500));
+        assert_eq!(count("100_000"), Ok(100_000));
+        assert_eq!(size("64k"), Ok(65_536));
+        assert_eq!(size("1MiB"), Ok(1 << 20));
+        for wrong in ["", "k", "-1", "1.5", "1e3", "10q", "99999999999G"] {
+            assert!(count(wrong).is_err(), "{wrong}");
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert!(count_u32("0").is_err());
+        assert!(count_u32("5G").is_err());
+    }
+
+    #[test]
+    fn a_rate_may_be_a_fraction() {
+        assert_eq!(rate("20k"), rate("20000/s"));
+        assert!(rate("0.5").is_ok());
+        for wrong in ["0", "-1", "x", "", "1q", "2G"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn cpus_are_numbers_and_ranges() {
+        assert_eq!(cpus("0-3,6"), Ok(Cpus(vec![0, 1, 2, 3, 6])));
+        assert_eq!(cpus("1,0,1"), Ok(Cpus(vec![0, 1])));
+        for wrong in ["", "a", "3-1", "0-", ",", "-1", "0-99999999"] {
+            assert!(cpus(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_header_cannot_smuggle_another() {
+        assert_eq!(header("A: b"), Ok(("A".to_owned(), "b".to_owned())));
+        for wrong in ["A", ": b", "A b: c", "A: b\r\nC: d"] {
+            assert!(header(wrong).is_err(), "{wrong}");
+        }
+    }
+}

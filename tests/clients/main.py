@@ -1,0 +1,26 @@
+"""Runs every case on every engine it is for, each bounded in time, and counts: see `run`."""
+
+import asyncio
+import sys
+
+import harness
+import cases_drain  # noqa: F401  (registers its cases)
+import cases_events  # noqa: F401
+import cases_http  # noqa: F401
+import cases_probe  # noqa: F401
+import cases_raw  # noqa: F401
+import cases_websocket  # noqa: F401
+
+
+def main():
+    if len(sys.argv) < 2:
+        print("usage: main.py BINARY [WORD...]; tests/clients/run calls it", file=sys.stderr)
+        return 2
+    return asyncio.run(harness.run_all(sys.argv[1], sys.argv[2:]))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(105)

@@ -1,0 +1,292 @@
+//! Golden files of the report: text, JSON and `.hgrm` of known runs.
+//!
+//! `UPDATE_GOLDEN=1` writes them anew; read the difference before committing it.
+
+use ringstorm::load::failure::{Kind, Stage};
+use ringstorm::load::outcome::{CoreUse, Ending, Latency, Outcome};
+use ringstorm::load::{Config, Loop, Pace, Rate, Scenario, Transport};
+use ringstorm::report::{Facts, Record, ServerUse, Verdict, exit_code, hgrm, text};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+fn assert_golden(name: &str, actual: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden/load")
+        .join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, actual).expect("a writable golden file");
+    }
+    let expected = std::fs::read_to_string(&path).expect("a golden file");
+    assert_eq!(
+        actual,
+        expected,
+        "{} differs; UPDATE_GOLDEN=1 writes it",
+        path.display()
+    );
+}
+
+fn facts() -> Facts {
+    Facts {
+        version: "0.1.0".to_owned(),
+        command: ["ringstorm", "load", "ws://127.0.0.1:9000/echo"]
+            .map(str::to_owned)
+            .to_vec(),
+        url: "ws://127.0.0.1:9000/echo".to_owned(),
+        engine: "ring".to_owned(),
+        cpus: vec![2, 3],
+        started_unix_ms: 1_750_000_000_000,
+        host: [("kernel", "6.18.0"), ("cpu", "model")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        server: None,
+        slo: None,
+    }
+}
+
+fn config() -> Config {
+    let address = SocketAddr::from(([127, 0, 0, 1], 9000));
+    Config {
+        connections: 1_000,
+        seed: 42,
+        ..Config::new(address, "127.0.0.1:9000".to_owned(), "/echo".to_owned())
+    }
+}
+
+fn core(core: u16, busy_ms: u64) -> CoreUse {
+    CoreUse {
+        core,
+        connect_cpu: Duration::from_millis(12),
+        connect_time: Duration::from_millis(250),
+        measured_cpu: Duration::from_millis(busy_ms),
+        measured_time: Duration::from_secs(10),
+        turns: 50_000,
+        rescues: 0,
+    }
+}
+
+/// Samples that any language can make again: a quadratic tail from 50 us up.
+fn sample(i: u64) -> u64 {
+    50_000 + i * i / 1_000
+}
+
+fn connected(outcome: &mut Outcome, up: u64) {
+    outcome.connects.planned = 1_000;
+    outcome.connects.attempted = 1_000;
+    outcome.connects.up = up;
+    outcome.connects.failed = 1_000 - up;
+    for i in 0..up {
+        outcome.latencies.tcp.record_ns(40_000 + i * 10);
+        outcome.latencies.upgrade.record_ns(60_000 + i * 20);
+        outcome.latencies.connect.record_ns(100_000 + i * 30);
+    }
+}
+
+/// An open loop that went well.
+fn good() -> (Config, Outcome) {
+    let pace = Pace::Constant(Rate::per_second(20_000.0).expect("a rate"));
+    let messages = Loop::Open { pace, burst: 1 };
+    let config = Config {
+        messages,
+        in_flight: 1_024,
+        ..config()
+    };
+    let mut outcome = Outcome {
+        cores: vec![core(0, 4_000), core(1, 4_200)],
+        ..Default::default()
+    };
+    connected(&mut outcome, 1_000);
+    outcome.messages.planned = 200_000;
+    outcome.messages.sent = 200_000;
+    outcome.messages.replied = 200_000;
+    outcome.messages.replied_in_time = 199_990;
+    for i in 0..200_000 {
+        outcome.latencies.response.record_ns(sample(i));
+        outcome.latencies.service.record_ns(sample(i) - 1_000);
+        outcome.latencies.slip.record_ns(1_000);
+    }
+    (config, outcome)
+}
+
+/// An open loop in trouble: failures, drops, losses, a generator at its end.
+fn bad() -> (Config, Outcome) {
+    let (config, mut outcome) = good();
+    outcome.latencies.tcp = Latency::default();
+    outcome.latencies.upgrade = Latency::default();
+    outcome.latencies.connect = Latency::default();
+    connected(&mut outcome, 900);
+    outcome.cores[1] = core(1, 9_100);
+    let messages = &mut outcome.messages;
+    messages.sent = 150_000;
+    messages.dropped.in_flight = 30_000;
+    messages.dropped.backlog = 5_000;
+    messages.dropped.no_connection = 5_000;
+    messages.dropped.late = 10_000;
+    messages.replied = 149_000;
+    messages.replied_in_time = 148_000;
+    messages.lost = 1_000;
+    messages.wrong = 3;
+    outcome.connects.ended_early = 12;
+    outcome.connects.still_open = 2;
+    for _ in 0..88 {
+        outcome.failures.count(Stage::Connect, Kind::Refused);
+    }
+    for _ in 0..12 {
+        outcome
+            .failures
+            .count(Stage::Upgrade, Kind::HttpStatus(503));
+        outcome.failures.count(Stage::Open, Kind::CloseCode(1001));
+    }
+    (config, outcome)
+}
+
+/// Event streams, stopped early.
+fn listening() -> (Config, Outcome) {
+    let transport = Transport::Sse;
+    let config = Config {
+        scenario: Scenario::Listen,
+        transport,
+        ..config()
+    };
+    let mut outcome = Outcome {
+        cores: vec![core(0, 900)],
+        ending: Ending::Interrupted,
+        ..Default::default()
+    };
+    connected(&mut outcome, 1_000);
+    outcome.events.received = 50_000;
+    outcome.events.bytes = 2_600_000;
+    outcome.events.gaps = 4;
+    for i in 0..50_000 {
+        outcome.latencies.one_way.record_ns(sample(i));
+    }
+    (config, outcome)
+}
+
+fn record(of: (Config, Outcome)) -> Record {
+    Record::new(&facts(), &of.0, &of.1)
+}
+
+#[test]
+fn the_text_of_a_good_run_is_the_golden_one() {
+    assert_golden("good.txt", &text::text(&record(good())));
+}
+
+#[test]
+fn the_text_of_a_bad_run_is_the_golden_one() {
+    assert_golden("bad.txt", &text::text(&record(bad())));
+}
+
+#[test]
+fn the_text_of_a_stopped_listener_is_the_golden_one() {
+    let server = ServerUse {
+        cpu_s: 2.5,
+        rss_bytes: 50 << 20,
+        descriptors: 1_010,
+        messages_per_cpu_s: None,
+    };
+    let (config, outcome) = listening();
+    let facts = Facts {
+        server: Some(server),
+        ..facts()
+    };
+    let record = Record::new(&facts, &config, &outcome);
+    assert_golden("listening.txt", &text::text(&record));
+}
+
+#[test]
+fn the_json_is_the_golden_one_and_reads_back() {
+    let record = record(bad());
+    let json = record.to_json().unwrap();
+    assert_golden("bad.json", &(json.clone() + "\n"));
+    let back: Record = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        text::text(&back),
+        text::text(&record),
+        "all that is printed is in the record"
+    );
+}
+
+#[test]
+fn the_hgrm_is_the_golden_one() {
+    // Compared once with hdr-histogram-js 3.0.1 on the same samples: the same but for Max, where
+    // Java and C say the top of the histogram's cell (40.075) and JavaScript the value (40.050).
+    let record = record(good());
+    let (name, latency) = record.headline().unwrap();
+    assert_eq!(name, "response");
+    assert_golden("good.hgrm", &hgrm::hgrm(latency));
+}
+
+#[test]
+fn exit_codes_say_what_the_verdict_is() {
+    assert_eq!(exit_code(&record(good())), 0);
+    let bad = record(bad());
+    assert_eq!(
+        (bad.verdict.verdict, exit_code(&bad)),
+        (Verdict::Invalid, 98)
+    );
+    assert_eq!(bad.verdict.limited_by.as_deref(), Some("generator"));
+    assert_eq!(exit_code(&record(listening())), 105);
+    let deserted = Outcome {
+        ending: Ending::Deserted,
+        ..good().1
+    };
+    assert_eq!(exit_code(&record((config(), deserted))), 99);
+    let mut refused = Outcome {
+        ending: Ending::NeverBegan,
+        ..Default::default()
+    };
+    connected(&mut refused, 0);
+    let refused = record((config(), refused));
+    assert_eq!(
+        (refused.verdict.verdict, exit_code(&refused)),
+        (Verdict::Fail, 99)
+    );
+}
+
+#[test]
+fn a_busy_core_makes_a_run_invalid_just_above_85_percent() {
+    let (config, mut outcome) = good();
+    outcome.cores[0] = core(0, 8_500);
+    assert_eq!(
+        record((config.clone(), outcome.clone())).verdict.verdict,
+        Verdict::Pass
+    );
+    outcome.cores[0] = core(0, 8_501);
+    assert_eq!(record((config, outcome)).verdict.verdict, Verdict::Invalid);
+}
+
+#[test]
+fn less_than_99_percent_of_the_plan_is_invalid_and_says_who_was_the_limit() {
+    let (config, mut outcome) = good();
+    outcome.messages.sent = 198_000;
+    outcome.messages.dropped.in_flight = 2_000;
+    assert_eq!(
+        record((config.clone(), outcome.clone())).verdict.verdict,
+        Verdict::Pass
+    );
+    outcome.messages.sent -= 1;
+    outcome.messages.dropped.in_flight += 1;
+    let by_plan = record((config.clone(), outcome.clone())).verdict;
+    assert_eq!(by_plan.verdict, Verdict::Invalid);
+    assert_eq!(by_plan.limited_by.as_deref(), Some("plan"));
+    outcome.messages.dropped.late = std::mem::take(&mut outcome.messages.dropped.in_flight);
+    let by_generator = record((config, outcome)).verdict;
+    assert_eq!(by_generator.limited_by.as_deref(), Some("generator"));
+}
+
+#[test]
+fn slip_is_judged_against_the_objective() {
+    let (config, outcome) = good();
+    let with = |slo_us| Facts {
+        slo: Some(Duration::from_micros(slo_us)),
+        ..facts()
+    };
+    let verdict = |slo_us| {
+        Record::new(&with(slo_us), &config, &outcome)
+            .verdict
+            .verdict
+    };
+    assert_eq!(verdict(11), Verdict::Pass);
+    assert_eq!(verdict(9), Verdict::Invalid);
+}
