@@ -1,6 +1,9 @@
 //! The load client in a small simulated world: what it sends, when, and what it measures.
 
-#![expect(clippy::cast_possible_truncation, reason = "figures of these tests are small")]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "figures of these tests are small"
+)]
 
 mod accuracy;
 mod endings;
