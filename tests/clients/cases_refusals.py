@@ -1,9 +1,15 @@
 """What keeps the server from starting is named, with what to do about it."""
 
+import errno
+import json
 import os
+import sys
+import tempfile
 
 from cases_probe import ALONE
-from harness import ALL_ENGINES, Process, case, cores, equal
+from harness import ALL_ENGINES, Process, Server, case, cores, curl, equal
+
+FORBID = os.path.join(os.path.dirname(os.path.abspath(__file__)), "forbid.py")
 
 
 async def refused(binary, *flags, limit="true", code=1):
@@ -57,3 +63,41 @@ async def a_port_in_use_is_named(shared):
                                        engine, "--cores", cores()) as process:
             equal(await process.ended(), 1, f"exit code ({process.story()})")
             says(" ".join(process.errors), address, "in use", "try:")
+
+
+def forbidden(error, binary, *words):
+    """The command that runs the program where `io_uring_setup` gives that error."""
+    return (sys.executable, "-B", FORBID, error, binary, *words)
+
+
+@case(ALONE)
+async def a_host_without_io_uring_is_named_with_the_way_out(binary):
+    for error in (errno.EPERM, errno.ENOSYS):
+        command = forbidden(error, binary, "serve", "--listen", "127.0.0.1:0")
+        async with await Process.start(*command) as process:
+            equal(await process.ended(), 1, f"exit code ({process.story()})")
+            says(" ".join(process.errors), "io_uring", "try:", "--engine tokio")
+
+
+@case(ALONE)
+async def without_io_uring_the_tokio_engine_serves_and_loads(binary):
+    command = forbidden(errno.EPERM, binary, "serve", "--listen", "127.0.0.1:0", "--cores",
+                        cores(), "--engine", "tokio")
+    async with await Server.start(*command) as server:
+        server.host, server.port = (await server.until(lambda: server.listens_on(1)))[0]
+        equal(await curl(server.url("/healthz", "http")), "ok")
+        flags = ("-c", 10, "-r", 100, "-d", "1s", "--json", "--quiet", "--engine", "tokio")
+        command = forbidden(errno.EPERM, binary, "load", server.url("/echo"), *flags)
+        async with await Process.start(*command) as load:
+            assert await load.ended() in (0, 98), load.story()
+            equal(json.loads(load.output[-1])["messages"]["lost"], 0, "lost")
+
+
+@case(ALONE, seconds=60)
+async def without_io_uring_the_demo_says_so_and_runs(binary):
+    with tempfile.TemporaryDirectory() as folder:
+        command = forbidden(errno.EPERM, binary, "demo", "--short", "--out", folder)
+        async with await Process.start(*command) as demo:
+            assert await demo.ended(50) in (0, 98), demo.story()
+            says(" ".join(demo.errors), "io_uring", "--engine tokio")
+            says(" ".join(demo.output), "tokio", "baseline")
