@@ -118,7 +118,8 @@ fn slots(typed: Option<u32>, descriptor_limit: u64) -> Result<u32, Failure> {
         let needed = meant + host::DESCRIPTORS_KEPT;
         return Err(Failure::Usage(format!(
             "--max-connections: {meant} connections of one core do not fit a limit of \
-             {descriptor_limit} descriptors; try: --max-connections {allowed}, or ulimit -n {needed}"
+             {descriptor_limit} descriptors; try: --max-connections {allowed}, or \
+             ulimit -n {needed}"
         )));
     }
     u32::try_from(meant)

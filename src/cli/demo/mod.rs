@@ -10,7 +10,7 @@ use super::{Exit, Failure, host, print, signals};
 use crate::engine::{self, Stop};
 use crate::report::Verdict;
 use child::Server;
-use round::Round;
+use round::{Round, Turn};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -100,7 +100,14 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
         let number = index + 1;
         let place = format!("{number} of {}: {engine}", config.scale.turns.len());
         let files = folder.join(format!("{number}-{engine}"));
-        match round::run(config, (side, engine, ours), &place, &files, &stop)? {
+        let turn = Turn {
+            side,
+            engine,
+            client: ours,
+            place: &place,
+            files: &files,
+        };
+        match round::run(config, turn, &stop)? {
             Some(round) => rounds.push(round),
             None => {
                 print::note(format_args!("interrupted; records in {}", folder.display()));

@@ -43,76 +43,81 @@ impl Round {
     }
 }
 
-/// What the parts of a turn have in common.
+/// Whose turn it is and where it is noted.
+#[derive(Clone, Copy)]
+pub(super) struct Turn<'d> {
+    pub(super) side: Side,
+    /// The server's engine.
+    pub(super) engine: &'static str,
+    /// The load client's engine: ours, whosever turn it is.
+    pub(super) client: &'static str,
+    /// For people: which turn of how many.
+    pub(super) place: &'d str,
+    /// The beginning of every file's path.
+    pub(super) files: &'d Path,
+}
+
+/// One server and what is run against it.
 struct Stage<'d> {
     config: &'d Config,
+    turn: Turn<'d>,
     server: &'d Server,
-    /// The engine of the load client: ours, whosever turn it is.
-    engine: &'static str,
-    place: &'d str,
     stop: &'d Stop,
 }
 
 /// Runs one turn; `None` if somebody ended it.
-pub(super) fn run(
-    config: &Config,
-    (side, engine, ours): (Side, &'static str, &'static str),
-    place: &str,
-    files: &Path,
-    stop: &Stop,
-) -> Result<Option<Round>, Failure> {
-    let server = Server::start(engine, config.cpus.0, config.scale.chunk_ms)?;
-    let stage = Stage {
-        config,
-        server: &server,
-        engine: ours,
-        place,
-        stop,
-    };
+pub(super) fn run(config: &Config, turn: Turn<'_>, stop: &Stop) -> Result<Option<Round>, Failure> {
     let scale = &config.scale;
-    let file = |name: &str, kind: &str| -> PathBuf {
-        let stem = files
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        files.with_file_name(format!("{stem}-{name}.{kind}"))
-    };
-    let warm_up = [
-        flag("-c", WARMING),
-        flag("-r", scale.rate),
-        time("-d", scale.warm_up),
-    ];
-    let warmed = stage.part("/echo", &warm_up.concat(), &file("warm", "json"))?;
-    fs::remove_file(file("warm", "json")).ok();
-    let echo = [
-        flag("-c", scale.websockets),
-        flag("-r", scale.rate),
+    let paced = |connections: u32| [flag("-c", connections), flag("-r", scale.rate)].concat();
+    let warming = [paced(WARMING), time("-d", scale.warm_up)].concat();
+    let measured = [
+        paced(scale.websockets),
         time("-d", scale.measured),
         time("--warm-up", scale.warm_up),
-        flag("--hgrm", file("echo", "hgrm").display()),
     ];
-    let listen = [
-        flag("-c", scale.streams),
-        time("-d", scale.measured),
-        flag("--hgrm", file("events", "hgrm").display()),
-    ];
-    if warmed.is_none() {
-        return Ok(None);
-    }
-    let Some(echo) = stage.part("/echo", &echo.concat(), &file("echo", "json"))? else {
+    let Some(echo) = fresh(config, turn, stop, "echo", [&warming, &measured.concat()])? else {
         return Ok(None);
     };
-    let Some(listen) = stage.part("/events", &listen.concat(), &file("events", "json"))? else {
+    let warming = [flag("-c", WARMING), time("-d", scale.warm_up)].concat();
+    let measured = [flag("-c", scale.streams), time("-d", scale.measured)].concat();
+    let Some(listen) = fresh(config, turn, stop, "events", [&warming, &measured])? else {
         return Ok(None);
     };
-    server.end()?;
     Ok(Some(Round {
-        side,
-        engine,
+        side: turn.side,
+        engine: turn.engine,
         echo,
         listen,
     }))
+}
+
+/// Warms up a new server and measures it: memory that another load left behind would hide what
+/// this one needs.
+fn fresh(
+    config: &Config,
+    turn: Turn<'_>,
+    stop: &Stop,
+    name: &str,
+    [warming, measured]: [&[String]; 2],
+) -> Result<Option<Part>, Failure> {
+    let server = Server::start(turn.engine, config.cpus.0, config.scale.chunk_ms)?;
+    let stage = Stage {
+        config,
+        turn,
+        server: &server,
+        stop,
+    };
+    let file = stage.file(name, "json");
+    let hgrm = flag("--hgrm", stage.file(name, "hgrm").display());
+    // The record of the warm-up is written over.
+    if stage.part(name, warming, &file)?.is_none() {
+        return Ok(None);
+    }
+    let part = stage.part(name, &[measured, &hgrm].concat(), &file)?;
+    if part.is_some() {
+        server.end()?;
+    }
+    Ok(part)
 }
 
 fn flag(name: &str, value: impl ToString) -> Vec<String> {
@@ -124,17 +129,29 @@ fn time(name: &str, span: Duration) -> Vec<String> {
 }
 
 impl Stage<'_> {
+    fn file(&self, name: &str, kind: &str) -> PathBuf {
+        let stem = self
+            .turn
+            .files
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        self.turn
+            .files
+            .with_file_name(format!("{stem}-{name}.{kind}"))
+    }
+
     /// Runs one load to its end; `None` if somebody ended it.
-    fn part(&self, path: &str, flags: &[String], file: &Path) -> Result<Option<Part>, Failure> {
-        let scheme = if path == "/events" { "http" } else { "ws" };
-        let mut all = vec![format!("{scheme}://{}{path}", self.server.address)];
-        all.extend(flag("--engine", self.engine));
+    fn part(&self, name: &str, flags: &[String], file: &Path) -> Result<Option<Part>, Failure> {
+        let scheme = if name == "events" { "http" } else { "ws" };
+        let mut all = vec![format!("{scheme}://{}/{name}", self.server.address)];
+        all.extend(flag("--engine", self.turn.client));
         all.extend(flag("--server-pid", self.server.pid()));
         all.extend_from_slice(flags);
         let record = File::create(file).map_err(|error| unwritable(file, &error))?;
         let before = watch::private_bytes(self.server.pid());
         let mut load = Load::start(self.config.cpus.1, &all, record)?;
-        let mut live = Live::new(format!("{} {path}", self.place));
+        let mut live = Live::new(format!("{} /{name}", self.turn.place));
         let mut seen = Seen::default();
         let code = loop {
             if let Some(code) = load.is_over()? {

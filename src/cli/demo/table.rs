@@ -13,8 +13,8 @@ const COLUMNS: [&str; 10] = [
     "p99",
     "p99.9",
     "max",
-    "messages/s",
-    "per CPU-second",
+    "msg/s",
+    "per CPU-s",
     "bytes/conn",
     "fds",
     "queue",
@@ -37,7 +37,7 @@ pub(super) fn text(rounds: &[Round], scale: &Scale) -> String {
         rounds,
         |round| &round.listen,
     );
-    text += "\nper CPU-second: messages per second of the server's CPU time, user and system\n\
+    text += "\nper CPU-s: messages per second of the server's CPU time, user and system\n\
              bytes/conn: private memory of the server per connection, above that before them\n\
              fds: its descriptors; queue: longest accept queue seen; -: too few samples\n";
     text

@@ -48,8 +48,10 @@ pub struct Plan {
     pub receive_bytes: usize,
     /// When the loads are asked to stop, if they have not finished.
     pub stop_loads: Option<Duration>,
-    /// When the servers are asked to stop after every load has finished.
+    /// How long after the last load has finished the servers are asked to stop.
     pub stop_servers: Option<Duration>,
+    /// When the servers are asked to stop, whatever the loads do.
+    pub stop_servers_at: Option<Duration>,
     /// The end of virtual time.
     pub until: Duration,
 }
@@ -69,6 +71,7 @@ impl Plan {
             receive_bytes: limits::RECEIVE_BYTES as usize,
             stop_loads: None,
             stop_servers: Some(Duration::ZERO),
+            stop_servers_at: None,
             until: Duration::from_secs(3600),
         }
     }
@@ -123,6 +126,11 @@ pub fn run<S: Shard, L: Shard>(
             .net
             .plan(START + after, Happening::Stop { servers: false });
     }
+    if let Some(after) = plan.stop_servers_at {
+        world
+            .net
+            .plan(START + after, Happening::Stop { servers: true });
+    }
     world.run(START + plan.until);
     Report {
         servers: world.servers.into_iter().map(|host| host.outcome).collect(),
@@ -133,15 +141,18 @@ pub fn run<S: Shard, L: Shard>(
     }
 }
 
-/// Runs `one` for so many seeds on every CPU, or for `RINGSTORM_SEED` alone if that is set.
+/// Runs `one` for these seeds on every CPU; for `RINGSTORM_SEED` alone if that is set, and for
+/// `RINGSTORM_SEEDS` of them if that is.
 ///
 /// # Panics
 /// If `one` does; the message names the seed that reproduces it.
 pub fn explore(seeds: std::ops::Range<u64>, one: impl Fn(u64) + Sync) {
-    let told = std::env::var("RINGSTORM_SEED")
-        .ok()
-        .and_then(|text| text.parse::<u64>().ok());
-    let seeds = told.map_or(seeds, |seed| seed..seed + 1);
+    let told = |name| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
+    let seeds = match (told("RINGSTORM_SEED"), told("RINGSTORM_SEEDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, Some(count)) => seeds.start..seeds.start + count,
+        (None, None) => seeds,
+    };
     let next = AtomicU64::new(seeds.start);
     let work = || {
         loop {

@@ -108,9 +108,13 @@ impl Dice {
         most.mul_f64(self.0.f64())
     }
 
-    /// A count from 1 to `most`; often small, to meet the edges.
+    /// A count from 1 to `most`; sometimes tiny, to meet the edges.
     pub(super) fn part(&mut self, most: usize) -> usize {
-        let most = if self.0.bool() { most } else { most.min(16) };
+        let most = if self.0.u8(..4) > 0 {
+            most
+        } else {
+            most.min(16)
+        };
         self.0.usize(1..=most.max(1))
     }
 

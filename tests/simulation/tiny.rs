@@ -1,8 +1,4 @@
-//! Shards against shards on the simulated network, for thousands of seeds.
-//!
-//! A failing seed is printed; `RINGSTORM_SEED=n cargo test --test simulation NAME` reproduces it.
-
-#![expect(clippy::unwrap_used, reason = "what must not fail in a test may panic")]
+//! Two tiny shards, an echo and a talker: what the simulator itself promises.
 
 use ringstorm::engine::sim::{Faults, Plan, Report, Weather, explore, run};
 use ringstorm::limits;

@@ -1,0 +1,8 @@
+//! Shards against shards on the simulated network, for thousands of seeds.
+//!
+//! A failing seed is printed; `RINGSTORM_SEED=n cargo test --test simulation NAME` reproduces it.
+
+#![expect(clippy::unwrap_used, reason = "what must not fail in a test may panic")]
+
+mod tiny;
+mod whole;
