@@ -118,7 +118,9 @@ class Process:
 
     def story(self):
         """What it said, for a failure."""
-        return f"output {self.output[-20:]}, errors {self.errors[-20:]}"
+        output, errors = ([line[:200] for line in lines[-20:]]
+                          for lines in (self.output, self.errors))
+        return f"output {output}, errors {errors}"
 
 
 class Server(Process):
