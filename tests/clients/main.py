@@ -10,6 +10,7 @@ import cases_http  # noqa: F401
 import cases_probe  # noqa: F401
 import cases_refusals  # noqa: F401
 import cases_raw  # noqa: F401
+import cases_slow  # noqa: F401
 import cases_websocket  # noqa: F401
 
 
