@@ -30,7 +30,7 @@ use crate::shard::{Core, Counters, Shard};
 use accept::Gates;
 use bell::Bell;
 use driver::Driver;
-use glommio::{LocalExecutorBuilder, Placement};
+use glommio::{BuilderErrorKind, GlommioError, LocalExecutorBuilder, Placement};
 use mail::{Desk, Post};
 use port::Port;
 use rings::Rings;
@@ -88,7 +88,9 @@ pub fn run<S: Shard + 'static>(
     let readiness = all_ready(&readied, cores);
     gate.open(readiness.is_ok());
     let mut outcomes = Vec::new();
-    let mut failure = readiness.err();
+    // Of a core that fell silent its thread's end says why.
+    let fell_silent = matches!(readiness, Err(None));
+    let mut failure = readiness.err().flatten();
     for (index, thread) in threads.into_iter().enumerate() {
         match thread.join() {
             Ok(Ok(Some(outcome))) => outcomes.push(outcome),
@@ -100,14 +102,23 @@ pub fn run<S: Shard + 'static>(
                     remedy: "--engine tokio, and tell the maintainers".to_owned(),
                 });
             }
-            Err(error) => {
+            Err(error @ GlommioError::BuilderError(BuilderErrorKind::ThreadPanic(_))) => {
                 let message = error.to_string();
                 failure.get_or_insert(EngineError::Panicked {
                     core: index,
                     message,
                 });
             }
+            Err(error) => {
+                failure.get_or_insert(no_executor(plan.cpus[index], &error));
+            }
         }
+    }
+    if fell_silent && failure.is_none() {
+        failure = Some(EngineError::Panicked {
+            core: outcomes.len(),
+            message: "in its set-up".to_owned(),
+        });
     }
     failure.map_or(Ok(outcomes), Err)
 }
@@ -246,22 +257,29 @@ fn failed(what: &str) -> impl Fn(io::Error) -> EngineError + use<> {
     }
 }
 
-fn all_ready(readied: &Receiver<Result<(), EngineError>>, cores: usize) -> Result<(), EngineError> {
-    for core in 0..cores {
-        // A core that died before it could answer has dropped its sender.
-        let silent = || EngineError::Panicked {
-            core,
-            message: "in its set-up".to_owned(),
-        };
-        readied.recv().map_err(|_| silent())??;
+/// Waits for the word of every core; `None` of one that ended before it could say anything.
+fn all_ready(
+    readied: &Receiver<Result<(), EngineError>>,
+    cores: usize,
+) -> Result<(), Option<EngineError>> {
+    for _ in 0..cores {
+        // The last core to end has dropped the last sender.
+        readied.recv().map_err(|_| None)?.map_err(Some)?;
     }
     Ok(())
 }
 
-fn no_executor(cpu: usize, error: &glommio::GlommioError<()>) -> EngineError {
+fn no_executor(cpu: usize, error: &GlommioError<()>) -> EngineError {
+    let said = error.to_string();
+    // glommio wraps it into an error of I/O: only its text tells.
+    let remedy = if said.contains("MemLockLimit") {
+        "ulimit -l 8192 (512 KiB of locked memory per core)"
+    } else {
+        "--cores with CPUs of this host (`nproc --all`)"
+    };
     EngineError::Unsupported {
-        what: format!("cannot start an executor on CPU {cpu}: {error}"),
-        remedy: "--cores with CPUs of this host (`nproc --all`), ulimit -l 8192".to_owned(),
+        what: format!("cannot start an executor on CPU {cpu}: {said}"),
+        remedy: remedy.to_owned(),
     }
 }
 
