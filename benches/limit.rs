@@ -28,7 +28,7 @@ struct Options {
     #[arg(long, default_value_t = 19_000)]
     slots: u32,
     /// Receive buffers, a power of two.
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, default_value_t = 1024)]
     buffers: u16,
     /// Bytes of one receive buffer.
     #[arg(long, default_value_t = 256)]

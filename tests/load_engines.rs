@@ -30,8 +30,8 @@ impl Engine {
 
 /// Runs the load against a server that is there for it alone.
 fn run(engine: Engine, cores: usize, path: &str, change: impl FnOnce(&mut Config)) -> Outcome {
-    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let listeners = Listeners::bind(&[any], 1).unwrap();
+    let any: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listeners = Listeners::bind(&[any], 1).expect("a free port");
     let address = listeners.addresses()[0];
     let stop = Stop::default();
     let plan = Plan {
@@ -55,15 +55,15 @@ fn run(engine: Engine, cores: usize, path: &str, change: impl FnOnce(&mut Config
     let mut config = Config::new(address, address.to_string(), path.to_owned());
     config.duration = Duration::from_millis(600);
     change(&mut config);
-    config.check().unwrap();
+    config.check().expect("a run");
     let plan = Plan::new((0..cores).map(|core| core % 2).collect());
     let begun = Instant::now();
     let outcomes = engine
         .run(plan, move |core| Load::new(core, config.clone(), None))
-        .unwrap();
+        .expect("the load runs");
     let took = begun.elapsed();
     stop.throw();
-    serving.join().unwrap().unwrap();
+    serving.join().expect("no panic").expect("the server runs");
     assert!(
         took < Duration::from_secs(5),
         "a run ends at its duration: {took:?}"
@@ -82,7 +82,7 @@ fn run(engine: Engine, cores: usize, path: &str, change: impl FnOnce(&mut Config
 
 fn open(rate: f64) -> Loop {
     Loop::Open {
-        pace: Pace::Constant(Rate::per_second(rate).unwrap()),
+        pace: Pace::Constant(Rate::per_second(rate).expect("a rate")),
         burst: 1,
     }
 }

@@ -6,6 +6,7 @@ use ringstorm::load::failure::{Kind, Stage};
 use ringstorm::load::outcome::{CoreUse, Ending, Latency, Outcome};
 use ringstorm::load::{Config, Loop, Pace, Rate, Scenario, Transport};
 use ringstorm::report::{Facts, Record, ServerUse, Verdict, exit_code, hgrm, text};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,9 +15,9 @@ fn assert_golden(name: &str, actual: &str) {
         .join("tests/golden/load")
         .join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, actual).unwrap();
+        std::fs::write(&path, actual).expect("a writable golden file");
     }
-    let expected = std::fs::read_to_string(&path).unwrap();
+    let expected = std::fs::read_to_string(&path).expect("a golden file");
     assert_eq!(
         actual,
         expected,
@@ -44,7 +45,7 @@ fn facts() -> Facts {
 }
 
 fn config() -> Config {
-    let address = "127.0.0.1:9000".parse().unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], 9000));
     Config {
         connections: 1_000,
         seed: 42,
@@ -83,7 +84,7 @@ fn connected(outcome: &mut Outcome, up: u64) {
 
 /// An open loop that went well.
 fn good() -> (Config, Outcome) {
-    let pace = Pace::Constant(Rate::per_second(20_000.0).unwrap());
+    let pace = Pace::Constant(Rate::per_second(20_000.0).expect("a rate"));
     let messages = Loop::Open { pace, burst: 1 };
     let config = Config {
         messages,
@@ -226,6 +227,11 @@ fn exit_codes_say_what_the_verdict_is() {
     );
     assert_eq!(bad.verdict.limited_by.as_deref(), Some("generator"));
     assert_eq!(exit_code(&record(listening())), 105);
+    let deserted = Outcome {
+        ending: Ending::Deserted,
+        ..good().1
+    };
+    assert_eq!(exit_code(&record((config(), deserted))), 99);
     let mut refused = Outcome {
         ending: Ending::NeverBegan,
         ..Default::default()

@@ -43,11 +43,11 @@ class Child:
             raise Failure(f"{self.name} is gone: {error}") from error
 
     def memory(self):
-        """Bytes of the process: proportional set size, and what it alone has dirtied."""
+        """Bytes of the process: proportional set size, and anonymous memory."""
         try:
             with open(f"/proc/{self.pid}/smaps_rollup", encoding="ascii") as rollup:
                 fields = dict(line.split(":", 1) for line in rollup if ":" in line)
-            return tuple(int(fields[name].split()[0]) * 1024 for name in ("Pss", "Private_Dirty"))
+            return tuple(int(fields[name].split()[0]) * 1024 for name in ("Pss", "Anonymous"))
         except (OSError, KeyError) as error:
             raise Failure(f"no memory figures of {self.name}: {error}") from error
 

@@ -96,7 +96,8 @@ impl Push {
         }
     }
 
-    /// Somebody listens again after nobody did: makes what nobody heard, for the history.
+    /// Somebody listens again after nobody did: makes what nobody heard, for the history, as if at
+    /// its time, so that it is told alike by a core that did have listeners.
     pub fn catch_up(&mut self, now: Instant) {
         let due = self.due(now);
         let kept = u64::try_from(self.plan.history).unwrap_or(u64::MAX);
@@ -105,7 +106,7 @@ impl Push {
             self.last = due - kept;
         }
         while self.last < due {
-            self.make(now);
+            self.make(self.deadline());
         }
     }
 
@@ -321,7 +322,11 @@ mod tests {
         heard(&mut push, at(1020));
         push.catch_up(at(1045));
         assert_eq!(push.missed("2"), Missed::Kept { after: 2, count: 2 });
-        assert_eq!(replayed(&mut push, 2), [3, 4]);
+        let mut told = Vec::new();
+        push.replay(2, |notice| told.push(notice.text.to_owned()));
+        let third = r#"{"seq":3,"sent_ns":1030000000}"#;
+        let fourth = r#"{"seq":4,"sent_ns":1040000000}"#;
+        assert_eq!(told, [third, fourth]);
         push.catch_up(at(100_000_000));
         assert_eq!(push.missed("4"), Missed::Lost { oldest: 9_999_897 });
         assert_eq!(replayed(&mut push, 9_999_898), [9_999_899, 9_999_900]);

@@ -149,6 +149,9 @@ pub(super) struct ServeFlags {
     /// Origin whose pages may open a WebSocket; may be given several times [default: any].
     #[arg(long, value_name = "ORIGIN")]
     pub(super) origin: Vec<String>,
+    /// Ends when the process that started it does: for the demo's children.
+    #[arg(long, hide = true)]
+    pub(super) end_with_parent: bool,
 }
 
 /// What one simulated client does.

@@ -14,7 +14,7 @@ use crate::report::{self, Facts, Record};
 use crate::shard::Core;
 use meter::Meter;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -165,7 +165,9 @@ impl Room {
             LoadEngine::Ring => limit.saturating_sub(u64::from(SLOTS_SPARE)) * self.cores,
             LoadEngine::Tokio => limit.saturating_sub(host::DESCRIPTORS_KEPT),
         };
-        let refuse = |fit: u64, why: String, more: String| {
+        let (sources, per_source) = (self.sources.max(1), self.ports);
+        let fit = descriptors.min(sources * per_source);
+        let refuse = |why: String, more: String| {
             let text = format!("-c: {connections} connections do not fit: {why}");
             Err(Failure::Usage(format!("{text}; try: -c {fit}, or {more}")))
         };
@@ -176,16 +178,15 @@ impl Room {
                 LoadEngine::Ring => connections.div_ceil(cores) + u64::from(SLOTS_SPARE),
                 LoadEngine::Tokio => connections + host::DESCRIPTORS_KEPT,
             };
-            return refuse(descriptors, why, format!("ulimit -n {needed}"));
+            return refuse(why, format!("ulimit -n {needed}"));
         }
-        let (sources, per_source) = (self.sources.max(1), self.ports);
         if connections > sources * per_source {
             let why = format!("{sources} source address has {per_source} ports each");
             let more = format!(
                 "--source-ip with {} addresses",
                 connections.div_ceil(per_source)
             );
-            return refuse(sources * per_source, why, more);
+            return refuse(why, more);
         }
         Ok(())
     }
@@ -233,7 +234,7 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     })
 }
 
-fn write_hgrm(path: &PathBuf, record: &Record) -> Result<(), Failure> {
+fn write_hgrm(path: &Path, record: &Record) -> Result<(), Failure> {
     let Some((name, latency)) = record.headline() else {
         print::note("--hgrm: nothing was measured, so no file was written");
         return Ok(());
@@ -356,7 +357,7 @@ mod tests {
         );
         let error = too_many(&room(LoadEngine::Ring), 50_000);
         assert!(
-            error.contains("-c 39968") && error.contains("ulimit -n 25016"),
+            error.contains("-c 28232") && error.contains("ulimit -n 25016"),
             "{error}"
         );
         let error = too_many(&room(LoadEngine::Ring), 30_000);

@@ -1,6 +1,6 @@
 //! Flags (what was typed) to configuration (what it means) to run; the only printer.
 
-// mod demo;
+mod demo;
 mod flags;
 mod host;
 mod load;
@@ -71,12 +71,11 @@ pub fn main() -> ExitCode {
     };
     let limit = host::raise_descriptor_limit();
     let command = flags.command.unwrap_or_default();
-    let ended: Result<Exit, Failure> = match command {
-        Command::Demo(_) => Err(Failure::Run("not here yet".to_owned())),
+    let ended = match command {
         Command::Serve(flags) => serve::Config::new(flags, limit).and_then(serve::run),
         Command::Load(flags) => load::Config::new(flags, limit).and_then(load::run),
         Command::Probe(flags) => probe::Config::new(flags).and_then(|config| probe::run(&config)),
-        //        Command::Demo(flags) => demo::Config::new(flags).and_then(|config| demo::run(&config)),
+        Command::Demo(flags) => demo::Config::new(flags).and_then(|config| demo::run(&config)),
     };
     let exit = ended.unwrap_or_else(|failure| {
         print::complain(&failure);

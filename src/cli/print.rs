@@ -38,21 +38,6 @@ pub(super) fn whole(number: u64) -> String {
     grouped
 }
 
-/// Bytes in the unit that fits.
-pub(super) fn bytes(bytes: u64) -> String {
-    const UNITS: [(u32, &str); 3] = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    UNITS
-        .into_iter()
-        .find(|(shift, _)| bytes >> shift > 0)
-        .map_or_else(
-            || format!("{bytes} B"),
-            |(shift, unit)| {
-                let tenths = (bytes * 10) >> shift;
-                format!("{}.{} {unit}", tenths / 10, tenths % 10)
-            },
-        )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,12 +53,5 @@ mod tests {
         for (number, text) in cases {
             assert_eq!(whole(number), text);
         }
-    }
-
-    #[test]
-    fn bytes_take_the_unit_that_fits() {
-        assert_eq!(bytes(1023), "1023 B");
-        assert_eq!(bytes(1536), "1.5 KiB");
-        assert_eq!(bytes(3 << 30), "3.0 GiB");
     }
 }

@@ -9,6 +9,8 @@ use crate::protocol::websocket::OriginPolicy;
 use crate::protocol::websocket::frame::HEADER_BYTES;
 use crate::server::{self, Outcome, Server};
 use crate::shard::Core;
+use rustix::process::{Signal, set_parent_process_death_signal};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,6 +30,7 @@ pub(super) struct Config {
     max_backlog: usize,
     receive_buffers: u16,
     receive_bytes: u32,
+    end_with_parent: bool,
 }
 
 impl Config {
@@ -80,6 +83,7 @@ impl Config {
             max_backlog: flags.max_backlog,
             receive_buffers,
             receive_bytes,
+            end_with_parent: flags.end_with_parent,
         })
     }
 
@@ -114,7 +118,8 @@ fn slots(typed: Option<u32>, descriptor_limit: u64) -> Result<u32, Failure> {
         let needed = meant + host::DESCRIPTORS_KEPT;
         return Err(Failure::Usage(format!(
             "--max-connections: {meant} connections of one core do not fit a limit of \
-             {descriptor_limit} descriptors; try: --max-connections {allowed}, or ulimit -n {needed}"
+             {descriptor_limit} descriptors; try: --max-connections {allowed}, or \
+             ulimit -n {needed}"
         )));
     }
     u32::try_from(meant)
@@ -131,6 +136,9 @@ fn slots(typed: Option<u32>, descriptor_limit: u64) -> Result<u32, Failure> {
 /// Serves until a signal comes and the peers are gone or the drain time is over.
 pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     let stop = signals::stop()?;
+    if config.end_with_parent {
+        set_parent_process_death_signal(Some(Signal::TERM)).map_err(io::Error::from)?;
+    }
     let line = match config.engine {
         ServeEngine::Baseline => run_baseline(config, stop)?,
         ServeEngine::Ring => run_shards(&config, config.plan(stop)?, engine::ring::run)?,

@@ -88,7 +88,8 @@ pub struct Config {
     pub connecting: u32,
     /// Time for one connect with its upgrade.
     pub connect_time: Duration,
-    /// Time for all connects together; what is not up then is counted and left behind.
+    /// Time for all connects together, from the last intended one if they have a pace; what is
+    /// not up then is counted and left behind.
     pub connect_phase: Duration,
     /// When messages are sent.
     pub messages: Loop,
@@ -104,7 +105,7 @@ pub struct Config {
     pub duration: Duration,
     /// Time for outstanding replies after the measured time; what is missing then is lost.
     pub grace: Duration,
-    /// Time for the closing handshakes after that.
+    /// Time for the closing handshakes after that: without one ending. Ten times that in all.
     pub close_time: Duration,
     /// Cap on one received message or event, in bytes.
     pub message_bytes_max: usize,

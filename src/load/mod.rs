@@ -1,7 +1,35 @@
 //! The load client: one core's share of a run, as a shard.
 //!
 //! Three independent values make a run: pace (when), scenario (what one client does) and
-//! transport (what carries it). There is one loop for all of them.
+//! transport (what carries it). There is one loop for all of them: `sending` follows the pace,
+//! `receiving` turns bytes into messages by transport and messages into measurements by scenario,
+//! `connecting` and `ending` are the same for all.
+//!
+//! # The phases of a run
+//!
+//! | phase | ends | what counts |
+//! |---|---|---|
+//! | connecting | when every connect is up or failed, at the latest `connect_phase` after the last intended one | connect latencies, failures |
+//! | waiting | when all cores are ready: the first core gives a common start | |
+//! | running | `warm_up` + `duration` after the start | messages meant for the last `duration` of it |
+//! | draining | when every reply has come, at the latest after `grace` | replies to those messages |
+//! | closing | when every connection is closed; after `close_time` without one, or ten times that | |
+//!
+//! So a duration is measured time, and nothing a server does makes a run longer than
+//! `connect_phase + warm_up + duration + grace + 10 * close_time`.
+//!
+//! # What is sent when
+//!
+//! Messages and connects have one plan for the whole run: piece `i` of it is due at the pace's
+//! time `i`, on core `i % cores`, on the connection of that core whose turn it is. A piece that
+//! cannot be sent then is dropped and counted by cause: `planned = sent + dropped`, always. A
+//! closed loop has no plan: a message is sent when a reply makes room, and its latency, called
+//! service and never response, hides what a slow server kept from being sent (coordinated
+//! omission).
+//!
+//! Every echo is compared byte by byte with what is expected next on its connection. A message
+//! that is none of those in flight is `wrong` and changes nothing else; one that is a later one
+//! in flight means that those before it are lost.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::disallowed_methods,

@@ -200,10 +200,11 @@ pub struct CoreUse {
 }
 
 impl CoreUse {
-    /// The part of the measured time in which the core was busy, 0 to about 1.
+    /// The part of the measured time in which the core was busy, 0 to about 1. Of less than
+    /// 100 ms nothing can be said: 0.
     #[must_use]
     pub fn busy(&self) -> f64 {
-        if self.measured_time.is_zero() {
+        if self.measured_time < Duration::from_millis(100) {
             return 0.0;
         }
         self.measured_cpu.as_secs_f64() / self.measured_time.as_secs_f64()
@@ -239,7 +240,7 @@ pub struct Outcome {
     pub failures: Failures,
     /// What each core used, in the order of merging.
     pub cores: Vec<CoreUse>,
-    /// How it ended; of several cores, what is furthest from complete.
+    /// How it ended; of several cores, interrupted if one was, else what is nearest to complete.
     pub ending: Ending,
 }
 
@@ -252,14 +253,17 @@ impl Outcome {
         self.latencies.merge(&other.latencies);
         self.failures.merge(&other.failures);
         self.cores.extend_from_slice(&other.cores);
-        self.ending = self.ending.max(other.ending);
+        self.ending = self.ending.with(other.ending);
     }
 
     /// All cores' outcomes as one.
     #[must_use]
     pub fn merged(outcomes: &[Self]) -> Self {
-        let mut whole = Self::default();
-        outcomes.iter().for_each(|outcome| whole.merge(outcome));
+        let Some((first, rest)) = outcomes.split_first() else {
+            return Self::default();
+        };
+        let mut whole = first.clone();
+        rest.iter().for_each(|outcome| whole.merge(outcome));
         whole
     }
 
@@ -281,6 +285,16 @@ impl Outcome {
             .map(|core| core.measured_time)
             .max()
             .unwrap_or_default()
+    }
+}
+
+impl Ending {
+    /// The ending of a run of which two cores ended so.
+    fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Interrupted, _) | (_, Self::Interrupted) => Self::Interrupted,
+            (Self::Complete | Self::Deserted | Self::NeverBegan, _) => self.min(other),
+        }
     }
 }
 
@@ -384,12 +398,19 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_ending_of_all_cores_is_the_run_s() {
-        let interrupted = Outcome {
-            ending: Ending::Interrupted,
-            ..Outcome::default()
+    fn one_core_without_connections_is_not_the_run_s_end_and_an_interruption_is() {
+        let merged = |endings: [Ending; 3]| {
+            let outcomes = endings.map(|ending| Outcome {
+                ending,
+                ..Outcome::default()
+            });
+            Outcome::merged(&outcomes).ending
         };
-        let merged = Outcome::merged(&[Outcome::default(), interrupted, Outcome::default()]);
-        assert_eq!(merged.ending, Ending::Interrupted);
+        let [complete, deserted, interrupted] =
+            [Ending::Complete, Ending::Deserted, Ending::Interrupted];
+        assert_eq!(merged([deserted, complete, deserted]), complete);
+        assert_eq!(merged([deserted; 3]), deserted);
+        assert_eq!(merged([complete, deserted, interrupted]), interrupted);
+        assert_eq!(merged([interrupted, deserted, complete]), interrupted);
     }
 }

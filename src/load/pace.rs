@@ -95,6 +95,7 @@ impl Pace {
 /// Which pieces of the run are one core's: global index `local * cores + core`.
 ///
 /// Neighbours in time go to different cores, so every core carries the same rate at all times.
+/// A core beyond the number of connections has no piece of anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stripe {
     core: u64,
@@ -112,9 +113,22 @@ impl Stripe {
         }
     }
 
+    /// The stripe of a core of a run with so many connections: only cores that have one share.
+    #[must_use]
+    pub fn among(core: u16, cores: u16, connections: u32) -> Self {
+        let sharing = u64::from(cores).min(u64::from(connections)).max(1);
+        Self {
+            core: u64::from(core),
+            cores: sharing,
+        }
+    }
+
     /// How many of the first `total` pieces are this core's.
     #[must_use]
     pub fn share(self, total: u64) -> u64 {
+        if self.core >= self.cores {
+            return 0;
+        }
         total.saturating_add(self.cores - 1 - self.core) / self.cores
     }
 
@@ -191,6 +205,12 @@ mod tests {
         }
         assert_eq!(Rate::new(0, Duration::from_secs(1)), None);
         assert_eq!(Rate::new(1, Duration::ZERO), None);
+    }
+
+    #[test]
+    fn cores_without_a_connection_share_nothing() {
+        let shares = [0, 1, 2, 3].map(|core| Stripe::among(core, 4, 2).share(1_000));
+        assert_eq!(shares, [500, 500, 0, 0]);
     }
 
     #[test]

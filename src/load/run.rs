@@ -69,6 +69,8 @@ pub(super) struct Clock {
     pub(super) until: Instant,
     /// When the present phase ends by itself, if it is waiting, draining or closing.
     pub(super) phase_by: Instant,
+    /// When the closing ends at the latest.
+    pub(super) close_by: Instant,
     /// The next look at the progress.
     pub(super) tick: Instant,
 }
@@ -138,6 +140,7 @@ impl Load {
                 from: NEVER,
                 until: NEVER,
                 phase_by: NEVER,
+                close_by: NEVER,
                 tick: NEVER,
             },
             fleet: Fleet::default(),
@@ -243,13 +246,13 @@ impl Shard for Load {
 
     fn started(&mut self, wire: &mut impl Wire<Message>) {
         let now = wire.now();
-        self.stripe = Stripe::new(wire.core().0, wire.cores());
+        self.stripe = Stripe::among(wire.core().0, wire.cores(), self.config.connections);
         self.recorder.outcome.cores = vec![CoreUse {
             core: wire.core().0,
             ..CoreUse::default()
         }];
         self.clock.begun = now;
-        self.clock.connect_by = now + self.config.connect_phase;
+        self.clock.connect_by = now + self.config.connect_ramp() + self.config.connect_phase;
         if self.observer.is_some() {
             self.clock.tick = now + PROGRESS_TIME;
         }
@@ -348,6 +351,13 @@ impl Tools {
 }
 
 impl Config {
+    /// From the first intended connect to the last one.
+    fn connect_ramp(&self) -> Duration {
+        let last = u64::from(self.connections.saturating_sub(1));
+        let ramp = self.connect_pace.map(|pace| pace.offset_ns(last));
+        Duration::from_nanos(ramp.unwrap_or(0))
+    }
+
     /// Whether a reply makes room for the next message.
     pub(super) fn is_closed_loop(&self) -> bool {
         matches!(self.messages, Loop::Closed) && self.sends()

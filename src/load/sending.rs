@@ -33,7 +33,7 @@ impl Load {
         if self.marks.from.is_none() && now >= self.clock.from {
             self.marks.from = Some(Mark::now(wire));
         }
-        if self.fleet.up() == 0 {
+        if self.is_deserted() {
             self.recorder.outcome.ending = Ending::Deserted;
             self.cut_short_with_plan(wire);
             return;

@@ -99,6 +99,12 @@ fn failures(record: &Record) -> Vec<String> {
             whole(connects.planned)
         )];
     }
+    if record.time.ending == "deserted" {
+        let measured = record.time.measured_s;
+        return vec![format!(
+            "every connection ended before the run did, after {measured:.2} s"
+        )];
+    }
     Vec::new()
 }
 

@@ -4,10 +4,7 @@
 //! told or when [`ROUND_TIME`] is over, then saying which are missing. One question is under way at
 //! a time: whoever asks meanwhile shares its answer, so a flood of requests costs one round.
 //!
-//! Keys of an answer: `engine`, `uptime_s`, `cores` (an entry per core that told, with `core`),
-//! `total` (the same keys summed), `process`, `missing` (cores that did not tell in time). Bytes,
-//! seconds and counts; `open`, `backlog_bytes`, `accept_queue` and `process` but `cpu_s` are
-//! levels, the rest only grows.
+//! The keys of the answer are in the documentation of `server`.
 
 use super::tally::Tally;
 use crate::shard::{ConnectionId, Core, Vitals, Wire};

@@ -5,7 +5,7 @@ import json
 
 import aiohttp
 
-from harness import ALL_ENGINES, CHUNK_MS, Process, case, curl, equal
+from harness import ALL_ENGINES, CHUNK_MS, Process, Server, case, curl, equal
 
 # A core's figures in /stats; those of all cores have the same keys.
 FIGURES = ("open", "accepted", "closed", "bytes_in", "bytes_out", "messages_in", "messages_out",
@@ -229,3 +229,11 @@ async def http_1_0_gets_an_answer_and_the_end(server):
     status, fields, content = await get(server, "/healthz", "--http1.0")
     equal((status, content), (200, "ok"))
     equal(fields["connection"], "close", "connection")
+
+
+@case(ALL_ENGINES)
+async def two_addresses_of_two_families_are_served(shared):
+    listen = ("127.0.0.1:0", "[::1]:0")
+    async with await Server.serve(shared.binary, shared.engine, listen=listen) as server:
+        for host, port in server.addresses:
+            equal(await curl(f"http://{host}:{port}/healthz"), "ok", host)

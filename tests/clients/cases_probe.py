@@ -1,13 +1,17 @@
 """`ringstorm probe` and `ringstorm load` against a Python `websockets` server."""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import json
 import os
+import signal
 
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
+from cases_raw import GUID
 from cases_websocket import CLOSE_CODES
 from harness import Process, case, cores, equal
 
@@ -86,6 +90,8 @@ async def the_probe_ends_after_so_many_and_closes_well(binary):
         with contextlib.suppress(ConnectionClosed):
             for number in range(1_000_000):
                 await socket.send(f"message {number}")
+                # A send that has room does not let the loop read.
+                await asyncio.sleep(0)
         ended.set_result(socket.protocol.close_rcvd)
 
     async with websockets_server(handler) as url:
@@ -215,11 +221,15 @@ async def the_probe_says_that_nobody_listens(binary):
     assert any("refused" in line for line in errors), errors
 
 
+async def silent(reader, writer):
+    """Takes a connection and never says a word."""
+    with contextlib.suppress(ConnectionError):
+        await reader.read()
+    writer.close()
+
+
 @case(ALONE)
 async def the_probe_does_not_wait_for_ever(binary):
-    async def silent(reader, _writer):
-        await reader.read()
-
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         url = f"ws://127.0.0.1:{port}/"
@@ -227,12 +237,66 @@ async def the_probe_does_not_wait_for_ever(binary):
         assert errors, "it says why"
 
 
-async def load(binary, url, *flags, code=0):
+@contextlib.asynccontextmanager
+async def raw_server(frames, accept=None):
+    """A server that upgrades, sends those bytes, and notes what comes back."""
+    heard = bytearray()
+
+    async def answer(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        key = head.lower().split(b"sec-websocket-key: ")[1].split(b"\r\n")[0]
+        key = head[head.lower().index(key):][:len(key)]
+        proof = accept or base64.b64encode(hashlib.sha1(key + GUID).digest())
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                     b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + proof + b"\r\n\r\n")
+        writer.write(frames)
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(4096):
+                heard.extend(data)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", heard
+
+
+@case(ALONE)
+async def a_server_that_breaks_the_rules_is_told_and_named(binary):
+    mistakes = (
+        (b"\x81\x81abcd\x00", 1002),
+        (b"\x83\x01x", 1002),
+        (b"\xc1\x01x", 1002),
+        (b"\x80\x01x", 1002),
+        (b"\x81\x02\xc3\x28", 1007),
+        (b"\x88\x02\x03\xed", 1002),
+        (b"\x82\x7f\x00\x00\x00\x01\x00\x00\x00\x00", 1009),
+    )
+    for frames, code in mistakes:
+        async with raw_server(frames) as (url, heard):
+            _, errors = await probe(binary, url, code=1)
+        assert errors, frames
+        first, second, *rest = heard
+        equal((first, second & 0x80), (0x88, 0x80), f"frame after {frames}")
+        key, covered = rest[:4], rest[4:6]
+        told = bytes(byte ^ key[index] for index, byte in enumerate(covered))
+        equal(int.from_bytes(told, "big"), code, f"code after {frames}")
+
+
+@case(ALONE)
+async def a_handshake_without_the_right_proof_is_refused(binary):
+    async with raw_server(b"\x81\x02hi", accept=b"AAAAAAAAAAAAAAAAAAAAAAAAAAA=") as (url, _):
+        output, errors = await probe(binary, url, code=1)
+    equal(output, [], "messages")
+    assert errors, "it says why"
+
+
+# 98: on a busy machine an honest generator says that it was the limit.
+async def load(binary, url, *flags, codes=(0, 98)):
     """Runs the load client; its record."""
     process = await Process.start(binary, "load", url, "--json", "--quiet", "--cores",
                                   cores().split(",")[-1], *flags)
     async with process:
-        equal(await process.ended(), code, f"exit code ({process.story()})")
+        code = await process.ended()
+        assert code in codes, f"exit code {code}, not of {codes} ({process.story()})"
         return json.loads(process.output[-1])
 
 
@@ -261,3 +325,52 @@ async def the_load_client_in_a_closed_loop_says_so(binary):
     equal(record["run"]["loop"], "closed", "loop")
     assert record["messages"]["replied"] > 10, record["messages"]
     equal(record["messages"]["wrong"], 0, "wrong")
+
+
+@case(ALONE)
+async def the_load_client_counts_what_cannot_be_reached(binary):
+    async with websockets_server(echo_all) as url:
+        pass
+    record = await load(binary, url, "-c", 10, "-d", "1s", codes=(99,))
+    equal(record["connects"]["up"], 0, "connections up")
+    equal([failure["kind"] for failure in record["failures"]], ["refused"], "failures")
+    equal(record["verdict"]["verdict"], "FAIL", "verdict")
+
+
+@case(ALONE)
+async def the_load_client_does_not_wait_for_a_silent_server(binary):
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        record = await load(binary, url, "-c", 5, "-d", "1s", "--connect-timeout", "300ms",
+                            codes=(99,))
+    equal(record["connects"]["failed"], 5, "connections that failed")
+
+
+@case(ALONE)
+async def the_load_client_survives_a_server_that_closes(binary):
+    async def handler(socket):
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(20):
+                await socket.send(await socket.recv())
+        await socket.close(1011)
+
+    async with websockets_server(handler) as url:
+        record = await load(binary, url, "-c", 10, "-r", 1000, "-d", "1s", codes=(98,))
+    sent = record["messages"]
+    equal(sent["planned"], sent["sent"] + sent["dropped"], "planned")
+    equal(sent["sent"], sent["replied"] + sent["lost"], "sent")
+    equal(record["connects"]["ended_early"], 10, "connections that ended early")
+
+
+@case(ALONE)
+async def an_interrupted_load_run_tells_what_ran(binary):
+    async with websockets_server(echo_all) as url:
+        process = await Process.start(binary, "load", url, "--json", "-c", 5, "-d", "1h")
+        async with process:
+            # Progress comes on stderr once it runs.
+            await process.until(lambda: len(process.errors) >= 3)
+            process.signal(signal.SIGINT)
+            equal(await process.ended(10), 105, "exit code")
+            record = json.loads(process.output[-1])
+    equal(record["time"]["ending"], "interrupted", "ending")
+    assert record["messages"]["replied"] > 0, record["messages"]

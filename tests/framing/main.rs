@@ -1,4 +1,4 @@
-//! WebSocket framing against two other implementations: random traffic, broken traffic, every split.
+//! WebSocket framing against two other implementations: random and broken traffic, every split.
 #![cfg(test)]
 
 mod handshake;

@@ -1,10 +1,13 @@
 //! A run ends at its duration, always; listeners, idlers, time limits and the wait for others.
 
-use super::world::{Act, Echo, Script, World};
+use super::world::{Act, Echo, Key, Peer, Script, World};
 use super::{MS, config, open};
 use crate::load::outcome::Ending;
-use crate::load::{Config, Pace, Rate, Scenario, Transport};
-use crate::shard::CloseCause;
+use crate::load::progress::Stage;
+use crate::load::{Config, Load, Pace, Progress, Rate, Scenario, Transport};
+use crate::shard::{CloseCause, Core};
+use crate::time::Instant;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const STREAM: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
@@ -93,6 +96,56 @@ fn a_run_ends_though_nobody_answers_its_close() {
 }
 
 #[test]
+fn a_reply_after_the_grace_time_is_lost_and_not_counted_twice() {
+    let config = Config {
+        duration: Duration::from_millis(500),
+        ..config()
+    };
+    let peer = Echo::new(|_, now| Some(now + Duration::from_millis(1_800)));
+    let (outcome, _) = World::new(1, &config, peer).run();
+    let messages = outcome.messages;
+    assert_eq!((messages.sent, messages.replied, messages.lost), (4, 0, 4));
+    assert!(outcome.latencies.service.histogram().is_empty());
+}
+
+#[test]
+fn a_slow_server_gets_its_closing_handshakes_done() {
+    // Each takes 400 ms after the one before: 4 s in all, 1 s at most between two.
+    let config = Config {
+        connections: 10,
+        scenario: Scenario::Idle,
+        ..config()
+    };
+    let peer = SlowCloser(Echo::new(|_, now| Some(now)), 0);
+    let (outcome, took) = World::new(1, &config, peer).run();
+    assert_eq!(
+        (outcome.connects.still_open, outcome.failures.total()),
+        (0, 0)
+    );
+    let expected = Duration::from_millis(4_990)..Duration::from_millis(5_010);
+    assert!(expected.contains(&took), "{took:?}");
+}
+
+/// An echo server that ends its connections one after the other.
+struct SlowCloser<P>(P, u32);
+
+impl<P: Peer> Peer for SlowCloser<P> {
+    fn connected(&mut self, key: Key, now: Instant) -> Vec<(Instant, Act)> {
+        self.0.connected(key, now)
+    }
+
+    fn received(&mut self, key: Key, bytes: &[u8], now: Instant) -> Vec<(Instant, Act)> {
+        let mut acts = self.0.received(key, bytes, now);
+        if acts.iter().any(|(_, act)| matches!(act, Act::End(_))) {
+            self.1 += 1;
+            acts.iter_mut()
+                .for_each(|(at, _)| *at = now + 400 * MS * self.1);
+        }
+        acts
+    }
+}
+
+#[test]
 fn the_connect_phase_has_its_own_end() {
     let config = Config {
         connections: 1_000,
@@ -152,12 +205,8 @@ fn a_run_goes_on_with_the_connections_that_are_left() {
 /// An echo server that resets every other connection 100 ms after it was made.
 struct HalfDies<P>(P, u32);
 
-impl<P: super::world::Peer> super::world::Peer for HalfDies<P> {
-    fn connected(
-        &mut self,
-        key: super::world::Key,
-        now: crate::time::Instant,
-    ) -> Vec<(crate::time::Instant, Act)> {
+impl<P: Peer> Peer for HalfDies<P> {
+    fn connected(&mut self, key: Key, now: Instant) -> Vec<(Instant, Act)> {
         self.1 += 1;
         let mut acts = self.0.connected(key, now);
         if self.1.is_multiple_of(2) {
@@ -166,34 +215,52 @@ impl<P: super::world::Peer> super::world::Peer for HalfDies<P> {
         acts
     }
 
-    fn received(
-        &mut self,
-        key: super::world::Key,
-        bytes: &[u8],
-        now: crate::time::Instant,
-    ) -> Vec<(crate::time::Instant, Act)> {
+    fn received(&mut self, key: Key, bytes: &[u8], now: Instant) -> Vec<(Instant, Act)> {
         self.0.received(key, bytes, now)
     }
 }
 
 #[test]
-fn a_core_without_connections_does_not_hold_the_others_up() {
+fn a_core_without_a_connection_leaves_the_plan_to_the_others() {
     let config = Config {
         connections: 1,
         messages: open(1_000.0),
         ..config()
     };
-    let mut world = World::new(2, &config, Echo::new(|_, now| Some(now)));
+    let mut world = World::new(3, &config, Echo::new(|_, now| Some(now)));
     let (outcome, took) = world.run();
+    assert_eq!(
+        (outcome.messages.planned, outcome.messages.sent),
+        (1_000, 1_000)
+    );
+    assert_eq!(outcome.ending, Ending::Complete);
+    assert!(took < Duration::from_millis(1_020));
+}
+
+#[test]
+fn the_messages_of_a_core_that_lost_its_connections_are_dropped_and_counted() {
+    // The second connection, which is the second core's, is reset.
+    let config = Config {
+        connections: 2,
+        messages: open(1_000.0),
+        in_flight: 9,
+        ..config()
+    };
+    let peer = HalfDies(Echo::new(|_, now| Some(now)), 0);
+    let (outcome, took) = World::new(2, &config, peer).run();
     let messages = outcome.messages;
     assert_eq!(
         (
             messages.planned,
-            messages.sent,
-            messages.dropped.no_connection
+            messages.sent + messages.dropped.no_connection
         ),
-        (1_000, 500, 500)
+        (1_000, 1_000)
     );
+    assert!(
+        (440..460).contains(&messages.dropped.no_connection),
+        "{messages:?}"
+    );
+    assert_eq!(outcome.ending, Ending::Complete);
     assert!(took < Duration::from_millis(1_020));
 }
 
@@ -212,4 +279,30 @@ fn sources_are_used_in_turn() {
     world.run();
     let expected: Vec<_> = sources.iter().cycle().take(4).copied().map(Some).collect();
     assert_eq!(world.sources, expected);
+}
+
+#[test]
+fn progress_is_shown_five_times_a_second_with_totals_that_never_fall() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&seen);
+    let config = Config {
+        messages: open(1_000.0),
+        ..config()
+    };
+    let mut world = World::new(1, &config, Echo::new(|_, now| Some(now + MS)));
+    world.cores[0].0 = Some(Load::new(
+        Core(0),
+        config.clone(),
+        Some(Box::new(move |progress: &Progress| {
+            into.lock().unwrap().push(*progress)
+        })),
+    ));
+    world.run();
+    let seen = seen.lock().unwrap();
+    let stages: Vec<Stage> = seen.iter().map(|progress| progress.stage).collect();
+    assert_eq!(stages, [Stage::Measuring; 5]);
+    assert!(seen.is_sorted_by_key(|progress| (progress.sent, progress.received)));
+    let last = seen.last().unwrap();
+    assert_eq!((last.up, last.connections, last.sent), (4, 4, 1_000));
+    assert_eq!(last.elapsed.as_millis(), 1_000);
 }

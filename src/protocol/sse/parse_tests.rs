@@ -310,7 +310,7 @@ fn a_new_stream_keeps_the_id_and_forgets_the_unfinished_event() {
     );
     parser.restart(&mut pool);
     assert_eq!(parser.last_event_id(), "1");
-    let said = hear(&mut parser, &["\u{feff}\ndata:b\n\n".as_bytes()], &mut pool);
+    let said = hear(&mut parser, &["\u{feff}data:b\n\n".as_bytes()], &mut pool);
     assert_eq!(said, [event("message", "b", "1")]);
     assert_eq!(
         hear(&mut parser, &[&[b'x'; 1001]], &mut pool),

@@ -287,17 +287,11 @@ impl Decoder {
 
     /// Takes back what the last event borrowed, and gives to the pool what is not needed.
     fn settle(&mut self, pool: &mut Pool) {
-        let Some(pieces) = &mut self.pieces else {
-            return;
-        };
         match self.state {
             State::Ready | State::InPieces => {}
             State::Dead => self.release(pool),
             State::Lent => {
                 self.state = State::InPieces;
-                if pieces.kind.is_none() {
-                    pieces.clear_message();
-                }
                 self.rest_if_idle(pool);
             }
         }

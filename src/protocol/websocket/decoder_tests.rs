@@ -274,6 +274,8 @@ fn a_message_is_bounded_before_its_bytes_come() {
     let mut pool = Pool::new(10, 3);
     let big = frame::header(Opcode::Binary, 11, None);
     assert_eq!(heard_within(big.as_bytes(), &mut pool), [Said::Fault(1009)]);
+    let whole = frames(&[(Opcode::Binary, Fin::Last, &[1; 11])]);
+    assert_eq!(heard_within(&whole, &mut pool), [Said::Fault(1009)]);
     let fits = frames(&[(Opcode::Binary, Fin::Last, &[1; 10])]);
     assert_eq!(heard_within(&fits, &mut pool), [Said::Binary(vec![1; 10])]);
     let sum = frames(&[
@@ -353,4 +355,19 @@ fn a_large_buffer_is_not_kept_as_a_spare() {
         decoder.release(&mut pool);
     }
     assert_eq!(pool.spare.len(), limits::SPARE_BUFFERS);
+}
+
+#[test]
+fn a_dead_decoder_keeps_nothing() {
+    let close = frames(&[(Opcode::Close, Fin::Last, b"\x03\xe8bye")]);
+    let broken = frames(&[(Opcode::Text, Fin::Last, b"abc\xff")]);
+    for bytes in [close, broken] {
+        for split in 1..bytes.len() {
+            let (mut decoder, mut pool) = (Decoder::new(Role::Client), pool());
+            let (a, b) = bytes.split_at(split);
+            assert_eq!(hear(&mut decoder, &[a, b], &mut pool).len(), 1);
+            assert!(decoder.pieces.is_none());
+            assert_eq!(pool.spare.len(), 1, "given back");
+        }
+    }
 }

@@ -196,19 +196,12 @@ impl Pieces {
         Ok(())
     }
 
-    /// Ends the message: its kind. The bytes stay until [`Pieces::clear_message`].
+    /// Ends the message: its kind. The bytes stay until the pool has this back.
     pub(super) fn finish(&mut self) -> Result<Kind, Fault> {
         if self.valid != self.message.len() {
             return Err(NOT_UTF8);
         }
-        self.fragments = 0;
         Ok(self.kind.take().unwrap_or(Kind::Binary))
-    }
-
-    /// Forgets the bytes of a finished message.
-    pub(super) fn clear_message(&mut self) {
-        self.message.clear();
-        self.valid = 0;
     }
 
     /// Adds masked payload of the current control frame.
@@ -236,7 +229,8 @@ impl Pieces {
     }
 
     fn clear(&mut self) {
-        self.clear_message();
+        self.message.clear();
+        self.valid = 0;
         self.kind = None;
         self.fragments = 0;
         self.frame = None;

@@ -1,0 +1,142 @@
+//! Starts the program, reads what it says, and ends what it started.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a run of the program left.
+pub struct Ran {
+    /// Its exit code; -1 if a signal ended it.
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// A run that goes on. Killed when dropped.
+pub struct Running(Option<Child>);
+
+/// A server that listens. Killed when dropped.
+pub struct Serving {
+    running: Running,
+    out: BufReader<ChildStdout>,
+    /// Where it listens: `127.0.0.1:PORT`.
+    pub address: String,
+}
+
+/// Runs the program to its end.
+pub fn ringstorm(arguments: &[&str]) -> Ran {
+    Running::start(arguments).end()
+}
+
+impl Running {
+    pub fn start(arguments: &[&str]) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_ringstorm"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        Self(Some(child.expect("the program starts")))
+    }
+
+    /// As Ctrl-C does.
+    pub fn interrupt(self) -> Ran {
+        self.signal("INT");
+        self.end()
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.0.as_ref().expect("not ended yet").id().to_string();
+        let kill = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(kill.expect("kill(1) runs").success());
+    }
+
+    pub fn end(mut self) -> Ran {
+        let child = self.0.take().expect("ended once");
+        let output = child.wait_with_output().expect("its output can be read");
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Serving {
+    /// Starts a server on a free port and waits until it listens.
+    pub fn start(flags: &[&str]) -> Self {
+        let all = [
+            &["serve", "--listen", "127.0.0.1:0", "--drain", "5s"],
+            flags,
+        ]
+        .concat();
+        let mut running = Running::start(&all);
+        let child = running.0.as_mut().expect("not ended yet");
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("a line");
+        let address = line
+            .strip_prefix("listening on ws://")
+            .and_then(|rest| rest.split_whitespace().next());
+        let address = address
+            .unwrap_or_else(|| panic!("{flags:?}: {line:?}"))
+            .to_owned();
+        Self {
+            running,
+            out,
+            address,
+        }
+    }
+
+    /// Waits until so many WebSockets and event streams are open.
+    pub fn wait_for_open(&self, connections: u64) {
+        let by = Instant::now() + Duration::from_secs(20);
+        loop {
+            let open = &self.stats()["total"]["open"];
+            let open = ["websocket", "sse"]
+                .iter()
+                .filter_map(|key| open[*key].as_u64());
+            if open.sum::<u64>() >= connections {
+                return;
+            }
+            assert!(
+                Instant::now() < by,
+                "{connections} connections are not open after 20 s"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn stats(&self) -> serde_json::Value {
+        let mut peer = TcpStream::connect(&self.address).expect("the server accepts");
+        let host = &self.address;
+        let request = format!("GET /stats HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        peer.write_all(request.as_bytes())
+            .expect("the server reads");
+        let mut answer = String::new();
+        peer.read_to_string(&mut answer)
+            .expect("the server answers");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"))
+    }
+
+    /// Asks it to end: its exit code and last line.
+    pub fn stop(mut self) -> (i32, String) {
+        self.running.signal("TERM");
+        let mut said = String::new();
+        self.out
+            .read_to_string(&mut said)
+            .expect("its output can be read");
+        (self.running.end().code, said)
+    }
+}

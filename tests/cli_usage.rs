@@ -1,0 +1,123 @@
+//! The program as typed: wrong flags, exit codes, what the messages name.
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+fn ringstorm(line: &str) -> Output {
+    let program = env!("CARGO_BIN_EXE_ringstorm");
+    Command::new(program)
+        .args(line.split_whitespace())
+        .output()
+        .expect("the program runs")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_wrong_flag_names_the_flag_and_an_example_and_exits_2() {
+    let cases = [
+        ("serve --listen nowhere", "--listen", "127.0.0.1:9000"),
+        ("serve --cores 9999", "--cores", "--cores 0"),
+        ("serve --receive-buffers 1000", "--receive-buffers", "1024"),
+        (
+            "serve --max-message 8M --max-backlog 4M",
+            "--max-backlog",
+            "--max-backlog 16777216",
+        ),
+        (
+            "serve --max-connections 100M",
+            "--max-connections",
+            "ulimit -n",
+        ),
+        ("serve --engine magic", "--engine", "ring"),
+        ("load ws://127.0.0.1:1/echo -d 10", "--duration", "10s"),
+        ("load ws://127.0.0.1:1/echo -c 0", "--connections", "64"),
+        ("load ws://127.0.0.1:1/echo --payload 4", "payload", "8"),
+        ("load http://127.0.0.1:1/events -r 100", "--rate", "ws://"),
+        (
+            "load http://127.0.0.1:1/events --scenario echo",
+            "echo",
+            "ws://",
+        ),
+        (
+            "load ws://127.0.0.1:1/echo --source-ip 192.0.2.1",
+            "--source-ip",
+            "ip addr",
+        ),
+        ("load ws://127.0.0.1:1/echo -c 100M", "-c", "ulimit -n"),
+        ("load 127.0.0.1:9000", "URL", "ws://127.0.0.1:9000/echo"),
+        ("probe http://127.0.0.1:1/events --echo", "--echo", "ws://"),
+        (
+            "probe http://127.0.0.1:1/events --count x",
+            "--count",
+            "10k",
+        ),
+        ("demo --fast", "--fast", "ringstorm demo"),
+        ("sevre", "sevre", "ringstorm"),
+    ];
+    for (line, flag, example) in cases {
+        let output = ringstorm(line);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{line}: {text}");
+        assert!(
+            text.contains(flag) && text.contains(example),
+            "{line}: {text}"
+        );
+    }
+}
+
+#[test]
+fn help_has_examples_and_exits_0() {
+    for line in [
+        "--help",
+        "serve --help",
+        "load --help",
+        "probe --help",
+        "demo --help",
+    ] {
+        let output = ringstorm(line);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{line}");
+        assert!(text.contains("Examples:\n  ringstorm"), "{line}: {text}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_with_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    for engine in ["ring", "tokio", "baseline"] {
+        let output = ringstorm(&format!(
+            "serve --engine {engine} --cores 0 --listen {address}"
+        ));
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{engine}: {text}");
+        assert!(
+            text.contains(&address.to_string()) && text.contains("try:"),
+            "{engine}: {text}"
+        );
+    }
+}
+
+#[test]
+fn nobody_there_ends_a_probe_with_1_and_a_load_with_99() {
+    // Bound and not listening: nobody else gets this port, and a connect is refused.
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let output = ringstorm(&format!("probe ws://{free}/echo"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("is a server running there?"),
+        "{}",
+        stderr(&output)
+    );
+    let output = ringstorm(&format!(
+        "load ws://{free}/echo -c 3 -d 500ms --quiet --engine tokio"
+    ));
+    assert_eq!(output.status.code(), Some(99), "{}", stderr(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("3 connect: refused"));
+}
