@@ -1,0 +1,229 @@
+//! No allocation per message after warm-up: neither server nor load client nor engine.
+//!
+//! Engines may allocate per time (a look at a watchdog's timer, a line of progress), so each case
+//! runs at a low and at a high rate: what the extra messages have allocated must be nothing.
+
+use ringstorm::engine::{self, EngineError, Listeners, Plan, Stop, ring, tokio};
+use ringstorm::load::{self, Load, Loop, Pace, Rate, Scenario, Transport};
+use ringstorm::server::{self, Server};
+use ringstorm::shard::{Core, Shard};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Counts what every thread of this process allocates.
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+#[expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+/// The tests count what the whole process does: one at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+const WARM_UP: Duration = Duration::from_millis(700);
+const MEASURED: Duration = Duration::from_millis(1200);
+
+#[derive(Clone, Copy, Debug)]
+enum Engine {
+    Ring,
+    Tokio,
+}
+
+impl Engine {
+    fn run<S: Shard + 'static>(
+        self,
+        plan: Plan,
+        make: impl Fn(Core) -> S + Send + Sync + 'static,
+    ) -> Result<Vec<S::Outcome>, EngineError> {
+        match self {
+            Self::Ring => ring::run(plan, make),
+            Self::Tokio => tokio::run(plan, make),
+        }
+    }
+}
+
+/// What to run.
+#[derive(Clone, Copy)]
+struct Case {
+    transport: Transport,
+    scenario: Scenario,
+    path: &'static str,
+    payload_bytes: usize,
+}
+
+/// How much of it.
+#[derive(Clone, Copy)]
+struct Amount {
+    connections: u32,
+    /// Echoes a second, of all connections.
+    rate: f64,
+}
+
+/// Runs server and load on one thread each; what was allocated in the steady part, and messages.
+fn run(engine: Engine, case: Case, amount: Amount) -> (u64, u64) {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listeners = Listeners::bind(&[any], 1).expect("loopback has free ports");
+    let address = listeners.addresses()[0];
+    let stop = Stop::default();
+    let mut plan = Plan::new(vec![0]);
+    plan.listeners = listeners;
+    plan.stop = stop.clone();
+    let started = engine::now();
+    let serving = std::thread::spawn(move || {
+        engine.run(plan, move |core| {
+            let mut config = server::Config::new("test", started);
+            config.chunk = Duration::from_millis(10);
+            Server::new(core, config)
+        })
+    });
+    let mut config = load::Config::new(address, "test".to_owned(), case.path.to_owned());
+    config.transport = case.transport;
+    config.scenario = case.scenario;
+    config.payload_bytes = case.payload_bytes;
+    config.connections = amount.connections;
+    config.warm_up = WARM_UP;
+    config.duration = MEASURED;
+    let pace = Pace::Constant(Rate::per_second(amount.rate).expect("a rate"));
+    config.messages = Loop::Open { pace, burst: 1 };
+    config.check().expect("a configuration that runs");
+    let loading = std::thread::spawn(move || {
+        engine.run(Plan::new(vec![1]), move |core| {
+            Load::new(core, config.clone(), None)
+        })
+    });
+    // Well inside the measured time: connecting takes a part of the first wait.
+    std::thread::sleep(WARM_UP + MEASURED / 3);
+    let before = ALLOCATIONS.load(Relaxed);
+    std::thread::sleep(MEASURED / 3);
+    let allocated = ALLOCATIONS.load(Relaxed) - before;
+    let outcomes = loading.join().expect("no panic").expect("the load runs");
+    stop.throw();
+    serving.join().expect("no panic").expect("the server runs");
+    let outcome = load::Outcome::merged(&outcomes);
+    assert_eq!(outcome.failures.total(), 0, "{:?}", outcome.failures);
+    (
+        allocated,
+        (outcome.messages.replied + outcome.events.received) / 3,
+    )
+}
+
+fn compare(engine: Engine, case: Case, low: Amount, high: Amount) {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let low = run(engine, case, low);
+    let high = run(engine, case, high);
+    let messages = high.1.saturating_sub(low.1);
+    let allocations = high.0.saturating_sub(low.0);
+    assert!(
+        messages > 1000,
+        "{engine:?}: {low:?} {high:?} is too few to tell"
+    );
+    // A buffer may still grow once in a while; one allocation a message would be 100 times this.
+    assert!(
+        allocations * 100 < messages,
+        "{engine:?}: {allocations} allocations for {messages} messages more ({low:?}, {high:?})"
+    );
+}
+
+fn echo(engine: Engine, payload_bytes: usize) {
+    let case = Case {
+        transport: Transport::WebSocket,
+        scenario: Scenario::Echo,
+        path: "/echo",
+        payload_bytes,
+    };
+    let connections = 64;
+    let low = Amount {
+        connections,
+        rate: 1000.0,
+    };
+    compare(
+        engine,
+        case,
+        low,
+        Amount {
+            rate: 12_000.0,
+            ..low
+        },
+    );
+}
+
+fn fan_out(engine: Engine, transport: Transport, path: &'static str) {
+    let case = Case {
+        transport,
+        scenario: Scenario::Listen,
+        path,
+        payload_bytes: 32,
+    };
+    let low = Amount {
+        connections: 4,
+        rate: 1.0,
+    };
+    compare(
+        engine,
+        case,
+        low,
+        Amount {
+            connections: 100,
+            ..low
+        },
+    );
+}
+
+#[test]
+fn an_echo_allocates_nothing_on_the_ring() {
+    echo(Engine::Ring, 32);
+}
+
+#[test]
+fn an_echo_allocates_nothing_on_tokio() {
+    echo(Engine::Tokio, 32);
+}
+
+#[test]
+fn an_echo_that_spans_receives_allocates_nothing_on_the_ring() {
+    echo(Engine::Ring, 10_000);
+}
+
+#[test]
+fn an_echo_that_spans_receives_allocates_nothing_on_tokio() {
+    echo(Engine::Tokio, 10_000);
+}
+
+#[test]
+fn a_push_allocates_nothing_per_delivery() {
+    fan_out(Engine::Ring, Transport::WebSocket, "/push");
+    fan_out(Engine::Tokio, Transport::WebSocket, "/push");
+}
+
+#[test]
+fn an_event_allocates_nothing_per_delivery() {
+    fan_out(Engine::Ring, Transport::Sse, "/events");
+    fan_out(Engine::Tokio, Transport::Sse, "/events");
+}
