@@ -57,9 +57,9 @@ pub(crate) fn run(load: &Load, shape: Shape) -> Result<Value, Box<dyn Error>> {
     driver.start(shape.pipeline)?;
     let window = load.window();
     driver.until(window.starts, Ask::Again)?;
-    let start = Reading::take(load.pid, driver.messages)?;
+    let start = Reading::take(load, driver.messages)?;
     let gap = driver.until(window.ends, Ask::Again)?;
-    let end = Reading::take(load.pid, driver.messages)?;
+    let end = Reading::take(load, driver.messages)?;
     driver.until(Instant::now() + GRACE, Ask::NoMore)?;
     let mut figures = end.json_since(&start);
     let least = driver

@@ -5,7 +5,7 @@ mod meter;
 use super::flags::{LoadEngine, LoadFlags, ScenarioFlag};
 use super::progress::{Board, Display};
 use super::url::{Scheme, Url};
-use super::{Exit, Failure, host, print, signals};
+use super::{Exit, Failure, host, print, signals, sources};
 use crate::engine::{self, EngineError, Plan};
 use crate::load::config::IN_FLIGHT_DEFAULT;
 use crate::load::progress::{PROGRESS_TIME, Progress, Stage};
@@ -50,7 +50,6 @@ impl Config {
         load.check()
             .map_err(|error| Failure::Usage(error.to_string()))?;
         let room = Room {
-            cores: cpus.len() as u64,
             descriptor_limit,
             engine: flags.engine,
             sources: load.sources.len() as u64,
@@ -114,7 +113,7 @@ fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
     });
     let defaults = load::Config::new(address, url.authority(), url.target.clone());
     Ok(load::Config {
-        sources: flags.source_ip.clone(),
+        sources: sources::expand(&flags.source_ip, address, flags.connections),
         headers: flags.header.clone(),
         subprotocols: flags.subprotocol.clone(),
         transport,
@@ -149,7 +148,6 @@ fn connect_phase(flags: &LoadFlags, least: Duration) -> Duration {
 
 /// What bounds the connections of a run.
 struct Room {
-    cores: u64,
     descriptor_limit: u64,
     engine: LoadEngine,
     sources: u64,
@@ -161,8 +159,8 @@ impl Room {
     fn check(&self, connections: u64) -> Result<(), Failure> {
         let limit = self.descriptor_limit;
         let descriptors = match self.engine {
-            // Each ring has a table of its own, and each table may be as long as the limit.
-            LoadEngine::Ring => limit.saturating_sub(u64::from(SLOTS_SPARE)) * self.cores,
+            // Each table may be as long as the limit, and a core has as many as it needs.
+            LoadEngine::Ring => u64::from(u32::MAX),
             LoadEngine::Tokio => limit.saturating_sub(host::DESCRIPTORS_KEPT),
         };
         let (sources, per_source) = (self.sources.max(1), self.ports);
@@ -172,18 +170,14 @@ impl Room {
             Err(Failure::Usage(format!("{text}; try: -c {fit}, or {more}")))
         };
         if connections > descriptors {
-            let cores = self.cores;
-            let why = format!("{limit} descriptors allow {descriptors} on {cores} cores");
-            let needed = match self.engine {
-                LoadEngine::Ring => connections.div_ceil(cores) + u64::from(SLOTS_SPARE),
-                LoadEngine::Tokio => connections + host::DESCRIPTORS_KEPT,
-            };
-            return refuse(why, format!("ulimit -n {needed}"));
+            let why = format!("{limit} descriptors allow {descriptors}");
+            let needed = connections + host::DESCRIPTORS_KEPT;
+            return refuse(why, format!("--engine ring, or ulimit -n {needed}"));
         }
         if connections > sources * per_source {
             let why = format!("{sources} source address has {per_source} ports each");
             let more = format!(
-                "--source-ip with {} addresses",
+                "--source-ip auto, or {} addresses",
                 connections.div_ceil(per_source)
             );
             return refuse(why, more);
@@ -338,7 +332,6 @@ mod tests {
 
     fn room(engine: LoadEngine) -> Room {
         Room {
-            cores: 2,
             descriptor_limit: 20_000,
             engine,
             sources: 0,
@@ -355,13 +348,11 @@ mod tests {
             error.contains("-c 19936") && error.contains("ulimit -n 20064"),
             "{error}"
         );
-        let error = too_many(&room(LoadEngine::Ring), 50_000);
+        let error = too_many(&room(LoadEngine::Ring), 30_000);
         assert!(
-            error.contains("-c 28232") && error.contains("ulimit -n 25016"),
+            error.contains("--source-ip auto, or 2 addresses"),
             "{error}"
         );
-        let error = too_many(&room(LoadEngine::Ring), 30_000);
-        assert!(error.contains("--source-ip with 2 addresses"), "{error}");
         assert!(
             Room {
                 sources: 2,

@@ -58,7 +58,7 @@ impl Config {
             return usage(text.to_owned());
         }
         Ok(Self {
-            slots: slots(flags.max_connections, descriptor_limit)?,
+            slots: slots(flags.max_connections, flags.engine, descriptor_limit)?,
             server: server::Config {
                 chunk: Duration::from_millis(flags.chunk_ms),
                 chunk_bytes: flags.chunk_bytes,
@@ -108,17 +108,22 @@ const fn name(engine: ServeEngine) -> &'static str {
     }
 }
 
-/// Connections of one core: what was typed, if the descriptor limit allows it.
-fn slots(typed: Option<u32>, descriptor_limit: u64) -> Result<u32, Failure> {
-    let allowed = descriptor_limit
-        .saturating_sub(host::DESCRIPTORS_KEPT)
-        .min(u64::from(u32::MAX));
-    let meant = typed.map_or(allowed.min(SLOTS_MAX), u64::from);
+/// Connections of one core: what was typed, or what one file table holds.
+///
+/// The ring engine takes as many tables as it needs, each a descriptor; the others need a
+/// descriptor for each connection.
+fn slots(typed: Option<u32>, engine: ServeEngine, descriptor_limit: u64) -> Result<u32, Failure> {
+    let one_table = descriptor_limit.saturating_sub(host::DESCRIPTORS_KEPT);
+    let allowed = match engine {
+        ServeEngine::Ring => u64::from(u32::MAX),
+        ServeEngine::Tokio | ServeEngine::Baseline => one_table.min(u64::from(u32::MAX)),
+    };
+    let meant = typed.map_or(one_table.min(SLOTS_MAX), u64::from);
     if meant > allowed {
         let needed = meant + host::DESCRIPTORS_KEPT;
         return Err(Failure::Usage(format!(
             "--max-connections: {meant} connections of one core do not fit a limit of \
-             {descriptor_limit} descriptors; try: --max-connections {allowed}, or \
+             {descriptor_limit} descriptors; try: --engine ring, --max-connections {allowed}, or \
              ulimit -n {needed}"
         )));
     }
@@ -216,14 +221,16 @@ mod tests {
 
     #[test]
     fn more_connections_than_descriptors_are_refused_with_what_fits() {
-        assert_eq!(slots(None, 1024).ok(), Some(960));
-        assert_eq!(slots(Some(500), 1024).ok(), Some(500));
-        let error = slots(Some(2000), 1024).unwrap_err().to_string();
+        let tokio = ServeEngine::Tokio;
+        assert_eq!(slots(None, tokio, 1024).ok(), Some(960));
+        assert_eq!(slots(Some(500), tokio, 1024).ok(), Some(500));
+        let error = slots(Some(2000), tokio, 1024).unwrap_err().to_string();
         assert!(
             error.contains("960") && error.contains("ulimit -n 2064"),
             "{error}"
         );
-        assert!(slots(None, 10).is_err());
-        assert_eq!(slots(None, u64::MAX).ok(), Some(131_072));
+        assert_eq!(slots(Some(2000), ServeEngine::Ring, 1024).ok(), Some(2000));
+        assert!(slots(None, tokio, 10).is_err());
+        assert_eq!(slots(None, tokio, u64::MAX).ok(), Some(131_072));
     }
 }

@@ -27,6 +27,9 @@ pub struct Plan {
     pub listeners: Listeners,
     /// Connections that one core may hold at once.
     pub slots: u32,
+    /// Slots of one file table of the ring engine at most; the descriptor limit bounds it as well.
+    /// More slots than that take more rings.
+    pub table: u32,
     /// Cap on outbound bytes queued for one connection.
     pub max_backlog: usize,
     /// Receive buffers per core, a power of two.
@@ -45,6 +48,7 @@ impl Plan {
             listeners: Listeners::none(cpus.len()),
             cpus,
             slots: 16_384,
+            table: u32::MAX,
             max_backlog: limits::BACKLOG_BYTES,
             receive_buffers: limits::RECEIVE_BUFFERS,
             receive_bytes: limits::RECEIVE_BYTES,

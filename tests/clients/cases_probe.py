@@ -355,7 +355,7 @@ async def the_load_client_survives_a_server_that_closes(binary):
         await socket.close(1011)
 
     async with websockets_server(handler) as url:
-        record = await load(binary, url, "-c", 10, "-r", 1000, "-d", "1s", codes=(98,))
+        record = await load(binary, url, "-c", 10, "-r", 1000, "-d", "1s", codes=(99,))
     sent = record["messages"]
     equal(sent["planned"], sent["sent"] + sent["dropped"], "planned")
     equal(sent["sent"], sent["replied"] + sent["lost"], "sent")

@@ -118,7 +118,9 @@ class Process:
 
     def story(self):
         """What it said, for a failure."""
-        return f"output {self.output[-20:]}, errors {self.errors[-20:]}"
+        output, errors = ([line[:200] for line in lines[-20:]]
+                          for lines in (self.output, self.errors))
+        return f"output {output}, errors {errors}"
 
 
 class Server(Process):
@@ -132,7 +134,7 @@ class Server(Process):
         )
         server.binary, server.engine = binary, engine
         try:
-            found = await server.until(lambda: server._addresses(len(listen)), START_SECONDS)
+            found = await server.until(lambda: server.listens_on(len(listen)), START_SECONDS)
         except BaseException:
             await server.end()
             raise
@@ -140,8 +142,8 @@ class Server(Process):
         server.addresses = found
         return server
 
-    def _addresses(self, count):
-        """The addresses of the lines that say that it listens."""
+    def listens_on(self, count):
+        """The addresses it says that it listens on, if there are so many."""
         lines = self.output + self.errors
         found = [(host, int(port)) for line in lines for host, port in ADDRESS.findall(line)]
         found = list(dict.fromkeys(pair for pair in found if pair[1] != 0))

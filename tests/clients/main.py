@@ -8,7 +8,9 @@ import cases_drain  # noqa: F401  (registers its cases)
 import cases_events  # noqa: F401
 import cases_http  # noqa: F401
 import cases_probe  # noqa: F401
+import cases_refusals  # noqa: F401
 import cases_raw  # noqa: F401
+import cases_slow  # noqa: F401
 import cases_websocket  # noqa: F401
 
 

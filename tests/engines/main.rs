@@ -37,12 +37,31 @@ macro_rules! engines {
 
 engines! {
     Ring => ring::run;
+    ManyRings => on_small_tables;
     Tokio => tokio::run;
+}
+
+/// The ring engine with file tables so small that every core has several rings.
+fn on_small_tables<S: Shard + 'static>(
+    plan: Plan,
+    make: impl Fn(Core) -> S + Send + Sync + 'static,
+) -> Result<Vec<S::Outcome>, EngineError> {
+    let table = (plan.slots / 4).clamp(1, 64);
+    let slots = plan.slots.min(table * 16);
+    ring::run(
+        Plan {
+            slots,
+            table,
+            ..plan
+        },
+        make,
+    )
 }
 
 macro_rules! suite {
     ($($module:ident: $($test:ident)*;)*) => {
         suite!(@ on_ring Ring $($($module::$test)*)*);
+        suite!(@ on_many_rings ManyRings $($($module::$test)*)*);
         suite!(@ on_tokio Tokio $($($module::$test)*)*);
     };
     (@ $place:ident $engine:ident $($module:ident::$test:ident)*) => {

@@ -6,6 +6,8 @@
 
 use super::kernel::Ring;
 use super::operation::{Operation, plain};
+use super::rings::Rings;
+use super::slot::Slots;
 use crate::engine::cause;
 use crate::limits;
 use crate::shard::{CloseCause, Counters};
@@ -20,10 +22,13 @@ const ONES: u32 = 64;
 /// Time to wait after an accept failed for want of memory or descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The listeners of one core.
+/// The listeners of one core, and the accepts of each of its rings.
+///
+/// One ring accepts at a time; when its table is nearly full the next one takes over.
 pub(super) struct Gates {
     listeners: Vec<TcpListener>,
-    gates: Vec<Gate>,
+    /// By ring, then by listener.
+    gates: Vec<Vec<Gate>>,
     /// What the accept queue may hold: so many may be accepted before a cancellation is seen.
     queue: u32,
     stopped: bool,
@@ -39,14 +44,25 @@ struct Gate {
     ones: u32,
 }
 
+/// Which accepts are armed where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Nowhere.
+    None,
+    /// One multishot accept per listener in that ring.
+    Many(usize),
+    /// So many single accepts in that ring.
+    Ones(usize, u32),
+}
+
 impl Gates {
-    pub(super) fn new(listeners: Vec<TcpListener>) -> Self {
+    pub(super) fn new(listeners: Vec<TcpListener>, rings: usize) -> Self {
         let path = "/proc/sys/net/core/somaxconn";
         let somaxconn = std::fs::read_to_string(path)
             .ok()
             .and_then(|text| text.trim().parse().ok());
         Self {
-            gates: vec![Gate::default(); listeners.len()],
+            gates: vec![vec![Gate::default(); listeners.len()]; rings],
             listeners,
             queue: limits::LISTEN_BACKLOG.min(somaxconn.unwrap_or(u32::MAX)),
             stopped: false,
@@ -76,14 +92,21 @@ impl Gates {
         self.retry_at
     }
 
-    /// An accept completed. `more` if it goes on.
-    pub(super) fn completed(&mut self, operation: Operation, listener: usize, more: bool) {
-        let gate = &mut self.gates[listener];
+    /// An accept of a ring completed. `more` if it goes on.
+    pub(super) fn completed(
+        &mut self,
+        operation: Operation,
+        ring: usize,
+        listener: usize,
+        more: bool,
+    ) {
+        let gate = &mut self.gates[ring][listener];
         match operation {
             Operation::AcceptOne => gate.ones -= 1,
             _ if more => {}
-            _ => (gate.many, gate.cancelling) = (false, false),
+            _ => gate.many = false,
         }
+        gate.cancelling &= gate.many || gate.ones > 0;
         self.stale = true;
     }
 
@@ -102,8 +125,8 @@ impl Gates {
     /// Arms and cancels accepts so that they fit the free slots.
     pub(super) fn settle(
         &mut self,
-        ring: &mut Ring,
-        room: u32,
+        rings: &mut Rings,
+        slots: &Slots,
         now: Instant,
         counters: &mut Counters,
     ) {
@@ -117,53 +140,101 @@ impl Gates {
         if self.stopped && !self.is_held() {
             // Closed, so that a new peer is refused rather than left waiting.
             self.listeners.clear();
+        }
+        if self.listeners.is_empty() {
             return;
         }
-        let count = u32::try_from(self.listeners.len()).unwrap_or(u32::MAX);
-        let many = !self.stopped && room > self.queue.saturating_mul(count);
-        let mut ones = if self.stopped || self.retry_at.is_some() {
-            0
-        } else {
-            room.min(ONES)
-        };
-        ones = ones.saturating_sub(self.gates.iter().map(|gate| gate.ones).sum());
-        if room == 0 && count > 0 && !self.full && !self.stopped {
+        let full = (0..rings.count()).all(|ring| slots.room(ring) == 0);
+        if full && !self.full && !self.stopped {
             counters.accept_pauses += 1;
         }
-        self.full = room == 0;
-        for ((index, gate), listener) in (0u32..).zip(&mut self.gates).zip(&self.listeners) {
-            let descriptor = types::Fd(listener.as_raw_fd());
-            if gate.many && !many && !gate.cancelling {
-                gate.cancelling = true;
-                cancel(ring, plain(Operation::AcceptMany, index));
-            }
-            if many && !gate.many && gate.ones == 0 && self.retry_at.is_none() {
-                gate.many = true;
-                let entry = opcode::AcceptMulti::new(descriptor)
-                    .allocate_file_index(true)
-                    .build();
-                ring.push(&entry.user_data(plain(Operation::AcceptMany, index)));
-            }
-            let share = if gate.many {
-                0
-            } else {
-                ones.div_ceil(count - index)
-            };
-            for _ in 0..share {
-                gate.ones += 1;
-                ones -= 1;
-                ring.push(&accept_one(descriptor).user_data(plain(Operation::AcceptOne, index)));
-            }
-            if self.stopped && gate.ones > 0 && !gate.cancelling {
-                gate.cancelling = true;
-                cancel(ring, plain(Operation::AcceptOne, index));
-            }
+        self.full = full;
+        let mode = self.mode(slots);
+        for ring in 0..rings.count() {
+            self.cancel_but(mode, ring, &mut rings.lane(ring).ring);
+        }
+        match mode {
+            Mode::None => {}
+            Mode::Many(ring) => self.arm_many(ring, &mut rings.lane(ring).ring),
+            Mode::Ones(ring, count) => self.arm_ones(ring, count, &mut rings.lane(ring).ring),
         }
     }
 
     /// Whether the kernel still holds an accept.
     pub(super) fn is_held(&self) -> bool {
-        self.gates.iter().any(|gate| gate.many || gate.ones > 0)
+        let mut gates = self.gates.iter().flatten();
+        gates.any(|gate| gate.many || gate.ones > 0)
+    }
+
+    /// The first ring that can hold a whole queue takes many; if there is none, the one with most
+    /// room takes one by one.
+    fn mode(&self, slots: &Slots) -> Mode {
+        if self.stopped || self.retry_at.is_some() {
+            return Mode::None;
+        }
+        let listeners = u32::try_from(self.listeners.len()).unwrap_or(u32::MAX);
+        let queues = self.queue.saturating_mul(listeners);
+        let rings = 0..self.gates.len();
+        if let Some(ring) = rings.clone().find(|&ring| slots.room(ring) > queues) {
+            return Mode::Many(ring);
+        }
+        match rings.max_by_key(|&ring| slots.room(ring)) {
+            Some(ring) if slots.room(ring) > 0 => Mode::Ones(ring, slots.room(ring).min(ONES)),
+            _ => Mode::None,
+        }
+    }
+
+    /// Cancels what a ring should not have armed.
+    fn cancel_but(&mut self, mode: Mode, index: usize, ring: &mut Ring) {
+        for (listener, gate) in (0u32..).zip(&mut self.gates[index]) {
+            if gate.cancelling {
+                continue;
+            }
+            if gate.many && mode != Mode::Many(index) {
+                gate.cancelling = true;
+                cancel(ring, plain(Operation::AcceptMany, listener));
+            }
+            let elsewhere =
+                !matches!(mode, Mode::Many(ring) | Mode::Ones(ring, _) if ring == index);
+            if gate.ones > 0 && elsewhere {
+                gate.cancelling = true;
+                cancel(ring, plain(Operation::AcceptOne, listener));
+            }
+        }
+    }
+
+    fn arm_many(&mut self, index: usize, ring: &mut Ring) {
+        for ((number, gate), listener) in (0u32..).zip(&mut self.gates[index]).zip(&self.listeners)
+        {
+            if gate.many || gate.cancelling || gate.ones > 0 {
+                continue;
+            }
+            gate.many = true;
+            let descriptor = types::Fd(listener.as_raw_fd());
+            let entry = opcode::AcceptMulti::new(descriptor)
+                .allocate_file_index(true)
+                .build();
+            ring.push(&entry.user_data(plain(Operation::AcceptMany, number)));
+        }
+    }
+
+    /// Arms single accepts up to `count` in all listeners of a ring, fairly.
+    fn arm_ones(&mut self, index: usize, count: u32, ring: &mut Ring) {
+        let gates = &mut self.gates[index];
+        if gates.iter().any(|gate| gate.many || gate.cancelling) {
+            return;
+        }
+        let mut left = count.saturating_sub(gates.iter().map(|gate| gate.ones).sum());
+        let listeners = u32::try_from(gates.len()).unwrap_or(u32::MAX);
+        for ((number, gate), listener) in (0u32..).zip(gates).zip(&self.listeners) {
+            let share = left.div_ceil(listeners - number);
+            left -= share;
+            gate.ones += share;
+            let entry = accept_one(types::Fd(listener.as_raw_fd()));
+            for _ in 0..share {
+                ring.push(&entry.clone().user_data(plain(Operation::AcceptOne, number)));
+            }
+        }
     }
 }
 

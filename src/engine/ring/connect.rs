@@ -4,7 +4,7 @@
 //! fallback; made here it works from 6.1 on, holds a descriptor only for a moment, and costs a few
 //! system calls of well below a microsecond each beside a connect of about ten.
 
-use super::lifecycle::{direct, socklen};
+use super::lifecycle::socklen;
 use super::operation::{Operation, tag};
 use super::port::Port;
 use super::slot::Phase;
@@ -39,7 +39,11 @@ impl<M> Port<M> {
         let id = self.slots.connecting().ok_or(NoSlot)?;
         let installed = socket(to, from).and_then(|socket| {
             // The table holds the socket from here on; our descriptor closes at the brace.
-            self.ring.install(direct(id).0, socket.as_raw_fd())
+            let descriptor = self.rings.direct(id).0;
+            self.rings
+                .home(id)
+                .ring
+                .install(descriptor, socket.as_raw_fd())
         });
         let Some(slot) = self.slots.get(id) else {
             return Err(NoSlot);
@@ -49,11 +53,14 @@ impl<M> Port<M> {
             Ok(()) => {
                 slot.busy = true;
                 let address = self.addresses.place(to);
-                let entry =
-                    opcode::Connect::new(direct(id), address.as_ptr().cast(), address.len())
-                        .build();
-                self.ring
-                    .push(&entry.user_data(tag(Operation::Connect, id)));
+                let entry = opcode::Connect::new(
+                    self.rings.direct(id),
+                    address.as_ptr().cast(),
+                    address.len(),
+                )
+                .build();
+                self.rings
+                    .push(id, &entry.user_data(tag(Operation::Connect, id)));
             }
             Err(error) => {
                 slot.phase = Phase::Ending;

@@ -1,15 +1,17 @@
 //! A turn: completions become the shard's events, what the shard asked for becomes submissions.
 
+use super::bell::Ringing;
 use super::buffers::Buffers;
-use super::kernel::{Completion, Ring, Wait};
-use super::operation::{Operation, plain, untag};
+use super::kernel::{Completion, Wait};
+use super::operation::{Operation, untag};
 use super::port::{News, Port};
+use super::rings::Rings;
 use super::slot::{Phase, Receive};
 use crate::engine;
 use crate::engine::cause;
 use crate::shard::{ConnectionId, Core, Origin, Shard};
 use crate::time::Instant;
-use io_uring::{opcode, types};
+use io_uring::types;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::time::Duration;
@@ -19,31 +21,36 @@ use std::time::Duration;
 /// Port and buffers are dropped only by [`Driver::finish`], which proves that the kernel holds
 /// nothing of them; should the shard panic, they are lost rather than freed under the kernel.
 pub(super) struct Driver<S: Shard> {
-    shard: S,
-    port: ManuallyDrop<Port<S::Message>>,
-    buffers: ManuallyDrop<Buffers>,
-    completions: Vec<Completion>,
-    letters: Vec<(Core, S::Message)>,
-    stop: engine::Stop,
-    stopped: bool,
+    pub(super) shard: S,
+    pub(super) port: ManuallyDrop<Port<S::Message>>,
+    pub(super) buffers: ManuallyDrop<Vec<Buffers>>,
+    pub(super) completions: Vec<Completion>,
+    pub(super) letters: Vec<(Core, S::Message)>,
+    pub(super) stop: engine::Stop,
+    pub(super) stopped: bool,
     /// When the tick under way ends.
-    tick: Option<Instant>,
+    pub(super) tick: Option<Instant>,
     /// When the earliest alarm under way ends.
-    alarm: Option<Instant>,
+    pub(super) alarm: Option<Instant>,
     /// Ticks and alarms under way.
-    timers: u32,
+    pub(super) timers: u32,
     /// Timer entries that ended in this turn.
-    rung: usize,
+    pub(super) rung: usize,
+    /// The bell that all rings ring.
+    pub(super) bell: Ringing,
+    /// The lead watches the bell.
+    pub(super) polled: bool,
     /// A timer's span, read by the kernel when it takes the entry.
-    span: Box<types::Timespec>,
+    pub(super) span: Box<types::Timespec>,
 }
 
 impl<S: Shard> Driver<S> {
     pub(super) fn new(
         shard: S,
         port: Port<S::Message>,
-        buffers: Buffers,
+        buffers: Vec<Buffers>,
         stop: engine::Stop,
+        bell: Ringing,
     ) -> Self {
         Self {
             shard,
@@ -57,12 +64,14 @@ impl<S: Shard> Driver<S> {
             alarm: None,
             timers: 0,
             rung: 0,
+            bell,
+            polled: false,
             span: Box::new(types::Timespec::new()),
         }
     }
 
-    pub(super) fn ring(&mut self) -> &mut Ring {
-        &mut self.port.ring
+    pub(super) fn rings(&mut self) -> &mut Rings {
+        &mut self.port.rings
     }
 
     pub(super) fn count_rescue(&mut self) {
@@ -84,27 +93,22 @@ impl<S: Shard> Driver<S> {
     /// Returns how many events that was, timers not counted.
     pub(super) fn turn(&mut self, most: Duration) -> io::Result<usize> {
         let wait = self.patience(most);
-        self.port.ring.enter(wait)?;
+        self.port.rings.lead().enter(wait)?;
+        self.port.rings.disable_other_eventfds();
         self.port.now = engine::now();
         self.port.counters.turns += 1;
         self.rung = 0;
-        self.completions.clear();
-        self.port.ring.take(&mut self.completions);
-        let events = self.completions.len();
-        self.port.counters.events += events as u64;
-        // Sends first: what they held is free again, and warm, for what the receives queue.
-        self.complete_sends();
-        self.port.prove_sends();
-        self.tell_news();
-        for index in 0..events {
-            let completion = self.completions[index];
-            if self.shard.finished() {
-                self.note_end(completion);
-            } else {
-                self.complete(completion);
-                self.tell_news();
+        let mut events = self.handle(0);
+        for ring in 1..self.port.rings.count() {
+            let lane = self.port.rings.lane(ring);
+            if lane.has_work() {
+                if lane.ring.has_work() {
+                    lane.ring.enter(Wait::Not)?;
+                }
+                events += self.handle(ring);
             }
         }
+        self.port.counters.events += events as u64;
         if self.port.desk.has_own() {
             self.open_mail();
         }
@@ -112,7 +116,37 @@ impl<S: Shard> Driver<S> {
             self.tell_time();
         }
         self.submit();
+        self.enter_others()?;
         Ok(events - self.rung)
+    }
+
+    /// Lets every ring but the lead take its entries: the lead's leave with the next wait.
+    pub(super) fn enter_others(&mut self) -> io::Result<()> {
+        for ring in 1..self.port.rings.count() {
+            let ring = &mut self.port.rings.lane(ring).ring;
+            if ring.has_entries() {
+                ring.enter(Wait::Not)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles what has come in one ring; returns how much.
+    #[inline]
+    fn handle(&mut self, ring: usize) -> usize {
+        self.take(ring);
+        let events = self.completions.len();
+        self.tell_news();
+        for index in 0..events {
+            let completion = self.completions[index];
+            if self.shard.finished() {
+                self.note_end(ring, completion);
+            } else {
+                self.complete(ring, completion);
+                self.tell_news();
+            }
+        }
+        events
     }
 
     /// Whether there is nothing left to do.
@@ -120,98 +154,14 @@ impl<S: Shard> Driver<S> {
         self.shard.finished()
     }
 
-    /// Arms an alarm for the next own deadline, so that a park ends in time.
-    pub(super) fn arm_alarm(&mut self) {
-        let Some(deadline) = self.deadline() else {
-            return;
-        };
-        if self.alarm.is_none_or(|armed| deadline < armed) {
-            self.alarm = Some(deadline);
-            self.arm_timer(Operation::Alarm, deadline.since(engine::now()));
-        }
-    }
-
-    /// How to wait: for one completion, with a tick under way that ends the wait after `most`.
-    ///
-    /// A wait with a time-out of its own would program the clock at every sleep, which in a
-    /// virtual machine costs more than the rest of the call; the tick does it once per `most`.
-    /// Only a deadline that comes before the tick is worth it.
-    fn patience(&mut self, most: Duration) -> Wait {
-        if self.port.desk.has_own() || most.is_zero() {
-            return Wait::Not;
-        }
-        let tick = match self.tick {
-            Some(tick) => tick,
-            None => {
-                self.arm_timer(Operation::Tick, most);
-                *self.tick.insert(self.port.now + most)
-            }
-        };
-        match self.deadline() {
-            Some(deadline) if deadline < tick => match deadline.since(engine::now()) {
-                Duration::ZERO => Wait::Not,
-                span => Wait::AtMost(span),
-            },
-            _ => Wait::ForOne,
-        }
-    }
-
-    fn arm_timer(&mut self, timer: Operation, span: Duration) {
-        self.timers += 1;
-        *self.span = types::Timespec::from(span);
-        let entry = opcode::Timeout::new(&raw const *self.span).build();
-        self.port.ring.push(&entry.user_data(plain(timer, 0)));
-    }
-
-    fn timer_ended(&mut self, timer: Operation) {
-        self.timers -= 1;
-        self.rung += 1;
-        if timer == Operation::Tick {
-            self.tick = None;
-        } else if self.alarm.is_some_and(|at| at <= self.port.now) {
-            self.alarm = None;
-        }
-    }
-
-    /// Ends the core: takes every operation back from the kernel, then lets go.
-    pub(super) fn finish(mut self) -> S::Outcome {
-        let all = types::CancelBuilder::any();
-        let entry = opcode::AsyncCancel2::new(all).build();
-        self.port
-            .ring
-            .push(&entry.user_data(plain(Operation::Aside, 0)));
-        let give_up = engine::now() + Duration::from_secs(1);
-        while engine::now() < give_up && self.is_held() {
-            let _ = self.port.ring.enter(Wait::AtMost(Duration::from_millis(1)));
-            self.completions.clear();
-            self.port.ring.take(&mut self.completions);
-            self.complete_sends();
-            self.port.prove_sends();
-            for index in 0..self.completions.len() {
-                self.note_end(self.completions[index]);
-            }
-        }
-        let held = self.is_held();
-        let Self {
-            shard,
-            port,
-            buffers,
-            ..
-        } = self;
-        if !held {
-            // The ring first: no receive is left that could write into the buffers.
-            drop(ManuallyDrop::into_inner(port));
-            drop(ManuallyDrop::into_inner(buffers));
-        }
-        shard.outcome()
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        let lingering = self.port.lingering.front().map(|(at, ..)| *at);
-        [self.shard.deadline(), lingering, self.port.gates.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+    /// Takes the completions of a ring. Sends come first: what they held is free again, and warm,
+    /// for what the receives queue.
+    #[inline]
+    pub(super) fn take(&mut self, ring: usize) {
+        self.completions.clear();
+        self.port.rings.lane(ring).ring.take(&mut self.completions);
+        self.complete_sends();
+        self.port.prove_sends(ring);
     }
 
     /// The reports of sends. Few: success is silent unless a send had to wait.
@@ -227,14 +177,14 @@ impl<S: Shard> Driver<S> {
     }
 
     #[inline]
-    fn complete(&mut self, completion: Completion) {
+    fn complete(&mut self, ring: usize, completion: Completion) {
         let Some((operation, id)) = untag(completion.user_data) else {
             return;
         };
         match operation {
-            Operation::Receive => self.received(id, completion),
+            Operation::Receive => self.received(ring, id, completion),
             Operation::AcceptMany | Operation::AcceptOne => {
-                self.accepted(operation, id, completion);
+                self.accepted(operation, (ring, id.slot()), completion);
             }
             Operation::Connect => self.connected(id, completion.result),
             Operation::Shutdown => {
@@ -246,12 +196,13 @@ impl<S: Shard> Driver<S> {
             Operation::Close => self.port.descriptor_closed(id),
             Operation::Doorbell => self.open_mail(),
             Operation::Tick | Operation::Alarm => self.timer_ended(operation),
+            Operation::Bell => self.bell_rang(),
             Operation::Send | Operation::Aside => {}
         }
     }
 
     #[inline]
-    fn received(&mut self, id: ConnectionId, completion: Completion) {
+    fn received(&mut self, ring: usize, id: ConnectionId, completion: Completion) {
         let port = &mut *self.port;
         let buffer = completion.buffer();
         let phase = port.slots.get(id).map(|slot| {
@@ -263,12 +214,12 @@ impl<S: Shard> Driver<S> {
         if let (Ok(len @ 1..), Some(buffer)) = (usize::try_from(completion.result), buffer) {
             port.counters.bytes_in += len as u64;
             if phase == Some(Phase::Open) {
-                let bytes = self.buffers.bytes(buffer, len);
+                let bytes = self.buffers[ring].bytes(buffer, len);
                 self.shard.received(id, bytes, port);
             }
         }
         if let Some(buffer) = buffer {
-            self.buffers.give_back(buffer);
+            self.buffers[ring].give_back(buffer);
         }
         if completion.more() || phase.is_none() {
             return;
@@ -281,7 +232,7 @@ impl<S: Shard> Driver<S> {
                 port.counters.starved += 1;
                 if let Some(slot) = port.slots.get(id) {
                     slot.receive = Receive::Starved;
-                    port.starved.push_back(id);
+                    port.rings.lane(ring).starved.push_back(id);
                 }
                 port.mark(id);
             }
@@ -295,21 +246,26 @@ impl<S: Shard> Driver<S> {
         }
     }
 
-    fn accepted(&mut self, operation: Operation, listener: ConnectionId, completion: Completion) {
+    fn accepted(
+        &mut self,
+        operation: Operation,
+        (ring, listener): (usize, usize),
+        completion: Completion,
+    ) {
         let port = &mut *self.port;
         port.gates
-            .completed(operation, listener.slot(), completion.more());
+            .completed(operation, ring, listener, completion.more());
         let Ok(index) = u32::try_from(completion.result) else {
             port.gates
                 .failed(-completion.result, port.now, &mut port.counters);
             return;
         };
-        let id = port.slots.accepted(index);
+        let id = port.slots.accepted(ring, index);
         if let Some(slot) = port.slots.get(id) {
             slot.owed = true;
         }
         port.mark(id);
-        let listener = u16::try_from(listener.slot()).unwrap_or(u16::MAX);
+        let listener = u16::try_from(listener).unwrap_or(u16::MAX);
         self.shard.opened(id, Origin::Accepted { listener }, port);
     }
 
@@ -378,9 +334,11 @@ impl<S: Shard> Driver<S> {
         }
     }
 
-    /// Turns what was asked for into entries; the next enter takes them.
+    /// Turns what was asked for into entries; the next enter of each ring takes them.
     fn submit(&mut self) {
-        self.buffers.publish();
+        for buffers in &*self.buffers {
+            buffers.publish();
+        }
         loop {
             self.port.settle_all();
             if self.port.news.is_empty() || self.shard.finished() {
@@ -388,23 +346,21 @@ impl<S: Shard> Driver<S> {
             }
             self.tell_news();
         }
-        self.rearm_starved();
+        for ring in 0..self.port.rings.count() {
+            self.rearm_starved(ring);
+        }
         let port = &mut *self.port;
-        port.gates.settle(
-            &mut port.ring,
-            port.slots.room(),
-            port.now,
-            &mut port.counters,
-        );
-        port.desk.deliver(&mut port.ring);
+        port.gates
+            .settle(&mut port.rings, &port.slots, port.now, &mut port.counters);
+        port.desk.deliver(port.rings.lead());
     }
 
     /// Arms at most as many starved receives as there are buffers: all at once, for fewer buffers,
     /// would only starve them again, for ever.
-    fn rearm_starved(&mut self) {
-        let mut free = self.buffers.count();
+    fn rearm_starved(&mut self, ring: usize) {
+        let mut free = self.buffers[ring].count();
         while free > 0
-            && let Some(id) = self.port.starved.pop_front()
+            && let Some(id) = self.port.rings.lane(ring).starved.pop_front()
         {
             let Some(slot) = self.port.slots.get(id) else {
                 continue;
@@ -420,34 +376,6 @@ impl<S: Shard> Driver<S> {
                 }
                 _ => slot.receive = Receive::Off,
             }
-        }
-    }
-
-    fn is_held(&mut self) -> bool {
-        let ids: Vec<ConnectionId> = self.port.slots.ids().collect();
-        let slots = &mut self.port.slots;
-        let held = ids
-            .into_iter()
-            .any(|id| slots.get(id).is_some_and(|slot| slot.is_held()));
-        held || self.port.gates.is_held() || self.timers > 0
-    }
-
-    /// While ending: an operation is over, whatever came of it.
-    fn note_end(&mut self, completion: Completion) {
-        let Some((operation, id)) = untag(completion.user_data) else {
-            return;
-        };
-        let slot = self.port.slots.get(id);
-        match (operation, slot) {
-            (Operation::Receive, Some(slot)) if !completion.more() => slot.receive = Receive::Ended,
-            (Operation::Connect | Operation::Shutdown, Some(slot)) => slot.busy = false,
-            (Operation::AcceptMany | Operation::AcceptOne, _) => {
-                self.port
-                    .gates
-                    .completed(operation, id.slot(), completion.more());
-            }
-            (Operation::Tick | Operation::Alarm, _) => self.timer_ended(operation),
-            _ => {}
         }
     }
 }

@@ -208,6 +208,12 @@ impl Ring {
         queue.taskrun() || queue.cq_overflow() || !queue.is_empty()
     }
 
+    /// Whether entries wait for an enter.
+    #[inline]
+    pub(super) fn has_entries(&mut self) -> bool {
+        !self.ring.submission().is_empty()
+    }
+
     /// Registers the eventfd that wakes a parked core; its notifications start disabled.
     pub(super) fn register_eventfd(&mut self, descriptor: RawFd) -> io::Result<()> {
         self.ring.submitter().register_eventfd(descriptor)?;

@@ -3,12 +3,12 @@
 //! Whatever happens to a connection in a turn only changes its slot and marks it; `settle` at the
 //! end of the turn looks at each marked slot once and submits what follows.
 
-use super::operation::{Operation, tag};
+use super::operation::{Operation, plain, tag};
 use super::port::{News, Port};
 use super::slot::{Phase, Receive, Send};
 use crate::limits;
 use crate::shard::{CloseCause, ConnectionId};
-use io_uring::{opcode, squeue, types};
+use io_uring::{opcode, squeue};
 
 /// Resets on close instead of lingering in the kernel: `SO_LINGER` with a time of 0.
 static RESET: libc::linger = libc::linger {
@@ -69,10 +69,10 @@ impl<M> Port<M> {
             return;
         };
         slot.receive = Receive::Armed;
-        let entry = opcode::RecvMulti::new(direct(id), super::buffers::GROUP)
+        let entry = opcode::RecvMulti::new(self.rings.direct(id), super::buffers::GROUP)
             .build()
             .user_data(tag(Operation::Receive, id));
-        self.ring.push(&entry);
+        self.rings.push(id, &entry);
     }
 
     /// The shard asks to end the connection after what is queued.
@@ -103,8 +103,9 @@ impl<M> Port<M> {
             let len = socklen::<libc::linger>();
             let level = libc::SOL_SOCKET.cast_unsigned();
             let name = libc::SO_LINGER.cast_unsigned();
-            let entry = opcode::SetSockOpt::new(direct(id), level, name, value, len).build();
-            self.push_aside(entry, squeue::Flags::SKIP_SUCCESS);
+            let entry =
+                opcode::SetSockOpt::new(self.rings.direct(id), level, name, value, len).build();
+            self.push_aside(id, entry);
         }
         self.end(id);
     }
@@ -183,10 +184,10 @@ impl<M> Port<M> {
         }
         slot.phase = Phase::Lingering;
         slot.busy = true;
-        let entry = opcode::Shutdown::new(direct(id), libc::SHUT_WR)
+        let entry = opcode::Shutdown::new(self.rings.direct(id), libc::SHUT_WR)
             .build()
             .user_data(tag(Operation::Shutdown, id));
-        self.ring.push(&entry);
+        self.rings.push(id, &entry);
         if self
             .slots
             .get(id)
@@ -210,10 +211,10 @@ impl<M> Port<M> {
             self.cancel_receive(id);
         }
         if sending {
-            self.cancel(tag(Operation::Send, id));
+            self.cancel(id, tag(Operation::Send, id));
         }
         if connecting {
-            self.cancel(tag(Operation::Connect, id));
+            self.cancel(id, tag(Operation::Connect, id));
         }
         self.mark(id);
     }
@@ -221,7 +222,7 @@ impl<M> Port<M> {
     fn cancel_receive(&mut self, id: ConnectionId) {
         if let Some(slot) = self.slots.get(id) {
             slot.receive = Receive::Cancelling;
-            self.cancel(tag(Operation::Receive, id));
+            self.cancel(id, tag(Operation::Receive, id));
         }
     }
 
@@ -234,25 +235,21 @@ impl<M> Port<M> {
         if std::mem::take(&mut slot.owed) {
             self.news.push_back(News::Closed(id, slot.cause));
         }
-        let entry = opcode::Close::new(direct(id)).build();
-        self.ring.push(&entry.user_data(tag(Operation::Close, id)));
+        let entry = opcode::Close::new(self.rings.direct(id)).build();
+        self.rings
+            .push(id, &entry.user_data(tag(Operation::Close, id)));
     }
 
-    fn cancel(&mut self, user_data: u64) {
+    fn cancel(&mut self, id: ConnectionId, user_data: u64) {
         let entry = opcode::AsyncCancel::new(user_data).build();
-        self.push_aside(entry, squeue::Flags::SKIP_SUCCESS);
+        self.push_aside(id, entry);
     }
 
-    fn push_aside(&mut self, entry: squeue::Entry, flags: squeue::Flags) {
-        let aside = super::operation::plain(Operation::Aside, 0);
-        self.ring.push(&entry.flags(flags).user_data(aside));
+    fn push_aside(&mut self, id: ConnectionId, entry: squeue::Entry) {
+        let entry = entry.flags(squeue::Flags::SKIP_SUCCESS);
+        self.rings
+            .push(id, &entry.user_data(plain(Operation::Aside, 0)));
     }
-}
-
-/// The direct descriptor of a connection.
-#[inline]
-pub(super) fn direct(id: ConnectionId) -> types::Fixed {
-    types::Fixed(u32::try_from(id.slot()).unwrap_or(u32::MAX))
 }
 
 /// The size of a socket option's value.

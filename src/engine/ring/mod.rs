@@ -8,9 +8,11 @@
 #![expect(unsafe_code, reason = "the one folder that talks to io_uring")]
 
 mod accept;
+mod bell;
 mod buffers;
 mod connect;
 mod driver;
+mod ending;
 mod kernel;
 mod lifecycle;
 mod mail;
@@ -18,15 +20,22 @@ mod operation;
 mod port;
 mod probe;
 mod rest;
+mod rings;
 mod sending;
 mod slot;
+mod waiting;
 
 use super::{EngineError, Plan, Stop};
 use crate::shard::{Core, Counters, Shard};
+use accept::Gates;
+use bell::Bell;
 use driver::Driver;
-use glommio::{LocalExecutorBuilder, Placement};
+use glommio::{BuilderErrorKind, GlommioError, LocalExecutorBuilder, Placement};
 use mail::{Desk, Post};
 use port::Port;
+use rings::Rings;
+use rustix::process::{Resource, getrlimit};
+use slot::{Size, Slots};
 use std::io;
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -53,6 +62,7 @@ pub fn run<S: Shard + 'static>(
             core: Core(u16::try_from(index).unwrap_or(u16::MAX)),
             listeners,
             slots: plan.slots,
+            table: plan.table,
             max_backlog: plan.max_backlog,
             buffers: (plan.receive_buffers, plan.receive_bytes),
             features,
@@ -78,7 +88,9 @@ pub fn run<S: Shard + 'static>(
     let readiness = all_ready(&readied, cores);
     gate.open(readiness.is_ok());
     let mut outcomes = Vec::new();
-    let mut failure = readiness.err();
+    // Of a core that fell silent its thread's end says why.
+    let fell_silent = matches!(readiness, Err(None));
+    let mut failure = readiness.err().flatten();
     for (index, thread) in threads.into_iter().enumerate() {
         match thread.join() {
             Ok(Ok(Some(outcome))) => outcomes.push(outcome),
@@ -90,14 +102,23 @@ pub fn run<S: Shard + 'static>(
                     remedy: "--engine tokio, and tell the maintainers".to_owned(),
                 });
             }
-            Err(error) => {
+            Err(error @ GlommioError::BuilderError(BuilderErrorKind::ThreadPanic(_))) => {
                 let message = error.to_string();
                 failure.get_or_insert(EngineError::Panicked {
                     core: index,
                     message,
                 });
             }
+            Err(error) => {
+                failure.get_or_insert(no_executor(plan.cpus[index], &error));
+            }
         }
+    }
+    if fell_silent && failure.is_none() {
+        failure = Some(EngineError::Panicked {
+            core: outcomes.len(),
+            message: "in its set-up".to_owned(),
+        });
     }
     failure.map_or(Ok(outcomes), Err)
 }
@@ -107,6 +128,7 @@ struct Setup<M> {
     core: Core,
     listeners: Vec<TcpListener>,
     slots: u32,
+    table: u32,
     max_backlog: usize,
     buffers: (u16, u32),
     features: probe::Features,
@@ -139,7 +161,8 @@ async fn core<S: Shard + 'static>(
     if !gate.wait() {
         return Ok(None);
     }
-    stop.on_throw(bell.ringer());
+    let rope = bell.rope();
+    stop.on_throw(move || rope.ring());
     let _ends_all = EndsAll(stop);
     rest::run(driver, bell).await.map(Some)
 }
@@ -155,44 +178,50 @@ impl Drop for EndsAll {
     }
 }
 
-/// Sets up a core's ring, buffers, bell and shard.
+/// Sets up a core's rings, buffers, bell and shard.
 fn furnish<S: Shard>(
     setup: Setup<S::Message>,
     make: impl FnOnce() -> S,
-) -> Result<(Driver<S>, rest::Bell), EngineError> {
-    let os = |operation: &str| {
-        let operation = operation.to_owned();
-        move |source| EngineError::Os {
-            operation,
-            source,
-            remedy: "ulimit -n 20000".to_owned(),
-        }
-    };
-    let mut ring = kernel::Ring::new(setup.slots)?;
-    let buffers = ring.register_buffers(setup.buffers.0, setup.buffers.1)?;
+) -> Result<(Driver<S>, Bell), EngineError> {
+    let bell = Bell::new().map_err(failed("make an eventfd"))?;
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = u32::try_from(limit)
+        .unwrap_or(u32::MAX)
+        .min(setup.table)
+        .max(1);
+    let tables = setup.slots.div_ceil(limit).max(1);
+    let table = setup.slots.div_ceil(tables).max(1);
     // A core that listens keeps a few slots for connects of its own; one that does not, all.
     let listens = !setup.listeners.is_empty();
     let outgoing = if listens {
-        OUTGOING.min(setup.slots / 4)
+        OUTGOING.min(table / 4)
     } else {
-        setup.slots
+        table
     };
-    if listens {
-        ring.reserve_below(outgoing, setup.slots)
-            .map_err(os("cannot divide the file table"))?;
+    let size = Size { outgoing, table };
+    let mut rings = Vec::new();
+    let mut buffers = Vec::new();
+    for _ in 0..tables {
+        let mut ring = kernel::Ring::new(table)?;
+        buffers.push(ring.register_buffers(share(setup.buffers.0, tables), setup.buffers.1)?);
+        if listens {
+            ring.reserve_below(outgoing, table)
+                .map_err(failed("divide the file table"))?;
+        }
+        ring.register_eventfd(bell.rope().descriptor())
+            .map_err(failed("register an eventfd"))?;
+        rings.push(ring);
     }
-    let bell = rest::Bell::new().map_err(os("cannot make an eventfd"))?;
-    ring.register_eventfd(bell.descriptor())
-        .map_err(os("cannot register an eventfd"))?;
+    let count = rings.len();
+    let mut rings = Rings::new(rings, table);
     let desk = Desk::new(setup.post, setup.core);
-    desk.hang_bell(ring.descriptor());
+    desk.hang_bell(rings.lead().descriptor());
     let port = Port {
-        ring,
-        slots: slot::Slots::new(outgoing, setup.slots),
+        rings,
+        slots: Slots::new(count, size),
         pool: Default::default(),
-        gates: accept::Gates::new(setup.listeners),
+        gates: Gates::new(setup.listeners, count),
         addresses: Default::default(),
-        vectors: Default::default(),
         desk,
         now: super::now(),
         core: setup.core,
@@ -200,33 +229,57 @@ fn furnish<S: Shard>(
         features: setup.features,
         counters: Counters::default(),
         dirty: Vec::new(),
-        unproven: Vec::new(),
-        starved: Default::default(),
         lingering: Default::default(),
         news: Default::default(),
     };
-    Ok((Driver::new(make(), port, buffers, setup.stop), bell))
+    let rope = bell.rope();
+    Ok((Driver::new(make(), port, buffers, setup.stop, rope), bell))
 }
 
-/// Slots that a listening core keeps for its own connects.
+/// Slots that a listening core keeps in each table for its own connects.
 const OUTGOING: u32 = 64;
+/// Receive buffers of a ring, however many rings share the core's.
+const BUFFERS_LEAST: u16 = 64;
 
-fn all_ready(readied: &Receiver<Result<(), EngineError>>, cores: usize) -> Result<(), EngineError> {
-    for core in 0..cores {
-        // A core that died before it could answer has dropped its sender.
-        let silent = || EngineError::Panicked {
-            core,
-            message: "in its set-up".to_owned(),
-        };
-        readied.recv().map_err(|_| silent())??;
+/// A ring's share of the core's receive buffers: a power of two, and never so few that a burst
+/// starves most receivers.
+fn share(buffers: u16, rings: u32) -> u16 {
+    let rings = u16::try_from(rings.next_power_of_two()).unwrap_or(u16::MAX);
+    (buffers / rings).max(BUFFERS_LEAST.min(buffers))
+}
+
+fn failed(what: &str) -> impl Fn(io::Error) -> EngineError + use<> {
+    let operation = format!("cannot {what}");
+    move |source| EngineError::Os {
+        operation: operation.clone(),
+        source,
+        remedy: "more descriptors (ulimit -n), fewer connections, or --engine tokio".to_owned(),
+    }
+}
+
+/// Waits for the word of every core; `None` of one that ended before it could say anything.
+fn all_ready(
+    readied: &Receiver<Result<(), EngineError>>,
+    cores: usize,
+) -> Result<(), Option<EngineError>> {
+    for _ in 0..cores {
+        // The last core to end has dropped the last sender.
+        readied.recv().map_err(|_| None)?.map_err(Some)?;
     }
     Ok(())
 }
 
-fn no_executor(cpu: usize, error: &glommio::GlommioError<()>) -> EngineError {
+fn no_executor(cpu: usize, error: &GlommioError<()>) -> EngineError {
+    let said = error.to_string();
+    // glommio wraps it into an error of I/O: only its text tells.
+    let remedy = if said.contains("MemLockLimit") {
+        "ulimit -l 8192 (512 KiB of locked memory per core)"
+    } else {
+        "--cores with CPUs of this host (`nproc --all`)"
+    };
     EngineError::Unsupported {
-        what: format!("cannot start an executor on CPU {cpu}: {error}"),
-        remedy: "--cores with CPUs of this host (`nproc --all`), ulimit -l 8192".to_owned(),
+        what: format!("cannot start an executor on CPU {cpu}: {said}"),
+        remedy: remedy.to_owned(),
     }
 }
 

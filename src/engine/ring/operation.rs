@@ -30,9 +30,11 @@ pub(super) enum Operation {
     Tick,
     /// The timer that ends a park.
     Alarm,
+    /// The lead's watch over the bell that the other rings ring.
+    Bell,
 }
 
-const ALL: [Operation; 11] = [
+const ALL: [Operation; 12] = [
     Operation::AcceptMany,
     Operation::AcceptOne,
     Operation::Receive,
@@ -44,6 +46,7 @@ const ALL: [Operation; 11] = [
     Operation::Doorbell,
     Operation::Tick,
     Operation::Alarm,
+    Operation::Bell,
 ];
 
 /// Packs an operation on a connection: kind (8 bits), generation (24), slot (32).

@@ -2,10 +2,9 @@
 
 use super::accept::Gates;
 use super::connect::Addresses;
-use super::kernel::Ring;
 use super::mail::Desk;
 use super::probe::Features;
-use super::sending::Vectors;
+use super::rings::Rings;
 use super::slot::{Phase, Slots};
 use crate::engine::outbound::BatchPool;
 use crate::engine::vitals;
@@ -27,12 +26,11 @@ pub(super) enum News {
 
 /// One core's connections, queues and ring.
 pub(super) struct Port<M> {
-    pub(super) ring: Ring,
+    pub(super) rings: Rings,
     pub(super) slots: Slots,
     pub(super) pool: BatchPool,
     pub(super) gates: Gates,
     pub(super) addresses: Addresses,
-    pub(super) vectors: Vectors,
     pub(super) desk: Desk<M>,
     pub(super) now: Instant,
     pub(super) core: Core,
@@ -41,10 +39,6 @@ pub(super) struct Port<M> {
     pub(super) counters: Counters,
     /// To be settled at the end of the turn.
     pub(super) dirty: Vec<ConnectionId>,
-    /// Sends submitted without waiting for room, not yet proven.
-    pub(super) unproven: Vec<ConnectionId>,
-    /// Receives that ended for want of buffers, the longest waiting first.
-    pub(super) starved: VecDeque<ConnectionId>,
     /// Connections that are closing: when to look again, and the backlog at the last look.
     pub(super) lingering: VecDeque<(Instant, ConnectionId, usize)>,
     pub(super) news: VecDeque<News>,

@@ -9,16 +9,14 @@
 //! So that timer is set to an hour, every yield is a real await, and one slow glommio timer stands
 //! guard: it forces a look every second and counts if it ever found work nobody was woken for.
 
+use super::bell::{Bell, Ringing};
 use super::driver::Driver;
 use super::kernel::Wait;
 use crate::engine;
 use crate::shard::Shard;
-use glommio::io::BufferedFile;
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest wait in our ring, and the longest time between two turns of glommio.
@@ -27,65 +25,6 @@ const WAIT: Duration = Duration::from_millis(10);
 const QUIET: Duration = Duration::from_millis(25);
 /// How often the watchdog looks.
 const WATCH: Duration = Duration::from_secs(1);
-
-/// The eventfd that wakes a parked core: by the kernel, by another thread, by the watchdog.
-pub(super) struct Bell {
-    descriptor: Arc<OwnedFd>,
-    file: BufferedFile,
-}
-
-impl Bell {
-    /// Makes one; must run inside the core's executor.
-    pub(super) fn new() -> io::Result<Self> {
-        let descriptor = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
-        let twin = descriptor.try_clone()?.into_raw_fd();
-        // SAFETY: the twin is ours alone; the file closes it.
-        let file = unsafe { BufferedFile::from_raw_fd(twin) };
-        Ok(Self {
-            descriptor: Arc::new(descriptor),
-            file,
-        })
-    }
-
-    /// A way to ring it from anywhere.
-    pub(super) fn ringer(&self) -> impl Fn() + Send + use<> {
-        let descriptor = Arc::clone(&self.descriptor);
-        move || ring(&descriptor)
-    }
-
-    pub(super) fn descriptor(&self) -> i32 {
-        self.descriptor.as_raw_fd()
-    }
-
-    /// Waits for a ring through glommio; returns how often it has rung.
-    async fn heard(&self) -> u64 {
-        match self.file.read_at(0, 8).await {
-            Ok(read) => read
-                .first_chunk()
-                .map_or(0, |bytes| u64::from_ne_bytes(*bytes)),
-            Err(_) => 0,
-        }
-    }
-
-    /// Whether it rings now.
-    fn is_ringing(&self) -> bool {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let mut polled = [PollFd::from_borrowed_fd(
-            self.descriptor.as_fd(),
-            PollFlags::IN,
-        )];
-        let at_once = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        poll(&mut polled, Some(&at_once)).is_ok_and(|count| count > 0)
-    }
-}
-
-fn ring(descriptor: &OwnedFd) {
-    // Fails only when the counter is full, and then it rings already.
-    let _ = rustix::io::write(descriptor, &1u64.to_ne_bytes());
-}
 
 /// What the watchdog and the loop know of each other.
 #[derive(Default)]
@@ -97,7 +36,8 @@ struct Watch {
 /// Runs a core until its shard has finished.
 pub(super) async fn run<S: Shard>(mut driver: Driver<S>, bell: Bell) -> io::Result<S::Outcome> {
     let watch = Rc::new(Watch::default());
-    let dog = glommio::spawn_local(guard(Rc::clone(&watch), Arc::clone(&bell.descriptor)));
+    let rope = bell.rope();
+    let dog = glommio::spawn_local(guard(Rc::clone(&watch), rope.clone()));
     driver.start();
     let mut last_event = driver.now();
     let mut last_await = driver.now();
@@ -110,7 +50,7 @@ pub(super) async fn run<S: Shard>(mut driver: Driver<S>, bell: Bell) -> io::Resu
             last_event = now;
         }
         if now.since(last_await) >= WAIT {
-            ring(&bell.descriptor);
+            rope.ring();
             bell.heard().await;
             last_await = engine::now();
         }
@@ -128,30 +68,32 @@ pub(super) async fn run<S: Shard>(mut driver: Driver<S>, bell: Bell) -> io::Resu
 /// Sleeps in glommio until the kernel, another thread or the watchdog rings.
 async fn park<S: Shard>(driver: &mut Driver<S>, bell: &Bell, watch: &Watch) -> io::Result<()> {
     driver.arm_alarm();
-    driver.ring().enable_eventfd();
+    driver.rings().enable_eventfds();
     // Flushes what is queued and runs deferred work; whatever comes after this rings.
-    driver.ring().enter(Wait::Not)?;
-    if driver.ring().has_work() {
-        driver.ring().disable_eventfd();
+    driver.rings().lead().enter(Wait::Not)?;
+    driver.enter_others()?;
+    if driver.rings().have_work() {
+        driver.rings().disable_eventfds();
         return Ok(());
     }
     watch.parked.set(true);
     let rings = bell.heard().await;
     watch.parked.set(false);
-    driver.ring().disable_eventfd();
-    if watch.rang.take() && rings == 1 && driver.ring().has_work() && !bell.is_ringing() {
+    driver.rings().disable_eventfds();
+    let alone = watch.rang.take() && rings == 1;
+    if alone && driver.rings().have_work() && !bell.rope().is_ringing() {
         driver.count_rescue();
     }
     Ok(())
 }
 
 /// Rings once a second while the core is parked.
-async fn guard(watch: Rc<Watch>, bell: Arc<OwnedFd>) {
+async fn guard(watch: Rc<Watch>, bell: Ringing) {
     loop {
         glommio::timer::sleep(WATCH).await;
         if watch.parked.get() {
             watch.rang.set(true);
-            ring(&bell);
+            bell.ring();
         }
     }
 }

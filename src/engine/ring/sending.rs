@@ -6,7 +6,6 @@
 //! its buffer is free again. One that found no room is sent again as a waiting one, whose buffer
 //! lives until its completion.
 
-use super::lifecycle::direct;
 use super::operation::{Operation, tag};
 use super::port::{News, Port};
 use super::slot::{Phase, Send};
@@ -79,7 +78,8 @@ impl<M> Port<M> {
         let Some((batch, from)) = slot.out.flight(&self.pool) else {
             return;
         };
-        let fixed = direct(id);
+        let fixed = self.rings.direct(id);
+        let lane = self.rings.home(id);
         let entry = match batch.single().map(|bytes| &bytes[from..]) {
             Some(bytes) => {
                 let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
@@ -88,7 +88,7 @@ impl<M> Port<M> {
                     .build()
             }
             None => {
-                let (message, whole) = self.vectors.write(batch, from);
+                let (message, whole) = lane.vectors.write(batch, from);
                 // Part of a batch must say how much it was.
                 wait |= !whole;
                 let flags = send_flags(wait).cast_unsigned();
@@ -101,21 +101,23 @@ impl<M> Port<M> {
         } else {
             slot.send = Send::Unproven;
             entry = entry.flags(squeue::Flags::SKIP_SUCCESS);
-            self.unproven.push(id);
+            lane.unproven.push(id);
         }
         self.counters.sends += 1;
-        self.ring.push(&entry);
+        lane.ring.push(&entry);
     }
 
-    /// After an enter and its completions: every unproven send without a failure was taken whole.
+    /// After an enter of a ring and its completions: every unproven send of it without a failure
+    /// was taken whole.
     #[inline]
-    pub(super) fn prove_sends(&mut self) {
-        if !self.ring.is_settled() {
+    pub(super) fn prove_sends(&mut self, index: usize) {
+        let lane = self.rings.lane(index);
+        if !lane.ring.is_settled() {
             return;
         }
-        self.vectors.used = 0;
-        for index in 0..self.unproven.len() {
-            let id = self.unproven[index];
+        lane.vectors.used = 0;
+        let mut proven = std::mem::take(&mut lane.unproven);
+        for id in proven.drain(..) {
             if let Some(slot) = self.slots.get(id)
                 && slot.send == Send::Unproven
             {
@@ -124,7 +126,8 @@ impl<M> Port<M> {
                 self.took(id, rest);
             }
         }
-        self.unproven.clear();
+        // Given back for its memory: nothing was submitted meanwhile.
+        self.rings.lane(index).unproven = proven;
     }
 
     /// A send was reported: one that failed, or one that waited.

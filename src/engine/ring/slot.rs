@@ -118,16 +118,27 @@ impl Slot {
     }
 }
 
-/// The connections of one ring, indexed by their direct descriptor.
+/// The connections of one core, indexed by slot: table after table.
 ///
-/// The lowest slots are for connects, the rest for accepts, where the kernel chooses: so neither
-/// ever takes a slot that the other has taken and not yet said so.
+/// In each table the lowest slots are for connects, the rest for accepts, where the kernel chooses:
+/// so neither ever takes a slot that the other has taken and not yet said so.
 pub(super) struct Slots {
     slots: Vec<Slot>,
-    /// Slots below this are for connects.
-    outgoing: u32,
-    /// Slots from `outgoing` to below this are for accepts: the size of the file table.
-    limit: u32,
+    tables: Vec<Table>,
+    size: Size,
+}
+
+/// What the slots of one table are for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    /// Slots of a table below this are for connects.
+    pub(super) outgoing: u32,
+    /// Slots of a table.
+    pub(super) table: u32,
+}
+
+#[derive(Default)]
+struct Table {
     accepted: u32,
     /// Slots for connects that were used and are free again.
     free: Vec<u32>,
@@ -136,22 +147,23 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// Room for `outgoing` connects and `limit - outgoing` accepts.
-    pub(super) fn new(outgoing: u32, limit: u32) -> Self {
-        assert!(outgoing <= limit, "a table has no more connects than slots");
+    /// So many tables of that size.
+    pub(super) fn new(tables: usize, size: Size) -> Self {
+        assert!(
+            size.outgoing <= size.table,
+            "a table has no more connects than slots"
+        );
+        let tables = (0..tables).map(|_| Table::default()).collect();
         Self {
             slots: Vec::new(),
-            outgoing,
-            limit,
-            accepted: 0,
-            free: Vec::new(),
-            fresh: 0,
+            tables,
+            size,
         }
     }
 
-    /// How many more connections may be accepted.
-    pub(super) fn room(&self) -> u32 {
-        self.limit - self.outgoing - self.accepted
+    /// How many more connections that table may accept.
+    pub(super) fn room(&self, table: usize) -> u32 {
+        self.size.table - self.size.outgoing - self.tables[table].accepted
     }
 
     /// The connection with that id, unless it is over.
@@ -170,35 +182,38 @@ impl Slots {
         slot.map_or(0, |slot| slot.out.backlog())
     }
 
-    /// Takes the slot that the kernel chose for an accepted connection.
-    pub(super) fn accepted(&mut self, index: u32) -> ConnectionId {
-        assert!(
-            (self.outgoing..self.limit).contains(&index),
-            "the kernel keeps to the range"
-        );
-        self.accepted += 1;
-        self.enter(index, Phase::Open)
+    /// Takes the slot of a table that the kernel chose for an accepted connection.
+    pub(super) fn accepted(&mut self, table: usize, index: u32) -> ConnectionId {
+        let incoming = self.size.outgoing..self.size.table;
+        assert!(incoming.contains(&index), "the kernel keeps to the range");
+        self.tables[table].accepted += 1;
+        self.enter(table, index, Phase::Open)
     }
 
-    /// Takes a slot for a connect; `None` if all are in use.
+    /// Takes a slot for a connect, in the first table that has one; `None` if all are in use.
     pub(super) fn connecting(&mut self) -> Option<ConnectionId> {
-        if let Some(index) = self.free.pop() {
-            return Some(self.enter(index, Phase::Connecting));
+        for (number, table) in self.tables.iter_mut().enumerate() {
+            if let Some(index) = table.free.pop() {
+                return Some(self.enter(number, index, Phase::Connecting));
+            }
+            if table.fresh < self.size.outgoing {
+                let index = table.fresh;
+                table.fresh += 1;
+                return Some(self.enter(number, index, Phase::Connecting));
+            }
         }
-        if self.fresh == self.outgoing {
-            return None;
-        }
-        self.fresh += 1;
-        Some(self.enter(self.fresh - 1, Phase::Connecting))
+        None
     }
 
     /// Gives a slot back after its descriptor was closed.
     pub(super) fn release(&mut self, id: ConnectionId) {
         let Some(slot) = self.get(id) else { return };
         slot.phase = Phase::Free;
-        match u32::try_from(id.slot()) {
-            Ok(index) if index < self.outgoing => self.free.push(index),
-            _ => self.accepted -= 1,
+        let size = self.size.table as usize;
+        let table = &mut self.tables[id.slot() / size];
+        match u32::try_from(id.slot() % size) {
+            Ok(index) if index < self.size.outgoing => table.free.push(index),
+            _ => table.accepted -= 1,
         }
     }
 
@@ -211,13 +226,14 @@ impl Slots {
         self.slots.iter().enumerate().filter_map(used)
     }
 
-    fn enter(&mut self, index: u32, phase: Phase) -> ConnectionId {
-        while self.slots.len() <= index as usize {
+    fn enter(&mut self, table: usize, index: u32, phase: Phase) -> ConnectionId {
+        let place = table * self.size.table as usize + index as usize;
+        while self.slots.len() <= place {
             self.slots.push(Slot::new());
         }
-        let slot = &mut self.slots[index as usize];
+        let slot = &mut self.slots[place];
         slot.take(phase);
-        ConnectionId::new(index, slot.generation)
+        ConnectionId::new(u32::try_from(place).unwrap_or(u32::MAX), slot.generation)
     }
 }
 
@@ -225,9 +241,13 @@ impl Slots {
 mod tests {
     use super::*;
 
+    fn slots(tables: usize, outgoing: u32, table: u32) -> Slots {
+        Slots::new(tables, Size { outgoing, table })
+    }
+
     #[test]
     fn a_late_id_does_not_reach_a_reused_slot() {
-        let mut slots = Slots::new(4, 4);
+        let mut slots = slots(1, 4, 4);
         let first = slots.connecting().unwrap();
         slots.release(first);
         assert!(slots.get(first).is_none());
@@ -238,15 +258,26 @@ mod tests {
 
     #[test]
     fn a_full_table_gives_no_slot_until_one_is_released() {
-        let mut slots = Slots::new(1, 3);
+        let mut slots = slots(1, 1, 3);
         let connect = slots.connecting().unwrap();
         assert!(slots.connecting().is_none());
-        let accepted = slots.accepted(2);
-        assert_eq!(slots.room(), 1);
+        let accepted = slots.accepted(0, 2);
+        assert_eq!(slots.room(0), 1);
         slots.release(accepted);
         slots.release(accepted);
-        assert_eq!(slots.room(), 2, "released twice counts once");
+        assert_eq!(slots.room(0), 2, "released twice counts once");
         slots.release(connect);
         assert_eq!(slots.connecting().map(ConnectionId::slot), Some(0));
+    }
+
+    #[test]
+    fn slots_are_numbered_through_all_tables() {
+        let mut slots = slots(2, 2, 4);
+        let taken: Vec<usize> = std::iter::from_fn(|| slots.connecting())
+            .map(ConnectionId::slot)
+            .collect();
+        assert_eq!(taken, [0, 1, 4, 5]);
+        assert_eq!(slots.accepted(1, 3).slot(), 7);
+        assert_eq!((slots.room(0), slots.room(1)), (2, 1));
     }
 }

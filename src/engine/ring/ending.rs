@@ -1,0 +1,76 @@
+//! The end of a core: every operation is taken back from the kernel before its memory is freed.
+
+use super::driver::Driver;
+use super::kernel::{Completion, Wait};
+use super::operation::{Operation, plain, untag};
+use super::slot::Receive;
+use crate::engine;
+use crate::shard::{ConnectionId, Shard};
+use io_uring::{opcode, types};
+use std::mem::ManuallyDrop;
+use std::time::Duration;
+
+impl<S: Shard> Driver<S> {
+    /// Ends the core: takes every operation back from the kernel, then lets go.
+    pub(super) fn finish(mut self) -> S::Outcome {
+        let all = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build();
+        let all = all.user_data(plain(Operation::Aside, 0));
+        for ring in 0..self.port.rings.count() {
+            self.port.rings.lane(ring).ring.push(&all);
+        }
+        let give_up = engine::now() + Duration::from_secs(1);
+        while engine::now() < give_up && self.is_held() {
+            let moment = Wait::AtMost(Duration::from_millis(1));
+            let _ = self.port.rings.lead().enter(moment);
+            for ring in 0..self.port.rings.count() {
+                let _ = self.port.rings.lane(ring).ring.enter(Wait::Not);
+                self.take(ring);
+                for index in 0..self.completions.len() {
+                    self.note_end(ring, self.completions[index]);
+                }
+            }
+        }
+        let held = self.is_held();
+        let Self {
+            shard,
+            port,
+            buffers,
+            ..
+        } = self;
+        if !held {
+            // The ring first: no receive is left that could write into the buffers.
+            drop(ManuallyDrop::into_inner(port));
+            drop(ManuallyDrop::into_inner(buffers));
+        }
+        shard.outcome()
+    }
+
+    fn is_held(&mut self) -> bool {
+        let ids: Vec<ConnectionId> = self.port.slots.ids().collect();
+        let slots = &mut self.port.slots;
+        let held = ids
+            .into_iter()
+            .any(|id| slots.get(id).is_some_and(|slot| slot.is_held()));
+        held || self.port.gates.is_held() || self.timers > 0 || self.polled
+    }
+
+    /// While ending: an operation is over, whatever came of it.
+    pub(super) fn note_end(&mut self, ring: usize, completion: Completion) {
+        let Some((operation, id)) = untag(completion.user_data) else {
+            return;
+        };
+        let slot = self.port.slots.get(id);
+        match (operation, slot) {
+            (Operation::Receive, Some(slot)) if !completion.more() => slot.receive = Receive::Ended,
+            (Operation::Connect | Operation::Shutdown, Some(slot)) => slot.busy = false,
+            (Operation::AcceptMany | Operation::AcceptOne, _) => {
+                self.port
+                    .gates
+                    .completed(operation, ring, id.slot(), completion.more());
+            }
+            (Operation::Tick | Operation::Alarm, _) => self.timer_ended(operation),
+            (Operation::Bell, _) => self.polled = false,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The rings of one core: a lead, in which the core waits, and others for more connections.
+//!
+//! A file table is bounded by the descriptor limit (`RLIMIT_NOFILE`), but tables do not add up: a
+//! core that is to hold more connections has several rings with a table each. Slots are numbered
+//! through all tables. A ring that has nothing to do costs a look at its flags, no system call.
+
+use super::kernel::Ring;
+use super::sending::Vectors;
+use crate::shard::ConnectionId;
+use io_uring::{squeue, types};
+use std::collections::VecDeque;
+
+/// One ring and what is under way in it.
+pub(super) struct Lane {
+    pub(super) ring: Ring,
+    /// Sends submitted without waiting for room, not yet proven.
+    pub(super) unproven: Vec<ConnectionId>,
+    /// Receives that ended for want of buffers, the longest waiting first.
+    pub(super) starved: VecDeque<ConnectionId>,
+    pub(super) vectors: Vectors,
+}
+
+impl Lane {
+    /// Whether there is something to handle: what the kernel shows, sends to be proven, receives
+    /// to be armed.
+    #[inline]
+    pub(super) fn has_work(&mut self) -> bool {
+        !self.unproven.is_empty() || !self.starved.is_empty() || self.ring.has_work()
+    }
+}
+
+/// The rings of one core, each with a file table of the same size.
+pub(super) struct Rings {
+    lanes: Vec<Lane>,
+    table: usize,
+}
+
+impl Rings {
+    /// At least one ring; `table` slots in each.
+    pub(super) fn new(rings: Vec<Ring>, table: u32) -> Self {
+        assert!(
+            !rings.is_empty() && table > 0,
+            "a core has a lead ring with a table"
+        );
+        let lane = |ring| Lane {
+            ring,
+            unproven: Vec::new(),
+            starved: VecDeque::new(),
+            vectors: Vectors::default(),
+        };
+        Self {
+            lanes: rings.into_iter().map(lane).collect(),
+            table: table as usize,
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// The ring in which the core waits.
+    #[inline]
+    pub(super) fn lead(&mut self) -> &mut Ring {
+        &mut self.lanes[0].ring
+    }
+
+    #[inline]
+    pub(super) fn lane(&mut self, index: usize) -> &mut Lane {
+        &mut self.lanes[index]
+    }
+
+    /// The ring in whose table the connection is.
+    #[inline]
+    pub(super) fn home(&mut self, id: ConnectionId) -> &mut Lane {
+        let index = if self.lanes.len() == 1 {
+            0
+        } else {
+            id.slot() / self.table
+        };
+        &mut self.lanes[index]
+    }
+
+    /// Queues an entry of a connection.
+    #[inline]
+    pub(super) fn push(&mut self, id: ConnectionId, entry: &squeue::Entry) {
+        self.home(id).ring.push(entry);
+    }
+
+    /// The direct descriptor of a connection, in the table of its ring.
+    #[inline]
+    pub(super) fn direct(&self, id: ConnectionId) -> types::Fixed {
+        let slot = if self.lanes.len() == 1 {
+            id.slot()
+        } else {
+            id.slot() % self.table
+        };
+        types::Fixed(u32::try_from(slot).unwrap_or(u32::MAX))
+    }
+
+    /// Whether a park now would miss something in any ring.
+    pub(super) fn have_work(&mut self) -> bool {
+        self.lanes.iter_mut().any(Lane::has_work)
+    }
+
+    /// Whether rings other than the lead have something to do.
+    #[inline]
+    pub(super) fn others_have_work(&mut self) -> bool {
+        self.lanes[1..].iter_mut().any(Lane::has_work)
+    }
+
+    /// Lets every ring ring the bell.
+    pub(super) fn enable_eventfds(&mut self) {
+        self.lanes
+            .iter_mut()
+            .for_each(|lane| lane.ring.enable_eventfd());
+    }
+
+    /// Lets the rings other than the lead ring the bell: the lead is waited in.
+    pub(super) fn enable_other_eventfds(&mut self) {
+        self.lanes[1..]
+            .iter_mut()
+            .for_each(|lane| lane.ring.enable_eventfd());
+    }
+
+    /// Silences the rings other than the lead, while the core is awake.
+    #[inline]
+    pub(super) fn disable_other_eventfds(&mut self) {
+        self.lanes[1..]
+            .iter_mut()
+            .for_each(|lane| lane.ring.disable_eventfd());
+    }
+
+    pub(super) fn disable_eventfds(&mut self) {
+        self.lanes
+            .iter_mut()
+            .for_each(|lane| lane.ring.disable_eventfd());
+    }
+}

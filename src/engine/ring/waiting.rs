@@ -1,0 +1,107 @@
+//! How a core waits: in its lead ring, for one completion, never past its next deadline.
+
+use super::driver::Driver;
+use super::kernel::Wait;
+use super::operation::{Operation, plain};
+use crate::engine;
+use crate::shard::Shard;
+use crate::time::Instant;
+use io_uring::{opcode, types};
+use std::time::Duration;
+
+/// `POLLIN` as an entry takes it.
+const POLL_IN: u32 = libc::POLLIN.cast_unsigned() as u32;
+
+impl<S: Shard> Driver<S> {
+    /// Arms an alarm for the next own deadline, so that a park ends in time.
+    pub(super) fn arm_alarm(&mut self) {
+        let Some(deadline) = self.deadline() else {
+            return;
+        };
+        if self.alarm.is_none_or(|armed| deadline < armed) {
+            self.alarm = Some(deadline);
+            self.arm_timer(Operation::Alarm, deadline.since(engine::now()));
+        }
+    }
+
+    /// How to wait: for one completion, with a tick under way that ends the wait after `most`.
+    ///
+    /// A wait with a time-out of its own would program the clock at every sleep, which in a
+    /// virtual machine costs more than the rest of the call; the tick does it once per `most`.
+    /// Only a deadline that comes before the tick is worth it.
+    pub(super) fn patience(&mut self, most: Duration) -> Wait {
+        let starved = !self.port.rings.lane(0).starved.is_empty();
+        if starved || self.port.desk.has_own() || most.is_zero() || !self.others_will_ring() {
+            return Wait::Not;
+        }
+        let tick = match self.tick {
+            Some(tick) => tick,
+            None => {
+                self.arm_timer(Operation::Tick, most);
+                *self.tick.insert(self.port.now + most)
+            }
+        };
+        match self.deadline() {
+            Some(deadline) if deadline < tick => match deadline.since(engine::now()) {
+                Duration::ZERO => Wait::Not,
+                span => Wait::AtMost(span),
+            },
+            _ => Wait::ForOne,
+        }
+    }
+
+    /// Makes the other rings wake a wait in the lead; false if one has work already.
+    fn others_will_ring(&mut self) -> bool {
+        if self.port.rings.count() == 1 {
+            return true;
+        }
+        self.port.rings.enable_other_eventfds();
+        if self.port.rings.others_have_work() {
+            return false;
+        }
+        if !self.polled {
+            self.polled = true;
+            let entry = opcode::PollAdd::new(types::Fd(self.bell.descriptor()), POLL_IN).build();
+            self.port
+                .rings
+                .lead()
+                .push(&entry.user_data(plain(Operation::Bell, 0)));
+        }
+        true
+    }
+
+    /// Another ring has rung, or another thread.
+    pub(super) fn bell_rang(&mut self) {
+        self.polled = false;
+        self.rung += 1;
+        self.bell.silence();
+    }
+
+    fn arm_timer(&mut self, timer: Operation, span: Duration) {
+        self.timers += 1;
+        *self.span = types::Timespec::from(span);
+        let entry = opcode::Timeout::new(&raw const *self.span).build();
+        self.port
+            .rings
+            .lead()
+            .push(&entry.user_data(plain(timer, 0)));
+    }
+
+    pub(super) fn timer_ended(&mut self, timer: Operation) {
+        self.timers -= 1;
+        self.rung += 1;
+        if timer == Operation::Tick {
+            self.tick = None;
+        } else if self.alarm.is_some_and(|at| at <= self.port.now) {
+            self.alarm = None;
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let lingering = self.port.lingering.front().map(|(at, ..)| *at);
+        [self.shard.deadline(), lingering, self.port.gates.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
