@@ -330,7 +330,7 @@ mod tests {
             let Some(example) = line.trim().strip_prefix("ringstorm ") else {
                 continue;
             };
-            let words = example.split("   ").next().unwrap_or(example);
+            let words = example.split("  ").next().unwrap_or(example);
             let words = words.split(" > ").next().unwrap_or(words);
             let words = words.split_whitespace().map(|word| word.trim_matches('\''));
             if !["serve", "load", "probe", "demo"].contains(&words.clone().next().unwrap_or("")) {
