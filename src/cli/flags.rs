@@ -1,11 +1,12 @@
 //! What may be typed: the flags of every command, with their help and examples. Nothing is decided
 //! here: each command's `Config::new` says what was meant.
 
+use super::sources::{self, Source};
 use super::url::Url;
 use super::values::{self, Cpus, Switch};
 use crate::load::Rate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ Examples:
   ringstorm load ws://127.0.0.1:9000/echo -c 64 --pipeline 16        closed loop: throughput
   ringstorm load ws://127.0.0.1:9000/push -c 5000 --scenario listen  fan-out
   ringstorm load http://127.0.0.1:9000/events -c 5000 --json > run.json
-  ringstorm load ws://127.0.0.1:9000/echo -c 50k --scenario idle --source-ip 127.0.0.2,127.0.0.3
+  ringstorm load ws://127.0.0.1:9000/echo -c 100k --scenario idle --source-ip auto
 
 The summary goes to stdout, progress to stderr. Ctrl-C ends with the summary of what ran.")]
     Load(Box<LoadFlags>),
@@ -224,9 +225,10 @@ pub(super) struct LoadFlags {
     /// What moves the bytes.
     #[arg(long, value_enum, default_value = "ring")]
     pub(super) engine: LoadEngine,
-    /// Source addresses, used in turn: each has ports of its own.
-    #[arg(long, value_name = "IP", value_delimiter = ',')]
-    pub(super) source_ip: Vec<IpAddr>,
+    /// Source addresses, used in turn, each with ports of its own: addresses, blocks such as
+    /// 127.0.0.0/28, or auto for what fits the target.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = sources::source)]
+    pub(super) source_ip: Vec<Source>,
     /// Further request header, such as "Cookie: a=1"; may be given several times.
     #[arg(long, value_name = "HEADER", value_parser = values::header)]
     pub(super) header: Vec<(String, String)>,
@@ -366,7 +368,7 @@ mod tests {
             let Some(example) = line.trim().strip_prefix("ringstorm ") else {
                 continue;
             };
-            let words = example.split("   ").next().unwrap_or(example);
+            let words = example.split("  ").next().unwrap_or(example);
             let words = words.split(" > ").next().unwrap_or(words);
             let words = words.split_whitespace().map(|word| word.trim_matches('\''));
             if !["serve", "load", "probe", "agent", "demo"]

@@ -10,6 +10,7 @@ mod probe;
 mod progress;
 mod serve;
 mod signals;
+mod sources;
 mod url;
 mod usage;
 mod values;
