@@ -71,7 +71,7 @@ Examples:
   ringstorm agent http://127.0.0.1:9000 --host --refresh 2s
   ringstorm agent http://127.0.0.1:9000 --once
   ringstorm agent http://127.0.0.1:9000 --json --count 60 > samples.json
-  ringstorm agent http://127.0.0.1:9000 --plain | tee watch.txt
+  ringstorm agent http://127.0.0.1:9000 --plain > watch.txt
 
 Keys of the live view: q or Ctrl-C ends it. A server that restarts or does not answer is said to
 do so, and watched on; only one that is not there at the start ends the agent.")]
