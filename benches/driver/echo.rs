@@ -131,11 +131,13 @@ impl Driver {
             }
             self.ring.buffers.publish();
             let now = Instant::now();
-            let gap = now - last_reply;
-            gap_max = gap_max.max(gap);
             if self.messages > before {
                 last_reply = now;
-            } else if gap > STALL {
+            } else {
+                // Only a turn that found nothing counts: a driver that did not run is no silence.
+                gap_max = gap_max.max(now - last_reply);
+            }
+            if gap_max > STALL {
                 return Err(format!("stalled with {} in flight", self.in_flight).into());
             }
             if now >= end || (ask == Ask::NoMore && self.in_flight == 0) {
