@@ -175,9 +175,16 @@ fn mixed_stream<E: Engine>(pause_reading: Duration) -> Sender {
     );
     let mut peer = connect(running.address());
     std::thread::sleep(pause_reading);
+    let began = std::time::Instant::now();
     let (bytes, reset) = read_all(&mut peer);
     assert!(!reset);
     assert_eq!(bytes.len(), MIXED);
+    // Some tens of milliseconds, unless each round waits for something that is not to come.
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
     verify(0, &bytes);
     drop(peer);
     running.finish().remove(0)
