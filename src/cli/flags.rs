@@ -27,7 +27,8 @@ Examples:
   ringstorm                                           the demo: server and load on this host
   ringstorm serve --cores 0
   ringstorm load ws://127.0.0.1:9000/echo -c 1000 -r 20k -d 10s
-  ringstorm probe http://127.0.0.1:9000/events --count 3";
+  ringstorm probe http://127.0.0.1:9000/events --count 3
+  ringstorm agent http://127.0.0.1:9000";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -63,6 +64,18 @@ Examples:
 An event stream that ends is opened again with Last-Event-ID, after the server's retry.
 With --json binary messages are written in hexadecimal digits.")]
     Probe(ProbeFlags),
+    /// Watches a server: connections, rates, queues, memory, CPU.
+    #[command(after_help = "\
+Examples:
+  ringstorm agent http://127.0.0.1:9000
+  ringstorm agent http://127.0.0.1:9000 --host --refresh 2s
+  ringstorm agent http://127.0.0.1:9000 --once
+  ringstorm agent http://127.0.0.1:9000 --json --count 60 > samples.json
+  ringstorm agent http://127.0.0.1:9000 --plain | tee watch.txt
+
+Keys of the live view: q or Ctrl-C ends it. A server that restarts or does not answer is said to
+do so, and watched on; only one that is not there at the start ends the agent.")]
+    Agent(AgentFlags),
     /// Server and load on this host, beside the tokio baseline: a table in under a minute.
     #[command(after_help = "\
 Examples:
@@ -276,6 +289,31 @@ pub(super) struct ProbeFlags {
     pub(super) subprotocol: Vec<String>,
 }
 
+/// Flags of `agent`.
+#[derive(Args, Debug)]
+pub(super) struct AgentFlags {
+    /// http://HOST:PORT of a ringstorm server of any engine; /stats is asked there.
+    pub(super) url: Url,
+    /// Time from one sample to the next.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::duration)]
+    pub(super) refresh: Duration,
+    /// Ends after so many samples.
+    #[arg(long, value_name = "N", value_parser = values::count, conflicts_with = "once")]
+    pub(super) count: Option<u64>,
+    /// One sample as a table, or as JSON with --json.
+    #[arg(long, conflicts_with = "plain")]
+    pub(super) once: bool,
+    /// One JSON object per sample.
+    #[arg(long, conflicts_with = "plain")]
+    pub(super) json: bool,
+    /// A line per sample, also on a terminal.
+    #[arg(long)]
+    pub(super) plain: bool,
+    /// This host's figures too: CPUs, sockets, listen overflows, retransmits, memory.
+    #[arg(long)]
+    pub(super) host: bool,
+}
+
 /// Flags of `demo`.
 #[derive(Args, Debug)]
 pub(super) struct DemoFlags {
@@ -333,7 +371,9 @@ mod tests {
             let words = example.split("  ").next().unwrap_or(example);
             let words = words.split(" > ").next().unwrap_or(words);
             let words = words.split_whitespace().map(|word| word.trim_matches('\''));
-            if !["serve", "load", "probe", "demo"].contains(&words.clone().next().unwrap_or("")) {
+            if !["serve", "load", "probe", "agent", "demo"]
+                .contains(&words.clone().next().unwrap_or(""))
+            {
                 continue;
             }
             let argv = std::iter::once("ringstorm").chain(words);

@@ -1,5 +1,6 @@
 //! Flags (what was typed) to configuration (what it means) to run; the only printer.
 
+pub mod agent;
 mod demo;
 mod flags;
 mod host;
@@ -76,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Serve(flags) => serve::Config::new(flags, limit).and_then(serve::run),
         Command::Load(flags) => load::Config::new(flags, limit).and_then(load::run),
         Command::Probe(flags) => probe::Config::new(flags).and_then(|config| probe::run(&config)),
+        Command::Agent(flags) => agent::Config::new(&flags).and_then(|it| agent::run(&it)),
         Command::Demo(flags) => demo::Config::new(flags).and_then(|config| demo::run(&config)),
     };
     let exit = ended.unwrap_or_else(|failure| {
