@@ -7,6 +7,7 @@
 //! - [`app`]: what users came for: echo, push. Pure.
 //! - [`server`], [`load`]: the two shards. Pure.
 //! - [`report`]: what a load run measured, as text, JSON and histogram files. Pure.
+//! - [`tune`]: the host audit: facts of a host and a plan to findings. Pure.
 //! - [`engine`]: ring, tokio, sim: the same shards over io_uring, over epoll, over a simulation.
 //! - [`baseline`]: what one would otherwise write, sharing nothing with the above.
 //! - [`cli`]: flags to configuration to run; the only printer.
@@ -22,4 +23,5 @@ pub mod report;
 pub mod server;
 pub mod shard;
 pub mod time;
+pub mod tune;
 pub mod wheel;

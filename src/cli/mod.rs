@@ -1,6 +1,7 @@
 //! Flags (what was typed) to configuration (what it means) to run; the only printer.
 
 mod demo;
+mod doctor;
 mod flags;
 mod host;
 mod load;
@@ -75,6 +76,9 @@ pub fn main() -> ExitCode {
         Command::Serve(flags) => serve::Config::new(flags, limit).and_then(serve::run),
         Command::Load(flags) => load::Config::new(flags, limit).and_then(load::run),
         Command::Probe(flags) => probe::Config::new(flags).and_then(|config| probe::run(&config)),
+        Command::Doctor(flags) => {
+            doctor::Config::new(flags).and_then(|config| doctor::run(&config))
+        }
         Command::Demo(flags) => demo::Config::new(flags).and_then(|config| demo::run(&config)),
     };
     let exit = ended.unwrap_or_else(|failure| {
