@@ -6,6 +6,7 @@
 //! - [`protocol`]: bytes to events and back: HTTP/1.1, WebSocket, Server-Sent Events. Pure.
 //! - [`app`]: what users came for: echo, push. Pure.
 //! - [`server`], [`load`]: the two shards. Pure.
+//! - [`stats`]: text of `/stats` and /proc to numbers, two samples to rates. Pure.
 //! - [`report`]: what a load run measured, as text, JSON and histogram files. Pure.
 //! - [`tune`]: the host audit: facts of a host and a plan to findings. Pure.
 //! - [`engine`]: ring, tokio, sim: the same shards over io_uring, over epoll, over a simulation.
@@ -22,6 +23,7 @@ pub mod protocol;
 pub mod report;
 pub mod server;
 pub mod shard;
+pub mod stats;
 pub mod time;
 pub mod tune;
 pub mod wheel;

@@ -27,7 +27,7 @@ fn a_wrong_flag_names_the_flag_and_an_example_and_exits_2() {
             "--max-backlog 16777216",
         ),
         (
-            "serve --max-connections 100M",
+            "serve --engine tokio --max-connections 100M",
             "--max-connections",
             "ulimit -n",
         ),
@@ -46,7 +46,11 @@ fn a_wrong_flag_names_the_flag_and_an_example_and_exits_2() {
             "--source-ip",
             "ip addr",
         ),
-        ("load ws://127.0.0.1:1/echo -c 100M", "-c", "ulimit -n"),
+        (
+            "load ws://127.0.0.1:1/echo --engine tokio -c 100M",
+            "-c",
+            "ulimit -n",
+        ),
         ("load 127.0.0.1:9000", "URL", "ws://127.0.0.1:9000/echo"),
         ("probe http://127.0.0.1:1/events --echo", "--echo", "ws://"),
         (

@@ -57,9 +57,9 @@ pub(crate) fn run(load: &Load, shape: Shape) -> Result<Value, Box<dyn Error>> {
     driver.start(shape.pipeline)?;
     let window = load.window();
     driver.until(window.starts, Ask::Again)?;
-    let start = Reading::take(load.pid, driver.messages)?;
+    let start = Reading::take(load, driver.messages)?;
     let gap = driver.until(window.ends, Ask::Again)?;
-    let end = Reading::take(load.pid, driver.messages)?;
+    let end = Reading::take(load, driver.messages)?;
     driver.until(Instant::now() + GRACE, Ask::NoMore)?;
     let mut figures = end.json_since(&start);
     let least = driver
@@ -131,11 +131,13 @@ impl Driver {
             }
             self.ring.buffers.publish();
             let now = Instant::now();
-            let gap = now - last_reply;
-            gap_max = gap_max.max(gap);
             if self.messages > before {
                 last_reply = now;
-            } else if gap > STALL {
+            } else {
+                // Only a turn that found nothing counts: a driver that did not run is no silence.
+                gap_max = gap_max.max(now - last_reply);
+            }
+            if gap_max > STALL {
                 return Err(format!("stalled with {} in flight", self.in_flight).into());
             }
             if now >= end || (ask == Ask::NoMore && self.in_flight == 0) {

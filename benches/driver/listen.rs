@@ -34,9 +34,9 @@ fn listen<C: Counter>(load: &Load) -> Result<Value, Box<dyn Error>> {
     let mut counters = vec![C::default(); sockets.len()];
     let window = load.window();
     let warm = until(&mut ring, &mut counters, window.starts)?;
-    let start = Reading::take(load.pid, warm)?;
+    let start = Reading::take(load, warm)?;
     let measured = until(&mut ring, &mut counters, window.ends)?;
-    let end = Reading::take(load.pid, warm + measured)?;
+    let end = Reading::take(load, warm + measured)?;
     Ok(end.json_since(&start))
 }
 

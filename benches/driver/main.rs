@@ -75,6 +75,9 @@ struct Load {
     /// The server's process.
     #[arg(long)]
     pid: u32,
+    /// The kernel's softirq thread of the server's CPU: what it does, no server is charged for.
+    #[arg(long)]
+    softirq_pid: Option<u32>,
 }
 
 impl Load {
@@ -108,17 +111,19 @@ struct Reading {
     at: Instant,
     messages: u64,
     server: Duration,
+    softirq: Duration,
     driver: Duration,
 }
 
 impl Reading {
-    fn take(pid: u32, messages: u64) -> Result<Self, Box<dyn Error>> {
-        let (server, driver) = (cpu::of(pid)?, cpu::of(std::process::id())?);
+    fn take(load: &Load, messages: u64) -> Result<Self, Box<dyn Error>> {
+        let softirq = load.softirq_pid.map(cpu::of).transpose()?;
         Ok(Self {
             at: Instant::now(),
             messages,
-            server,
-            driver,
+            server: cpu::of(load.pid)?,
+            softirq: softirq.unwrap_or_default(),
+            driver: cpu::of(std::process::id())?,
         })
     }
 
@@ -127,6 +132,7 @@ impl Reading {
             "messages": self.messages - start.messages,
             "seconds": (self.at - start.at).as_secs_f64(),
             "server_cpu_s": (self.server - start.server).as_secs_f64(),
+            "softirq_cpu_s": (self.softirq - start.softirq).as_secs_f64(),
             "driver_cpu_s": (self.driver - start.driver).as_secs_f64(),
         })
     }
@@ -154,9 +160,9 @@ fn accept(load: &Load) -> Result<Value, Box<dyn Error>> {
     // The first connections pay for memory that the later ones reuse.
     let mut open = target.open(load.connections / 10)?;
     std::thread::sleep(Duration::from_secs_f64(load.warm));
-    let start = Reading::take(load.pid, 0)?;
+    let start = Reading::take(load, 0)?;
     open.append(&mut target.open(load.connections)?);
-    let end = Reading::take(load.pid, load.connections as u64)?;
+    let end = Reading::take(load, load.connections as u64)?;
     Ok(end.json_since(&start))
 }
 

@@ -46,10 +46,10 @@ def pipeline(host, options, table):
                    ratios(rounds, "coalescing", "ring"))
     for kind in kinds:
         table.beside(f"us of CPU per message, {NAMES[kind]}", column(rounds, kind))
-    rounds = interleaved(kinds, options.pairs, lambda kind: us_per_echo(
-        host, kind, 64, 256, options.seconds))
-    table.at_most("64 connections, 256 in flight: us of CPU per message", 0.25,
-                  column(rounds, "ring"))
+    rounds = interleaved((*kinds, "limit"), options.pairs, lambda kind: us_bare(host) if kind ==
+                         "limit" else us_per_echo(host, kind, 64, 256, options.seconds))
+    table.at_most_us("64 connections, 256 in flight: us of CPU per message", 0.25,
+                     column(rounds, "ring"), column(rounds, "limit"))
     for kind in kinds[1:]:
         table.beside(f"us of CPU per message, {NAMES[kind]}", column(rounds, kind))
 
@@ -57,13 +57,16 @@ def pipeline(host, options, table):
 def accept(host, options, table):
     """Server CPU of one accepted and upgraded connection."""
     def us_per_accept(kind):
+        if kind == "limit":
+            return us_bare(host)
         server = host.start(kind)
         result = host.drive(server, "accept", "ws", "--connections", "6000")
         host.end_all()
         return per_message(result)
 
-    rounds = interleaved(("ring", "baseline"), options.pairs, us_per_accept)
-    table.at_most("accept and upgrade: us of CPU per connection", 16, column(rounds, "ring"))
+    rounds = interleaved(("limit", "ring", "baseline"), options.pairs, us_per_accept)
+    table.at_most_us("accept and upgrade: us of CPU per connection", 16, column(rounds, "ring"),
+                     column(rounds, "limit"))
     table.beside("the same, tokio-tungstenite", column(rounds, "baseline"))
 
 
@@ -106,7 +109,7 @@ def memory(host, options, table):
 
 def generator(host, options, table):
     """CPU that our load client spends on one echo at 64 connections."""
-    def us_per_echo_of_load(_):
+    def us_per_echo_of_load():
         server = host.start("ring")
         length = options.seconds + 30
         client = host.load(server, "/echo", "--scenario", "echo", "-c", "64", "-d", f"{length:g}s",
@@ -122,12 +125,15 @@ def generator(host, options, table):
         return (after[0] - before[0]) / (after[1] - before[1]) * 1e6
 
     def measure(kind):
+        if kind == "limit":
+            return us_bare(host)
         if kind == "load":
-            return us_per_echo_of_load(kind)
+            return us_per_echo_of_load()
         return us_per_echo(host, "ring", 64, 1, options.seconds, whose="driver_cpu_s")
 
-    rounds = interleaved(("load", "driver"), options.pairs, measure)
-    table.at_most("load client, 64 connections: us of CPU per echo", 4.5, column(rounds, "load"))
+    rounds = interleaved(("limit", "load", "driver"), options.pairs, measure)
+    table.at_most_us("load client, 64 connections: us of CPU per echo", 4.5,
+                     column(rounds, "load"), column(rounds, "limit"))
     table.beside("the same, bare driver that only counts", column(rounds, "driver"))
 
 
@@ -156,7 +162,7 @@ def soak(host, options, table):
     """8,000 echoing connections on 64 receive buffers: nothing lost, nothing stuck."""
     server = host.start("ring", "--receive-buffers", "64")
     result = host.drive(server, "echo", "ws", "--connections", "8000", "--seconds",
-                        str(options.soak_seconds), seconds=options.soak_seconds)
+                        str(options.soak_seconds), seconds=options.soak_seconds, tries=1)
     table.at_most("soak: messages lost", 0, [result["lost"]])
     table.at_most("soak: longest silence of the server, ms", 1000, [result["gap_ms_max"]])
     table.at_least("soak: echoes on the slowest connection", 1, [result["messages_on_the_slowest"]])
@@ -205,6 +211,11 @@ def us_per_echo(host, kind, connections, in_flight, seconds, whose="server_cpu_s
     if result["lost"]:
         raise Failure(f"{NAMES[kind]} lost {result['lost']} messages")
     return per_message(result, whose)
+
+
+def us_bare(host):
+    """How fast this host is now: the bare ring's CPU per message at 64 connections."""
+    return us_per_echo(host, "limit", 64, 1, 0.5)
 
 
 def per_message(result, whose="server_cpu_s"):

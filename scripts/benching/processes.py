@@ -19,6 +19,9 @@ START_SECONDS = 15
 PORTS = range(20_000, 30_000)
 # What a run may take beyond its own length: connecting 18,000 times, and a slow machine.
 PATIENCE = 120
+# Work outside the server's account that a run may have, of the server's own; tries to get there.
+SOFTIRQ_SHARE = 0.15
+TRIES = 2
 
 
 class Child:
@@ -78,6 +81,7 @@ class Host:
         if not {SERVER_CPU, DRIVER_CPU} <= os.sched_getaffinity(0):
             raise Failure("needs CPU 0 for the server and CPU 1 for the generator")
         self.programs = build(server)
+        self.softirq = process_named(f"ksoftirqd/{SERVER_CPU}")
         self.children = []
         self.ports = iter(PORTS[os.getpid() % 5000:])
 
@@ -107,8 +111,19 @@ class Host:
         self.children.append(child)
         return child
 
-    def drive(self, server, mode, protocol, *flags, seconds=0.0):
-        """Runs the driver against that server and returns what it measured."""
+    def drive(self, server, mode, protocol, *flags, seconds=0.0, tries=TRIES):
+        """Runs the driver against that server and returns what it measured.
+
+        A contended kernel moves the network's work to a thread of its own, which no server is
+        charged for. A run with much of that is another experiment: it is done again.
+        """
+        for _ in range(tries):
+            result = self._drive(server, mode, protocol, flags, seconds)
+            if result["softirq_cpu_s"] <= result["server_cpu_s"] * SOFTIRQ_SHARE:
+                break
+        return result
+
+    def _drive(self, server, mode, protocol, flags, seconds):
         command = self._driver(server, mode, protocol, flags)
         child = Child(command, DRIVER_CPU, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.children.append(child)
@@ -143,14 +158,27 @@ class Host:
         self.children.clear()
 
     def _driver(self, server, mode, protocol, flags):
+        softirq = [] if self.softirq is None else ["--softirq-pid", self.softirq]
         return [self.programs["driver"], mode, "--port", str(server.port), "--protocol", protocol,
-                "--pid", str(server.pid), *flags]
+                "--pid", str(server.pid), *softirq, *flags]
 
     def _command(self, kind, port, flags):
         if kind in ("limit", "fastws"):
             return [self.programs[kind], "--port", str(port), *flags]
         return [self.programs["ringstorm"], "serve", "--listen", f"127.0.0.1:{port}",
                 "--cores", str(SERVER_CPU), "--engine", kind, *flags]
+
+
+def process_named(name):
+    """The process of that name, if this namespace shows it."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as comm:
+                if comm.read().strip() == name:
+                    return pid
+        except OSError:
+            pass
+    return None
 
 
 def build(server):

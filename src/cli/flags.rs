@@ -2,11 +2,12 @@
 //! here: each command's `Config::new` says what was meant.
 
 use super::doctor::DoctorFlags;
+use super::sources::{self, Source};
 use super::url::Url;
 use super::values::{self, Cpus, Switch};
 use crate::load::Rate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ Examples:
   ringstorm                                           the demo: server and load on this host
   ringstorm serve --cores 0
   ringstorm load ws://127.0.0.1:9000/echo -c 1000 -r 20k -d 10s
-  ringstorm probe http://127.0.0.1:9000/events --count 3";
+  ringstorm probe http://127.0.0.1:9000/events --count 3
+  ringstorm agent http://127.0.0.1:9000";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -48,7 +50,7 @@ Examples:
   ringstorm load ws://127.0.0.1:9000/echo -c 64 --pipeline 16        closed loop: throughput
   ringstorm load ws://127.0.0.1:9000/push -c 5000 --scenario listen  fan-out
   ringstorm load http://127.0.0.1:9000/events -c 5000 --json > run.json
-  ringstorm load ws://127.0.0.1:9000/echo -c 50k --scenario idle --source-ip 127.0.0.2,127.0.0.3
+  ringstorm load ws://127.0.0.1:9000/echo -c 100k --scenario idle --source-ip auto
 
 The summary goes to stdout, progress to stderr. Ctrl-C ends with the summary of what ran.")]
     Load(Box<LoadFlags>),
@@ -63,6 +65,18 @@ Examples:
 An event stream that ends is opened again with Last-Event-ID, after the server's retry.
 With --json binary messages are written in hexadecimal digits.")]
     Probe(ProbeFlags),
+    /// Watches a server: connections, rates, queues, memory, CPU.
+    #[command(after_help = "\
+Examples:
+  ringstorm agent http://127.0.0.1:9000
+  ringstorm agent http://127.0.0.1:9000 --host --refresh 2s
+  ringstorm agent http://127.0.0.1:9000 --once
+  ringstorm agent http://127.0.0.1:9000 --json --count 60 > samples.json
+  ringstorm agent http://127.0.0.1:9000 --plain | tee watch.txt
+
+Keys of the live view: q or Ctrl-C ends it. A server that restarts or does not answer is said to
+do so, and watched on; only one that is not there at the start ends the agent.")]
+    Agent(AgentFlags),
     /// Server and load on this host, beside the tokio baseline: a table in under a minute.
     #[command(after_help = "\
 Examples:
@@ -222,9 +236,10 @@ pub(super) struct LoadFlags {
     /// What moves the bytes.
     #[arg(long, value_enum, default_value = "ring")]
     pub(super) engine: LoadEngine,
-    /// Source addresses, used in turn: each has ports of its own.
-    #[arg(long, value_name = "IP", value_delimiter = ',')]
-    pub(super) source_ip: Vec<IpAddr>,
+    /// Source addresses, used in turn, each with ports of its own: addresses, blocks such as
+    /// 127.0.0.0/28, or auto for what fits the target.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = sources::source)]
+    pub(super) source_ip: Vec<Source>,
     /// Further request header, such as "Cookie: a=1"; may be given several times.
     #[arg(long, value_name = "HEADER", value_parser = values::header)]
     pub(super) header: Vec<(String, String)>,
@@ -285,6 +300,31 @@ pub(super) struct ProbeFlags {
     pub(super) subprotocol: Vec<String>,
 }
 
+/// Flags of `agent`.
+#[derive(Args, Debug)]
+pub(super) struct AgentFlags {
+    /// http://HOST:PORT of a ringstorm server of any engine; /stats is asked there.
+    pub(super) url: Url,
+    /// Time from one sample to the next.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::duration)]
+    pub(super) refresh: Duration,
+    /// Ends after so many samples.
+    #[arg(long, value_name = "N", value_parser = values::count, conflicts_with = "once")]
+    pub(super) count: Option<u64>,
+    /// One sample as a table, or as JSON with --json.
+    #[arg(long, conflicts_with = "plain")]
+    pub(super) once: bool,
+    /// One JSON object per sample.
+    #[arg(long, conflicts_with = "plain")]
+    pub(super) json: bool,
+    /// A line per sample, also on a terminal.
+    #[arg(long)]
+    pub(super) plain: bool,
+    /// This host's figures too: CPUs, sockets, listen overflows, retransmits, memory.
+    #[arg(long)]
+    pub(super) host: bool,
+}
+
 /// Flags of `demo`.
 #[derive(Args, Debug)]
 pub(super) struct DemoFlags {
@@ -339,10 +379,10 @@ mod tests {
             let Some(example) = line.trim().strip_prefix("ringstorm ") else {
                 continue;
             };
-            let words = example.split("   ").next().unwrap_or(example);
+            let words = example.split("  ").next().unwrap_or(example);
             let words = words.split(" > ").next().unwrap_or(words);
             let words = words.split_whitespace().map(|word| word.trim_matches('\''));
-            if !["serve", "load", "probe", "demo", "doctor"]
+            if !["serve", "load", "probe", "agent", "demo", "doctor"]
                 .contains(&words.clone().next().unwrap_or(""))
             {
                 continue;

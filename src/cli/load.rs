@@ -5,7 +5,7 @@ mod meter;
 use super::flags::{LoadEngine, LoadFlags, ScenarioFlag};
 use super::progress::{Board, Display};
 use super::url::{Scheme, Url};
-use super::{Exit, Failure, host, print, signals};
+use super::{Exit, Failure, host, print, signals, sources};
 use crate::engine::{self, EngineError, Plan};
 use crate::load::config::IN_FLIGHT_DEFAULT;
 use crate::load::progress::{PROGRESS_TIME, Progress, Stage};
@@ -113,7 +113,7 @@ fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
     });
     let defaults = load::Config::new(address, url.authority(), url.target.clone());
     Ok(load::Config {
-        sources: flags.source_ip.clone(),
+        sources: sources::expand(&flags.source_ip, address, flags.connections),
         headers: flags.header.clone(),
         subprotocols: flags.subprotocol.clone(),
         transport,
@@ -177,7 +177,7 @@ impl Room {
         if connections > sources * per_source {
             let why = format!("{sources} source address has {per_source} ports each");
             let more = format!(
-                "--source-ip with {} addresses",
+                "--source-ip auto, or {} addresses",
                 connections.div_ceil(per_source)
             );
             return refuse(why, more);
@@ -349,7 +349,10 @@ mod tests {
             "{error}"
         );
         let error = too_many(&room(LoadEngine::Ring), 30_000);
-        assert!(error.contains("--source-ip with 2 addresses"), "{error}");
+        assert!(
+            error.contains("--source-ip auto, or 2 addresses"),
+            "{error}"
+        );
         assert!(
             Room {
                 sources: 2,

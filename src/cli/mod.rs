@@ -1,5 +1,6 @@
 //! Flags (what was typed) to configuration (what it means) to run; the only printer.
 
+pub mod agent;
 mod demo;
 mod doctor;
 mod flags;
@@ -10,6 +11,7 @@ mod probe;
 mod progress;
 mod serve;
 mod signals;
+mod sources;
 mod url;
 mod usage;
 mod values;
@@ -79,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(flags) => {
             doctor::Config::new(flags).and_then(|config| doctor::run(&config))
         }
+        Command::Agent(flags) => agent::Config::new(&flags).and_then(|it| agent::run(&it)),
         Command::Demo(flags) => demo::Config::new(flags).and_then(|config| demo::run(&config)),
     };
     let exit = ended.unwrap_or_else(|failure| {

@@ -324,6 +324,12 @@ impl Outbound {
         self.backlog == 0
     }
 
+    /// Whether `drained` is owed once the backlog is low again.
+    #[must_use]
+    pub fn is_high(&self) -> bool {
+        self.high
+    }
+
     /// Counts `len` more bytes, and finds the batch that gathers; `None` if nothing is to be added.
     fn grow<'p>(
         &mut self,

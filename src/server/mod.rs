@@ -7,10 +7,10 @@
 //! Whatever a peer sends, it gets a status, a close code or a reset, and no other connection
 //! notices. An idle connection holds no heap memory.
 //!
-//! `/stats` answers with JSON: `engine`, `uptime_s`, `cores` (an entry per core: `core` and the keys
-//! of [`Figures`] and [`Tally`]), `total` (the same summed), `process` (`cpu_s`, `rss_bytes`,
-//! `descriptors`, `descriptor_limit`), `missing` (cores that did not tell in 500 ms).
-//! `open`, `backlog_bytes`, `accept_queue` and `process` but `cpu_s` are levels, the rest only grows.
+//! `/stats` answers with JSON: `engine`, `uptime_s`, `cores` (an entry per core: `core` and the
+//! keys of [`Figures`] and [`Tally`]), `total` (the same summed), `process` (`cpu_s`, `rss_bytes`,
+//! `descriptors`, `descriptor_limit`), `missing` (cores that did not tell in 500 ms). `open`,
+//! `backlog_bytes`, `accept_queue` and `process` but `cpu_s` are levels, the rest only grows.
 
 #![forbid(unsafe_code)]
 #![deny(

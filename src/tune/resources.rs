@@ -84,7 +84,7 @@ fn source_addresses(plan: &Plan, facts: &Facts) -> Option<Finding> {
         plan.sources.to_string(),
         &wanted.to_string(),
         "EADDRNOTAVAIL: connections to one destination need a source address and port each",
-        &format!("ringstorm load --source-ip A,B,...  (and here: --sources {wanted})"),
+        &format!("ringstorm load --source-ip auto, or a list  (and here: --sources {wanted})"),
     );
     let evidence = counted(facts, &["TCP tw"]);
     Some(

@@ -6,31 +6,31 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What a run of the program left.
-pub struct Ran {
+pub(super) struct Ran {
     /// Its exit code; -1 if a signal ended it.
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+    pub(super) code: i32,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
 /// A run that goes on. Killed when dropped.
-pub struct Running(Option<Child>);
+pub(super) struct Running(Option<Child>);
 
 /// A server that listens. Killed when dropped.
-pub struct Serving {
+pub(super) struct Serving {
     running: Running,
     out: BufReader<ChildStdout>,
     /// Where it listens: `127.0.0.1:PORT`.
-    pub address: String,
+    pub(super) address: String,
 }
 
 /// Runs the program to its end.
-pub fn ringstorm(arguments: &[&str]) -> Ran {
+pub(super) fn ringstorm(arguments: &[&str]) -> Ran {
     Running::start(arguments).end()
 }
 
 impl Running {
-    pub fn start(arguments: &[&str]) -> Self {
+    pub(super) fn start(arguments: &[&str]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_ringstorm"))
             .args(arguments)
             .stdin(Stdio::null())
@@ -41,7 +41,7 @@ impl Running {
     }
 
     /// As Ctrl-C does.
-    pub fn interrupt(self) -> Ran {
+    pub(super) fn interrupt(self) -> Ran {
         self.signal("INT");
         self.end()
     }
@@ -52,7 +52,7 @@ impl Running {
         assert!(kill.expect("kill(1) runs").success());
     }
 
-    pub fn end(mut self) -> Ran {
+    pub(super) fn end(mut self) -> Ran {
         let child = self.0.take().expect("ended once");
         let output = child.wait_with_output().expect("its output can be read");
         Ran {
@@ -74,7 +74,7 @@ impl Drop for Running {
 
 impl Serving {
     /// Starts a server on a free port and waits until it listens.
-    pub fn start(flags: &[&str]) -> Self {
+    pub(super) fn start(flags: &[&str]) -> Self {
         let all = [
             &["serve", "--listen", "127.0.0.1:0", "--drain", "5s"],
             flags,
@@ -99,7 +99,7 @@ impl Serving {
     }
 
     /// Waits until so many WebSockets and event streams are open.
-    pub fn wait_for_open(&self, connections: u64) {
+    pub(super) fn wait_for_open(&self, connections: u64) {
         let by = Instant::now() + Duration::from_secs(20);
         loop {
             let open = &self.stats()["total"]["open"];
@@ -131,7 +131,7 @@ impl Serving {
     }
 
     /// Asks it to end: its exit code and last line.
-    pub fn stop(mut self) -> (i32, String) {
+    pub(super) fn stop(mut self) -> (i32, String) {
         self.running.signal("TERM");
         let mut said = String::new();
         self.out

@@ -207,8 +207,17 @@ class Count:
         print(f"FAIL  {name}: {reason}", flush=True)
 
 
+async def alone(binary, cases, count):
+    """The cases without a server of ours."""
+    for one in (one for one in cases if not one.engines):
+        await count.run(one.name, one.seconds, one.function(binary))
+
+
 async def on_engine(binary, engine, cases, count):
     """The cases of one engine, on one server."""
+    cases = [one for one in cases if engine in one.engines]
+    if not cases:
+        return
     flags = ["--chunk-ms", str(CHUNK_MS)]
     try:
         server = await Server.serve(binary, engine, *flags)
@@ -237,11 +246,11 @@ async def run_all(binary, words):
         return 2
     try:
         async with asyncio.timeout(RUN_SECONDS):
-            for engine in ALL_ENGINES:
-                if cases := [one for one in chosen if engine in one.engines]:
-                    await on_engine(binary, engine, cases, count)
-            for one in (one for one in chosen if not one.engines):
-                await count.run(one.name, one.seconds, one.function(binary))
+            # Mostly they wait: the engines take their turns beside each other.
+            await asyncio.gather(
+                *(on_engine(binary, engine, chosen, count) for engine in ALL_ENGINES),
+                alone(binary, chosen, count),
+            )
     except TimeoutError:
         count.fail("the whole run", f"not done after {RUN_SECONDS} s")
     print(f"{count.passed} passed, {len(count.failed)} failed")

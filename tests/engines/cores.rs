@@ -1,8 +1,9 @@
 //! Cores: messages, deadlines, stopping, sleeping, panics.
 
 use super::Engine;
+use super::peer::{connect, read_all};
 use super::script::{Event, plan, start};
-use ringstorm::shard::Core;
+use ringstorm::shard::{Close, Core};
 use ringstorm::time::Instant;
 use std::time::Duration;
 
@@ -169,6 +170,56 @@ pub(crate) fn a_stop_from_before_the_start_is_seen<E: Engine>() {
         },
     );
     assert_eq!(running.finish(), [2, 2]);
+}
+
+pub(crate) fn what_a_quiet_core_begins_ends_without_delay<E: Engine>() {
+    // Each round begins long after anything has happened on this core.
+    let running = start::<E, _>(
+        plan(1, 1),
+        |_| (Instant::default(), Vec::new(), Vec::new()),
+        |scene, event| match event {
+            Event::Started => *scene.deadline = Some(scene.wire.now() + Duration::from_millis(150)),
+            Event::Opened(id, _) => scene.state.1.push(id),
+            Event::Expired => {
+                scene.state.0 = scene.wire.now();
+                scene.wire.forward(Core(0), 1);
+            }
+            Event::Forwarded(..) => {
+                scene.state.2.push(scene.wire.now().since(scene.state.0));
+                scene.state.0 = scene.wire.now();
+                let Some(id) = scene.state.1.pop() else {
+                    *scene.finished = true;
+                    return;
+                };
+                // More than the low mark and the high one: drained, then the end.
+                scene.wire.send(id, &[b'x'; 70_000]).unwrap();
+                *scene.deadline = None;
+            }
+            Event::Drained(id) => {
+                scene.state.2.push(scene.wire.now().since(scene.state.0));
+                scene.wire.send(id, b"the end").unwrap();
+                scene.wire.close(id, Close::Flush);
+                scene.state.0 = scene.wire.now();
+            }
+            Event::Closed(..) => {
+                scene.state.2.push(scene.wire.now().since(scene.state.0));
+                *scene.deadline = Some(scene.wire.now() + Duration::from_millis(150));
+            }
+            _ => {}
+        },
+    );
+    let peers: Vec<_> = (0..3).map(|_| connect(running.address())).collect();
+    let readers = peers.into_iter().map(|mut peer| {
+        std::thread::spawn(move || assert_eq!(read_all(&mut peer).0.len(), 70_007))
+    });
+    for reader in readers.collect::<Vec<_>>() {
+        reader.join().unwrap();
+    }
+    let mut delays = running.finish().remove(0).2;
+    assert_eq!(delays.len(), 3 * 3 + 1);
+    delays.sort_unstable();
+    // All but the worst: the machine may be busy with other things.
+    assert!(delays[8] < Duration::from_millis(5), "{delays:?}");
 }
 
 pub(crate) fn a_quiet_core_sleeps<E: Engine>() {

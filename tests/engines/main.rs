@@ -113,6 +113,7 @@ suite! {
         a_stop_reaches_every_parked_core
         a_stop_from_before_the_start_is_seen
         a_quiet_core_sleeps
+        what_a_quiet_core_begins_ends_without_delay
         a_panicking_shard_is_an_error_and_ends_the_others
         outcomes_are_in_the_order_of_the_cores;
 }

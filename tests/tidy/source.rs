@@ -1,7 +1,7 @@
 //! Reads Rust source as text: what is code, and which modules of the crate it names.
 
 /// The source with every comment, string and character literal blanked out; line breaks stay.
-pub fn code_only(source: &str) -> String {
+pub(super) fn code_only(source: &str) -> String {
     let mut code = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(first) = rest.chars().next() {
@@ -27,8 +27,8 @@ fn literal_or_comment(rest: &str, before: Option<char>) -> usize {
     if rest.starts_with("/*") {
         return block_comment(rest);
     }
-    if rest.starts_with('"') {
-        return 1 + quoted(&rest[1..], '"');
+    if let Some(inside) = rest.strip_prefix('"') {
+        return 1 + quoted(inside, '"');
     }
     if !in_word && (rest.starts_with("r\"") || rest.starts_with("r#") || rest.starts_with("br")) {
         return raw_string(rest);
@@ -100,7 +100,7 @@ fn character(rest: &str) -> usize {
 ///
 /// `use crate::{limits, shard::{Core, Wire}};` gives `limits`, `shard::Core` and `shard::Wire`.
 /// `depth` is how many `super` lead from the file's module to the crate's root.
-pub fn crate_paths(code: &str, depth: usize) -> Vec<(usize, String)> {
+pub(super) fn crate_paths(code: &str, depth: usize) -> Vec<(usize, String)> {
     let mut paths = Vec::new();
     let root = "super::".repeat(depth);
     for (number, start) in starts(code, "crate::").chain(starts(code, &root)) {
@@ -194,5 +194,5 @@ fn a_use_tree_gives_every_path_in_it() {
     let expected = ["limits", "shard::Core", "shard::Wire", "time::*", "a::b"];
     assert_eq!(paths(nested, 1), expected);
     assert_eq!(paths("use super::super::limits::X;", 2), ["limits::X"]);
-    assert_eq!(paths("pub(crate) fn f() { mycrate::x(); }", 1), [""; 0]);
+    assert_eq!(paths("fn f() { mycrate::x(); }", 1), [""; 0]);
 }

@@ -124,10 +124,11 @@ fn stride(size: u32) -> usize {
     size as usize + PADDING
 }
 
-/// Anonymous, zeroed, page-aligned memory; touched pages only cost.
+/// Anonymous, zeroed, page-aligned memory, all of it there from the start: a page fault in the
+/// middle of a burst would cost more, and the memory of a connection would seem to include it.
 fn map(len: usize) -> io::Result<NonNull<u8>> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
     // SAFETY: a fresh anonymous mapping touches no memory of ours.
     let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
     if start == libc::MAP_FAILED {

@@ -78,6 +78,11 @@ impl<S: Shard> Driver<S> {
         self.port.counters.rescues += 1;
     }
 
+    /// Whether the next turn must not wait: there is mail that no completion announces.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.port.desk.has_own()
+    }
+
     pub(super) fn now(&self) -> Instant {
         self.port.now
     }

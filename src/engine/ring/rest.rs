@@ -54,7 +54,8 @@ pub(super) async fn run<S: Shard>(mut driver: Driver<S>, bell: Bell) -> io::Resu
             bell.heard().await;
             last_await = engine::now();
         }
-        if now.since(last_event) >= QUIET && !driver.is_finished() {
+        let quiet = now.since(last_event) >= QUIET && !driver.is_urgent();
+        if quiet && !driver.is_finished() {
             park(&mut driver, &bell, &watch).await?;
             last_await = engine::now();
             // Something has come, or it parks again: no tick, or it would end every park.

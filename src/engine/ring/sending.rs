@@ -4,7 +4,8 @@
 //! success (`CQE_SKIP_SUCCESS`). Such a send has run when the enter that submitted it returns: it
 //! is never polled and never handed to a worker. If no failure was posted, it was taken whole, so
 //! its buffer is free again. One that found no room is sent again as a waiting one, whose buffer
-//! lives until its completion.
+//! lives until its completion. So does one from which something follows, `drained` or our FIN: its
+//! completion wakes the core, while the silent kind is proven by the next enter, whenever that is.
 
 use super::operation::{Operation, tag};
 use super::port::{News, Port};
@@ -75,6 +76,8 @@ impl<M> Port<M> {
             Send::Blocked => true,
             Send::Unproven | Send::Waiting => return,
         };
+        // What follows from this send must not wait for something else to end the core's sleep.
+        wait |= slot.phase != Phase::Open || slot.out.is_high();
         let Some((batch, from)) = slot.out.flight(&self.pool) else {
             return;
         };

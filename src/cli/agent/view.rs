@@ -1,0 +1,106 @@
+//! The live view: a thread looks at the server, this one draws what it saw and reads the keys.
+
+mod draw;
+mod panels;
+mod screen;
+
+pub use draw::draw;
+pub use screen::Screen;
+
+use super::look::Looker;
+use super::{Config, Ended, no_server, sleep_until};
+use crate::engine::Stop;
+use crate::stats::Reading;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use std::io;
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+/// How long a key may wait.
+const KEY_TIME: Duration = Duration::from_millis(50);
+
+/// Puts the terminal back as it was, however the view ends. A panic does so too: the hook that
+/// `ratatui::try_init` sets restores before it prints.
+struct Restore;
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
+}
+
+/// Shows the server until the user quits, the switch is thrown or enough samples were shown.
+///
+/// # Errors
+/// The terminal refuses.
+pub(super) fn run(config: &Config, stop: &Stop) -> io::Result<Ended> {
+    let mut looker = Looker::new(config);
+    let first = looker.look();
+    // Before the terminal is taken: then the message stays.
+    if let Some(why) = no_server(&first) {
+        return Ok(Ended::NoServer(why));
+    }
+    let mut screen = Screen::new(&config.url.to_string(), config.refresh);
+    screen.take(first);
+    let readings = look_on(looker, config, stop.clone())?;
+    let mut terminal = ratatui::try_init()?;
+    let _restore = Restore;
+    loop {
+        terminal.draw(|frame| draw(frame, &screen))?;
+        loop {
+            if stop.is_thrown() {
+                return Ok(Ended::Stopped);
+            }
+            match readings.try_recv() {
+                Ok(reading) => {
+                    screen.take(reading);
+                    break;
+                }
+                Err(TryRecvError::Disconnected) => return Ok(Ended::Done),
+                Err(TryRecvError::Empty) => {}
+            }
+            if event::poll(KEY_TIME)? {
+                match meaning(&event::read()?) {
+                    Some(ended) => return Ok(ended),
+                    // It may have been a new size.
+                    None => break,
+                }
+            }
+        }
+    }
+}
+
+/// What an event ends the view with, if it does. In raw mode Ctrl-C is a key, not a signal.
+fn meaning(event: &Event) -> Option<Ended> {
+    let Event::Key(key) = event else {
+        return None;
+    };
+    if key.kind == KeyEventKind::Release {
+        return None;
+    }
+    match key.code {
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Ended::Stopped),
+        KeyCode::Char('q') | KeyCode::Esc => Some(Ended::Done),
+        _ => None,
+    }
+}
+
+/// Looks on in a thread of its own, so that a server that does not answer delays no key. The
+/// thread ends after enough looks, when the switch is thrown, or when nobody listens any more.
+fn look_on(mut looker: Looker, config: &Config, stop: Stop) -> io::Result<Receiver<Reading>> {
+    let (tell, told) = mpsc::channel();
+    let (refresh, count) = (config.refresh, config.count);
+    let looking = move || {
+        let mut due = Instant::now();
+        for _ in 1..count {
+            due = (due + refresh).max(Instant::now());
+            if !sleep_until(due, &stop) || tell.send(looker.look()).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("agent".to_owned())
+        .spawn(looking)?;
+    Ok(told)
+}

@@ -1,0 +1,26 @@
+//! What is read of a server and of a host, as numbers: text of /proc and of `/stats` to samples,
+//! two samples to rates. Nothing here reads a file or a socket: the texts are passed in.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::expect_used
+)]
+
+pub mod history;
+pub mod host;
+pub mod proc;
+pub mod rates;
+pub mod sample;
+pub mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use history::History;
+pub use host::{HostRates, HostSample, Texts};
+pub use rates::Rates;
+pub use sample::Sample;
+pub use watch::{News, Reading, State, Watch};

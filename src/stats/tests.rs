@@ -1,0 +1,268 @@
+//! Parsers on texts of several kernels; rates, restarts and gaps.
+
+use super::proc::{self, CpuTicks};
+use super::*;
+use crate::time::Instant;
+use std::time::Duration;
+
+const STAT: &str = "\
+cpu  300 0 60 600 0 0 30 10 0 0
+cpu0 100 20 30 400 5 1 20 7 0 0
+cpu3 50 0 10 200
+intr 5 0
+ctxt 7
+";
+
+#[test]
+fn cpu_lines_are_read_with_as_many_columns_as_the_kernel_has() {
+    let ticks = proc::cpu_ticks(STAT);
+    let first = CpuTicks {
+        cpu: 0,
+        user: 120,
+        system: 30,
+        idle: 405,
+        irq: 1,
+        softirq: 20,
+        steal: 7,
+    };
+    let second = CpuTicks {
+        cpu: 3,
+        user: 50,
+        system: 10,
+        idle: 200,
+        ..CpuTicks::default()
+    };
+    assert_eq!(ticks, [first, second]);
+    for broken in [
+        "",
+        "cpu",
+        "cpu0",
+        "cpu0 1 2 3",
+        "cpux 1 2 3 4",
+        "cpu0 a b c d",
+    ] {
+        assert_eq!(proc::cpu_ticks(broken), [], "{broken:?}");
+    }
+}
+
+#[test]
+fn counters_in_pairs_of_lines_are_found_by_name() {
+    let text = "\
+IpExt: InOctets OutOctets
+IpExt: 9 8
+TcpExt: SyncookiesSent ListenDrops ListenOverflows
+TcpExt: 1 22 333
+TcpExt: Added
+TcpExt: 4
+";
+    let get = |name| proc::paired(text, "TcpExt", name);
+    assert_eq!(get("ListenOverflows"), Some(333));
+    assert_eq!(get("ListenDrops"), Some(22));
+    assert_eq!(get("Added"), Some(4));
+    assert_eq!(get("Missing"), None);
+    assert_eq!(proc::paired(text, "Tcp", "ListenDrops"), None);
+    // Fewer values than names, values that are no numbers, a pair cut in half.
+    assert_eq!(proc::paired("T: A B\nT: 1\n", "T", "B"), None);
+    assert_eq!(proc::paired("T: A\nT: -1\n", "T", "A"), None);
+    assert_eq!(proc::paired("T: A\n", "T", "A"), None);
+}
+
+#[test]
+fn sockstat_has_pairs_of_words_in_any_order() {
+    let text = "sockets: used 9\nTCP: mem 7 inuse 5 orphan 1 tw 2 alloc 6\nUDP: inuse 3 mem 0\n";
+    assert_eq!(proc::sockstat(text, "TCP", "inuse"), Some(5));
+    assert_eq!(proc::sockstat(text, "TCP", "mem"), Some(7));
+    assert_eq!(proc::sockstat(text, "UDP", "tw"), None);
+    assert_eq!(proc::sockstat("", "TCP", "mem"), None);
+}
+
+#[test]
+fn softnet_columns_are_hexadecimal_and_summed_over_cpus() {
+    let text = "0a371c7a 0000000f 00000003 00000000\n0a18ebb6 00000001 00000010\n";
+    assert_eq!(proc::softnet(text), Some((16, 19)));
+    assert_eq!(proc::softnet("0a371c7a\n"), None);
+    assert_eq!(proc::softnet(""), None);
+}
+
+#[test]
+fn single_numbers_are_read_or_not_there() {
+    assert_eq!(proc::load_average("9.14 6.30 6.45 17/214 9\n"), Some(9.14));
+    assert_eq!(proc::load_average(""), None);
+    let pressure = "some avg10=99.62 avg60=98.22 avg300=83.57 total=3\nfull avg10=0.00\n";
+    assert_eq!(proc::pressure(pressure), Some(99.62));
+    assert_eq!(proc::pressure("full avg10=1.00\n"), None);
+    let memory = "MemTotal:       24684084 kB\nMemAvailable:   2 kB\n";
+    assert_eq!(proc::memory(memory, "MemAvailable"), Some(2048));
+    assert_eq!(proc::memory(memory, "MemFree"), None);
+    assert_eq!(proc::memory("A: 99999999999999999 kB", "A"), None);
+}
+
+fn host(stat: &str, overflows: u64, at_s: u64) -> HostSample {
+    let texts = Texts {
+        stat: stat.to_owned(),
+        netstat: format!("TcpExt: ListenOverflows\nTcpExt: {overflows}\n"),
+        ..Texts::default()
+    };
+    HostSample::parse(&texts, Instant::from_nanos(at_s * 1_000_000_000))
+}
+
+#[test]
+fn a_host_is_busy_by_what_its_ticks_grew() {
+    let old = host("cpu0 100 0 0 100 0 0 0 0\ncpu1 1 0 0 1\n", 5, 10);
+    let new = host("cpu0 120 0 10 150 0 0 15 5\ncpu2 9 9 9 9\n", 25, 12);
+    let rates = HostRates::between(&old, &new);
+    // A CPU that came is not known yet, one that went is left out.
+    assert_eq!(rates.cpus.len(), 1);
+    let cpu = rates.cpus[0];
+    assert_eq!((cpu.cpu, cpu.busy_percent), (0, 50.0));
+    assert_eq!((cpu.softirq_percent, cpu.steal_percent), (15.0, 5.0));
+    assert_eq!(rates.listen_overflows, Some(10.0));
+    assert_eq!((rates.retransmits, rates.softnet_drops), (None, None));
+    assert_eq!(rates.mean(|cpu| cpu.busy_percent), Some(50.0));
+    // Back in time, and no time at all.
+    let back = HostRates::between(&new, &old);
+    assert_eq!((back.cpus.len(), back.listen_overflows), (0, None));
+    assert_eq!(HostRates::between(&new, &new).listen_overflows, None);
+}
+
+fn sample(uptime_s: f64, accepted: u64, missing: &[u16]) -> Sample {
+    let body = serde_json::json!({
+        "engine": "ring",
+        "uptime_s": uptime_s,
+        "cores": [{ "core": 1, "cpu_s": uptime_s / 2.0, "accepted": accepted }],
+        "total": {
+            "accepted": accepted,
+            "closed": { "local": accepted / 2 },
+            "turns": accepted,
+            "events": accepted * 3,
+            "a key of tomorrow": [1],
+        },
+        "missing": missing,
+    });
+    Sample::parse(body.to_string().as_bytes()).expect("a sample")
+}
+
+#[test]
+fn a_sample_lacks_what_the_server_does_not_tell() {
+    let told = sample(1.0, 5, &[]);
+    assert_eq!(told.total.accepted, Some(5));
+    assert_eq!((told.total.bytes_in, told.process.rss_bytes), (None, None));
+    assert_eq!(told.cores[0].figures.cpu_s, Some(0.5));
+    let needed = r#"{"engine":"a\u001b[2J","uptime_s":1,"total":{"closed":{"\u001b[2J":1}}}"#;
+    let told = Sample::parse(needed.as_bytes()).expect("a sample");
+    assert_eq!((told.engine.as_str(), told.total.closed.len()), ("a[2J", 0));
+    for broken in [
+        "",
+        "{}",
+        "[]",
+        r#"{"engine":"x","uptime_s":1}"#,
+        r#"{"engine":"x","uptime_s":1,"total":{"accepted":-1}}"#,
+    ] {
+        assert!(Sample::parse(broken.as_bytes()).is_err(), "{broken}");
+    }
+}
+
+#[test]
+fn rates_are_by_the_servers_clock() {
+    let rates = Rates::between(&sample(10.0, 100, &[]), &sample(12.0, 300, &[])).expect("rates");
+    assert_eq!(rates.span_s, 2.0);
+    assert_eq!(
+        (rates.accepted, rates.closed_sum()),
+        (Some(100.0), Some(50.0))
+    );
+    assert_eq!(
+        (rates.turns, rates.events_per_turn),
+        (Some(100.0), Some(3.0))
+    );
+    assert_eq!(rates.cores_cpu_percent, [(1, Some(50.0))]);
+    assert_eq!((rates.bytes_in, rates.process_cpu_percent), (None, None));
+    assert_eq!(
+        Rates::between(&sample(1.0, 1, &[]), &sample(1.0, 1, &[])),
+        None
+    );
+}
+
+#[test]
+fn a_counter_that_went_back_or_a_sum_of_other_cores_has_no_rate() {
+    let back = Rates::between(&sample(10.0, 100, &[]), &sample(12.0, 50, &[])).expect("rates");
+    assert_eq!((back.accepted, back.events_per_turn), (None, None));
+    assert!(back.closed.is_empty());
+    let other = Rates::between(&sample(10.0, 1, &[0]), &sample(12.0, 50, &[])).expect("rates");
+    assert_eq!(other.accepted, None);
+    assert_eq!(other.cores_cpu_percent, [(1, Some(50.0))]);
+}
+
+fn news(watch: &mut Watch, at_s: u64, told: Result<Sample, String>) -> (Option<News>, bool) {
+    let now = Instant::from_nanos(at_s * 1_000_000_000);
+    match watch.look(now, told, None).state {
+        State::Up { news, rates, .. } => (Some(news), rates.is_some()),
+        State::Lost { .. } => (None, false),
+    }
+}
+
+#[test]
+fn a_restart_is_told_from_a_pause_and_from_a_missing_core() {
+    let mut watch = Watch::new();
+    let mut look = |at_s, told| news(&mut watch, at_s, told);
+    let refused = || Err("refused".to_owned());
+    assert_eq!(
+        look(0, Ok(sample(50.0, 100, &[]))),
+        (Some(News::First), false)
+    );
+    assert_eq!(
+        look(1, Ok(sample(51.0, 120, &[]))),
+        (Some(News::None), true)
+    );
+    assert_eq!(look(2, refused()), (None, false));
+    assert_eq!(
+        look(3, Ok(sample(53.0, 120, &[]))),
+        (Some(News::Back), true)
+    );
+    // A core does not answer: the sum falls, and that is no restart.
+    assert_eq!(
+        look(4, Ok(sample(54.0, 20, &[0]))),
+        (Some(News::None), true)
+    );
+    assert_eq!(
+        look(5, Ok(sample(55.0, 130, &[]))),
+        (Some(News::None), true)
+    );
+    // Its clock went back.
+    assert_eq!(
+        look(6, Ok(sample(0.5, 1, &[]))),
+        (Some(News::Restarted), false)
+    );
+    // Lost for longer than the old one had lived: its clock did not go back, and yet it is new.
+    assert_eq!(look(60, refused()), (None, false));
+    assert_eq!(
+        look(61, Ok(sample(20.0, 5, &[]))),
+        (Some(News::Restarted), false)
+    );
+    // Its counters went back.
+    assert_eq!(
+        look(62, Ok(sample(21.0, 2, &[]))),
+        (Some(News::Restarted), false)
+    );
+}
+
+#[test]
+fn a_lost_server_is_lost_since_its_last_answer() {
+    let mut watch = Watch::new();
+    let second = |at: u64| Instant::from_nanos(0) + Duration::from_secs(at);
+    watch.look(second(1), Ok(sample(1.0, 1, &[])), None);
+    let reading = watch.look(second(5), Err("refused".to_owned()), None);
+    assert_eq!((reading.number, reading.at_s), (2, 4.0));
+    assert!(matches!(reading.state, State::Lost { for_s, .. } if for_s == 4.0));
+}
+
+#[test]
+fn a_history_is_bounded_and_has_gaps() {
+    let mut history = History::new(3);
+    for value in [Some(9.0), Some(1.0), None, Some(2.0)] {
+        history.push(value);
+    }
+    let all: Vec<_> = history.last(10).collect();
+    assert_eq!(all, [Some(1.0), None, Some(2.0)]);
+    assert_eq!(history.last(1).collect::<Vec<_>>(), [Some(2.0)]);
+    assert_eq!((history.largest(3), history.largest(0)), (2.0, 0.0));
+}

@@ -1,0 +1,147 @@
+//! Follows one server from sample to sample: what is new, what it does a second, whether it is
+//! another one than before.
+
+use super::host::{HostRates, HostSample};
+use super::rates::Rates;
+use super::sample::Sample;
+use crate::time::Instant;
+use std::time::Duration;
+
+/// How much longer than the server's own clock says the time between two samples may be. An answer
+/// waits half a second for a core that is busy; beyond this the server cannot be the same one.
+const SLACK: Duration = Duration::from_secs(3);
+
+/// What is known after one look.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Which look, from 1.
+    pub number: u64,
+    /// Seconds since the first look.
+    pub at_s: f64,
+    /// The server.
+    pub state: State,
+    /// The host, if it was looked at, and its rates from the second look on.
+    pub host: Option<(HostSample, Option<HostRates>)>,
+}
+
+/// The server after one look.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// It answered.
+    Up {
+        /// What it told.
+        sample: Box<Sample>,
+        /// What it does a second; not known at the first sample of a server.
+        rates: Option<Box<Rates>>,
+        /// What is different from the look before.
+        news: News,
+    },
+    /// It did not answer.
+    Lost {
+        /// Why.
+        why: String,
+        /// Seconds since the last answer, or since the first look.
+        for_s: f64,
+    },
+}
+
+/// What is different from the look before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Nothing.
+    None,
+    /// It is the first answer.
+    First,
+    /// The same server answers again.
+    Back,
+    /// Another process answers: counters begin anew.
+    Restarted,
+}
+
+impl News {
+    /// The word for it in lines and JSON.
+    #[must_use]
+    pub const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::First => Some("first"),
+            Self::Back => Some("back"),
+            Self::Restarted => Some("restarted"),
+        }
+    }
+}
+
+/// What is kept between looks.
+#[derive(Debug, Default)]
+pub struct Watch {
+    looks: u64,
+    began: Option<Instant>,
+    last: Option<(Instant, Sample)>,
+    is_lost: bool,
+    host: Option<HostSample>,
+}
+
+impl Watch {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One look: what the server told or why it did not, and the host if it is watched.
+    pub fn look(
+        &mut self,
+        now: Instant,
+        told: Result<Sample, String>,
+        host: Option<HostSample>,
+    ) -> Reading {
+        self.looks += 1;
+        let began = *self.began.get_or_insert(now);
+        let state = match told {
+            Ok(sample) => self.up(now, sample),
+            Err(why) => {
+                self.is_lost = true;
+                let since = self.last.as_ref().map_or(began, |(at, _)| *at);
+                let for_s = now.since(since).as_secs_f64();
+                State::Lost { why, for_s }
+            }
+        };
+        let host = host.map(|new| {
+            let old = self.host.replace(new.clone());
+            let rates = old.map(|old| HostRates::between(&old, &new));
+            (new, rates)
+        });
+        Reading {
+            number: self.looks,
+            at_s: now.since(began).as_secs_f64(),
+            state,
+            host,
+        }
+    }
+
+    fn up(&mut self, now: Instant, sample: Sample) -> State {
+        let old = self.last.replace((now, sample.clone()));
+        let was_lost = std::mem::take(&mut self.is_lost);
+        let (news, rates) = match old {
+            None => (News::First, None),
+            Some((at, old)) if is_another(&old, &sample, now.since(at)) => (News::Restarted, None),
+            Some((_, old)) => {
+                let news = if was_lost { News::Back } else { News::None };
+                (news, Rates::between(&old, &sample))
+            }
+        };
+        State::Up {
+            sample: Box::new(sample),
+            rates: rates.map(Box::new),
+            news,
+        }
+    }
+}
+
+/// Whether the later sample is of another process than the earlier one.
+fn is_another(old: &Sample, new: &Sample, passed: Duration) -> bool {
+    let grown_s = new.uptime_s - old.uptime_s;
+    // With other cores missing the sum may go back without a restart.
+    let fewer = old.missing == new.missing && new.total.accepted < old.total.accepted;
+    grown_s < 0.0 || fewer || passed.as_secs_f64() > grown_s + SLACK.as_secs_f64()
+}
