@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// The sizes that files are made for: the word in their names, and connections.
 pub const SIZES: [(&str, u64); 2] = [("100k", 100_000), ("1m", 1_000_000)];
-/// Locked memory of a service: 512 KiB of rings an executor, for 64 of them, and registered buffers.
+/// Locked memory of a service: 512 KiB of rings for each of 64 executors, and registered buffers.
 const LOCKED: &str = "256M";
 
 /// A file of the repository.

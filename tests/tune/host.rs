@@ -9,11 +9,11 @@ const PERFECT: &str = include_str!("perfect.txt");
 
 /// Files by their path from the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host(pub BTreeMap<String, String>);
+pub(crate) struct Host(pub(crate) BTreeMap<String, String>);
 
 impl Host {
     /// A host with nothing to find, for 1,000,000 connections and 16 source addresses.
-    pub fn perfect() -> Self {
+    pub(crate) fn perfect() -> Self {
         let sections = PERFECT.split("== ").skip(1);
         let files = sections.map(|section| {
             let (path, text) = section.split_once('\n').expect("a path, then the text");
@@ -22,13 +22,13 @@ impl Host {
         Self(files.collect())
     }
 
-    pub fn with(mut self, path: &str, text: &str) -> Self {
+    pub(crate) fn with(mut self, path: &str, text: &str) -> Self {
         self.0.insert(path.to_owned(), text.to_owned());
         self
     }
 
     /// A host as a kernel leaves it.
-    pub fn fresh() -> Self {
+    pub(crate) fn fresh() -> Self {
         Self::perfect()
             .with("proc/sys/net/core/somaxconn", "4096\n")
             .with("proc/sys/net/core/netdev_max_backlog", "1000\n")
@@ -42,7 +42,7 @@ impl Host {
     }
 
     /// The host as a folder; it goes when the value does.
-    pub fn folder(&self, name: &str) -> Folder {
+    pub(crate) fn folder(&self, name: &str) -> Folder {
         let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let root = root.join(format!("tune-{name}-{}", std::process::id()));
         for (path, text) in &self.0 {
@@ -72,18 +72,18 @@ impl Source for Host {
 }
 
 /// A host in a folder.
-pub struct Folder(pub PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
     /// A setting as it is now, its fields one space apart.
-    pub fn setting(&self, name: &str) -> String {
+    pub(crate) fn setting(&self, name: &str) -> String {
         let path = self.0.join("proc/sys").join(name.replace('.', "/"));
         let text = fs::read_to_string(path).expect("a setting");
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     /// Every setting, by its path.
-    pub fn settings(&self, host: &Host) -> BTreeMap<String, String> {
+    pub(crate) fn settings(&self, host: &Host) -> BTreeMap<String, String> {
         let paths = host.0.keys().filter_map(|it| it.strip_prefix("proc/sys/"));
         paths
             .map(|path| (path.to_owned(), self.setting(&path.replace('/', "."))))

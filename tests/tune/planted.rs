@@ -4,18 +4,18 @@ use ringstorm::tune::Severity::{self, Fault, Note, Warning};
 use ringstorm::tune::{Holder, Plan, Side};
 
 /// One planted fault.
-pub struct Planted {
+pub(crate) struct Planted {
     /// Connections in thousands, and the side.
-    pub plan: (u64, Side),
+    pub(crate) plan: (u64, Side),
     /// The file, and its text.
-    pub file: (&'static str, &'static str),
+    pub(crate) file: (&'static str, &'static str),
     /// The name of the finding, and its severity.
-    pub finding: (&'static str, Severity),
+    pub(crate) finding: (&'static str, Severity),
     /// A part of what it is or of its evidence.
-    pub part: &'static str,
+    pub(crate) part: &'static str,
 }
 
-pub const fn plan(thousands: u64, side: Side) -> Plan {
+pub(crate) const fn plan(thousands: u64, side: Side) -> Plan {
     Plan {
         connections: thousands * 1000,
         side,
@@ -36,7 +36,7 @@ macro_rules! planted {
     };
 }
 
-pub const PLANTED: &[Planted] = planted! {
+pub(crate) const PLANTED: &[Planted] = planted! {
     1000 Both "proc/sys/fs/nr_open" = "1048576\n" => Warning "fs.nr_open" "file-nr 1200";
     100 Server "proc/sys/fs/file-max" = "299999\n" => Fault "fs.file-max" "file-nr 1200";
     100 Both "proc/sys/fs/file-max" = "500000\n" => Fault "fs.file-max" "500000";
