@@ -91,7 +91,7 @@ pub(crate) const PLANTED: &[Planted] = planted! {
         => Fault "RLIMIT_MEMLOCK" "65536 bytes";
     100 Server "proc/sys/kernel/io_uring_disabled" = "2\n"
         => Fault "kernel.io_uring_disabled" "2";
-    100 Both "proc/meminfo" = "MemTotal: 2000000 kB\nMemAvailable: 800000 kB\n"
+    100 Both "proc/meminfo" = "MemTotal: 67108864 kB\nMemAvailable: 3900000 kB\n"
         => Fault "memory" "MiB";
     100 Server "sys/fs/cgroup/ringstorm/memory.max" = "200000000\n" => Fault "memory" "96 MiB";
     100 Server "sys/fs/cgroup/ringstorm/pids.max" = "10\n" => Warning "cgroup pids.max" "10";
@@ -106,7 +106,8 @@ pub(crate) const PLANTED: &[Planted] = planted! {
     100 Server "sys/kernel/mm/transparent_hugepage/enabled" = "[always] madvise never\n"
         => Note "THP" "always";
     100 Server "proc/stat" = "cpu  1000 0 500 8000 0 0 0 500\n" => Note "steal" "5.0 %";
-    100 Server "proc/net/softnet_stat" = "00f00000 0 0\n00000010 0 0\n" => Note "IRQ and RPS" "99";
+    100 Server "proc/net/softnet_stat" = "00f00000 0 0\n00000010 0 0\n"
+        => Note "IRQ and RPS" "took 100 %";
     100 Server "proc/pressure/memory" = "some avg10=42.00 avg60=1 avg300=1 total=1\n"
         => Note "pressure" "memory 42 %";
     100 Server "proc/sys/net/ipv4/tcp_tw_recycle" = "1\n"
