@@ -8,6 +8,7 @@
 //! - [`server`], [`load`]: the two shards. Pure.
 //! - [`stats`]: text of `/stats` and /proc to numbers, two samples to rates. Pure.
 //! - [`report`]: what a load run measured, as text, JSON and histogram files. Pure.
+//! - [`tune`]: the host audit: facts of a host and a plan to findings. Pure.
 //! - [`engine`]: ring, tokio, sim: the same shards over io_uring, over epoll, over a simulation.
 //! - [`baseline`]: what one would otherwise write, sharing nothing with the above.
 //! - [`cli`]: flags to configuration to run; the only printer.
@@ -24,4 +25,5 @@ pub mod server;
 pub mod shard;
 pub mod stats;
 pub mod time;
+pub mod tune;
 pub mod wheel;

@@ -58,6 +58,17 @@ fn a_wrong_flag_names_the_flag_and_an_example_and_exits_2() {
             "--count",
             "10k",
         ),
+        ("agent http://127.0.0.1:1 --refresh 1ms", "--refresh", "1s"),
+        (
+            "agent http://127.0.0.1:1 --count 0",
+            "--count",
+            "--count 10",
+        ),
+        (
+            "agent ws://127.0.0.1:1/echo",
+            "URL",
+            "http://127.0.0.1:9000",
+        ),
         ("demo --fast", "--fast", "ringstorm demo"),
         ("sevre", "sevre", "ringstorm"),
     ];
@@ -79,6 +90,7 @@ fn help_has_examples_and_exits_0() {
         "serve --help",
         "load --help",
         "probe --help",
+        "agent --help",
         "demo --help",
     ] {
         let output = ringstorm(line);

@@ -1,6 +1,7 @@
 //! What may be typed: the flags of every command, with their help and examples. Nothing is decided
 //! here: each command's `Config::new` says what was meant.
 
+use super::doctor::DoctorFlags;
 use super::sources::{self, Source};
 use super::url::Url;
 use super::values::{self, Cpus, Switch};
@@ -71,7 +72,7 @@ Examples:
   ringstorm agent http://127.0.0.1:9000 --host --refresh 2s
   ringstorm agent http://127.0.0.1:9000 --once
   ringstorm agent http://127.0.0.1:9000 --json --count 60 > samples.json
-  ringstorm agent http://127.0.0.1:9000 --plain | tee watch.txt
+  ringstorm agent http://127.0.0.1:9000 --plain > watch.txt
 
 Keys of the live view: q or Ctrl-C ends it. A server that restarts or does not answer is said to
 do so, and watched on; only one that is not there at the start ends the agent.")]
@@ -82,6 +83,16 @@ Examples:
   ringstorm demo
   ringstorm demo --out /tmp/ringstorm")]
     Demo(DemoFlags),
+    /// Says whether this host can hold so many connections, what stands in the way, what to do.
+    #[command(after_help = "\
+Examples:
+  ringstorm doctor --connections 100k --server
+  ringstorm doctor --connections 1M --sources 16 --json
+  ringstorm doctor --connections 100k --sources 2 --fix              the commands
+  ringstorm doctor --connections 100k --sources 2 --fix --apply      and their effect
+
+Exit code 0: ready; 1: not. What --apply changed, scripts/tune revert takes back.")]
+    Doctor(DoctorFlags),
 }
 
 impl Default for Command {
@@ -371,7 +382,7 @@ mod tests {
             let words = example.split("  ").next().unwrap_or(example);
             let words = words.split(" > ").next().unwrap_or(words);
             let words = words.split_whitespace().map(|word| word.trim_matches('\''));
-            if !["serve", "load", "probe", "agent", "demo"]
+            if !["serve", "load", "probe", "agent", "demo", "doctor"]
                 .contains(&words.clone().next().unwrap_or(""))
             {
                 continue;

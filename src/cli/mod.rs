@@ -2,6 +2,7 @@
 
 pub mod agent;
 mod demo;
+mod doctor;
 mod flags;
 mod host;
 mod load;
@@ -77,6 +78,9 @@ pub fn main() -> ExitCode {
         Command::Serve(flags) => serve::Config::new(flags, limit).and_then(serve::run),
         Command::Load(flags) => load::Config::new(flags, limit).and_then(load::run),
         Command::Probe(flags) => probe::Config::new(flags).and_then(|config| probe::run(&config)),
+        Command::Doctor(flags) => {
+            doctor::Config::new(flags).and_then(|config| doctor::run(&config))
+        }
         Command::Agent(flags) => agent::Config::new(&flags).and_then(|it| agent::run(&it)),
         Command::Demo(flags) => demo::Config::new(flags).and_then(|config| demo::run(&config)),
     };

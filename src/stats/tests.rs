@@ -261,8 +261,26 @@ fn a_history_is_bounded_and_has_gaps() {
     for value in [Some(9.0), Some(1.0), None, Some(2.0)] {
         history.push(value);
     }
-    let all: Vec<_> = history.last(10).collect();
-    assert_eq!(all, [Some(1.0), None, Some(2.0)]);
-    assert_eq!(history.last(1).collect::<Vec<_>>(), [Some(2.0)]);
-    assert_eq!((history.largest(3), history.largest(0)), (2.0, 0.0));
+    assert_eq!(history.curve(10), [Some(1.0), None, Some(2.0)]);
+    assert_eq!((history.len(), history.curve(0).len()), (3, 0));
+}
+
+#[test]
+fn a_curve_keeps_its_peaks_in_fewer_points_and_they_do_not_flicker() {
+    let mut history = History::new(8);
+    for value in [1.0, 7.0, 2.0, 3.0, 4.0, 5.0, 9.0, 8.0] {
+        history.push(Some(value));
+    }
+    assert_eq!(
+        history.curve(4),
+        [Some(7.0), Some(3.0), Some(5.0), Some(9.0)]
+    );
+    // The oldest pair is cut in two: what is left of it goes first.
+    history.push(None);
+    assert_eq!(history.curve(4), [Some(3.0), Some(5.0), Some(9.0), None]);
+    history.push(Some(6.0));
+    assert_eq!(
+        history.curve(4),
+        [Some(3.0), Some(5.0), Some(9.0), Some(6.0)]
+    );
 }

@@ -21,7 +21,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: &Screen) {
         Constraint::Length(7),
         Constraint::Length(5),
         Constraint::Max(middle),
-        Constraint::Min(2),
+        Constraint::Length(frame.area().height.saturating_sub(14 + middle).clamp(2, 12)),
     ])
     .areas(frame.area());
     draw_head(frame, screen, head);
@@ -34,6 +34,11 @@ pub fn draw(frame: &mut Frame<'_>, screen: &Screen) {
         let [left, right] = halves(second);
         draw_panel(frame, "process", &panels::process(screen, sample), left);
         draw_panel(frame, "engine", &panels::engine(screen, sample), right);
+    }
+    if matches!(screen.health(), Health::Lost(_)) {
+        // What is left of the last answer is old.
+        let old = Style::new().add_modifier(Modifier::DIM);
+        frame.buffer_mut().set_style(first.union(second), old);
     }
     let cpu_area = match &screen.host {
         None => third,
@@ -79,6 +84,11 @@ fn draw_status(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
         ),
     };
     frame.render_widget(Paragraph::new(Line::styled(text, style)), area);
+    if screen.health() == Health::Well {
+        let kept = span(screen.refresh.as_secs_f64() * screen.open.len() as f64);
+        let line = Line::from(format!("curves: last {kept}")).right_aligned();
+        frame.render_widget(Paragraph::new(line), area);
+    }
 }
 
 fn draw_panel(frame: &mut Frame<'_>, title: &str, lines: &[String], area: Rect) {
@@ -103,8 +113,9 @@ fn draw_curves(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
 
 fn draw_curve(frame: &mut Frame<'_>, name: &str, history: &History, area: Rect) {
     let width = usize::from(area.width);
-    let largest = history.largest(width);
-    let values: Vec<Option<u64>> = history.last(width).map(|value| value.map(height)).collect();
+    let values = history.curve(width);
+    let largest = values.iter().flatten().copied().fold(0.0, f64::max);
+    let values: Vec<Option<u64>> = values.iter().map(|value| value.map(height)).collect();
     let top = rate(Some(largest));
     let title = Line::styled(
         format!("{name}, most {top}"),

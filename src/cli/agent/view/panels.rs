@@ -18,16 +18,13 @@ pub(super) fn connections(screen: &Screen, sample: &Sample) -> Vec<String> {
         count(Some(open.sse)),
         count(Some(open.http))
     );
-    let mut lines = vec![
+    vec![
         format!("open      {:>11}", count(Some(open.sum()))),
         format!("  {kinds}"),
         format!("accepted  {accepted:>11} /s"),
-        format!("closed    {closed:>11} /s{}", causes(screen)),
-    ];
-    let (queue, limit) = (total.accept_queue, total.accept_queue_limit);
-    let (queue, limit) = (count(queue), count(limit));
-    lines.push(format!("waiting   {queue:>11} of {limit}"));
-    lines
+        format!("closed    {closed:>11} /s"),
+        format!(" {}", causes(screen)),
+    ]
 }
 
 /// The causes that connections are closed by now, the most frequent first.
@@ -55,12 +52,15 @@ pub(super) fn traffic(screen: &Screen, sample: &Sample) -> Vec<String> {
     let size = |of| bytes(screen.rate(of));
     let (messages_in, messages_out) = (number(|it| it.messages_in), number(|it| it.messages_out));
     let (bytes_in, bytes_out) = (size(|it| it.bytes_in), size(|it| it.bytes_out));
-    let backlog = whole_bytes(sample.total.backlog_bytes);
+    let total = &sample.total;
+    let backlog = whole_bytes(total.backlog_bytes);
+    let (queue, limit) = (count(total.accept_queue), count(total.accept_queue_limit));
     vec![
         format!("{:<9}{:>12} {:>12}", "", "in /s", "out /s"),
         format!("messages {messages_in:>12} {messages_out:>12}"),
         format!("bytes    {bytes_in:>12} {bytes_out:>12}"),
         format!("backlog  {:>12} {backlog:>12}", ""),
+        format!("accept queue {queue:>8} of {limit:>9}"),
     ]
 }
 
@@ -83,7 +83,7 @@ pub(super) fn engine(screen: &Screen, sample: &Sample) -> Vec<String> {
     let events = rate(screen.rate(|it| it.events_per_turn));
     let starved = rate(screen.rate(|it| it.starved));
     vec![
-        format!("turns {turns:>10} /s {events:>7} events each"),
+        format!("turns {turns:>10} /s {events:>5} events each"),
         format!("starved {starved:>8} /s"),
         format!(
             "pauses {:>9}    rescues {}",

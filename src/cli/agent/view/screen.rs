@@ -99,7 +99,10 @@ impl Screen {
 
     pub(super) fn health(&self) -> Health {
         if let Some((why, for_s)) = &self.lost {
-            return Health::Lost(format!("LOST for {for_s:.0} s: {why}"));
+            // The remedy is for who begins; here the line is short.
+            let short = why.split("; try").next().unwrap_or(why);
+            let short = short.split(" (os error").next().unwrap_or(short);
+            return Health::Lost(format!("LOST for {for_s:.0} s: {short}"));
         }
         let missing = self.seen.as_ref().map(|(sample, _)| &sample.missing);
         if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {

@@ -1,0 +1,155 @@
+//! `doctor`: compares this host with a plan, says what to change, and changes it if asked to.
+
+mod apply;
+mod flags;
+mod shown;
+
+pub(super) use flags::DoctorFlags;
+
+use super::flags::LoadEngine;
+use super::{Exit, Failure, print, values};
+use crate::tune::{Audit, Facts, Holder, Plan, Side, Source, files};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Most connections of a plan: beyond this nothing here was thought through.
+const CONNECTIONS_MAX: u64 = 100_000_000;
+
+/// An audit, as meant.
+pub(super) struct Config {
+    plan: Plan,
+    root: PathBuf,
+    task: Task,
+}
+
+/// What to do with the audit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    /// The table.
+    Show,
+    /// The same for programs.
+    Json,
+    /// The commands.
+    Commands,
+    /// Make the changes.
+    Apply,
+    /// No audit: the file for a plan.
+    File,
+}
+
+impl Config {
+    /// What the flags mean.
+    pub(super) fn new(flags: DoctorFlags) -> Result<Self, Failure> {
+        let task = match &flags {
+            DoctorFlags { print_sysctl, .. } if !print_sysctl.is_empty() => Task::File,
+            DoctorFlags { apply: true, .. } => Task::Apply,
+            DoctorFlags { fix: true, .. } => Task::Commands,
+            DoctorFlags { json: true, .. } => Task::Json,
+            _ => Task::Show,
+        };
+        let side = match (flags.server, flags.client, flags.both) {
+            (true, false, false) => Side::Server,
+            (false, true, false) => Side::Client,
+            _ => Side::Both,
+        };
+        let (side, connections) = match flags.print_sysctl.as_slice() {
+            [side, connections] => typed_plan(side, connections)?,
+            _ => (side, flags.connections),
+        };
+        if !(1..=CONNECTIONS_MAX).contains(&connections) {
+            return Err(Failure::Usage(format!(
+                "--connections: from 1 to {CONNECTIONS_MAX}, such as --connections 100k"
+            )));
+        }
+        if flags.sources == 0 {
+            let text = "--sources: at least 1, such as --sources 2";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        let plan = Plan {
+            connections,
+            side,
+            holder: match flags.engine {
+                LoadEngine::Ring => Holder::Ring,
+                LoadEngine::Tokio => Holder::Tokio,
+            },
+            sources: flags.sources,
+        };
+        Ok(Self {
+            plan,
+            root: flags.root,
+            task,
+        })
+    }
+}
+
+fn typed_plan(side: &str, connections: &str) -> Result<(Side, u64), Failure> {
+    let sides = [Side::Server, Side::Client, Side::Both];
+    let side = sides.into_iter().find(|it| it.name() == side);
+    let connections = values::count(connections).ok();
+    side.zip(connections).ok_or_else(|| {
+        let text = "--print-sysctl: a side and a number, such as --print-sysctl server 100000";
+        Failure::Usage(text.to_owned())
+    })
+}
+
+/// Does what was meant.
+pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
+    let plan = &config.plan;
+    let audit = || Audit::new(plan, &Facts::read(&Host(&config.root)));
+    let found = match config.task {
+        Task::File => {
+            print::text(&files::sysctl(plan.side, plan.connections));
+            return Ok(Exit::Pass);
+        }
+        Task::Show => {
+            let found = audit();
+            print::text(&shown::table(plan, &found));
+            found
+        }
+        Task::Json => {
+            let found = audit();
+            print::line(shown::json(plan, &found));
+            found
+        }
+        Task::Commands => {
+            let found = audit();
+            print::text(&shown::commands(&found));
+            found
+        }
+        Task::Apply => {
+            let before = audit();
+            let changes = before.findings.iter();
+            let changes = changes.filter_map(|finding| finding.change.as_ref());
+            for done in apply::apply(&config.root, changes)? {
+                print::line(done);
+            }
+            let after = audit();
+            print::text(&shown::table(plan, &after));
+            after
+        }
+    };
+    Ok(if found.is_ready(plan) {
+        Exit::Pass
+    } else {
+        Exit::Failed
+    })
+}
+
+/// A host, or a folder that looks like one.
+struct Host<'a>(&'a Path);
+
+impl Source for Host<'_> {
+    fn text(&self, path: &str) -> Option<String> {
+        fs::read_to_string(self.0.join(path)).ok()
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.0.join(folder));
+        let entries = entries.into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    }
+}

@@ -1,0 +1,140 @@
+//! Checks of what a process or the host has only so much of: descriptors, locked memory, memory,
+//! source addresses, rings.
+
+use super::ceiling::{free_bytes, needed_bytes};
+use super::rules::descriptors;
+use super::{Check, Facts, Finding, Holder, Plan, Severity, Side, counted, note};
+
+/// Every one of them.
+pub(super) const CHECKS: &[Check] = &[
+    descriptor_limit,
+    locked_memory,
+    ring_allowed,
+    source_addresses,
+    memory,
+    threads,
+];
+
+/// Locked bytes of one executor's rings.
+const EXECUTOR_BYTES: u64 = 512 * 1024;
+/// Ports of one source address once the range is as wide as it gets.
+const PORTS_MAX: u64 = 65_535 - 1024 + 1;
+
+fn descriptor_limit(plan: &Plan, facts: &Facts) -> Option<Finding> {
+    let limit = facts.descriptors?;
+    let wanted = descriptors(plan);
+    if limit.hard >= wanted {
+        return None;
+    }
+    let (why, severity) = match plan.holder {
+        Holder::Ring => (
+            "a table of the ring engine holds no more; it needs several of them then",
+            Severity::Warning,
+        ),
+        Holder::Tokio => ("EMFILE: a descriptor per connection", Severity::Fault),
+    };
+    let finding = note(
+        "RLIMIT_NOFILE",
+        format!("soft {}, hard {}", amount(limit.soft), amount(limit.hard)),
+        &wanted.to_string(),
+        why,
+        &format!("ulimit -n {wanted}  (a service: LimitNOFILE={wanted})"),
+    );
+    let evidence = counted(facts, &["file-nr"]);
+    Some(finding.with_evidence(evidence).with_severity(severity))
+}
+
+fn locked_memory(plan: &Plan, facts: &Facts) -> Option<Finding> {
+    let limit = facts.locked_bytes?;
+    let executors = u64::try_from(facts.softnet.len()).ok()?.max(1);
+    let wanted = executors * EXECUTOR_BYTES * plan.side.ends();
+    if plan.holder == Holder::Tokio || limit.hard >= wanted {
+        return None;
+    }
+    let kib = wanted / 1024;
+    let finding = note(
+        "RLIMIT_MEMLOCK",
+        format!("{} bytes", amount(limit.hard)),
+        &format!("{wanted} bytes"),
+        "ENOMEM when the rings of an executor are set up",
+        &format!("ulimit -l {kib}  (a service: LimitMEMLOCK={wanted})"),
+    );
+    Some(finding.with_severity(Severity::Fault))
+}
+
+fn ring_allowed(plan: &Plan, facts: &Facts) -> Option<Finding> {
+    let name = "kernel.io_uring_disabled";
+    let is = facts.sysctl(name)?;
+    if plan.holder == Holder::Tokio || is == "0" {
+        return None;
+    }
+    let why = "the ring engine cannot start; --engine tokio can";
+    let finding = note(name, is.to_owned(), "0", why, "").with_change(name, is, "0");
+    Some(finding.with_severity(Severity::Fault))
+}
+
+fn source_addresses(plan: &Plan, facts: &Facts) -> Option<Finding> {
+    let ports = facts.ports()?.max(PORTS_MAX);
+    let wanted = plan.connections.div_ceil(ports);
+    if !plan.side.meets(Side::Client) || plan.sources >= wanted {
+        return None;
+    }
+    let finding = note(
+        "source addresses",
+        plan.sources.to_string(),
+        &wanted.to_string(),
+        "EADDRNOTAVAIL: connections to one destination need a source address and port each",
+        &format!("ringstorm load --source-ip auto, or a list  (and here: --sources {wanted})"),
+    );
+    let evidence = counted(facts, &["TCP tw"]);
+    Some(
+        finding
+            .with_evidence(evidence)
+            .with_severity(Severity::Fault),
+    )
+}
+
+fn memory(plan: &Plan, facts: &Facts) -> Option<Finding> {
+    let free = free_bytes(facts)?;
+    let needed = needed_bytes(plan);
+    if free >= needed {
+        return None;
+    }
+    let mib = |bytes: u64| format!("{} MiB", bytes.div_ceil(1 << 20));
+    let finding = note(
+        "memory",
+        format!("{} free", mib(free)),
+        &mib(needed),
+        "sockets and connections take it; the kernel kills a process without",
+        "free memory, or plan fewer connections",
+    );
+    let evidence = counted(facts, &["TCP mem", "TCP inuse"]);
+    Some(
+        finding
+            .with_evidence(evidence)
+            .with_severity(Severity::Fault),
+    )
+}
+
+fn threads(_: &Plan, facts: &Facts) -> Option<Finding> {
+    let most = facts.threads_max?;
+    let wanted = 64 + 8 * u64::try_from(facts.softnet.len()).ok()?;
+    (most < wanted).then(|| {
+        let finding = note(
+            "cgroup pids.max",
+            most.to_string(),
+            &wanted.to_string(),
+            "threads of the executors and of the kernel's workers count",
+            &format!("systemd: TasksMax={wanted}; docker run --pids-limit {wanted}"),
+        );
+        finding.with_severity(Severity::Warning)
+    })
+}
+
+fn amount(number: u64) -> String {
+    if number == u64::MAX {
+        "unlimited".to_owned()
+    } else {
+        number.to_string()
+    }
+}
