@@ -153,10 +153,16 @@ impl Gates {
         for ring in 0..rings.count() {
             self.cancel_but(mode, ring, &mut rings.lane(ring).ring);
         }
+        // Not before the other rings have let go: an accept being cancelled may be the only one that
+        // a new connection wakes, and only an accept armed after that finds it in the queue.
         match mode {
-            Mode::None => {}
-            Mode::Many(ring) => self.arm_many(ring, &mut rings.lane(ring).ring),
-            Mode::Ones(ring, count) => self.arm_ones(ring, count, &mut rings.lane(ring).ring),
+            Mode::Many(ring) if !self.is_held_beside(ring) => {
+                self.arm_many(ring, &mut rings.lane(ring).ring);
+            }
+            Mode::Ones(ring, count) if !self.is_held_beside(ring) => {
+                self.arm_ones(ring, count, &mut rings.lane(ring).ring);
+            }
+            Mode::None | Mode::Many(_) | Mode::Ones(..) => {}
         }
     }
 
@@ -166,8 +172,15 @@ impl Gates {
         gates.any(|gate| gate.many || gate.ones > 0)
     }
 
-    /// The first ring that can hold a whole queue takes many; if there is none, the one with most
-    /// room takes one by one.
+    /// Whether the kernel still holds an accept of another ring.
+    fn is_held_beside(&self, ring: usize) -> bool {
+        let others = self.gates.iter().enumerate();
+        let mut others = others.filter(|(other, _)| *other != ring);
+        others.any(|(_, gates)| gates.iter().any(|gate| gate.many || gate.ones > 0))
+    }
+
+    /// The first ring that can hold a whole queue takes many; if there is none, the one that
+    /// takes one by one goes on until it is full, then the one with most room.
     fn mode(&self, slots: &Slots) -> Mode {
         if self.stopped || self.retry_at.is_some() {
             return Mode::None;
@@ -178,7 +191,12 @@ impl Gates {
         if let Some(ring) = rings.clone().find(|&ring| slots.room(ring) > queues) {
             return Mode::Many(ring);
         }
-        match rings.max_by_key(|&ring| slots.room(ring)) {
+        let goes_on = |ring: &usize| {
+            let gates = &self.gates[*ring];
+            slots.room(*ring) > 0 && gates.iter().any(|gate| gate.ones > 0 && !gate.cancelling)
+        };
+        let ring = rings.clone().find(goes_on);
+        match ring.or_else(|| rings.max_by_key(|&ring| slots.room(ring))) {
             Some(ring) if slots.room(ring) > 0 => Mode::Ones(ring, slots.room(ring).min(ONES)),
             _ => Mode::None,
         }
