@@ -153,8 +153,8 @@ impl Gates {
         for ring in 0..rings.count() {
             self.cancel_but(mode, ring, &mut rings.lane(ring).ring);
         }
-        // Not before the other rings have let go: an accept being cancelled may be the only one that
-        // a new connection wakes, and only an accept armed after that finds it in the queue.
+        // Not before the other rings have let go: an accept being cancelled may be the only one
+        // that a new connection wakes, and only an accept armed after that finds it in the queue.
         match mode {
             Mode::Many(ring) if !self.is_held_beside(ring) => {
                 self.arm_many(ring, &mut rings.lane(ring).ring);
