@@ -45,7 +45,7 @@ pub const BACKLOG_LOW: usize = 16 * 1024;
 /// memory costs the kernel less than a list of them.
 pub const SHARED_BYTES_MIN: usize = 512;
 /// An outbound batch that grew beyond this is freed rather than kept.
-pub const BATCH_BYTES_KEPT: usize = 16 * 1024;
+pub const BATCH_BYTES_KEPT: usize = 256 * 1024;
 /// Bytes that the spare outbound batches of one core may keep in all.
 pub const BATCH_POOL_BYTES: usize = 4 * 1024 * 1024;
 
