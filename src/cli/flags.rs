@@ -2,10 +2,9 @@
 //! here: each command's `Config::new` says what was meant.
 
 use super::doctor::DoctorFlags;
-use super::sources::{self, Source};
+use super::load::flags::LoadFlags;
 use super::url::Url;
 use super::values::{self, Cpus, Switch};
-use crate::load::Rate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -177,90 +176,6 @@ pub(super) struct ServeFlags {
     /// Ends when the process that started it does: for the demo's children.
     #[arg(long, hide = true)]
     pub(super) end_with_parent: bool,
-}
-
-/// What one simulated client does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ScenarioFlag {
-    /// Sends messages and expects each back.
-    Echo,
-    /// Receives what the server pushes, and measures how old it is.
-    Listen,
-    /// Stays connected.
-    Idle,
-}
-
-/// Flags of `load`.
-#[derive(Args, Debug)]
-pub(super) struct LoadFlags {
-    /// ws://HOST:PORT/PATH for WebSocket, http://HOST:PORT/PATH for Server-Sent Events.
-    pub(super) url: Url,
-    /// Connections.
-    #[arg(short = 'c', long, value_name = "N", default_value = "10")]
-    #[arg(value_parser = values::count_u32)]
-    pub(super) connections: u32,
-    /// Measured time, after the connects.
-    #[arg(short = 'd', long, value_name = "TIME", default_value = "10s")]
-    #[arg(value_parser = values::duration)]
-    pub(super) duration: Duration,
-    /// Messages a second in all, at intended times (open loop) [default: each after its reply].
-    #[arg(short = 'r', long, value_name = "N", value_parser = values::rate)]
-    pub(super) rate: Option<Rate>,
-    /// Connects a second [default: as fast as they succeed].
-    #[arg(long, value_name = "N", value_parser = values::rate)]
-    pub(super) connect_rate: Option<Rate>,
-    /// Time for one connect with its upgrade.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
-    pub(super) connect_timeout: Duration,
-    /// Bytes of one message, at least 8.
-    #[arg(long, value_name = "BYTES", default_value = "32", value_parser = values::size)]
-    pub(super) payload: usize,
-    /// Sends text messages rather than binary ones.
-    #[arg(long)]
-    pub(super) text: bool,
-    /// Messages in flight on one connection at most [default: 1, or 1024 with --rate].
-    #[arg(long, value_name = "N", value_parser = values::count_u32)]
-    pub(super) pipeline: Option<u32>,
-    /// Consecutive messages of --rate that go to one connection before the next one's turn.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = values::count_u32)]
-    pub(super) burst: u32,
-    /// What a client does [default: echo for ws://, listen for http://].
-    #[arg(long, value_enum)]
-    pub(super) scenario: Option<ScenarioFlag>,
-    /// Time in which messages run before they are measured.
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
-    pub(super) warm_up: Duration,
-    /// CPUs to run on, one thread each, such as 0-3,6 [default: all allowed].
-    #[arg(long, value_name = "LIST", value_parser = values::cpus)]
-    pub(super) cores: Option<Cpus>,
-    /// What moves the bytes.
-    #[arg(long, value_enum, default_value = "ring")]
-    pub(super) engine: LoadEngine,
-    /// Source addresses, used in turn, each with ports of its own: addresses, blocks such as
-    /// 127.0.0.0/28, or auto for what fits the target.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = sources::source)]
-    pub(super) source_ip: Vec<Source>,
-    /// Further request header, such as "Cookie: a=1"; may be given several times.
-    #[arg(long, value_name = "HEADER", value_parser = values::header)]
-    pub(super) header: Vec<(String, String)>,
-    /// Subprotocol to offer; may be given several times, the best first.
-    #[arg(long, value_name = "NAME")]
-    pub(super) subprotocol: Vec<String>,
-    /// Process of the server on this host: its CPU time is measured.
-    #[arg(long, value_name = "PID")]
-    pub(super) server_pid: Option<i32>,
-    /// Prints the record as one line of JSON rather than the summary.
-    #[arg(long)]
-    pub(super) json: bool,
-    /// Writes the latency distribution to this file, for HdrHistogram plotters.
-    #[arg(long, value_name = "FILE")]
-    pub(super) hgrm: Option<PathBuf>,
-    /// No progress on stderr.
-    #[arg(long)]
-    pub(super) quiet: bool,
-    /// Seed of everything random [default: random, and printed with --json].
-    #[arg(long, value_name = "N")]
-    pub(super) seed: Option<u64>,
 }
 
 /// Flags of `probe`.

@@ -1,0 +1,94 @@
+//! What may be typed after `load`, with its help.
+
+use crate::cli::flags::LoadEngine;
+use crate::cli::sources::{self, Source};
+use crate::cli::url::Url;
+use crate::cli::values::{self, Cpus};
+use crate::load::Rate;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What one simulated client does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum ScenarioFlag {
+    /// Sends messages and expects each back.
+    Echo,
+    /// Receives what the server pushes, and measures how old it is.
+    Listen,
+    /// Stays connected.
+    Idle,
+}
+
+/// Flags of `load`.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct LoadFlags {
+    /// ws://HOST:PORT/PATH for WebSocket, http://HOST:PORT/PATH for Server-Sent Events.
+    pub(in crate::cli) url: Url,
+    /// Connections.
+    #[arg(short = 'c', long, value_name = "N", default_value = "10")]
+    #[arg(value_parser = values::count_u32)]
+    pub(in crate::cli) connections: u32,
+    /// Measured time, after the connects.
+    #[arg(short = 'd', long, value_name = "TIME", default_value = "10s")]
+    #[arg(value_parser = values::duration)]
+    pub(in crate::cli) duration: Duration,
+    /// Messages a second in all, at intended times (open loop) [default: each after its reply].
+    #[arg(short = 'r', long, value_name = "N", value_parser = values::rate)]
+    pub(in crate::cli) rate: Option<Rate>,
+    /// Connects a second [default: as fast as they succeed].
+    #[arg(long, value_name = "N", value_parser = values::rate)]
+    pub(in crate::cli) connect_rate: Option<Rate>,
+    /// Time for one connect with its upgrade.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
+    pub(in crate::cli) connect_timeout: Duration,
+    /// Bytes of one message, at least 8.
+    #[arg(long, value_name = "BYTES", default_value = "32", value_parser = values::size)]
+    pub(in crate::cli) payload: usize,
+    /// Sends text messages rather than binary ones.
+    #[arg(long)]
+    pub(in crate::cli) text: bool,
+    /// Messages in flight on one connection at most [default: 1, or 1024 with --rate].
+    #[arg(long, value_name = "N", value_parser = values::count_u32)]
+    pub(in crate::cli) pipeline: Option<u32>,
+    /// Consecutive messages of --rate that go to one connection before the next one's turn.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::count_u32)]
+    pub(in crate::cli) burst: u32,
+    /// What a client does [default: echo for ws://, listen for http://].
+    #[arg(long, value_enum)]
+    pub(in crate::cli) scenario: Option<ScenarioFlag>,
+    /// Time in which messages run before they are measured.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
+    pub(in crate::cli) warm_up: Duration,
+    /// CPUs to run on, one thread each, such as 0-3,6 [default: all allowed].
+    #[arg(long, value_name = "LIST", value_parser = values::cpus)]
+    pub(in crate::cli) cores: Option<Cpus>,
+    /// What moves the bytes.
+    #[arg(long, value_enum, default_value = "ring")]
+    pub(in crate::cli) engine: LoadEngine,
+    /// Source addresses, used in turn, each with ports of its own: addresses, blocks such as
+    /// 127.0.0.0/28, or auto for what fits the target.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = sources::source)]
+    pub(in crate::cli) source_ip: Vec<Source>,
+    /// Further request header, such as "Cookie: a=1"; may be given several times.
+    #[arg(long, value_name = "HEADER", value_parser = values::header)]
+    pub(in crate::cli) header: Vec<(String, String)>,
+    /// Subprotocol to offer; may be given several times, the best first.
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) subprotocol: Vec<String>,
+    /// Process of the server on this host: its CPU time is measured.
+    #[arg(long, value_name = "PID")]
+    pub(in crate::cli) server_pid: Option<i32>,
+    /// Prints the record as one line of JSON rather than the summary.
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+    /// Writes the latency distribution to this file, for HdrHistogram plotters.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) hgrm: Option<PathBuf>,
+    /// No progress on stderr.
+    #[arg(long)]
+    pub(in crate::cli) quiet: bool,
+    /// Seed of everything random [default: random, and printed with --json].
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) seed: Option<u64>,
+}

@@ -1,0 +1,42 @@
+//! What a run leaves behind: files, and the facts that its record needs.
+
+use super::Config;
+use crate::cli::flags::LoadEngine;
+use crate::cli::{Failure, host, print};
+use crate::report::{self, Facts, Record};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub(super) fn write_hgrm(path: &Path, record: &Record) -> Result<(), Failure> {
+    let Some((name, latency)) = record.headline() else {
+        print::note("--hgrm: nothing was measured, so no file was written");
+        return Ok(());
+    };
+    std::fs::write(path, report::hgrm::hgrm(latency)).map_err(|error| {
+        let path = path.display();
+        Failure::Run(format!(
+            "--hgrm: cannot write {path}: {error}; try: another file"
+        ))
+    })?;
+    print::note(format_args!("{name} latency written to {}", path.display()));
+    Ok(())
+}
+
+pub(super) fn facts(config: &Config) -> Facts {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Facts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: std::env::args().collect(),
+        url: config.url.to_string(),
+        engine: match config.engine {
+            LoadEngine::Ring => "ring".to_owned(),
+            LoadEngine::Tokio => "tokio".to_owned(),
+        },
+        cpus: config.cpus.clone(),
+        started_unix_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        host: host::facts(),
+        ..Facts::default()
+    }
+}
