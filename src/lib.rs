@@ -6,6 +6,8 @@
 //! - [`protocol`]: bytes to events and back: HTTP/1.1, WebSocket, Server-Sent Events. Pure.
 //! - [`app`]: what users came for: echo, push. Pure.
 //! - [`server`], [`load`]: the two shards. Pure.
+//! - [`tls`]: a layer between an engine and a shard that secures its connections. Pure, but for
+//!   what rustls asks the system.
 //! - [`stats`]: text of `/stats` and /proc to numbers, two samples to rates. Pure.
 //! - [`report`]: what a load run measured, as text, JSON and histogram files. Pure.
 //! - [`tune`]: the host audit: facts of a host and a plan to findings. Pure.
@@ -25,5 +27,6 @@ pub mod server;
 pub mod shard;
 pub mod stats;
 pub mod time;
+pub mod tls;
 pub mod tune;
 pub mod wheel;

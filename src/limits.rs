@@ -63,6 +63,21 @@ pub const HEARTBEAT_TIME: Duration = Duration::from_secs(15);
 /// Events kept for `Last-Event-ID`, per core.
 pub const HISTORY_EVENTS: usize = 256;
 
+/// Time from accept to a finished TLS handshake, so that a slow `ClientHello` ends there too.
+pub const TLS_HANDSHAKE_TIME: Duration = HEAD_TIME;
+/// Bytes of a `ClientHello` or a `ServerHello` at most, records included. Post-quantum key shares
+/// make one of 2 KiB; 16 KiB is the most that fits one record.
+pub const TLS_HELLO_BYTES: usize = 18 * 1024;
+/// Bytes of a TLS handshake that one side may send before an answer is due: a chain of
+/// certificates is bounded at 64 KiB.
+pub const TLS_FLIGHT_BYTES: usize = 80 * 1024;
+/// Plaintext of one TLS record. RFC 8446, 5.1.
+pub const TLS_RECORD_BYTES: usize = 16 * 1024;
+/// What a record adds to its plaintext at most: header, explicit nonce, content type, tag.
+pub const TLS_RECORD_EXTRA: usize = 5 + 8 + 1 + 16;
+/// Records under one AES-GCM key, after which it is replaced. RFC 8446, 5.5.
+pub const TLS_RECORDS_PER_KEY: u64 = 1 << 24;
+
 /// The queue of `listen(2)`; the kernel caps it at `net.core.somaxconn` (4096 by default).
 pub const LISTEN_BACKLOG: u32 = 16_384;
 /// Default receive buffers of one core.
@@ -76,6 +91,7 @@ const _: () = assert!(
     "an echo of the largest message must fit"
 );
 const _: () = assert!(CONTROL_BYTES < HEAD_BYTES);
+const _: () = assert!(TLS_HELLO_BYTES < TLS_FLIGHT_BYTES && TLS_RECORD_BYTES < TLS_HELLO_BYTES);
 const _: () = assert!(
     RECEIVE_BUFFERS.is_power_of_two(),
     "a provided-buffer ring needs it"

@@ -7,7 +7,8 @@
 //! Contract, the same on every engine (`tests/engines.rs` holds it):
 //! - `started` comes first and once; nothing comes after `finished()` is true.
 //! - Each connection gives `opened` at most once, then any number of `received` and `drained`,
-//!   then `closed` exactly once. A connect that fails gives `closed` without `opened`.
+//!   then `closed` exactly once. A connect that fails gives `closed` without `opened`; so does an
+//!   accepted connection that a layer between engine and shard could not secure.
 //! - No event for a connection is delivered inside a call to [`Wire`]: calls only note what to do.
 //! - After [`Wire::close`] the shard gets nothing more for that connection but `closed`.
 //! - Whatever is queued for a connection within one turn leaves in one send, in order.
@@ -21,6 +22,10 @@
     clippy::panic,
     clippy::expect_used
 )]
+
+mod flaw;
+
+pub use flaw::Flaw;
 
 use crate::time::Instant;
 use std::net::{IpAddr, SocketAddr};
@@ -77,6 +82,11 @@ pub enum Origin {
     },
     /// Asked for with [`Wire::connect`].
     Connected,
+    /// Asked for with [`Wire::connect`], and secured by a layer between engine and shard.
+    Secured {
+        /// When the connection was open, and the layer began its handshake.
+        connected: Instant,
+    },
 }
 
 /// Why a connection is over.
@@ -100,6 +110,8 @@ pub enum CloseCause {
     NoDescriptor,
     /// Any other error of the kernel: the errno.
     Os(i32),
+    /// A layer between engine and shard could not secure the connection, or found it broken.
+    Insecure(Flaw),
 }
 
 /// How to end a connection.

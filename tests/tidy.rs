@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["limits", "time", "shard", "wheel", "protocol", "app"],
     ),
     ("load", &["limits", "time", "shard", "wheel", "protocol"]),
+    ("tls", &["limits", "time", "shard"]),
     ("report", &["limits", "time", "load", "stats", "tune"]),
     ("engine", &["limits", "time", "shard"]),
     ("baseline", &["limits", "engine::Stop", "engine::now"]),
@@ -42,7 +43,7 @@ const TOP: &str = "cli";
 /// Modules without clock, socket, file, thread, print or `unsafe`.
 const PURE: &[&str] = &[
     "limits", "time", "shard", "wheel", "protocol", "app", "stats", "tune", "server", "load",
-    "report",
+    "report", "tls",
 ];
 
 /// What opens every pure module.

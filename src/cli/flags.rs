@@ -38,6 +38,7 @@ pub(super) enum Command {
 Examples:
   ringstorm serve
   ringstorm serve --listen 0.0.0.0:9000 --listen '[::]:9000' --cores 0-3 --chunk-ms 100
+  ringstorm serve --tls-cert server.pem --tls-key server.key
   ringstorm serve --engine baseline --cores 0        what one would otherwise write, to compare
 
 It says `listening on URL...` when it is ready. SIGINT or SIGTERM drains it.")]
@@ -173,6 +174,13 @@ pub(super) struct ServeFlags {
     /// Origin whose pages may open a WebSocket; may be given several times [default: any].
     #[arg(long, value_name = "ORIGIN")]
     pub(super) origin: Vec<String>,
+    /// Certificates of the server, its own first (PEM): all listeners speak TLS, wss:// and
+    /// https://.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// Private key of the first certificate of --tls-cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(super) tls_key: Option<PathBuf>,
     /// Ends when the process that started it does: for the demo's children.
     #[arg(long, hide = true)]
     pub(super) end_with_parent: bool,

@@ -12,6 +12,7 @@ mod progress;
 mod serve;
 mod signals;
 mod sources;
+mod tls;
 mod url;
 mod usage;
 mod values;

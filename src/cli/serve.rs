@@ -1,6 +1,7 @@
 //! `serve`: what was typed becomes servers on cores; one line when ready, one when it is over.
 
 use super::flags::{ServeEngine, ServeFlags};
+use super::tls::{self, Identity};
 use super::values::Switch;
 use super::{Exit, Failure, host, print, signals};
 use crate::baseline::{self, Baseline};
@@ -8,7 +9,8 @@ use crate::engine::{self, EngineError, Listeners, Plan, Stop};
 use crate::protocol::websocket::OriginPolicy;
 use crate::protocol::websocket::frame::HEADER_BYTES;
 use crate::server::{self, Outcome, Server};
-use crate::shard::Core;
+use crate::shard::{Core, Shard};
+use crate::tls::{Role, Tls, sealed_bytes};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +32,7 @@ pub(super) struct Config {
     max_backlog: usize,
     receive_buffers: u16,
     receive_bytes: u32,
+    tls: Option<Role>,
     end_with_parent: bool,
 }
 
@@ -38,13 +41,13 @@ impl Config {
     pub(super) fn new(flags: ServeFlags, descriptor_limit: u64) -> Result<Self, Failure> {
         let cpus = host::cpus(flags.cores)?;
         let usage = |text: String| Err(Failure::Usage(text));
-        if flags.max_message + HEADER_BYTES > flags.max_backlog {
+        if sealed_bytes(flags.max_message.saturating_add(HEADER_BYTES)) > flags.max_backlog {
             return usage(format!(
                 "--max-backlog: {} bytes have no room for the echo of a message of \
                  --max-message {} bytes; try: --max-backlog {}",
                 flags.max_backlog,
                 flags.max_message,
-                (flags.max_message + HEADER_BYTES).next_power_of_two()
+                sealed_bytes(flags.max_message.saturating_add(HEADER_BYTES)).next_power_of_two()
             ));
         }
         let receive_buffers = u16::try_from(flags.receive_buffers).unwrap_or(0);
@@ -57,7 +60,14 @@ impl Config {
             let text = "--receive-bytes: write a size from 64 to 16M, such as 4k";
             return usage(text.to_owned());
         }
+        let identity = flags.tls_cert.zip(flags.tls_key);
+        if identity.is_some() && flags.engine == ServeEngine::Baseline {
+            let text = "--tls-cert: the baseline speaks no TLS; try: --engine ring";
+            return usage(text.to_owned());
+        }
+        let identity = identity.map(|(certificate, key)| Identity { certificate, key });
         Ok(Self {
+            tls: identity.as_ref().map(tls::server).transpose()?,
             slots: slots(flags.max_connections, flags.engine, descriptor_limit)?,
             server: server::Config {
                 chunk: Duration::from_millis(flags.chunk_ms),
@@ -146,20 +156,26 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     }
     let line = match config.engine {
         ServeEngine::Baseline => run_baseline(config, stop)?,
-        ServeEngine::Ring => run_shards(&config, config.plan(stop)?, engine::ring::run)?,
-        ServeEngine::Tokio => run_shards(&config, config.plan(stop)?, engine::tokio::run)?,
+        ServeEngine::Ring | ServeEngine::Tokio => {
+            let plan = config.plan(stop)?;
+            let cap = plan.max_backlog;
+            match config.tls.clone() {
+                None => run_shards(&config, plan, |server| server)?,
+                Some(role) => run_shards(&config, plan, move |server| {
+                    Tls::new(server, role.clone(), cap)
+                })?,
+            }
+        }
     };
     print::line(line);
     Ok(Exit::Pass)
 }
 
-type Make = Box<dyn Fn(Core) -> Server + Send + Sync>;
-
-/// Runs one server per core; gives the closing line.
-fn run_shards(
+/// Runs one server per core, each in what `wrap` puts around it; gives the closing line.
+fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
     config: &Config,
     plan: Plan,
-    run: impl FnOnce(Plan, Make) -> Result<Vec<Outcome>, EngineError>,
+    wrap: impl Fn(Server) -> S + Send + Sync + 'static,
 ) -> Result<String, Failure> {
     let cores = config.cpus.len();
     let ready = ready_line(plan.listeners.addresses(), config);
@@ -170,9 +186,12 @@ fn run_shards(
         if up.fetch_add(1, Ordering::Relaxed) + 1 == cores {
             print::line(&ready);
         }
-        Server::new(core, server.clone())
+        wrap(Server::new(core, server.clone()))
     };
-    let outcomes = run(plan, Box::new(make))?;
+    let outcomes = match config.engine {
+        ServeEngine::Tokio => engine::tokio::run(plan, make)?,
+        ServeEngine::Ring | ServeEngine::Baseline => engine::ring::run(plan, make)?,
+    };
     let (total, left) = Outcome::total(&outcomes);
     let cut = if left > 0 {
         format!("{} cut off", print::whole(left))
@@ -204,9 +223,10 @@ fn run_baseline(config: Config, stop: Stop) -> Result<String, Failure> {
 
 /// What scripts wait for: a URL per address, ports filled in.
 fn ready_line(addresses: &[SocketAddr], config: &Config) -> String {
+    let scheme = if config.tls.is_some() { "wss" } else { "ws" };
     let urls: Vec<String> = addresses
         .iter()
-        .map(|address| format!("ws://{address}"))
+        .map(|address| format!("{scheme}://{address}"))
         .collect();
     let (name, cpus) = (name(config.engine), host::listed(&config.cpus));
     format!(

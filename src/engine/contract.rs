@@ -78,6 +78,7 @@ impl Book {
                 life.phase = Phase::Open;
             }
             (Origin::Connected, None) => panic!("{id:?} was never asked for"),
+            (Origin::Secured { .. }, _) => panic!("{id:?}: an engine secures nothing"),
         }
     }
 
@@ -89,6 +90,8 @@ impl Book {
     }
 
     fn closed(&mut self, id: ConnectionId, cause: CloseCause) {
+        let secures = matches!(cause, CloseCause::Insecure(_));
+        assert!(!secures, "{id:?}: an engine secures nothing");
         let Some(life) = self.live.remove(&id) else {
             panic!("{id:?} closed twice or unknown")
         };

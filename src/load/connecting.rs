@@ -10,7 +10,7 @@ use crate::protocol::http::{BodyLength, Request, Response};
 use crate::protocol::sse;
 use crate::protocol::websocket::decoder::Decoder;
 use crate::protocol::websocket::{ClientHandshake, Role};
-use crate::shard::{Close, ConnectionId, Wire};
+use crate::shard::{Close, ConnectionId, Origin, Wire};
 use crate::time::Instant;
 use std::collections::VecDeque;
 
@@ -80,8 +80,13 @@ impl Load {
         }
     }
 
-    /// TCP is up: sends the request.
-    pub(super) fn connected(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    /// TCP is up, and secured if it is to be: sends the request.
+    pub(super) fn connected(
+        &mut self,
+        id: ConnectionId,
+        origin: Origin,
+        wire: &mut impl Wire<Message>,
+    ) {
         let now = wire.now();
         let Some(client) = self.fleet.get(id) else {
             return;
@@ -89,8 +94,17 @@ impl Load {
         if client.state != State::Connecting {
             return;
         }
-        let tcp = now.as_nanos().saturating_sub(client.since.as_nanos());
-        self.recorder.outcome.latencies.tcp.record_ns(tcp);
+        let latencies = &mut self.recorder.outcome.latencies;
+        let ns = |from: Instant, to: Instant| to.as_nanos().saturating_sub(from.as_nanos());
+        match origin {
+            Origin::Accepted { .. } | Origin::Connected => {
+                latencies.tcp.record_ns(ns(client.since, now));
+            }
+            Origin::Secured { connected } => {
+                latencies.tcp.record_ns(ns(client.since, connected));
+                latencies.tls.record_ns(ns(connected, now));
+            }
+        }
         client.state = State::Upgrading;
         client.since = now;
         let sent = match self.config.transport {

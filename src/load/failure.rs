@@ -2,7 +2,7 @@
 //!
 //! Bounded by construction: a peer chooses at most a status, a close code or an errno.
 
-use crate::shard::CloseCause;
+use crate::shard::{CloseCause, Flaw};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -52,6 +52,8 @@ pub enum Kind {
     BadStream,
     /// The peer closed with this code; RFC 6455, 7.1.5 has 1005 for a frame without one.
     CloseCode(u16),
+    /// TLS: the handshake failed or a record was broken; the peer's alert, or what was wrong.
+    Tls(Flaw),
 }
 
 impl Kind {
@@ -67,6 +69,7 @@ impl Kind {
             CloseCause::NoSourcePort => Self::NoSourcePort,
             CloseCause::NoDescriptor => Self::NoDescriptor,
             CloseCause::Os(errno) => Self::Os(errno),
+            CloseCause::Insecure(flaw) => Self::Tls(flaw),
         }
     }
 }
@@ -100,6 +103,7 @@ impl fmt::Display for Kind {
             Self::Protocol(code) => write!(f, "protocol_{code}"),
             Self::BadStream => f.write_str("bad_stream"),
             Self::CloseCode(code) => write!(f, "close_{code}"),
+            Self::Tls(flaw) => write!(f, "tls_{flaw}"),
         }
     }
 }

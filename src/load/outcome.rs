@@ -45,7 +45,10 @@ impl Default for Latency {
 pub struct Latencies {
     /// Start of the connect to TCP established.
     pub tcp: Latency,
-    /// TCP established to a verified 101, or to the response head of an event stream.
+    /// TCP established to the end of the TLS handshake. Empty without TLS.
+    pub tls: Latency,
+    /// TCP (and TLS, where there is) established to a verified 101, or to the response head of an
+    /// event stream.
     pub upgrade: Latency,
     /// Intended connect to the end of `upgrade`. Without a connect rate: from the start.
     pub connect: Latency,
@@ -72,6 +75,7 @@ impl Latencies {
             ("first_event", &self.first_event),
             ("connect", &self.connect),
             ("tcp", &self.tcp),
+            ("tls", &self.tls),
             ("upgrade", &self.upgrade),
         ]
         .into_iter()
@@ -80,6 +84,7 @@ impl Latencies {
     fn merge(&mut self, other: &Self) {
         let Self {
             tcp,
+            tls,
             upgrade,
             connect,
             first_event,
@@ -89,6 +94,7 @@ impl Latencies {
             one_way,
         } = self;
         tcp.merge(&other.tcp);
+        tls.merge(&other.tls);
         upgrade.merge(&other.upgrade);
         connect.merge(&other.connect);
         first_event.merge(&other.first_event);

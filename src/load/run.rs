@@ -260,8 +260,8 @@ impl Shard for Load {
         self.begin_connecting(wire);
     }
 
-    fn opened(&mut self, id: ConnectionId, _origin: Origin, wire: &mut impl Wire<Message>) {
-        self.connected(id, wire);
+    fn opened(&mut self, id: ConnectionId, origin: Origin, wire: &mut impl Wire<Message>) {
+        self.connected(id, origin, wire);
     }
 
     fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Message>) {

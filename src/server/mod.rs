@@ -308,10 +308,14 @@ impl Shard for Server {
 
     fn closed(&mut self, id: ConnectionId, cause: CloseCause, _wire: &mut impl Wire<Message>) {
         self.leave(id);
-        if self.connections.get_mut(id).is_some() {
+        let open = |found: &mut Connection| !matches!(found.state, State::Vacant);
+        if self.connections.get_mut(id).is_some_and(open) {
             self.connections.vacate(id, &mut self.shared);
-            self.shared.tally.ended(cause);
+        } else {
+            // It was accepted, and did not get as far as `opened`: no TLS.
+            self.shared.tally.accepted += 1;
         }
+        self.shared.tally.ended(cause);
     }
 
     fn forwarded(&mut self, from: Core, message: Message, wire: &mut impl Wire<Message>) {

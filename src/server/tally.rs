@@ -47,6 +47,8 @@ pub struct Closed {
     pub timed_out: u64,
     /// Any other error of the kernel.
     pub os: u64,
+    /// TLS: the handshake failed, or a record was not what it should be.
+    pub insecure: u64,
 }
 
 /// Why this side ended connections.
@@ -106,6 +108,7 @@ impl Tally {
         self.closed.reset += closed.reset;
         self.closed.timed_out += closed.timed_out;
         self.closed.os += closed.os;
+        self.closed.insecure += closed.insecure;
         self.decided.done += decided.done;
         self.decided.fault += decided.fault;
         self.decided.slow_consumer += decided.slow_consumer;
@@ -155,6 +158,7 @@ impl Tally {
             | CloseCause::NoSourcePort
             | CloseCause::NoDescriptor
             | CloseCause::Os(_) => &mut self.closed.os,
+            CloseCause::Insecure(_) => &mut self.closed.insecure,
         };
         *count += 1;
     }

@@ -4,5 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what must not fail in a test may panic")]
 
+#[path = "../tls/certificates.rs"]
+mod certificates;
+mod secured;
 mod tiny;
 mod whole;

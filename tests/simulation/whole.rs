@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A run drawn from its seed.
-struct Draw {
-    plan: Plan,
-    server: server::Config,
-    load: load::Config,
+pub(super) struct Draw {
+    pub(super) plan: Plan,
+    pub(super) server: server::Config,
+    pub(super) load: load::Config,
 }
 
 impl Draw {
-    fn new(seed: u64, weather: Weather) -> Self {
+    pub(super) fn new(seed: u64, weather: Weather) -> Self {
         let mut random = fastrand::Rng::with_seed(seed ^ 0x5eed);
         let mut plan = Plan::new(seed);
         plan.weather = weather;
@@ -75,15 +75,15 @@ impl Draw {
 }
 
 /// What both sides counted.
-struct Sums {
-    load: load::Outcome,
-    tally: Tally,
-    left: u64,
-    faults: Faults,
+pub(super) struct Sums {
+    pub(super) load: load::Outcome,
+    pub(super) tally: Tally,
+    pub(super) left: u64,
+    pub(super) faults: Faults,
 }
 
 /// What holds in every weather.
-fn settle(report: &Report<server::Outcome, load::Outcome>) -> Sums {
+pub(super) fn settle(report: &Report<server::Outcome, load::Outcome>) -> Sums {
     let all = |load: &Option<load::Outcome>| load.clone().expect("every load finishes");
     let load = load::Outcome::merged(&report.loads.iter().map(all).collect::<Vec<_>>());
     let all = |server: &Option<server::Outcome>| server.expect("every server drains");

@@ -1,0 +1,433 @@
+//! The connections of one core, how far each is, and what is about to be sealed.
+
+use super::handshake::{Handshake, Progress};
+use super::record::{Bad, Content};
+use super::session::Session;
+use super::{Role, reason, sealed_bytes};
+use crate::limits;
+use crate::shard::{Close, CloseCause, ConnectionId, Flaw, Origin, Unsent, Wire};
+use crate::time::Instant;
+use rustls::AlertDescription;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A spare buffer that grew beyond this is freed: a record fits.
+const SPARE_BYTES: usize = 2 * limits::TLS_RECORD_BYTES;
+
+/// What the layer knows.
+pub(super) struct Book {
+    role: Role,
+    links: Vec<Link>,
+    gather: Gather,
+    /// When each handshake that the peer began has to be over, in order.
+    handshakes: VecDeque<(Instant, ConnectionId)>,
+    /// Buffers for records in pieces.
+    spares: Vec<Vec<u8>>,
+    /// What a handshake is to send.
+    out: Vec<u8>,
+    max_backlog: usize,
+}
+
+/// One slot.
+struct Link {
+    generation: u32,
+    stage: Stage,
+}
+
+/// How far a connection is.
+pub(super) enum Stage {
+    /// No connection has the slot.
+    Free,
+    /// It is being connected, or the handshake is under way.
+    Handshake(Box<Handshake>),
+    /// It is secured.
+    Open(Box<Session>),
+    /// It is being closed; what the inner shard is told, if not what the engine says.
+    Closing(Option<CloseCause>),
+}
+
+/// Plaintext for one connection that will be one record: room for its header, then the text.
+#[derive(Default)]
+struct Gather {
+    id: Option<ConnectionId>,
+    bytes: Vec<u8>,
+    room: usize,
+}
+
+impl Gather {
+    const fn len(&self) -> usize {
+        self.bytes.len() - self.room
+    }
+
+    fn begin(&mut self, room: usize) {
+        self.bytes.clear();
+        self.bytes.resize(room, 0);
+        self.room = room;
+    }
+}
+
+impl Book {
+    pub(super) fn new(role: Role, max_backlog: usize) -> Self {
+        Self {
+            role,
+            links: Vec::new(),
+            gather: Gather::default(),
+            handshakes: VecDeque::new(),
+            spares: Vec::new(),
+            out: Vec::new(),
+            max_backlog,
+        }
+    }
+
+    /// A connect was started: its handshake waits for it.
+    pub(super) fn connect(&mut self, id: ConnectionId, to: SocketAddr) -> Result<(), Flaw> {
+        let stage = match &self.role {
+            // A server that connects somewhere cannot know whom it talks to.
+            Role::Server(_) => Err(Flaw::NoName),
+            Role::Client { config, names } => {
+                let name = names.iter().find(|(address, _)| *address == to);
+                let name = name.map(|(_, name)| name.clone()).ok_or(Flaw::NoName);
+                name.and_then(|name| {
+                    let made = Handshake::client(Arc::clone(config), name);
+                    made.map_err(|error| reason::of_error(&error))
+                })
+            }
+        };
+        let handshake = stage.inspect_err(|_| self.put(id, Stage::Closing(None)))?;
+        self.put(id, Stage::Handshake(Box::new(handshake)));
+        Ok(())
+    }
+
+    /// The connection is open: its handshake may begin.
+    pub(super) fn begin(
+        &mut self,
+        id: ConnectionId,
+        origin: Origin,
+        now: Instant,
+    ) -> Result<(), Flaw> {
+        match (origin, &self.role) {
+            (Origin::Accepted { .. }, Role::Server(config)) => {
+                let made = Handshake::server(Arc::clone(config), origin);
+                self.handshakes
+                    .push_back((now + limits::TLS_HANDSHAKE_TIME, id));
+                self.put(id, Stage::Closing(None));
+                let handshake = made.map_err(|error| reason::of_error(&error))?;
+                self.put(id, Stage::Handshake(Box::new(handshake)));
+                Ok(())
+            }
+            (Origin::Accepted { .. }, Role::Client { .. }) => {
+                self.put(id, Stage::Closing(None));
+                Err(Flaw::NoName)
+            }
+            (Origin::Connected | Origin::Secured { .. }, _) => {
+                if let Some(Stage::Handshake(handshake)) = self.stage(id) {
+                    handshake.origin = Origin::Secured { connected: now };
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes on with a handshake, and sends what it says.
+    pub(super) fn shake<M>(
+        &mut self,
+        id: ConnectionId,
+        bytes: &[u8],
+        wire: &mut impl Wire<M>,
+    ) -> Progress {
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        let progress = match self.stage(id) {
+            Some(Stage::Handshake(handshake)) => handshake.go_on(bytes, &mut out),
+            Some(Stage::Free | Stage::Open(_) | Stage::Closing(_)) | None => Progress::Under,
+        };
+        // A peer that has gone is said to have by the engine; one that reads nothing of a few
+        // kilobytes of handshake does not exist under any useful cap.
+        let unsent = !out.is_empty() && wire.send(id, &out) == Err(Unsent::Full);
+        self.out = out;
+        if unsent {
+            Progress::Failed(Flaw::Backlog)
+        } else {
+            progress
+        }
+    }
+
+    /// The handshake is over: how the connection came to be, and what was received after it.
+    pub(super) fn secure(&mut self, id: ConnectionId) -> Result<(Origin, Vec<u8>), Flaw> {
+        let Some(stage) = self.stage(id) else {
+            return Err(Flaw::Other);
+        };
+        let Stage::Handshake(handshake) = std::mem::replace(stage, Stage::Closing(None)) else {
+            return Err(Flaw::Other);
+        };
+        let origin = handshake.origin;
+        let (session, rest) = handshake.into_session()?;
+        self.put(id, Stage::Open(Box::new(session)));
+        Ok((origin, rest))
+    }
+
+    /// Puts parts into the record that gathers for that connection.
+    pub(super) fn gather<M>(
+        &mut self,
+        id: ConnectionId,
+        parts: &[&[u8]],
+        wire: &mut impl Wire<M>,
+    ) -> Result<(), Unsent> {
+        if self.gather.id != Some(id) {
+            self.seal(wire);
+        }
+        let Some(Stage::Open(session)) = self.stage(id) else {
+            return Err(Unsent::Gone);
+        };
+        let room = session.sealer.room();
+        let len = parts.iter().map(|part| part.len()).sum();
+        let sealed = sealed_bytes(self.gathered(id).saturating_add(len));
+        if wire.backlog(id).saturating_add(sealed) > self.max_backlog {
+            return Err(Unsent::Full);
+        }
+        for part in parts {
+            let mut rest = *part;
+            while !rest.is_empty() {
+                if self.gather.id.is_none() {
+                    self.gather.id = Some(id);
+                    self.gather.begin(room);
+                }
+                let fits = limits::TLS_RECORD_BYTES - self.gather.len();
+                let (now, later) = rest.split_at(rest.len().min(fits));
+                self.gather.bytes.extend_from_slice(now);
+                rest = later;
+                if !rest.is_empty() {
+                    self.seal(wire);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals what has gathered, and sends it.
+    #[inline]
+    pub(super) fn seal<M>(&mut self, wire: &mut impl Wire<M>) {
+        if let Some(id) = self.gather.id.take() {
+            self.seal_as(id, Content::Data, wire);
+            if let Some(Stage::Open(session)) = self.stage(id)
+                && session.sealer.is_worn()
+            {
+                self.renew(id, wire);
+            }
+        }
+    }
+
+    /// Tells the peer that what follows has a new key, and takes one.
+    pub(super) fn renew<M>(&mut self, id: ConnectionId, wire: &mut impl Wire<M>) {
+        self.seal_now(id, wire);
+        let Some(Stage::Open(session)) = self.stage(id) else {
+            return;
+        };
+        if !session.is_renewable() {
+            return self.fail_record(id, Bad::KeyWorn, wire);
+        }
+        self.say(id, Content::Handshake, &Session::KEY_UPDATE_MESSAGE, wire);
+        if let Some(Stage::Open(session)) = self.stage(id)
+            && let Err(bad) = session.renew()
+        {
+            self.fail_record(id, bad, wire);
+        }
+    }
+
+    /// A record was not what it should be: says so, and ends the connection.
+    pub(super) fn fail_record<M>(&mut self, id: ConnectionId, bad: Bad, wire: &mut impl Wire<M>) {
+        const FATAL: u8 = 2;
+        let alert = u8::from(reason::alert_for(bad));
+        self.say(id, Content::Alert, &[FATAL, alert], wire);
+        self.fail(id, reason::of_record(bad), wire);
+    }
+
+    /// The connection cannot be secured, or is no longer: what was queued leaves, an alert too.
+    pub(super) fn fail<M>(&mut self, id: ConnectionId, why: Flaw, wire: &mut impl Wire<M>) {
+        self.end(id, CloseCause::Insecure(why), wire);
+    }
+
+    /// Ends a connection from here; the inner shard will be told this cause.
+    pub(super) fn end<M>(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<M>) {
+        if self.gather.id == Some(id) {
+            self.gather.id = None;
+        }
+        if let Some(stage) = self.stage(id) {
+            *stage = Stage::Closing(Some(cause));
+        }
+        wire.close(id, Close::Flush);
+    }
+
+    /// RFC 8446, 6.1: nothing follows.
+    pub(super) fn say_goodbye<M>(&mut self, id: ConnectionId, wire: &mut impl Wire<M>) {
+        const WARNING: u8 = 1;
+        let close = u8::from(AlertDescription::CloseNotify);
+        self.say(id, Content::Alert, &[WARNING, close], wire);
+    }
+
+    /// The inner shard closes a connection.
+    pub(super) fn close<M>(&mut self, id: ConnectionId, how: Close, wire: &mut impl Wire<M>) {
+        match (how, self.stage(id)) {
+            (_, None | Some(Stage::Free)) | (Close::Flush, Some(Stage::Closing(_))) => return,
+            (Close::Flush, Some(Stage::Open(_))) => self.say_goodbye(id, wire),
+            (Close::Flush | Close::Abort, Some(Stage::Handshake(_)))
+            | (Close::Abort, Some(Stage::Open(_) | Stage::Closing(_))) => {}
+        }
+        if self.gather.id == Some(id) {
+            self.gather.id = None;
+        }
+        if let Some(stage) = self.stage(id)
+            && !matches!(stage, Stage::Closing(_))
+        {
+            *stage = Stage::Closing(None);
+        }
+        wire.close(id, how);
+    }
+
+    /// The engine says that it is over: what the inner shard is told.
+    pub(super) fn forget(&mut self, id: ConnectionId, cause: CloseCause) -> CloseCause {
+        let is_client = matches!(self.role, Role::Client { .. });
+        let Some(stage) = self.stage(id) else {
+            return cause;
+        };
+        match std::mem::replace(stage, Stage::Free) {
+            Stage::Closing(Some(cause)) => cause,
+            // A server that hangs up on a handshake it was asked for does not want it.
+            Stage::Handshake(handshake)
+                if is_client && matches!(handshake.origin, Origin::Secured { .. }) =>
+            {
+                match cause {
+                    CloseCause::PeerEnded => CloseCause::Insecure(Flaw::Ended),
+                    CloseCause::Reset => CloseCause::Insecure(Flaw::Reset),
+                    CloseCause::Local
+                    | CloseCause::TimedOut
+                    | CloseCause::Refused
+                    | CloseCause::Unreachable
+                    | CloseCause::NoSourcePort
+                    | CloseCause::NoDescriptor
+                    | CloseCause::Os(_)
+                    | CloseCause::Insecure(_) => cause,
+                }
+            }
+            Stage::Free | Stage::Handshake(_) | Stage::Open(_) | Stage::Closing(None) => cause,
+        }
+    }
+
+    /// The next connection whose time for a handshake is over.
+    pub(super) fn overdue(&mut self, now: Instant) -> Option<ConnectionId> {
+        while let Some((_, id)) = self.handshakes.pop_front_if(|(at, _)| *at <= now) {
+            if let Some(Stage::Handshake(_)) = self.stage(id) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// When the next handshake has to be over.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.handshakes.front().map(|(at, _)| *at)
+    }
+
+    /// Where that connection is; `None` if it is not known.
+    #[inline]
+    pub(super) fn stage(&mut self, id: ConnectionId) -> Option<&mut Stage> {
+        let link = self.links.get_mut(id.slot())?;
+        (link.generation == id.generation()).then_some(&mut link.stage)
+    }
+
+    /// That connection, if it is secured.
+    #[inline]
+    pub(super) fn session(&mut self, id: ConnectionId) -> Option<&mut Session> {
+        match self.stage(id) {
+            Some(Stage::Open(session)) => Some(session),
+            Some(Stage::Free | Stage::Handshake(_) | Stage::Closing(_)) | None => None,
+        }
+    }
+
+    /// Keeps a part of a record until the rest comes.
+    pub(super) fn keep(&mut self, id: ConnectionId, part: &[u8]) {
+        let mut spare = self.spares.pop();
+        if let Some(session) = self.session(id) {
+            if session.partial.capacity() == 0 {
+                session.partial = spare.take().unwrap_or_default();
+            }
+            session.partial.extend_from_slice(part);
+        }
+        self.spares.extend(spare);
+    }
+
+    /// A record in pieces was opened: its buffer may serve the next one.
+    pub(super) fn spare(&mut self, mut buffer: Vec<u8>) {
+        if self.spares.len() < limits::SPARE_BUFFERS && buffer.capacity() <= SPARE_BYTES {
+            buffer.clear();
+            self.spares.push(buffer);
+        }
+    }
+
+    /// Plaintext that has gathered for that connection.
+    #[inline]
+    pub(super) fn gathered(&self, id: ConnectionId) -> usize {
+        if self.gather.id == Some(id) {
+            self.gather.len()
+        } else {
+            0
+        }
+    }
+
+    /// Sends a record of the protocol's own, after what has gathered for that connection.
+    fn say<M>(&mut self, id: ConnectionId, content: Content, text: &[u8], wire: &mut impl Wire<M>) {
+        self.seal(wire);
+        let Some(Stage::Open(session)) = self.stage(id) else {
+            return;
+        };
+        let room = session.sealer.room();
+        self.gather.begin(room);
+        self.gather.bytes.extend_from_slice(text);
+        self.seal_as(id, content, wire);
+    }
+
+    /// Seals what has gathered for that connection.
+    fn seal_now<M>(&mut self, id: ConnectionId, wire: &mut impl Wire<M>) {
+        if self.gather.id == Some(id) {
+            self.gather.id = None;
+            self.seal_as(id, Content::Data, wire);
+        }
+    }
+
+    fn seal_as<M>(&mut self, id: ConnectionId, content: Content, wire: &mut impl Wire<M>) {
+        let mut record = std::mem::take(&mut self.gather.bytes);
+        let sealed = self
+            .session(id)
+            .map(|session| session.sealer.seal(content, &mut record));
+        let lost = match sealed {
+            None => None,
+            Some(Err(bad)) => Some(reason::of_record(bad)),
+            // Room was checked before it gathered; what is not ours to check is an alert's or a
+            // key update's, and a record that is left out breaks all that follow.
+            Some(Ok(())) => (wire.send(id, &record) == Err(Unsent::Full)).then_some(Flaw::Backlog),
+        };
+        record.clear();
+        self.gather.bytes = record;
+        self.gather.room = 0;
+        if let Some(why) = lost {
+            self.fail(id, why, wire);
+            wire.close(id, Close::Abort);
+        }
+    }
+
+    fn put(&mut self, id: ConnectionId, stage: Stage) {
+        while self.links.len() <= id.slot() {
+            self.links.push(Link {
+                generation: 0,
+                stage: Stage::Free,
+            });
+        }
+        if let Some(link) = self.links.get_mut(id.slot()) {
+            *link = Link {
+                generation: id.generation(),
+                stage,
+            };
+        }
+    }
+}

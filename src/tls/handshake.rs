@@ -1,0 +1,195 @@
+//! A handshake under way: rustls is fed one record at a time, so that it never sees what comes
+//! after the handshake.
+
+use super::reason;
+use super::record::{self, Opener, Sealer};
+use super::session::{Keys, Session};
+use crate::limits;
+use crate::shard::{Flaw, Origin};
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::pki_types::ServerName;
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
+use rustls::{ClientConfig, CommonState, Error, ServerConfig};
+use std::sync::Arc;
+
+/// One connection that is not secure yet.
+pub(super) struct Handshake {
+    party: Party,
+    /// How the connection came to be, as the inner shard is to be told.
+    pub(super) origin: Origin,
+    /// What was received and rustls is not done with.
+    received: Vec<u8>,
+    /// How much of that rustls has seen: whole records.
+    shown: usize,
+    /// Bytes that may wait for the rest of their message.
+    bytes_max: usize,
+}
+
+/// Which side this is.
+enum Party {
+    Client(UnbufferedClientConnection),
+    Server(UnbufferedServerConnection),
+}
+
+/// How a handshake stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// More has to come.
+    Under,
+    /// The keys are there.
+    Done,
+    /// It will not be: why.
+    Failed(Flaw),
+}
+
+/// What one call of rustls came to.
+enum Step {
+    Again,
+    Sent,
+    Wants,
+    Failed(Flaw),
+}
+
+impl Handshake {
+    /// The client's side, towards the server of that name.
+    pub(super) fn client(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<Self, Error> {
+        let party = Party::Client(UnbufferedClientConnection::new(config, name)?);
+        Ok(Self::new(party, Origin::Connected))
+    }
+
+    /// The server's side.
+    pub(super) fn server(config: Arc<ServerConfig>, origin: Origin) -> Result<Self, Error> {
+        let party = Party::Server(UnbufferedServerConnection::new(config)?);
+        Ok(Self::new(party, origin))
+    }
+
+    fn new(party: Party, origin: Origin) -> Self {
+        Self {
+            party,
+            origin,
+            received: Vec::new(),
+            shown: 0,
+            bytes_max: limits::TLS_HELLO_BYTES,
+        }
+    }
+
+    /// Goes on with what was received; appends what is to be sent, an alert included.
+    pub(super) fn go_on(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Progress {
+        self.received.extend_from_slice(bytes);
+        loop {
+            let step = self.step(out);
+            match step {
+                Step::Again => {}
+                Step::Sent if !self.common().is_handshaking() => return Progress::Done,
+                Step::Sent => {}
+                Step::Wants if !self.common().is_handshaking() => return Progress::Done,
+                Step::Wants => match record::length(self.unseen()) {
+                    Ok(Some(len)) if len <= self.unseen().len() => self.shown += len,
+                    Ok(_) if self.received.len() <= self.bytes_max => return Progress::Under,
+                    Ok(_) => return Progress::Failed(Flaw::OversizedHandshake),
+                    // What does not begin like a record is another protocol.
+                    Err(_) => return self.fail(Flaw::NotTls, out),
+                },
+                Step::Failed(why) => return self.fail(why, out),
+            }
+        }
+    }
+
+    /// The keys, once it is done, and what was received after it.
+    pub(super) fn into_session(self) -> Result<(Session, Vec<u8>), Flaw> {
+        let rest = self.received.get(self.shown..).unwrap_or(&[]).to_vec();
+        let (version, secrets, keys) = match self.party {
+            Party::Client(party) => {
+                let version = party.protocol_version();
+                let made = party.dangerous_into_kernel_connection();
+                let (secrets, keys) = made.map_err(|error| reason::of_error(&error))?;
+                (version, secrets, Keys::Client(keys))
+            }
+            Party::Server(party) => {
+                let version = party.protocol_version();
+                let made = party.dangerous_into_kernel_connection();
+                let (secrets, keys) = made.map_err(|error| reason::of_error(&error))?;
+                (version, secrets, Keys::Server(keys))
+            }
+        };
+        let version = version.ok_or(Flaw::Other)?;
+        let opener = Opener::new(secrets.rx, version).ok_or(Flaw::Incompatible)?;
+        let sealer = Sealer::new(secrets.tx, version).ok_or(Flaw::Incompatible)?;
+        Ok((Session::new(opener, sealer, keys, version), rest))
+    }
+
+    /// Lets rustls look at the records it was shown, once.
+    fn step(&mut self, out: &mut Vec<u8>) -> Step {
+        let shown = self.received.get_mut(..self.shown).unwrap_or(&mut []);
+        let (used, step) = match &mut self.party {
+            Party::Client(party) => outcome_client(party.process_tls_records(shown), out),
+            Party::Server(party) => outcome_server(party.process_tls_records(shown), out),
+        };
+        if used > 0 {
+            self.received.drain(..used);
+            self.shown -= used;
+            // A hello was in order: what follows may be a chain of certificates.
+            self.bytes_max = limits::TLS_FLIGHT_BYTES;
+        }
+        step
+    }
+
+    /// Collects the alert that says why.
+    fn fail(&mut self, why: Flaw, out: &mut Vec<u8>) -> Progress {
+        while let Step::Again = self.step(out) {}
+        Progress::Failed(why)
+    }
+
+    fn common(&self) -> &CommonState {
+        match &self.party {
+            Party::Client(party) => party,
+            Party::Server(party) => party,
+        }
+    }
+
+    fn unseen(&self) -> &[u8] {
+        self.received.get(self.shown..).unwrap_or(&[])
+    }
+}
+
+fn outcome_client(
+    status: UnbufferedStatus<'_, '_, ClientConnectionData>,
+    out: &mut Vec<u8>,
+) -> (usize, Step) {
+    (status.discard, outcome(status.state, out))
+}
+
+fn outcome_server(
+    status: UnbufferedStatus<'_, '_, ServerConnectionData>,
+    out: &mut Vec<u8>,
+) -> (usize, Step) {
+    (status.discard, outcome(status.state, out))
+}
+
+fn outcome<Data>(state: Result<ConnectionState<'_, '_, Data>, Error>, out: &mut Vec<u8>) -> Step {
+    match state {
+        Ok(ConnectionState::EncodeTlsData(mut data)) => {
+            let begin = out.len();
+            // Asked for too little, it says how much it needs.
+            while let Err(EncodeError::InsufficientSize(needed)) =
+                data.encode(out.get_mut(begin..).unwrap_or(&mut []))
+            {
+                out.resize(begin + needed.required_size, 0);
+            }
+            Step::Again
+        }
+        Ok(ConnectionState::TransmitTlsData(data)) => {
+            data.done();
+            Step::Sent
+        }
+        Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => Step::Wants,
+        Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Step::Failed(Flaw::Ended),
+        // Early data is never offered, and a foreign enum may grow.
+        Ok(_) => Step::Failed(Flaw::UnexpectedMessage),
+        Err(error) => Step::Failed(reason::of_error(&error)),
+    }
+}

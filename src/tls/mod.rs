@@ -1,0 +1,296 @@
+//! TLS as a layer between an engine and a shard: [`Tls`] is a shard around a shard. The engine
+//! moves ciphertext, the inner shard sees plaintext, and neither knows.
+//!
+//! ```text
+//! engine -> Tls::received -> record (opened in place) -> S::received
+//! engine <- Wire::send <- record (sealed in place) <- gather <- Secured::send_parts <- S
+//! ```
+//! rustls makes the handshake; then its state is taken apart, and what stays are two ciphers and
+//! what makes their next keys. An idle connection holds no buffer, and a message allocates
+//! nothing. What the inner shard sends to one connection while it handles one event travels in one
+//! record, or in as few as hold it.
+//!
+//! - `opened` comes when the handshake is over; a client is told [`Origin::Secured`].
+//! - A handshake that fails gives `closed` with [`CloseCause::Insecure`] alone; a bad record gives
+//!   the same to a connection that is open. The peer gets its alert first, nobody else notices.
+//! - `Close::Flush` sends `close_notify` after what is queued; the peer's ends the connection as its
+//!   FIN would.
+//! - A handshake on the server's side is bounded in bytes and in time; a client bounds its connects.
+//!
+//! Pure as far as its own code goes. rustls asks the system for randomness, and its verifier asks
+//! the time source that it was configured with.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::expect_used
+)]
+
+mod book;
+mod handshake;
+mod reason;
+mod record;
+mod session;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use crate::limits;
+use crate::shard::{Close, CloseCause, ConnectionId, Core, Flaw, Origin, Shard, Wire};
+use crate::time::Instant;
+use book::{Book, Stage};
+use handshake::Progress;
+use record::{Content, HEADER_BYTES};
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, ClientConfig, ServerConfig};
+use session::Asked;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use wire::Secured;
+
+/// Which side of its connections the inner shard is on. The configurations must allow their
+/// secrets to be extracted.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// It accepts them.
+    Server(Arc<ServerConfig>),
+    /// It asks for them.
+    Client {
+        /// Roots, certificates, protocols.
+        config: Arc<ClientConfig>,
+        /// What the server at each address is to be called and to prove.
+        names: Vec<(SocketAddr, ServerName<'static>)>,
+    },
+}
+
+/// A shard whose connections are secured.
+pub struct Tls<S> {
+    inner: S,
+    book: Book,
+}
+
+impl<S: Shard> Tls<S> {
+    /// Secures the connections of `inner`. `max_backlog` is the engine's cap on queued bytes.
+    #[must_use]
+    pub fn new(inner: S, role: Role, max_backlog: usize) -> Self {
+        Self {
+            inner,
+            book: Book::new(role, max_backlog),
+        }
+    }
+
+    /// Gives the inner shard one event, and sends what it gathered.
+    fn pass<W: Wire<S::Message>>(
+        &mut self,
+        wire: &mut W,
+        event: impl FnOnce(&mut S, &mut Secured<'_, W>),
+    ) {
+        let book = &mut self.book;
+        event(&mut self.inner, &mut Secured { wire, book });
+        self.book.seal(wire);
+    }
+
+    fn shake(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<S::Message>) {
+        match self.book.shake(id, bytes, wire) {
+            Progress::Under => {}
+            Progress::Failed(why) => self.book.fail(id, why, wire),
+            Progress::Done => self.secured(id, wire),
+        }
+    }
+
+    /// The handshake is over: the connection is open.
+    fn secured(&mut self, id: ConnectionId, wire: &mut impl Wire<S::Message>) {
+        match self.book.secure(id) {
+            Err(why) => self.book.fail(id, why, wire),
+            Ok((origin, mut rest)) => {
+                let book = &mut self.book;
+                self.inner.opened(id, origin, &mut Secured { wire, book });
+                self.read(id, &mut rest, wire);
+            }
+        }
+    }
+
+    /// Reads records of a secured connection, and first what is left of one in pieces.
+    fn read(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<S::Message>) {
+        let mut rest = bytes;
+        while let Some(session) = self.book.session(id) {
+            let begun = !session.partial.is_empty();
+            let head: &[u8] = if begun { &session.partial } else { rest };
+            let len = match record::length(head) {
+                Ok(Some(len)) => len,
+                // The header itself is in pieces.
+                Ok(None) => HEADER_BYTES,
+                Err(bad) => return self.book.fail_record(id, bad, wire),
+            };
+            if begun || rest.len() < len {
+                let missing = len.saturating_sub(session.partial.len()).min(rest.len());
+                if missing == 0 {
+                    return;
+                }
+                let (part, behind) = rest.split_at_mut(missing);
+                rest = behind;
+                self.book.keep(id, part);
+                self.read_kept(id, wire);
+            } else {
+                let (record, behind) = rest.split_at_mut(len);
+                rest = behind;
+                self.open(id, record, wire);
+            }
+            if rest.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Opens the record that came in pieces, if it is whole now.
+    fn read_kept(&mut self, id: ConnectionId, wire: &mut impl Wire<S::Message>) {
+        let Some(session) = self.book.session(id) else {
+            return;
+        };
+        match record::length(&session.partial) {
+            Ok(Some(len)) if session.partial.len() == len => {
+                let mut record = std::mem::take(&mut session.partial);
+                self.open(id, &mut record, wire);
+                self.book.spare(record);
+            }
+            Ok(_) => {}
+            Err(bad) => self.book.fail_record(id, bad, wire),
+        }
+    }
+
+    /// Opens a whole record and does what it says.
+    fn open(&mut self, id: ConnectionId, record: &mut [u8], wire: &mut impl Wire<S::Message>) {
+        let Some(session) = self.book.session(id) else {
+            return;
+        };
+        let (content, place) = match session.opener.open(record) {
+            Ok(opened) => opened,
+            Err(bad) => return self.book.fail_record(id, bad, wire),
+        };
+        let plain = record.get_mut(place).unwrap_or(&mut []);
+        match content {
+            Content::Data if plain.is_empty() => {}
+            Content::Data => {
+                let book = &mut self.book;
+                self.inner.received(id, plain, &mut Secured { wire, book });
+            }
+            Content::Handshake => match session.hear(plain) {
+                Ok(Asked::Nothing) => {}
+                Ok(Asked::NewKey) => self.book.renew(id, wire),
+                Err(bad) => self.book.fail_record(id, bad, wire),
+            },
+            Content::Alert => self.alerted(id, plain, wire),
+            Content::ChangeCipherSpec => {
+                self.book.fail_record(id, record::Bad::Unexpected, wire);
+            }
+        }
+    }
+
+    /// RFC 8446, 6: the peer closes, or says what it found wrong.
+    fn alerted(&mut self, id: ConnectionId, alert: &[u8], wire: &mut impl Wire<S::Message>) {
+        let &[level, description] = alert else {
+            return self.book.fail_record(id, record::Bad::Unexpected, wire);
+        };
+        match AlertDescription::from(description) {
+            AlertDescription::CloseNotify => {
+                self.book.say_goodbye(id, wire);
+                self.book.end(id, CloseCause::PeerEnded, wire);
+            }
+            // Warnings of TLS 1.2 that mean nothing here (RFC 5246, 7.2).
+            AlertDescription::UserCanceled | AlertDescription::NoRenegotiation if level == 1 => {}
+            _ => {
+                let why = CloseCause::Insecure(Flaw::Alert(description));
+                self.book.end(id, why, wire);
+            }
+        }
+    }
+}
+
+impl<S: Shard> Shard for Tls<S> {
+    type Message = S::Message;
+    type Outcome = S::Outcome;
+
+    fn started(&mut self, wire: &mut impl Wire<Self::Message>) {
+        self.pass(wire, |inner, wire| inner.started(wire));
+    }
+
+    fn opened(&mut self, id: ConnectionId, origin: Origin, wire: &mut impl Wire<Self::Message>) {
+        if let Err(why) = self.book.begin(id, origin, wire.now()) {
+            return self.book.fail(id, why, wire);
+        }
+        self.shake(id, &mut [], wire);
+    }
+
+    #[inline]
+    fn received(
+        &mut self,
+        id: ConnectionId,
+        bytes: &mut [u8],
+        wire: &mut impl Wire<Self::Message>,
+    ) {
+        match self.book.stage(id) {
+            Some(Stage::Open(_)) => self.read(id, bytes, wire),
+            Some(Stage::Handshake(_)) => self.shake(id, bytes, wire),
+            Some(Stage::Free | Stage::Closing(_)) | None => {}
+        }
+        self.book.seal(wire);
+    }
+
+    fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>) {
+        if self.book.session(id).is_some() {
+            self.pass(wire, |inner, wire| inner.drained(id, wire));
+        }
+    }
+
+    fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Self::Message>) {
+        let cause = self.book.forget(id, cause);
+        self.pass(wire, |inner, wire| inner.closed(id, cause, wire));
+    }
+
+    fn forwarded(
+        &mut self,
+        from: Core,
+        message: Self::Message,
+        wire: &mut impl Wire<Self::Message>,
+    ) {
+        self.pass(wire, |inner, wire| inner.forwarded(from, message, wire));
+    }
+
+    fn expired(&mut self, wire: &mut impl Wire<Self::Message>) {
+        let now = wire.now();
+        while let Some(id) = self.book.overdue(now) {
+            self.book
+                .end(id, CloseCause::Insecure(Flaw::HandshakeTime), wire);
+            wire.close(id, Close::Abort);
+        }
+        if self.inner.deadline().is_some_and(|at| at <= now) {
+            self.pass(wire, |inner, wire| inner.expired(wire));
+        }
+    }
+
+    fn stopped(&mut self, wire: &mut impl Wire<Self::Message>) {
+        self.pass(wire, |inner, wire| inner.stopped(wire));
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let both = [self.inner.deadline(), self.book.deadline()];
+        both.into_iter().flatten().min()
+    }
+
+    fn finished(&self) -> bool {
+        self.inner.finished()
+    }
+
+    fn outcome(self) -> Self::Outcome {
+        self.inner.outcome()
+    }
+}
+
+/// What `len` bytes of plaintext are on the wire at most.
+#[must_use]
+pub const fn sealed_bytes(len: usize) -> usize {
+    let records = len.div_ceil(limits::TLS_RECORD_BYTES);
+    len.saturating_add(records.saturating_mul(limits::TLS_RECORD_EXTRA))
+}

@@ -1,0 +1,73 @@
+//! The wire as the inner shard sees it: what it sends is gathered, sealed, and passed on.
+
+use super::book::Book;
+use crate::shard::{Close, ConnectionId, Core, NoSlot, Payload, Unsent, Vitals, Wire};
+use crate::time::Instant;
+use std::net::{IpAddr, SocketAddr};
+
+/// The engine's wire, and what is known of the connections.
+pub(super) struct Secured<'w, W> {
+    pub(super) wire: &'w mut W,
+    pub(super) book: &'w mut Book,
+}
+
+impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
+    fn now(&self) -> Instant {
+        self.wire.now()
+    }
+
+    fn core(&self) -> Core {
+        self.wire.core()
+    }
+
+    fn cores(&self) -> u16 {
+        self.wire.cores()
+    }
+
+    #[inline]
+    fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
+        self.book.gather(id, parts, self.wire)
+    }
+
+    /// Everybody has keys of their own: what is shared is copied after all.
+    fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent> {
+        self.book.gather(id, &[payload.bytes()], self.wire)
+    }
+
+    #[inline]
+    fn backlog(&self, id: ConnectionId) -> usize {
+        self.wire.backlog(id) + self.book.gathered(id)
+    }
+
+    fn pause(&mut self, id: ConnectionId) {
+        self.wire.pause(id);
+    }
+
+    fn resume(&mut self, id: ConnectionId) {
+        self.wire.resume(id);
+    }
+
+    fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
+        let id = self.wire.connect(to, from)?;
+        if let Err(why) = self.book.connect(id, to) {
+            self.book.fail(id, why, self.wire);
+        }
+        Ok(id)
+    }
+
+    fn close(&mut self, id: ConnectionId, how: Close) {
+        self.book.close(id, how, self.wire);
+    }
+
+    fn forward(&mut self, to: Core, message: M) {
+        self.wire.forward(to, message);
+    }
+
+    fn stop_accepting(&mut self) {
+        self.wire.stop_accepting();
+    }
+
+    fn vitals(&mut self) -> Vitals {
+        self.wire.vitals()
+    }
+}
