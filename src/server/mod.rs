@@ -311,11 +311,12 @@ impl Shard for Server {
         let open = |found: &mut Connection| !matches!(found.state, State::Vacant);
         if self.connections.get_mut(id).is_some_and(open) {
             self.connections.vacate(id, &mut self.shared);
-        } else {
-            // It was accepted, and did not get as far as `opened`: no TLS.
+            self.shared.tally.ended(cause);
+        } else if let CloseCause::Insecure(_) = cause {
+            // It was accepted, and did not get as far as `opened`.
             self.shared.tally.accepted += 1;
+            self.shared.tally.ended(cause);
         }
-        self.shared.tally.ended(cause);
     }
 
     fn forwarded(&mut self, from: Core, message: Message, wire: &mut impl Wire<Message>) {

@@ -287,30 +287,20 @@ impl Book {
 
     /// The engine says that it is over: what the inner shard is told.
     pub(super) fn forget(&mut self, id: ConnectionId, cause: CloseCause) -> CloseCause {
-        let is_client = matches!(self.role, Role::Client { .. });
         let Some(stage) = self.stage(id) else {
             return cause;
         };
         match std::mem::replace(stage, Stage::Free) {
             Stage::Closing(Some(cause)) => cause,
-            // A server that hangs up on a handshake it was asked for does not want it.
-            Stage::Handshake(handshake)
-                if is_client && matches!(handshake.origin, Origin::Secured { .. }) =>
-            {
-                match cause {
-                    CloseCause::PeerEnded => CloseCause::Insecure(Flaw::Ended),
-                    CloseCause::Reset => CloseCause::Insecure(Flaw::Reset),
-                    CloseCause::Local
-                    | CloseCause::TimedOut
-                    | CloseCause::Refused
-                    | CloseCause::Unreachable
-                    | CloseCause::NoSourcePort
-                    | CloseCause::NoDescriptor
-                    | CloseCause::Os(_)
-                    | CloseCause::Insecure(_) => cause,
-                }
-            }
-            Stage::Free | Stage::Handshake(_) | Stage::Open(_) | Stage::Closing(None) => cause,
+            Stage::Handshake(handshake) => match (handshake.origin, cause) {
+                // The connect itself failed.
+                (Origin::Connected, _) => cause,
+                (_, CloseCause::PeerEnded) => CloseCause::Insecure(Flaw::Ended),
+                (_, CloseCause::Reset) => CloseCause::Insecure(Flaw::Reset),
+                (Origin::Accepted { .. }, _) => CloseCause::Insecure(Flaw::Other),
+                (Origin::Secured { .. }, _) => cause,
+            },
+            Stage::Free | Stage::Open(_) | Stage::Closing(None) => cause,
         }
     }
 

@@ -13,9 +13,10 @@
 //! - `opened` comes when the handshake is over; a client is told [`Origin::Secured`].
 //! - A handshake that fails gives `closed` with [`CloseCause::Insecure`] alone; a bad record gives
 //!   the same to a connection that is open. The peer gets its alert first, nobody else notices.
-//! - `Close::Flush` sends `close_notify` after what is queued; the peer's ends the connection as its
-//!   FIN would.
-//! - A handshake on the server's side is bounded in bytes and in time; a client bounds its connects.
+//! - `Close::Flush` sends `close_notify` after what is queued; the peer's ends the connection as
+//!   its FIN would.
+//! - A handshake on the server's side is bounded in bytes and in time; a client bounds its
+//!   connects.
 //!
 //! Pure as far as its own code goes. rustls asks the system for randomness, and its verifier asks
 //! the time source that it was configured with.

@@ -33,7 +33,11 @@ fn secured(draw: &Draw, server: &Role, client: &Role) -> Report<server::Outcome,
 
 /// A run with TLS 1.3, or 1.2 for every third seed; with client certificates for every second.
 fn ordinary(draw: &Draw, seed: u64) -> Report<server::Outcome, load::Outcome> {
-    let version = if seed.is_multiple_of(3) { &TLS12 } else { &TLS13 };
+    let version = if seed.is_multiple_of(3) {
+        &TLS12
+    } else {
+        &TLS13
+    };
     let mutual = [Mutual::No, Mutual::Yes][usize::from(seed.is_multiple_of(2))];
     let server = CERTIFICATES.server(version, mutual);
     let client = CERTIFICATES.client(CERTIFICATES.roots(), "sim", draw.plan.listeners[0]);
