@@ -2,6 +2,8 @@
 
 #[path = "cli_run/program.rs"]
 mod program;
+#[path = "cli_run/thresholds.rs"]
+mod thresholds;
 
 use program::{Serving, ringstorm};
 use serde_json::Value;

@@ -40,6 +40,7 @@ fn facts() -> Facts {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
         server: None,
+        thresholds: Vec::new(),
         slo: None,
     }
 }
@@ -289,4 +290,70 @@ fn slip_is_judged_against_the_objective() {
     };
     assert_eq!(verdict(11), Verdict::Pass);
     assert_eq!(verdict(9), Verdict::Invalid);
+}
+
+fn with_thresholds(texts: &[&str]) -> Facts {
+    Facts {
+        thresholds: texts
+            .iter()
+            .map(|text| text.parse().expect("a threshold"))
+            .collect(),
+        ..facts()
+    }
+}
+
+#[test]
+fn the_text_of_a_run_with_thresholds_is_the_golden_one() {
+    let facts = with_thresholds(&[
+        "response.p99<50ms",
+        "service.p99.9 <= 39.99ms",
+        "response.p99.99<50ms",
+        "errors<0.1%",
+        "reach>=99.99%",
+        "messages.replied_per_s>=14.9k",
+        "failures.refused==0",
+        "generator.cpu_us_per_message<100us",
+    ]);
+    let (config, outcome) = bad();
+    let record = Record::new(&facts, &config, &outcome);
+    assert_golden("thresholds.txt", &text::text(&record));
+    assert_golden(
+        "thresholds.json",
+        &(serde_json::to_string_pretty(&record.thresholds).unwrap() + "\n"),
+    );
+}
+
+#[test]
+fn a_failed_threshold_is_the_servers_unless_the_generator_was_the_limit() {
+    let facts = with_thresholds(&["response.p50<1ms"]);
+    let code =
+        |(config, outcome): (Config, Outcome)| exit_code(&Record::new(&facts, &config, &outcome));
+    assert_eq!(code(good()), 99);
+    assert_eq!(code(bad()), 98, "a core was busy");
+    let (config, mut outcome) = good();
+    outcome.messages.sent = 150_000;
+    outcome.messages.dropped.in_flight = 50_000;
+    assert_eq!(
+        code((config, outcome)),
+        99,
+        "the rest would have been worse"
+    );
+    let aborted = Outcome {
+        ending: Ending::Aborted,
+        ..bad().1
+    };
+    assert_eq!(code((bad().0, aborted)), 99);
+}
+
+#[test]
+fn slip_that_is_a_part_of_a_bound_makes_the_run_invalid() {
+    let (config, outcome) = good();
+    let verdict = |bound: &str| {
+        let facts = with_thresholds(&[bound]);
+        Record::new(&facts, &config, &outcome).verdict
+    };
+    // Slip is 1 us throughout.
+    assert_eq!(verdict("response.p50<9us").verdict, Verdict::Invalid);
+    let fails = verdict("response.p50<11us");
+    assert_eq!(fails.verdict, Verdict::Fail, "{:?}", fails.reasons);
 }

@@ -50,6 +50,7 @@ Examples:
   ringstorm load ws://127.0.0.1:9000/echo -c 64 --pipeline 16        closed loop: throughput
   ringstorm load ws://127.0.0.1:9000/push -c 5000 --scenario listen  fan-out
   ringstorm load http://127.0.0.1:9000/events -c 5000 --json > run.json
+  ringstorm load ws://127.0.0.1:9000/echo -r 20k --threshold 'response.p99<50ms' 'errors<0.1%'
   ringstorm load ws://127.0.0.1:9000/echo -c 100k --scenario idle --source-ip auto
 
 The summary goes to stdout, progress to stderr. Ctrl-C ends with the summary of what ran.")]

@@ -12,7 +12,7 @@ use super::url::Url;
 use super::{Exit, Failure, host, print, signals};
 use crate::engine::{self, Plan};
 use crate::load;
-use crate::report::{self, Facts, Record};
+use crate::report::{self, Facts, Record, ServerUse, Threshold, threshold};
 use drive::drive;
 use flags::LoadFlags;
 use meant::meant;
@@ -29,6 +29,7 @@ pub(super) struct Config {
     engine: LoadEngine,
     url: Url,
     server_pid: Option<i32>,
+    thresholds: Vec<Threshold>,
     output: Output,
     hgrm: Option<PathBuf>,
     quiet: bool,
@@ -58,12 +59,20 @@ impl Config {
         };
         room.check(u64::from(load.connections))?;
         load.sources.iter().try_for_each(check_source)?;
+        let facts = Facts {
+            thresholds: flags.threshold.clone(),
+            server: flags.server_pid.map(|_| ServerUse::default()),
+            ..Facts::default()
+        };
+        threshold::check(&facts, &load)
+            .map_err(|error| Failure::Usage(format!("--threshold: {error}")))?;
         Ok(Self {
             load,
             cpus,
             engine: flags.engine,
             url: flags.url,
             server_pid: flags.server_pid,
+            thresholds: flags.threshold,
             output: if flags.json {
                 Output::Json
             } else {

@@ -57,6 +57,24 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The family it is counted in.
+    #[must_use]
+    pub const fn family(self) -> Family {
+        match self {
+            Self::Refused => Family::Refused,
+            Self::TimedOut => Family::TimedOut,
+            Self::Reset => Family::Reset,
+            Self::Ended | Self::StreamEnded => Family::Ended,
+            Self::Unreachable => Family::Unreachable,
+            Self::NoSourcePort => Family::PortExhausted,
+            Self::NoDescriptor | Self::NoSlot => Family::Limit,
+            Self::Os(_) => Family::Os,
+            Self::HttpStatus(_) | Self::BadResponse | Self::NotEventStream => Family::Http,
+            Self::Protocol(_) | Self::BadStream => Family::Protocol,
+            Self::CloseCode(_) => Family::CloseCode,
+        }
+    }
+
     /// The kind of a connection that the engine says is over, and that was not closed from here.
     #[must_use]
     pub fn of(cause: CloseCause) -> Self {
@@ -70,6 +88,68 @@ impl Kind {
             CloseCause::NoDescriptor => Self::NoDescriptor,
             CloseCause::Os(errno) => Self::Os(errno),
             CloseCause::Insecure(flaw) => Self::Tls(flaw),
+        }
+    }
+}
+
+/// What kinds are alike, for those who count: a closed set with names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Nobody listens there.
+    Refused,
+    /// Time ran out.
+    TimedOut,
+    /// The connection was reset.
+    Reset,
+    /// The stream ended.
+    Ended,
+    /// No route.
+    Unreachable,
+    /// No free source port.
+    PortExhausted,
+    /// Another bound of this host: descriptors, slots.
+    Limit,
+    /// Another HTTP status, or a response that is none.
+    Http,
+    /// A close frame of the peer.
+    CloseCode,
+    /// The peer broke a protocol.
+    Protocol,
+    /// Any other error of the kernel.
+    Os,
+}
+
+impl Family {
+    /// Each of them.
+    pub const ALL: [Self; 11] = [
+        Self::Refused,
+        Self::TimedOut,
+        Self::Reset,
+        Self::Ended,
+        Self::Unreachable,
+        Self::PortExhausted,
+        Self::Limit,
+        Self::Http,
+        Self::CloseCode,
+        Self::Protocol,
+        Self::Os,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::TimedOut => "timed_out",
+            Self::Reset => "reset",
+            Self::Ended => "ended",
+            Self::Unreachable => "unreachable",
+            Self::PortExhausted => "port_exhausted",
+            Self::Limit => "limit",
+            Self::Http => "http",
+            Self::CloseCode => "close_code",
+            Self::Protocol => "protocol",
+            Self::Os => "os",
         }
     }
 }

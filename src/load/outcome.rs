@@ -229,6 +229,8 @@ pub enum Ending {
     NeverBegan,
     /// Somebody stopped it.
     Interrupted,
+    /// It was stopped because a threshold failed: said by who stopped it.
+    Aborted,
 }
 
 /// What one core measured; merged, what the run measured.
@@ -299,6 +301,7 @@ impl Ending {
     fn with(self, other: Self) -> Self {
         match (self, other) {
             (Self::Interrupted, _) | (_, Self::Interrupted) => Self::Interrupted,
+            (Self::Aborted, _) | (_, Self::Aborted) => Self::Aborted,
             (Self::Complete | Self::Deserted | Self::NeverBegan, _) => self.min(other),
         }
     }

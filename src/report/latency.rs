@@ -102,6 +102,17 @@ impl LatencyRecord {
         })
     }
 
+    /// The percentile of that name, such as `p99.9`, if it is kept and known.
+    pub(super) fn percentile_ns(&self, name: &str) -> Option<u64> {
+        match name {
+            "p50" => self.p50_ns,
+            "p90" => self.p90_ns,
+            "p99" => self.p99_ns,
+            "p99.9" | "p99_9" => self.p99_9_ns,
+            _ => None,
+        }
+    }
+
     /// Samples that a percentile `1 - 1 / inverse` needs.
     #[must_use]
     pub const fn samples_needed(inverse: u64) -> u64 {

@@ -13,7 +13,7 @@
 //! | `program` | `version`, `command` (list), `engine`, `cpus` (the kernel's numbers) |
 //! | `host` | facts of the host: string to string |
 //! | `run` | the configuration meant: `url`, `transport` (`websocket`, `sse`), `scenario`, `loop` (`open`, `closed`, `none`), `connections`, `connect_rate_per_s`, `rate_per_s`, `in_flight`, `burst`, `payload_bytes`, `payload_kind`, `warm_up_s`, `duration_s`, `seed`, `started_unix_ms` |
-//! | `time` | `connect_s`, `measured_s`, `ending` (`complete`, `deserted`, `never_began`, `interrupted`) |
+//! | `time` | `connect_s`, `measured_s`, `ending` (`complete`, `deserted`, `never_began`, `interrupted`, `aborted` by a threshold) |
 //! | `connects` | `planned` = `attempted` + `dropped`; `attempted` = `up` + `failed` + `unfinished`; `ended_early`, `still_open`, `up_per_s` |
 //! | `messages` | `planned` = `sent` + `dropped`; `sent` = `replied` + `lost`; `dropped_by` (`in_flight`, `backlog`, `no_connection`, `late`); `wrong`, `unmeasured`, `sent_per_s`, `replied_per_s`. `null` if the scenario sends nothing |
 //! | `events` | `received`, `bytes`, `received_per_s`, `unstamped`, `negative`, `gaps`, `repeated`. `null` for an echo |
@@ -22,6 +22,7 @@
 //! | `failures` | list of `stage` (`connect`, `upgrade`, `open`), `kind`, `count` |
 //! | `generator` | `cores` (list of `core`, `busy` 0 to 1, `cpu_s`, `connect_cpu_s`, `turns`, `rescues`), `busy_max`, `cpu_us_per_message`, `connect_cpu_us` (per connection that came up) |
 //! | `server` | `cpu_s`, `rss_bytes`, `descriptors`, `messages_per_cpu_s`, or `null` if not asked |
+//! | `thresholds` | list of `threshold` (as typed), `metric`, `result` (`PASS`, `FAIL`, `INCONCLUSIVE`), `measured` and `bound` in `unit` (`count`, `bytes`, `ns`, `us`, `ms`, `s`, `per_s`, `share`), `interval` (95 % rank confidence, low and high, of percentiles), `reason` |
 //! | `verdict` | `verdict` (`PASS`, `FAIL`, `INCONCLUSIVE`, `INVALID`), `limited_by` (`generator`, `plan`, or `null`), `reasons`, `notes` |
 //!
 //! A percentile `p` is `null` below `100 / (1 - p)` samples.
@@ -35,12 +36,18 @@
 )]
 
 mod figures;
+pub mod generator;
 pub mod hgrm;
 pub mod latency;
+mod metric;
 pub mod record;
 pub mod text;
+pub mod threshold;
 pub mod verdict;
 
+pub use generator::ServerUse;
 pub use latency::LatencyRecord;
-pub use record::{Facts, Record, ServerUse};
+pub use metric::Metrics;
+pub use record::{Facts, Record};
+pub use threshold::{Moment, Threshold, ThresholdError};
 pub use verdict::{Judgement, Verdict, exit_code};

@@ -1,7 +1,10 @@
 //! The record of one load run: plain data, in the order and units of the JSON schema.
 
-use super::figures::{float, per_second, ratio};
+use super::figures::per_second;
+use super::generator::{Generator, ServerUse};
 use super::latency::LatencyRecord;
+use super::metric::Metrics;
+use super::threshold::{Met, Moment, Threshold};
 use super::verdict::{self, Judgement};
 use crate::load::config::{Config, Loop, PayloadKind, Scenario, Transport};
 use crate::load::outcome::{self, Ending, Outcome};
@@ -31,21 +34,10 @@ pub struct Facts {
     pub host: BTreeMap<String, String>,
     /// What the server used, if it was asked.
     pub server: Option<ServerUse>,
+    /// What the run has to keep to.
+    pub thresholds: Vec<Threshold>,
     /// The latency objective, if there is one: slip is judged against it.
     pub slo: Option<Duration>,
-}
-
-/// What the server used in the measured time, from its `/stats`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ServerUse {
-    /// CPU time, user and system, in seconds.
-    pub cpu_s: f64,
-    /// Resident memory at the end, in bytes.
-    pub rss_bytes: u64,
-    /// Open descriptors at the end.
-    pub descriptors: u64,
-    /// Messages (replies, or events) per second of its CPU time. Computed by [`Record::new`].
-    pub messages_per_cpu_s: Option<f64>,
 }
 
 /// One load run; see the module for the schema.
@@ -65,6 +57,8 @@ pub struct Record {
     pub failures: Vec<Failure>,
     pub generator: Generator,
     pub server: Option<ServerUse>,
+    #[serde(default)]
+    pub thresholds: Vec<Met>,
     pub verdict: Judgement,
 }
 
@@ -196,28 +190,6 @@ pub struct Failure {
     pub count: u64,
 }
 
-/// Key `generator` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the schema in the module documents every key")]
-pub struct Generator {
-    pub cores: Vec<GeneratorCore>,
-    pub busy_max: f64,
-    pub cpu_us_per_message: Option<f64>,
-    pub connect_cpu_us: Option<f64>,
-}
-
-/// An entry of key `generator.cores` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the schema in the module documents every key")]
-pub struct GeneratorCore {
-    pub core: u16,
-    pub busy: f64,
-    pub cpu_s: f64,
-    pub connect_cpu_s: f64,
-    pub turns: u64,
-    pub rescues: u64,
-}
-
 impl Record {
     /// The record of a run.
     #[must_use]
@@ -247,8 +219,12 @@ impl Record {
             failures: failures(outcome),
             generator: Generator::new(outcome, received),
             server: facts.server.map(|server| server.per_message(received)),
+            thresholds: Vec::new(),
             verdict: Judgement::default(),
         };
+        let metrics = Metrics::new(&record, outcome);
+        let judge = |threshold: &Threshold| threshold.judge(&metrics, Moment::End);
+        record.thresholds = facts.thresholds.iter().map(judge).collect();
         record.verdict = verdict::judge(&record);
         record
     }
@@ -305,16 +281,6 @@ impl Latencies {
         order
             .into_iter()
             .find(|name| self.named().any(|(other, _)| other == *name))
-    }
-}
-
-impl ServerUse {
-    fn per_message(self, received: u64) -> Self {
-        let spent = self.cpu_s > 0.0 && received > 0;
-        Self {
-            messages_per_cpu_s: spent.then(|| float(received) / self.cpu_s),
-            ..self
-        }
     }
 }
 
@@ -425,33 +391,6 @@ impl Events {
     }
 }
 
-impl Generator {
-    fn new(outcome: &Outcome, received: u64) -> Self {
-        let cores: Vec<GeneratorCore> = outcome.cores.iter().map(GeneratorCore::new).collect();
-        let cpu_s: f64 = cores.iter().map(|core| core.cpu_s).sum();
-        let connect_cpu_s: f64 = cores.iter().map(|core| core.connect_cpu_s).sum();
-        Self {
-            busy_max: cores.iter().map(|core| core.busy).fold(0.0, f64::max),
-            cpu_us_per_message: ratio(cpu_s * 1e6, received),
-            connect_cpu_us: ratio(connect_cpu_s * 1e6, outcome.connects.up),
-            cores,
-        }
-    }
-}
-
-impl GeneratorCore {
-    fn new(core: &outcome::CoreUse) -> Self {
-        Self {
-            core: core.core,
-            busy: core.busy(),
-            cpu_s: core.measured_cpu.as_secs_f64(),
-            connect_cpu_s: core.connect_cpu.as_secs_f64(),
-            turns: core.turns,
-            rescues: core.rescues,
-        }
-    }
-}
-
 fn received(config: &Config, outcome: &Outcome) -> u64 {
     if config.sends() {
         outcome.messages.replied_in_time
@@ -476,5 +415,6 @@ fn ending(ending: Ending) -> &'static str {
         Ending::Deserted => "deserted",
         Ending::NeverBegan => "never_began",
         Ending::Interrupted => "interrupted",
+        Ending::Aborted => "aborted",
     }
 }

@@ -3,7 +3,6 @@
 use super::figures::{rate, span, whole};
 use super::latency::LatencyRecord;
 use super::record::{Events, Messages, Record};
-use super::verdict::Verdict;
 use std::fmt::Write;
 
 /// Columns of the longest bar.
@@ -16,6 +15,7 @@ const LABEL: usize = 13;
 pub fn text(record: &Record) -> String {
     let mut out = String::with_capacity(4096);
     heading(&mut out, record);
+    thresholds(&mut out, record);
     connects(&mut out, record);
     if let Some(sent) = &record.messages {
         messages(&mut out, sent);
@@ -68,6 +68,22 @@ fn heading(out: &mut String, record: &Record) {
         let _ = write!(times, ", ending: {}", time.ending.replace('_', " "));
     }
     line(out, "time", &times);
+}
+
+fn thresholds(out: &mut String, record: &Record) {
+    let met = &record.thresholds;
+    let results = met.iter().map(|met| met.result.word().len()).max();
+    let names = met.iter().map(|met| met.threshold.len()).max();
+    let (results, names) = (results.unwrap_or(0), names.unwrap_or(0));
+    for (place, met) in met.iter().enumerate() {
+        let label = if place == 0 { "thresholds" } else { "" };
+        let (word, threshold, shown) = (met.result.word(), &met.threshold, met.shown());
+        line(
+            out,
+            label,
+            &format!("{word:<results$}  {threshold:<names$}  {shown}"),
+        );
+    }
 }
 
 fn connects(out: &mut String, record: &Record) {
@@ -273,12 +289,7 @@ fn generator(out: &mut String, record: &Record) {
 
 fn verdict(out: &mut String, record: &Record) {
     let judgement = &record.verdict;
-    let word = match judgement.verdict {
-        Verdict::Pass => "PASS",
-        Verdict::Fail => "FAIL",
-        Verdict::Inconclusive => "INCONCLUSIVE",
-        Verdict::Invalid => "INVALID",
-    };
+    let word = judgement.verdict.word();
     let by = judgement
         .limited_by
         .as_ref()

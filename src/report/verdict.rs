@@ -26,6 +26,19 @@ pub enum Verdict {
     Invalid,
 }
 
+impl Verdict {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Fail => "FAIL",
+            Self::Inconclusive => "INCONCLUSIVE",
+            Self::Invalid => "INVALID",
+        }
+    }
+}
+
 /// A verdict with its reasons, and what else is worth knowing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
@@ -42,11 +55,14 @@ pub struct Judgement {
 
 /// The exit code of a run: `0` pass, `99` failed, `98` invalid, `105` interrupted.
 ///
-/// A run that is inconclusive failed no threshold: `0`.
+/// A run that is inconclusive failed no threshold: `0`. One that was aborted did: `99`.
 #[must_use]
 pub fn exit_code(record: &Record) -> u8 {
     if record.time.ending == "interrupted" {
         return 105;
+    }
+    if record.time.ending == "aborted" {
+        return 99;
     }
     match record.verdict.verdict {
         Verdict::Pass | Verdict::Inconclusive => 0,
@@ -62,6 +78,8 @@ pub(super) fn judge(record: &Record) -> Judgement {
     let plan = plan_limits(record);
     let failed = failures(record);
     let thin = too_thin(record);
+    let broken = thresholds(record, Verdict::Fail);
+    let open = thresholds(record, Verdict::Inconclusive);
     let limited_by = if !generator.is_empty() {
         Some("generator")
     } else if !plan.is_empty() {
@@ -69,11 +87,14 @@ pub(super) fn judge(record: &Record) -> Judgement {
     } else {
         None
     };
-    let verdict = if !failed.is_empty() {
+    // Latency of a load that was not wholly applied is, if anything, too good: what fails then
+    // would fail of all of it. That the generator was late makes no server fail.
+    let is_generator = limited_by == Some("generator");
+    let verdict = if !failed.is_empty() || (!broken.is_empty() && !is_generator) {
         Verdict::Fail
     } else if limited_by.is_some() {
         Verdict::Invalid
-    } else if thin.is_some() {
+    } else if thin.is_some() || !open.is_empty() {
         Verdict::Inconclusive
     } else {
         Verdict::Pass
@@ -83,8 +104,10 @@ pub(super) fn judge(record: &Record) -> Judgement {
         limited_by: limited_by.map(str::to_owned),
         reasons: failed
             .into_iter()
+            .chain(broken)
             .chain(generator)
             .chain(plan)
+            .chain(open)
             .chain(thin)
             .collect(),
         notes: notes(record),
@@ -106,6 +129,29 @@ fn failures(record: &Record) -> Vec<String> {
         )];
     }
     Vec::new()
+}
+
+/// The thresholds that ended so, as reasons.
+fn thresholds(record: &Record, result: Verdict) -> Vec<String> {
+    let alike = record.thresholds.iter().filter(|met| met.result == result);
+    let said = alike.map(|met| match &met.reason {
+        Some(reason) => format!("threshold {} cannot be told: {reason}", met.threshold),
+        None => format!("threshold {} failed: {}", met.threshold, met.shown()),
+    });
+    said.collect()
+}
+
+/// Slip that is a large part of the bound of a response time at the same percentile.
+fn slips(record: &Record) -> impl Iterator<Item = String> {
+    let slip = record.latency.slip.as_ref();
+    record.thresholds.iter().filter_map(move |met| {
+        let (latency, statistic, bound) = met.latency_bound_ns()?;
+        let slip = slip?.percentile_ns(statistic)?;
+        (latency == "response" && float(slip) > SLIP_OF_SLO_MAX * bound).then(|| {
+            let (slip, threshold) = (span(slip), &met.threshold);
+            format!("slip {statistic} is {slip}, above 10 % of the bound of {threshold}")
+        })
+    })
 }
 
 fn generator_limits(record: &Record) -> Vec<String> {
@@ -138,6 +184,7 @@ fn generator_limits(record: &Record) -> Vec<String> {
             "slip p99 is {slip}, above 10 % of the objective of {slo}"
         ));
     }
+    reasons.extend(slips(record));
     reasons
 }
 

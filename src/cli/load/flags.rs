@@ -5,6 +5,7 @@ use crate::cli::sources::{self, Source};
 use crate::cli::url::Url;
 use crate::cli::values::{self, Cpus};
 use crate::load::Rate;
+use crate::report::{Threshold, ThresholdError};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -79,6 +80,10 @@ pub(in crate::cli) struct LoadFlags {
     /// Process of the server on this host: its CPU time is measured.
     #[arg(long, value_name = "PID")]
     pub(in crate::cli) server_pid: Option<i32>,
+    /// What the run has to keep to, such as 'response.p99<50ms' 'errors<0.1%' 'reach>=99.99%'; any
+    /// number of them, after the URL. A name that there is not lists those that there are.
+    #[arg(long, value_name = "METRIC<VALUE", num_args = 1.., value_parser = threshold)]
+    pub(in crate::cli) threshold: Vec<Threshold>,
     /// Prints the record as one line of JSON rather than the summary.
     #[arg(long)]
     pub(in crate::cli) json: bool,
@@ -91,4 +96,8 @@ pub(in crate::cli) struct LoadFlags {
     /// Seed of everything random [default: random, and printed with --json].
     #[arg(long, value_name = "N")]
     pub(in crate::cli) seed: Option<u64>,
+}
+
+fn threshold(text: &str) -> Result<Threshold, ThresholdError> {
+    text.parse()
 }

@@ -37,6 +37,7 @@ pub(super) fn facts(config: &Config) -> Facts {
         cpus: config.cpus.clone(),
         started_unix_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
         host: host::facts(),
+        thresholds: config.thresholds.clone(),
         ..Facts::default()
     }
 }

@@ -1,0 +1,379 @@
+//! What a threshold may name: every latency's statistics, every number of the record by the path
+//! of its key, failures by family, and two shares that follow from them.
+
+use super::figures::float;
+use super::record::Record;
+use super::threshold::{share, too_few};
+use crate::load::failure::Family;
+use crate::load::outcome::{Latency, Outcome};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// 95 % of a normal distribution lies within this many standard deviations.
+const NORMAL_95: f64 = 1.96;
+/// Keys of the record whose numbers are no metrics: what was asked for, and what follows.
+const NO_METRICS: [&str; 7] = [
+    "program",
+    "host",
+    "run",
+    "latency",
+    "failures",
+    "verdict",
+    "thresholds",
+];
+/// Statistics of a latency beside its percentiles.
+const STATISTICS: [&str; 5] = ["samples", "min", "mean", "stdev", "max"];
+
+/// What the value of a metric is, and stays in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Count,
+    Bytes,
+    Nanoseconds,
+    Microseconds,
+    Milliseconds,
+    Seconds,
+    PerSecond,
+    Share,
+}
+
+/// One metric of one run.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Figure {
+    pub(super) unit: Unit,
+    /// Its value, or why there is none.
+    pub(super) value: Result<f64, String>,
+    /// Its 95 % rank confidence interval.
+    pub(super) interval: Option<(f64, f64)>,
+    /// What it does while a run goes on.
+    course: Course,
+}
+
+/// What a figure does while a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// It only grows.
+    Grows,
+    /// It is what it is.
+    Holds,
+    /// It means nothing before the last replies have come.
+    Settles,
+}
+
+/// All metrics of one run.
+#[derive(Debug)]
+pub struct Metrics<'a> {
+    outcome: &'a Outcome,
+    numbers: BTreeMap<String, Option<f64>>,
+}
+
+impl<'a> Metrics<'a> {
+    /// The metrics of that outcome, whose record this is.
+    #[must_use]
+    pub fn new(record: &Record, outcome: &'a Outcome) -> Self {
+        let mut numbers = BTreeMap::new();
+        if let Ok(Value::Object(keys)) = serde_json::to_value(record) {
+            let kept = keys
+                .iter()
+                .filter(|(key, _)| !NO_METRICS.contains(&key.as_str()));
+            for (key, value) in kept.filter(|(_, value)| value.is_object()) {
+                flatten(key, value, &mut numbers);
+            }
+        }
+        Self { outcome, numbers }
+    }
+
+    /// The metric of that name.
+    pub(super) fn figure(&self, name: &str) -> Option<Figure> {
+        if name == "errors" {
+            return Some(errors(self.outcome));
+        }
+        if name == "reach" {
+            return reach(self.outcome);
+        }
+        let (head, tail) = name.split_once('.')?;
+        if head == "failures" {
+            return failures(self.outcome, tail);
+        }
+        let mut latencies = self.outcome.latencies.named();
+        if let Some((_, latency)) = latencies.find(|(latency, _)| *latency == head) {
+            return statistic(latency, tail);
+        }
+        let value = *self.numbers.get(name)?;
+        let unit = Unit::of_key(name);
+        Some(Figure {
+            course: if unit == Unit::Count {
+                Course::Grows
+            } else {
+                Course::Holds
+            },
+            ..Figure::maybe(unit, value, "not known in this run")
+        })
+    }
+
+    /// What a threshold may name, for people.
+    pub(super) fn known(&self) -> Vec<String> {
+        let latencies: Vec<&str> = self
+            .outcome
+            .latencies
+            .named()
+            .map(|(name, _)| name)
+            .collect();
+        let families: Vec<&str> = Family::ALL.map(Family::name).to_vec();
+        let mut known = vec![
+            format!(
+                "{}.{{p50,p99.9,..,{}}}",
+                braces(&latencies),
+                STATISTICS.join(",")
+            ),
+            "errors".to_owned(),
+            "reach".to_owned(),
+            format!("failures.{{total,{}}}", families.join(",")),
+        ];
+        let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for name in self.numbers.keys() {
+            let (group, rest) = name.split_once('.').unwrap_or((name, ""));
+            groups.entry(group).or_default().push(rest);
+        }
+        known.extend(
+            groups
+                .iter()
+                .map(|(group, keys)| format!("{group}.{}", braces(keys))),
+        );
+        known
+    }
+}
+
+fn braces(words: &[&str]) -> String {
+    format!("{{{}}}", words.join(","))
+}
+
+/// The numbers below a key, by path; a `null` is a number that is not known.
+fn flatten(path: &str, value: &Value, numbers: &mut BTreeMap<String, Option<f64>>) {
+    match value {
+        Value::Object(keys) => {
+            for (key, value) in keys {
+                flatten(&format!("{path}.{key}"), value, numbers);
+            }
+        }
+        Value::Number(number) => {
+            numbers.insert(path.to_owned(), number.as_f64());
+        }
+        Value::Null => {
+            numbers.insert(path.to_owned(), None);
+        }
+        Value::Bool(_) | Value::String(_) | Value::Array(_) => {}
+    }
+}
+
+/// Work that went wrong, of all work: connects that failed, connections that ended early, messages
+/// without their reply and messages that were none.
+fn errors(outcome: &Outcome) -> Figure {
+    let (connects, messages) = (&outcome.connects, &outcome.messages);
+    let wrong = connects.failed + connects.ended_early + messages.lost + messages.wrong;
+    let work = connects.attempted + messages.sent + outcome.events.received;
+    Figure::maybe(Unit::Share, share(wrong, work), "nothing was attempted")
+}
+
+/// What came of what was to come: replies of messages sent, or pushed messages of those and the
+/// gaps between them.
+fn reach(outcome: &Outcome) -> Option<Figure> {
+    let (messages, events) = (&outcome.messages, &outcome.events);
+    let reached = share(messages.replied, messages.sent)
+        .or_else(|| share(events.received, events.received + events.gaps));
+    Some(Figure {
+        course: Course::Settles,
+        ..Figure::maybe(Unit::Share, reached, "nothing was to come")
+    })
+}
+
+fn failures(outcome: &Outcome, name: &str) -> Option<Figure> {
+    let count = if name == "total" {
+        outcome.failures.total()
+    } else {
+        let family = Family::ALL
+            .into_iter()
+            .find(|family| family.name() == name)?;
+        let alike = outcome
+            .failures
+            .iter()
+            .filter(|(_, kind, _)| kind.family() == family);
+        alike.map(|(_, _, n)| n).sum()
+    };
+    Some(Figure {
+        course: Course::Grows,
+        ..Figure::maybe(Unit::Count, Some(float(count)), "")
+    })
+}
+
+fn statistic(latency: &Latency, name: &str) -> Option<Figure> {
+    let histogram = latency.histogram();
+    let is_empty = histogram.is_empty();
+    let known = |value: f64| {
+        let value = (!is_empty).then_some(value);
+        Some(Figure::maybe(Unit::Nanoseconds, value, "no samples"))
+    };
+    match name {
+        "samples" => Some(Figure {
+            course: Course::Grows,
+            ..Figure::maybe(Unit::Count, Some(float(histogram.len())), "")
+        }),
+        "min" => known(float(histogram.min())),
+        "mean" => known(histogram.mean()),
+        "stdev" => known(histogram.stdev()),
+        "max" => known(float(histogram.max())),
+        _ => {
+            let percent: f64 = name.strip_prefix('p')?.replace('_', ".").parse().ok()?;
+            ((0.0..100.0).contains(&percent)).then(|| percentile(latency, percent / 100.0))
+        }
+    }
+}
+
+/// A percentile with its rank interval, if at least `100 / (1 - p)` samples stand behind it.
+fn percentile(latency: &Latency, quantile: f64) -> Figure {
+    let histogram = latency.histogram();
+    // To the whole sample: 1 - 0.99 is a little more than a hundredth.
+    let needed = (100.0 / (1.0 - quantile)).round();
+    let n = float(histogram.len());
+    if n < needed {
+        let why = too_few(histogram.len(), needed);
+        return Figure::unknown(Unit::Nanoseconds, &why);
+    }
+    let half = NORMAL_95 * (n * quantile * (1.0 - quantile)).sqrt() / n;
+    let at = |quantile: f64| float(histogram.value_at_quantile(quantile.clamp(0.0, 1.0)));
+    Figure {
+        interval: Some((at(quantile - half), at(quantile + half))),
+        ..Figure::maybe(Unit::Nanoseconds, Some(at(quantile)), "")
+    }
+}
+
+impl Figure {
+    /// A metric without a value.
+    pub(super) fn unknown(unit: Unit, why: &str) -> Self {
+        Self::maybe(unit, None, why)
+    }
+
+    fn maybe(unit: Unit, value: Option<f64>, why: &str) -> Self {
+        Self {
+            unit,
+            value: value.ok_or_else(|| why.to_owned()),
+            interval: None,
+            course: Course::Holds,
+        }
+    }
+
+    /// Whether a bound that does not hold now can be told to be broken for good.
+    pub(super) fn tells_early(&self, is_upper: bool) -> bool {
+        match self.course {
+            Course::Grows => is_upper,
+            Course::Holds => true,
+            Course::Settles => false,
+        }
+    }
+}
+
+impl Unit {
+    /// The unit that a key of the record ends with.
+    fn of_key(key: &str) -> Self {
+        let ends = |end: &str| key.ends_with(end);
+        if ends("_per_s") || ends("_per_cpu_s") {
+            Self::PerSecond
+        } else if ends("_us") || key.contains("_us_per_") {
+            Self::Microseconds
+        } else if ends("_ns") {
+            Self::Nanoseconds
+        } else if ends("_ms") {
+            Self::Milliseconds
+        } else if ends("_s") {
+            Self::Seconds
+        } else if ends("bytes") {
+            Self::Bytes
+        } else if ends("busy_max") || ends("_share") {
+            Self::Share
+        } else {
+            Self::Count
+        }
+    }
+
+    /// What a value with that suffix is multiplied by to be in this unit.
+    pub(super) fn factor(self, suffix: &str) -> Option<f64> {
+        let time = |unit_ns: f64| {
+            let ns = match suffix {
+                "ns" => 1.0,
+                "us" => 1e3,
+                "ms" => 1e6,
+                "s" => 1e9,
+                "m" | "min" => 60e9,
+                _ => return None,
+            };
+            Some(ns / unit_ns)
+        };
+        match self {
+            Self::Nanoseconds => time(1.0),
+            Self::Microseconds => time(1e3),
+            Self::Milliseconds => time(1e6),
+            Self::Seconds => time(1e9),
+            Self::Share => match suffix {
+                "%" => Some(0.01),
+                "" => Some(1.0),
+                _ => None,
+            },
+            Self::PerSecond => thousands(suffix.strip_suffix("/s").unwrap_or(suffix), 1e3),
+            Self::Count => thousands(suffix, 1e3),
+            Self::Bytes => {
+                let plain = suffix
+                    .strip_suffix("iB")
+                    .or_else(|| suffix.strip_suffix('B'));
+                thousands(plain.unwrap_or(suffix), 1024.0)
+            }
+        }
+    }
+
+    pub(super) const fn described(self) -> &'static str {
+        match self {
+            Self::Count => "a count",
+            Self::Bytes => "a number of bytes",
+            Self::Nanoseconds | Self::Microseconds | Self::Milliseconds | Self::Seconds => "a time",
+            Self::PerSecond => "a rate",
+            Self::Share => "a share of 1",
+        }
+    }
+
+    pub(super) const fn example(self) -> &'static str {
+        match self {
+            Self::Count => "0 or 10k",
+            Self::Bytes => "64M",
+            Self::Nanoseconds | Self::Microseconds | Self::Milliseconds | Self::Seconds => {
+                "500us, 50ms or 2s"
+            }
+            Self::PerSecond => "20k or 20k/s",
+            Self::Share => "0.1% or 0.001",
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Count => "count",
+            Self::Bytes => "bytes",
+            Self::Nanoseconds => "ns",
+            Self::Microseconds => "us",
+            Self::Milliseconds => "ms",
+            Self::Seconds => "s",
+            Self::PerSecond => "per_s",
+            Self::Share => "share",
+        })
+    }
+}
+
+fn thousands(suffix: &str, thousand: f64) -> Option<f64> {
+    match suffix {
+        "" => Some(1.0),
+        "k" | "K" => Some(thousand),
+        "M" => Some(thousand * thousand),
+        "G" => Some(thousand * thousand * thousand),
+        _ => None,
+    }
+}
