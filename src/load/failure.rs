@@ -72,6 +72,7 @@ impl Kind {
             Self::HttpStatus(_) | Self::BadResponse | Self::NotEventStream => Family::Http,
             Self::Protocol(_) | Self::BadStream => Family::Protocol,
             Self::CloseCode(_) => Family::CloseCode,
+            Self::Tls(_) => Family::Tls,
         }
     }
 
@@ -109,6 +110,8 @@ pub enum Family {
     PortExhausted,
     /// Another bound of this host: descriptors, slots.
     Limit,
+    /// TLS did not come up, or broke.
+    Tls,
     /// Another HTTP status, or a response that is none.
     Http,
     /// A close frame of the peer.
@@ -121,7 +124,7 @@ pub enum Family {
 
 impl Family {
     /// Each of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Refused,
         Self::TimedOut,
         Self::Reset,
@@ -129,6 +132,7 @@ impl Family {
         Self::Unreachable,
         Self::PortExhausted,
         Self::Limit,
+        Self::Tls,
         Self::Http,
         Self::CloseCode,
         Self::Protocol,
@@ -146,6 +150,7 @@ impl Family {
             Self::Unreachable => "unreachable",
             Self::PortExhausted => "port_exhausted",
             Self::Limit => "limit",
+            Self::Tls => "tls",
             Self::Http => "http",
             Self::CloseCode => "close_code",
             Self::Protocol => "protocol",
