@@ -5,7 +5,7 @@ use super::tls::{self, Identity};
 use super::values::Switch;
 use super::{Exit, Failure, host, print, signals};
 use crate::baseline::{self, Baseline};
-use crate::engine::{self, EngineError, Listeners, Plan, Stop};
+use crate::engine::{self, EngineError, FirstWord, Listeners, Plan, Stop};
 use crate::protocol::websocket::OriginPolicy;
 use crate::protocol::websocket::frame::HEADER_BYTES;
 use crate::server::{self, Outcome, Server};
@@ -100,6 +100,8 @@ impl Config {
     fn plan(&self, stop: Stop) -> Result<Plan, EngineError> {
         Ok(Plan {
             listeners: Listeners::bind(&self.listen, self.cpus.len())?,
+            // HTTP: a client that does not ask is not answered.
+            first_word: FirstWord::Peers,
             slots: self.slots,
             max_backlog: self.max_backlog,
             receive_buffers: self.receive_buffers,

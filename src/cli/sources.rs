@@ -45,7 +45,13 @@ pub(super) fn source(text: &str) -> Result<Source, String> {
 }
 
 /// The addresses that these items mean, for so many connections to that target.
+///
+/// Without items the kernel chooses, except for many connections on loopback: there it would search
+/// long for a free port of its one address, and others are to be had.
 pub(super) fn expand(items: &[Source], target: SocketAddr, connections: u32) -> Vec<IpAddr> {
+    if items.is_empty() && is_loopback(target.ip()) && connections > CONNECTIONS_EACH {
+        return fitting(target.ip(), connections);
+    }
     let mut addresses = Vec::new();
     for item in items {
         match *item {
@@ -64,7 +70,7 @@ fn block(first: Ipv4Addr, size: u32) -> impl Iterator<Item = IpAddr> {
 /// On loopback as many addresses of 127.0.0.0/8 as are good for the run; elsewhere all addresses
 /// of the interface that reaches the target; none if that is not to be found out.
 fn fitting(target: IpAddr, connections: u32) -> Vec<IpAddr> {
-    if matches!(target, IpAddr::V4(four) if four.is_loopback()) {
+    if is_loopback(target) {
         let count = connections.div_ceil(CONNECTIONS_EACH).clamp(1, BLOCK_MAX);
         return block(Ipv4Addr::new(127, 0, 0, 2), count).collect();
     }
@@ -80,6 +86,11 @@ fn fitting(target: IpAddr, connections: u32) -> Vec<IpAddr> {
         .map(if_addrs::Interface::ip)
         .filter(|address| address.is_ipv4() == target.is_ipv4())
         .collect()
+}
+
+/// Whether all of 127.0.0.0/8 reaches the target.
+const fn is_loopback(target: IpAddr) -> bool {
+    matches!(target, IpAddr::V4(four) if four.is_loopback())
 }
 
 /// The local address from which the target is reached. Nothing is sent.
@@ -117,6 +128,15 @@ mod tests {
     fn auto_takes_enough_loopback_addresses() {
         assert_eq!(meant("auto", 10), ["127.0.0.2"]);
         assert_eq!(meant("auto", 100_000).len(), 13);
+    }
+
+    #[test]
+    fn many_connections_on_loopback_need_no_flag() {
+        let target = SocketAddr::from(([127, 0, 0, 1], 9000));
+        assert_eq!(expand(&[], target, 8_000), Vec::<IpAddr>::new());
+        assert_eq!(expand(&[], target, 18_000).len(), 3);
+        let elsewhere = SocketAddr::from(([192, 0, 2, 1], 9000));
+        assert_eq!(expand(&[], elsewhere, 18_000), Vec::<IpAddr>::new());
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Plan {
     pub cpus: Vec<usize>,
     /// Bound listening sockets, a set per core.
     pub listeners: Listeners,
+    /// Who speaks first on an accepted connection.
+    pub first_word: FirstWord,
     /// Connections that one core may hold at once.
     pub slots: u32,
     /// Slots of one file table of the ring engine at most; the descriptor limit bounds it as well.
@@ -46,6 +48,7 @@ impl Plan {
     pub fn new(cpus: Vec<usize>) -> Self {
         Self {
             listeners: Listeners::none(cpus.len()),
+            first_word: FirstWord::Anyones,
             cpus,
             slots: 16_384,
             table: u32::MAX,
@@ -55,6 +58,15 @@ impl Plan {
             stop: Stop::default(),
         }
     }
+}
+
+/// Who speaks first on an accepted connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstWord {
+    /// Either side: a connection is opened as soon as it is made.
+    Anyones,
+    /// The peer, as in HTTP: one that has sent nothing may be opened up to a second late.
+    Peers,
 }
 
 /// A switch that the outside throws once: every shard gets `stopped`, wherever its core sleeps.

@@ -6,6 +6,7 @@
 
 use super::kernel::Ring;
 use super::operation::{Operation, plain};
+use super::option::DEFER_ACCEPT;
 use super::rings::Rings;
 use super::slot::Slots;
 use crate::engine::cause;
@@ -13,8 +14,9 @@ use crate::limits;
 use crate::shard::{CloseCause, Counters};
 use crate::time::Instant;
 use io_uring::{opcode, squeue, types};
+use std::io;
 use std::net::TcpListener;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 /// Single accepts armed at once on all listeners of a core.
@@ -254,6 +256,13 @@ impl Gates {
             }
         }
     }
+}
+
+/// Has the kernel hold connections back until the peer has sent something, a second at most: one
+/// wake-up for connection and request, where there would be two.
+pub(super) fn defer(listeners: &[TcpListener]) -> io::Result<()> {
+    let mut listeners = listeners.iter();
+    listeners.try_for_each(|listener| DEFER_ACCEPT.set(listener.as_fd(), 1))
 }
 
 fn accept_one(listener: types::Fd) -> squeue::Entry {

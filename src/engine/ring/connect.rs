@@ -4,8 +4,8 @@
 //! fallback; made here it works from 6.1 on, holds a descriptor only for a moment, and costs a few
 //! system calls of well below a microsecond each beside a connect of about ten.
 
-use super::lifecycle::socklen;
 use super::operation::{Operation, tag};
+use super::option::BIND_ADDRESS_NO_PORT;
 use super::port::Port;
 use super::slot::Phase;
 use crate::engine::cause;
@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 /// Remote addresses at stable places: the kernel reads one when it takes the entry.
 #[derive(Default)]
@@ -76,30 +76,8 @@ fn socket(to: SocketAddr, from: Option<IpAddr>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
     if let Some(from) = from {
-        leave_port_open(&socket)?;
+        BIND_ADDRESS_NO_PORT.set(socket.as_fd(), 1)?;
         socket.bind(&SocketAddr::new(from, 0).into())?;
     }
     Ok(socket)
-}
-
-/// `IP_BIND_ADDRESS_NO_PORT`: the port is chosen at connect, so that one port serves several
-/// destinations and 28,000 ports are not the end.
-fn leave_port_open(socket: &Socket) -> io::Result<()> {
-    let one: libc::c_int = 1;
-    let len = socklen::<libc::c_int>();
-    // SAFETY: setsockopt(2) reads one int.
-    let failed = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_BIND_ADDRESS_NO_PORT,
-            (&raw const one).cast(),
-            len,
-        )
-    };
-    if failed == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
 }

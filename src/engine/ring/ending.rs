@@ -10,26 +10,19 @@ use io_uring::{opcode, types};
 use std::mem::ManuallyDrop;
 use std::time::Duration;
 
+/// How long the kernel may take to give back what it holds; then that memory is lost.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 impl<S: Shard> Driver<S> {
     /// Ends the core: takes every operation back from the kernel, then lets go.
     pub(super) fn finish(mut self) -> S::Outcome {
-        let all = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build();
-        let all = all.user_data(plain(Operation::Aside, 0));
-        for ring in 0..self.port.rings.count() {
-            self.port.rings.lane(ring).ring.push(&all);
+        let ids: Vec<ConnectionId> = self.port.slots.ids().collect();
+        for id in ids {
+            self.port.take_back(id);
         }
-        let give_up = engine::now() + Duration::from_secs(1);
-        while engine::now() < give_up && self.is_held() {
-            let moment = Wait::AtMost(Duration::from_millis(1));
-            let _ = self.port.rings.lead().enter(moment);
-            for ring in 0..self.port.rings.count() {
-                let _ = self.port.rings.lane(ring).ring.enter(Wait::Not);
-                self.take(ring);
-                for index in 0..self.completions.len() {
-                    self.note_end(ring, self.completions[index]);
-                }
-            }
-        }
+        self.wait_while(Self::holds_connections);
+        self.cancel_rest();
+        self.wait_while(Self::is_held);
         let held = self.is_held();
         let Self {
             shard,
@@ -45,13 +38,42 @@ impl<S: Shard> Driver<S> {
         shard.outcome()
     }
 
-    fn is_held(&mut self) -> bool {
+    /// Cancels whatever is left. Only when that is little: the kernel searches all of it again for
+    /// each that it finds, which for a table full of receives takes seconds.
+    fn cancel_rest(&mut self) {
+        let all = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build();
+        let all = all.user_data(plain(Operation::Aside, 0));
+        for ring in 0..self.port.rings.count() {
+            self.port.rings.lane(ring).ring.push(&all);
+        }
+    }
+
+    /// Notes what ends, while that is so, but not for ever.
+    fn wait_while(&mut self, held: impl Fn(&mut Self) -> bool) {
+        let give_up = engine::now() + PATIENCE;
+        while held(self) && engine::now() < give_up {
+            let moment = Wait::AtMost(Duration::from_millis(1));
+            let _ = self.port.rings.lead().enter(moment);
+            for ring in 0..self.port.rings.count() {
+                let _ = self.port.rings.lane(ring).ring.enter(Wait::Not);
+                self.take(ring);
+                for index in 0..self.completions.len() {
+                    self.note_end(ring, self.completions[index]);
+                }
+            }
+        }
+    }
+
+    fn holds_connections(&mut self) -> bool {
         let ids: Vec<ConnectionId> = self.port.slots.ids().collect();
         let slots = &mut self.port.slots;
-        let held = ids
-            .into_iter()
-            .any(|id| slots.get(id).is_some_and(|slot| slot.is_held()));
-        held || self.port.gates.is_held() || self.timers > 0 || self.polled
+        ids.into_iter()
+            .any(|id| slots.get(id).is_some_and(|slot| slot.is_held()))
+    }
+
+    fn is_held(&mut self) -> bool {
+        let held = self.port.gates.is_held() || self.timers > 0 || self.polled;
+        held || self.holds_connections()
     }
 
     /// While ending: an operation is over, whatever came of it.

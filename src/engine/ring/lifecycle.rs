@@ -4,8 +4,9 @@
 //! end of the turn looks at each marked slot once and submits what follows.
 
 use super::operation::{Operation, plain, tag};
+use super::option::socklen;
 use super::port::{News, Port};
-use super::slot::{Phase, Receive, Send};
+use super::slot::{Phase, Receive, Send, Slot};
 use crate::limits;
 use crate::shard::{CloseCause, ConnectionId};
 use io_uring::{opcode, squeue};
@@ -108,6 +109,14 @@ impl<M> Port<M> {
             self.push_aside(id, entry);
         }
         self.end(id);
+    }
+
+    /// The core ends: takes back what has not been taken back yet.
+    pub(super) fn take_back(&mut self, id: ConnectionId) {
+        let is_ending = |slot: &mut Slot| matches!(slot.phase, Phase::Ending | Phase::Closing);
+        if !self.slots.get(id).is_none_or(is_ending) {
+            self.end(id);
+        }
     }
 
     /// The kernel says that the connection is broken.
@@ -250,11 +259,4 @@ impl<M> Port<M> {
         self.rings
             .push(id, &entry.user_data(plain(Operation::Aside, 0)));
     }
-}
-
-/// The size of a socket option's value.
-pub(super) const fn socklen<T>() -> libc::socklen_t {
-    #[expect(clippy::cast_possible_truncation, reason = "options are a few bytes")]
-    let len = size_of::<T>() as libc::socklen_t;
-    len
 }

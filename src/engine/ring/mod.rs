@@ -17,6 +17,7 @@ mod kernel;
 mod lifecycle;
 mod mail;
 mod operation;
+mod option;
 mod port;
 mod probe;
 mod rest;
@@ -25,12 +26,14 @@ mod sending;
 mod slot;
 mod waiting;
 
-use super::{EngineError, Plan, Stop};
+use super::{EngineError, FirstWord, Plan, Stop};
 use crate::shard::{Core, Counters, Shard};
 use accept::Gates;
 use bell::Bell;
 use driver::Driver;
-use glommio::{BuilderErrorKind, GlommioError, LocalExecutorBuilder, Placement};
+use glommio::{
+    BuilderErrorKind, ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement,
+};
 use mail::{Desk, Post};
 use port::Port;
 use rings::Rings;
@@ -61,6 +64,7 @@ pub fn run<S: Shard + 'static>(
         let setup = Setup {
             core: Core(u16::try_from(index).unwrap_or(u16::MAX)),
             listeners,
+            first_word: plan.first_word,
             slots: plan.slots,
             table: plan.table,
             max_backlog: plan.max_backlog,
@@ -92,25 +96,10 @@ pub fn run<S: Shard + 'static>(
     let fell_silent = matches!(readiness, Err(None));
     let mut failure = readiness.err().flatten();
     for (index, thread) in threads.into_iter().enumerate() {
-        match thread.join() {
-            Ok(Ok(Some(outcome))) => outcomes.push(outcome),
-            Ok(Ok(None)) => {}
-            Ok(Err(source)) => {
-                failure.get_or_insert(EngineError::Os {
-                    operation: format!("core {index}: io_uring_enter"),
-                    source,
-                    remedy: "--engine tokio, and tell the maintainers".to_owned(),
-                });
-            }
-            Err(error @ GlommioError::BuilderError(BuilderErrorKind::ThreadPanic(_))) => {
-                let message = error.to_string();
-                failure.get_or_insert(EngineError::Panicked {
-                    core: index,
-                    message,
-                });
-            }
+        match joined(index, plan.cpus[index], thread) {
+            Ok(outcome) => outcomes.extend(outcome),
             Err(error) => {
-                failure.get_or_insert(no_executor(plan.cpus[index], &error));
+                failure.get_or_insert(error);
             }
         }
     }
@@ -123,10 +112,32 @@ pub fn run<S: Shard + 'static>(
     failure.map_or(Ok(outcomes), Err)
 }
 
+/// How a core ended; `Ok(None)` if it did not begin because another could not.
+fn joined<O: Send + 'static>(
+    core: usize,
+    cpu: usize,
+    thread: ExecutorJoinHandle<io::Result<Option<O>>>,
+) -> Result<Option<O>, EngineError> {
+    match thread.join() {
+        Ok(Ok(outcome)) => Ok(outcome),
+        Ok(Err(source)) => Err(EngineError::Os {
+            operation: format!("core {core}: io_uring_enter"),
+            source,
+            remedy: "--engine tokio, and tell the maintainers".to_owned(),
+        }),
+        Err(error @ GlommioError::BuilderError(BuilderErrorKind::ThreadPanic(_))) => {
+            let message = error.to_string();
+            Err(EngineError::Panicked { core, message })
+        }
+        Err(error) => Err(no_executor(cpu, &error)),
+    }
+}
+
 /// What a core's thread is born with.
 struct Setup<M> {
     core: Core,
     listeners: Vec<TcpListener>,
+    first_word: FirstWord,
     slots: u32,
     table: u32,
     max_backlog: usize,
@@ -193,6 +204,10 @@ fn furnish<S: Shard>(
     let table = setup.slots.div_ceil(tables).max(1);
     // A core that listens keeps a few slots for connects of its own; one that does not, all.
     let listens = !setup.listeners.is_empty();
+    match setup.first_word {
+        FirstWord::Anyones => {}
+        FirstWord::Peers => accept::defer(&setup.listeners).map_err(failed("defer accepts"))?,
+    }
     let outgoing = if listens {
         OUTGOING.min(table / 4)
     } else {

@@ -1,0 +1,55 @@
+//! Socket options for which there is no safe binding.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// An option whose value is an `int`.
+#[derive(Clone, Copy)]
+pub(super) struct IntOption {
+    level: libc::c_int,
+    name: libc::c_int,
+}
+
+/// The port is chosen at connect, so that one port serves several destinations and 28,000 ports
+/// are not the end (ip(7)).
+pub(super) const BIND_ADDRESS_NO_PORT: IntOption = IntOption {
+    level: libc::IPPROTO_IP,
+    name: libc::IP_BIND_ADDRESS_NO_PORT,
+};
+
+/// A listener wakes only when a peer has sent something, or after so many seconds (tcp(7)).
+pub(super) const DEFER_ACCEPT: IntOption = IntOption {
+    level: libc::IPPROTO_TCP,
+    name: libc::TCP_DEFER_ACCEPT,
+};
+
+impl IntOption {
+    /// Sets it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn set(self, socket: BorrowedFd<'_>, value: libc::c_int) -> io::Result<()> {
+        // SAFETY: setsockopt(2) reads one int.
+        let failed = unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                self.level,
+                self.name,
+                (&raw const value).cast(),
+                socklen::<libc::c_int>(),
+            )
+        };
+        if failed == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+}
+
+/// The size of a socket option's value.
+pub(super) const fn socklen<T>() -> libc::socklen_t {
+    #[expect(clippy::cast_possible_truncation, reason = "options are a few bytes")]
+    let len = size_of::<T>() as libc::socklen_t;
+    len
+}
