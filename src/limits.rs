@@ -78,6 +78,17 @@ pub const TLS_RECORD_EXTRA: usize = 5 + 8 + 1 + 16;
 /// Records under one AES-GCM key, after which it is replaced. RFC 8446, 5.5.
 pub const TLS_RECORDS_PER_KEY: u64 = 1 << 24;
 
+/// Members of one room, where nobody says.
+pub const ROOM_SIZE: u16 = 6;
+/// Members of one room at most: what one message costs grows with it, and leaving looks through
+/// the members.
+pub const ROOM_SIZE_MAX: u16 = 1024;
+/// Rooms of one server: a million of two members each is more than it has connections.
+pub const ROOMS: u32 = 1024 * 1024;
+/// Bytes of a text said in a room: it is written once for each member's kind of connection, and up
+/// to six times as long where it is all control characters.
+pub const SAID_BYTES: usize = 64 * 1024;
+
 /// The queue of `listen(2)`; the kernel caps it at `net.core.somaxconn` (4096 by default).
 pub const LISTEN_BACKLOG: u32 = 16_384;
 /// Default receive buffers of one core.
@@ -90,6 +101,11 @@ const _: () = assert!(
     MESSAGE_BYTES < BACKLOG_BYTES,
     "an echo of the largest message must fit"
 );
+const _: () = assert!(
+    SAID_BYTES * 6 < BACKLOG_BYTES / 4,
+    "nobody is a slow consumer because of one message"
+);
+const _: () = assert!(ROOM_SIZE <= ROOM_SIZE_MAX);
 const _: () = assert!(CONTROL_BYTES < HEAD_BYTES);
 const _: () = assert!(TLS_HELLO_BYTES < TLS_FLIGHT_BYTES && TLS_RECORD_BYTES < TLS_HELLO_BYTES);
 const _: () = assert!(

@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("shard", &["limits", "time"]),
     ("wheel", &["limits", "time", "shard"]),
     ("protocol", &["limits", "time"]),
-    ("app", &["limits", "time"]),
+    ("app", &["limits", "time", "shard::Core"]),
     ("stats", &["limits", "time"]),
     ("tune", &["limits", "stats"]),
     (

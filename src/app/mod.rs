@@ -1,8 +1,13 @@
-//! What users came for: echo, push. Pure.
+//! What users came for: echo, push, rooms. Pure.
 //!
 //! An app knows neither wire nor connection: it takes what happened to a user and asks for
 //! [`Effects`]. The server carries them out, and it alone knows that one user has a WebSocket and
-//! another an event stream. Rooms, channels and chat fit the same shape.
+//! another an event stream.
+//!
+//! An app whose users hear from each other names them by [`User`] and asks for [`Tell`] as well.
+//! Its users may sit on several cores: it says things to itself there with letters of its own,
+//! which the server forwards many in one (`rooms::Letter`, `rooms::Post`). Channels and chat fit
+//! the same shape.
 
 #![forbid(unsafe_code)]
 #![deny(
@@ -15,6 +20,7 @@
 
 pub mod echo;
 pub mod push;
+pub mod rooms;
 
 /// What a message is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,4 +57,17 @@ pub trait Effects {
     fn reply(&mut self, message: Message<'_>);
     /// Tells everyone who listens to this app.
     fn broadcast(&mut self, notice: Notice<'_>);
+}
+
+/// A user as the server names one. An app keeps it and gives it back; it means nothing to the app,
+/// and nothing on another core but to be sent home with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct User(pub u64);
+
+/// What an app may ask for whose users hear from each other.
+pub trait Tell {
+    /// Tells these users of this core: encoded once for each kind of connection.
+    fn tell(&mut self, users: &[User], notice: Notice<'_>);
+    /// There is no place for this user now: it may come again later.
+    fn turn_away(&mut self, user: User);
 }

@@ -5,6 +5,7 @@ use super::doctor::DoctorFlags;
 use super::load::flags::LoadFlags;
 use super::url::Url;
 use super::values::{self, Cpus, Switch};
+use crate::limits;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,12 +34,14 @@ Examples:
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Serves /echo and /push (WebSocket), /events (Server-Sent Events), /healthz and /stats.
+    /// Serves /echo and /push (WebSocket), /events (Server-Sent Events), /rooms (both), /healthz and
+    /// /stats.
     #[command(after_help = "\
 Examples:
   ringstorm serve
   ringstorm serve --listen 0.0.0.0:9000 --listen '[::]:9000' --cores 0-3 --chunk-ms 100
   ringstorm serve --tls-cert server.pem --tls-key server.key
+  ringstorm serve --room-size 20                     members of a room on /rooms
   ringstorm serve --engine baseline --cores 0        what one would otherwise write, to compare
 
 It says `listening on URL...` when it is ready. SIGINT or SIGTERM drains it.")]
@@ -145,6 +148,10 @@ pub(super) struct ServeFlags {
     /// Bytes of such a message; it is padded up to that.
     #[arg(long, value_name = "BYTES", default_value = "0", value_parser = values::size)]
     pub(super) chunk_bytes: usize,
+    /// Members of one room on /rooms; a newcomer gets a place in one.
+    #[arg(long, value_name = "N", default_value_t = limits::ROOM_SIZE)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(limits::ROOM_SIZE_MAX)))]
+    pub(super) room_size: u16,
     /// Largest WebSocket message; a larger one is closed with 1009.
     #[arg(long, value_name = "BYTES", default_value = "1M", value_parser = values::size)]
     pub(super) max_message: usize,

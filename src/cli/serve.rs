@@ -12,6 +12,7 @@ use crate::server::{self, Outcome, Server};
 use crate::shard::{Core, Shard};
 use crate::tls::{Role, Tls, sealed_bytes};
 use rustix::process::{Signal, set_parent_process_death_signal};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -79,6 +80,9 @@ impl Config {
                     Switch::After(span) => Some(span),
                 },
                 drain: flags.drain,
+                room_size: flags.room_size,
+                // Keyed from the system's randomness.
+                secret: RandomState::new().hash_one(engine::now().as_nanos()),
                 subprotocols: flags.subprotocol,
                 origins: if flags.origin.is_empty() {
                     OriginPolicy::Any

@@ -7,6 +7,7 @@ use super::tally::Why;
 use crate::protocol::Fault;
 use crate::protocol::http::Response;
 use crate::shard::Wire;
+use std::io::Write as _;
 
 /// What an answer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,14 @@ pub(super) enum Answer {
     Stats,
     /// The head of an event stream, for HEAD.
     Events,
+    /// A text has got that number in its room.
+    Said {
+        seq: u64,
+    },
+    /// What becomes of a text is not known yet.
+    SaidLater,
+    /// Another method than POST where there is no other.
+    OnlyPost,
     Refused {
         status: u16,
         reason: &'static str,
@@ -43,6 +52,7 @@ const INDEX: &str = "\
 /echo     WebSocket: every message comes back, text or binary
 /push     WebSocket: a message at every interval
 /events   Server-Sent Events: the same messages; Last-Event-ID or ?lastEventId=N resumes
+/rooms    WebSocket or Server-Sent Events: a room of a few; POST to the address it tells to say
 /healthz  200 while serving, 503 while draining
 /stats    JSON: connections, messages, bytes, CPU, memory; per core and in all
 ";
@@ -70,49 +80,29 @@ impl Reply {
 
 /// Writes an answer into `Shared::scratch`.
 pub(super) fn encode(reply: Reply, shared: &mut Shared, wire: &mut impl Wire<Message>) {
-    let draining = shared.draining.is_some();
-    let Shared {
-        scratch,
-        body,
-        round,
-        config,
-        tally,
-        ..
-    } = shared;
-    scratch.clear();
-    body.clear();
-    let mut kind = "text/plain; charset=utf-8";
-    let status = match reply.answer {
-        Answer::Index => {
-            body.extend_from_slice(INDEX.as_bytes());
-            200
-        }
-        Answer::Health if draining => {
-            body.extend_from_slice(b"draining\n");
-            503
-        }
-        Answer::Health => {
-            body.extend_from_slice(b"ok\n");
-            200
-        }
-        Answer::Stats => {
-            kind = "application/json";
-            round.write(body, (config.engine, config.started), *tally, wire);
-            200
-        }
-        Answer::Events => return Response::encode(scratch, 200, &stream::HEADERS, None),
-        Answer::Refused { status, reason } => {
-            body.extend_from_slice(reason.as_bytes());
-            body.push(b'\n');
-            status
-        }
-    };
+    shared.scratch.clear();
+    shared.body.clear();
+    if reply.answer == Answer::Events {
+        return Response::encode(&mut shared.scratch, 200, &stream::HEADERS, None);
+    }
+    let (status, kind) = content(reply.answer, shared, wire);
+    let Shared { scratch, body, .. } = shared;
     let connection = match (status, reply.end) {
         // RFC 9110, 7.8: `Upgrade` is listed in `Connection`.
         (426, None) => "Upgrade",
         (426, Some(_)) => "Upgrade, close",
         (_, None) => "keep-alive",
         (_, Some(_)) => "close",
+    };
+    let allow = match reply.answer {
+        Answer::OnlyPost => "POST",
+        Answer::Index
+        | Answer::Health
+        | Answer::Stats
+        | Answer::Events
+        | Answer::Said { .. }
+        | Answer::SaidLater
+        | Answer::Refused { .. } => "GET, HEAD",
     };
     // The middle four are for all, the ends for two.
     let headers = [
@@ -124,7 +114,7 @@ pub(super) fn encode(reply: Reply, shared: &mut Shared, wire: &mut impl Wire<Mes
         ("Access-Control-Allow-Origin", "*"),
         ("Connection", connection),
         // RFC 9110, 15.5.6.
-        ("Allow", "GET, HEAD"),
+        ("Allow", allow),
     ];
     let headers = match status {
         426 => headers.get(..6),
@@ -137,4 +127,46 @@ pub(super) fn encode(reply: Reply, shared: &mut Shared, wire: &mut impl Wire<Mes
         Content::Full => {}
         Content::HeadOnly => scratch.truncate(scratch.len() - body.len()),
     }
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// Writes what an answer says into `Shared::body`; gives its status and type.
+fn content(
+    answer: Answer,
+    shared: &mut Shared,
+    wire: &mut impl Wire<Message>,
+) -> (u16, &'static str) {
+    let draining = shared.draining.is_some();
+    let Shared {
+        body,
+        round,
+        config,
+        tally,
+        ..
+    } = shared;
+    let (status, text) = match answer {
+        Answer::Index => (200, INDEX),
+        Answer::Health if draining => (503, "draining\n"),
+        Answer::Health => (200, "ok\n"),
+        Answer::Stats => {
+            round.write(body, (config.engine, config.started), *tally, wire);
+            return (200, JSON);
+        }
+        Answer::Said { seq } => {
+            // Writing to a Vec does not fail.
+            let _ = write!(body, "{{\"seq\":{seq}}}");
+            return (200, JSON);
+        }
+        Answer::OnlyPost => (405, "only POST here\n"),
+        // The one is never sent so, the other has no content.
+        Answer::SaidLater | Answer::Events => (200, ""),
+        Answer::Refused { status, reason } => {
+            body.extend_from_slice(reason.as_bytes());
+            (status, "\n")
+        }
+    };
+    body.extend_from_slice(text.as_bytes());
+    (status, TEXT)
 }

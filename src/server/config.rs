@@ -33,6 +33,10 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How long an event stream's client shall wait before it comes back, in milliseconds.
     pub retry_ms: u64,
+    /// Members of one room, 1 to [`limits::ROOM_SIZE_MAX`].
+    pub room_size: u16,
+    /// What keys for members of rooms follow from: the same on every core, told to nobody.
+    pub secret: u64,
     /// Subprotocols the server speaks, the preferred one first.
     pub subprotocols: Vec<String>,
     /// Which web pages may open a WebSocket.
@@ -55,6 +59,8 @@ impl Config {
             history: limits::HISTORY_EVENTS,
             heartbeat: limits::HEARTBEAT_TIME,
             retry_ms: 3000,
+            room_size: limits::ROOM_SIZE,
+            secret: started.as_nanos(),
             subprotocols: Vec::new(),
             origins: OriginPolicy::Any,
         }

@@ -1,12 +1,14 @@
 //! One connection of the server and all of a core: an array indexed by slot, generations checked.
 
 use super::Config;
+use super::errands::{self, Speech};
 use super::http::{Http, Turn};
 use super::shared::Shared;
 use super::stats::Message;
 use super::tally::{Sort, Why};
 use super::topic::NO_SEAT;
 use super::websocket::{Route, WebSocket};
+use crate::app::rooms::Seat;
 use crate::limits;
 use crate::protocol::websocket::closing;
 use crate::shard::{Close, ConnectionId, Wire};
@@ -70,9 +72,18 @@ pub(super) enum State {
     /// A WebSocket.
     WebSocket(WebSocket),
     /// An event stream.
-    Stream,
+    Stream(Feed),
     /// Ended here; the engine sends what is queued and says `closed`.
     Ending,
+}
+
+/// What an event stream tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Feed {
+    /// Push messages.
+    Push,
+    /// What happens in a room.
+    Rooms,
 }
 
 impl Connection {
@@ -97,11 +108,11 @@ impl Connection {
                 if socket.is_open() {
                     self.since = Stamp::new(wire.now());
                 }
-                socket.received(id, bytes, shared, wire)
+                socket.received((id, self.seat), bytes, shared, wire)
             }
             State::Http(_) => self.requested(id, bytes, shared, wire),
             // Nothing is expected from the client of an event stream, nor after the end.
-            State::Stream | State::Ending | State::Vacant => Step::Stay,
+            State::Stream(_) | State::Ending | State::Vacant => Step::Stay,
         }
     }
 
@@ -118,15 +129,23 @@ impl Connection {
         let mut at = 0;
         match http.received(id, bytes, &mut at, &mut self.since, shared, wire) {
             Turn::Step(step) => step,
-            Turn::Stream => {
-                self.switch(State::Stream, shared);
-                self.seat = shared.topic.streams.join(id);
+            Turn::Stream(feed) => {
+                self.switch(State::Stream(feed), shared);
+                match feed {
+                    Feed::Push => self.seat = shared.topic.streams.join(id),
+                    Feed::Rooms => {
+                        shared.pulse.begin(wire.now());
+                        self.enter(id, Speech::Events, shared, wire);
+                    }
+                }
                 Step::Stay
             }
             Turn::WebSocket(route) => {
                 self.switch(State::WebSocket(WebSocket::new(route)), shared);
-                if route == Route::Push {
-                    self.seat = shared.topic.sockets.join(id);
+                match route {
+                    Route::Echo => {}
+                    Route::Push => self.seat = shared.topic.sockets.join(id),
+                    Route::Rooms => self.enter(id, Speech::Frames, shared, wire),
                 }
                 if let Some(idle) = shared.config.idle_timeout {
                     shared.wheel.schedule(id, wire.now() + idle / 2);
@@ -137,6 +156,19 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Comes to the rooms.
+    fn enter(
+        &mut self,
+        id: ConnectionId,
+        speech: Speech,
+        shared: &mut Shared,
+        wire: &mut impl Wire<Message>,
+    ) {
+        let (rooms, mut outbox) = shared.rooms_and_outbox(wire);
+        let Seat(seat) = rooms.came(errands::user(id, speech), &mut outbox);
+        self.seat = seat;
     }
 
     /// Becomes something else, as far as the counts of open connections go.
@@ -151,15 +183,30 @@ impl Connection {
     }
 
     /// Stops listening. Whoever is returned has moved to the seat that is returned with it.
-    pub(super) fn leave(&mut self, shared: &mut Shared) -> Option<(ConnectionId, u32)> {
+    pub(super) fn leave(
+        &mut self,
+        shared: &mut Shared,
+        wire: &mut impl Wire<Message>,
+    ) -> Option<(ConnectionId, u32)> {
         let seat = std::mem::replace(&mut self.seat, NO_SEAT);
         if seat == NO_SEAT {
             return None;
         }
-        let members = match self.state {
-            State::Stream => &mut shared.topic.streams,
-            State::WebSocket(_) => &mut shared.topic.sockets,
+        let in_room = match &self.state {
+            State::Stream(feed) => *feed == Feed::Rooms,
+            State::WebSocket(socket) => socket.route() == Route::Rooms,
             State::Vacant | State::Http(_) | State::Ending => return None,
+        };
+        let is_stream = matches!(self.state, State::Stream(_));
+        let members = match (in_room, is_stream) {
+            (false, true) => &mut shared.topic.streams,
+            (false, false) => &mut shared.topic.sockets,
+            (true, _) => {
+                shared.pulse.streams -= u32::from(is_stream);
+                let (rooms, mut outbox) = shared.rooms_and_outbox(wire);
+                rooms.left(Seat(seat), &mut outbox);
+                return None;
+            }
         };
         members.leave(seat).map(|moved| (moved, seat))
     }
@@ -193,7 +240,7 @@ impl Connection {
                 Some(idle) => at(idle / 2),
             },
             // The engine resets who does not take what is queued.
-            State::Stream | State::Ending | State::Vacant => Due::Never,
+            State::Stream(_) | State::Ending | State::Vacant => Due::Never,
         }
     }
 
@@ -203,7 +250,7 @@ impl Connection {
             State::Vacant => None,
             State::Http(_) | State::Ending => Some(Sort::Http),
             State::WebSocket(_) => Some(Sort::WebSocket),
-            State::Stream => Some(Sort::Stream),
+            State::Stream(_) => Some(Sort::Stream),
         }
     }
 }
@@ -290,7 +337,7 @@ mod tests {
         let mut connections = Connections::default();
         let id = ConnectionId::new(2, 9);
         let connection = connections.open(id, Instant::default()).expect("a slot");
-        connection.state = State::Stream;
+        connection.state = State::Stream(Feed::Push);
         assert!(connections.get_mut(id).is_some());
         assert!(connections.get_mut(ConnectionId::new(2, 8)).is_none());
         assert!(connections.get_mut(ConnectionId::new(7, 9)).is_none());

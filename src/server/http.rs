@@ -3,12 +3,14 @@
 
 use super::Config;
 use super::answer::{self, Answer, Content, Reply};
-use super::connection::{Due, Stamp, Step};
+use super::connection::{Due, Feed, Stamp, Step};
+use super::say::{self, Saying};
 use super::shared::Shared;
 use super::stats::Message;
 use super::stream;
 use super::tally::Why;
 use super::websocket::Route;
+use crate::app::rooms;
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, HeadReader, Request};
@@ -35,7 +37,9 @@ enum Phase {
     Idle,
     /// Skipping the body of a request that gets its answer then. Boxed: it is rare.
     Body(Box<Body>),
-    /// Waiting for what the other cores count.
+    /// Reading what a member says. Boxed: it is short-lived.
+    Saying(Box<Saying>),
+    /// Waiting for another core: for what it counts, or for a room's number.
     Waiting(Reply),
 }
 
@@ -51,7 +55,7 @@ pub(super) enum Turn {
     /// The rest of the bytes belongs to a WebSocket.
     WebSocket(Route),
     /// It is an event stream now.
-    Stream,
+    Stream(Feed),
 }
 
 /// What a request asks for.
@@ -59,10 +63,12 @@ enum Asked {
     Reply(Reply),
     /// The reply is for after the body.
     Body(Body),
+    /// What is said is the body.
+    Say(Box<Saying>),
     /// The response is in `Shared::scratch`.
     WebSocket(Route),
     /// The response is in `Shared::scratch`.
-    Stream,
+    Stream(Feed),
 }
 
 impl Http {
@@ -91,6 +97,11 @@ impl Http {
                     Ok(true) => body.reply,
                     Err(fault) => Reply::refuse(fault),
                 },
+                Phase::Saying(saying) => match saying.take(bytes, at) {
+                    Ok(false) => return Turn::Step(Step::Stay),
+                    Ok(true) => saying.say(id, shared, wire),
+                    Err(fault) => Reply::refuse(fault),
+                },
                 Phase::Fresh | Phase::Head | Phase::Idle => {
                     let more = *at < bytes.len();
                     let asked = match self.reader.next(bytes, at) {
@@ -106,10 +117,17 @@ impl Http {
                             shared.wheel.schedule(id, wire.now() + limits::HEAD_TIME);
                             continue;
                         }
+                        Asked::Say(saying) => {
+                            self.phase = Phase::Saying(saying);
+                            shared.wheel.schedule(id, wire.now() + limits::HEAD_TIME);
+                            continue;
+                        }
                         Asked::WebSocket(route) => {
                             return begin(id, Turn::WebSocket(route), shared, wire);
                         }
-                        Asked::Stream => return begin(id, Turn::Stream, shared, wire),
+                        Asked::Stream(feed) => {
+                            return begin(id, Turn::Stream(feed), shared, wire);
+                        }
                     }
                 }
             };
@@ -119,16 +137,19 @@ impl Http {
         }
     }
 
-    /// The other cores have told: answers a request that waits for it.
+    /// Another core has told: answers a request that waits for it. `None` leaves the answer to
+    /// be as it was meant.
     pub(super) fn told(
         &mut self,
         id: ConnectionId,
+        answer: Option<rooms::Answer>,
         shared: &mut Shared,
         wire: &mut impl Wire<Message>,
     ) -> Step {
         let Phase::Waiting(reply) = self.phase else {
             return Step::Stay;
         };
+        let reply = answer.map_or(reply, |answer| reply.with(answer));
         self.send(id, reply, shared, wire).unwrap_or(Step::Stay)
     }
 
@@ -158,7 +179,9 @@ impl Http {
     /// How long the present phase may take, and what follows.
     pub(super) fn limit(&self, config: &Config) -> (Duration, Due) {
         match self.phase {
-            Phase::Fresh | Phase::Head | Phase::Body(_) => (limits::HEAD_TIME, Due::RequestTime),
+            Phase::Fresh | Phase::Head | Phase::Body(_) | Phase::Saying(_) => {
+                (limits::HEAD_TIME, Due::RequestTime)
+            }
             Phase::Idle => (
                 idle(config),
                 Due::Now(Step::End {
@@ -203,7 +226,17 @@ impl Http {
         shared: &mut Shared,
         wire: &mut impl Wire<Message>,
     ) -> Option<Step> {
-        if reply.answer == Answer::Stats && !shared.round.ask(id, wire) {
+        let waits = match reply.answer {
+            Answer::Stats => !shared.round.ask(id, wire),
+            Answer::SaidLater => true,
+            Answer::Index
+            | Answer::Health
+            | Answer::Events
+            | Answer::Said { .. }
+            | Answer::OnlyPost
+            | Answer::Refused { .. } => false,
+        };
+        if waits {
             self.phase = Phase::Waiting(reply);
             return None;
         }
@@ -274,7 +307,7 @@ const TOO_LARGE: Fault = Fault::Http {
 /// Queues the response in `Shared::scratch` that makes a connection something else.
 fn begin(id: ConnectionId, turn: Turn, shared: &mut Shared, wire: &mut impl Wire<Message>) -> Turn {
     let mut sent = wire.send(id, &shared.scratch);
-    if let (Turn::Stream, Err(Unsent::Full)) = (&turn, sent) {
+    if let (Turn::Stream(Feed::Push), Err(Unsent::Full)) = (&turn, sent) {
         // What was missed is more than a backlog may hold: then it is lost.
         stream::begin_stale(shared);
         sent = wire.send(id, &shared.scratch);
@@ -302,7 +335,10 @@ fn asked(head: &[u8], shared: &mut Shared, wire: &mut impl Wire<Message>) -> Ask
     match request.path() {
         "/echo" => socket(Route::Echo, &request, shared, wire),
         "/push" => socket(Route::Push, &request, shared, wire),
-        "/events" => events(&request, shared, wire),
+        "/events" => events(Feed::Push, &request, shared, wire),
+        "/rooms" if handshake::is_upgrade(&request) => socket(Route::Rooms, &request, shared, wire),
+        "/rooms" => events(Feed::Rooms, &request, shared, wire),
+        rooms::SAY => say::begin(&request).map_or_else(Asked::Reply, Asked::Say),
         "/healthz" => plain(Answer::Health, &request),
         "/stats" => plain(Answer::Stats, &request),
         "/" => plain(Answer::Index, &request),
@@ -399,8 +435,13 @@ fn socket(
     Asked::WebSocket(route)
 }
 
-/// A request for the event stream.
-fn events(request: &Request<'_>, shared: &mut Shared, wire: &mut impl Wire<Message>) -> Asked {
+/// A request for an event stream.
+fn events(
+    feed: Feed,
+    request: &Request<'_>,
+    shared: &mut Shared,
+    wire: &mut impl Wire<Message>,
+) -> Asked {
     let fault = match request.body {
         _ if request.method != "GET" => return plain(Answer::Events, request),
         BodyLength::None | BodyLength::Known(0) if handshake::is_upgrade(request) => Fault::Http {
@@ -409,9 +450,15 @@ fn events(request: &Request<'_>, shared: &mut Shared, wire: &mut impl Wire<Messa
         },
         BodyLength::None | BodyLength::Known(0) if shared.draining.is_some() => DRAINING,
         BodyLength::None | BodyLength::Known(0) => {
-            shared.wake_push(wire.now());
-            stream::begin(stream::last_event_id(request), shared);
-            return Asked::Stream;
+            match feed {
+                Feed::Push => {
+                    shared.wake_push(wire.now());
+                    stream::begin(stream::last_event_id(request), shared);
+                }
+                // Who comes back is a new member: it was not there.
+                Feed::Rooms => stream::begin(None, shared),
+            }
+            return Asked::Stream(feed);
         }
         BodyLength::Known(_) | BodyLength::Chunked | BodyLength::UntilEnd => BODY,
     };

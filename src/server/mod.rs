@@ -24,7 +24,9 @@
 mod answer;
 mod config;
 mod connection;
+mod errands;
 mod http;
+mod say;
 mod shared;
 mod stats;
 mod stream;
@@ -38,11 +40,13 @@ pub use config::{Config, Outcome};
 pub use stats::{Figures, Message};
 pub use tally::{Closed, Decided, Open, Tally};
 
+use crate::app::rooms;
 use crate::limits;
 use crate::protocol::websocket::{Opcode, closing, frame};
 use crate::shard::{Close, CloseCause, ConnectionId, Core, Origin, Shard, Wire};
 use crate::time::Instant;
 use connection::{Connection, Connections, Due, Stamp, State, Step};
+use errands::Speech;
 use shared::{Outbox, Shared};
 use tally::Why;
 
@@ -64,7 +68,7 @@ impl Server {
         Self {
             core,
             connections: Connections::default(),
-            shared: Shared::new(config),
+            shared: Shared::new(core, config),
             due: Vec::new(),
             left: None,
         }
@@ -122,7 +126,7 @@ impl Server {
 
     /// Our close frame is queued: nothing else may be, and the peer's is awaited.
     fn await_close(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        self.leave(id);
+        self.leave(id, wire);
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -137,7 +141,7 @@ impl Server {
 
     /// Ends a connection.
     fn end(&mut self, id: ConnectionId, how: Close, why: Why, wire: &mut impl Wire<Message>) {
-        self.leave(id);
+        self.leave(id, wire);
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -149,11 +153,11 @@ impl Server {
     }
 
     /// Takes a connection from the listeners, if it is one.
-    fn leave(&mut self, id: ConnectionId) {
+    fn leave(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         let moved = self
             .connections
             .get_mut(id)
-            .and_then(|found| found.leave(&mut self.shared));
+            .and_then(|found| found.leave(&mut self.shared, wire));
         if let Some((moved, seat)) = moved
             && let Some(connection) = self.connections.get_mut(moved)
         {
@@ -184,6 +188,8 @@ impl Server {
         let Shared {
             push,
             topic,
+            errands,
+            number,
             tally,
             config,
             ..
@@ -192,6 +198,8 @@ impl Server {
             let mut outbox = Outbox {
                 wire: &mut *wire,
                 topic,
+                errands,
+                number,
                 tally,
                 user: None,
                 unsent: None,
@@ -202,9 +210,95 @@ impl Server {
         if !topic.streams.is_empty() && topic.spoken + config.heartbeat <= now {
             topic.heartbeat(wire);
         }
-        while let Some(id) = self.shared.topic.slow.pop() {
-            self.end_slow(id, wire);
+        self.keep_rooms_alive(now, wire);
+    }
+
+    /// Sends a comment to every event stream of the rooms when it is time.
+    fn keep_rooms_alive(&mut self, now: Instant, wire: &mut impl Wire<Message>) {
+        let Shared {
+            rooms,
+            topic,
+            pulse,
+            config,
+            ..
+        } = &mut self.shared;
+        if pulse.streams == 0 || now < pulse.at + config.heartbeat {
+            return;
         }
+        pulse.at = now;
+        for (id, speech) in rooms.users().map(errands::connection) {
+            match speech {
+                Speech::Frames => {}
+                Speech::Events => topic.comment(id, wire),
+            }
+        }
+    }
+
+    /// The rooms of another core say something.
+    fn read_post(&mut self, from: Core, post: Box<rooms::Post>, wire: &mut impl Wire<Message>) {
+        let (rooms, mut outbox) = self.shared.rooms_and_outbox(wire);
+        for letter in post.letters() {
+            rooms.took(from, letter, &mut outbox);
+        }
+        self.shared.errands.recycle(post);
+    }
+
+    /// Carries out what is left to do at the end of an event: it may concern any connection.
+    #[inline]
+    fn settle(&mut self, wire: &mut impl Wire<Message>) {
+        if !self.shared.topic.slow.is_empty() || !self.shared.errands.is_empty() {
+            self.run_errands(wire);
+        }
+    }
+
+    #[inline(never)]
+    fn run_errands(&mut self, wire: &mut impl Wire<Message>) {
+        // Each of them may make others of the kinds before.
+        loop {
+            if let Some(id) = self.shared.topic.slow.pop() {
+                self.end_slow(id, wire);
+            } else if let Some(id) = self.shared.errands.away.pop() {
+                self.turn_away(id, wire);
+            } else if let Some((id, answer)) = self.shared.errands.answers.pop() {
+                self.answer(id, Some(answer), wire);
+            } else {
+                break;
+            }
+        }
+        self.shared.errands.deliver(wire);
+    }
+
+    /// There is no room for a newcomer.
+    fn turn_away(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let why = Why::Full;
+        match self
+            .connections
+            .get_mut(id)
+            .map(|connection| &connection.state)
+        {
+            Some(State::WebSocket(_)) => self.close_socket(id, closing::TRY_AGAIN_LATER, why, wire),
+            // It comes back after `retry`.
+            Some(State::Stream(_)) => self.end(id, Close::Flush, why, wire),
+            Some(State::Vacant | State::Http(_) | State::Ending) | None => {}
+        }
+    }
+
+    /// Answers a request that waited for another core.
+    fn answer(
+        &mut self,
+        id: ConnectionId,
+        answer: Option<rooms::Answer>,
+        wire: &mut impl Wire<Message>,
+    ) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let State::Http(http) = &mut connection.state else {
+            return;
+        };
+        connection.since = Stamp::new(wire.now());
+        let step = http.told(id, answer, &mut self.shared, wire);
+        self.carry_out(id, step, wire);
     }
 
     /// Ends a listener that does not read what it is sent.
@@ -216,7 +310,7 @@ impl Server {
             .map(|connection| &connection.state)
         {
             Some(State::WebSocket(_)) => self.close_socket(id, closing::TRY_AGAIN_LATER, why, wire),
-            Some(State::Stream) => self.end(id, Close::Abort, why, wire),
+            Some(State::Stream(_)) => self.end(id, Close::Abort, why, wire),
             Some(State::Vacant | State::Http(_) | State::Ending) | None => {}
         }
     }
@@ -227,15 +321,7 @@ impl Server {
         askers.clear();
         self.shared.round.end(&mut askers);
         for &id in &askers {
-            let Some(connection) = self.connections.get_mut(id) else {
-                continue;
-            };
-            let State::Http(http) = &mut connection.state else {
-                continue;
-            };
-            connection.since = Stamp::new(wire.now());
-            let step = http.told(id, &mut self.shared, wire);
-            self.carry_out(id, step, wire);
+            self.answer(id, None, wire);
         }
         self.due = askers;
     }
@@ -249,7 +335,7 @@ impl Server {
             .map(|connection| &connection.state)
         {
             Some(State::WebSocket(_)) => self.close_socket(id, closing::GOING_AWAY, why, wire),
-            Some(State::Stream) => self.end(id, Close::Flush, why, wire),
+            Some(State::Stream(_)) => self.end(id, Close::Flush, why, wire),
             // A request that has begun gets its answer, which ends the connection.
             Some(State::Http(http)) if http.is_quiet() => self.end(id, Close::Flush, why, wire),
             Some(State::Vacant | State::Http(_) | State::Ending) | None => {}
@@ -275,6 +361,7 @@ impl Shard for Server {
 
     fn started(&mut self, wire: &mut impl Wire<Message>) {
         debug_assert_eq!(self.core, wire.core());
+        self.shared.started(self.core, wire.cores());
     }
 
     fn opened(&mut self, id: ConnectionId, _origin: Origin, wire: &mut impl Wire<Message>) {
@@ -295,6 +382,7 @@ impl Shard for Server {
         if step != Step::Stay {
             self.carry_out(id, step, wire);
         }
+        self.settle(wire);
     }
 
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
@@ -306,8 +394,8 @@ impl Shard for Server {
         }
     }
 
-    fn closed(&mut self, id: ConnectionId, cause: CloseCause, _wire: &mut impl Wire<Message>) {
-        self.leave(id);
+    fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Message>) {
+        self.leave(id, wire);
         let open = |found: &mut Connection| !matches!(found.state, State::Vacant);
         if self.connections.get_mut(id).is_some_and(open) {
             self.connections.vacate(id, &mut self.shared);
@@ -317,6 +405,7 @@ impl Shard for Server {
             self.shared.tally.accepted += 1;
             self.shared.tally.ended(cause);
         }
+        self.settle(wire);
     }
 
     fn forwarded(&mut self, from: Core, message: Message, wire: &mut impl Wire<Message>) {
@@ -331,7 +420,9 @@ impl Shard for Server {
                     self.answer_askers(wire);
                 }
             }
+            Message::Rooms(post) => self.read_post(from, post, wire),
         }
+        self.settle(wire);
     }
 
     fn expired(&mut self, wire: &mut impl Wire<Message>) {
@@ -355,15 +446,18 @@ impl Shard for Server {
         if self.shared.draining.is_some_and(|until| until <= now) && self.left.is_none() {
             self.give_up(wire);
         }
+        self.settle(wire);
     }
 
     fn stopped(&mut self, wire: &mut impl Wire<Message>) {
         wire.stop_accepting();
         self.shared.draining = Some(wire.now() + self.shared.config.drain);
+        self.shared.rooms.close();
         let ids: Vec<_> = self.connections.ids().collect();
         for id in ids {
             self.dismiss(id, wire);
         }
+        self.settle(wire);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -371,18 +465,21 @@ impl Shard for Server {
             wheel,
             push,
             topic,
+            pulse,
             round,
             config,
             draining,
             ..
         } = &self.shared;
         let heartbeat = (!topic.streams.is_empty()).then(|| topic.spoken + config.heartbeat);
+        let pulse = (pulse.streams > 0).then(|| pulse.at + config.heartbeat);
         let push = (!topic.is_empty()).then(|| push.deadline());
         let draining = draining.filter(|_| self.left.is_none());
         [
             wheel.deadline(),
             push,
             heartbeat,
+            pulse,
             round.deadline(),
             draining,
         ]

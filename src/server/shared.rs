@@ -1,13 +1,15 @@
 //! What the connections of one core share: configuration, buffers, timers, listeners, counts.
 
 use super::Config;
+use super::errands::Errands;
 use super::stats::{Message, Round};
 use super::tally::Tally;
 use super::topic::Topic;
 use crate::app::push::{Plan, Push};
+use crate::app::rooms::{self, Rooms};
 use crate::app::{self, Effects, Notice};
 use crate::protocol::websocket::{Opcode, Pool, frame};
-use crate::shard::{ConnectionId, Unsent, Wire};
+use crate::shard::{ConnectionId, Core, Unsent, Wire};
 use crate::time::Instant;
 use crate::wheel::Wheel;
 use std::time::Duration;
@@ -22,6 +24,10 @@ pub(super) struct Shared {
     pub(super) wheel: Wheel,
     pub(super) push: Push,
     pub(super) topic: Topic,
+    pub(super) rooms: Rooms,
+    pub(super) errands: Errands,
+    /// When event streams of the rooms last got a heartbeat, and how many there are.
+    pub(super) pulse: Pulse,
     pub(super) tally: Tally,
     pub(super) round: Round,
     /// Where heads, close frames and replays are encoded before they are queued.
@@ -35,7 +41,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(config: Config) -> Self {
+    pub(super) fn new(core: Core, config: Config) -> Self {
         let plan = Plan {
             started: config.started,
             every: config.chunk,
@@ -47,6 +53,18 @@ impl Shared {
             wheel: Wheel::new(config.started, TICK),
             push: Push::new(plan),
             topic: Topic::new(config.started),
+            rooms: rooms(
+                Cores {
+                    here: core,
+                    count: core.0 + 1,
+                },
+                &config,
+            ),
+            errands: Errands::default(),
+            pulse: Pulse {
+                at: config.started,
+                streams: 0,
+            },
             tally: Tally::default(),
             round: Round::default(),
             scratch: Vec::new(),
@@ -55,6 +73,29 @@ impl Shared {
             draining: None,
             config,
         }
+    }
+
+    /// It is known now how many cores there are.
+    pub(super) fn started(&mut self, here: Core, count: u16) {
+        self.rooms = rooms(Cores { here, count }, &self.config);
+    }
+
+    /// The rooms, and what they may ask for.
+    pub(super) fn rooms_and_outbox<'s, W>(
+        &'s mut self,
+        wire: &'s mut W,
+    ) -> (&'s mut Rooms, Outbox<'s, W>) {
+        let outbox = Outbox {
+            wire,
+            topic: &mut self.topic,
+            errands: &mut self.errands,
+            number: &mut self.number,
+            tally: &mut self.tally,
+            user: None,
+            unsent: None,
+            queued: false,
+        };
+        (&mut self.rooms, outbox)
     }
 
     /// Somebody is about to listen: if nobody did, makes up for the messages nobody heard.
@@ -68,10 +109,43 @@ impl Shared {
     }
 }
 
+impl Pulse {
+    /// One more event stream.
+    pub(super) fn begin(&mut self, now: Instant) {
+        if self.streams == 0 {
+            self.at = now;
+        }
+        self.streams += 1;
+    }
+}
+
+/// Which core of how many.
+struct Cores {
+    here: Core,
+    count: u16,
+}
+
+fn rooms(cores: Cores, config: &Config) -> Rooms {
+    Rooms::new(rooms::Plan {
+        here: cores.here,
+        cores: cores.count,
+        size: config.room_size,
+        secret: config.secret,
+    })
+}
+
+/// The heartbeat of the rooms' event streams.
+pub(super) struct Pulse {
+    pub(super) at: Instant,
+    pub(super) streams: u32,
+}
+
 /// Carries out what an app asks for.
 pub(super) struct Outbox<'s, W> {
     pub(super) wire: &'s mut W,
     pub(super) topic: &'s mut Topic,
+    pub(super) errands: &'s mut Errands,
+    pub(super) number: &'s mut String,
     pub(super) tally: &'s mut Tally,
     /// Whose message the app was given; nobody's if its time had come.
     pub(super) user: Option<ConnectionId>,

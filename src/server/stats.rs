@@ -7,6 +7,7 @@
 //! The keys of the answer are in the documentation of `server`.
 
 use super::tally::Tally;
+use crate::app::rooms;
 use crate::shard::{ConnectionId, Core, Vitals, Wire};
 use crate::time::Instant;
 use serde::Serialize;
@@ -30,6 +31,8 @@ pub enum Message {
         /// The answer.
         figures: Box<Figures>,
     },
+    /// What the rooms of one say to those of the other.
+    Rooms(Box<rooms::Post>),
 }
 
 /// What one core counts, or the sum over cores.

@@ -17,7 +17,7 @@ pub struct Tally {
     pub decided: Decided,
     /// HTTP requests whose head was complete, upgrades and event streams included.
     pub requests: u64,
-    /// WebSocket messages received.
+    /// WebSocket messages received, and texts posted to rooms.
     pub messages_in: u64,
     /// WebSocket messages and events queued for peers.
     pub messages_out: u64,
@@ -66,6 +66,8 @@ pub struct Decided {
     pub request_time: u64,
     /// The server was draining.
     pub drain: u64,
+    /// There was no room for a newcomer.
+    pub full: u64,
 }
 
 /// Why this side ends a connection.
@@ -77,6 +79,7 @@ pub(super) enum Why {
     Idle,
     RequestTime,
     Drain,
+    Full,
 }
 
 /// What an open connection is.
@@ -115,6 +118,7 @@ impl Tally {
         self.decided.idle += decided.idle;
         self.decided.request_time += decided.request_time;
         self.decided.drain += decided.drain;
+        self.decided.full += decided.full;
         self.requests += requests;
         self.messages_in += messages_in;
         self.messages_out += messages_out;
@@ -142,6 +146,7 @@ impl Tally {
             Why::Idle => &mut self.decided.idle,
             Why::RequestTime => &mut self.decided.request_time,
             Why::Drain => &mut self.decided.drain,
+            Why::Full => &mut self.decided.full,
         };
         *count += 1;
     }

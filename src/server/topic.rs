@@ -78,6 +78,14 @@ impl Topic {
         self.spoken = wire.now();
     }
 
+    /// Sends a comment to one event stream.
+    pub(super) fn comment<M>(&mut self, id: ConnectionId, wire: &mut impl Wire<M>) {
+        match wire.share(id, &self.comment) {
+            Err(Unsent::Full) => self.slow.push(id),
+            Ok(()) | Err(Unsent::Gone) => {}
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.sockets.ids.is_empty() && self.streams.ids.is_empty()
     }
@@ -146,13 +154,13 @@ impl Members {
 
 /// Payloads that are encoded into again once the kernel has them.
 #[derive(Default)]
-struct Payloads {
+pub(super) struct Payloads {
     kept: Vec<Payload>,
     next: usize,
 }
 
 impl Payloads {
-    fn encode(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Payload {
+    pub(super) fn encode(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Payload {
         let at = self.free();
         self.next = at + 1;
         if let Some(kept) = self.kept.get_mut(at)

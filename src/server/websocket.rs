@@ -4,6 +4,7 @@ use super::connection::Step;
 use super::shared::{Outbox, Shared};
 use super::stats::Message;
 use super::tally::Why;
+use crate::app::rooms::{Rooms, Seat, Unsaid};
 use crate::app::{self, echo};
 use crate::limits;
 use crate::protocol::Fault;
@@ -16,6 +17,7 @@ use crate::shard::{Close, ConnectionId, Unsent, Wire};
 pub(super) enum Route {
     Echo,
     Push,
+    Rooms,
 }
 
 /// The WebSocket side of a connection.
@@ -53,7 +55,7 @@ impl WebSocket {
     /// queuing per message.
     pub(super) fn received(
         &mut self,
-        id: ConnectionId,
+        (id, seat): (ConnectionId, u32),
         bytes: &mut [u8],
         shared: &mut Shared,
         wire: &mut impl Wire<Message>,
@@ -63,18 +65,23 @@ impl WebSocket {
             pool,
             tally,
             topic,
+            rooms,
+            errands,
+            number,
             scratch,
             ..
         } = shared;
         let mut outbox = Outbox {
             wire,
             topic,
+            errands,
+            number,
             tally,
             user: Some(id),
             unsent: None,
             queued: false,
         };
-        let mut at = 0;
+        let (mut at, mut refused) = (0, None);
         loop {
             let event = match self.decoder.next(bytes, &mut at, pool) {
                 Ok(Some(event)) => event,
@@ -88,6 +95,10 @@ impl WebSocket {
                         (State::Open, Route::Echo) => {
                             let kind = app_kind(kind);
                             echo::said(app::Message { kind, bytes }, &mut outbox);
+                        }
+                        (State::Open, Route::Rooms) => {
+                            let message = (Seat(seat), kind, &*bytes);
+                            refused = refused.or_else(|| say(message, rooms, &mut outbox));
                         }
                         // Nobody hears what is said to a push, or after our close frame.
                         (State::Open, Route::Push)
@@ -104,13 +115,8 @@ impl WebSocket {
             }
         }
         match (outbox.unsent, outbox.queued) {
-            (Some(Unsent::Full), _) => {
-                let code = closing::TRY_AGAIN_LATER;
-                Step::CloseSocket {
-                    code,
-                    why: Why::SlowConsumer,
-                }
-            }
+            _ if refused.is_some() => refused.unwrap_or(Step::Stay),
+            (Some(Unsent::Full), _) => TOO_SLOW,
             (Some(Unsent::Gone), _) | (None, false) => Step::Stay,
             // The peer sends faster than it reads.
             (None, true) if wire.backlog(id) > limits::BACKLOG_HIGH => Step::Pause,
@@ -141,6 +147,11 @@ impl WebSocket {
     /// Whether the close handshake has not begun.
     pub(super) fn is_open(&self) -> bool {
         self.closing == State::Open
+    }
+
+    /// Which app it is for.
+    pub(super) fn route(&self) -> Route {
+        self.route
     }
 
     /// Why the close handshake was begun.
@@ -221,6 +232,46 @@ impl WebSocket {
                 why: self.why,
             },
         }
+    }
+}
+
+/// What becomes of a WebSocket that does not read what it is sent.
+const TOO_SLOW: Step = Step::CloseSocket {
+    code: closing::TRY_AGAIN_LATER,
+    why: Why::SlowConsumer,
+};
+
+/// Says a message to a room. What becomes of the WebSocket if its room does not hear it.
+fn say<W: Wire<Message>>(
+    (seat, kind, bytes): (Seat, Kind, &[u8]),
+    rooms: &mut Rooms,
+    outbox: &mut Outbox<'_, W>,
+) -> Option<Step> {
+    // What comes back may fill its own backlog.
+    outbox.queued = true;
+    let text = match kind {
+        // The decoder has checked it, and no app is given bytes that it would have to trust.
+        Kind::Text => std::str::from_utf8(bytes).ok(),
+        Kind::Binary => None,
+    };
+    let Some(text) = text else {
+        return Some(Step::CloseSocket {
+            code: closing::UNSUPPORTED,
+            why: Why::Fault,
+        });
+    };
+    rooms.said(seat, text, outbox).err().map(unheard)
+}
+
+/// What becomes of a WebSocket that said what its room does not hear.
+const fn unheard(unsaid: Unsaid) -> Step {
+    let code = match unsaid {
+        Unsaid::TooLong => closing::TOO_BIG,
+        Unsaid::Early | Unsaid::Gone => closing::POLICY,
+    };
+    Step::CloseSocket {
+        code,
+        why: Why::Fault,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod http;
 mod listening;
+mod rooms;
 mod script;
 mod simulated;
 mod sockets;
@@ -128,4 +129,12 @@ suite! {
         a_quiet_stream_gets_heartbeats
         a_listener_that_does_not_read_is_ended_and_the_others_go_on
         a_draining_server_ends_streams;
+    rooms:
+        members_hear_each_other_over_either_transport
+        members_on_several_cores_hear_everything_in_one_order
+        what_cannot_be_said_gets_its_status_or_close_code
+        a_room_that_empties_is_used_again
+        a_member_that_does_not_read_is_ended_and_the_others_go_on
+        a_quiet_member_gets_heartbeats
+        a_draining_server_ends_members;
 }

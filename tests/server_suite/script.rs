@@ -12,6 +12,8 @@ pub(crate) type Look = Box<dyn FnMut(&[u8]) -> Option<usize> + Send>;
 pub(crate) enum Act {
     /// Sends bytes; connects first if this client has not.
     Send(Vec<u8>),
+    /// Sends bytes that follow from what has been received.
+    Make(Box<dyn FnMut() -> Vec<u8> + Send>),
     /// Receives until satisfied.
     Read { what: String, look: Look },
     /// Receives until the server ends the stream, and expects nothing more before that.

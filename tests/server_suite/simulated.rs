@@ -223,7 +223,7 @@ impl Actor {
                 true
             }
             Act::Poll { path, wanted } => self.poll(path, wanted, wire),
-            Act::Send(_) | Act::Read { .. } | Act::Ended | Act::Pump { .. } => {
+            Act::Send(_) | Act::Make(_) | Act::Read { .. } | Act::Ended | Act::Pump { .. } => {
                 let peer = self.peer(number, wire);
                 if !peer.open {
                     return false;
@@ -231,6 +231,10 @@ impl Actor {
                 match act {
                     Act::Send(bytes) => {
                         assert_ne!(wire.send(peer.id, bytes), Err(Unsent::Full), "a script");
+                        true
+                    }
+                    Act::Make(bytes) => {
+                        assert_ne!(wire.send(peer.id, &bytes()), Err(Unsent::Full), "a script");
                         true
                     }
                     Act::Read { what, look } => read(peer, what, look, wire),

@@ -66,6 +66,7 @@ impl Clients {
         let place = format!("act {index}, client {peer}");
         match act {
             Act::Send(bytes) => self.peer(peer).send(&bytes, &place),
+            Act::Make(mut bytes) => self.peer(peer).send(&bytes(), &place),
             Act::Read { what, look } => self.peer(peer).read(&format!("{place}: {what}"), look),
             Act::Ended => self.peer(peer).ended(&place),
             Act::Pump { bytes, reply } => self.peer(peer).pump(&bytes, &reply, &place),

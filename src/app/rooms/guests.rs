@@ -1,0 +1,164 @@
+//! The users of one core: who waits for a room, who is in which.
+
+use super::letter::{Member, Room};
+use crate::app::User;
+
+/// Names a user of one core's rooms, dense from 0. Free again once the user has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat(pub u32);
+
+/// The users of one core.
+#[derive(Debug)]
+pub(super) struct Guests {
+    seats: Vec<Guest>,
+    free: Vec<Seat>,
+    /// Who is here of each room, by home and index.
+    halls: Vec<Vec<Hall>>,
+}
+
+/// Who is here of one room.
+#[derive(Debug, Default)]
+struct Hall {
+    users: Vec<User>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Guest {
+    user: User,
+    stay: Stay,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stay {
+    /// Nobody.
+    Free,
+    /// It waits for its room.
+    Expected,
+    /// It went before it had one: its seat is free when the answer has come.
+    Missed,
+    /// There was no room for it, and it has not left yet.
+    Refused,
+    /// It is a member.
+    Seated(Member),
+}
+
+const _: () = assert!(size_of::<Guest>() <= 24, "a member is small");
+
+impl Guests {
+    pub(super) fn new(cores: u16) -> Self {
+        Self {
+            seats: Vec::new(),
+            free: Vec::new(),
+            halls: (0..cores).map(|_| Vec::new()).collect(),
+        }
+    }
+
+    pub(super) fn came(&mut self, user: User) -> Seat {
+        let stay = Stay::Expected;
+        let guest = Guest { user, stay };
+        if let Some(seat) = self.free.pop() {
+            self.set(seat, guest);
+            return seat;
+        }
+        self.seats.push(guest);
+        Seat(u32::try_from(self.seats.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// It has its room now. `None` if it has gone.
+    pub(super) fn seated(&mut self, seat: Seat, member: Member) -> Option<User> {
+        let user = self.answered(seat, Stay::Seated(member))?;
+        let halls = self.halls.get_mut(member.room.home.index())?;
+        let index = member.room.index as usize;
+        if halls.len() <= index {
+            halls.resize_with(index + 1, Hall::default);
+        }
+        halls.get_mut(index)?.users.push(user);
+        Some(user)
+    }
+
+    /// There is no room for it. `None` if it has gone.
+    pub(super) fn refused(&mut self, seat: Seat) -> Option<User> {
+        self.answered(seat, Stay::Refused)
+    }
+
+    /// A user is gone. Who it was, if it had a room.
+    pub(super) fn left(&mut self, seat: Seat) -> Option<Member> {
+        let guest = self.seats.get_mut(seat.0 as usize)?;
+        match guest.stay {
+            Stay::Expected => {
+                guest.stay = Stay::Missed;
+                None
+            }
+            Stay::Free | Stay::Missed => None,
+            Stay::Refused => {
+                guest.stay = Stay::Free;
+                self.free.push(seat);
+                None
+            }
+            Stay::Seated(member) => {
+                let user = guest.user;
+                guest.stay = Stay::Free;
+                self.free.push(seat);
+                let hall = self.hall(member.room)?;
+                if let Some(at) = hall.users.iter().position(|found| *found == user) {
+                    hall.users.swap_remove(at);
+                }
+                Some(member)
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn member(&self, seat: Seat) -> Option<Member> {
+        match self.seats.get(seat.0 as usize)?.stay {
+            Stay::Seated(member) => Some(member),
+            Stay::Free | Stay::Expected | Stay::Missed | Stay::Refused => None,
+        }
+    }
+
+    /// Who is here of a room.
+    #[inline]
+    pub(super) fn of(&self, room: Room) -> &[User] {
+        let halls = self.halls.get(room.home.index());
+        let hall = halls.and_then(|halls| halls.get(room.index as usize));
+        hall.map_or(&[], |hall| &hall.users)
+    }
+
+    pub(super) fn users(&self) -> impl Iterator<Item = User> {
+        self.seats.iter().filter_map(|guest| match guest.stay {
+            Stay::Expected | Stay::Seated(_) => Some(guest.user),
+            Stay::Free | Stay::Missed | Stay::Refused => None,
+        })
+    }
+
+    /// What it waited for has come: who it is; its seat is freed if it has gone.
+    fn answered(&mut self, seat: Seat, stay: Stay) -> Option<User> {
+        let guest = self.seats.get_mut(seat.0 as usize)?;
+        match guest.stay {
+            Stay::Expected => {
+                guest.stay = stay;
+                Some(guest.user)
+            }
+            Stay::Missed => {
+                guest.stay = Stay::Free;
+                self.free.push(seat);
+                None
+            }
+            Stay::Free | Stay::Refused | Stay::Seated(_) => {
+                debug_assert!(false, "{seat:?} waits for nothing");
+                None
+            }
+        }
+    }
+
+    fn set(&mut self, seat: Seat, guest: Guest) {
+        if let Some(place) = self.seats.get_mut(seat.0 as usize) {
+            *place = guest;
+        }
+    }
+
+    fn hall(&mut self, room: Room) -> Option<&mut Hall> {
+        let halls = self.halls.get_mut(room.home.index())?;
+        halls.get_mut(room.index as usize)
+    }
+}

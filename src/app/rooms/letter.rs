@@ -1,0 +1,237 @@
+//! What the rooms of two cores say to each other, and many of it in one.
+
+use super::{Answer, Seat};
+use crate::app::User;
+use crate::shard::Core;
+use std::ops::Range;
+
+/// Names a room: the core it lives on and its place there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Room {
+    /// Where its events are numbered.
+    pub home: Core,
+    /// Which of that core's rooms, from 0.
+    pub index: u32,
+}
+
+/// Names a member. A number is never given twice in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member {
+    /// Its room.
+    pub room: Room,
+    /// Which of all the room has had, from 1.
+    pub number: u32,
+}
+
+/// Where to post what a member says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Who says it.
+    pub member: Member,
+    /// What shows that it does.
+    pub key: u64,
+}
+
+/// What happened in a room; `T` is the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News<T> {
+    /// A member came.
+    Joined {
+        /// Who.
+        member: Member,
+        /// How many there are now.
+        members: u16,
+    },
+    /// A member went.
+    Left {
+        /// Who.
+        member: Member,
+        /// How many there are now.
+        members: u16,
+    },
+    /// A member said something.
+    Said {
+        /// Who.
+        member: Member,
+        /// What.
+        text: T,
+    },
+}
+
+/// What the rooms of one core say to those of another; `T` is a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Letter<T> {
+    /// To the desk: a newcomer of mine wants a room.
+    Enter {
+        /// Which of mine.
+        seat: Seat,
+    },
+    /// From the desk to a room's home: a newcomer gets its free place.
+    Place {
+        /// The room.
+        room: Room,
+        /// The newcomer's core.
+        from: Core,
+        /// Which of that core's.
+        seat: Seat,
+    },
+    /// From the desk: there is no room left.
+    Full {
+        /// Which of yours.
+        seat: Seat,
+    },
+    /// From a room's home: your newcomer is a member now.
+    Welcome {
+        /// Which of yours.
+        seat: Seat,
+        /// Who it is.
+        member: Member,
+        /// How many there are now.
+        members: u16,
+        /// The room's newest event: its own coming.
+        seq: u64,
+    },
+    /// To a room's home: a member of mine says something.
+    Say {
+        /// Who.
+        member: Member,
+        /// What.
+        text: T,
+    },
+    /// To a room's home: somebody says something as a member, wherever that is.
+    Post {
+        /// As whom.
+        member: Member,
+        /// Who wants the answer.
+        asker: User,
+        /// What.
+        text: T,
+    },
+    /// What became of a post.
+    Answer {
+        /// Who wants it.
+        asker: User,
+        /// Its number, or why it was not said.
+        answer: Answer,
+    },
+    /// To a room's home: a member of mine is gone.
+    Leave {
+        /// Who.
+        member: Member,
+    },
+    /// From a room's home: tell your members.
+    Tell {
+        /// The room.
+        room: Room,
+        /// The event's number.
+        seq: u64,
+        /// What happened.
+        news: News<T>,
+    },
+    /// To the desk: a place in this room is free.
+    Vacated {
+        /// The room.
+        room: Room,
+    },
+}
+
+impl<T> News<T> {
+    fn map<U>(self, text: impl FnOnce(T) -> U) -> News<U> {
+        match self {
+            Self::Joined { member, members } => News::Joined { member, members },
+            Self::Left { member, members } => News::Left { member, members },
+            Self::Said { member, text: said } => News::Said {
+                member,
+                text: text(said),
+            },
+        }
+    }
+}
+
+impl<T> Letter<T> {
+    /// The same with another text.
+    fn map<U>(self, text: impl FnOnce(T) -> U) -> Letter<U> {
+        match self {
+            Self::Enter { seat } => Letter::Enter { seat },
+            Self::Place { room, from, seat } => Letter::Place { room, from, seat },
+            Self::Full { seat } => Letter::Full { seat },
+            Self::Welcome {
+                seat,
+                member,
+                members,
+                seq,
+            } => Letter::Welcome {
+                seat,
+                member,
+                members,
+                seq,
+            },
+            Self::Say { member, text: said } => Letter::Say {
+                member,
+                text: text(said),
+            },
+            Self::Post {
+                member,
+                asker,
+                text: said,
+            } => Letter::Post {
+                member,
+                asker,
+                text: text(said),
+            },
+            Self::Answer { asker, answer } => Letter::Answer { asker, answer },
+            Self::Leave { member } => Letter::Leave { member },
+            Self::Tell { room, seq, news } => Letter::Tell {
+                room,
+                seq,
+                news: news.map(text),
+            },
+            Self::Vacated { room } => Letter::Vacated { room },
+        }
+    }
+}
+
+/// Many letters to one core, with their texts in one piece of memory.
+#[derive(Clone, Debug, Default)]
+pub struct Post {
+    letters: Vec<Letter<Range<usize>>>,
+    texts: String,
+}
+
+impl Post {
+    /// Adds a letter behind the others.
+    pub fn push(&mut self, letter: Letter<&str>) {
+        let texts = &mut self.texts;
+        self.letters.push(letter.map(|text| {
+            let start = texts.len();
+            texts.push_str(text);
+            start..texts.len()
+        }));
+    }
+
+    /// The letters, in order.
+    pub fn letters(&self) -> impl Iterator<Item = Letter<&str>> {
+        let text = |range: Range<usize>| self.texts.get(range).unwrap_or_default();
+        self.letters
+            .iter()
+            .map(move |letter| letter.clone().map(text))
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.letters.is_empty()
+    }
+
+    /// Forgets them, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.letters.clear();
+        self.texts.clear();
+    }
+
+    /// Bytes of texts it keeps memory for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.texts.capacity()
+    }
+}

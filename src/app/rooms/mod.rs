@@ -1,0 +1,315 @@
+//! Rooms: each newcomer gets a room of at most so many, and everyone in it hears everything said
+//! there, in one order.
+//!
+//! Members may sit on any core. The first core is the *desk*: it knows which rooms have a free
+//! place. Each room has a *home*, the core of its first member: it numbers what happens there and
+//! tells each core that has members, once. Those write the text themselves, for their own members.
+//!
+//! ```text
+//! guest's core --Enter--> desk --Place--> home --Welcome--> guest's core
+//! guest's core --Say, Leave--> home --Tell--> each core with members;  home --Vacated--> desk
+//! ```
+//! Letters between two cores keep their order, so a welcome is followed by exactly what the room
+//! hears after it. What a core would say to itself it does at once.
+//!
+//! A room's events have one sequence: `joined`, `left` and `said` take the next number each, and a
+//! welcome (`room`) tells the newest one so far. A room that empties is given to newcomers again;
+//! its numbers go on, so that nothing late is taken for new.
+
+mod desk;
+mod guests;
+mod home;
+mod letter;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use guests::Seat;
+pub use letter::{Address, Letter, Member, News, Post, Room};
+pub use text::SAY;
+
+use super::{Notice, Tell, User};
+use crate::limits;
+use crate::shard::Core;
+use desk::Desk;
+use guests::Guests;
+use home::Home;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+/// The core that knows which rooms have a free place.
+const DESK: Core = Core(0);
+
+/// What the rooms of a server are like, as one core sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// The core that is asked.
+    pub here: Core,
+    /// How many cores there are.
+    pub cores: u16,
+    /// Members of one room, 1 to [`limits::ROOM_SIZE_MAX`].
+    pub size: u16,
+    /// What the keys of members' addresses follow from: the same on every core, told to nobody.
+    pub secret: u64,
+}
+
+/// Why something was not said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsaid {
+    /// The user has not been welcomed yet.
+    Early,
+    /// More than [`limits::SAID_BYTES`].
+    TooLong,
+    /// No such member, or it has left.
+    Gone,
+}
+
+/// What became of a text that was posted: its number in the room.
+pub type Answer = Result<u64, Unsaid>;
+
+/// What rooms ask for.
+pub trait Effects: Tell {
+    /// Says something to the rooms of another core.
+    fn post(&mut self, to: Core, letter: Letter<&str>);
+    /// Answers a user who posted.
+    fn answer(&mut self, asker: User, answer: Answer);
+}
+
+/// One core's part in all rooms.
+#[derive(Debug)]
+pub struct Rooms {
+    plan: Plan,
+    desk: Desk,
+    home: Home,
+    guests: Guests,
+    /// Where a notice is written.
+    text: String,
+    /// Everyone is leaving.
+    closing: bool,
+}
+
+impl Rooms {
+    /// Nobody is here.
+    #[must_use]
+    pub fn new(plan: Plan) -> Self {
+        let size = plan.size.clamp(1, limits::ROOM_SIZE_MAX);
+        let plan = Plan { size, ..plan };
+        Self {
+            plan,
+            desk: Desk::new(plan.cores, size),
+            home: Home::default(),
+            guests: Guests::new(plan.cores),
+            text: String::new(),
+            closing: false,
+        }
+    }
+
+    /// All users are about to leave: nobody is told of each that does.
+    pub fn close(&mut self) {
+        self.closing = true;
+    }
+
+    /// A newcomer: it is welcomed or turned away, at once or later. Whatever happens, say when it
+    /// has [`left`](Self::left).
+    pub fn came(&mut self, user: User, effects: &mut impl Effects) -> Seat {
+        let seat = self.guests.came(user);
+        self.send(DESK, Letter::Enter { seat }, effects);
+        seat
+    }
+
+    /// A user says something to its room.
+    ///
+    /// # Errors
+    /// [`Unsaid`]; then nobody hears it.
+    #[inline]
+    pub fn said(
+        &mut self,
+        seat: Seat,
+        text: &str,
+        effects: &mut impl Effects,
+    ) -> Result<(), Unsaid> {
+        if text.len() > limits::SAID_BYTES {
+            return Err(Unsaid::TooLong);
+        }
+        let member = self.guests.member(seat).ok_or(Unsaid::Early)?;
+        self.send(member.room.home, Letter::Say { member, text }, effects);
+        Ok(())
+    }
+
+    /// Somebody, perhaps on another core than the member, says something as a member. `asker` is
+    /// answered, at once or later.
+    ///
+    /// # Errors
+    /// [`Unsaid`]; then no answer comes.
+    pub fn posted(
+        &mut self,
+        asker: User,
+        address: Address,
+        text: &str,
+        effects: &mut impl Effects,
+    ) -> Result<(), Unsaid> {
+        if text.len() > limits::SAID_BYTES {
+            return Err(Unsaid::TooLong);
+        }
+        let member = address.member;
+        let fits = member.room.home.0 < self.plan.cores && address.key == self.key(member);
+        if !fits {
+            return Err(Unsaid::Gone);
+        }
+        let letter = Letter::Post {
+            member,
+            asker,
+            text,
+        };
+        self.send(member.room.home, letter, effects);
+        Ok(())
+    }
+
+    /// A user is gone.
+    pub fn left(&mut self, seat: Seat, effects: &mut impl Effects) {
+        if let Some(member) = self.guests.left(seat) {
+            self.send(member.room.home, Letter::Leave { member }, effects);
+        }
+    }
+
+    /// The rooms of another core say something.
+    pub fn took(&mut self, from: Core, letter: Letter<&str>, effects: &mut impl Effects) {
+        match letter {
+            Letter::Enter { seat } => match self.desk.enter(from) {
+                Some(room) => {
+                    let letter = Letter::Place { room, from, seat };
+                    self.send(room.home, letter, effects);
+                }
+                None => self.send(from, Letter::Full { seat }, effects),
+            },
+            Letter::Place { room, from, seat } => self.place(room, from, seat, effects),
+            Letter::Welcome {
+                seat,
+                member,
+                members,
+                seq,
+            } => self.welcome(seat, member, members, seq, effects),
+            Letter::Full { seat } => {
+                if let Some(user) = self.guests.refused(seat) {
+                    effects.turn_away(user);
+                }
+            }
+            Letter::Say { member, text } => {
+                // It may have left, but said this before.
+                self.tell(member.room, News::Said { member, text }, effects);
+            }
+            Letter::Post {
+                member,
+                asker,
+                text,
+            } => {
+                let answer = if self.home.has(member) {
+                    Ok(self.tell(member.room, News::Said { member, text }, effects))
+                } else {
+                    Err(Unsaid::Gone)
+                };
+                self.send(from, Letter::Answer { asker, answer }, effects);
+            }
+            Letter::Answer { asker, answer } => effects.answer(asker, answer),
+            Letter::Leave { member } => {
+                if let Some(members) = self.home.leave(member).filter(|_| !self.closing) {
+                    self.tell(member.room, News::Left { member, members }, effects);
+                    let room = member.room;
+                    self.send(DESK, Letter::Vacated { room }, effects);
+                }
+            }
+            Letter::Tell { room, seq, news } => self.hear(room, seq, news, effects),
+            Letter::Vacated { room } => self.desk.vacate(room),
+        }
+    }
+
+    /// Everyone who is here and has a room or waits for one.
+    pub fn users(&self) -> impl Iterator<Item = User> {
+        self.guests.users()
+    }
+
+    /// The room's members, the newcomer included, are told by its home; then it is welcomed.
+    fn place(&mut self, room: Room, from: Core, seat: Seat, effects: &mut impl Effects) {
+        let member = self.home.number(room);
+        let members = self.home.members(room) + 1;
+        let seq = self.tell(room, News::Joined { member, members }, effects);
+        self.home.join(member, from);
+        let letter = Letter::Welcome {
+            seat,
+            member,
+            members,
+            seq,
+        };
+        self.send(from, letter, effects);
+    }
+
+    fn welcome(
+        &mut self,
+        seat: Seat,
+        member: Member,
+        members: u16,
+        seq: u64,
+        effects: &mut impl Effects,
+    ) {
+        let Some(user) = self.guests.seated(seat, member) else {
+            // It went before it had a place.
+            return self.send(member.room.home, Letter::Leave { member }, effects);
+        };
+        let address = Address {
+            member,
+            key: self.key(member),
+        };
+        let size = self.plan.size;
+        text::welcome(&mut self.text, address, (members, size), seq);
+        let notice = Notice {
+            id: seq,
+            name: "room",
+            text: &self.text,
+        };
+        effects.tell(&[user], notice);
+    }
+
+    /// Something happened in a room that lives here: numbers it and tells every core with members.
+    fn tell(&mut self, room: Room, news: News<&str>, effects: &mut impl Effects) -> u64 {
+        let seq = self.home.count(room);
+        let mut at = 0;
+        while let Some(core) = self.home.branch(room, at) {
+            if core == self.plan.here {
+                self.hear(room, seq, news, effects);
+            } else {
+                effects.post(core, Letter::Tell { room, seq, news });
+            }
+            at += 1;
+        }
+        seq
+    }
+
+    /// Members of this core hear what happened in their room.
+    fn hear(&mut self, room: Room, seq: u64, news: News<&str>, effects: &mut impl Effects) {
+        let users = self.guests.of(room);
+        if users.is_empty() {
+            return;
+        }
+        let name = text::news(&mut self.text, seq, news);
+        let notice = Notice {
+            id: seq,
+            name,
+            text: &self.text,
+        };
+        effects.tell(users, notice);
+    }
+
+    fn send(&mut self, to: Core, letter: Letter<&str>, effects: &mut impl Effects) {
+        if to == self.plan.here {
+            self.took(to, letter, effects);
+        } else {
+            effects.post(to, letter);
+        }
+    }
+
+    /// What only the member itself knows. Members are never numbered twice in a room.
+    fn key(&self, member: Member) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.plan.secret, member.room, member.number).hash(&mut hasher);
+        hasher.finish()
+    }
+}

@@ -1,0 +1,115 @@
+//! `POST /rooms/say`: what a member says who has no WebSocket, or prefers not to use it.
+
+use super::answer::{Answer, Content, Reply};
+use super::errands::{self, Speech};
+use super::shared::Shared;
+use super::stats::Message;
+use super::tally::Why;
+use crate::app::rooms::{self, Address, Unsaid};
+use crate::limits;
+use crate::protocol::Fault;
+use crate::protocol::http::{BodyLength, BodyReader, Request};
+use crate::shard::{ConnectionId, Wire};
+
+/// A text whose bytes are still coming.
+pub(super) struct Saying {
+    reader: BodyReader,
+    text: Vec<u8>,
+    address: Address,
+    /// Why the connection ends with the answer; `None` if it goes on.
+    end: Option<Why>,
+}
+
+/// Reads the head of a post.
+pub(super) fn begin(request: &Request<'_>) -> Result<Box<Saying>, Reply> {
+    let refuse = |status, reason| Err(Reply::refuse(Fault::Http { status, reason }));
+    if request.method != "POST" {
+        let reply = Reply::refuse(Fault::Http {
+            status: 405,
+            reason: "POST what you say",
+        });
+        let answer = Answer::OnlyPost;
+        return Err(Reply { answer, ..reply });
+    }
+    if request.headers.has_token("Expect", "100-continue") {
+        return refuse(417, "send the text at once");
+    }
+    if matches!(request.body, BodyLength::Known(bytes) if bytes > limits::SAID_BYTES as u64) {
+        return refuse(413, TOO_LONG);
+    }
+    let Some(address) = request.query().and_then(Address::parse) else {
+        return refuse(404, "not an address that a member was told");
+    };
+    Ok(Box::new(Saying {
+        reader: BodyReader::new(request.body),
+        text: Vec::new(),
+        address,
+        end: (!request.keep_alive).then_some(Why::Done),
+    }))
+}
+
+const TOO_LONG: &str = "a text is at most 65536 bytes";
+
+impl Saying {
+    /// Takes what `bytes` has of the text. True if it is whole.
+    pub(super) fn take(&mut self, bytes: &[u8], at: &mut usize) -> Result<bool, Fault> {
+        while let Some(piece) = self.reader.next(bytes, at)? {
+            if self.text.len() + piece.len() > limits::SAID_BYTES {
+                return Err(refused(Unsaid::TooLong));
+            }
+            self.text.extend_from_slice(piece);
+        }
+        Ok(self.reader.is_done())
+    }
+
+    /// Says it. The answer, which waits for the room's home if that is another core.
+    pub(super) fn say(
+        &self,
+        id: ConnectionId,
+        shared: &mut Shared,
+        wire: &mut impl Wire<Message>,
+    ) -> Reply {
+        let reply = Reply {
+            answer: Answer::SaidLater,
+            content: Content::Full,
+            end: self.end,
+        };
+        let Ok(text) = std::str::from_utf8(&self.text) else {
+            return Reply::refuse(Fault::Http {
+                status: 400,
+                reason: "a text is UTF-8",
+            });
+        };
+        shared.tally.messages_in += 1;
+        let asker = errands::user(id, Speech::Events);
+        let (rooms, mut outbox) = shared.rooms_and_outbox(wire);
+        let posted = rooms.posted(asker, self.address, text, &mut outbox);
+        let answered = &mut shared.errands.answers;
+        match posted {
+            Err(unsaid) => reply.with(Err(unsaid)),
+            Ok(()) => match answered.pop_if(|(asker, _)| *asker == id) {
+                Some((_, answer)) => reply.with(answer),
+                None => reply,
+            },
+        }
+    }
+}
+
+impl Reply {
+    /// The same with what has become of the text.
+    pub(super) fn with(self, answer: rooms::Answer) -> Self {
+        let answer = match answer {
+            Ok(seq) => Answer::Said { seq },
+            Err(unsaid) => Reply::refuse(refused(unsaid)).answer,
+        };
+        Self { answer, ..self }
+    }
+}
+
+fn refused(unsaid: Unsaid) -> Fault {
+    let (status, reason) = match unsaid {
+        Unsaid::TooLong => (413, TOO_LONG),
+        Unsaid::Early | Unsaid::Gone => (404, "no such member, or it has left"),
+    };
+    Fault::Http { status, reason }
+}
