@@ -34,8 +34,8 @@ Examples:
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Serves /echo and /push (WebSocket), /events (Server-Sent Events), /rooms (both), /healthz and
-    /// /stats.
+    /// Serves /echo and /push (WebSocket), /events (Server-Sent Events), /rooms (both), /healthz
+    /// and /stats.
     #[command(after_help = "\
 Examples:
   ringstorm serve

@@ -1,14 +1,18 @@
 //! What an app asked for whose users hear from each other: told at once, the rest carried out at
 //! the end of the event, when no connection is in use.
 
-use super::shared::Outbox;
+use super::Server;
+use super::connection::State;
+use super::shared::{Outbox, Shared};
 use super::stats::Message;
+use super::tally::Why;
 use super::topic::{Payloads, encode_event};
 use crate::app::rooms::{self, Letter, Post};
 use crate::app::{Notice, Tell, User};
 use crate::limits;
-use crate::protocol::websocket::{Opcode, frame};
-use crate::shard::{ConnectionId, Core, Payload, Unsent, Wire};
+use crate::protocol::websocket::{Opcode, closing, frame};
+use crate::shard::{Close, ConnectionId, Core, Payload, Unsent, Wire};
+use crate::time::Instant;
 
 /// Emptied posts that are kept to be written into again.
 const SPARE_POSTS: usize = 64;
@@ -117,6 +121,75 @@ impl Parcel {
         match &self.written {
             Written::Large(payload) => wire.share(id, payload),
             Written::Small | Written::Not => wire.send(id, &self.small),
+        }
+    }
+}
+
+impl Server {
+    /// Sends a comment to every event stream of the rooms when it is time.
+    pub(super) fn keep_rooms_alive(&mut self, now: Instant, wire: &mut impl Wire<Message>) {
+        let Shared {
+            rooms,
+            topic,
+            pulse,
+            config,
+            ..
+        } = &mut self.shared;
+        if pulse.streams == 0 || now < pulse.at + config.heartbeat {
+            return;
+        }
+        pulse.at = now;
+        for (id, speech) in rooms.users().map(connection) {
+            match speech {
+                Speech::Frames => {}
+                Speech::Events => topic.comment(id, wire),
+            }
+        }
+    }
+
+    /// The rooms of another core say something.
+    pub(super) fn read_post(
+        &mut self,
+        from: Core,
+        post: Box<rooms::Post>,
+        wire: &mut impl Wire<Message>,
+    ) {
+        let (rooms, mut outbox) = self.shared.rooms_and_outbox(wire);
+        for letter in post.letters() {
+            rooms.took(from, letter, &mut outbox);
+        }
+        self.shared.errands.recycle(post);
+    }
+
+    #[inline(never)]
+    pub(super) fn run_errands(&mut self, wire: &mut impl Wire<Message>) {
+        // Each of them may make others of the kinds before.
+        loop {
+            if let Some(id) = self.shared.topic.slow.pop() {
+                self.end_slow(id, wire);
+            } else if let Some(id) = self.shared.errands.away.pop() {
+                self.turn_away(id, wire);
+            } else if let Some((id, answer)) = self.shared.errands.answers.pop() {
+                self.answer(id, Some(answer), wire);
+            } else {
+                break;
+            }
+        }
+        self.shared.errands.deliver(wire);
+    }
+
+    /// There is no room for a newcomer.
+    fn turn_away(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let why = Why::Full;
+        match self
+            .connections
+            .get_mut(id)
+            .map(|connection| &connection.state)
+        {
+            Some(State::WebSocket(_)) => self.close_socket(id, closing::TRY_AGAIN_LATER, why, wire),
+            // It comes back after `retry`.
+            Some(State::Stream(_)) => self.end(id, Close::Flush, why, wire),
+            Some(State::Vacant | State::Http(_) | State::Ending) | None => {}
         }
     }
 }

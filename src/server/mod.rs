@@ -46,7 +46,6 @@ use crate::protocol::websocket::{Opcode, closing, frame};
 use crate::shard::{Close, CloseCause, ConnectionId, Core, Origin, Shard, Wire};
 use crate::time::Instant;
 use connection::{Connection, Connections, Due, Stamp, State, Step};
-use errands::Speech;
 use shared::{Outbox, Shared};
 use tally::Why;
 
@@ -213,73 +212,11 @@ impl Server {
         self.keep_rooms_alive(now, wire);
     }
 
-    /// Sends a comment to every event stream of the rooms when it is time.
-    fn keep_rooms_alive(&mut self, now: Instant, wire: &mut impl Wire<Message>) {
-        let Shared {
-            rooms,
-            topic,
-            pulse,
-            config,
-            ..
-        } = &mut self.shared;
-        if pulse.streams == 0 || now < pulse.at + config.heartbeat {
-            return;
-        }
-        pulse.at = now;
-        for (id, speech) in rooms.users().map(errands::connection) {
-            match speech {
-                Speech::Frames => {}
-                Speech::Events => topic.comment(id, wire),
-            }
-        }
-    }
-
-    /// The rooms of another core say something.
-    fn read_post(&mut self, from: Core, post: Box<rooms::Post>, wire: &mut impl Wire<Message>) {
-        let (rooms, mut outbox) = self.shared.rooms_and_outbox(wire);
-        for letter in post.letters() {
-            rooms.took(from, letter, &mut outbox);
-        }
-        self.shared.errands.recycle(post);
-    }
-
     /// Carries out what is left to do at the end of an event: it may concern any connection.
     #[inline]
     fn settle(&mut self, wire: &mut impl Wire<Message>) {
         if !self.shared.topic.slow.is_empty() || !self.shared.errands.is_empty() {
             self.run_errands(wire);
-        }
-    }
-
-    #[inline(never)]
-    fn run_errands(&mut self, wire: &mut impl Wire<Message>) {
-        // Each of them may make others of the kinds before.
-        loop {
-            if let Some(id) = self.shared.topic.slow.pop() {
-                self.end_slow(id, wire);
-            } else if let Some(id) = self.shared.errands.away.pop() {
-                self.turn_away(id, wire);
-            } else if let Some((id, answer)) = self.shared.errands.answers.pop() {
-                self.answer(id, Some(answer), wire);
-            } else {
-                break;
-            }
-        }
-        self.shared.errands.deliver(wire);
-    }
-
-    /// There is no room for a newcomer.
-    fn turn_away(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        let why = Why::Full;
-        match self
-            .connections
-            .get_mut(id)
-            .map(|connection| &connection.state)
-        {
-            Some(State::WebSocket(_)) => self.close_socket(id, closing::TRY_AGAIN_LATER, why, wire),
-            // It comes back after `retry`.
-            Some(State::Stream(_)) => self.end(id, Close::Flush, why, wire),
-            Some(State::Vacant | State::Http(_) | State::Ending) | None => {}
         }
     }
 
