@@ -1,7 +1,10 @@
 //! The load client allocates nothing per message once it is warm, and an idle client costs little.
 
 use allocation_counter::measure;
-use ringstorm::load::{Config, Load, Loop, Pace, Rate, Scenario, Signal, Transport};
+use ringstorm::load::{
+    Buckets, Config, Load, Loop, Pace, Poisson, Rate, Scenario, Signal, Stage, Stages, Think,
+    Transport,
+};
 use ringstorm::protocol::http::Request;
 use ringstorm::protocol::websocket::{OriginPolicy, handshake, mask};
 use ringstorm::shard::{
@@ -66,7 +69,8 @@ impl Wire<Signal> for Mirror {
     fn pause(&mut self, _: ConnectionId) {}
     fn resume(&mut self, _: ConnectionId) {}
     fn connect(&mut self, _: SocketAddr, _: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
-        self.sent.push(Vec::new());
+        // As an engine does, more than any round of these tests needs.
+        self.sent.push(Vec::with_capacity(4096));
         let slot = u32::try_from(self.sent.len() - 1).map_err(|_| NoSlot)?;
         Ok(ConnectionId::new(slot, 0))
     }
@@ -173,6 +177,39 @@ fn an_open_loop_allocates_nothing_once_it_is_warm() {
             pace: Pace::Constant(rate),
             burst,
         };
+        assert_no_allocation(Config {
+            messages,
+            in_flight: 1_024,
+            ..config(64)
+        });
+    }
+}
+
+#[test]
+fn every_pace_and_a_thoughtful_loop_allocate_nothing_once_they_are_warm() {
+    let minute = Duration::from_secs(60);
+    let stage = |target_milli| Stage {
+        target_milli,
+        lasts: minute,
+    };
+    // About 6 in flight on each connection: the depth does not reach a new maximum by chance.
+    let stages = Stages::new(2_000_000_000, &[stage(2_100_000_000)]).expect("stages");
+    let buckets = Buckets::new(25, Duration::from_micros(50)).expect("buckets");
+    let open = |pace| Loop::Open { pace, burst: 1 };
+    let rate = Rate::per_second(500_000.0).expect("a rate");
+    let loops = [
+        open(Pace::from(stages.clone())),
+        open(Pace::from(Poisson::new(stages, 3))),
+        open(Pace::Buckets(buckets)),
+        Loop::Seated {
+            pace: Pace::Constant(rate),
+        },
+        Loop::Thinking(Think {
+            least: Duration::ZERO,
+            most: Duration::from_micros(100),
+        }),
+    ];
+    for messages in loops {
         assert_no_allocation(Config {
             messages,
             in_flight: 1_024,

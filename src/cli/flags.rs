@@ -51,6 +51,9 @@ It says `listening on URL...` when it is ready. SIGINT or SIGTERM drains it.")]
 Examples:
   ringstorm load ws://127.0.0.1:9000/echo -c 1000 -r 20k -d 10s      open loop: honest latency
   ringstorm load ws://127.0.0.1:9000/echo -c 64 --pipeline 16        closed loop: throughput
+  ringstorm load ws://127.0.0.1:9000/echo --stages 10k,30s;100k,2m  ramps; --poisson, --spike
+  ringstorm load ws://127.0.0.1:9000/echo -c 1000 --think 50ms-2s     users who think
+  ringstorm load ws://127.0.0.1:9000/echo -c 9000 -b 100 -m 50        100 connects every 50 ms
   ringstorm load ws://127.0.0.1:9000/push -c 5000 --scenario listen  fan-out
   ringstorm load http://127.0.0.1:9000/events -c 5000 --json > run.json
   ringstorm load ws://127.0.0.1:9000/echo -r 20k --threshold 'response.p99<50ms' 'errors<0.1%'

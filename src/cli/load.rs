@@ -5,6 +5,7 @@ pub(super) mod flags;
 mod meant;
 mod meter;
 mod output;
+mod pacing;
 mod room;
 
 use super::flags::LoadEngine;

@@ -1,7 +1,7 @@
 //! Reads values of flags as people write them: durations, counts, sizes, rates, lists of CPUs.
 //! Every refusal shows what would do.
 
-use crate::load::Rate;
+use crate::load::{Rate, Think};
 use std::time::Duration;
 
 /// A span of time: `10s`, `500ms`, `2m`, `1.5h`.
@@ -79,6 +79,51 @@ pub(super) fn rate(text: &str) -> Result<Rate, String> {
     Rate::per_second(number * factor).ok_or_else(|| {
         "write a number a second from 0.001 to 1G, such as 500, 20k or 0.5".to_owned()
     })
+}
+
+/// A rate and how long it takes or lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Level {
+    /// In thousandths of a piece a second; may be 0.
+    pub(super) milli: u64,
+    pub(super) lasts: Duration,
+}
+
+/// Stages as typed. A type of its own, because clap takes a list for a flag given several times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Levels(pub(super) Vec<Level>);
+
+/// A rate and a time: `10k,30s`; the rate may be 0.
+pub(super) fn level(text: &str) -> Result<Level, String> {
+    let example = || "write a rate and a time, such as 10k,30s".to_owned();
+    let (rate, lasts) = text.split_once(',').ok_or_else(example)?;
+    let rate = rate.trim();
+    let milli = if rate.trim_end_matches("/s") == "0" {
+        0
+    } else {
+        Rate::milli_per_second(self::rate(rate)?)
+    };
+    let lasts = duration(lasts.trim())?;
+    Ok(Level { milli, lasts })
+}
+
+/// Rates and times: `10k,30s;100k,2m`.
+pub(super) fn stages(text: &str) -> Result<Levels, String> {
+    let levels: Result<Vec<Level>, String> = text.split(';').map(level).collect();
+    let levels = levels.map_err(|_| "write rates and times, such as \"10k,30s;100k,2m\"");
+    Ok(Levels(levels?))
+}
+
+/// A time or a range of times: `100ms`, `50ms-2s`.
+pub(super) fn think(text: &str) -> Result<Think, String> {
+    let example = |_| "write a time or a range of times, such as 100ms or 50ms-2s".to_owned();
+    let (least, most) = text.split_once('-').unwrap_or((text, text));
+    let least = duration(least).map_err(example)?;
+    let most = duration(most).map_err(example)?;
+    if most < least {
+        return Err("write the shorter time first, such as 50ms-2s".to_owned());
+    }
+    Ok(Think { least, most })
 }
 
 /// The kernel's CPU numbers: `0`, `0-3,6`; sorted, each once.

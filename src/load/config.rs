@@ -46,7 +46,7 @@ pub enum PayloadKind {
 }
 
 /// When messages are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Loop {
     /// At the times that the pace intends, whatever the server does. Indices run over the whole
     /// run and are striped over the cores.
@@ -57,8 +57,41 @@ pub enum Loop {
         /// least 1. More than 1 makes high rates cheap, for servers that read many at once.
         burst: u32,
     },
+    /// As `Open`, but each connection has its own place in the plan: piece `i` is for connection
+    /// `i % connections`, and dropped if that one is not up. So a rate is one per connection.
+    Seated {
+        /// When each message of the run is meant to be sent.
+        pace: Pace,
+    },
     /// Each as soon as a reply makes room.
     Closed,
+    /// Each some time after the last reply: `in_flight` of them once nothing is under way.
+    Thinking(Think),
+}
+
+/// What a client does between a reply and its next message: nothing, for so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Think {
+    /// The shortest time.
+    pub least: Duration,
+    /// The longest; times between are equally likely.
+    pub most: Duration,
+}
+
+impl Think {
+    /// Before the first message: any time up to the longest.
+    pub(super) fn first(self) -> Self {
+        Self {
+            least: Duration::ZERO,
+            ..self
+        }
+    }
+
+    /// A time to think.
+    pub(super) fn draw(self, rng: &mut fastrand::Rng) -> Duration {
+        let span = u64::try_from((self.most - self.least).as_nanos()).unwrap_or(u64::MAX);
+        self.least + Duration::from_nanos(rng.u64(..=span))
+    }
 }
 
 /// A load run, resolved: nothing here is optional in meaning. The same on every core.
@@ -133,6 +166,9 @@ pub enum ConfigError {
     /// Nothing to do.
     #[error("there is nothing to do with {0} 0; use at least 1")]
     Zero(&'static str),
+    /// A range that ends before it begins.
+    #[error("a think time from {0:?} to {1:?} is no range; write the shorter one first")]
+    BackwardThink(Duration, Duration),
     /// A source address whose family no target has.
     #[error("no target has the address family of the source address {0}")]
     StraySource(IpAddr),
@@ -198,6 +234,11 @@ impl Config {
         if let Some((name, _)) = counts.iter().find(|(_, n)| *n == 0) {
             return Err(ConfigError::Zero(name));
         }
+        if let Loop::Thinking(Think { least, most }) = self.messages
+            && most < least
+        {
+            return Err(ConfigError::BackwardThink(least, most));
+        }
         let stray = self.sources.iter().find(|source| {
             self.targets
                 .iter()
@@ -230,10 +271,10 @@ impl Config {
 
     /// The pace of messages, if they are sent at intended times.
     #[must_use]
-    pub fn message_pace(&self) -> Option<Pace> {
-        match self.messages {
-            Loop::Open { pace, .. } if self.sends() => Some(pace),
-            Loop::Open { .. } | Loop::Closed => None,
+    pub fn message_pace(&self) -> Option<&Pace> {
+        match &self.messages {
+            Loop::Open { pace, .. } | Loop::Seated { pace } if self.sends() => Some(pace),
+            Loop::Open { .. } | Loop::Seated { .. } | Loop::Closed | Loop::Thinking(_) => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The connect phase: connects at their pace or a bounded number at once, upgrades, time-outs.
 
-use super::config::{Config, Transport};
+use super::config::{Config, Loop, Transport};
 use super::failure::{Kind, Stage};
 use super::fleet::{Client, EventStream, State, Stream};
 use super::run::{AT_ONCE, Load, Message, NEVER, Phase, seeded};
@@ -36,8 +36,11 @@ impl Load {
     pub(super) fn begin_connecting(&mut self, wire: &mut impl Wire<Message>) {
         self.connecting.share = self.stripe.share(u64::from(self.config.connections));
         self.recorder.outcome.connects.planned = self.connecting.share;
-        self.fleet
-            .reserve(usize::try_from(self.connecting.share).unwrap_or(0));
+        let share = usize::try_from(self.connecting.share).unwrap_or(0);
+        self.fleet.reserve(share);
+        if matches!(self.config.messages, Loop::Seated { .. }) {
+            self.fleet.keep_seats(share);
+        }
         self.connect_more(wire);
     }
 
@@ -181,7 +184,7 @@ impl Load {
 
     /// When the connect phase needs attention next.
     pub(super) fn connect_deadline(&self) -> Instant {
-        let next = match self.config.connect_pace {
+        let next = match &self.config.connect_pace {
             _ if self.connecting.next == self.connecting.share => NEVER,
             Some(_) => self.intended_connect(),
             None if self.connecting.under_way < self.config.connecting => AT_ONCE,
@@ -218,7 +221,7 @@ impl Load {
         let mut started = 0;
         while self.connecting.next < self.connecting.share && started < CONNECTS_PER_TURN {
             let intended = self.intended_connect();
-            let is_due = match self.config.connect_pace {
+            let is_due = match &self.config.connect_pace {
                 Some(_) => intended <= now,
                 None => self.connecting.under_way < self.config.connecting,
             };
@@ -254,13 +257,16 @@ impl Load {
             .push_back((now + self.config.connect_time, id));
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         let sequence = seeded(self.config.seed, u64::from(number)).u32(..);
-        self.fleet
-            .insert(id, Client::new(number, sequence, intended, now));
+        let seat = self.stripe.seat(u64::from(number));
+        let seat = u32::try_from(seat).unwrap_or(u32::MAX);
+        let mut client = Client::new(number, sequence, intended, now);
+        client.seat = seat;
+        self.fleet.insert(id, client);
     }
 
     /// When this core's next connect is meant to start; without a pace, at once.
     fn intended_connect(&self) -> Instant {
-        let Some(pace) = self.config.connect_pace else {
+        let Some(pace) = &self.config.connect_pace else {
             return NEVER;
         };
         let offset = pace.offset_ns(self.stripe.global(self.connecting.next));

@@ -33,10 +33,8 @@ impl Load {
         let now = wire.now();
         if let Some(pace) = self.config.message_pace() {
             let elapsed = now.as_nanos().saturating_sub(self.clock.start.as_nanos());
-            let end = self
-                .stripe
-                .share(pace.before(elapsed))
-                .min(self.schedule.end);
+            let share = self.stripe.share(pace.before(elapsed));
+            let end = share.min(self.schedule.end);
             let rest = self.rest_of_plan(end);
             let messages = &mut self.recorder.outcome.messages;
             messages.planned += rest;

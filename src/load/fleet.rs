@@ -82,6 +82,10 @@ pub(super) struct Client {
     generation: u32,
     /// Its place in the list of those that are up; meaningless in other states than open.
     place: u32,
+    /// Its place among the core's connections of the plan, from 0.
+    pub(super) seat: u32,
+    /// It has set itself an alarm to speak.
+    pub(super) thinks: bool,
     /// The connection's index in the whole run.
     pub(super) number: u32,
     pub(super) state: State,
@@ -102,6 +106,8 @@ impl Client {
         Self {
             generation: 0,
             place: 0,
+            seat: 0,
+            thinks: false,
             number,
             state: State::Connecting,
             since: now,
@@ -131,6 +137,8 @@ pub(super) struct Fleet {
     clients: Vec<Client>,
     /// Slots of the open ones, in no order.
     up: Vec<u32>,
+    /// The slot of the open client of each seat, if somebody asks for it by that.
+    seats: Vec<Option<u32>>,
     len: usize,
 }
 
@@ -139,6 +147,11 @@ impl Fleet {
     pub(super) fn reserve(&mut self, clients: usize) {
         self.clients.reserve_exact(clients);
         self.up.reserve_exact(clients);
+    }
+
+    /// Keeps which client has which seat: from now on [`Fleet::in_seat`] knows it.
+    pub(super) fn keep_seats(&mut self, seats: usize) {
+        self.seats = vec![None; seats];
     }
 
     /// Puts a client into its slot, which is free.
@@ -175,7 +188,11 @@ impl Fleet {
         if let Some(client) = self.get(id) {
             client.state = State::Open;
             client.place = place;
+            let seat = client.seat as usize;
             self.up.push(slot);
+            if let Some(taken) = self.seats.get_mut(seat) {
+                *taken = Some(slot);
+            }
         }
     }
 
@@ -187,8 +204,11 @@ impl Fleet {
             "only open clients are listed"
         );
         client.state = to;
-        let place = client.place;
+        let (place, seat) = (client.place, client.seat as usize);
         self.up.swap_remove(place as usize);
+        if let Some(taken) = self.seats.get_mut(seat) {
+            *taken = None;
+        }
         let moved = self.up.get(place as usize).copied();
         if let Some(moved) = moved.and_then(|slot| self.clients.get_mut(slot as usize)) {
             moved.place = place;
@@ -221,6 +241,16 @@ impl Fleet {
         let len = u64::try_from(self.up.len()).ok()?;
         let place = usize::try_from(turn.checked_rem(len)?).ok()?;
         let slot = *self.up.get(place)?;
+        let client = self.clients.get(slot as usize)?;
+        Some(ConnectionId::new(slot, client.generation))
+    }
+
+    /// The open client in the seat whose turn it is, when turns go round all seats.
+    #[inline]
+    pub(super) fn in_seat(&self, turn: u64) -> Option<ConnectionId> {
+        let seats = u64::try_from(self.seats.len()).ok()?;
+        let seat = usize::try_from(turn.checked_rem(seats)?).ok()?;
+        let slot = (*self.seats.get(seat)?)?;
         let client = self.clients.get(slot as usize)?;
         Some(ConnectionId::new(slot, client.generation))
     }
@@ -278,5 +308,23 @@ mod tests {
         fleet.lower(ids[2], State::Over);
         assert_eq!(fleet.in_turn(0), None);
         assert_eq!(fleet.count(State::Over), 5);
+    }
+
+    #[test]
+    fn a_seat_is_its_client_s_while_that_is_up_and_nobody_s_then() {
+        let mut fleet = Fleet::default();
+        fleet.keep_seats(3);
+        let ids = [(5, 0), (0, 2)].map(|(slot, seat)| {
+            let id = ConnectionId::new(slot, 1);
+            let mut client = client();
+            client.seat = seat;
+            fleet.insert(id, client);
+            fleet.raise(id);
+            id
+        });
+        let seated = |fleet: &Fleet| [3, 4, 5].map(|turn| fleet.in_seat(turn));
+        assert_eq!(seated(&fleet), [Some(ids[0]), None, Some(ids[1])]);
+        fleet.lower(ids[0], State::Over);
+        assert_eq!(seated(&fleet), [None, None, Some(ids[1])]);
     }
 }

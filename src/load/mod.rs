@@ -39,6 +39,7 @@
     clippy::expect_used
 )]
 
+mod alarms;
 pub mod config;
 mod connecting;
 mod ending;
@@ -57,9 +58,9 @@ mod sending;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, ConfigError, Loop, PayloadKind, Scenario, Transport};
+pub use config::{Config, ConfigError, Loop, PayloadKind, Scenario, Think, Transport};
 pub use outcome::Outcome;
-pub use pace::{Pace, Rate, Stripe};
+pub use pace::{Buckets, Pace, Poisson, Rate, Stage, Stages, StagesError, Stripe, Walk};
 pub use progress::{Observer, Progress};
 pub use rally::Signal;
 pub use run::Load;

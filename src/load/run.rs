@@ -1,11 +1,12 @@
 //! One core's share of a run: the shard, its phases and its clock.
 
+use super::alarms::Alarms;
 use super::config::{Config, Loop};
 use super::connecting::Connecting;
 use super::fleet::{Fleet, State};
 use super::flight::{Departure, Rings};
 use super::outcome::{CoreUse, Ending, Outcome};
-use super::pace::Stripe;
+use super::pace::{Stripe, Walk};
 use super::payload::Template;
 use super::progress::{Observer, PROGRESS_TIME, Progress, Stage};
 use super::rally::{Rally, Signal};
@@ -32,6 +33,7 @@ pub struct Load {
     pub(super) fleet: Fleet,
     pub(super) connecting: Connecting,
     pub(super) schedule: Schedule,
+    pub(super) alarms: Alarms,
     pub(super) rally: Rally,
     pub(super) tools: Tools,
     pub(super) recorder: Recorder,
@@ -76,8 +78,10 @@ pub(super) struct Clock {
 }
 
 /// How far the plan of messages, the first messages of a closed loop and the closing are.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Schedule {
+    /// The plan of messages, if there is one.
+    pub(super) plan: Option<Plan>,
     /// This core's next message.
     pub(super) next: u64,
     /// This core's first measured message, and the end of its plan.
@@ -87,6 +91,23 @@ pub(super) struct Schedule {
     pub(super) last_turn: Instant,
     /// The slot whose client is next to be started (closed loop) or closed.
     pub(super) slot: usize,
+}
+
+/// The plan of messages, as this core walks it.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) walk: Walk,
+    pub(super) stripe: Stripe,
+    /// When the next message is due, from the start.
+    pub(super) next_ns: u64,
+}
+
+impl Plan {
+    /// When this core's message of that index is due, from the start.
+    #[inline]
+    pub(super) fn offset_ns(&mut self, index: u64) -> u64 {
+        self.walk.offset_ns(self.stripe.global(index))
+    }
 }
 
 /// What all connections share: buffers, spares and randomness.
@@ -146,6 +167,7 @@ impl Load {
             fleet: Fleet::default(),
             connecting: Connecting::default(),
             schedule: Schedule::default(),
+            alarms: Alarms::default(),
             rally: Rally::default(),
             tools: Tools::new(&config, core),
             recorder: Recorder::new(is_open_loop),
@@ -167,12 +189,23 @@ impl Load {
         };
         self.recorder.measure(from, until);
         if let Some(pace) = self.config.message_pace() {
+            let stripe = match self.config.messages {
+                Loop::Seated { .. } => self.stripe.seated(self.config.connections),
+                Loop::Open { .. } | Loop::Closed | Loop::Thinking(_) => self.stripe,
+            };
             let local = |at: Instant| {
                 let elapsed = at.as_nanos().saturating_sub(start.as_nanos());
-                self.stripe.share(pace.before(elapsed))
+                stripe.share(pace.before(elapsed))
             };
             self.schedule.first_measured = local(from);
             self.schedule.end = local(until);
+            let mut plan = Plan {
+                walk: pace.walk(),
+                stripe,
+                next_ns: 0,
+            };
+            plan.next_ns = plan.offset_ns(0);
+            self.schedule.plan = Some(plan);
         }
     }
 
@@ -194,7 +227,7 @@ impl Load {
         match self.phase {
             Phase::Connecting => self.connect_deadline(),
             Phase::Waiting => self.clock.phase_by.min(self.clock.start),
-            Phase::Running => self.run_deadline(),
+            Phase::Running => self.run_deadline().min(self.alarms.next().unwrap_or(NEVER)),
             Phase::Draining => self.clock.phase_by,
             Phase::Closing if self.has_to_close() => AT_ONCE,
             Phase::Closing => self.clock.phase_by,
@@ -354,13 +387,13 @@ impl Config {
     /// From the first intended connect to the last one.
     fn connect_ramp(&self) -> Duration {
         let last = u64::from(self.connections.saturating_sub(1));
-        let ramp = self.connect_pace.map(|pace| pace.offset_ns(last));
+        let ramp = self.connect_pace.as_ref().map(|pace| pace.offset_ns(last));
         Duration::from_nanos(ramp.unwrap_or(0))
     }
 
     /// Whether a reply makes room for the next message.
     pub(super) fn is_closed_loop(&self) -> bool {
-        matches!(self.messages, Loop::Closed) && self.sends()
+        matches!(self.messages, Loop::Closed | Loop::Thinking(_)) && self.sends()
     }
 }
 

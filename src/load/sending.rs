@@ -1,6 +1,7 @@
 //! The running phase: messages at their intended times (open loop), or as replies make room.
 
-use super::config::Loop;
+use super::alarms::Errand;
+use super::config::{Loop, Think};
 use super::fleet::{Client, State};
 use super::flight::Departure;
 use super::outcome::Ending;
@@ -39,9 +40,13 @@ impl Load {
             return;
         }
         match self.config.messages {
-            Loop::Open { burst, .. } if self.config.sends() => self.send_due(burst, wire),
-            Loop::Closed if now < self.clock.until => self.start_clients(wire),
-            Loop::Open { .. } | Loop::Closed => {}
+            Loop::Open { burst, .. } => self.send_due(burst, wire),
+            Loop::Seated { .. } => self.send_due(1, wire),
+            Loop::Closed | Loop::Thinking(_) if now < self.clock.until => {
+                self.start_clients(wire);
+                self.run_errands(wire);
+            }
+            Loop::Closed | Loop::Thinking(_) => {}
         }
         if now >= self.clock.until {
             self.begin_draining(wire);
@@ -75,6 +80,23 @@ impl Load {
         if client.state != State::Open || room == 0 {
             return;
         }
+        if let Loop::Thinking(think) = self.config.messages {
+            self.think(id, think, now);
+            return;
+        }
+        self.fill_up(id, wire);
+    }
+
+    /// Sends as many messages as a connection has room for.
+    fn fill_up(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        let room = self
+            .config
+            .in_flight
+            .saturating_sub(client.talk.in_flight());
         let departure = Departure {
             intended: now,
             submitted: now,
@@ -87,17 +109,17 @@ impl Load {
     }
 
     fn next_send(&self) -> Instant {
-        match self.config.messages {
-            Loop::Closed if self.config.sends() && self.has_to_start() => AT_ONCE,
-            Loop::Open { pace, .. } if self.config.sends() => {
-                if self.schedule.next >= self.schedule.end {
-                    return NEVER;
-                }
-                let offset = pace.offset_ns(self.stripe.global(self.schedule.next));
-                let due = self.clock.start.as_nanos().saturating_add(offset);
-                Instant::from_nanos(due).max(self.schedule.last_turn + TURN_TIME)
+        if let Some(plan) = &self.schedule.plan {
+            if self.schedule.next >= self.schedule.end {
+                return NEVER;
             }
-            Loop::Closed | Loop::Open { .. } => NEVER,
+            let due = self.clock.start.as_nanos().saturating_add(plan.next_ns);
+            return Instant::from_nanos(due).max(self.schedule.last_turn + TURN_TIME);
+        }
+        if self.config.is_closed_loop() && self.has_to_start() {
+            AT_ONCE
+        } else {
+            NEVER
         }
     }
 
@@ -115,42 +137,71 @@ impl Load {
                 return;
             };
             self.schedule.slot += 1;
-            if state == State::Open {
-                self.top_up(id, wire);
+            match self.config.messages {
+                _ if state != State::Open => {}
+                // Not all at once, though all begin at one time.
+                Loop::Thinking(think) => self.think(id, think.first(), wire.now()),
+                Loop::Closed | Loop::Open { .. } | Loop::Seated { .. } => self.top_up(id, wire),
             }
+        }
+    }
+
+    /// Does what clients have set themselves for now or before, some of it a turn.
+    fn run_errands(&mut self, wire: &mut impl Wire<Message>) {
+        for _ in 0..MESSAGES_PER_TURN {
+            let Some(Errand::Speak(id)) = self.alarms.due(wire.now()) else {
+                return;
+            };
+            if let Some(client) = self.fleet.get(id) {
+                client.thinks = false;
+                if client.state == State::Open {
+                    self.fill_up(id, wire);
+                }
+            }
+        }
+    }
+
+    /// Sets a client the time of its next messages, if it waits for no reply.
+    fn think(&mut self, id: ConnectionId, think: Think, now: Instant) {
+        if let Some(client) = self.fleet.get(id)
+            && client.talk.in_flight() == 0
+            && !client.thinks
+        {
+            client.thinks = true;
+            let at = now + think.draw(&mut self.tools.rng);
+            self.alarms.set(at, Errand::Speak(id));
         }
     }
 
     /// Sends what is meant for now or before. Neighbours in the plan go to different connections,
     /// but for bursts; which one depends on the index and on what is up, never on replies.
     fn send_due(&mut self, burst: u32, wire: &mut impl Wire<Message>) {
-        let Some(pace) = self.config.message_pace() else {
-            return;
-        };
         let now = wire.now();
         let start = self.clock.start.as_nanos();
-        // What is meant for this very nanosecond is due.
-        let elapsed = now.as_nanos().saturating_sub(start).saturating_add(1);
-        let due = self
-            .stripe
-            .share(pace.before(elapsed))
-            .min(self.schedule.end);
-        let until = due.min(self.schedule.next.saturating_add(MESSAGES_PER_TURN));
+        let elapsed = now.as_nanos().saturating_sub(start);
+        let end = self.schedule.end;
+        let until = end.min(self.schedule.next.saturating_add(MESSAGES_PER_TURN));
         let burst = u64::from(burst.max(1));
         while self.schedule.next < until {
             let turn = self.schedule.next / burst;
             let end = ((turn + 1) * burst).min(until);
-            self.tools.batch.clear();
-            self.tools
-                .batch
-                .extend((self.schedule.next..end).map(|index| {
-                    let offset = pace.offset_ns(self.stripe.global(index));
-                    Departure {
-                        intended: Instant::from_nanos(start.saturating_add(offset)),
-                        submitted: now,
-                    }
-                }));
-            self.schedule.next = end;
+            let Some(plan) = &mut self.schedule.plan else {
+                return;
+            };
+            let batch = &mut self.tools.batch;
+            batch.clear();
+            // What is meant for this very nanosecond is due.
+            while self.schedule.next < end && plan.next_ns <= elapsed {
+                batch.push(Departure {
+                    intended: Instant::from_nanos(start.saturating_add(plan.next_ns)),
+                    submitted: now,
+                });
+                self.schedule.next += 1;
+                plan.next_ns = plan.offset_ns(self.schedule.next);
+            }
+            if batch.is_empty() {
+                break;
+            }
             self.send_planned(turn, wire);
         }
         self.schedule.last_turn = now;
@@ -165,7 +216,10 @@ impl Load {
             config,
             ..
         } = self;
-        let id = fleet.in_turn(turn);
+        let id = match config.messages {
+            Loop::Seated { .. } => fleet.in_seat(turn),
+            Loop::Open { .. } | Loop::Closed | Loop::Thinking(_) => fleet.in_turn(turn),
+        };
         let Some((id, client)) = id.and_then(|id| Some((id, fleet.get(id)?))) else {
             let dropped = recorder.dropped(&tools.batch);
             recorder.outcome.messages.dropped.no_connection += dropped;

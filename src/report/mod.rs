@@ -12,7 +12,7 @@
 //! | `schema` | `"ringstorm.load/1"`; the number rises when a key changes its meaning or goes |
 //! | `program` | `version`, `command` (list), `engine`, `cpus` (the kernel's numbers) |
 //! | `host` | facts of the host: string to string |
-//! | `run` | the configuration meant: `url`, `transport` (`websocket`, `sse`), `scenario`, `loop` (`open`, `closed`, `none`), `connections`, `connect_rate_per_s`, `rate_per_s`, `in_flight`, `burst`, `payload_bytes`, `payload_kind`, `warm_up_s`, `duration_s`, `seed`, `started_unix_ms` |
+//! | `run` | the configuration meant: `url`, `transport` (`websocket`, `sse`), `scenario`, `loop` (`open`, `closed`, `none`), `connections`, `connect_rate_per_s` and `rate_per_s` (means of the plan), `connect_pace` and `pace` (in words), `think_s` (shortest, longest), `in_flight`, `burst`, `payload_bytes`, `payload_kind`, `warm_up_s`, `duration_s`, `seed`, `started_unix_ms` |
 //! | `time` | `connect_s`, `measured_s`, `ending` (`complete`, `deserted`, `never_began`, `interrupted`, `aborted` by a threshold) |
 //! | `connects` | `planned` = `attempted` + `dropped`; `attempted` = `up` + `failed` + `unfinished`; `ended_early`, `still_open`, `up_per_s` |
 //! | `messages` | `planned` = `sent` + `dropped`; `sent` = `replied` + `lost`; `dropped_by` (`in_flight`, `backlog`, `no_connection`, `late`); `wrong`, `unmeasured`, `sent_per_s`, `replied_per_s`. `null` if the scenario sends nothing |

@@ -6,6 +6,7 @@ use super::latency::LatencyRecord;
 use super::metric::Metrics;
 use super::threshold::{Met, Moment, Threshold};
 use super::verdict::{self, Judgement};
+use crate::load::Pace;
 use crate::load::config::{Config, Loop, PayloadKind, Scenario, Transport};
 use crate::load::outcome::{self, Ending, Outcome};
 use serde::{Deserialize, Serialize};
@@ -83,7 +84,11 @@ pub struct Run {
     pub loop_kind: String,
     pub connections: u32,
     pub connect_rate_per_s: Option<f64>,
+    pub connect_pace: Option<String>,
     pub rate_per_s: Option<f64>,
+    pub pace: Option<String>,
+    /// Shortest and longest think time, in seconds.
+    pub think_s: Option<[f64; 2]>,
     pub in_flight: Option<u32>,
     pub burst: Option<u32>,
     pub payload_bytes: Option<usize>,
@@ -287,10 +292,13 @@ impl Latencies {
 impl Run {
     fn new(facts: &Facts, config: &Config) -> Self {
         let sends = config.sends();
-        let burst = match config.messages {
-            Loop::Open { burst, .. } => Some(burst),
-            Loop::Closed => None,
+        let (burst, think, kind_of_loop) = match &config.messages {
+            Loop::Open { burst, .. } => (Some(*burst), None, "open"),
+            Loop::Seated { .. } => (None, None, "open"),
+            Loop::Closed => (None, None, "closed"),
+            Loop::Thinking(think) => (None, Some(think), "closed"),
         };
+        let think = think.filter(|_| sends);
         let kind = match config.payload_kind {
             PayloadKind::Text => "text",
             PayloadKind::Binary => "binary",
@@ -306,18 +314,22 @@ impl Run {
                 Scenario::Listen => "listen".to_owned(),
                 Scenario::Idle => "idle".to_owned(),
             },
-            loop_kind: match config.messages {
-                _ if !sends => "none".to_owned(),
-                Loop::Open { .. } => "open".to_owned(),
-                Loop::Closed => "closed".to_owned(),
-            },
+            loop_kind: if sends { kind_of_loop } else { "none" }.to_owned(),
             connections: config.connections,
-            connect_rate_per_s: config
-                .connect_pace
-                .map(|pace| pace.mean_per_second(NO_SPAN)),
+            connect_rate_per_s: config.connect_pace.as_ref().and_then(|pace| match pace {
+                Pace::Constant(rate) => Some(rate.as_per_second()),
+                Pace::Buckets(_) | Pace::Stages(_) | Pace::Poisson(_) => {
+                    let before_last = u64::from(config.connections) - 1;
+                    let took = Duration::from_nanos(pace.offset_ns(before_last));
+                    per_second(before_last, took)
+                }
+            }),
+            connect_pace: config.connect_pace.as_ref().map(Pace::to_string),
             rate_per_s: config
                 .message_pace()
-                .map(|pace| pace.mean_per_second(NO_SPAN)),
+                .map(|pace| pace.mean_per_second(config.warm_up..config.warm_up + config.duration)),
+            pace: config.message_pace().map(Pace::to_string),
+            think_s: think.map(|think| [think.least, think.most].map(|it| it.as_secs_f64())),
             in_flight: sends.then_some(config.in_flight),
             burst: burst.filter(|_| sends),
             payload_bytes: sends.then_some(config.payload_bytes),
@@ -330,9 +342,6 @@ impl Run {
         }
     }
 }
-
-/// The rate at the start of a pace.
-const NO_SPAN: Duration = Duration::ZERO;
 
 impl Connects {
     fn new(outcome: &Outcome) -> Self {

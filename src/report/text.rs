@@ -48,6 +48,13 @@ fn heading(out: &mut String, record: &Record) {
         (None, Some(depth)) => words.push(format!("closed loop, {depth} in flight each")),
         (None, None) => {}
     }
+    if let Some([least, most]) = run.think_s {
+        words.push(if least < most {
+            format!("{least} to {most} s of thought between")
+        } else {
+            format!("{least} s of thought between")
+        });
+    }
     if let (Some(bytes), Some(kind)) = (run.payload_bytes, &run.payload_kind) {
         words.push(format!(
             "{} bytes {kind}",
@@ -62,6 +69,12 @@ fn heading(out: &mut String, record: &Record) {
         program.engine, run.seed
     );
     line(out, "", &engine);
+    let paces = [(&run.pace, "messages"), (&run.connect_pace, "connects")];
+    for (pace, what) in paces {
+        if let Some(pace) = pace.as_ref().filter(|pace| !pace.starts_with("constant")) {
+            line(out, "", &format!("{what}: {pace}"));
+        }
+    }
     let time = &record.time;
     let mut times = format!("{:.2} s measured of {} s", time.measured_s, run.duration_s);
     if time.ending != "complete" {

@@ -2,7 +2,10 @@
 
 use ringstorm::engine::sim::{Faults, Plan, Report, Weather, explore, run};
 use ringstorm::load::outcome::Ending;
-use ringstorm::load::{self, Load, Loop, Pace, PayloadKind, Rate, Scenario, Transport};
+use ringstorm::load::{
+    self, Buckets, Load, Loop, Pace, PayloadKind, Poisson, Rate, Scenario, Stage, Stages, Think,
+    Transport,
+};
 use ringstorm::server::{self, Server, Tally};
 use ringstorm::time::Instant;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,13 +56,23 @@ impl Draw {
         load.close_time = Duration::from_secs(20);
         load.seed = seed;
         if random.bool() {
-            let pace = |rate: f64| Pace::Constant(Rate::per_second(rate).unwrap());
             let burst = random.u32(1..5);
             load.messages = Loop::Open {
-                pace: pace(f64::from(random.u32(1..5000))),
+                pace: pace(&mut random, 5000),
                 burst,
             };
-            load.connect_pace = random.bool().then(|| pace(f64::from(random.u32(10..1000))));
+            load.connect_pace = random.bool().then(|| pace(&mut random, 1000));
+        } else if random.bool() {
+            load.messages = [
+                Loop::Thinking(Think {
+                    least: Duration::ZERO,
+                    most: Duration::from_millis(random.u64(0..20)),
+                }),
+                Loop::Seated {
+                    pace: pace(&mut random, 5000),
+                },
+            ][random.usize(..2)]
+            .clone();
         }
         load.check().unwrap();
         Self { plan, server, load }
@@ -71,6 +84,30 @@ impl Draw {
             |core| Server::new(core, self.server.clone()),
             |core| Load::new(core, self.load.clone(), None),
         )
+    }
+}
+
+/// Any pace, of at most about so many a second.
+fn pace(random: &mut fastrand::Rng, most: u32) -> Pace {
+    let rate = random.u32(10..most);
+    let stage = |target_milli, ms| Stage {
+        target_milli,
+        lasts: Duration::from_millis(ms),
+    };
+    let milli = u64::from(rate) * 1000;
+    let stages = [
+        stage(milli, random.u64(0..40)),
+        stage(milli / 2, random.u64(0..40)),
+    ];
+    let stages = Stages::new(random.u64(..milli), &stages).unwrap();
+    match random.u32(..4) {
+        0 => Pace::Constant(Rate::per_second(f64::from(rate)).unwrap()),
+        1 => Pace::from(stages),
+        2 => Pace::from(Poisson::new(stages, random.u64(..))),
+        _ => {
+            let every = Duration::from_millis(random.u64(1..50));
+            Pace::Buckets(Buckets::new(random.u64(1..10), every).unwrap())
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! What may be typed after `load`, with its help.
 
+use super::pacing::PaceFlags;
 use crate::cli::flags::LoadEngine;
 use crate::cli::sources::{self, Source};
 use crate::cli::url::Url;
 use crate::cli::values::{self, Cpus};
-use crate::load::Rate;
 use crate::report::{Threshold, ThresholdError};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -30,16 +30,9 @@ pub(in crate::cli) struct LoadFlags {
     #[arg(short = 'c', long, value_name = "N", default_value = "10")]
     #[arg(value_parser = values::count_u32)]
     pub(in crate::cli) connections: u32,
-    /// Measured time, after the connects.
-    #[arg(short = 'd', long, value_name = "TIME", default_value = "10s")]
-    #[arg(value_parser = values::duration)]
-    pub(in crate::cli) duration: Duration,
-    /// Messages a second in all, at intended times (open loop) [default: each after its reply].
-    #[arg(short = 'r', long, value_name = "N", value_parser = values::rate)]
-    pub(in crate::cli) rate: Option<Rate>,
-    /// Connects a second [default: as fast as they succeed].
-    #[arg(long, value_name = "N", value_parser = values::rate)]
-    pub(in crate::cli) connect_rate: Option<Rate>,
+    /// Measured time, after the connects [default: 10s, or as long as --stages].
+    #[arg(short = 'd', long, value_name = "TIME", value_parser = values::duration)]
+    pub(in crate::cli) duration: Option<Duration>,
     /// Time for one connect with its upgrade.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
     pub(in crate::cli) connect_timeout: Duration,
@@ -49,12 +42,6 @@ pub(in crate::cli) struct LoadFlags {
     /// Sends text messages rather than binary ones.
     #[arg(long)]
     pub(in crate::cli) text: bool,
-    /// Messages in flight on one connection at most [default: 1, or 1024 with --rate].
-    #[arg(long, value_name = "N", value_parser = values::count_u32)]
-    pub(in crate::cli) pipeline: Option<u32>,
-    /// Consecutive messages of --rate that go to one connection before the next one's turn.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = values::count_u32)]
-    pub(in crate::cli) burst: u32,
     /// What a client does [default: echo for ws://, listen for http://].
     #[arg(long, value_enum)]
     pub(in crate::cli) scenario: Option<ScenarioFlag>,
@@ -96,6 +83,9 @@ pub(in crate::cli) struct LoadFlags {
     /// Seed of everything random [default: random, and printed with --json].
     #[arg(long, value_name = "N")]
     pub(in crate::cli) seed: Option<u64>,
+    /// When messages are sent and connects start.
+    #[command(flatten)]
+    pub(in crate::cli) pace: PaceFlags,
 }
 
 fn threshold(text: &str) -> Result<Threshold, ThresholdError> {

@@ -1,10 +1,10 @@
 //! What the flags mean: the run that they describe.
 
 use super::flags::{LoadFlags, ScenarioFlag};
+use super::pacing::Frame;
 use crate::cli::url::Scheme;
 use crate::cli::{Failure, sources};
-use crate::load::config::IN_FLIGHT_DEFAULT;
-use crate::load::{self, Loop, Pace, PayloadKind, Scenario, Transport};
+use crate::load::{self, Pace, PayloadKind, Scenario, Transport};
 use std::time::Duration;
 
 /// The run that the flags describe.
@@ -20,21 +20,21 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         ScenarioFlag::Listen => Scenario::Listen,
         ScenarioFlag::Idle => Scenario::Idle,
     });
-    if flags.rate.is_some() && scenario != Scenario::Echo {
-        let text = "--rate: only the scenario echo sends messages; leave --rate out, or write \
-                    --scenario echo with a ws:// URL";
-        return Err(Failure::Usage(text.to_owned()));
+    if let Some(flag) = flags.pace.typed().filter(|_| scenario != Scenario::Echo) {
+        return Err(Failure::Usage(format!(
+            "{flag}: only the scenario echo sends messages; leave {flag} out, or write \
+             --scenario echo with a ws:// URL"
+        )));
     }
-    let (messages, usual_in_flight) = flags.rate.map_or((Loop::Closed, 1), |rate| {
-        let pace = Pace::Constant(rate);
-        (
-            Loop::Open {
-                pace,
-                burst: flags.burst,
-            },
-            IN_FLIGHT_DEFAULT,
-        )
-    });
+    let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..));
+    let frame = Frame {
+        connections: flags.connections,
+        warm_up: flags.warm_up,
+        duration: flags.duration,
+        seed,
+    };
+    let messages = flags.pace.messages(&frame)?;
+    let connect_pace = flags.pace.connects(&frame)?;
     let defaults = load::Config::new(address, url.authority(), url.target.clone());
     Ok(load::Config {
         sources: sources::expand(&flags.source_ip, address, flags.connections),
@@ -43,11 +43,11 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         transport,
         scenario,
         connections: flags.connections,
-        connect_pace: flags.connect_rate.map(Pace::Constant),
+        connect_phase: connect_phase(flags, connect_pace.as_ref(), defaults.connect_phase),
+        connect_pace,
         connect_time: flags.connect_timeout,
-        connect_phase: connect_phase(flags, defaults.connect_phase),
+        in_flight: flags.pace.in_flight(&messages),
         messages,
-        in_flight: flags.pipeline.unwrap_or(usual_in_flight),
         payload_bytes: flags.payload,
         payload_kind: if flags.text {
             PayloadKind::Text
@@ -55,17 +55,17 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
             PayloadKind::Binary
         },
         warm_up: flags.warm_up,
-        duration: flags.duration,
+        duration: flags.pace.duration(&frame),
         message_bytes_max: defaults.message_bytes_max.max(flags.payload),
-        seed: flags.seed.unwrap_or_else(|| fastrand::u64(..)),
+        seed,
         ..defaults
     })
 }
 
 /// Time for all connects: what their rate needs, and then time for the last one.
-fn connect_phase(flags: &LoadFlags, least: Duration) -> Duration {
-    let planned = flags.connect_rate.map_or(Duration::ZERO, |rate| {
-        Duration::from_secs_f64(f64::from(flags.connections) / rate.as_per_second())
+fn connect_phase(flags: &LoadFlags, pace: Option<&Pace>, least: Duration) -> Duration {
+    let planned = pace.map_or(Duration::ZERO, |pace| {
+        Duration::from_nanos(pace.offset_ns(u64::from(flags.connections) - 1))
     });
     least.max(planned + 2 * flags.connect_timeout)
 }

@@ -8,6 +8,7 @@
 mod accuracy;
 mod endings;
 mod failures;
+mod paces;
 mod plan;
 mod world;
 

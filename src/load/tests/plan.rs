@@ -225,7 +225,7 @@ proptest! {
         let config = Config {
             connections,
             in_flight,
-            messages: Loop::Open { pace, burst },
+            messages: Loop::Open { pace: pace.clone(), burst },
             warm_up: Duration::from_millis(warm_up_ms),
             ..config()
         };

@@ -1,0 +1,101 @@
+//! What clients have set themselves to do later: by time, then in the order of setting.
+
+use crate::shard::ConnectionId;
+use crate::time::Instant;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+/// What to do then.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// The client has thought: it sends.
+    Speak(ConnectionId),
+}
+
+#[derive(Debug)]
+struct Alarm {
+    at: Instant,
+    serial: u64,
+    errand: Errand,
+}
+
+/// All errands of a core, to the nanosecond. A client has few, so the heap is as long as the
+/// fleet at most, and nothing is allocated once it is.
+#[derive(Debug, Default)]
+pub(super) struct Alarms {
+    heap: BinaryHeap<Alarm>,
+    serial: u64,
+}
+
+impl Alarms {
+    /// Sets one.
+    pub(super) fn set(&mut self, at: Instant, errand: Errand) {
+        let serial = self.serial;
+        self.serial += 1;
+        self.heap.push(Alarm { at, serial, errand });
+    }
+
+    /// The next errand that is due.
+    pub(super) fn due(&mut self, now: Instant) -> Option<Errand> {
+        if self.heap.peek()?.at > now {
+            return None;
+        }
+        Some(self.heap.pop()?.errand)
+    }
+
+    /// When the next one is due.
+    #[inline]
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|alarm| alarm.at)
+    }
+}
+
+impl Alarm {
+    fn key(&self) -> (Instant, u64) {
+        (self.at, self.serial)
+    }
+}
+
+// The heap gives the greatest first: the earliest is to be that.
+impl Ord for Alarm {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.key().cmp(&self.key())
+    }
+}
+
+impl PartialOrd for Alarm {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Alarm {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Alarm {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errands_come_in_the_order_of_their_times_and_then_of_their_setting() {
+        let mut alarms = Alarms::default();
+        let times = [30, 10, 20, 10];
+        for (slot, at) in (0..).zip(times) {
+            let errand = Errand::Speak(ConnectionId::new(slot, 0));
+            alarms.set(Instant::from_nanos(at), errand);
+        }
+        assert_eq!(alarms.next(), Some(Instant::from_nanos(10)));
+        assert_eq!(alarms.due(Instant::from_nanos(9)), None);
+        let mut order = Vec::new();
+        while let Some(Errand::Speak(id)) = alarms.due(Instant::from_nanos(25)) {
+            order.push(id.slot());
+        }
+        assert_eq!(order, [1, 3, 2]);
+        assert_eq!(alarms.next(), Some(Instant::from_nanos(30)));
+    }
+}
