@@ -1,4 +1,5 @@
-//! Bytes to events and back: HTTP/1.1 heads and bodies, WebSocket, Server-Sent Events.
+//! Bytes to events and back: HTTP/1.1 heads and bodies, WebSocket, Server-Sent Events, and what
+//! `ActionCable`, `SocketCluster` and Socket.IO say over a WebSocket.
 //!
 //! Nothing here knows a socket, a clock or a connection. A decoder is given what arrived and says
 //! what it means, borrowed from those bytes wherever it lay whole in them; an encoder appends to
@@ -13,7 +14,11 @@
     clippy::expect_used
 )]
 
+pub mod cable;
 pub mod http;
+pub mod json;
+pub mod socketcluster;
+pub mod socketio;
 pub mod sse;
 pub mod websocket;
 
@@ -43,3 +48,11 @@ pub enum Fault {
         reason: &'static str,
     },
 }
+
+/// A message that is whole and yet none that its protocol has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed: {0}")]
+pub struct Malformed(
+    /// What was wrong, in a few words.
+    pub &'static str,
+);

@@ -1,0 +1,46 @@
+//! What the message protocols over JSON share: strings that are written, objects that are read.
+
+use super::Malformed;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Appends `text` as a JSON string, quotes included (RFC 8259, 7).
+pub fn string(into: &mut Vec<u8>, text: &str) {
+    // Neither a vector nor a string can refuse.
+    let written = serde_json::to_writer(into, text);
+    debug_assert!(written.is_ok(), "a string is always JSON");
+}
+
+/// Reads an object; an array is none, though serde would take one for a struct.
+pub(super) fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Malformed("no JSON object"));
+    }
+    serde_json::from_slice(bytes).map_err(|_| Malformed("an object of another shape"))
+}
+
+/// Whether a JSON string is that text, however it is escaped. `encoded` is how [`string`] writes
+/// it: what most peers write is found to be it without decoding.
+pub(super) fn is_string(raw: &RawValue, encoded: &[u8]) -> bool {
+    let decoded = |json: &[u8]| serde_json::from_slice::<String>(json).ok();
+    let raw = raw.get().as_bytes();
+    raw == encoded || (decoded(raw).is_some() && decoded(raw) == decoded(encoded))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_is_the_same_however_it_is_escaped() {
+        let mut encoded = Vec::new();
+        string(&mut encoded, "{\"a\":\"<&\u{e9}\n\"}");
+        let same = r#""{\"a\":\"\u003c\u0026\u00e9\n\"}""#;
+        let raw: &RawValue = serde_json::from_str(same).unwrap();
+        assert!(is_string(raw, &encoded));
+        for other in [r#""{\"a\":1}""#, "{\"a\":1}", "1", "null"] {
+            let raw: &RawValue = serde_json::from_str(other).unwrap();
+            assert!(!is_string(raw, &encoded), "{other}");
+        }
+    }
+}
