@@ -1,0 +1,28 @@
+// A Socket.IO server: `echo` is acknowledged with what it was given, `chat` goes to everybody and
+// is acknowledged without content, `silent` never. The namespace /private wants a token.
+'use strict';
+const http = require('http');
+const { Server } = require('socket.io');
+
+const web = http.createServer();
+// A ping every second, so that a short run sees some.
+const io = new Server(web, { pingInterval: 1000, pingTimeout: 1500 });
+
+function serve(namespace) {
+  namespace.on('connection', (socket) => {
+    socket.on('echo', (message, acknowledge) => acknowledge(message));
+    socket.on('chat', (message, acknowledge) => {
+      namespace.emit('chat', message);
+      acknowledge();
+    });
+    socket.on('silent', () => {});
+  });
+}
+
+serve(io);
+const guarded = io.of('/private');
+guarded.use((socket, next) => {
+  next(socket.handshake.auth.token === 'open sesame' ? undefined : new Error('not authorized'));
+});
+serve(guarded);
+web.listen(0, '127.0.0.1', () => console.log(`listening on 127.0.0.1:${web.address().port}`));
