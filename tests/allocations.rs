@@ -68,7 +68,7 @@ impl Engine {
 }
 
 /// What to run.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Case {
     transport: Transport,
     scenario: Scenario,
@@ -136,7 +136,7 @@ fn compare(engine: Engine, case: Case, low: Amount, high: Amount) {
     let _alone = ALONE
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let low = run(engine, case, low);
+    let low = run(engine, case.clone(), low);
     let high = run(engine, case, high);
     let messages = high.1.saturating_sub(low.1);
     let allocations = high.0.saturating_sub(low.0);

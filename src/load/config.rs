@@ -1,8 +1,10 @@
 //! What a load run is: three independent values (pace, scenario, transport) and their bounds.
 
 use super::pace::Pace;
+use super::scenario::{Program, Turns};
 use crate::limits;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Smallest payload, in bytes: every message carries its sequence number.
@@ -26,7 +28,7 @@ pub enum Transport {
 }
 
 /// What one simulated client does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Scenario {
     /// Sends messages and expects each back.
     Echo,
@@ -34,6 +36,21 @@ pub enum Scenario {
     Listen,
     /// Stays connected and counts what comes.
     Idle,
+    /// Has a conversation of its own.
+    Dialogue(Arc<dyn Program>),
+}
+
+impl Scenario {
+    /// What reports call it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Listen => "listen",
+            Self::Idle => "idle",
+            Self::Dialogue(program) => program.name(),
+        }
+    }
 }
 
 /// WebSocket message types.
@@ -214,7 +231,7 @@ impl Config {
         if self.targets.is_empty() {
             return Err(ConfigError::NoTarget);
         }
-        if self.transport == Transport::Sse && self.scenario == Scenario::Echo {
+        if self.transport == Transport::Sse && matches!(self.scenario, Scenario::Echo) {
             return Err(ConfigError::EchoOverSse);
         }
         if self.payload_bytes < PAYLOAD_BYTES_MIN {
@@ -263,7 +280,8 @@ impl Config {
     /// Whether messages are sent, rather than only received.
     #[must_use]
     pub fn sends(&self) -> bool {
-        match (self.scenario, self.transport) {
+        match (&self.scenario, self.transport) {
+            (Scenario::Dialogue(program), _) => program.turns() != Turns::Never,
             (Scenario::Echo, Transport::WebSocket) => true,
             (Scenario::Echo, Transport::Sse) | (Scenario::Listen | Scenario::Idle, _) => false,
         }

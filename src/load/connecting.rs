@@ -75,7 +75,7 @@ impl Load {
         self.connecting.under_way = 0;
         for (_, id) in std::mem::take(&mut self.connecting.timeouts) {
             if let Some(client) = self.fleet.get(id)
-                && matches!(client.state, State::Connecting | State::Upgrading)
+                && is_under_way(client.state)
             {
                 client.state = State::Over;
                 wire.close(id, Close::Abort);
@@ -144,7 +144,11 @@ impl Load {
             Ok(None) => false,
             Ok(Some(stream)) => {
                 client.stream = stream;
-                self.is_up(id, wire);
+                if self.config.has_dialogues() {
+                    self.greet(id, wire);
+                } else {
+                    self.is_upgraded(id, wire);
+                }
                 true
             }
             Err(kind) => {
@@ -165,10 +169,7 @@ impl Load {
         let Some(client) = self.fleet.get(id) else {
             return;
         };
-        assert!(
-            matches!(client.state, State::Connecting | State::Upgrading),
-            "it failed before"
-        );
+        assert!(is_under_way(client.state), "it failed before");
         client.state = State::Over;
         wire.close(id, Close::Abort);
         self.count_failed(stage, kind, wire);
@@ -198,7 +199,19 @@ impl Load {
         next.min(timeout).min(self.clock.connect_by)
     }
 
-    fn is_up(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    fn is_upgraded(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        if let Some(client) = self.fleet.get(id) {
+            let ns = wire
+                .now()
+                .as_nanos()
+                .saturating_sub(client.since.as_nanos());
+            self.recorder.outcome.latencies.upgrade.record_ns(ns);
+        }
+        self.is_up(id, wire);
+    }
+
+    /// A connection is ready for messages.
+    pub(super) fn is_up(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         let now = wire.now();
         self.fleet.raise(id);
         let Some(client) = self.fleet.get(id) else {
@@ -206,7 +219,6 @@ impl Load {
         };
         let since = |then: Instant| now.as_nanos().saturating_sub(then.as_nanos());
         let outcome = &mut self.recorder.outcome;
-        outcome.latencies.upgrade.record_ns(since(client.since));
         let intended = client.talk.unheard_since.unwrap_or(now);
         outcome.latencies.connect.record_ns(since(intended));
         outcome.connects.up += 1;
@@ -279,6 +291,7 @@ impl Load {
             let stage = match client.map(|client| client.state) {
                 Some(State::Connecting) => Some(Stage::Connect),
                 Some(State::Upgrading) => Some(Stage::Upgrade),
+                Some(State::Greeting) => Some(Stage::Ready),
                 Some(State::Free | State::Open | State::CloseSent | State::Over) | None => None,
             };
             if at > now && stage.is_some() {
@@ -295,6 +308,14 @@ impl Load {
         // A queue of all connections would otherwise stay for the whole run.
         self.connecting.timeouts = VecDeque::new();
         self.be_ready(wire);
+    }
+}
+
+/// Whether a connect in that state is neither up nor failed.
+fn is_under_way(state: State) -> bool {
+    match state {
+        State::Connecting | State::Upgrading | State::Greeting => true,
+        State::Free | State::Open | State::CloseSent | State::Over => false,
     }
 }
 

@@ -90,7 +90,7 @@ impl Load {
             self.schedule.slot += 1;
             match state {
                 State::Open => self.say_goodbye(id, wire),
-                State::Connecting | State::Upgrading => {
+                State::Connecting | State::Upgrading | State::Greeting => {
                     if let Some(client) = self.fleet.get(id) {
                         client.state = State::Over;
                     }
@@ -117,6 +117,11 @@ impl Load {
         let Some(client) = self.fleet.get(id) else {
             return;
         };
+        if client.state == State::Greeting {
+            let kind = Kind::CloseCode(code.unwrap_or(NO_CODE));
+            self.connect_failed(id, Stage::Ready, kind, wire);
+            return;
+        }
         if client.state == State::CloseSent {
             client.state = State::Over;
         } else {
@@ -140,6 +145,10 @@ impl Load {
             return;
         };
         let state = client.state;
+        if state == State::Greeting {
+            self.connect_failed(id, Stage::Ready, kind, wire);
+            return;
+        }
         if state == State::Open {
             if let Kind::Protocol(code) = kind {
                 self.send_close(id, Some(code), wire);
@@ -163,10 +172,14 @@ impl Load {
             return;
         };
         let state = client.state;
+        self.say_closed(id, wire);
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
         let is_in_order = cause == CloseCause::PeerEnded
             && matches!(&client.stream, Stream::Sse(stream) if stream.is_until_end);
         match state {
-            State::Connecting | State::Upgrading => client.state = State::Over,
+            State::Connecting | State::Upgrading | State::Greeting => client.state = State::Over,
             State::Open => {
                 let kind = if is_in_order {
                     Kind::StreamEnded
@@ -186,12 +199,23 @@ impl Load {
         match state {
             State::Connecting => self.count_failed(Stage::Connect, Kind::of(cause), wire),
             State::Upgrading => self.count_failed(Stage::Upgrade, Kind::of(cause), wire),
+            State::Greeting => self.count_failed(Stage::Ready, Kind::of(cause), wire),
             State::Open | State::CloseSent | State::Over | State::Free => self.after_loss(wire),
         }
     }
 
+    /// Tells a dialogue that its connection is over, if that was not of its own doing.
+    fn say_closed(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        if self.config.has_dialogues()
+            && let Some(client) = self.fleet.get(id)
+            && matches!(client.state, State::Greeting | State::Open)
+        {
+            self.converse(id, wire, |dialogue, line| dialogue.closed(line));
+        }
+    }
+
     /// An open connection is lost to the run: what it had under way will not be replied to.
-    fn ended_early(&mut self, id: ConnectionId, kind: Kind) {
+    pub(super) fn ended_early(&mut self, id: ConnectionId, kind: Kind) {
         let Some(client) = self.fleet.get(id) else {
             return;
         };
@@ -204,19 +228,20 @@ impl Load {
     }
 
     /// A connection less may mean that there is nothing left to do.
-    fn after_loss(&mut self, wire: &mut impl Wire<Message>) {
+    pub(super) fn after_loss(&mut self, wire: &mut impl Wire<Message>) {
         match self.phase {
             Phase::Running if self.is_deserted() => {
                 self.recorder.outcome.ending = Ending::Deserted;
                 self.cut_short_with_plan(wire);
             }
+            Phase::Running => self.fall_silent_if_done(wire),
             Phase::Draining => self.end_drain_if_done(wire),
             Phase::Closing => {
                 let patient = wire.now() + self.config.close_time;
                 self.clock.phase_by = patient.min(self.clock.close_by);
                 self.finish_if_done(wire.now());
             }
-            Phase::Connecting | Phase::Waiting | Phase::Running | Phase::Finished => {}
+            Phase::Connecting | Phase::Waiting | Phase::Finished => {}
         }
     }
 
@@ -270,7 +295,12 @@ impl Load {
     }
 
     /// Queues a close frame; a peer that does not read must do without.
-    fn send_close(&mut self, id: ConnectionId, code: Option<u16>, wire: &mut impl Wire<Message>) {
+    pub(super) fn send_close(
+        &mut self,
+        id: ConnectionId,
+        code: Option<u16>,
+        wire: &mut impl Wire<Message>,
+    ) {
         let key = self.tools.rng.u32(..).to_ne_bytes();
         let mut payload = Vec::new();
         if let Some(code) = code {

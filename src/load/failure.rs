@@ -13,6 +13,8 @@ pub enum Stage {
     Connect,
     /// Before the 101, or the response head of an event stream.
     Upgrade,
+    /// Before the application's own handshake was done, if its scenario has one.
+    Ready,
     /// After it.
     Open,
 }
@@ -54,6 +56,8 @@ pub enum Kind {
     CloseCode(u16),
     /// TLS: the handshake failed or a record was broken; the peer's alert, or what was wrong.
     Tls(Flaw),
+    /// What the scenario found wrong, by the name that it gave that.
+    Application(&'static str),
 }
 
 impl Kind {
@@ -73,6 +77,7 @@ impl Kind {
             Self::Protocol(_) | Self::BadStream => Family::Protocol,
             Self::CloseCode(_) => Family::CloseCode,
             Self::Tls(_) => Family::Tls,
+            Self::Application(_) => Family::Application,
         }
     }
 
@@ -118,13 +123,15 @@ pub enum Family {
     CloseCode,
     /// The peer broke a protocol.
     Protocol,
+    /// What the scenario found wrong.
+    Application,
     /// Any other error of the kernel.
     Os,
 }
 
 impl Family {
     /// Each of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Refused,
         Self::TimedOut,
         Self::Reset,
@@ -136,6 +143,7 @@ impl Family {
         Self::Http,
         Self::CloseCode,
         Self::Protocol,
+        Self::Application,
         Self::Os,
     ];
 
@@ -154,6 +162,7 @@ impl Family {
             Self::Http => "http",
             Self::CloseCode => "close_code",
             Self::Protocol => "protocol",
+            Self::Application => "application",
             Self::Os => "os",
         }
     }
@@ -164,6 +173,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Self::Connect => "connect",
             Self::Upgrade => "upgrade",
+            Self::Ready => "ready",
             Self::Open => "open",
         })
     }
@@ -188,6 +198,7 @@ impl fmt::Display for Kind {
             Self::Protocol(code) => write!(f, "protocol_{code}"),
             Self::BadStream => f.write_str("bad_stream"),
             Self::CloseCode(code) => write!(f, "close_{code}"),
+            Self::Application(name) => f.write_str(name),
             Self::Tls(flaw) => write!(f, "tls_{flaw}"),
         }
     }

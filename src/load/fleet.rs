@@ -1,6 +1,7 @@
 //! The clients of one core: by slot, and as a dense list of those that are up.
 
 use super::flight::{Departure, Flight, Rings};
+use super::scenario::Part;
 use crate::protocol::http::HeadReader;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::sse;
@@ -17,6 +18,8 @@ pub(super) enum State {
     Connecting,
     /// The request is sent, its response is not complete.
     Upgrading,
+    /// Upgraded; the scenario's own handshake is under way.
+    Greeting,
     /// Up.
     Open,
     /// Our close frame is sent (RFC 6455, 7.1.2), the peer's is awaited.
@@ -135,10 +138,12 @@ impl Client {
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
     clients: Vec<Client>,
-    /// Slots of the open ones, in no order.
+    /// Slots of the open ones: first those that take turns, then those that do not.
     up: Vec<u32>,
     /// The slot of the open client of each seat, if somebody asks for it by that.
     seats: Vec<Option<u32>>,
+    /// How many take turns.
+    speakers: usize,
     len: usize,
 }
 
@@ -193,7 +198,33 @@ impl Fleet {
             if let Some(taken) = self.seats.get_mut(seat) {
                 *taken = Some(slot);
             }
+            self.set_part(id, Part::Speaks);
         }
+    }
+
+    /// Lets an open client take turns, or not.
+    pub(super) fn set_part(&mut self, id: ConnectionId, part: Part) {
+        let Some(client) = self.get(id) else { return };
+        debug_assert_eq!(client.state, State::Open, "only open clients are listed");
+        let place = client.place as usize;
+        match (part, place < self.speakers) {
+            (Part::Speaks, true) | (Part::Listens, false) => {}
+            (Part::Speaks, false) => {
+                self.exchange(place, self.speakers);
+                self.speakers += 1;
+            }
+            (Part::Listens, true) => {
+                self.speakers -= 1;
+                self.exchange(place, self.speakers);
+            }
+        }
+    }
+
+    /// Whether an open client takes turns.
+    pub(super) fn speaks(&mut self, id: ConnectionId) -> bool {
+        let speakers = self.speakers;
+        self.get(id)
+            .is_some_and(|client| client.state == State::Open && (client.place as usize) < speakers)
     }
 
     /// Takes an open client off that list and gives it another state.
@@ -203,15 +234,14 @@ impl Fleet {
             client.state == State::Open && to != State::Open,
             "only open clients are listed"
         );
+        self.set_part(id, Part::Listens);
+        let Some(client) = self.get(id) else { return };
         client.state = to;
-        let (place, seat) = (client.place, client.seat as usize);
-        self.up.swap_remove(place as usize);
+        let (place, seat) = (client.place as usize, client.seat as usize);
+        self.exchange(place, self.up.len() - 1);
+        self.up.pop();
         if let Some(taken) = self.seats.get_mut(seat) {
             *taken = None;
-        }
-        let moved = self.up.get(place as usize).copied();
-        if let Some(moved) = moved.and_then(|slot| self.clients.get_mut(slot as usize)) {
-            moved.place = place;
         }
     }
 
@@ -235,10 +265,15 @@ impl Fleet {
         self.up.len()
     }
 
+    /// Clients that take turns.
+    pub(super) fn speakers(&self) -> usize {
+        self.speakers
+    }
+
     /// The open client whose turn it is, when turns go round.
     #[inline]
     pub(super) fn in_turn(&self, turn: u64) -> Option<ConnectionId> {
-        let len = u64::try_from(self.up.len()).ok()?;
+        let len = u64::try_from(self.speakers).ok()?;
         let place = usize::try_from(turn.checked_rem(len)?).ok()?;
         let slot = *self.up.get(place)?;
         let client = self.clients.get(slot as usize)?;
@@ -266,6 +301,17 @@ impl Fleet {
     pub(super) fn count(&self, state: State) -> u64 {
         let alike = self.clients.iter().filter(|client| client.state == state);
         u64::try_from(alike.count()).unwrap_or(u64::MAX)
+    }
+
+    /// Lets two of the list change places.
+    fn exchange(&mut self, a: usize, b: usize) {
+        self.up.swap(a, b);
+        for place in [a, b] {
+            let slot = self.up.get(place).copied();
+            if let Some(client) = slot.and_then(|slot| self.clients.get_mut(slot as usize)) {
+                client.place = u32::try_from(place).unwrap_or(u32::MAX);
+            }
+        }
     }
 }
 
@@ -326,5 +372,47 @@ mod tests {
         assert_eq!(seated(&fleet), [Some(ids[0]), None, Some(ids[1])]);
         fleet.lower(ids[0], State::Over);
         assert_eq!(seated(&fleet), [None, None, Some(ids[1])]);
+    }
+
+    #[test]
+    fn who_only_listens_has_no_turn_whatever_others_do() {
+        let mut fleet = Fleet::default();
+        let ids: Vec<_> = (0..20).map(|slot| ConnectionId::new(slot, 1)).collect();
+        let mut rng = fastrand::Rng::with_seed(11);
+        let mut speakers = std::collections::BTreeSet::new();
+        for _ in 0..5_000 {
+            let id = ids[rng.usize(..ids.len())];
+            let is_up = fleet.get(id).is_some();
+            match (is_up, rng.u8(..4)) {
+                (false, _) => {
+                    fleet.insert(id, client());
+                    fleet.raise(id);
+                    speakers.insert(id);
+                }
+                (true, 0) => {
+                    fleet.lower(id, State::Over);
+                    fleet.remove(id);
+                    speakers.remove(&id);
+                }
+                (true, 1) => {
+                    fleet.set_part(id, Part::Speaks);
+                    speakers.insert(id);
+                }
+                (true, _) => {
+                    fleet.set_part(id, Part::Listens);
+                    speakers.remove(&id);
+                }
+            }
+            let turns = (0..speakers.len() as u64).map(|turn| fleet.in_turn(turn).unwrap());
+            assert_eq!(turns.collect::<std::collections::BTreeSet<_>>(), speakers);
+            assert_eq!(
+                (fleet.speakers(), fleet.up()),
+                (speakers.len(), fleet.len())
+            );
+            assert!(
+                ids.iter()
+                    .all(|id| fleet.speaks(*id) == speakers.contains(id))
+            );
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The messages of one connection that are under way: one inline, more in a ring from a pool.
 
+use super::conversing::Conversation;
 use crate::time::Instant;
 use std::collections::VecDeque;
 
@@ -26,6 +27,8 @@ pub(super) enum Flight {
     One(Departure),
     /// Two or more are, or were before the last replies: never empty.
     Many(Ring),
+    /// Its dialogue knows what is.
+    Dialogue(Box<Conversation>),
 }
 
 type Ring = Box<VecDeque<Departure>>;
@@ -46,6 +49,7 @@ impl Flight {
                 *self = Self::Many(ring);
             }
             Self::Many(ring) => ring.push_back(departure),
+            Self::Dialogue(_) => debug_assert!(false, "a dialogue keeps its exchanges itself"),
         }
     }
 
@@ -53,7 +57,7 @@ impl Flight {
     #[inline]
     pub(super) fn pop(&mut self, rings: &mut Rings) -> Option<Departure> {
         match self {
-            Self::None => None,
+            Self::None | Self::Dialogue(_) => None,
             Self::One(departure) => {
                 let departure = *departure;
                 *self = Self::None;
@@ -69,7 +73,7 @@ impl Flight {
         }
     }
 
-    /// Forgets what is under way and gives the ring back.
+    /// Forgets what is under way, gives the ring back and ends the dialogue.
     pub(super) fn clear(&mut self, rings: &mut Rings) {
         if let Self::Many(mut ring) = std::mem::take(self)
             && rings.0.len() < SPARE_RINGS

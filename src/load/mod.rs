@@ -3,7 +3,8 @@
 //! Three independent values make a run: pace (when), scenario (what one client does) and
 //! transport (what carries it). There is one loop for all of them: `sending` follows the pace,
 //! `receiving` turns bytes into messages by transport and messages into measurements by scenario,
-//! `connecting` and `ending` are the same for all.
+//! `connecting` and `ending` are the same for all. A scenario that is more than an echo, a
+//! listener or an idler is a dialogue: `scenario` says what that is, `conversing` leads it.
 //!
 //! # The phases of a run
 //!
@@ -42,8 +43,10 @@
 mod alarms;
 pub mod config;
 mod connecting;
+mod conversing;
 mod ending;
 pub mod failure;
+pub mod fan_out;
 mod fleet;
 mod flight;
 pub mod outcome;
@@ -54,6 +57,7 @@ mod rally;
 mod receiving;
 mod recorder;
 mod run;
+pub mod scenario;
 mod sending;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! What a load run measured: counts, latencies, failures and what each core used. Cores merge.
 
 use super::failure::Failures;
+use super::fan_out::FanOut;
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
@@ -50,7 +51,10 @@ pub struct Latencies {
     /// TCP (and TLS, where there is) established to a verified 101, or to the response head of an
     /// event stream.
     pub upgrade: Latency,
-    /// Intended connect to the end of `upgrade`. Without a connect rate: from the start.
+    /// End of `upgrade` to the end of the scenario's own handshake, if it has one.
+    pub ready: Latency,
+    /// Intended connect to the end of `upgrade`, or of `ready` if there is one. Without a connect
+    /// rate: from the start.
     pub connect: Latency,
     /// Intended connect to the first dispatched event or message.
     pub first_event: Latency,
@@ -77,6 +81,7 @@ impl Latencies {
             ("tcp", &self.tcp),
             ("tls", &self.tls),
             ("upgrade", &self.upgrade),
+            ("ready", &self.ready),
         ]
         .into_iter()
     }
@@ -86,6 +91,7 @@ impl Latencies {
             tcp,
             tls,
             upgrade,
+            ready,
             connect,
             first_event,
             slip,
@@ -96,6 +102,7 @@ impl Latencies {
         tcp.merge(&other.tcp);
         tls.merge(&other.tls);
         upgrade.merge(&other.upgrade);
+        ready.merge(&other.ready);
         connect.merge(&other.connect);
         first_event.merge(&other.first_event);
         slip.merge(&other.slip);
@@ -122,6 +129,8 @@ pub struct Connects {
     pub unfinished: u64,
     /// Connections that were up and ended before the run did.
     pub ended_early: u64,
+    /// Connections that their scenario ended, as it was to.
+    pub left: u64,
     /// Connections whose closing handshake had not ended when the run gave up on them.
     pub still_open: u64,
 }
@@ -242,6 +251,8 @@ pub struct Outcome {
     pub messages: Messages,
     /// Messages received unasked.
     pub events: Events,
+    /// Broadcasts, if the scenario has any.
+    pub fan_out: Option<Box<FanOut>>,
     /// Latencies.
     pub latencies: Latencies,
     /// What went wrong.
@@ -258,6 +269,9 @@ impl Outcome {
         self.connects.merge(&other.connects);
         self.messages.merge(&other.messages);
         self.events.merge(&other.events);
+        if let Some(other) = &other.fan_out {
+            self.fan_out.get_or_insert_default().merge(other);
+        }
         self.latencies.merge(&other.latencies);
         self.failures.merge(&other.failures);
         self.cores.extend_from_slice(&other.cores);
@@ -317,6 +331,7 @@ impl Connects {
             failed,
             unfinished,
             ended_early,
+            left,
             still_open,
         } = self;
         *planned += other.planned;
@@ -326,6 +341,7 @@ impl Connects {
         *failed += other.failed;
         *unfinished += other.unfinished;
         *ended_early += other.ended_early;
+        *left += other.left;
         *still_open += other.still_open;
     }
 }

@@ -2,6 +2,7 @@
 
 use super::outcome::{CoreUse, Ending};
 use super::run::{Load, Message, Phase};
+use super::scenario::{Address, Note};
 use crate::shard::{Core, Wire};
 use crate::time::Instant;
 use std::time::Duration;
@@ -23,6 +24,12 @@ pub enum Signal {
     Start(Instant),
     /// From the first core: no core has a connection; there is nothing to measure.
     Abandon,
+    /// To the first core: nobody is left here who takes turns, and the scenario ends with them.
+    Silent,
+    /// From the first core: nobody is left anywhere.
+    End,
+    /// From one dialogue to another.
+    Tell(Address, Note),
 }
 
 /// What the first core has been told.
@@ -30,6 +37,9 @@ pub enum Signal {
 pub(super) struct Rally {
     ready: u16,
     up: u64,
+    /// How many cores have fallen silent, and whether this one has said so.
+    silent: u16,
+    is_silent: bool,
 }
 
 impl Load {
@@ -80,6 +90,32 @@ impl Load {
                 self.begin_closing(wire);
             }
             Signal::Start(_) | Signal::Abandon => {}
+            Signal::Silent => {
+                self.rally.silent += 1;
+                if self.rally.silent == wire.cores() {
+                    for core in 1..wire.cores() {
+                        wire.forward(Core(core), Signal::End);
+                    }
+                    self.signalled(Signal::End, wire);
+                }
+            }
+            Signal::End if self.phase == Phase::Running => self.cut_short(wire),
+            Signal::End => {}
+            Signal::Tell(address, note) => self.notes.push_back((address, note)),
+        }
+    }
+
+    /// In a scenario that ends with its turns, nobody here may be left to take one.
+    pub(super) fn fall_silent_if_done(&mut self, wire: &mut impl Wire<Message>) {
+        let is_done = self.phase == Phase::Running && self.fleet.speakers() == 0;
+        if !is_done || self.rally.is_silent || !self.config.ends_with_turns() {
+            return;
+        }
+        self.rally.is_silent = true;
+        if wire.core() == Core(0) {
+            self.signalled(Signal::Silent, wire);
+        } else {
+            wire.forward(Core(0), Signal::Silent);
         }
     }
 

@@ -1,17 +1,19 @@
 //! What peers say: bytes to messages by transport, messages to measurements by scenario.
 
 use super::config::{Config, PayloadKind, Scenario};
+use super::conversing::Booth;
 use super::failure::Kind;
 use super::fleet::{Client, EventStream, State, Stream, Talk};
 use super::payload::{Pushed, Template};
 use super::recorder::Recorder;
 use super::run::{Load, Message, Tools};
+use super::scenario::{Heard, Said};
 use crate::limits;
 use crate::protocol::Fault;
-use crate::protocol::sse::Item;
+use crate::protocol::sse::{Dispatched, Item};
 use crate::protocol::websocket::decoder::{self, Event};
 use crate::protocol::websocket::frame::{self, Opcode};
-use crate::shard::{ConnectionId, Wire};
+use crate::shard::{ConnectionId, Core, Wire};
 use crate::time::Instant;
 
 /// How a connection came to its end while its bytes were read.
@@ -35,7 +37,7 @@ impl Load {
         };
         let mut at = 0;
         match client.state {
-            State::Open | State::CloseSent => {}
+            State::Open | State::Greeting | State::CloseSent => {}
             State::Upgrading => {
                 if !self.upgrade(id, bytes, &mut at, wire) {
                     return;
@@ -47,6 +49,9 @@ impl Load {
             return;
         };
         let mut ears = Ears {
+            id,
+            number: client.number,
+            core: wire.core(),
             config: &self.config,
             recorder: &mut self.recorder,
             now: wire.now(),
@@ -58,6 +63,9 @@ impl Load {
             }
             Stream::Sse(_) => read_events(client, bytes, &mut at, &mut self.tools, &mut ears),
         };
+        if self.config.has_dialogues() {
+            self.carry_out(id, wire);
+        }
         match end {
             None => self.top_up(id, wire),
             Some(End::Closed(code)) => self.peer_closed(id, code, wire),
@@ -69,6 +77,9 @@ impl Load {
 
 /// What a scenario needs to hear a message.
 struct Ears<'a> {
+    id: ConnectionId,
+    number: u32,
+    core: Core,
     config: &'a Config,
     recorder: &'a mut Recorder,
     now: Instant,
@@ -77,12 +88,45 @@ struct Ears<'a> {
 impl Ears<'_> {
     /// A message came: what it means is the scenario's.
     #[inline]
-    fn hear(&mut self, talk: &mut Talk, kind: PayloadKind, bytes: &[u8], tools: &mut Heard<'_>) {
+    fn hear(&mut self, talk: &mut Talk, kind: PayloadKind, bytes: &[u8], tools: &mut Tongue<'_>) {
         match self.config.scenario {
             Scenario::Echo => self.hear_echo(talk, kind, bytes, tools),
             Scenario::Listen => self.hear_push(talk, bytes),
             Scenario::Idle => self.recorder.event(bytes.len(), self.now),
+            Scenario::Dialogue(_) => {
+                let heard = match kind {
+                    PayloadKind::Text => Heard::Text(bytes),
+                    PayloadKind::Binary => Heard::Binary(bytes),
+                };
+                self.hear_dialogue(talk, heard, tools);
+            }
         }
+    }
+
+    /// An event came.
+    #[inline]
+    fn hear_event(&mut self, talk: &mut Talk, event: &Dispatched<'_>, tools: &mut Tongue<'_>) {
+        if self.config.has_dialogues() {
+            let (kind, text) = (event.event, event.data);
+            self.hear_dialogue(talk, Heard::Event { kind, text }, tools);
+        } else {
+            self.hear(talk, PayloadKind::Text, event.data.as_bytes(), tools);
+        }
+    }
+
+    #[inline(never)]
+    fn hear_dialogue(&mut self, talk: &mut Talk, heard: Heard<'_>, tools: &mut Tongue<'_>) {
+        let mut booth = Booth {
+            core: self.core,
+            now: self.now,
+            config: self.config,
+            recorder: self.recorder,
+            said: tools.said,
+            rng: tools.rng,
+        };
+        booth.call_talk(self.id, self.number, talk, |dialogue, line| {
+            dialogue.heard(heard, line);
+        });
     }
 
     #[inline]
@@ -91,7 +135,7 @@ impl Ears<'_> {
         talk: &mut Talk,
         kind: PayloadKind,
         bytes: &[u8],
-        tools: &mut Heard<'_>,
+        tools: &mut Tongue<'_>,
     ) {
         let expected = talk.expected;
         if talk.in_flight() > 0 && tools.template.is(expected, kind, bytes) {
@@ -116,7 +160,7 @@ impl Ears<'_> {
 
     /// The reply to the earliest message under way.
     #[inline]
-    fn reply(&mut self, talk: &mut Talk, tools: &mut Heard<'_>) {
+    fn reply(&mut self, talk: &mut Talk, tools: &mut Tongue<'_>) {
         if let Some(departure) = talk.flight.pop(tools.rings) {
             talk.expected = talk.expected.wrapping_add(1);
             self.recorder.replied(departure, self.now);
@@ -139,9 +183,11 @@ impl Ears<'_> {
 }
 
 /// The shared things that hearing a message touches.
-struct Heard<'a> {
+struct Tongue<'a> {
     template: &'a Template,
     rings: &'a mut super::flight::Rings,
+    said: &'a mut Said,
+    rng: &'a mut fastrand::Rng,
 }
 
 /// Reads WebSocket frames until the bytes or the connection end.
@@ -168,23 +214,32 @@ fn read_frames(
         pool,
         rng,
         scratch,
+        said,
         ..
     } = tools;
-    let mut heard = Heard { template, rings };
+    let mut tongue = Tongue {
+        template,
+        rings,
+        said,
+        rng,
+    };
     loop {
         match decoder.next(bytes, at, pool) {
             Ok(Some(Event::Message { kind, bytes })) => {
-                ears.hear(talk, kind_of(kind), bytes, &mut heard);
+                ears.hear(talk, kind_of(kind), bytes, &mut tongue);
             }
             Ok(Some(Event::Ping(payload))) => {
                 // RFC 6455, 5.5.3: a pong for the latest ping will do, so one that would queue up
                 // behind a peer that does not read is left out.
                 if wire.backlog(id) < limits::BACKLOG_HIGH {
                     scratch.clear();
-                    let key = rng.u32(..).to_ne_bytes();
+                    let key = tongue.rng.u32(..).to_ne_bytes();
                     frame::encode(scratch, Opcode::Pong, payload, Some(key));
                     let _ = wire.send(id, scratch);
                 }
+            }
+            Ok(Some(Event::Pong(payload))) if ears.config.has_dialogues() => {
+                ears.hear_dialogue(talk, Heard::Pong(payload), &mut tongue);
             }
             Ok(Some(Event::Pong(_))) => {}
             Ok(Some(Event::Close { code, .. })) => return Some(End::Closed(code)),
@@ -215,9 +270,16 @@ fn read_events(
         template,
         rings,
         sse_pool,
+        said,
+        rng,
         ..
     } = tools;
-    let mut heard = Heard { template, rings };
+    let mut tongue = Tongue {
+        template,
+        rings,
+        said,
+        rng,
+    };
     loop {
         let piece = match body.next(bytes, at) {
             Ok(Some(piece)) => piece,
@@ -229,7 +291,7 @@ fn read_events(
         loop {
             match parser.next(piece, &mut within, sse_pool) {
                 Ok(Some(Item::Event(event))) => {
-                    ears.hear(talk, PayloadKind::Text, event.data.as_bytes(), &mut heard);
+                    ears.hear_event(talk, &event, &mut tongue);
                 }
                 Ok(Some(Item::Retry(_) | Item::Comment)) => {}
                 Ok(None) => break,

@@ -4,6 +4,7 @@ use super::failure::{Kind, Stage};
 use super::flight::Departure;
 use super::outcome::Outcome;
 use super::payload::Pushed;
+use super::scenario::Stray;
 use crate::time::Instant;
 
 const NEVER: Instant = Instant::from_nanos(u64::MAX);
@@ -124,6 +125,64 @@ impl Recorder {
         match u64::try_from(now.signed_since(Instant::from_nanos(stamp.sent_ns))) {
             Ok(ns) => self.outcome.latencies.one_way.record_ns(ns),
             Err(_) => events.negative += 1,
+        }
+    }
+
+    /// A message came that was said at that time, on the clock of this host.
+    pub(super) fn one_way(&mut self, sent: Instant, now: Instant) {
+        if self.is_measured(now) {
+            match u64::try_from(now.signed_since(sent)) {
+                Ok(ns) => self.outcome.latencies.one_way.record_ns(ns),
+                Err(_) => self.outcome.events.negative += 1,
+            }
+        }
+    }
+
+    /// A message was sent that is to reach so many.
+    pub(super) fn broadcast(&mut self, departure: Departure, expected: u32) {
+        if self.is_measured(departure.intended) {
+            let fan_out = self.outcome.fan_out.get_or_insert_default();
+            fan_out.broadcasts += 1;
+            fan_out.expected += u64::from(expected);
+        }
+    }
+
+    /// It reached one more.
+    pub(super) fn delivered(&mut self, departure: Departure) {
+        if self.is_measured(departure.intended) {
+            self.outcome.fan_out.get_or_insert_default().received += 1;
+        }
+    }
+
+    /// It reached everyone, after these times in ascending order.
+    pub(super) fn spread(&mut self, departure: Departure, delays_ns: &[u64]) {
+        if !self.is_measured(departure.intended) {
+            return;
+        }
+        let fan_out = self.outcome.fan_out.get_or_insert_default();
+        fan_out.complete += 1;
+        // The nearest rank: the first that so many of a hundred are not later than.
+        let rank = |percent: usize| (delays_ns.len() * percent).div_ceil(100).saturating_sub(1);
+        let at = |place: usize| delays_ns.get(place).copied();
+        let (Some(first), Some(&last)) = (at(0), delays_ns.last()) else {
+            return;
+        };
+        fan_out.first.record_ns(first);
+        fan_out.p50.record_ns(at(rank(50)).unwrap_or(last));
+        fan_out.p99.record_ns(at(rank(99)).unwrap_or(last));
+        fan_out.last.record_ns(last);
+        fan_out.spread.record_ns(last - first);
+    }
+
+    /// Something was wrong with a delivery.
+    pub(super) fn stray(&mut self, stray: Stray, now: Instant) {
+        if self.is_measured(now) {
+            let fan_out = self.outcome.fan_out.get_or_insert_default();
+            match stray {
+                Stray::Duplicate => fan_out.duplicates += 1,
+                Stray::Reordered => fan_out.reordered += 1,
+                Stray::Gap(missing) => fan_out.gaps += missing,
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use super::alarms::Alarms;
 use super::config::{Config, Loop};
 use super::connecting::Connecting;
+use super::conversing::{Notes, Wakes};
 use super::fleet::{Fleet, State};
 use super::flight::{Departure, Rings};
 use super::outcome::{CoreUse, Ending, Outcome};
@@ -11,6 +12,7 @@ use super::payload::Template;
 use super::progress::{Observer, PROGRESS_TIME, Progress, Stage};
 use super::rally::{Rally, Signal};
 use super::recorder::Recorder;
+use super::scenario::Said;
 use crate::protocol::sse;
 use crate::protocol::websocket::decoder::Pool;
 use crate::shard::{CloseCause, ConnectionId, Core, Origin, Shard, Vitals, Wire};
@@ -35,6 +37,8 @@ pub struct Load {
     pub(super) schedule: Schedule,
     pub(super) alarms: Alarms,
     pub(super) rally: Rally,
+    pub(super) notes: Notes,
+    pub(super) wakes: Wakes,
     pub(super) tools: Tools,
     pub(super) recorder: Recorder,
     pub(super) marks: Marks,
@@ -119,6 +123,8 @@ pub(super) struct Tools {
     pub(super) rng: fastrand::Rng,
     /// Outbound bytes of one call.
     pub(super) scratch: Vec<u8>,
+    /// What a dialogue has said and is not carried out yet.
+    pub(super) said: Said,
     /// Messages to send next on one connection.
     pub(super) batch: Vec<Departure>,
     /// The request of an event stream: the same for every connection.
@@ -169,6 +175,8 @@ impl Load {
             schedule: Schedule::default(),
             alarms: Alarms::default(),
             rally: Rally::default(),
+            notes: Notes::new(),
+            wakes: Wakes::default(),
             tools: Tools::new(&config, core),
             recorder: Recorder::new(is_open_loop),
             marks: Marks::default(),
@@ -299,18 +307,22 @@ impl Shard for Load {
 
     fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Message>) {
         self.read(id, bytes, wire);
+        self.pass_notes(wire);
     }
 
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         self.top_up(id, wire);
+        self.pass_notes(wire);
     }
 
     fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Message>) {
         self.ended(id, cause, wire);
+        self.pass_notes(wire);
     }
 
     fn forwarded(&mut self, _from: Core, message: Message, wire: &mut impl Wire<Message>) {
         self.signalled(message, wire);
+        self.pass_notes(wire);
     }
 
     fn expired(&mut self, wire: &mut impl Wire<Message>) {
@@ -324,6 +336,8 @@ impl Shard for Load {
             Phase::Closing => self.go_on_closing(wire),
             Phase::Waiting | Phase::Draining | Phase::Finished => {}
         }
+        self.wake_dialogues(wire);
+        self.pass_notes(wire);
         self.look(now, wire.core());
     }
 
@@ -344,6 +358,7 @@ impl Shard for Load {
 
     fn deadline(&self) -> Option<Instant> {
         let at = self.deadline_of_phase().min(self.clock.tick);
+        let at = at.min(self.wake_deadline());
         (at != NEVER && self.phase != Phase::Finished).then_some(at)
     }
 
@@ -377,6 +392,7 @@ impl Tools {
             rings: Rings::default(),
             rng: seeded(config.seed, u64::MAX - u64::from(core.0)),
             scratch: Vec::new(),
+            said: Said::default(),
             batch: Vec::new(),
             sse_request,
         }

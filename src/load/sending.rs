@@ -48,7 +48,8 @@ impl Load {
             }
             Loop::Closed | Loop::Thinking(_) => {}
         }
-        if now >= self.clock.until {
+        self.fall_silent_if_done(wire);
+        if now >= self.clock.until && self.phase == Phase::Running {
             self.begin_draining(wire);
         }
     }
@@ -97,6 +98,10 @@ impl Load {
             .config
             .in_flight
             .saturating_sub(client.talk.in_flight());
+        if self.config.has_dialogues() {
+            self.take_turns(id, wire);
+            return;
+        }
         let departure = Departure {
             intended: now,
             submitted: now,
@@ -225,6 +230,10 @@ impl Load {
             recorder.outcome.messages.dropped.no_connection += dropped;
             return;
         };
+        if config.has_dialogues() {
+            self.give_planned(id, wire);
+            return;
+        }
         let room = config.in_flight.saturating_sub(client.talk.in_flight()) as usize;
         if room < tools.batch.len() {
             let over = tools.batch.get(room..).unwrap_or_default();

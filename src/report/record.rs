@@ -7,7 +7,7 @@ use super::metric::Metrics;
 use super::threshold::{Met, Moment, Threshold};
 use super::verdict::{self, Judgement};
 use crate::load::Pace;
-use crate::load::config::{Config, Loop, PayloadKind, Scenario, Transport};
+use crate::load::config::{Config, Loop, PayloadKind, Transport};
 use crate::load::outcome::{self, Ending, Outcome};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -309,11 +309,7 @@ impl Run {
                 Transport::WebSocket => "websocket".to_owned(),
                 Transport::Sse => "sse".to_owned(),
             },
-            scenario: match config.scenario {
-                Scenario::Echo => "echo".to_owned(),
-                Scenario::Listen => "listen".to_owned(),
-                Scenario::Idle => "idle".to_owned(),
-            },
+            scenario: config.scenario.name().to_owned(),
             loop_kind: if sends { kind_of_loop } else { "none" }.to_owned(),
             connections: config.connections,
             connect_rate_per_s: config.connect_pace.as_ref().and_then(|pace| match pace {

@@ -30,13 +30,14 @@ impl Draw {
         server.chunk = Duration::from_millis(random.u64(5..40));
         server.chunk_bytes = random.usize(0..3000);
         let address = plan.listeners[0];
-        let (transport, scenario, path) = [
+        let kinds = [
             (Transport::WebSocket, Scenario::Echo, "/echo"),
             (Transport::WebSocket, Scenario::Echo, "/echo"),
             (Transport::WebSocket, Scenario::Listen, "/push"),
             (Transport::WebSocket, Scenario::Idle, "/echo"),
             (Transport::Sse, Scenario::Listen, "/events"),
-        ][random.usize(..5)];
+        ];
+        let (transport, scenario, path) = kinds[random.usize(..5)].clone();
         let mut load = load::Config::new(address, "sim".to_owned(), path.to_owned());
         load.transport = transport;
         load.scenario = scenario;

@@ -20,7 +20,9 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         ScenarioFlag::Listen => Scenario::Listen,
         ScenarioFlag::Idle => Scenario::Idle,
     });
-    if let Some(flag) = flags.pace.typed().filter(|_| scenario != Scenario::Echo) {
+    if let Some(flag) = flags.pace.typed()
+        && !matches!(scenario, Scenario::Echo)
+    {
         return Err(Failure::Usage(format!(
             "{flag}: only the scenario echo sends messages; leave {flag} out, or write \
              --scenario echo with a ws:// URL"

@@ -6,6 +6,7 @@
 )]
 
 mod accuracy;
+mod dialogues;
 mod endings;
 mod failures;
 mod paces;
