@@ -1,6 +1,7 @@
 //! What may be typed: the flags of every command, with their help and examples. Nothing is decided
 //! here: each command's `Config::new` says what was meant.
 
+use super::connection::{ConnectionFlags, TrustFlags};
 use super::doctor::DoctorFlags;
 use super::load::flags::LoadFlags;
 use super::url::Url;
@@ -58,6 +59,7 @@ Examples:
   ringstorm load http://127.0.0.1:9000/events -c 5000 --json > run.json
   ringstorm load ws://127.0.0.1:9000/echo -r 20k --threshold 'response.p99<50ms' 'errors<0.1%'
   ringstorm load ws://127.0.0.1:9000/echo -c 100k --scenario idle --source-ip auto
+  ringstorm load wss://localhost:9443/echo -c 1000 --ca ca.pem -H X-Room:7
 
 The summary goes to stdout, progress to stderr. Ctrl-C ends with the summary of what ran.")]
     Load(Box<LoadFlags>),
@@ -67,11 +69,12 @@ Examples:
   ringstorm probe http://127.0.0.1:9000/events --count 3
   ringstorm probe ws://127.0.0.1:9000/push --json
   ringstorm probe ws://127.0.0.1:9000/echo --send hello --count 1 --debug
+  ringstorm probe wss://localhost:9443/push --insecure --count 3
   ringstorm probe ws://127.0.0.1:9001/ --echo        until the server closes
 
 An event stream that ends is opened again with Last-Event-ID, after the server's retry.
 With --json binary messages are written in hexadecimal digits.")]
-    Probe(ProbeFlags),
+    Probe(Box<ProbeFlags>),
     /// Watches a server: connections, rates, queues, memory, CPU.
     #[command(after_help = "\
 Examples:
@@ -200,7 +203,8 @@ pub(super) struct ServeFlags {
 /// Flags of `probe`.
 #[derive(Args, Debug)]
 pub(super) struct ProbeFlags {
-    /// ws://HOST:PORT/PATH for WebSocket, http://HOST:PORT/PATH for Server-Sent Events.
+    /// ws://HOST:PORT/PATH for WebSocket, http://HOST:PORT/PATH for Server-Sent Events; wss:// and
+    /// https:// for either over TLS.
     pub(super) url: Url,
     /// Prints each message or event as one line of JSON.
     #[arg(long)]
@@ -226,19 +230,18 @@ pub(super) struct ProbeFlags {
     /// Largest message or event.
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = values::size)]
     pub(super) max_message: usize,
-    /// Further request header, such as "Cookie: a=1"; may be given several times.
-    #[arg(long, value_name = "HEADER", value_parser = values::header)]
-    pub(super) header: Vec<(String, String)>,
-    /// Subprotocol to offer; may be given several times, the best first.
-    #[arg(long, value_name = "NAME")]
-    pub(super) subprotocol: Vec<String>,
+    #[command(flatten)]
+    pub(super) connection: ConnectionFlags,
 }
 
 /// Flags of `agent`.
 #[derive(Args, Debug)]
 pub(super) struct AgentFlags {
-    /// http://HOST:PORT of a ringstorm server of any engine; /stats is asked there.
+    /// http://HOST:PORT or https://HOST:PORT of a ringstorm server of any engine; /stats is asked
+    /// there.
     pub(super) url: Url,
+    #[command(flatten)]
+    pub(super) trust: TrustFlags,
     /// Time from one sample to the next.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::duration)]
     pub(super) refresh: Duration,

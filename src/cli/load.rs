@@ -11,12 +11,13 @@ mod room;
 use super::flags::LoadEngine;
 use super::url::Url;
 use super::{Exit, Failure, host, print, signals};
-use crate::engine::{self, Plan};
+use crate::engine::Plan;
 use crate::load;
 use crate::report::{self, Facts, Record, ServerUse, Threshold, threshold};
+use crate::tls::{Role, Tls};
 use drive::drive;
 use flags::LoadFlags;
-use meant::meant;
+use meant::{meant, role};
 use room::{Room, check_source};
 use std::path::PathBuf;
 
@@ -29,6 +30,7 @@ pub(super) struct Config {
     cpus: Vec<usize>,
     engine: LoadEngine,
     url: Url,
+    tls: Option<Role>,
     server_pid: Option<i32>,
     thresholds: Vec<Threshold>,
     output: Output,
@@ -68,6 +70,7 @@ impl Config {
         threshold::check(&facts, &load)
             .map_err(|error| Failure::Usage(format!("--threshold: {error}")))?;
         Ok(Self {
+            tls: role(&flags, &load)?,
             load,
             cpus,
             engine: flags.engine,
@@ -98,9 +101,10 @@ impl Config {
 pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     let plan = config.plan()?;
     let facts = output::facts(&config);
-    let ran = match config.engine {
-        LoadEngine::Ring => drive(&config, plan, engine::ring::run)?,
-        LoadEngine::Tokio => drive(&config, plan, engine::tokio::run)?,
+    let cap = plan.max_backlog;
+    let ran = match config.tls.clone() {
+        None => drive(&config, plan, |load| load)?,
+        Some(role) => drive(&config, plan, move |load| Tls::new(load, role.clone(), cap))?,
     };
     let facts = Facts {
         server: ran.meter.and_then(|meter| meter.used(&ran.outcome)),

@@ -1,6 +1,7 @@
 //! Flags (what was typed) to configuration (what it means) to run; the only printer.
 
 pub mod agent;
+mod connection;
 mod demo;
 mod doctor;
 mod flags;
@@ -11,6 +12,7 @@ mod probe;
 mod progress;
 mod serve;
 mod signals;
+mod socket;
 mod sources;
 mod tls;
 mod url;

@@ -1,13 +1,17 @@
-//! What TLS is to be: files of certificates and keys become the configuration of the layer.
+//! What TLS is to be: files of certificates and keys become the configurations of the layer.
 //!
-//! The crypto provider is ring: it builds with a C compiler alone.
+//! The crypto provider is ring: it builds with a C compiler alone. Roots are those of the system
+//! unless a file says otherwise.
 
 use super::Failure;
 use crate::tls::Role;
-use rustls::crypto::ring;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{Error, ServerConfig};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +23,17 @@ const HTTP: &[u8] = b"http/1.1";
 pub(super) struct Identity {
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
+}
+
+/// Whom a client trusts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Whom this system trusts.
+    System,
+    /// Whom the certificates in this PEM file name.
+    File(PathBuf),
+    /// Everybody.
+    Anybody,
 }
 
 /// The names of flags, for refusals.
@@ -48,6 +63,48 @@ pub(super) fn server(identity: &Identity) -> Result<Role, Failure> {
     Ok(Role::Server(Arc::new(config)))
 }
 
+/// The client's side.
+pub(super) fn client(
+    trust: &Trust,
+    identity: Option<&Identity>,
+) -> Result<Arc<ClientConfig>, Failure> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?;
+    let builder = match trust {
+        Trust::System => builder.with_root_certificates(system_roots()?),
+        Trust::File(path) => builder.with_root_certificates(roots(path)?),
+        Trust::Anybody => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Credulous(provider))),
+    };
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let named = Named {
+                certificate: "--client-cert",
+                key: "--client-key",
+            };
+            let (chain, key) = read(identity, &named)?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| mismatch(&named, &error))?
+        }
+    };
+    config.alpn_protocols = vec![HTTP.to_vec()];
+    // Each connection stands for a client that has not been here before.
+    config.resumption = rustls::client::Resumption::disabled();
+    config.enable_secret_extraction = true;
+    Ok(Arc::new(config))
+}
+
+/// A server's name as certificates have it: a DNS name or an address.
+pub(super) fn name(text: &str) -> Result<ServerName<'static>, String> {
+    ServerName::try_from(text.to_owned())
+        .map_err(|_| "write a host name or an address, such as example.org".to_owned())
+}
+
 fn read(
     identity: &Identity,
     named: &Named,
@@ -70,6 +127,29 @@ fn certificates(path: &Path, flag: &str) -> Result<Vec<CertificateDer<'static>>,
     Ok(found)
 }
 
+fn roots(path: &Path) -> Result<RootCertStore, Failure> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path, "--ca")? {
+        roots.add(certificate).map_err(|error| {
+            let text = format!("--ca: {}: {error}", path.display());
+            Failure::Usage(format!("{text}; try: the certificate of an authority"))
+        })?;
+    }
+    Ok(roots)
+}
+
+fn system_roots() -> Result<RootCertStore, Failure> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (taken, _) = roots.add_parsable_certificates(found.certs);
+    if taken == 0 {
+        let text = "this system has no certificates of authorities; try: --ca FILE, or the \
+                    package ca-certificates";
+        return Err(Failure::Run(text.to_owned()));
+    }
+    Ok(roots)
+}
+
 fn unreadable(flag: &str, path: &Path, error: &pem::Error, what: &str) -> Failure {
     let (path, why) = match error {
         pem::Error::Io(error) => (path.display(), error.to_string()),
@@ -89,6 +169,47 @@ fn mismatch(named: &Named, error: &Error) -> Failure {
 
 fn unusable(error: impl std::fmt::Display) -> Failure {
     Failure::Run(format!("TLS cannot be set up: {error}"))
+}
+
+/// Believes every server; still proves that the server has the key of what it shows.
+#[derive(Debug)]
+struct Credulous(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Credulous {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +251,10 @@ mod tests {
             let error = result.unwrap_err();
             assert!(error.contains(flag) && error.contains(remedy), "{error}");
         }
+        let error = client(&Trust::File(empty.clone()), None).unwrap_err();
+        assert!(error.to_string().contains("--ca"), "{error}");
+        assert!(client(&Trust::File(certificate.clone()), None).is_ok());
+        assert!(client(&Trust::Anybody, None).is_ok());
         for path in [certificate, key, other, empty] {
             std::fs::remove_file(path).unwrap();
         }

@@ -1,24 +1,36 @@
 //! Takes a URL apart as far as a client needs it, and finds its addresses.
 
+use rustls::pki_types::ServerName;
 use std::fmt;
-use std::net::{Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::str::FromStr;
 use std::time::Duration;
 
 /// What a URL's scheme asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
-    /// `ws://`: a WebSocket.
+    /// `ws://`, `wss://`: a WebSocket.
     Ws,
-    /// `http://`: an event stream.
+    /// `http://`, `https://`: an event stream.
     Http,
 }
 
-/// A URL of ours: `ws://` or `http://`, a host, a port, a path with its query.
+/// Whether a URL's scheme asks for TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Security {
+    /// `ws://`, `http://`.
+    Plain,
+    /// `wss://`, `https://`.
+    Tls,
+}
+
+/// A URL of ours: a scheme, a host, a port, a path with its query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Url {
     /// What it asks for.
     pub(super) scheme: Scheme,
+    /// Whether that goes over TLS.
+    pub(super) security: Security,
     /// The host as typed, an IPv6 address without its brackets.
     host: String,
     port: u16,
@@ -35,29 +47,44 @@ impl Url {
         } else {
             self.host.clone()
         };
-        if self.port == 80 {
+        if self.port == self.security.port() {
             host
         } else {
             format!("{host}:{}", self.port)
         }
     }
 
-    /// The address to connect to. Of several, the first that somebody listens on (a name like
-    /// `localhost` has one per family), or the first.
-    pub(super) fn resolve(&self, patience: Duration) -> Result<SocketAddr, String> {
-        let found = (self.host.as_str(), self.port).to_socket_addrs();
-        let addresses: Vec<SocketAddr> = match found {
-            Ok(addresses) => addresses.collect(),
-            Err(error) => {
-                let host = &self.host;
-                return Err(format!(
-                    "cannot find {host}: {error}; try: its address instead"
-                ));
-            }
+    /// What a certificate has to say that the server is.
+    pub(super) fn server_name(&self) -> Result<ServerName<'static>, String> {
+        ServerName::try_from(self.host.clone()).map_err(|_| {
+            let host = &self.host;
+            format!("{host} cannot be the name in a certificate; try: --sni NAME")
+        })
+    }
+
+    /// The address to connect to: what `overrides` say, or what DNS does. Of several, the first
+    /// that somebody listens on (a name like `localhost` has one per family), or the first.
+    pub(super) fn resolve(
+        &self,
+        overrides: &[Resolve],
+        patience: Duration,
+    ) -> Result<SocketAddr, String> {
+        let (host, port) = (&self.host, self.port);
+        let told = overrides.iter().find(|it| it.is_for(host, port));
+        let addresses: Vec<SocketAddr> = if let Some(told) = told {
+            let ips = told.addresses.iter();
+            ips.map(|ip| SocketAddr::new(*ip, port)).collect()
+        } else {
+            let found = (host.as_str(), port).to_socket_addrs();
+            let found = found.map_err(|error| {
+                let text = format!("dns: cannot find {host}: {error}");
+                format!("{text}; try: its address instead, or --resolve {host}:{port}:ADDR")
+            })?;
+            found.collect()
         };
         let first = *addresses
             .first()
-            .ok_or_else(|| format!("{} has no address", self.host))?;
+            .ok_or_else(|| format!("dns: {host} has no address"))?;
         if addresses.len() == 1 {
             return Ok(first);
         }
@@ -66,22 +93,79 @@ impl Url {
     }
 }
 
+impl Security {
+    /// The port that the scheme implies.
+    const fn port(self) -> u16 {
+        match self {
+            Self::Plain => 80,
+            Self::Tls => 443,
+        }
+    }
+}
+
+/// What `--resolve` says, as curl has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Resolve {
+    host: String,
+    port: u16,
+    addresses: Vec<IpAddr>,
+}
+
+impl Resolve {
+    fn is_for(&self, host: &str, port: u16) -> bool {
+        self.host.eq_ignore_ascii_case(host) && self.port == port
+    }
+}
+
+impl FromStr for Resolve {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        let example = || "write it like example.org:443:127.0.0.1 or a.test:80:[::1]".to_owned();
+        let split = |text: &str| {
+            // The host may be an IPv6 address in brackets.
+            let bracketed = text.starts_with('[');
+            let end = if bracketed { text.find(']')? } else { 0 };
+            let colon = text.get(end..)?.find(':')? + end;
+            let (host, port) = text.split_at(colon);
+            let (port, addresses) = port.get(1..)?.split_once(':')?;
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            Some((host.to_owned(), port.parse().ok()?, addresses.to_owned()))
+        };
+        let (host, port, addresses) = split(typed).ok_or_else(example)?;
+        let parse = |text: &str| {
+            let bare = text.trim_start_matches('[').trim_end_matches(']');
+            bare.parse::<IpAddr>().map_err(|_| example())
+        };
+        let addresses: Result<Vec<_>, _> = addresses.split(',').map(parse).collect();
+        let resolve = Self {
+            host,
+            port,
+            addresses: addresses?,
+        };
+        if resolve.host.is_empty() || resolve.port == 0 {
+            return Err(example());
+        }
+        Ok(resolve)
+    }
+}
+
 impl FromStr for Url {
     type Err = String;
 
     fn from_str(typed: &str) -> Result<Self, String> {
         let example = "write it like ws://127.0.0.1:9000/echo or http://127.0.0.1:9000/events";
-        let (scheme, rest) = match typed.split_once("://") {
-            Some(("ws", rest)) => (Scheme::Ws, rest),
-            Some(("http", rest)) => (Scheme::Http, rest),
-            Some(("wss" | "https", _)) => {
-                return Err("TLS is not spoken here; use ws:// or http://".to_owned());
-            }
+        let (scheme, security, rest) = match typed.split_once("://") {
+            Some(("ws", rest)) => (Scheme::Ws, Security::Plain, rest),
+            Some(("http", rest)) => (Scheme::Http, Security::Plain, rest),
+            Some(("wss", rest)) => (Scheme::Ws, Security::Tls, rest),
+            Some(("https", rest)) => (Scheme::Http, Security::Tls, rest),
             _ => return Err(example.to_owned()),
         };
         let rest = rest.split('#').next().unwrap_or(rest);
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let (host, port) = host_and_port(authority).ok_or_else(|| example.to_owned())?;
+        let (host, port) =
+            host_and_port(authority, security.port()).ok_or_else(|| example.to_owned())?;
         let target = if target.starts_with('/') {
             target.to_owned()
         } else {
@@ -93,6 +177,7 @@ impl FromStr for Url {
         }
         Ok(Self {
             scheme,
+            security,
             host,
             port,
             target,
@@ -107,7 +192,7 @@ impl fmt::Display for Url {
     }
 }
 
-fn host_and_port(authority: &str) -> Option<(String, u16)> {
+fn host_and_port(authority: &str, usual: u16) -> Option<(String, u16)> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, port) = rest.split_once(']')?;
         host.parse::<Ipv6Addr>().ok()?;
@@ -118,7 +203,7 @@ fn host_and_port(authority: &str) -> Option<(String, u16)> {
     };
     let port = match port.strip_prefix(':') {
         Some(digits) => digits.parse::<u16>().ok().filter(|&port| port > 0)?,
-        None if port.is_empty() => 80,
+        None if port.is_empty() => usual,
         None => return None,
     };
     let is_host = |c: char| c.is_ascii_alphanumeric() || ".-_:".contains(c);
@@ -138,7 +223,7 @@ mod tests {
         assert_eq!((url.scheme, url.target.as_str()), (Scheme::Http, "/"));
         assert_eq!(url.authority(), "[::1]:8080");
         assert_eq!(
-            url.resolve(Duration::ZERO),
+            url.resolve(&[], Duration::ZERO),
             Ok("[::1]:8080".parse().unwrap())
         );
         let url: Url = "http://example.test?q".parse().unwrap();
@@ -146,6 +231,53 @@ mod tests {
             (url.authority().as_str(), url.target.as_str()),
             ("example.test", "/?q")
         );
+    }
+
+    #[test]
+    fn tls_has_a_port_and_a_name_of_its_own() {
+        let url: Url = "wss://example.test/x".parse().unwrap();
+        assert_eq!((url.scheme, url.security), (Scheme::Ws, Security::Tls));
+        assert_eq!((url.port, url.authority().as_str()), (443, "example.test"));
+        assert!(url.server_name().is_ok());
+        let url: Url = "https://[::1]:80".parse().unwrap();
+        assert_eq!(url.authority(), "[::1]:80");
+        assert!(url.server_name().is_ok());
+        let url: Url = "wss://a_b-.x/".parse().unwrap();
+        let named = url.server_name().map(|_| ());
+        assert!(named.is_ok() || named.is_err_and(|text| text.contains("--sni")));
+    }
+
+    #[test]
+    fn resolve_replaces_dns_for_its_host_and_port_only() {
+        let told: Resolve = "nowhere.invalid:81:[::1]".parse().unwrap();
+        let many: Resolve = "[::2]:82:127.0.0.9".parse().unwrap();
+        let all = [told, many];
+        let at = |url: &str| {
+            let url: Url = url.parse().unwrap();
+            url.resolve(&all, Duration::from_millis(1))
+        };
+        assert_eq!(
+            at("ws://NOWHERE.invalid:81"),
+            Ok("[::1]:81".parse().unwrap())
+        );
+        assert_eq!(at("ws://[::2]:82"), Ok("127.0.0.9:82".parse().unwrap()));
+        let error = at("ws://nowhere.invalid:80").unwrap_err();
+        assert!(
+            error.starts_with("dns:") && error.contains("--resolve"),
+            "{error}"
+        );
+        for wrong in [
+            "",
+            "a",
+            "a:1",
+            "a:b:1.1.1.1",
+            "a:1:b",
+            ":1:1.1.1.1",
+            "a:0:1.1.1.1",
+        ] {
+            let error = wrong.parse::<Resolve>().unwrap_err();
+            assert!(error.contains("example.org:443"), "{wrong}");
+        }
     }
 
     #[test]
@@ -168,7 +300,6 @@ mod tests {
                 "{wrong}: {error}"
             );
         }
-        assert!("wss://a/".parse::<Url>().unwrap_err().contains("TLS"));
         assert!("ws://a/b c".parse::<Url>().unwrap_err().contains("%20"));
     }
 }

@@ -160,6 +160,54 @@ pub(super) fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.trim().to_owned()))
 }
 
+/// A cookie: `name=value` (RFC 6265, 4.2.1).
+pub(super) fn cookie(text: &str) -> Result<String, String> {
+    let example = || "write it as NAME=VALUE, such as session=abc".to_owned();
+    let (name, value) = text.split_once('=').ok_or_else(example)?;
+    let is_plain = |c: char| c.is_ascii_graphic() && !";,".contains(c);
+    if name.is_empty() || !name.chars().chain(value.chars()).all(is_plain) {
+        return Err(example());
+    }
+    Ok(text.to_owned())
+}
+
+/// The value of a header field that has no room for another.
+pub(super) fn field(text: &str) -> Result<String, String> {
+    if text.is_empty() || !text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+        return Err("write one line of ASCII, such as https://example.org or abc123".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// `user:password`, as `Authorization: Basic` has it (RFC 7617): base64 of its UTF-8.
+pub(super) fn basic(text: &str) -> Result<String, String> {
+    match text.split_once(':') {
+        Some((user, _)) if !user.is_empty() && !text.contains(char::is_control) => {
+            Ok(base64(text.as_bytes()))
+        }
+        _ => Err("write it as USER:PASSWORD, such as ann:secret".to_owned()),
+    }
+}
+
+/// RFC 4648, 4.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
+        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            let digit = DIGITS[(group >> (18 - 6 * place) & 63) as usize];
+            text.push(if place > chunk.len() {
+                '='
+            } else {
+                char::from(digit)
+            });
+        }
+    }
+    text
+}
+
 fn scaled(text: &str, thousand: u32) -> Option<u64> {
     let (number, unit) = split(text);
     let power = match unit {
@@ -254,6 +302,32 @@ mod tests {
         for wrong in ["", "a", "3-1", "0-", ",", "-1", "0-99999999"] {
             assert!(cpus(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_user_and_his_password_are_base64_of_rfc_7617() {
+        assert_eq!(
+            basic("Aladdin:open sesame"),
+            Ok("QWxhZGRpbjpvcGVuIHNlc2FtZQ==".to_owned())
+        );
+        assert_eq!(basic("a:"), Ok("YTo=".to_owned()));
+        assert_eq!(basic("a:bc"), Ok("YTpiYw==".to_owned()));
+        assert_eq!(basic("ab:cde"), Ok("YWI6Y2Rl".to_owned()));
+        for wrong in ["", "a", ":b", "a:\n"] {
+            assert!(basic(wrong).is_err_and(|text| text.contains("ann:secret")));
+        }
+    }
+
+    #[test]
+    fn cookies_and_tokens_cannot_smuggle_another() {
+        assert_eq!(cookie("a=b=c"), Ok("a=b=c".to_owned()));
+        for wrong in ["", "a", "=b", "a=b; c=d", "a=b\r\n", "a=b c"] {
+            assert!(
+                cookie(wrong).is_err_and(|text| text.contains("session=abc")),
+                "{wrong}"
+            );
+        }
+        assert!(field("a\r\nB: c").is_err() && field("").is_err() && field("a b").is_ok());
     }
 
     #[test]

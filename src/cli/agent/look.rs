@@ -16,7 +16,7 @@ pub(super) struct Looker {
 impl Looker {
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            poller: Poller::new(config.url.clone()),
+            poller: Poller::new(config.url.clone(), config.securing.clone()),
             watch: Watch::new(),
             host: config.host,
         }

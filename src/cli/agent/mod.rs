@@ -12,6 +12,7 @@ mod table;
 pub mod view;
 
 use super::flags::AgentFlags;
+use super::socket::Securing;
 use super::url::{Scheme, Url};
 use super::{Exit, Failure, signals};
 use crate::engine::Stop;
@@ -57,6 +58,7 @@ pub enum Ended {
 #[derive(Clone, Debug)]
 pub struct Config {
     url: Url,
+    securing: Option<Securing>,
     /// Time from one look to the next.
     pub refresh: Duration,
     /// Looks after which it ends.
@@ -79,10 +81,13 @@ impl Config {
         let url: Url = url.parse()?;
         if url.scheme != Scheme::Http {
             let example = "write it like http://127.0.0.1:9000";
-            return Err(format!("URL: /stats is asked over http://; {example}"));
+            return Err(format!(
+                "URL: /stats is asked over http:// or https://; {example}"
+            ));
         }
         Ok(Self {
             url,
+            securing: None,
             refresh: Duration::from_secs(1),
             count: u64::MAX,
             form: Form::Plain,
@@ -108,6 +113,7 @@ impl Config {
             (false, false) => Form::View,
         };
         Ok(Self {
+            securing: flags.trust.securing(&config.url)?,
             refresh: flags.refresh,
             count: if flags.once {
                 1

@@ -1,11 +1,11 @@
 //! Asks a server for `/stats` over one kept-alive connection, within a bounded time and size.
 
+use crate::cli::socket::{Securing, Socket, left};
 use crate::cli::url::Url;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyReader, HeadReader, Request, Response};
 use crate::stats::Sample;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// Time for one answer, the connect included. A server tells after half a second at the latest.
@@ -16,7 +16,8 @@ const ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// Where `/stats` is, and the connection to it while there is one.
 pub(super) struct Poller {
     url: Url,
-    kept: Option<TcpStream>,
+    securing: Option<Securing>,
+    kept: Option<Socket>,
     request: Vec<u8>,
 }
 
@@ -36,7 +37,7 @@ struct Answer {
 }
 
 impl Poller {
-    pub(super) fn new(url: Url) -> Self {
+    pub(super) fn new(url: Url, securing: Option<Securing>) -> Self {
         let target = if url.target == "/" {
             "/stats"
         } else {
@@ -48,6 +49,7 @@ impl Poller {
         Request::encode(&mut request, "GET", target, &headers);
         Self {
             url,
+            securing,
             kept: None,
             request,
         }
@@ -83,24 +85,16 @@ impl Poller {
     }
 
     fn ask_anew(&mut self, deadline: Instant) -> Result<Answer, Miss> {
-        let address = self.url.resolve(ANSWER_TIME).map_err(Miss::Failed)?;
-        let socket = TcpStream::connect_timeout(&address, left(deadline)).map_err(|error| {
-            let remedy = match error.kind() {
-                ErrorKind::ConnectionRefused => "is a server running there?",
-                ErrorKind::TimedOut => "is the host reachable, its accept queue not full?",
-                _ => "another URL",
-            };
-            Miss::Failed(format!(
-                "cannot connect to {address}: {error}; try: {remedy}"
-            ))
-        })?;
+        let address = self.url.resolve(&[], ANSWER_TIME).map_err(Miss::Failed)?;
+        let socket = Socket::connect(&self.url, address, self.securing.as_ref(), deadline)
+            .map_err(Miss::Failed)?;
         self.ask(socket, deadline)
     }
 
-    fn ask(&mut self, mut socket: TcpStream, deadline: Instant) -> Result<Answer, Miss> {
+    fn ask(&mut self, mut socket: Socket, deadline: Instant) -> Result<Answer, Miss> {
         let unheard = |error: io::Error| Miss::Unheard(said(&error));
-        socket.set_nodelay(true).map_err(unheard)?;
         let written = socket
+            .tcp()
             .set_write_timeout(Some(left(deadline)))
             .and_then(|()| socket.write_all(&self.request));
         written.map_err(unheard)?;
@@ -113,7 +107,7 @@ impl Poller {
 }
 
 /// Reads one response.
-fn read(socket: &mut TcpStream, deadline: Instant) -> Result<Answer, Miss> {
+fn read(socket: &mut Socket, deadline: Instant) -> Result<Answer, Miss> {
     let broken = |fault: Fault| Miss::Failed(format!("not HTTP: {}", reason(fault)));
     let mut reader = HeadReader::default();
     let mut bytes = vec![0; 64 * 1024];
@@ -163,9 +157,9 @@ fn read(socket: &mut TcpStream, deadline: Instant) -> Result<Answer, Miss> {
 }
 
 /// Waits for bytes until the deadline.
-fn receive(socket: &mut TcpStream, bytes: &mut [u8], deadline: Instant) -> io::Result<usize> {
+fn receive(socket: &mut Socket, bytes: &mut [u8], deadline: Instant) -> io::Result<usize> {
     loop {
-        socket.set_read_timeout(Some(left(deadline)))?;
+        socket.tcp().set_read_timeout(Some(left(deadline)))?;
         match socket.read(bytes) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -174,13 +168,6 @@ fn receive(socket: &mut TcpStream, bytes: &mut [u8], deadline: Instant) -> io::R
             read => return read,
         }
     }
-}
-
-/// What is left until then; the kernel takes a time of 0 for none at all.
-fn left(deadline: Instant) -> Duration {
-    deadline
-        .saturating_duration_since(Instant::now())
-        .max(Duration::from_millis(1))
 }
 
 fn said(error: &io::Error) -> String {

@@ -3,11 +3,12 @@
 use super::Config;
 use super::meter::Meter;
 use crate::cli::Failure;
+use crate::cli::flags::LoadEngine;
 use crate::cli::progress::{Board, Display};
-use crate::engine::{EngineError, Plan};
+use crate::engine::{self, Plan};
 use crate::load::progress::{PROGRESS_TIME, Progress, Stage};
 use crate::load::{Load, Outcome};
-use crate::shard::Core;
+use crate::shard::Shard;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -17,13 +18,12 @@ pub(super) struct Ran {
     pub(super) meter: Option<Meter>,
 }
 
-pub(super) type Make = Box<dyn Fn(Core) -> Load + Send + Sync>;
-
-/// Runs one load shard per core, and shows the progress meanwhile.
-pub(super) fn drive(
+/// Runs one load shard per core, each in what `wrap` puts around it, and shows the progress
+/// meanwhile.
+pub(super) fn drive<S: Shard<Outcome = Outcome> + 'static>(
     config: &Config,
     plan: Plan,
-    run: impl FnOnce(Plan, Make) -> Result<Vec<Outcome>, EngineError>,
+    wrap: impl Fn(Load) -> S + Send + Sync + 'static,
 ) -> Result<Ran, Failure> {
     let meter = config.server_pid.map(Meter::new).transpose()?;
     let board = Board::new(config.cpus.len());
@@ -32,7 +32,7 @@ pub(super) fn drive(
     let make = move |core| {
         let board = noted.clone();
         let observer = Box::new(move |progress: &Progress| board.note(progress));
-        Load::new(core, load.clone(), Some(observer))
+        wrap(Load::new(core, load.clone(), Some(observer)))
     };
     let (over, is_over) = channel::<()>();
     let mut display = if config.quiet {
@@ -47,7 +47,10 @@ pub(super) fn drive(
             display.end();
             meter
         });
-        let outcomes = run(plan, Box::new(make));
+        let outcomes = match config.engine {
+            LoadEngine::Ring => engine::ring::run(plan, make),
+            LoadEngine::Tokio => engine::tokio::run(plan, make),
+        };
         drop(over);
         let meter = watcher.join().unwrap_or_default();
         Ok(Ran {

@@ -1,6 +1,7 @@
 //! What may be typed after `load`, with its help.
 
 use super::pacing::PaceFlags;
+use crate::cli::connection::ConnectionFlags;
 use crate::cli::flags::LoadEngine;
 use crate::cli::sources::{self, Source};
 use crate::cli::url::Url;
@@ -24,7 +25,8 @@ pub(in crate::cli) enum ScenarioFlag {
 /// Flags of `load`.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct LoadFlags {
-    /// ws://HOST:PORT/PATH for WebSocket, http://HOST:PORT/PATH for Server-Sent Events.
+    /// ws://HOST:PORT/PATH for WebSocket, http://HOST:PORT/PATH for Server-Sent Events; wss:// and
+    /// https:// for either over TLS.
     pub(in crate::cli) url: Url,
     /// Connections.
     #[arg(short = 'c', long, value_name = "N", default_value = "10")]
@@ -58,12 +60,8 @@ pub(in crate::cli) struct LoadFlags {
     /// 127.0.0.0/28, or auto for what fits the target.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = sources::source)]
     pub(in crate::cli) source_ip: Vec<Source>,
-    /// Further request header, such as "Cookie: a=1"; may be given several times.
-    #[arg(long, value_name = "HEADER", value_parser = values::header)]
-    pub(in crate::cli) header: Vec<(String, String)>,
-    /// Subprotocol to offer; may be given several times, the best first.
-    #[arg(long, value_name = "NAME")]
-    pub(in crate::cli) subprotocol: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) connection: ConnectionFlags,
     /// Process of the server on this host: its CPU time is measured.
     #[arg(long, value_name = "PID")]
     pub(in crate::cli) server_pid: Option<i32>,

@@ -5,12 +5,15 @@ use super::pacing::Frame;
 use crate::cli::url::Scheme;
 use crate::cli::{Failure, sources};
 use crate::load::{self, Pace, PayloadKind, Scenario, Transport};
+use crate::tls::Role;
 use std::time::Duration;
 
 /// The run that the flags describe.
 pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
     let url = &flags.url;
-    let address = url.resolve(flags.connect_timeout).map_err(Failure::Run)?;
+    let address = url
+        .resolve(&flags.connection.resolve, flags.connect_timeout)
+        .map_err(Failure::Run)?;
     let (transport, usual) = match url.scheme {
         Scheme::Ws => (Transport::WebSocket, Scenario::Echo),
         Scheme::Http => (Transport::Sse, Scenario::Listen),
@@ -40,8 +43,8 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
     let defaults = load::Config::new(address, url.authority(), url.target.clone());
     Ok(load::Config {
         sources: sources::expand(&flags.source_ip, address, flags.connections),
-        headers: flags.header.clone(),
-        subprotocols: flags.subprotocol.clone(),
+        headers: flags.connection.headers(),
+        subprotocols: flags.connection.subprotocol.clone(),
         transport,
         scenario,
         connections: flags.connections,
@@ -70,4 +73,18 @@ fn connect_phase(flags: &LoadFlags, pace: Option<&Pace>, least: Duration) -> Dur
         Duration::from_nanos(pace.offset_ns(u64::from(flags.connections) - 1))
     });
     least.max(planned + 2 * flags.connect_timeout)
+}
+
+/// How its connections are secured, if they are.
+pub(super) fn role(flags: &LoadFlags, load: &load::Config) -> Result<Option<Role>, Failure> {
+    let Some(securing) = flags.connection.trust.securing(&flags.url)? else {
+        return Ok(None);
+    };
+    let name = securing.name.map_or_else(|| flags.url.server_name(), Ok);
+    let name = name.map_err(Failure::Usage)?;
+    let names = load.targets.iter().map(|to| (*to, name.clone())).collect();
+    Ok(Some(Role::Client {
+        config: securing.config,
+        names,
+    }))
 }

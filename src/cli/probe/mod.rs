@@ -7,7 +7,8 @@ mod trace;
 mod websocket;
 
 use super::flags::ProbeFlags;
-use super::url::{Scheme, Url};
+use super::socket::Securing;
+use super::url::{Resolve, Scheme, Url};
 use super::{Exit, Failure, signals};
 use crate::engine::Stop;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub(super) struct Config {
     max_message: usize,
     headers: Vec<(String, String)>,
     subprotocols: Vec<String>,
+    resolve: Vec<Resolve>,
+    securing: Option<Securing>,
 }
 
 /// How messages are printed.
@@ -54,7 +57,7 @@ const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 impl Config {
     /// What the flags mean.
-    pub(super) fn new(flags: ProbeFlags) -> Result<Self, Failure> {
+    pub(super) fn new(flags: Box<ProbeFlags>) -> Result<Self, Failure> {
         let one_way = flags.url.scheme == Scheme::Http;
         if one_way && (flags.echo || !flags.send.is_empty()) {
             let flag = if flags.echo { "--echo" } else { "--send" };
@@ -62,7 +65,6 @@ impl Config {
             return Err(Failure::Usage(format!("{flag}: {text}")));
         }
         Ok(Self {
-            url: flags.url,
             form: if flags.json { Form::Json } else { Form::Text },
             answer: if flags.echo {
                 Answer::Echo
@@ -75,8 +77,11 @@ impl Config {
             connect_time: flags.connect_timeout,
             duration: flags.duration.unwrap_or(FOREVER),
             max_message: flags.max_message,
-            headers: flags.header,
-            subprotocols: flags.subprotocol,
+            securing: flags.connection.trust.securing(&flags.url)?,
+            headers: flags.connection.headers(),
+            subprotocols: flags.connection.subprotocol,
+            resolve: flags.connection.resolve,
+            url: flags.url,
         })
     }
 

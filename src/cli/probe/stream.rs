@@ -1,11 +1,11 @@
 //! A blocking connection that looks up now and then, and the exchange of heads that opens it.
 
 use super::{Config, End, Trace};
+use crate::cli::socket::Socket;
 use crate::cli::{Failure, print};
 use crate::protocol::Fault;
 use crate::protocol::http::{HeadReader, Response};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// How long a read waits before the probe looks whether it shall end.
@@ -17,7 +17,7 @@ const INFORMATIONAL_MAX: u32 = 16;
 
 /// A connection and what was read of it and not used yet.
 pub(super) struct Stream {
-    socket: TcpStream,
+    socket: Socket,
     /// What was read; `at` is how much of it is used.
     bytes: Vec<u8>,
     at: usize,
@@ -39,22 +39,17 @@ impl Stream {
     pub(super) fn connect(config: &Config) -> Result<Self, Failure> {
         let address = config
             .url
-            .resolve(config.connect_time)
+            .resolve(&config.resolve, config.connect_time)
             .map_err(Failure::Run)?;
         let patience = config.connect_time.max(Duration::from_millis(1));
-        let socket = TcpStream::connect_timeout(&address, patience).map_err(|error| {
-            let remedy = match error.kind() {
-                ErrorKind::ConnectionRefused => "is a server running there?",
-                ErrorKind::TimedOut => "a longer --connect-timeout, if the server is far away",
-                _ => "another URL",
-            };
-            Failure::Run(format!(
-                "cannot connect to {address}: {error}; try: {remedy}"
-            ))
-        })?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(LOOK_TIME))?;
-        socket.set_write_timeout(Some(patience))?;
+        let by = Instant::now() + patience;
+        let socket = Socket::connect(&config.url, address, config.securing.as_ref(), by)
+            .map_err(Failure::Run)?;
+        socket.tcp().set_read_timeout(Some(LOOK_TIME))?;
+        socket.tcp().set_write_timeout(Some(patience))?;
+        if let (Trace::On, Some(terms)) = (config.trace, socket.terms()) {
+            print::note(format_args!("* {terms}"));
+        }
         Ok(Self {
             socket,
             bytes: Vec::new(),

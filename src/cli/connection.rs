@@ -1,0 +1,121 @@
+//! How a client connects and what it says of itself: flags that `load` and `probe` share.
+
+use super::Failure;
+use super::socket::Securing;
+use super::tls::{self, Identity, Trust};
+use super::url::{Resolve, Security, Url};
+use super::values;
+use clap::Args;
+use rustls::pki_types::ServerName;
+use std::path::PathBuf;
+
+/// Flags for requests and for where they go.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Connection")]
+pub(super) struct ConnectionFlags {
+    /// Further request header, such as "X-Room: 7"; may be given several times.
+    #[arg(short = 'H', long, value_name = "HEADER", value_parser = values::header)]
+    header: Vec<(String, String)>,
+    /// Cookie, such as session=abc; may be given several times: they go into one header.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = values::cookie)]
+    cookie: Vec<String>,
+    /// Origin, as a browser sends it, such as https://example.org.
+    #[arg(long, value_name = "ORIGIN", value_parser = values::field)]
+    origin: Option<String>,
+    /// Token for Authorization: Bearer.
+    #[arg(long, value_name = "TOKEN", value_parser = values::field, conflicts_with = "basic")]
+    bearer: Option<String>,
+    /// User and password for Authorization: Basic.
+    #[arg(long, value_name = "USER:PASSWORD", value_parser = values::basic)]
+    basic: Option<String>,
+    /// Subprotocol to offer; may be given several times, the best first.
+    #[arg(long, value_name = "NAME")]
+    pub(super) subprotocol: Vec<String>,
+    /// Address to use for a host and port instead of asking DNS, such as
+    /// example.org:443:127.0.0.1; may be given several times.
+    #[arg(long, value_name = "HOST:PORT:ADDR")]
+    pub(super) resolve: Vec<Resolve>,
+    #[command(flatten)]
+    pub(super) trust: TrustFlags,
+}
+
+/// Flags for TLS.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "TLS")]
+pub(super) struct TrustFlags {
+    /// Certificates of the authorities to trust (PEM) [default: those of this system].
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    ca: Option<PathBuf>,
+    /// Certificates to show the server, the client's own first (PEM).
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+    /// Private key of the first certificate of --client-cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    client_key: Option<PathBuf>,
+    /// Name to ask the server for and to find in its certificate [default: the URL's host].
+    #[arg(long, value_name = "NAME", value_parser = tls::name)]
+    sni: Option<ServerName<'static>>,
+    /// Trusts any certificate: for test servers.
+    #[arg(long)]
+    insecure: bool,
+}
+
+impl ConnectionFlags {
+    /// The request headers that the flags mean.
+    pub(super) fn headers(&self) -> Vec<(String, String)> {
+        let mut headers = self.header.clone();
+        let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
+        if !self.cookie.is_empty() {
+            // RFC 6265, 5.4: one header for all.
+            add("Cookie", self.cookie.join("; "));
+        }
+        if let Some(origin) = &self.origin {
+            add("Origin", origin.clone());
+        }
+        if let Some(token) = &self.bearer {
+            add("Authorization", format!("Bearer {token}"));
+        }
+        if let Some(user) = &self.basic {
+            add("Authorization", format!("Basic {user}"));
+        }
+        headers
+    }
+}
+
+impl TrustFlags {
+    /// How connections to that URL are secured; `None` if they are not to be.
+    pub(super) fn securing(&self, url: &Url) -> Result<Option<Securing>, Failure> {
+        match url.security {
+            Security::Plain => self.unused().map_or(Ok(None), |flag| {
+                let text = format!("{flag}: {url} has no TLS");
+                let text = format!("{text}; try: wss:// or https://, or leave it out");
+                Err(Failure::Usage(text))
+            }),
+            Security::Tls => {
+                let trust = match (&self.ca, self.insecure) {
+                    (_, true) => Trust::Anybody,
+                    (Some(path), false) => Trust::File(path.clone()),
+                    (None, false) => Trust::System,
+                };
+                let files = self.client_cert.clone().zip(self.client_key.clone());
+                let identity = files.map(|(certificate, key)| Identity { certificate, key });
+                Ok(Some(Securing {
+                    config: tls::client(&trust, identity.as_ref())?,
+                    name: self.sni.clone(),
+                }))
+            }
+        }
+    }
+
+    /// A flag that only TLS has a use for.
+    fn unused(&self) -> Option<&'static str> {
+        [
+            ("--ca", self.ca.is_some()),
+            ("--client-cert", self.client_cert.is_some()),
+            ("--sni", self.sni.is_some()),
+            ("--insecure", self.insecure),
+        ]
+        .into_iter()
+        .find_map(|(flag, given)| given.then_some(flag))
+    }
+}

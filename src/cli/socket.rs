@@ -1,0 +1,173 @@
+//! A blocking connection, plain or with TLS, for those who need one only.
+
+use super::url::{Security, Url};
+use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig, ClientConnection, Error, StreamOwned};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a client needs to secure a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Securing {
+    pub(super) config: Arc<ClientConfig>,
+    /// What the server is to be called, where that is not the URL's host.
+    pub(super) name: Option<ServerName<'static>>,
+}
+
+/// A connection.
+pub(super) enum Socket {
+    Plain(TcpStream),
+    Secure(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Socket {
+    /// Connects to that address of the URL's host, and secures the connection if the URL wants it.
+    pub(super) fn connect(
+        url: &Url,
+        address: SocketAddr,
+        securing: Option<&Securing>,
+        by: Instant,
+    ) -> Result<Self, String> {
+        let tcp = TcpStream::connect_timeout(&address, left(by)).map_err(|error| {
+            let remedy = match error.kind() {
+                ErrorKind::ConnectionRefused => "is a server running there?",
+                ErrorKind::TimedOut => {
+                    "is the host reachable, its accept queue not full? A longer time-out may help"
+                }
+                _ => "another URL",
+            };
+            format!("cannot connect to {address}: {error}; try: {remedy}")
+        })?;
+        tcp.set_nodelay(true).map_err(|error| error.to_string())?;
+        match (url.security, securing) {
+            (Security::Plain, _) => Ok(Self::Plain(tcp)),
+            (Security::Tls, None) => Err(format!("{url}: TLS was not set up for it")),
+            (Security::Tls, Some(securing)) => {
+                let secured = secure(tcp, url, securing, by);
+                secured.map_err(|why| format!("TLS with {address}: {why}"))
+            }
+        }
+    }
+
+    /// The TCP connection, for time-outs.
+    pub(super) const fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Secure(stream) => &stream.sock,
+        }
+    }
+
+    /// Version and cipher, if it is secured.
+    pub(super) fn terms(&self) -> Option<String> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Secure(stream) => {
+                let version = stream.conn.protocol_version()?;
+                let suite = stream.conn.negotiated_cipher_suite()?.suite();
+                Some(format!("{version:?}, {suite:?}"))
+            }
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Self::Secure(stream) = self {
+            stream.conn.send_close_notify();
+            // Whoever has gone already does not need to hear it.
+            let _ = stream.conn.write_tls(&mut stream.sock);
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.read(into),
+            // Many servers leave `close_notify` out; what is inside has an end of its own.
+            Self::Secure(stream) => match stream.read(into) {
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(0),
+                read => read,
+            },
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.write(bytes),
+            Self::Secure(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(tcp) => tcp.flush(),
+            Self::Secure(stream) => stream.flush(),
+        }
+    }
+}
+
+fn secure(
+    mut tcp: TcpStream,
+    url: &Url,
+    securing: &Securing,
+    by: Instant,
+) -> Result<Socket, String> {
+    let name = securing
+        .name
+        .clone()
+        .map_or_else(|| url.server_name(), Ok)?;
+    let conn = ClientConnection::new(Arc::clone(&securing.config), name);
+    let mut conn = conn.map_err(|error| error.to_string())?;
+    while conn.is_handshaking() {
+        let timed = tcp
+            .set_read_timeout(Some(left(by)))
+            .and_then(|()| tcp.set_write_timeout(Some(left(by))));
+        timed.map_err(|error| error.to_string())?;
+        match conn.complete_io(&mut tcp) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(explained(&error)),
+        }
+    }
+    Ok(Socket::Secure(Box::new(StreamOwned::new(conn, tcp))))
+}
+
+/// Why a handshake failed, and what to do about it.
+fn explained(error: &io::Error) -> String {
+    let found = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Error>());
+    let remedy = match (found, error.kind()) {
+        (Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)), _) => {
+            "--ca FILE with the certificate of its authority, or --insecure"
+        }
+        (
+            Some(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )),
+            _,
+        ) => "--sni NAME with a name that its certificate has, or --insecure",
+        (Some(Error::InvalidCertificate(_)), _) => "another certificate for it, or --insecure",
+        (Some(Error::InvalidMessage(_)), _) => "ws:// or http://, if it speaks no TLS there",
+        (Some(Error::AlertReceived(_)), _) => "--client-cert and --client-key, if it wants them",
+        (_, ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            return "no answer in time; try: ws:// or http://, if it speaks no TLS there".into();
+        }
+        (_, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
+            "ws:// or http://, if it speaks no TLS there"
+        }
+        _ => "another URL",
+    };
+    format!("{error}; try: {remedy}")
+}
+
+/// What is left until then; the kernel takes a time of 0 for none at all.
+pub(super) fn left(by: Instant) -> Duration {
+    by.saturating_duration_since(Instant::now())
+        .max(Duration::from_millis(1))
+}
