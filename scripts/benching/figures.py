@@ -137,6 +137,48 @@ def generator(host, options, table):
     table.beside("the same, bare driver that only counts", column(rounds, "driver"))
 
 
+def tls(host, options, table):
+    """What TLS 1.3 costs: CPU of the server's echo, memory of the client's idle connection."""
+    def us_per_echo_of_server(kind):
+        server = host.start("ring", secure=kind == "tls")
+        client = host.load(server, "/echo", "--scenario", "echo", "-c", "64", "-d",
+                           f"{options.seconds + 30:g}s", "--payload", "32")
+        wait_open(server, "websocket", 64)
+        time.sleep(0.5)
+        before = (server.cpu_s(), server.stats()["total"]["messages_in"])
+        time.sleep(options.seconds)
+        after = (server.cpu_s(), server.stats()["total"]["messages_in"])
+        client.end()
+        host.end_all()
+        if after[1] == before[1]:
+            raise Failure("the server answered nothing")
+        return (after[0] - before[0]) / (after[1] - before[1]) * 1e6
+
+    rounds = interleaved(("plain", "tls"), options.pairs, us_per_echo_of_server)
+    table.at_least("TLS, 64 connections: messages per CPU s, of plain echoes", 0.6,
+                   ratios(rounds, "plain", "tls"))
+    for kind in ("plain", "tls"):
+        table.beside(f"us of CPU per message, {kind}", column(rounds, kind))
+    steps = (1_000, 3_000, 5_000)
+    sides = {"load client": [], "server": []}
+    for _ in range(max(1, options.pairs // 2)):
+        points = {side: [] for side in sides}
+        for connections in steps:
+            server = host.start("ring", *QUIET, secure=True)
+            client = host.load(server, "/echo", "--scenario", "idle", "-c", str(connections),
+                               "--connect-rate", "1000", "-d", "180s")
+            wait_open(server, "websocket", connections)
+            time.sleep(SETTLE_SECONDS)
+            points["load client"].append((connections, client.memory()))
+            points["server"].append((connections, server.memory()))
+            client.end()
+            host.end_all()
+        for side, found in points.items():
+            sides[side].append(slopes_of(found)[0])
+    for side, slopes in sides.items():
+        table.at_most(f"{side}: bytes per idle TLS connection (PSS)", 12 * 1024, slopes)
+
+
 def idle(host, options, table):
     """CPU of connections that say nothing, on both sides."""
     seconds = max(10.0, options.seconds)

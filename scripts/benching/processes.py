@@ -4,7 +4,9 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -31,6 +33,7 @@ class Child:
         pipes.setdefault("stdin", subprocess.DEVNULL)
         self.name = os.path.basename(command[0])
         self.port = port
+        self.secure = "--tls-cert" in command
         try:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, preexec_fn=lambda: os.sched_setaffinity(0, {cpu}), **pipes)
@@ -57,8 +60,9 @@ class Child:
     def stats(self):
         """What the server says of itself at /stats."""
         try:
-            url = f"http://127.0.0.1:{self.port}/stats"
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            url = f"{'https' if self.secure else 'http'}://127.0.0.1:{self.port}/stats"
+            trusting = ssl._create_unverified_context() if self.secure else None
+            with urllib.request.urlopen(url, timeout=5, context=trusting) as answer:
                 return json.load(answer)
         except (OSError, ValueError, urllib.error.URLError) as error:
             raise Failure(f"{self.name} /stats: {error}") from error
@@ -83,10 +87,13 @@ class Host:
         self.programs = build(server)
         self.softirq = process_named(f"ksoftirqd/{SERVER_CPU}")
         self.children = []
+        self.folder = None
         self.ports = iter(PORTS[os.getpid() % 5000:])
 
-    def start(self, kind, *flags, cpu=SERVER_CPU):
-        """Starts a server of that kind and waits until it accepts."""
+    def start(self, kind, *flags, cpu=SERVER_CPU, secure=False):
+        """Starts a server of that kind and waits until it accepts; with TLS if it is secure."""
+        if secure:
+            flags = (*flags, *self.identity())
         # A port of its own each time: the kernel takes down a killed ring's listener later.
         port = next(self.ports)
         child = Child(self._command(kind, port, flags), cpu, port, stdout=subprocess.DEVNULL)
@@ -102,9 +109,28 @@ class Host:
                 time.sleep(0.02)
         raise Failure(f"{kind} does not accept on port {port} after {START_SECONDS} s")
 
+    def identity(self):
+        """Flags with a certificate for this run, made when it is first wanted."""
+        if self.folder is None:
+            self.folder = tempfile.TemporaryDirectory()
+            files = [os.path.join(self.folder.name, name) for name in ("cert.pem", "key.pem")]
+            command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                       "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
+                       "-days", "2", "-out", files[0], "-keyout", files[1]]
+            try:
+                subprocess.run(command, check=True, capture_output=True, timeout=60)
+            except (OSError, subprocess.SubprocessError) as error:
+                raise Failure(f"no certificate ({error}); try: apt-get install openssl") from error
+        folder = self.folder.name
+        return ("--tls-cert", os.path.join(folder, "cert.pem"),
+                "--tls-key", os.path.join(folder, "key.pem"))
+
     def load(self, server, path, *flags):
         """Starts the load client against that server."""
         scheme = "http" if path == "/events" else "ws"
+        if server.secure:
+            scheme += "s"
+            flags = (*flags, "--insecure")
         url = f"{scheme}://127.0.0.1:{server.port}{path}"
         command = [self.programs["ringstorm"], "load", url, "--cores", str(DRIVER_CPU), *flags]
         child = Child(command, DRIVER_CPU, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -183,6 +183,8 @@ pub struct Latencies {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tcp: Option<LatencyRecord>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tls: Option<LatencyRecord>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub upgrade: Option<LatencyRecord>,
 }
 
@@ -261,6 +263,7 @@ impl Latencies {
             first_event: of(&latencies.first_event),
             connect: of(&latencies.connect),
             tcp: of(&latencies.tcp),
+            tls: of(&latencies.tls),
             upgrade: of(&latencies.upgrade),
         }
     }
@@ -275,6 +278,7 @@ impl Latencies {
             ("first_event", &self.first_event),
             ("connect", &self.connect),
             ("tcp", &self.tcp),
+            ("tls", &self.tls),
             ("upgrade", &self.upgrade),
         ]
         .into_iter()
