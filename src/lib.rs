@@ -23,6 +23,7 @@ pub mod limits;
 pub mod load;
 pub mod protocol;
 pub mod report;
+pub mod sampler;
 pub mod server;
 pub mod shard;
 pub mod stats;

@@ -166,26 +166,31 @@ impl Payload {
     }
 }
 
-/// What an engine knows of itself, of this core's thread and of the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What an engine knows of itself and of this core's thread. What takes a look at files of the
+/// host is not here: a core has better things to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vitals {
     /// CPU time of this core's thread, user and system.
     pub thread_cpu: Duration,
     /// CPU time of the process, user and system.
     pub process_cpu: Duration,
-    /// Resident memory of the process, in bytes.
-    pub rss_bytes: u64,
-    /// Open descriptors of the process.
-    pub descriptors: u64,
-    /// Soft limit on descriptors.
-    pub descriptor_limit: u64,
-    /// Connections waiting in this core's accept queues.
-    pub accept_queue: u64,
-    /// The sum of those queues' limits.
-    pub accept_queue_limit: u64,
+    /// This core's tables of connections, in order.
+    pub tables: Vec<Table>,
     /// The engine's own counters on this core.
     pub counters: Counters,
 }
+
+/// How full a table of connections is: on the ring, a table of registered descriptors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// Slots in use.
+    pub used: u32,
+    /// Slots.
+    pub size: u32,
+}
+
+/// Buckets of [`Counters::turn_events`].
+pub const TURN_BUCKETS: usize = 14;
 
 /// Monotonic counters of one core's engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -200,6 +205,12 @@ pub struct Counters {
     pub turns: u64,
     /// Events handled in those turns.
     pub events: u64,
+    /// Turns by how many events they handled: at most 1, 2, 4, and so on to 4096, and more.
+    pub turn_events: [u64; TURN_BUCKETS],
+    /// `io_uring_enter` calls; 0 on other engines.
+    pub enters: u64,
+    /// Entries submitted with them.
+    pub entries: u64,
     /// Sends started.
     pub sends: u64,
     /// Receives that ended because no buffer was free.
@@ -208,6 +219,18 @@ pub struct Counters {
     pub accept_pauses: u64,
     /// Times the watchdog found work that nobody had been woken for: a bug if not 0.
     pub rescues: u64,
+}
+
+impl Counters {
+    /// Notes how many events a turn handled.
+    #[inline]
+    pub fn note_turn_of(&mut self, events: u64) {
+        let power = u64::BITS - events.saturating_sub(1).leading_zeros();
+        let bucket = (power as usize).min(TURN_BUCKETS - 1);
+        if let Some(turns) = self.turn_events.get_mut(bucket) {
+            *turns += 1;
+        }
+    }
 }
 
 /// One core's slice of the program. Pure: no clock, no socket, no thread.
@@ -291,6 +314,23 @@ pub trait Wire<Message> {
     fn forward(&mut self, to: Core, message: Message);
     /// Stops accepting connections, for good.
     fn stop_accepting(&mut self);
-    /// The engine's and the process's figures, read now: a few system calls, so not per message.
+    /// The engine's figures, read now: a few system calls, so not per message.
     fn vitals(&mut self) -> Vitals;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_are_counted_by_the_power_of_two_that_holds_their_events() {
+        let mut counters = Counters::default();
+        for events in [0, 1, 2, 3, 4, 5, 4096, 4097, u64::MAX] {
+            counters.note_turn_of(events);
+        }
+        assert_eq!(
+            counters.turn_events,
+            [2, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2]
+        );
+    }
 }

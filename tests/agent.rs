@@ -302,6 +302,7 @@ fn host_at(at_s: u64) -> HostSample {
         pressure_cpu: "some avg10=12.00 avg60=0.00 avg300=0.00 total=0\n".to_owned(),
         pressure_memory: "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n".to_owned(),
         memory: "MemTotal: 25165824 kB\nMemAvailable: 12582912 kB\n".to_owned(),
+        ..Texts::default()
     };
     HostSample::parse(&texts, Instant::from_nanos(at_s * 1_000_000_000))
 }

@@ -26,12 +26,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tune", &["limits", "stats"]),
     (
         "server",
-        &["limits", "time", "shard", "wheel", "protocol", "app"],
+        &[
+            "limits", "time", "shard", "wheel", "protocol", "app", "stats",
+        ],
     ),
     ("load", &["limits", "time", "shard", "wheel", "protocol"]),
     ("tls", &["limits", "time", "shard"]),
     ("report", &["limits", "time", "load", "stats", "tune"]),
     ("engine", &["limits", "time", "shard"]),
+    (
+        "sampler",
+        &["shard", "stats", "engine::Stop", "engine::now"],
+    ),
     ("baseline", &["limits", "engine::Stop", "engine::now"]),
     ("main", &["cli"]),
     ("lib", &[]),

@@ -8,6 +8,7 @@ use crate::baseline::{self, Baseline};
 use crate::engine::{self, EngineError, FirstWord, Listeners, Plan, Stop};
 use crate::protocol::websocket::OriginPolicy;
 use crate::protocol::websocket::frame::HEADER_BYTES;
+use crate::sampler;
 use crate::server::{self, Outcome, Server};
 use crate::shard::{Core, Shard};
 use crate::tls::{Role, Tls, sealed_bytes};
@@ -185,6 +186,8 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
 ) -> Result<String, Failure> {
     let cores = config.cpus.len();
     let ready = ready_line(plan.listeners.addresses(), config);
+    let (board, stop) = (config.server.board.clone(), plan.stop.clone());
+    let sampling = sampler::start(board, plan.listeners.sockets()?, &config.cpus, &stop)?;
     let up = Arc::new(AtomicUsize::new(0));
     let server = config.server.clone();
     let make = move |core: Core| {
@@ -195,9 +198,13 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
         wrap(Server::new(core, server.clone()))
     };
     let outcomes = match config.engine {
-        ServeEngine::Tokio => engine::tokio::run(plan, make)?,
-        ServeEngine::Ring | ServeEngine::Baseline => engine::ring::run(plan, make)?,
+        ServeEngine::Tokio => engine::tokio::run(plan, make),
+        ServeEngine::Ring | ServeEngine::Baseline => engine::ring::run(plan, make),
     };
+    // However the cores ended.
+    stop.throw();
+    let _ = sampling.join();
+    let outcomes = outcomes?;
     let (total, left) = Outcome::total(&outcomes);
     let cut = if left > 0 {
         format!("{} cut off", print::whole(left))

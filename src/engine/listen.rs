@@ -3,9 +3,13 @@
 
 use super::EngineError;
 use crate::limits;
+use crate::shard::Core;
 use socket2::{Domain, Protocol, Socket, Type};
+use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 /// How often a port in use is tried again.
@@ -57,6 +61,21 @@ impl Listeners {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Every socket: its core, its address, and the inode by which the kernel lists it.
+    ///
+    /// # Errors
+    /// The kernel's, of a descriptor that is open: not to be expected.
+    pub fn sockets(&self) -> io::Result<Vec<(Core, SocketAddr, u64)>> {
+        let mut sockets = Vec::new();
+        for (core, set) in (0..).map(Core).zip(&self.per_core) {
+            for (listener, &address) in set.iter().zip(&self.addresses) {
+                let file = File::from(listener.as_fd().try_clone_to_owned()?);
+                sockets.push((core, address, file.metadata()?.ino()));
+            }
+        }
+        Ok(sockets)
     }
 
     /// Takes the sockets apart, a set per core.

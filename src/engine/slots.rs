@@ -1,6 +1,6 @@
 //! A core's table of connections: dense slots, reused last in first out, each with a generation.
 
-use crate::shard::ConnectionId;
+use crate::shard::{ConnectionId, Table};
 
 /// Generations count modulo this, see [`ConnectionId::generation`].
 const GENERATIONS: u32 = 1 << 24;
@@ -52,6 +52,15 @@ impl<T> Slots<T> {
     /// Whether [`Slots::insert_with`] would find a slot.
     pub(crate) fn has_free(&self) -> bool {
         !self.free.is_empty() || self.entries.len() < self.limit as usize
+    }
+
+    /// How full it is.
+    pub(crate) fn table(&self) -> Table {
+        let used = self.entries.len() - self.free.len();
+        Table {
+            used: u32::try_from(used).unwrap_or(u32::MAX),
+            size: self.limit,
+        }
     }
 
     /// Frees the slot: the id is dead from now on.
@@ -107,9 +116,11 @@ mod tests {
         let second = slots.insert_with(|_| 'b').unwrap();
         assert_eq!((first.slot(), second.slot()), (0, 1));
         assert!(slots.insert_with(|_| 'c').is_none() && !slots.has_free());
+        assert_eq!(slots.table(), Table { used: 2, size: 2 });
         assert_eq!(slots.remove(first), Some('a'));
         assert_eq!(slots.remove(first), None);
         assert_eq!(slots.holder(0), None);
+        assert_eq!(slots.table(), Table { used: 1, size: 2 });
         let third = slots.insert_with(|_| 'd').unwrap();
         assert_eq!((third.slot(), third.generation()), (0, 1));
         assert!(slots.get(first).is_none() && slots.get_mut(first).is_none());

@@ -15,7 +15,7 @@ use super::recorder::Recorder;
 use super::scenario::Said;
 use crate::protocol::sse;
 use crate::protocol::websocket::decoder::Pool;
-use crate::shard::{CloseCause, ConnectionId, Core, Origin, Shard, Vitals, Wire};
+use crate::shard::{CloseCause, ConnectionId, Core, Origin, Shard, Wire};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -142,7 +142,8 @@ pub(super) struct Marks {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mark {
     at: Instant,
-    vitals: Vitals,
+    thread_cpu: Duration,
+    turns: u64,
 }
 
 pub(super) const NEVER: Instant = Instant::from_nanos(u64::MAX);
@@ -223,11 +224,8 @@ impl Load {
         wire: &mut impl Wire<Message>,
     ) -> (Duration, Duration, u64) {
         let vitals = wire.vitals();
-        let cpu = vitals.thread_cpu.saturating_sub(mark.vitals.thread_cpu);
-        let turns = vitals
-            .counters
-            .turns
-            .saturating_sub(mark.vitals.counters.turns);
+        let cpu = vitals.thread_cpu.saturating_sub(mark.thread_cpu);
+        let turns = vitals.counters.turns.saturating_sub(mark.turns);
         (cpu, wire.now().since(mark.at), turns)
     }
 
@@ -373,9 +371,11 @@ impl Shard for Load {
 
 impl Mark {
     pub(super) fn now(wire: &mut impl Wire<Message>) -> Self {
+        let vitals = wire.vitals();
         Self {
             at: wire.now(),
-            vitals: wire.vitals(),
+            thread_cpu: vitals.thread_cpu,
+            turns: vitals.counters.turns,
         }
     }
 }

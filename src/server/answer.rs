@@ -1,7 +1,7 @@
 //! Plain HTTP answers: what they say and how they are encoded.
 
 use super::shared::Shared;
-use super::stats::Message;
+use super::stats::{Form, Message};
 use super::stream;
 use super::tally::Why;
 use crate::protocol::Fault;
@@ -14,7 +14,7 @@ use std::io::Write as _;
 pub(super) enum Answer {
     Index,
     Health,
-    Stats,
+    Stats(Form),
     /// The head of an event stream, for HEAD.
     Events,
     /// A text has got that number in its room.
@@ -54,7 +54,8 @@ const INDEX: &str = "\
 /events   Server-Sent Events: the same messages; Last-Event-ID or ?lastEventId=N resumes
 /rooms    WebSocket or Server-Sent Events: a room of a few; POST to the address it tells to say
 /healthz  200 while serving, 503 while draining
-/stats    JSON: connections, messages, bytes, CPU, memory; per core and in all
+/stats    JSON: connections, messages, bytes, CPU, memory, host; per core and in all
+/metrics  the same as OpenMetrics text, for Prometheus
 ";
 
 impl Reply {
@@ -98,7 +99,7 @@ pub(super) fn encode(reply: Reply, shared: &mut Shared, wire: &mut impl Wire<Mes
         Answer::OnlyPost => "POST",
         Answer::Index
         | Answer::Health
-        | Answer::Stats
+        | Answer::Stats(_)
         | Answer::Events
         | Answer::Said { .. }
         | Answer::SaidLater
@@ -150,9 +151,9 @@ fn content(
         Answer::Index => (200, INDEX),
         Answer::Health if draining => (503, "draining\n"),
         Answer::Health => (200, "ok\n"),
-        Answer::Stats => {
-            round.write(body, (config.engine, config.started), *tally, wire);
-            return (200, JSON);
+        Answer::Stats(form) => {
+            round.write(body, form, config, *tally, wire);
+            return (200, form.media_type());
         }
         Answer::Said { seq } => {
             // Writing to a Vec does not fail.

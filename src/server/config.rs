@@ -4,6 +4,7 @@ use super::tally::Tally;
 use crate::limits;
 use crate::protocol::websocket::OriginPolicy;
 use crate::shard::Core;
+use crate::stats::Board;
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub subprotocols: Vec<String>,
     /// Which web pages may open a WebSocket.
     pub origins: OriginPolicy,
+    /// Where the last reading of process and host is pinned up, if somebody reads.
+    pub board: Board,
 }
 
 impl Config {
@@ -63,6 +66,7 @@ impl Config {
             secret: started.as_nanos(),
             subprotocols: Vec::new(),
             origins: OriginPolicy::Any,
+            board: Board::default(),
         }
     }
 }

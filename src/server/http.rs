@@ -6,7 +6,7 @@ use super::answer::{self, Answer, Content, Reply};
 use super::connection::{Due, Feed, Stamp, Step};
 use super::say::{self, Saying};
 use super::shared::Shared;
-use super::stats::Message;
+use super::stats::{Form, Message, Reader};
 use super::stream;
 use super::tally::Why;
 use super::websocket::Route;
@@ -16,6 +16,7 @@ use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, HeadReader, Request};
 use crate::protocol::websocket::handshake;
 use crate::shard::{Close, ConnectionId, Unsent, Wire};
+use crate::stats::exposition::OPENMETRICS;
 use std::time::Duration;
 
 /// What a connection is while it speaks HTTP.
@@ -227,7 +228,7 @@ impl Http {
         wire: &mut impl Wire<Message>,
     ) -> Option<Step> {
         let waits = match reply.answer {
-            Answer::Stats => !shared.round.ask(id, wire),
+            Answer::Stats(_) => !shared.round.ask(id, wire),
             Answer::SaidLater => true,
             Answer::Index
             | Answer::Health
@@ -340,7 +341,11 @@ fn asked(head: &[u8], shared: &mut Shared, wire: &mut impl Wire<Message>) -> Ask
         "/rooms" => events(Feed::Rooms, &request, shared, wire),
         rooms::SAY => say::begin(&request).map_or_else(Asked::Reply, Asked::Say),
         "/healthz" => plain(Answer::Health, &request),
-        "/stats" => plain(Answer::Stats, &request),
+        "/stats" => plain(Answer::Stats(Form::Json), &request),
+        "/metrics" => {
+            let form = Form::Metrics(reader(&request));
+            plain(Answer::Stats(form), &request)
+        }
         "/" => plain(Answer::Index, &request),
         _ => plain(
             Answer::Refused {
@@ -349,6 +354,18 @@ fn asked(head: &[u8], shared: &mut Shared, wire: &mut impl Wire<Message>) -> Ask
             },
             &request,
         ),
+    }
+}
+
+/// What a reader of metrics takes: media types in any order, their weights left aside.
+fn reader(request: &Request<'_>) -> Reader {
+    let media_type = OPENMETRICS.split(';').next().unwrap_or(OPENMETRICS);
+    let accepts = request.headers.get("Accept").unwrap_or_default();
+    let mut accepts = accepts.split([',', ';']).map(str::trim);
+    if accepts.any(|accepted| accepted.eq_ignore_ascii_case(media_type)) {
+        Reader::OpenMetrics
+    } else {
+        Reader::Any
     }
 }
 

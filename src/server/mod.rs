@@ -8,9 +8,10 @@
 //! notices. An idle connection holds no heap memory.
 //!
 //! `/stats` answers with JSON: `engine`, `uptime_s`, `cores` (an entry per core: `core` and the
-//! keys of [`Figures`] and [`Tally`]), `total` (the same summed), `process` (`cpu_s`, `rss_bytes`,
-//! `descriptors`, `descriptor_limit`), `missing` (cores that did not tell in 500 ms). `open`,
-//! `backlog_bytes`, `accept_queue` and `process` but `cpu_s` are levels, the rest only grows.
+//! keys of [`Figures`] and [`Tally`]), `total` (the same summed), `missing` (cores that did not
+//! tell in 500 ms); and what the [`crate::stats::Board`] shows: `process`, `listeners`, `host`,
+//! `cgroup`, `sample_age_s`. `open`, `backlog_bytes`, `slots` and `accept_queue` are levels, what
+//! else a core has only grows. `/metrics` has the same figures for Prometheus.
 
 #![forbid(unsafe_code)]
 #![deny(
@@ -26,6 +27,7 @@ mod config;
 mod connection;
 mod errands;
 mod http;
+mod metrics;
 mod say;
 mod shared;
 mod stats;

@@ -1,4 +1,4 @@
-//! `/stats`: what every core counts, gathered over the cores by question and answer.
+//! `/stats` and `/metrics`: what every core counts, gathered over the cores by question and answer.
 //!
 //! The core that is asked forwards a question to the others, and answers when all of them have
 //! told or when [`ROUND_TIME`] is over, then saying which are missing. One question is under way at
@@ -7,14 +7,44 @@
 //! The keys of the answer are in the documentation of `server`.
 
 use super::tally::Tally;
+use super::{Config, metrics};
 use crate::app::rooms;
-use crate::shard::{ConnectionId, Core, Vitals, Wire};
+use crate::shard::{ConnectionId, Core, TURN_BUCKETS, Table, Vitals, Wire};
+use crate::stats::exposition::{OPENMETRICS, PROMETHEUS};
+use crate::stats::{Cgroup, HostSample, Listener, Process};
 use crate::time::Instant;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::time::Duration;
 
 /// How long an answer waits for the other cores.
 pub(super) const ROUND_TIME: Duration = Duration::from_millis(500);
+
+/// How the figures are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// For `/stats`.
+    Json,
+    /// For `/metrics`.
+    Metrics(Reader),
+}
+
+/// What a reader of metrics says that it takes. Both get the same text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    OpenMetrics,
+    Any,
+}
+
+impl Form {
+    /// The media type of the answer.
+    pub(super) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Metrics(Reader::OpenMetrics) => OPENMETRICS,
+            Self::Metrics(Reader::Any) => PROMETHEUS,
+        }
+    }
+}
 
 /// What the servers of two cores say to each other.
 #[derive(Clone, Debug)]
@@ -36,7 +66,7 @@ pub enum Message {
 }
 
 /// What one core counts, or the sum over cores.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Figures {
     /// Connections and messages.
     #[serde(flatten)]
@@ -51,6 +81,12 @@ pub struct Figures {
     pub turns: u64,
     /// Events handled in them.
     pub events: u64,
+    /// Turns by how many events they handled: at most 1, 2, 4, and so on to 4096, and more.
+    pub turn_events: [u64; TURN_BUCKETS],
+    /// `io_uring_enter` calls; 0 on other engines.
+    pub enters: u64,
+    /// Entries submitted with them.
+    pub entries: u64,
     /// Sends started.
     pub sends: u64,
     /// Receives that ended because no buffer was free.
@@ -61,35 +97,39 @@ pub struct Figures {
     pub rescues: u64,
     /// CPU time of the core's thread, user and system.
     pub cpu_s: f64,
+    /// Slots for connections in use.
+    pub slots_used: u64,
+    /// Slots.
+    pub slots: u64,
+    /// The tables that they are in; of one core.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "tables")]
+    pub tables: Vec<Table>,
     /// Connections waiting to be accepted.
-    pub accept_queue: u64,
+    pub accept_queue: Option<u64>,
     /// How many may wait.
-    pub accept_queue_limit: u64,
+    pub accept_queue_limit: Option<u64>,
 }
 
 #[derive(Serialize)]
-struct CoreFigures {
-    core: u16,
+pub(super) struct CoreFigures {
+    pub(super) core: u16,
     #[serde(flatten)]
-    figures: Figures,
+    pub(super) figures: Figures,
 }
 
+/// Everything that is known when all have told.
 #[derive(Serialize)]
-struct Process {
-    cpu_s: f64,
-    rss_bytes: u64,
-    descriptors: u64,
-    descriptor_limit: u64,
-}
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    engine: &'a str,
-    uptime_s: f64,
-    cores: Vec<CoreFigures>,
-    total: Figures,
-    process: Process,
-    missing: Vec<u16>,
+pub(super) struct Told<'a> {
+    pub(super) engine: &'a str,
+    pub(super) uptime_s: f64,
+    pub(super) cores: Vec<CoreFigures>,
+    pub(super) total: Figures,
+    pub(super) process: Process,
+    pub(super) listeners: &'a [Listener],
+    pub(super) host: Option<&'a HostSample>,
+    pub(super) cgroup: Option<&'a Cgroup>,
+    pub(super) sample_age_s: Option<f64>,
+    pub(super) missing: Vec<u16>,
 }
 
 impl Figures {
@@ -104,13 +144,20 @@ impl Figures {
             backlog_bytes: counters.backlog_bytes,
             turns: counters.turns,
             events: counters.events,
+            turn_events: counters.turn_events,
+            enters: counters.enters,
+            entries: counters.entries,
             sends: counters.sends,
             starved: counters.starved,
             accept_pauses: counters.accept_pauses,
             rescues: counters.rescues,
             cpu_s: vitals.thread_cpu.as_secs_f64(),
-            accept_queue: vitals.accept_queue,
-            accept_queue_limit: vitals.accept_queue_limit,
+            slots_used: vitals.tables.iter().map(|it| u64::from(it.used)).sum(),
+            slots: vitals.tables.iter().map(|it| u64::from(it.size)).sum(),
+            tables: vitals.tables.clone(),
+            // Read elsewhere, for all cores at once.
+            accept_queue: None,
+            accept_queue_limit: None,
         }
     }
 
@@ -121,14 +168,50 @@ impl Figures {
         self.backlog_bytes += other.backlog_bytes;
         self.turns += other.turns;
         self.events += other.events;
+        for (sum, more) in self.turn_events.iter_mut().zip(other.turn_events) {
+            *sum += more;
+        }
+        self.enters += other.enters;
+        self.entries += other.entries;
         self.sends += other.sends;
         self.starved += other.starved;
         self.accept_pauses += other.accept_pauses;
         self.rescues += other.rescues;
         self.cpu_s += other.cpu_s;
-        self.accept_queue += other.accept_queue;
-        self.accept_queue_limit += other.accept_queue_limit;
+        self.slots_used += other.slots_used;
+        self.slots += other.slots;
+        add_known(&mut self.accept_queue, other.accept_queue);
+        add_known(&mut self.accept_queue_limit, other.accept_queue_limit);
     }
+
+    /// Takes in who waits at this core's listeners.
+    fn queue(&mut self, core: u16, listeners: &[Listener]) {
+        for listener in listeners.iter().filter(|it| it.core == core) {
+            add_known(&mut self.accept_queue, listener.accept_queue);
+            add_known(&mut self.accept_queue_limit, listener.accept_queue_limit);
+        }
+    }
+}
+
+/// A sum is known as soon as a part of it is.
+fn add_known(sum: &mut Option<u64>, more: Option<u64>) {
+    if let Some(more) = more {
+        *sum = Some(sum.unwrap_or(0) + more);
+    }
+}
+
+/// `[{"used":5,"size":100}]`; the seam knows no JSON.
+fn tables<S: Serializer>(tables: &[Table], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Full {
+        used: u32,
+        size: u32,
+    }
+    serializer.collect_seq(
+        tables
+            .iter()
+            .map(|&Table { used, size }| Full { used, size }),
+    )
 }
 
 /// The question that is under way, if there is one, and who waits for its answer.
@@ -189,21 +272,22 @@ impl Round {
     /// pack many requests into one turn.
     pub(super) fn vitals(&mut self, wire: &mut impl Wire<Message>) -> Vitals {
         let now = wire.now();
-        match self.reading {
-            Some((at, vitals)) if at == now => vitals,
+        match &self.reading {
+            Some((at, vitals)) if *at == now => vitals.clone(),
             Some(_) | None => {
                 let vitals = wire.vitals();
-                self.reading = Some((now, vitals));
+                self.reading = Some((now, vitals.clone()));
                 vitals
             }
         }
     }
 
-    /// Writes the answer as JSON: this core's figures and what the others told.
+    /// Writes the answer: this core's figures, what the others told, and what the board shows.
     pub(super) fn write(
         &mut self,
         into: &mut Vec<u8>,
-        (engine, started): (&str, Instant),
+        form: Form,
+        config: &Config,
         tally: Tally,
         wire: &mut impl Wire<Message>,
     ) {
@@ -212,33 +296,41 @@ impl Round {
         if let Some(own) = self.told.get_mut(wire.core().index()) {
             *own = Some(Figures::new(tally, &vitals));
         }
-        let mut answer = Answer {
-            engine,
-            uptime_s: wire.now().since(started).as_secs_f64(),
+        let snapshot = config.board.latest();
+        let snapshot = snapshot.as_deref();
+        let now = wire.now();
+        let mut told = Told {
+            engine: config.engine,
+            uptime_s: now.since(config.started).as_secs_f64(),
             cores: Vec::with_capacity(self.told.len()),
             total: Figures::default(),
             process: Process {
-                cpu_s: vitals.process_cpu.as_secs_f64(),
-                rss_bytes: vitals.rss_bytes,
-                descriptors: vitals.descriptors,
-                descriptor_limit: vitals.descriptor_limit,
+                cpu_s: Some(vitals.process_cpu.as_secs_f64()),
+                ..snapshot.map_or_else(Process::default, |it| it.process.clone())
             },
+            listeners: snapshot.map_or(&[], |it| &it.listeners),
+            host: snapshot.map(|it| &it.host),
+            cgroup: snapshot.map(|it| &it.cgroup),
+            sample_age_s: snapshot.map(|it| now.since(it.at).as_secs_f64()),
             missing: Vec::new(),
         };
-        for (core, told) in (0..).zip(&self.told) {
-            match told {
-                Some(figures) => {
-                    answer.total.add(figures);
-                    answer.cores.push(CoreFigures {
-                        core,
-                        figures: *figures,
-                    });
+        for (core, figures) in (0..).zip(&self.told) {
+            match figures.clone() {
+                Some(mut figures) => {
+                    figures.queue(core, told.listeners);
+                    told.total.add(&figures);
+                    told.cores.push(CoreFigures { core, figures });
                 }
-                None => answer.missing.push(core),
+                None => told.missing.push(core),
             }
         }
-        let written = serde_json::to_writer(&mut *into, &answer);
-        debug_assert!(written.is_ok(), "numbers and names always serialize");
-        into.push(b'\n');
+        match form {
+            Form::Json => {
+                let written = serde_json::to_writer(&mut *into, &told);
+                debug_assert!(written.is_ok(), "numbers and names always serialize");
+                into.push(b'\n');
+            }
+            Form::Metrics(_) => metrics::write(into, &told),
+        }
     }
 }

@@ -9,9 +9,14 @@
     clippy::expect_used
 )]
 
+pub mod board;
+pub mod cgroup;
+pub mod exposition;
 pub mod history;
 pub mod host;
+pub mod metrics;
 pub mod proc;
+pub mod process;
 pub mod rates;
 pub mod sample;
 pub mod watch;
@@ -19,8 +24,11 @@ pub mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use board::{Board, Listener, Snapshot};
+pub use cgroup::Cgroup;
 pub use history::History;
 pub use host::{HostRates, HostSample, Texts};
+pub use process::{Process, Threads};
 pub use rates::Rates;
 pub use sample::Sample;
 pub use watch::{News, Reading, State, Watch};

@@ -1,5 +1,6 @@
 //! One answer of `/stats`: its keys as numbers, those that a server does not tell as nothing.
 
+use super::{Cgroup, HostSample, Listener, Process};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -21,6 +22,15 @@ pub struct Sample {
     /// Cores that did not answer in time: they are missing from `cores` and from `total`.
     #[serde(default)]
     pub missing: Vec<u16>,
+    /// Its listening sockets.
+    #[serde(default)]
+    pub listeners: Vec<Listener>,
+    /// Its host, if somebody samples it there.
+    pub host: Option<HostSample>,
+    /// Its control group.
+    pub cgroup: Option<Cgroup>,
+    /// How old the figures of process, listeners, host and group are.
+    pub sample_age_s: Option<f64>,
 }
 
 /// One core's figures.
@@ -69,6 +79,10 @@ pub struct Figures {
     pub rescues: Option<u64>,
     /// Seconds of CPU time so far.
     pub cpu_s: Option<f64>,
+    /// Slots for connections in use.
+    pub slots_used: Option<u64>,
+    /// Slots.
+    pub slots: Option<u64>,
     /// Connections waiting to be accepted, now.
     pub accept_queue: Option<u64>,
     /// How many may wait.
@@ -97,20 +111,6 @@ impl Open {
     }
 }
 
-/// The server's process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Process {
-    /// Seconds of CPU time so far, over all threads.
-    pub cpu_s: Option<f64>,
-    /// Memory in use.
-    pub rss_bytes: Option<u64>,
-    /// Descriptors in use.
-    pub descriptors: Option<u64>,
-    /// How many there may be.
-    pub descriptor_limit: Option<u64>,
-}
-
 impl Sample {
     /// Reads the body of an answer.
     ///
@@ -122,6 +122,12 @@ impl Sample {
         let is_plain = |word: &str| word.chars().all(|c| c.is_ascii_graphic());
         sample.engine.retain(|c| c.is_ascii_graphic());
         sample.total.closed.retain(|cause, _| is_plain(cause));
+        for listener in &mut sample.listeners {
+            listener.address.retain(|c| c.is_ascii_graphic());
+        }
+        for thread in &mut sample.process.threads {
+            thread.name.retain(|c| c.is_ascii_graphic());
+        }
         Ok(sample)
     }
 }

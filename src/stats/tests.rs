@@ -1,6 +1,6 @@
 //! Parsers on texts of several kernels; rates, restarts and gaps.
 
-use super::proc::{self, CpuTicks};
+use super::proc::{self, CpuTime};
 use super::*;
 use crate::time::Instant;
 use std::time::Duration;
@@ -15,24 +15,26 @@ ctxt 7
 
 #[test]
 fn cpu_lines_are_read_with_as_many_columns_as_the_kernel_has() {
-    let ticks = proc::cpu_ticks(STAT);
-    let first = CpuTicks {
+    let times = proc::cpu_times(STAT, 100);
+    let first = CpuTime {
         cpu: 0,
-        user: 120,
-        system: 30,
-        idle: 405,
-        irq: 1,
-        softirq: 20,
-        steal: 7,
+        user_ms: 1200,
+        system_ms: 300,
+        idle_ms: 4050,
+        irq_ms: 10,
+        softirq_ms: 200,
+        steal_ms: 70,
     };
-    let second = CpuTicks {
+    let second = CpuTime {
         cpu: 3,
-        user: 50,
-        system: 10,
-        idle: 200,
-        ..CpuTicks::default()
+        user_ms: 500,
+        system_ms: 100,
+        idle_ms: 2000,
+        ..CpuTime::default()
     };
-    assert_eq!(ticks, [first, second]);
+    assert_eq!(times, [first, second]);
+    assert_eq!(proc::cpu_times(STAT, 250)[1].idle_ms, 800);
+    assert_eq!(proc::cpu_times(STAT, 0), []);
     for broken in [
         "",
         "cpu",
@@ -41,7 +43,7 @@ fn cpu_lines_are_read_with_as_many_columns_as_the_kernel_has() {
         "cpux 1 2 3 4",
         "cpu0 a b c d",
     ] {
-        assert_eq!(proc::cpu_ticks(broken), [], "{broken:?}");
+        assert_eq!(proc::cpu_times(broken, 100), [], "{broken:?}");
     }
 }
 
@@ -89,8 +91,15 @@ fn single_numbers_are_read_or_not_there() {
     assert_eq!(proc::load_average("9.14 6.30 6.45 17/214 9\n"), Some(9.14));
     assert_eq!(proc::load_average(""), None);
     let pressure = "some avg10=99.62 avg60=98.22 avg300=83.57 total=3\nfull avg10=0.00\n";
-    assert_eq!(proc::pressure(pressure), Some(99.62));
-    assert_eq!(proc::pressure("full avg10=1.00\n"), None);
+    let told = proc::pressure(pressure);
+    assert_eq!((told.percent, told.waited_us), (Some(99.62), Some(3)));
+    assert_eq!(proc::pressure("full avg10=1.00\n"), Default::default());
+    assert_eq!(proc::numbers("1\t-2  3\n"), [Some(1), None, Some(3), None]);
+    assert_eq!(proc::named("sock 4096\nsockets 1\n", "sock"), Some(4096));
+    assert_eq!(proc::named("sock\nsock x\n", "sock"), None);
+    let slab = "slabinfo - version: 2.1\nTCP 5 6 2048 16 8 : tunables\nTCPv6 1 2 10\nUDP 9 9 9\n";
+    assert_eq!(proc::slab_bytes(slab, &["TCP", "TCPv6"]), Some(12_308));
+    assert_eq!(proc::slab_bytes("", &["TCP"]), None);
     let memory = "MemTotal:       24684084 kB\nMemAvailable:   2 kB\n";
     assert_eq!(proc::memory(memory, "MemAvailable"), Some(2048));
     assert_eq!(proc::memory(memory, "MemFree"), None);
@@ -283,4 +292,139 @@ fn a_curve_keeps_its_peaks_in_fewer_points_and_they_do_not_flicker() {
         history.curve(4),
         [Some(3.0), Some(5.0), Some(9.0), Some(6.0)]
     );
+}
+
+#[test]
+fn what_ended_threads_used_stays_in_the_sum_of_their_name() {
+    let mut threads = Threads::default();
+    let mut sample = |used: &[(u32, &str, &str)]| {
+        threads.begin();
+        for (thread, comm, schedstat) in used {
+            if !threads.knows(*thread) {
+                threads.name(*thread, comm);
+            }
+            threads.note(*thread, schedstat);
+        }
+        threads.end();
+        let told = Process::parse(&Default::default(), 4096, &threads).threads;
+        let each = told.into_iter();
+        each.map(|it| (it.name, it.count, it.cpu_s, it.wait_s))
+            .collect::<Vec<_>>()
+    };
+    let ring = |cpu_s, wait_s| ("ring-0".to_owned(), 1, cpu_s, wait_s);
+    let workers = |count, cpu_s| ("iou-wrk".to_owned(), count, cpu_s, 0.0);
+    let first = sample(&[
+        (7, "ring-0\n", "2000000000 500000000 9\n"),
+        (8, "iou-wrk-7\n", "1000000000 0 1"),
+        (9, "iou-wrk-7\n", "1000000000 0 1"),
+    ]);
+    assert_eq!(first, [workers(2, 2.0), ring(2.0, 0.5)]);
+    // One worker ended, another came with the number of a new thread.
+    let second = sample(&[
+        (7, "", "3000000000 500000000 9"),
+        (9, "", "1500000000 0 1"),
+        (10, "iou-wrk-7", "250000000 0 1"),
+    ]);
+    assert_eq!(second, [workers(2, 2.75), ring(3.0, 0.5)]);
+    // A reading that is no numbers changes nothing, and that thread counts as ended.
+    let third = sample(&[(7, "", "garbage")]);
+    assert_eq!(third[0], workers(0, 2.75));
+    assert_eq!(third[1].2, 3.0);
+}
+
+const V1: &str = "9:name=systemd:/\n4:memory:/a/b\n3:cpu,cpuacct:/\n0::/\n";
+
+#[test]
+fn the_folders_of_a_control_group_lead_from_its_own_to_the_root() {
+    let one = cgroup::place(V1, "memory").expect("a hierarchy");
+    assert_eq!(one.version, cgroup::Version::One);
+    let base = "/sys/fs/cgroup/memory";
+    let folders = [format!("{base}/a/b"), format!("{base}/a"), base.to_owned()];
+    assert_eq!(one.folders, folders);
+    let cpu = cgroup::place(V1, "cpu").expect("a hierarchy");
+    assert_eq!(cpu.folders, ["/sys/fs/cgroup/cpu"]);
+    // What has no hierarchy of its own is in the common one.
+    let two = cgroup::place("0::/x.slice\n", "pids").expect("the common one");
+    assert_eq!(two.version, cgroup::Version::Two);
+    assert_eq!(two.folders, ["/sys/fs/cgroup/x.slice", "/sys/fs/cgroup"]);
+    assert_eq!(cgroup::place("", "pids"), None);
+    assert_eq!(cgroup::place("garbage\n1:x\n", "memory"), None);
+}
+
+#[test]
+fn both_versions_of_control_groups_tell_the_same() {
+    let two = Cgroup::parse(&cgroup::CgroupTexts {
+        memory: "4096\n".to_owned(),
+        memory_limit: "8192\n".to_owned(),
+        memory_events: "low 0\nhigh 0\nmax 7\noom 1\noom_kill 2\n".to_owned(),
+        memory_stat: "anon 1\nsock 512\nslab 256\n".to_owned(),
+        cpu_stat: "usage_usec 9\nnr_periods 5\nnr_throttled 3\nthrottled_usec 4000\n".to_owned(),
+        cpu_quota: "150000 100000\n".to_owned(),
+        pids: "12\n".to_owned(),
+        pids_limit: "max\n".to_owned(),
+        ..Default::default()
+    });
+    let one = Cgroup::parse(&cgroup::CgroupTexts {
+        memory: "4096\n".to_owned(),
+        memory_limit: "8192\n".to_owned(),
+        memory_events: "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n".to_owned(),
+        memory_fails: "7\n".to_owned(),
+        memory_stat: "cache 1\n".to_owned(),
+        sockets: "512\n".to_owned(),
+        cpu_stat: "nr_periods 5\nnr_throttled 3\nthrottled_time 4000000\n".to_owned(),
+        cpu_quota: "150000\n".to_owned(),
+        cpu_period: "100000\n".to_owned(),
+        pids: "12\n".to_owned(),
+        pids_limit: "max\n".to_owned(),
+    });
+    assert_eq!(two.slab_bytes, Some(256));
+    assert_eq!(
+        Cgroup {
+            slab_bytes: None,
+            ..two.clone()
+        },
+        one
+    );
+    assert_eq!((one.memory_limit_hits, one.oom_kills), (Some(7), Some(2)));
+    assert_eq!(
+        (one.cpu_quota_percent, one.cpu_throttled_us),
+        (Some(150.0), Some(4000))
+    );
+    assert_eq!((one.socket_bytes, one.pids_limit), (Some(512), None));
+    // No limit: `max` and -1, or the largest number of whole pages.
+    let texts = cgroup::CgroupTexts {
+        memory_limit: "9223372036854771712\n".to_owned(),
+        cpu_quota: "-1\n".to_owned(),
+        cpu_period: "100000\n".to_owned(),
+        ..Default::default()
+    };
+    assert_eq!(Cgroup::parse(&texts), Cgroup::default());
+}
+
+#[test]
+fn a_host_survives_the_way_through_json() {
+    let texts = Texts {
+        stat: STAT.to_owned(),
+        netstat: "TcpExt: TCPReqQFullDrop SyncookiesSent\nTcpExt: 5 6\n".to_owned(),
+        snmp: "Tcp: CurrEstab MaxConn\nTcp: 100000 -1\n".to_owned(),
+        tcp_limits: "1 2 3\n".to_owned(),
+        files: "9 0 99\n".to_owned(),
+        ..Texts::default()
+    };
+    let host = HostSample::parse(&texts, Instant::default());
+    assert_eq!(
+        (host.syn_queue_drops, host.syncookies_sent),
+        (Some(5), Some(6))
+    );
+    assert_eq!(host.tcp_established, Some(100_000));
+    assert_eq!(
+        (host.tcp_memory_pages_pressure, host.tcp_memory_pages_max),
+        (Some(2), Some(3))
+    );
+    assert_eq!((host.files, host.files_max), (Some(9), Some(99)));
+    let json = serde_json::to_string(&host).expect("JSON");
+    let back: HostSample = serde_json::from_str(&json).expect("a host");
+    assert_eq!(back, host);
+    let older: HostSample = serde_json::from_str("{}").expect("a host of which nothing is told");
+    assert_eq!(older, HostSample::default());
 }

@@ -155,7 +155,7 @@ pub(crate) fn stats_add_up_over_two_cores<H: Harness>() {
                 of(total, key)
             );
         }
-        assert!(json["process"]["rss_bytes"].is_u64());
+        assert!(json["process"]["cpu_s"].is_f64());
         assert!(total["bytes_in"].as_u64().unwrap() > 1000);
         (of(total, "websocket"), of(total, "sse")) == (SOCKETS as u64, 1)
     });

@@ -1,5 +1,6 @@
 //! Watches a server's process from outside: its private memory, its accept queue.
 
+use crate::sampler::queues::{Family, Queues};
 use std::fs;
 
 /// Bytes that only that process holds and has written (`Private_Dirty` of `smaps_rollup`); 0 if
@@ -13,31 +14,13 @@ pub(super) fn private_bytes(pid: u32) -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
-/// Connections that wait to be accepted on that port of 127.0.0.1, over all its sockets.
+/// Connections that wait to be accepted on that port, over all its sockets; 0 if the kernel does
+/// not tell.
 pub(super) fn accept_queue(port: u16) -> u64 {
-    // Listening sockets come first in this file (net/ipv4/tcp_ipv4.c, `tcp_seq_next`): it is not
-    // read beyond them, so that watching costs the same with many connections.
-    let Ok(file) = fs::File::open("/proc/net/tcp") else {
-        return 0;
-    };
-    let lines = std::io::BufRead::lines(std::io::BufReader::with_capacity(4096, file));
-    let rows = lines
-        .skip(1)
-        .map_while(Result::ok)
-        .map_while(|line| listening(&line));
-    rows.filter(|&(found, _)| found == port)
-        .map(|(_, queue)| queue)
-        .sum()
-}
-
-/// Port and accept queue of a line, if it is a listening socket's.
-fn listening(line: &str) -> Option<(u16, u64)> {
-    let mut fields = line.split_ascii_whitespace();
-    let (_, port) = fields.nth(1)?.split_once(':')?;
-    let state = fields.nth(1)?;
-    let (_, queue) = fields.next()?.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    (state == "0A").then_some((port, u64::from_str_radix(queue, 16).ok()?))
+    let queues = Queues::open(&[Family::V4]).and_then(|mut queues| queues.read());
+    let queues = queues.unwrap_or_default();
+    let waiting = queues.iter().filter(|queue| queue.port == port);
+    waiting.map(|queue| u64::from(queue.length)).sum()
 }
 
 #[cfg(test)]

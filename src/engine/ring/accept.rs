@@ -74,10 +74,6 @@ impl Gates {
         }
     }
 
-    pub(super) fn listeners(&self) -> &[TcpListener] {
-        &self.listeners
-    }
-
     /// Accepts nothing more, for good.
     pub(super) fn stop(&mut self) {
         self.stopped = true;

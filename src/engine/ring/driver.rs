@@ -114,6 +114,7 @@ impl<S: Shard> Driver<S> {
             }
         }
         self.port.counters.events += events as u64;
+        self.port.counters.note_turn_of(events as u64);
         if self.port.desk.has_own() {
             self.open_mail();
         }

@@ -46,6 +46,10 @@ impl Completion {
 /// A ring with its file table.
 pub(super) struct Ring {
     ring: IoUring,
+    /// Calls of `io_uring_enter` so far.
+    enters: u64,
+    /// Entries queued so far.
+    entries: u64,
 }
 
 impl Ring {
@@ -71,7 +75,11 @@ impl Ring {
                     "ulimit -n {slots} (a table is bounded by it), or fewer connections"
                 ),
             })?;
-        Ok(Self { ring })
+        Ok(Self {
+            ring,
+            enters: 0,
+            entries: 0,
+        })
     }
 
     /// Registers receive buffers with this ring; the caller keeps them longer than the ring.
@@ -136,10 +144,12 @@ impl Ring {
             // to alive as said above.
             let pushed = unsafe { self.ring.submission().push(entry) };
             if pushed.is_ok() {
+                self.entries += 1;
                 return;
             }
             // A full queue is normal in a broadcast; EBUSY means that completions wait for us,
             // and the kernel has still taken what it could.
+            self.enters += 1;
             let _ = self.ring.submit();
         }
     }
@@ -149,6 +159,7 @@ impl Ring {
     /// # Errors
     /// Only what no retry can mend; ETIME, EINTR, EAGAIN and EBUSY are the normal life of a ring.
     pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        self.enters += 1;
         let entered = match wait {
             Wait::Not => {
                 let entries = u32::try_from(self.ring.submission().len()).unwrap_or(u32::MAX);
@@ -175,6 +186,11 @@ impl Ring {
                 _ => Err(error),
             },
         }
+    }
+
+    /// Calls of `io_uring_enter` and entries queued so far.
+    pub(super) fn submissions(&self) -> (u64, u64) {
+        (self.enters, self.entries)
     }
 
     /// Moves all completions to the end of `into`.

@@ -139,9 +139,12 @@ impl<M> Wire<M> for Port<M> {
     }
 
     fn vitals(&mut self) -> Vitals {
-        vitals::read(
-            self.counters,
-            vitals::accept_queue(self.gates.listeners().iter()),
-        )
+        let (enters, entries) = self.rings.submissions();
+        let counters = Counters {
+            enters,
+            entries,
+            ..self.counters
+        };
+        vitals::read(counters, self.slots.tables())
     }
 }

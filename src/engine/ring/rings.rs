@@ -108,6 +108,12 @@ impl Rings {
         self.lanes[1..].iter_mut().any(Lane::has_work)
     }
 
+    /// Calls of `io_uring_enter` and entries submitted so far, over all rings.
+    pub(super) fn submissions(&self) -> (u64, u64) {
+        let each = self.lanes.iter().map(|lane| lane.ring.submissions());
+        each.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+
     /// Lets every ring ring the bell.
     pub(super) fn enable_eventfds(&mut self) {
         self.lanes

@@ -2,7 +2,7 @@
 
 use super::operation::GENERATION_MASK;
 use crate::engine::outbound::Outbound;
-use crate::shard::{CloseCause, ConnectionId};
+use crate::shard::{self, CloseCause, ConnectionId};
 
 /// Where a connection stands. Only forward, then back to `Free`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +166,15 @@ impl Slots {
         self.size.table - self.size.outgoing - self.tables[table].accepted
     }
 
+    /// How full each table is.
+    pub(super) fn tables(&self) -> Vec<shard::Table> {
+        let full = |table: &Table| shard::Table {
+            used: table.accepted + table.fresh - u32::try_from(table.free.len()).unwrap_or(0),
+            size: self.size.table,
+        };
+        self.tables.iter().map(full).collect()
+    }
+
     /// The connection with that id, unless it is over.
     #[inline]
     pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Slot> {
@@ -279,5 +288,9 @@ mod tests {
         assert_eq!(taken, [0, 1, 4, 5]);
         assert_eq!(slots.accepted(1, 3).slot(), 7);
         assert_eq!((slots.room(0), slots.room(1)), (2, 1));
+        let first = slots.ids().next().unwrap();
+        slots.release(first);
+        let used: Vec<_> = slots.tables().iter().map(|it| (it.used, it.size)).collect();
+        assert_eq!(used, [(1, 4), (3, 4)]);
     }
 }

@@ -323,13 +323,8 @@ impl<M> Wire<M> for Port<'_, M> {
     }
 
     fn vitals(&mut self) -> Vitals {
-        let accept_queue = self.net.stations[self.desk.node].accept.len() as u64;
-        let accept_queue_limit = self.net.weather.accept_queue as u64;
-        let counters = self.desk.counters;
         Vitals {
-            accept_queue,
-            accept_queue_limit,
-            counters,
+            counters: self.desk.counters,
             ..Vitals::default()
         }
     }

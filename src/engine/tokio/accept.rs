@@ -1,7 +1,6 @@
 //! One core's listening sockets: accepts while there are slots and descriptors, pauses otherwise.
 
 use super::signal::{LISTENERS, Ready};
-use crate::engine::vitals;
 use crate::time::Instant;
 use std::io;
 use std::net::TcpListener as BlockingListener;
@@ -99,11 +98,6 @@ impl Acceptor {
     pub(super) fn stop(&mut self) {
         self.listeners.clear();
         self.retry = None;
-    }
-
-    /// Length and limit of the accept queues.
-    pub(super) fn queues(&self) -> (u64, u64) {
-        vitals::accept_queue(self.listeners.iter().map(|(listener, _)| listener))
     }
 }
 

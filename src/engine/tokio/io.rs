@@ -402,6 +402,6 @@ impl<M> Wire<M> for Io<M> {
     }
 
     fn vitals(&mut self) -> Vitals {
-        vitals::read(self.counters, self.acceptor.queues())
+        vitals::read(self.counters, vec![self.links.table()])
     }
 }

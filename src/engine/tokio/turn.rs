@@ -64,6 +64,7 @@ impl<S: Shard> CoreLoop<S> {
         self.io.ready().wakes(context.waker());
         self.io.now = crate::engine::now();
         self.io.counters.turns += 1;
+        let before = self.io.counters.events;
         self.tell_events();
         self.serve_ready();
         self.tell_mail();
@@ -77,6 +78,8 @@ impl<S: Shard> CoreLoop<S> {
         self.tell_events();
         self.io.flush_all();
         self.io.post();
+        let counters = &mut self.io.counters;
+        counters.note_turn_of(counters.events - before);
         if self.over {
             return Poll::Ready(());
         }

@@ -8,7 +8,7 @@ mod websocket;
 
 use super::*;
 use crate::protocol::websocket::frame;
-use crate::shard::{Counters, NoSlot, Payload, Unsent, Vitals};
+use crate::shard::{Counters, NoSlot, Payload, Table, Unsent, Vitals};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -103,7 +103,7 @@ impl Wire<Message> for Tape {
         };
         Vitals {
             counters,
-            rss_bytes: 4096,
+            tables: vec![Table { used: 2, size: 8 }],
             ..Vitals::default()
         }
     }

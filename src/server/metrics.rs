@@ -1,0 +1,238 @@
+//! `/metrics`: what `/stats` tells, as OpenMetrics text.
+
+use super::stats::{CoreFigures, Figures, Told};
+use crate::stats::exposition::{Exposition, Family, Kind};
+use crate::stats::metrics;
+
+/// Bounds of the histogram of [`crate::shard::Counters::turn_events`].
+const TURN_BOUNDS: [u64; 13] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+
+/// Writes everything.
+pub(super) fn write(into: &mut Vec<u8>, told: &Told<'_>) {
+    let mut text = Exposition::new(into);
+    text.family(&Family {
+        name: "build",
+        kind: Kind::Info,
+        help: "What serves.",
+    });
+    let labels = [
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("engine", told.engine),
+    ];
+    text.sample(&labels, 1.0);
+    let uptime = Family::gauge("uptime_seconds", "Time since the start.");
+    text.single(&uptime, Some(told.uptime_s));
+    let missing = Family::gauge("cores_missing", "Cores that did not tell in time.");
+    text.single(&missing, Some(told.missing.len() as f64));
+    let age = Family::gauge(
+        "sample_age_seconds",
+        "Age of the figures of process and host.",
+    );
+    text.single(&age, told.sample_age_s);
+    parts(&mut text, &told.cores);
+    for (family, of) in CORE {
+        text.family(family);
+        for core in &told.cores {
+            let number = core.core.to_string();
+            text.sample(&[("core", &number)], of(&core.figures));
+        }
+    }
+    turns(&mut text, &told.cores);
+    tables(&mut text, &told.cores);
+    queues(&mut text, told);
+    metrics::write(&mut text, &told.process, told.host, told.cgroup);
+    text.end();
+}
+
+/// A family with a sample for each core.
+type Row = (Family, fn(&Figures) -> f64);
+
+const CORE: &[Row] = &[
+    (
+        Family::counter("accepted_connections", "Accepted connections."),
+        |it| it.tally.accepted as f64,
+    ),
+    (
+        Family::counter("requests", "Complete HTTP request heads."),
+        |it| it.tally.requests as f64,
+    ),
+    (
+        Family::counter("messages_received", "Messages received."),
+        |it| it.tally.messages_in as f64,
+    ),
+    (
+        Family::counter("messages_sent", "Messages and events queued for peers."),
+        |it| it.tally.messages_out as f64,
+    ),
+    (
+        Family::counter("received_bytes", "Bytes received from peers."),
+        |it| it.bytes_in as f64,
+    ),
+    (
+        Family::counter("sent_bytes", "Bytes that the kernel took for peers."),
+        |it| it.bytes_out as f64,
+    ),
+    (
+        Family::gauge(
+            "backlog_bytes",
+            "Bytes queued and not yet taken by the kernel.",
+        ),
+        |it| it.backlog_bytes as f64,
+    ),
+    (
+        Family::counter("enters", "Calls of io_uring_enter."),
+        |it| it.enters as f64,
+    ),
+    (
+        Family::counter("entries", "Entries submitted to io_uring."),
+        |it| it.entries as f64,
+    ),
+    (Family::counter("sends", "Sends started."), |it| {
+        it.sends as f64
+    }),
+    (
+        Family::counter(
+            "starved_receives",
+            "Receives that ended because no buffer was free.",
+        ),
+        |it| it.starved as f64,
+    ),
+    (
+        Family::counter(
+            "accept_pauses",
+            "Times that accepting stopped because a table was full.",
+        ),
+        |it| it.accept_pauses as f64,
+    ),
+    (
+        Family::counter(
+            "watchdog_rescues",
+            "Work found by the watchdog: a bug if not 0.",
+        ),
+        |it| it.rescues as f64,
+    ),
+    (
+        Family::counter("core_cpu_seconds", "CPU time of the thread of a core."),
+        |it| it.cpu_s,
+    ),
+];
+
+/// Families in which a core has several samples, told apart by a label.
+fn parts(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
+    type Part = (&'static str, fn(&Figures) -> u64);
+    type Parts = (Family, &'static str, &'static [Part]);
+    const FAMILIES: &[Parts] = &[
+        (
+            Family::gauge("connections", "Open connections by kind."),
+            "kind",
+            &[
+                ("websocket", |it| it.tally.open.websocket),
+                ("sse", |it| it.tally.open.sse),
+                ("http", |it| it.tally.open.http),
+            ],
+        ),
+        (
+            Family::counter(
+                "closed_connections",
+                "Closed connections by what ended them.",
+            ),
+            "cause",
+            &[
+                ("local", |it| it.tally.closed.local),
+                ("peer_ended", |it| it.tally.closed.peer_ended),
+                ("reset", |it| it.tally.closed.reset),
+                ("timed_out", |it| it.tally.closed.timed_out),
+                ("os", |it| it.tally.closed.os),
+                ("insecure", |it| it.tally.closed.insecure),
+            ],
+        ),
+        (
+            Family::counter(
+                "decided_closes",
+                "Connections that the server closed, by why.",
+            ),
+            "reason",
+            &[
+                ("done", |it| it.tally.decided.done),
+                ("fault", |it| it.tally.decided.fault),
+                ("slow_consumer", |it| it.tally.decided.slow_consumer),
+                ("idle", |it| it.tally.decided.idle),
+                ("request_time", |it| it.tally.decided.request_time),
+                ("drain", |it| it.tally.decided.drain),
+            ],
+        ),
+    ];
+    for (family, label, parts) in FAMILIES {
+        text.family(family);
+        for core in cores {
+            let number = core.core.to_string();
+            for (part, of) in *parts {
+                let labels = [("core", number.as_str()), (label, part)];
+                text.sample(&labels, of(&core.figures) as f64);
+            }
+        }
+    }
+}
+
+fn turns(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
+    text.family(&Family {
+        name: "turn_events",
+        kind: Kind::Histogram,
+        help: "Events that a turn of the loop handled.",
+    });
+    for core in cores {
+        let number = core.core.to_string();
+        let (counts, sum) = (&core.figures.turn_events, core.figures.events as f64);
+        text.histogram(&[("core", &number)], counts, &TURN_BOUNDS, sum);
+    }
+}
+
+/// How full the tables of registered descriptors are.
+fn tables(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
+    type Row = (Family, fn(&crate::shard::Table) -> u32);
+    const FAMILIES: &[Row] = &[
+        (
+            Family::gauge("slots_used", "Slots for connections in use, by table."),
+            |it| it.used,
+        ),
+        (
+            Family::gauge("slots", "Slots for connections, by table."),
+            |it| it.size,
+        ),
+    ];
+    for (family, of) in FAMILIES {
+        text.family(family);
+        for core in cores {
+            let number = core.core.to_string();
+            for (index, table) in core.figures.tables.iter().enumerate() {
+                let index = index.to_string();
+                let labels = [("core", number.as_str()), ("table", &index)];
+                text.sample(&labels, f64::from(of(table)));
+            }
+        }
+    }
+}
+
+fn queues(text: &mut Exposition<'_>, told: &Told<'_>) {
+    type Row = (Family, fn(&crate::stats::Listener) -> Option<u64>);
+    const FAMILIES: &[Row] = &[
+        (
+            Family::gauge("accept_queue", "Connections that wait to be accepted."),
+            |it| it.accept_queue,
+        ),
+        (
+            Family::gauge("accept_queue_limit", "How many may wait."),
+            |it| it.accept_queue_limit,
+        ),
+    ];
+    for (family, of) in FAMILIES {
+        text.family(family);
+        for listener in told.listeners {
+            let number = listener.core.to_string();
+            let labels = [("core", number.as_str()), ("address", &listener.address)];
+            if let Some(value) = of(listener) {
+                text.sample(&labels, value as f64);
+            }
+        }
+    }
+}
