@@ -25,11 +25,11 @@ class Table:
 
     def at_least(self, figure, bar, values):
         """The median must not be less than the bar."""
-        self._judge(figure, f">= {bar:g}", values, statistics.median(values) >= bar)
+        self._judge(figure, f">= {number(bar)}", values, statistics.median(values) >= bar)
 
     def at_most(self, figure, bar, values):
         """The median must not be more than the bar."""
-        self._judge(figure, f"<= {bar:g}", values, statistics.median(values) <= bar)
+        self._judge(figure, f"<= {number(bar)}", values, statistics.median(values) <= bar)
 
     def at_most_us(self, figure, bar, values, bare_us):
         """As `at_most`, for CPU time, which needs a host as fast as the bars'.
@@ -41,7 +41,7 @@ class Table:
             value * REFERENCE_US / bare for value, bare in zip(values, bare_us))
         if statistics.median(values) > bar >= scaled:
             self.invalid.append(figure)
-            self._row(figure, f"<= {bar:g}", spread(values), "INVALID")
+            self._row(figure, f"<= {number(bar)}", spread(values), "INVALID")
         else:
             self.at_most(figure, bar, values)
         self.beside(f"at the reference's speed (bare ring {REFERENCE_US} us per echo)", [scaled])
@@ -79,13 +79,20 @@ class Table:
 def spread(values):
     """Median, least and greatest, with as many digits as tell something."""
     median = statistics.median(values)
+    if len(values) == 1:
+        return digits(median)
     return f"{digits(median)} ({digits(min(values))}..{digits(max(values))})"
+
+
+def number(bar):
+    """A bar as it is written."""
+    return f"{bar:,}" if bar >= 1000 else f"{bar:g}"
 
 
 def digits(value):
     """Three significant digits, and all that are before the point."""
     if value == 0 or abs(value) >= 1000:
-        return f"{value:.0f}"
+        return f"{value:,.0f}"
     return f"{value:.3g}"
 
 

@@ -13,6 +13,7 @@ LISTENERS = 5_000
 SETTLE_SECONDS = 2
 OPEN_SECONDS = 60
 IDLE_CONNECTIONS = 10_000
+PING_SECONDS = 25
 
 
 def echo(host, options, table):
@@ -198,6 +199,29 @@ def idle(host, options, table):
     for side, percents in sides.items():
         table.at_most(f"{side}: % of a core for {IDLE_CONNECTIONS} quiet connections", 0.2,
                       percents)
+
+
+def ping(host, options, table):
+    """CPU of a server that pings quiet connections every 25 seconds."""
+    server = host.start("ring", *QUIET, "--idle-timeout", f"{2 * PING_SECONDS}s")
+    client = host.load(server, "/echo", "--scenario", "idle", "-c", str(IDLE_CONNECTIONS),
+                       "--connect-rate", "5000", "-d", "180s")
+    wait_open(server, "websocket", IDLE_CONNECTIONS)
+    per_second = {"server": [], "load client": []}
+    for _ in range(2):
+        before = (time.monotonic(), server.cpu_s(), client.cpu_s(), server.stats()["total"])
+        time.sleep(PING_SECONDS)
+        after = (time.monotonic(), server.cpu_s(), client.cpu_s(), server.stats()["total"])
+        for side, index in (("server", 1), ("load client", 2)):
+            per_second[side].append((after[index] - before[index]) / (after[0] - before[0])
+                                    / IDLE_CONNECTIONS * 1e6)
+        # A pong is six bytes: without pings the figure would be that of idleness.
+        if after[3]["bytes_in"] - before[3]["bytes_in"] < IDLE_CONNECTIONS * 6 * 0.9:
+            raise Failure("not every connection was pinged")
+    still_open(server, IDLE_CONNECTIONS)
+    table.at_most("server: us of CPU per connection and second, pings every 25 s", 1,
+                  per_second["server"])
+    table.beside("the same, the load client that answers", per_second["load client"])
 
 
 def soak(host, options, table):
