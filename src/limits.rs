@@ -29,6 +29,14 @@ pub const MESSAGE_BYTES: usize = 1024 * 1024;
 pub const MESSAGE_FRAGMENTS: u32 = 1024;
 /// Payload of a control frame. RFC 6455, 5.5.
 pub const CONTROL_BYTES: usize = 125;
+/// A message below this is sent as it is where permessage-deflate is agreed on: deflating it costs
+/// more than it saves.
+pub const DEFLATE_BYTES_MIN: usize = 64;
+/// A deflated message may become so many times as long: text of a great many repeats does not reach
+/// it, a bomb (up to 1,032) does.
+pub const INFLATE_RATIO: usize = 256;
+/// Up to so many bytes it may become more times as long: they cost nobody anything.
+pub const INFLATE_BYTES_FREE: usize = 64 * 1024;
 /// Spare message buffers kept by one shard, so that assembling allocates nothing in steady state.
 pub const SPARE_BUFFERS: usize = 64;
 /// A spare buffer that grew beyond this is freed rather than kept.

@@ -182,6 +182,9 @@ pub(super) struct ServeFlags {
     /// Bytes of one receive buffer (engine ring).
     #[arg(long, value_name = "BYTES", default_value = "4k", value_parser = values::size)]
     pub(super) receive_bytes: usize,
+    /// Agrees to permessage-deflate where a client offers it, without context takeover.
+    #[arg(long)]
+    pub(super) deflate: bool,
     /// Subprotocol the server speaks; may be given several times, the preferred one first.
     #[arg(long, value_name = "NAME")]
     pub(super) subprotocol: Vec<String>,

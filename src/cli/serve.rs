@@ -82,6 +82,7 @@ impl Config {
                 },
                 drain: flags.drain,
                 room_size: flags.room_size,
+                deflate: flags.deflate,
                 // Keyed from the system's randomness.
                 secret: RandomState::new().hash_one(engine::now().as_nanos()),
                 subprotocols: flags.subprotocol,

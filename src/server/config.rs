@@ -38,6 +38,8 @@ pub struct Config {
     pub room_size: u16,
     /// What keys for members of rooms follow from: the same on every core, told to nobody.
     pub secret: u64,
+    /// Agrees to permessage-deflate where a client offers it.
+    pub deflate: bool,
     /// Subprotocols the server speaks, the preferred one first.
     pub subprotocols: Vec<String>,
     /// Which web pages may open a WebSocket.
@@ -64,6 +66,7 @@ impl Config {
             retry_ms: 3000,
             room_size: limits::ROOM_SIZE,
             secret: started.as_nanos(),
+            deflate: false,
             subprotocols: Vec::new(),
             origins: OriginPolicy::Any,
             board: Board::default(),

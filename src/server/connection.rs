@@ -10,7 +10,7 @@ use super::topic::NO_SEAT;
 use super::websocket::{Route, WebSocket};
 use crate::app::rooms::Seat;
 use crate::limits;
-use crate::protocol::websocket::closing;
+use crate::protocol::websocket::{Extension, closing};
 use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
 use std::time::Duration;
@@ -140,12 +140,21 @@ impl Connection {
                 }
                 Step::Stay
             }
-            Turn::WebSocket(route) => {
-                self.switch(State::WebSocket(WebSocket::new(route)), shared);
-                match route {
-                    Route::Echo => {}
-                    Route::Push => self.seat = shared.topic.sockets.join(id),
-                    Route::Rooms => self.enter(id, Speech::Frames, shared, wire),
+            Turn::WebSocket(route, extension) => {
+                let socket = WebSocket::new(route, extension);
+                self.switch(State::WebSocket(socket), shared);
+                match (route, extension) {
+                    (Route::Echo, _) => {}
+                    (Route::Push, Extension::None) => self.seat = shared.topic.sockets.join(id),
+                    (Route::Push, Extension::Deflate) => {
+                        self.seat = shared.topic.deflating.join(id);
+                    }
+                    (Route::Rooms, Extension::None) => {
+                        self.enter(id, Speech::Frames, shared, wire);
+                    }
+                    (Route::Rooms, Extension::Deflate) => {
+                        self.enter(id, Speech::Deflated, shared, wire);
+                    }
                 }
                 if let Some(idle) = shared.config.idle_timeout {
                     shared.wheel.schedule(id, wire.now() + idle / 2);
@@ -192,21 +201,19 @@ impl Connection {
         if seat == NO_SEAT {
             return None;
         }
-        let in_room = match &self.state {
-            State::Stream(feed) => *feed == Feed::Rooms,
-            State::WebSocket(socket) => socket.route() == Route::Rooms,
-            State::Vacant | State::Http(_) | State::Ending => return None,
-        };
-        let is_stream = matches!(self.state, State::Stream(_));
-        let members = match (in_room, is_stream) {
-            (false, true) => &mut shared.topic.streams,
-            (false, false) => &mut shared.topic.sockets,
-            (true, _) => {
-                shared.pulse.streams -= u32::from(is_stream);
+        let members = match &self.state {
+            State::Stream(Feed::Push) => &mut shared.topic.streams,
+            State::WebSocket(socket) if socket.route() == Route::Push => match socket.extension() {
+                Extension::None => &mut shared.topic.sockets,
+                Extension::Deflate => &mut shared.topic.deflating,
+            },
+            State::Stream(Feed::Rooms) | State::WebSocket(_) => {
+                shared.pulse.streams -= u32::from(matches!(self.state, State::Stream(_)));
                 let (rooms, mut outbox) = shared.rooms_and_outbox(wire);
                 rooms.left(Seat(seat), &mut outbox);
                 return None;
             }
+            State::Vacant | State::Http(_) | State::Ending => return None,
         };
         members.leave(seat).map(|moved| (moved, seat))
     }

@@ -10,7 +10,7 @@ use super::topic::{Payloads, encode_event};
 use crate::app::rooms::{self, Letter, Post};
 use crate::app::{Notice, Tell, User};
 use crate::limits;
-use crate::protocol::websocket::{Opcode, closing, frame};
+use crate::protocol::websocket::{Opcode, closing, deflate, frame};
 use crate::shard::{Close, ConnectionId, Core, Payload, Unsent, Wire};
 use crate::time::Instant;
 
@@ -22,6 +22,8 @@ const SPARE_POSTS: usize = 64;
 pub(super) enum Speech {
     /// In frames: a WebSocket.
     Frames,
+    /// In deflated frames: a WebSocket too.
+    Deflated,
     /// In events: an event stream.
     Events,
 }
@@ -38,9 +40,8 @@ pub(super) struct Errands {
     pub(super) away: Vec<ConnectionId>,
     pub(super) answers: Vec<(ConnectionId, rooms::Answer)>,
     frame: Parcel,
+    deflated: Parcel,
     event: Parcel,
-    frames: Payloads,
-    events: Payloads,
 }
 
 /// A notice as it is sent to one kind of connection.
@@ -49,6 +50,7 @@ struct Parcel {
     written: Written,
     /// What is small is copied: nobody has to wait for the last who is sent it.
     small: Vec<u8>,
+    large: Payloads,
 }
 
 #[derive(Default)]
@@ -105,7 +107,7 @@ impl Parcel {
     fn send<M>(
         &mut self,
         id: ConnectionId,
-        (payloads, size): (&mut Payloads, usize),
+        size: usize,
         wire: &mut impl Wire<M>,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Unsent> {
@@ -115,7 +117,7 @@ impl Parcel {
                 write(&mut self.small);
                 Written::Small
             } else {
-                Written::Large(payloads.encode(write))
+                Written::Large(self.large.encode(write))
             };
         }
         match &self.written {
@@ -141,7 +143,7 @@ impl Server {
         pulse.at = now;
         for (id, speech) in rooms.users().map(connection) {
             match speech {
-                Speech::Frames => {}
+                Speech::Frames | Speech::Deflated => {}
                 Speech::Events => topic.comment(id, wire),
             }
         }
@@ -199,6 +201,7 @@ pub(super) fn user(id: ConnectionId, speech: Speech) -> User {
     let speech = match speech {
         Speech::Frames => 0,
         Speech::Events => 1,
+        Speech::Deflated => 2,
     };
     let slot = u64::try_from(id.slot()).unwrap_or(u64::MAX);
     // A generation has 24 bits.
@@ -212,10 +215,10 @@ pub(super) fn user(id: ConnectionId, speech: Speech) -> User {
 )]
 pub(super) const fn connection(user: User) -> (ConnectionId, Speech) {
     let id = ConnectionId::new((user.0 >> 32) as u32, (user.0 >> 8) as u32 & 0x00ff_ffff);
-    let speech = if user.0 & 1 == 0 {
-        Speech::Frames
-    } else {
-        Speech::Events
+    let speech = match user.0 & 3 {
+        0 => Speech::Frames,
+        1 => Speech::Events,
+        _ => Speech::Deflated,
     };
     (id, speech)
 }
@@ -224,21 +227,25 @@ impl<W: Wire<Message>> Tell for Outbox<'_, W> {
     fn tell(&mut self, users: &[User], notice: Notice<'_>) {
         let Errands {
             frame,
+            deflated,
             event,
-            frames,
-            events,
             ..
         } = &mut *self.errands;
         frame.written = Written::Not;
+        deflated.written = Written::Not;
         event.written = Written::Not;
-        let size = notice.text.len();
+        let (size, text) = (notice.text.len(), notice.text.as_bytes());
         for &user in users {
             let (id, speech) = connection(user);
             let sent = match speech {
-                Speech::Frames => frame.send(id, (&mut *frames, size), self.wire, |into| {
-                    frame::encode(into, Opcode::Text, notice.text.as_bytes(), None);
+                Speech::Frames => frame.send(id, size, self.wire, |into| {
+                    frame::encode(into, Opcode::Text, text, None);
                 }),
-                Speech::Events => event.send(id, (&mut *events, size), self.wire, |into| {
+                Speech::Deflated => deflated.send(id, size, self.wire, |into| {
+                    let deflater = self.topic.deflater.get_or_insert_with(Box::default);
+                    deflate::encode(into, Opcode::Text, text, None, deflater);
+                }),
+                Speech::Events => event.send(id, size, self.wire, |into| {
                     encode_event(into, notice, self.number);
                 }),
             };
@@ -251,6 +258,7 @@ impl<W: Wire<Message>> Tell for Outbox<'_, W> {
         }
         // A payload that is kept here could not be encoded into again.
         frame.written = Written::Not;
+        deflated.written = Written::Not;
         event.written = Written::Not;
     }
 
@@ -277,7 +285,7 @@ mod tests {
     fn a_user_is_the_connection_it_was_made_of() {
         for slot in [0, 1, 77_777, u32::MAX] {
             for generation in [0, 9, 0x00ff_ffff] {
-                for speech in [Speech::Frames, Speech::Events] {
+                for speech in [Speech::Frames, Speech::Deflated, Speech::Events] {
                     let id = ConnectionId::new(slot, generation);
                     assert_eq!(connection(user(id, speech)), (id, speech));
                 }

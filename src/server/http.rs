@@ -14,7 +14,7 @@ use crate::app::rooms;
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, HeadReader, Request};
-use crate::protocol::websocket::handshake;
+use crate::protocol::websocket::{Extension, handshake};
 use crate::shard::{Close, ConnectionId, Unsent, Wire};
 use crate::stats::exposition::OPENMETRICS;
 use std::time::Duration;
@@ -54,7 +54,7 @@ struct Body {
 pub(super) enum Turn {
     Step(Step),
     /// The rest of the bytes belongs to a WebSocket.
-    WebSocket(Route),
+    WebSocket(Route, Extension),
     /// It is an event stream now.
     Stream(Feed),
 }
@@ -67,7 +67,7 @@ enum Asked {
     /// What is said is the body.
     Say(Box<Saying>),
     /// The response is in `Shared::scratch`.
-    WebSocket(Route),
+    WebSocket(Route, Extension),
     /// The response is in `Shared::scratch`.
     Stream(Feed),
 }
@@ -123,8 +123,8 @@ impl Http {
                             shared.wheel.schedule(id, wire.now() + limits::HEAD_TIME);
                             continue;
                         }
-                        Asked::WebSocket(route) => {
-                            return begin(id, Turn::WebSocket(route), shared, wire);
+                        Asked::WebSocket(route, extension) => {
+                            return begin(id, Turn::WebSocket(route, extension), shared, wire);
                         }
                         Asked::Stream(feed) => {
                             return begin(id, Turn::Stream(feed), shared, wire);
@@ -444,12 +444,20 @@ fn socket(
         Ok(accepted) => accepted,
         Err(fault) => return Asked::Reply(Reply::refuse(fault)),
     };
+    let accepted = if config.deflate {
+        accepted.deflating(request)
+    } else {
+        accepted
+    };
     shared.scratch.clear();
     accepted.encode(&mut shared.scratch);
+    let extension = accepted
+        .deflate
+        .map_or(Extension::None, |_| Extension::Deflate);
     if route == Route::Push {
         shared.wake_push(wire.now());
     }
-    Asked::WebSocket(route)
+    Asked::WebSocket(route, extension)
 }
 
 /// A request for an event stream.

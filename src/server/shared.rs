@@ -8,7 +8,7 @@ use super::topic::Topic;
 use crate::app::push::{Plan, Push};
 use crate::app::rooms::{self, Rooms};
 use crate::app::{self, Effects, Notice};
-use crate::protocol::websocket::{Opcode, Pool, frame};
+use crate::protocol::websocket::{Extension, Opcode, Pool, frame};
 use crate::shard::{ConnectionId, Core, Unsent, Wire};
 use crate::time::Instant;
 use crate::wheel::Wheel;
@@ -148,7 +148,7 @@ pub(super) struct Outbox<'s, W> {
     pub(super) number: &'s mut String,
     pub(super) tally: &'s mut Tally,
     /// Whose message the app was given; nobody's if its time had come.
-    pub(super) user: Option<ConnectionId>,
+    pub(super) user: Option<(ConnectionId, Extension)>,
     /// Why something was not queued for that user.
     pub(super) unsent: Option<Unsent>,
     /// Something was queued for that user.
@@ -172,15 +172,42 @@ impl<W: Wire<Message>> Outbox<'_, W> {
     }
 }
 
+impl<W: Wire<Message>> Outbox<'_, W> {
+    /// Queues one frame, deflated if that makes it smaller.
+    #[inline(never)]
+    fn deflated(&mut self, id: ConnectionId, opcode: Opcode, payload: &[u8]) -> bool {
+        if self.unsent.is_some() {
+            return false;
+        }
+        let deflater = self.topic.deflater.get_or_insert_with(Box::default);
+        let Some(packed) = deflater.deflate(payload) else {
+            return self.frame(id, opcode, payload);
+        };
+        let header = frame::header(opcode, packed.len(), None).deflated();
+        match self.wire.send_parts(id, &[header.as_bytes(), packed]) {
+            Ok(()) => self.queued = true,
+            Err(unsent) => self.unsent = Some(unsent),
+        }
+        deflater.shrink();
+        self.unsent.is_none()
+    }
+}
+
 impl<W: Wire<Message>> Effects for Outbox<'_, W> {
     #[inline]
     fn reply(&mut self, message: app::Message<'_>) {
-        let Some(id) = self.user else { return };
+        let Some((id, extension)) = self.user else {
+            return;
+        };
         let opcode = match message.kind {
             app::Kind::Text => Opcode::Text,
             app::Kind::Binary => Opcode::Binary,
         };
-        self.tally.messages_out += u64::from(self.frame(id, opcode, message.bytes));
+        let queued = match extension {
+            Extension::None => self.frame(id, opcode, message.bytes),
+            Extension::Deflate => self.deflated(id, opcode, message.bytes),
+        };
+        self.tally.messages_out += u64::from(queued);
     }
 
     fn broadcast(&mut self, notice: Notice<'_>) {

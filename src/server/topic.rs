@@ -4,7 +4,7 @@
 use super::tally::Tally;
 use crate::app::Notice;
 use crate::protocol::sse;
-use crate::protocol::websocket::{Opcode, frame};
+use crate::protocol::websocket::{Deflater, Opcode, deflate, frame};
 use crate::shard::{ConnectionId, Payload, Unsent, Wire};
 use crate::time::Instant;
 use std::fmt::Write as _;
@@ -21,8 +21,13 @@ pub(super) const NO_SEAT: u32 = u32::MAX;
 /// Everyone who listens on this core.
 pub(super) struct Topic {
     pub(super) sockets: Members,
+    /// WebSockets that take deflated messages.
+    pub(super) deflating: Members,
     pub(super) streams: Members,
     frames: Payloads,
+    deflated: Payloads,
+    /// Once somebody took a deflated message.
+    pub(super) deflater: Option<Box<Deflater>>,
     events: Payloads,
     comment: Payload,
     /// When the event streams last got something.
@@ -40,8 +45,11 @@ impl Topic {
         comment.push(b'\n');
         Self {
             sockets: Members::default(),
+            deflating: Members::default(),
             streams: Members::default(),
             frames: Payloads::default(),
+            deflated: Payloads::default(),
+            deflater: None,
             events: Payloads::default(),
             comment: Payload::new(comment),
             spoken: now,
@@ -61,6 +69,13 @@ impl Topic {
                 frame::encode(into, Opcode::Text, notice.text.as_bytes(), None);
             });
             tally.messages_out += self.sockets.share(&payload, &mut self.slow, wire);
+        }
+        if !self.deflating.ids.is_empty() {
+            let deflater = self.deflater.get_or_insert_with(Box::default);
+            let payload = self.deflated.encode(|into| {
+                deflate::encode(into, Opcode::Text, notice.text.as_bytes(), None, deflater);
+            });
+            tally.messages_out += self.deflating.share(&payload, &mut self.slow, wire);
         }
         if !self.streams.ids.is_empty() {
             let number = &mut self.number;
@@ -87,7 +102,7 @@ impl Topic {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.sockets.ids.is_empty() && self.streams.ids.is_empty()
+        self.sockets.ids.is_empty() && self.deflating.is_empty() && self.streams.ids.is_empty()
     }
 }
 

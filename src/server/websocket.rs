@@ -9,7 +9,7 @@ use crate::app::{self, echo};
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::websocket::closing::{self, Action, Input, State};
-use crate::protocol::websocket::{Decoder, Event, Kind, Opcode, Role, frame};
+use crate::protocol::websocket::{Decoder, Event, Extension, Kind, Opcode, Role, frame};
 use crate::shard::{Close, ConnectionId, Unsent, Wire};
 
 /// Which app a WebSocket is for.
@@ -26,6 +26,7 @@ pub(super) struct WebSocket {
     decoder: Decoder,
     closing: State,
     route: Route,
+    extension: Extension,
     /// Why the close handshake was begun here, if it was.
     why: Why,
     /// A ping was sent because nothing came for half the idle time.
@@ -40,10 +41,11 @@ struct CloseFrame {
 }
 
 impl WebSocket {
-    pub(super) fn new(route: Route) -> Self {
-        let decoder = Decoder::new(Role::Server);
+    pub(super) fn new(route: Route, extension: Extension) -> Self {
+        let decoder = Decoder::new(Role::Server).with(extension);
         Self {
             decoder,
+            extension,
             closing: State::Open,
             route,
             why: Why::Done,
@@ -77,7 +79,7 @@ impl WebSocket {
             errands,
             number,
             tally,
-            user: Some(id),
+            user: Some((id, self.extension)),
             unsent: None,
             queued: false,
         };
@@ -152,6 +154,11 @@ impl WebSocket {
     /// Which app it is for.
     pub(super) fn route(&self) -> Route {
         self.route
+    }
+
+    /// What is agreed on beyond plain frames.
+    pub(super) fn extension(&self) -> Extension {
+        self.extension
     }
 
     /// Why the close handshake was begun.

@@ -57,11 +57,21 @@ pub enum Event<'e> {
     },
 }
 
+/// What both sides have agreed on beyond RFC 6455.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extension {
+    /// Nothing.
+    None,
+    /// permessage-deflate without context takeover (RFC 7692; [`super::deflate`]).
+    Deflate,
+}
+
 /// One connection's decoder: 16 bytes, and heap memory only while something is in pieces.
 #[derive(Debug)]
 pub struct Decoder {
     pieces: Option<Box<Pieces>>,
     role: Role,
+    extension: Extension,
     state: State,
 }
 
@@ -103,8 +113,16 @@ impl Decoder {
         Self {
             pieces: None,
             role,
+            extension: Extension::None,
             state: State::Ready,
         }
+    }
+
+    /// The same where that was agreed on.
+    #[must_use]
+    pub const fn with(mut self, extension: Extension) -> Self {
+        self.extension = extension;
+        self
     }
 
     /// The next event in `bytes[*at..]`; `None` when all of `bytes` is used. `*at` moves behind
@@ -310,6 +328,7 @@ impl Decoder {
         let mut expected = Expected {
             role: self.role,
             in_message: false,
+            extension: self.extension,
             room: pool.max_message,
         };
         let mut head = None;
@@ -354,6 +373,12 @@ impl Decoder {
         };
         if is_fresh && is_complete && frame.is_last && !in_message {
             let is_ascii = mask::apply_gathering(bytes, frame.key).is_ascii();
+            if frame.is_deflated {
+                let pieces = self.pieces(pool);
+                pieces.inflate(kind, bytes, pool)?;
+                self.state = State::Lent;
+                return Ok(Some(Step::Message(kind, Place::Kept)));
+            }
             if kind == Kind::Text && !is_ascii {
                 self.check(bytes)?;
             }
@@ -363,14 +388,14 @@ impl Decoder {
         let max_fragments = pool.max_fragments;
         let pieces = self.pieces(pool);
         if is_fresh {
-            pieces.begin(kind, max_fragments)?;
+            pieces.begin(kind, frame, max_fragments)?;
         }
         pieces.append(bytes, frame.key)?;
         pieces.frame = frame.after(range.len());
         if !is_complete || !frame.is_last {
             return Ok(None);
         }
-        let kind = pieces.finish()?;
+        let kind = pieces.finish(pool)?;
         self.state = State::Lent;
         Ok(Some(Step::Message(kind, Place::Kept)))
     }

@@ -79,6 +79,15 @@ impl Header {
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
+
+    /// The same for a message whose payload is deflated (RFC 7692, 6: RSV1 on its first frame).
+    #[must_use]
+    pub const fn deflated(mut self) -> Self {
+        let [first, ..] = &mut self.bytes;
+        debug_assert!(*first & 0x0f < 8, "RFC 7692, 6.1: never on a control frame");
+        *first |= 0x40;
+        self
+    }
 }
 
 /// The header of a whole message or control frame of `payload_len` bytes.

@@ -1,5 +1,6 @@
 //! The opening handshake: HTTP becomes WebSocket, seen from either side (RFC 6455, 4).
 
+use super::deflate::{self, Agreement};
 use crate::protocol::Fault;
 use crate::protocol::http::headers::trim;
 use crate::protocol::http::{BodyLength, Request, Response};
@@ -22,6 +23,8 @@ pub struct Accepted<'a> {
     pub key: &'a str,
     /// The subprotocol agreed on: the client's most wanted that the server has.
     pub subprotocol: Option<&'a str>,
+    /// What is agreed on about permessage-deflate, if it is. [`accept`] leaves it out.
+    pub deflate: Option<Agreement>,
 }
 
 /// Whether a request asks to become a WebSocket.
@@ -80,23 +83,35 @@ pub fn accept<'a>(
     Ok(Accepted {
         key,
         subprotocol: agree(request, subprotocols)?,
+        deflate: None,
     })
 }
 
 impl Accepted<'_> {
-    /// Appends the answer, 101 (RFC 6455, 4.2.2). No extension is ever agreed on.
+    /// Agrees to permessage-deflate, if the request offers what can be kept (RFC 7692, 5.1).
+    #[must_use]
+    pub fn deflating(self, request: &Request<'_>) -> Self {
+        let deflate = deflate::agree(request.headers.values("sec-websocket-extensions"));
+        Self { deflate, ..self }
+    }
+
+    /// Appends the answer, 101 (RFC 6455, 4.2.2).
     pub fn encode(&self, into: &mut Vec<u8>) {
         let accept = derive_accept_key(self.key.as_bytes());
-        let fields = [
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Accept", accept.as_str()),
-            (
-                "Sec-WebSocket-Protocol",
-                self.subprotocol.unwrap_or_default(),
-            ),
+        let mut fields = [("", ""); 5];
+        let agreed = [
+            Some(("Upgrade", "websocket")),
+            Some(("Connection", "Upgrade")),
+            Some(("Sec-WebSocket-Accept", accept.as_str())),
+            self.subprotocol
+                .map(|name| ("Sec-WebSocket-Protocol", name)),
+            self.deflate.map(|deflate| (EXTENSIONS, deflate.answer())),
         ];
-        let count = if self.subprotocol.is_some() { 4 } else { 3 };
+        let mut count = 0;
+        for (place, field) in fields.iter_mut().zip(agreed.into_iter().flatten()) {
+            *place = field;
+            count += 1;
+        }
         Response::encode(into, 101, fields.get(..count).unwrap_or_default(), None);
     }
 }
@@ -107,6 +122,8 @@ pub struct ClientHandshake {
     key: [u8; KEY_LEN],
 }
 
+/// The field that offers and agrees on extensions.
+pub const EXTENSIONS: &str = "Sec-WebSocket-Extensions";
 /// 16 bytes in base64.
 const KEY_LEN: usize = 24;
 
@@ -151,6 +168,36 @@ impl ClientHandshake {
     /// [`Fault::Response`] if it does not: another status than 101, or any of RFC 6455, 4.1 that
     /// does not hold.
     pub fn verify(&self, response: &Response<'_>, offered: &[String]) -> Result<(), Fault> {
+        self.verify_upgrade(response, offered)?;
+        // RFC 6455, 4.1: what was not offered must not be agreed on.
+        let mut extensions = response.headers.values("sec-websocket-extensions");
+        if extensions.any(|value| !value.is_empty()) {
+            let reason = "101 with an extension that was not offered";
+            return Err(Fault::Response { reason });
+        }
+        Ok(())
+    }
+
+    /// The same for a request that offered [`deflate::OFFER`] in a field of its own.
+    ///
+    /// # Errors
+    /// [`Fault::Response`] as well if the server does not agree to it, or to something else.
+    pub fn verify_deflating(
+        &self,
+        response: &Response<'_>,
+        offered: &[String],
+    ) -> Result<(), Fault> {
+        self.verify_upgrade(response, offered)?;
+        let extensions = response.headers.values("sec-websocket-extensions");
+        let reason = match deflate::agreed(extensions) {
+            Ok(true) => return Ok(()),
+            Ok(false) => "the server does not agree to permessage-deflate",
+            Err(reason) => reason,
+        };
+        Err(Fault::Response { reason })
+    }
+
+    fn verify_upgrade(&self, response: &Response<'_>, offered: &[String]) -> Result<(), Fault> {
         let headers = &response.headers;
         let refuse = |reason| Err(Fault::Response { reason });
         if response.status != 101 {
@@ -165,13 +212,6 @@ impl ClientHandshake {
         match headers.single("sec-websocket-accept") {
             Ok(Some(accept)) if accept == derive_accept_key(&self.key).as_bytes() => {}
             _ => return refuse("101 with another key's Sec-WebSocket-Accept"),
-        }
-        // RFC 6455, 4.1: what was not offered must not be agreed on.
-        if headers
-            .values("sec-websocket-extensions")
-            .any(|value| !value.is_empty())
-        {
-            return refuse("101 with an extension that was not offered");
         }
         match headers.single("sec-websocket-protocol") {
             Ok(None) => Ok(()),

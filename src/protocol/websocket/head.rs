@@ -1,5 +1,6 @@
 //! Reads one frame header, as far as its bytes have come (RFC 6455, 5.2).
 
+use super::decoder::Extension;
 use super::frame::{Opcode, Role};
 use super::{TOO_BIG, broken};
 use crate::limits;
@@ -10,6 +11,8 @@ use crate::protocol::Fault;
 pub(super) struct Head {
     pub(super) opcode: Opcode,
     pub(super) is_last: bool,
+    /// RSV1: the message that begins here is deflated (RFC 7692, 6).
+    pub(super) is_deflated: bool,
     /// Bytes of payload: within what [`Expected`] allows.
     pub(super) payload: usize,
     /// Zero in an unmasked frame, which then changes nothing.
@@ -24,6 +27,7 @@ pub(super) struct Expected {
     pub(super) role: Role,
     /// Whether fragments of a message came and its last did not.
     pub(super) in_message: bool,
+    pub(super) extension: Extension,
     /// Bytes of payload that a data frame may still bring.
     pub(super) room: usize,
 }
@@ -35,7 +39,7 @@ impl Head {
         let [first, rest @ ..] = bytes else {
             return Ok(None);
         };
-        let opcode = opcode(*first, expected.in_message)?;
+        let opcode = opcode(*first, expected)?;
         let [second, rest @ ..] = rest else {
             return Ok(None);
         };
@@ -70,6 +74,7 @@ impl Head {
         Ok(Some(Self {
             opcode,
             is_last,
+            is_deflated: first & RSV1 != 0,
             payload,
             key,
             size: bytes.len() - rest.len(),
@@ -77,12 +82,21 @@ impl Head {
     }
 }
 
-fn opcode(first: u8, in_message: bool) -> Result<Opcode, Fault> {
-    if first & 0x70 != 0 {
-        // RFC 6455, 5.2: no extension was agreed on that would give them a meaning.
+/// The first reserved bit.
+const RSV1: u8 = 0x40;
+
+fn opcode(first: u8, expected: Expected) -> Result<Opcode, Fault> {
+    let known = match expected.extension {
+        Extension::None => 0,
+        // RFC 7692, 6: on the first frame of a message only, never on a control frame.
+        Extension::Deflate if matches!(first & 0x0f, 1 | 2) => RSV1,
+        Extension::Deflate => 0,
+    };
+    if first & 0x70 & !known != 0 {
+        // RFC 6455, 5.2: nothing was agreed on that would give it a meaning.
         return Err(broken("a reserved bit"));
     }
-    match (Opcode::from_bits(first & 0x0f), in_message) {
+    match (Opcode::from_bits(first & 0x0f), expected.in_message) {
         (None, _) => Err(broken("an unknown opcode")),
         // RFC 6455, 5.4: messages do not interleave.
         (Some(Opcode::Continuation), false) => Err(broken("a continuation of no message")),
@@ -115,11 +129,46 @@ fn length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rsv1_is_for_the_first_frame_of_a_deflated_message_and_nothing_else() {
+        // RFC 7692, 6
+        let deflate = Expected {
+            extension: Extension::Deflate,
+            ..CLIENT
+        };
+        for first in 0..=0xff_u8 {
+            let head = Head::parse(&[first, 0], deflate);
+            let plain = Head::parse(&[first & !RSV1, 0], CLIENT);
+            if first & RSV1 == 0 {
+                assert_eq!(head, plain, "{first:x}");
+            } else if matches!(first & 0x3f, 1 | 2) {
+                let plain = plain.unwrap().unwrap();
+                let is_deflated = true;
+                assert_eq!(
+                    head,
+                    Ok(Some(Head {
+                        is_deflated,
+                        ..plain
+                    })),
+                    "{first:x}"
+                );
+            } else {
+                assert_eq!(code(&[first, 0], deflate), 1002, "{first:x}");
+            }
+            assert!(
+                first & 0x70 == 0 || code(&[first, 0], CLIENT) == 1002,
+                "{first:x}"
+            );
+        }
+    }
+
     use crate::protocol::websocket::{Fin, frame};
 
     const SERVER: Expected = Expected {
         role: Role::Server,
         in_message: false,
+        extension: Extension::None,
         room: limits::MESSAGE_BYTES,
     };
     const CLIENT: Expected = Expected {

@@ -2,6 +2,7 @@
 
 pub mod closing;
 pub mod decoder;
+pub mod deflate;
 
 pub mod frame;
 pub mod handshake;
@@ -9,7 +10,8 @@ mod head;
 pub mod mask;
 mod pieces;
 
-pub use decoder::{Decoder, Event, Kind, Pool};
+pub use decoder::{Decoder, Event, Extension, Kind, Pool};
+pub use deflate::Deflater;
 pub use frame::{Fin, Header, Opcode, Role};
 pub use handshake::{Accepted, ClientHandshake, OriginPolicy};
 

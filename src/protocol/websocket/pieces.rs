@@ -3,6 +3,7 @@
 use super::NOT_UTF8;
 use super::TOO_MANY;
 use super::decoder::Kind;
+use super::deflate::Inflater;
 use super::frame::{HEADER_BYTES, Opcode};
 use super::head::{Expected, Head};
 use super::mask;
@@ -21,6 +22,9 @@ pub struct Pool {
         reason = "a decoder holds the box; moving it moves no bytes"
     )]
     pub(super) spare: Vec<Box<Pieces>>,
+    /// Once a deflated message came; and where the next one is inflated into.
+    inflater: Option<Box<Inflater>>,
+    inflated: Vec<u8>,
 }
 
 impl Pool {
@@ -31,7 +35,20 @@ impl Pool {
             max_message,
             max_fragments,
             spare: Vec::new(),
+            inflater: None,
+            inflated: Vec::new(),
         }
+    }
+
+    /// Inflates a whole message into what `pieces` keeps.
+    pub(super) fn inflate(&mut self, pieces: &mut Pieces, packed: &[u8]) -> Result<(), Fault> {
+        let inflater = self.inflater.get_or_insert_with(Box::default);
+        let inflated = inflater.inflate(packed, self.max_message, &mut self.inflated);
+        std::mem::swap(&mut pieces.message, &mut self.inflated);
+        if self.inflated.capacity() > limits::SPARE_BYTES {
+            self.inflated = Vec::new();
+        }
+        inflated
     }
 
     pub(super) fn take(&mut self) -> Box<Pieces> {
@@ -56,6 +73,8 @@ pub(super) struct Pieces {
     valid: usize,
     /// The message whose last fragment has not come.
     pub(super) kind: Option<Kind>,
+    /// Its payload is deflated.
+    is_deflated: bool,
     fragments: u32,
     /// The frame whose payload is being read.
     pub(super) frame: Option<Frame>,
@@ -70,6 +89,7 @@ pub(super) struct Pieces {
 pub(super) struct Frame {
     pub(super) opcode: Opcode,
     pub(super) is_last: bool,
+    pub(super) is_deflated: bool,
     /// Bytes of payload to come.
     pub(super) left: usize,
     /// The key as it stands at the next byte.
@@ -95,6 +115,7 @@ impl From<Head> for Frame {
         let Head {
             opcode,
             is_last,
+            is_deflated,
             payload,
             key,
             size: _,
@@ -102,6 +123,7 @@ impl From<Head> for Frame {
         Self {
             opcode,
             is_last,
+            is_deflated,
             left: payload,
             key,
         }
@@ -114,6 +136,7 @@ impl Default for Pieces {
             message: Vec::new(),
             valid: 0,
             kind: None,
+            is_deflated: false,
             fragments: 0,
             frame: None,
             header: [0; HEADER_BYTES],
@@ -169,8 +192,16 @@ impl Pieces {
     }
 
     /// Counts a fragment; `kind` is the message's if this is its first.
-    pub(super) fn begin(&mut self, kind: Kind, max_fragments: u32) -> Result<(), Fault> {
-        self.kind.get_or_insert(kind);
+    pub(super) fn begin(
+        &mut self,
+        kind: Kind,
+        frame: Frame,
+        max_fragments: u32,
+    ) -> Result<(), Fault> {
+        if self.kind.is_none() {
+            self.kind = Some(kind);
+            self.is_deflated = frame.is_deflated;
+        }
         self.fragments += 1;
         if self.fragments > max_fragments {
             return Err(TOO_MANY);
@@ -183,7 +214,8 @@ impl Pieces {
         let seen = mask::apply_gathering(payload, key);
         let is_valid = self.valid == self.message.len();
         self.message.extend_from_slice(payload);
-        if self.kind != Some(Kind::Text) || (is_valid && seen.is_ascii()) {
+        let is_checked = self.kind == Some(Kind::Text) && !self.is_deflated;
+        if !is_checked || (is_valid && seen.is_ascii()) {
             self.valid = self.message.len();
             return Ok(());
         }
@@ -197,11 +229,40 @@ impl Pieces {
     }
 
     /// Ends the message: its kind. The bytes stay until the pool has this back.
-    pub(super) fn finish(&mut self) -> Result<Kind, Fault> {
+    pub(super) fn finish(&mut self, pool: &mut Pool) -> Result<Kind, Fault> {
+        if std::mem::take(&mut self.is_deflated) {
+            let packed = std::mem::take(&mut self.message);
+            pool.inflate(self, &packed)?;
+            self.check_inflated()?;
+        }
         if self.valid != self.message.len() {
             return Err(NOT_UTF8);
         }
         Ok(self.kind.take().unwrap_or(Kind::Binary))
+    }
+
+    /// A message that came in one deflated frame, now unmasked.
+    pub(super) fn inflate(
+        &mut self,
+        kind: Kind,
+        packed: &[u8],
+        pool: &mut Pool,
+    ) -> Result<(), Fault> {
+        self.kind = Some(kind);
+        pool.inflate(self, packed)?;
+        self.check_inflated()?;
+        self.kind = None;
+        Ok(())
+    }
+
+    fn check_inflated(&mut self) -> Result<(), Fault> {
+        self.valid = self.message.len();
+        match self.kind {
+            Some(Kind::Text) => simdutf8::basic::from_utf8(&self.message)
+                .map(drop)
+                .map_err(|_| NOT_UTF8),
+            Some(Kind::Binary) | None => Ok(()),
+        }
     }
 
     /// Adds masked payload of the current control frame.
@@ -232,6 +293,7 @@ impl Pieces {
         self.message.clear();
         self.valid = 0;
         self.kind = None;
+        self.is_deflated = false;
         self.fragments = 0;
         self.frame = None;
         self.header_len = 0;
