@@ -126,6 +126,8 @@ pub struct Config {
     pub headers: Vec<(String, String)>,
     /// Subprotocols to offer, best first.
     pub subprotocols: Vec<String>,
+    /// Offers permessage-deflate; a server that does not agree to it has failed.
+    pub deflate: bool,
     /// What carries messages.
     pub transport: Transport,
     /// What a client does.
@@ -202,6 +204,7 @@ impl Config {
             target: path,
             headers: Vec::new(),
             subprotocols: Vec::new(),
+            deflate: false,
             transport: Transport::WebSocket,
             scenario: Scenario::Echo,
             connections: 1,

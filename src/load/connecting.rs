@@ -9,7 +9,8 @@ use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::{BodyLength, Request, Response};
 use crate::protocol::sse;
 use crate::protocol::websocket::decoder::Decoder;
-use crate::protocol::websocket::{ClientHandshake, Role};
+use crate::protocol::websocket::handshake::EXTENSIONS;
+use crate::protocol::websocket::{ClientHandshake, Extension, Role, deflate};
 use crate::shard::{Close, ConnectionId, Origin, Wire};
 use crate::time::Instant;
 use std::collections::VecDeque;
@@ -116,7 +117,10 @@ impl Load {
                 let scratch = &mut self.tools.scratch;
                 scratch.clear();
                 let handshake = handshake(self.config.seed, client.number);
-                let headers = pairs(&self.config.headers);
+                let mut headers = pairs(&self.config.headers);
+                if self.config.deflate {
+                    headers.push((EXTENSIONS, deflate::OFFER));
+                }
                 let (host, target) = (&self.config.host, &self.config.target);
                 let subprotocols = &self.config.subprotocols;
                 handshake.encode(scratch, host, target, &headers, subprotocols);
@@ -362,9 +366,16 @@ fn begin_websocket(config: &Config, number: u32, response: &Response<'_>) -> Res
         return Err(Kind::HttpStatus(response.status));
     }
     let handshake = handshake(config.seed, number);
-    let verified = handshake.verify(response, &config.subprotocols);
+    let (verified, extension) = if config.deflate {
+        let verified = handshake.verify_deflating(response, &config.subprotocols);
+        (verified, Extension::Deflate)
+    } else {
+        let verified = handshake.verify(response, &config.subprotocols);
+        (verified, Extension::None)
+    };
     verified.map_err(|_| Kind::BadResponse)?;
-    Ok(Stream::WebSocket(Decoder::new(Role::Client)))
+    let decoder = Decoder::new(Role::Client).with(extension);
+    Ok(Stream::WebSocket(decoder))
 }
 
 fn begin_sse(response: &Response<'_>) -> Result<Stream, Kind> {

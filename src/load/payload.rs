@@ -2,7 +2,7 @@
 
 use super::config::PayloadKind;
 use crate::protocol::websocket::frame::{self, Opcode};
-use crate::protocol::websocket::mask;
+use crate::protocol::websocket::{Deflater, mask};
 
 /// Bytes of the stamp that carries the sequence number.
 const STAMP_BYTES: usize = 8;
@@ -41,17 +41,46 @@ impl Template {
     /// Appends a masked frame with that sequence number.
     #[inline]
     pub(super) fn encode(&self, into: &mut Vec<u8>, sequence: u32, key: [u8; 4]) {
-        let opcode = match self.kind {
-            PayloadKind::Text => Opcode::Text,
-            PayloadKind::Binary => Opcode::Binary,
-        };
         let bytes = STAMP_BYTES + self.filler.len();
-        into.extend_from_slice(frame::header(opcode, bytes, Some(key)).as_bytes());
+        into.extend_from_slice(frame::header(self.opcode(), bytes, Some(key)).as_bytes());
         let start = into.len();
         into.extend_from_slice(&stamp(self.kind, sequence));
         into.extend_from_slice(&self.filler);
         if let Some(payload) = into.get_mut(start..) {
             mask::apply(payload, key, 0);
+        }
+    }
+
+    /// The same, deflated if that makes it smaller.
+    #[inline(never)]
+    pub(super) fn encode_deflated(
+        &self,
+        into: &mut Vec<u8>,
+        sequence: u32,
+        key: [u8; 4],
+        deflater: &mut Deflater,
+    ) {
+        let start = into.len();
+        into.extend_from_slice(&stamp(self.kind, sequence));
+        into.extend_from_slice(&self.filler);
+        let Some(packed) = into.get(start..).and_then(|plain| deflater.deflate(plain)) else {
+            into.truncate(start);
+            return self.encode(into, sequence, key);
+        };
+        into.truncate(start);
+        let header = frame::header(self.opcode(), packed.len(), Some(key)).deflated();
+        into.extend_from_slice(header.as_bytes());
+        let start = into.len();
+        into.extend_from_slice(packed);
+        if let Some(payload) = into.get_mut(start..) {
+            mask::apply(payload, key, 0);
+        }
+    }
+
+    const fn opcode(&self) -> Opcode {
+        match self.kind {
+            PayloadKind::Text => Opcode::Text,
+            PayloadKind::Binary => Opcode::Binary,
         }
     }
 

@@ -14,6 +14,7 @@ use super::rally::{Rally, Signal};
 use super::recorder::Recorder;
 use super::scenario::Said;
 use crate::protocol::sse;
+use crate::protocol::websocket::Deflater;
 use crate::protocol::websocket::decoder::Pool;
 use crate::shard::{CloseCause, ConnectionId, Core, Origin, Shard, Wire};
 use crate::time::Instant;
@@ -117,6 +118,8 @@ impl Plan {
 /// What all connections share: buffers, spares and randomness.
 pub(super) struct Tools {
     pub(super) template: Template,
+    /// If messages are deflated.
+    pub(super) deflater: Option<Box<Deflater>>,
     pub(super) pool: Pool,
     pub(super) sse_pool: sse::Pool,
     pub(super) rings: Rings,
@@ -387,6 +390,7 @@ impl Tools {
         super::connecting::encode_sse_request(&mut sse_request, config);
         Self {
             template: Template::new(config.payload_kind, config.payload_bytes, &mut filler),
+            deflater: config.deflate.then(Box::default),
             pool: Pool::new(config.message_bytes_max, config.fragments_max),
             sse_pool: sse::Pool::new(config.message_bytes_max),
             rings: Rings::default(),

@@ -266,6 +266,7 @@ fn send_batch(
     let mut sent = 0;
     let Tools {
         template,
+        deflater,
         rings,
         rng,
         scratch,
@@ -277,7 +278,11 @@ fn send_batch(
         scratch.clear();
         let mut sequence = client.talk.next;
         for _ in departures {
-            template.encode(scratch, sequence, rng.u32(..).to_ne_bytes());
+            let key = rng.u32(..).to_ne_bytes();
+            match deflater {
+                None => template.encode(scratch, sequence, key),
+                Some(deflater) => template.encode_deflated(scratch, sequence, key, deflater),
+            }
             sequence = sequence.wrapping_add(1);
         }
         if let Err(unsent) = wire.send(id, scratch) {

@@ -4,7 +4,8 @@ import asyncio
 import sys
 
 import harness
-import cases_drain  # noqa: F401  (registers its cases)
+import cases_deflate  # noqa: F401  (registers its cases)
+import cases_drain  # noqa: F401
 import cases_events  # noqa: F401
 import cases_http  # noqa: F401
 import cases_probe  # noqa: F401

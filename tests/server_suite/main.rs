@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what must not fail in a test may panic")]
 
+mod deflate;
 mod http;
 mod listening;
 mod rooms;
@@ -129,6 +130,12 @@ suite! {
         a_quiet_stream_gets_heartbeats
         a_listener_that_does_not_read_is_ended_and_the_others_go_on
         a_draining_server_ends_streams;
+    deflate:
+        a_deflated_message_comes_back_deflated_and_a_plain_one_may_be
+        a_broadcast_reaches_deflating_and_plain_listeners_alike
+        members_of_a_room_may_deflate_or_not
+        what_cannot_be_inflated_gets_its_close_code
+        without_the_flag_nothing_is_agreed_on;
     rooms:
         members_hear_each_other_over_either_transport
         members_on_several_cores_hear_everything_in_one_order

@@ -44,7 +44,7 @@ fn event(bytes: &[u8]) -> Option<(Value, usize)> {
 
 /// What one member was told: kept for a check or an answer later.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<Value>>>);
+pub(crate) struct Told(pub(crate) Arc<Mutex<Vec<Value>>>);
 
 impl Told {
     fn last(&self, key: &str) -> Value {
@@ -53,7 +53,7 @@ impl Told {
 }
 
 impl Script {
-    fn news(&mut self, peer: usize, told: &Told) -> &mut Self {
+    pub(crate) fn news(&mut self, peer: usize, told: &Told) -> &mut Self {
         let told = told.clone();
         self.read(peer, "news of the room", move |bytes| {
             let (json, used) = news(bytes)?;
@@ -63,7 +63,7 @@ impl Script {
     }
 
     /// Expects that next.
-    fn tells(&mut self, peer: usize, wanted: &str) -> &mut Self {
+    pub(crate) fn tells(&mut self, peer: usize, wanted: &str) -> &mut Self {
         let what = wanted.to_owned();
         self.read(peer, wanted, move |bytes| {
             let (json, used) = news(bytes)?;

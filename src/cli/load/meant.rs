@@ -45,6 +45,7 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         sources: sources::expand(&flags.source_ip, address, flags.connections),
         headers: flags.connection.headers(),
         subprotocols: flags.connection.subprotocol.clone(),
+        deflate: flags.connection.deflate,
         transport,
         scenario,
         connections: flags.connections,

@@ -41,10 +41,20 @@ pub struct Deflater {
 impl Default for Deflater {
     fn default() -> Self {
         Self {
-            stream: Compress::new_with_window_bits(Compression::new(LEVEL), false, WINDOW_BITS),
+            stream: stream(),
             packed: Vec::new(),
         }
     }
+}
+
+fn stream() -> Compress {
+    Compress::new_with_window_bits(Compression::new(LEVEL), false, WINDOW_BITS)
+}
+
+/// Bytes that a deflated message never exceeds: zlib's own conservative bound (`deflateBound`), and
+/// what ends it.
+const fn bound(bytes: usize) -> usize {
+    bytes + bytes.div_ceil(8) + bytes.div_ceil(64) + 16
 }
 
 impl Deflater {
@@ -54,8 +64,9 @@ impl Deflater {
         if message.len() < limits::DEFLATE_BYTES_MIN {
             return None;
         }
-        // What does not fit here would not be smaller.
-        let room = message.len();
+        // Room for all of it, whatever it becomes: zlib-rs 0.6.8 panics later if it is left with
+        // bytes that it could not give out, reset or not.
+        let room = bound(message.len());
         if self.packed.len() < room {
             self.packed.resize(room, 0);
         }
@@ -65,6 +76,10 @@ impl Deflater {
         let used = usize::try_from(self.stream.total_in()).ok()?;
         let made = usize::try_from(self.stream.total_out()).ok()?;
         if status.is_err() || used < message.len() || made >= room {
+            self.stream = stream();
+            return None;
+        }
+        if made >= message.len() + TAIL.len() {
             self.shrink();
             return None;
         }
