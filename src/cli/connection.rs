@@ -31,6 +31,10 @@ pub(super) struct ConnectionFlags {
     /// Subprotocol to offer; may be given several times, the best first.
     #[arg(long, value_name = "NAME")]
     pub(super) subprotocol: Vec<String>,
+    /// Offers permessage-deflate without context takeover, and deflates what it sends. A server
+    /// that does not agree to it counts as failed: bad response.
+    #[arg(long)]
+    pub(super) deflate: bool,
     /// Address to use for a host and port instead of asking DNS, such as
     /// example.org:443:127.0.0.1; may be given several times.
     #[arg(long, value_name = "HOST:PORT:ADDR")]
