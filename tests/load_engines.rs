@@ -2,10 +2,12 @@
 
 use ringstorm::engine::{self, EngineError, Listeners, Plan, Stop};
 use ringstorm::load::outcome::Ending;
+use ringstorm::load::scenario::rooms::Rooms;
 use ringstorm::load::{self, Config, Load, Loop, Outcome, Pace, Rate, Scenario, Transport};
 use ringstorm::server::{self, Server};
 use ringstorm::shard::Shard;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -138,6 +140,42 @@ fn listens(engine: Engine, transport: Transport, path: &str) {
     );
     assert_eq!(outcome.latencies.one_way.histogram().len(), events.received);
     assert_eq!(outcome.latencies.first_event.histogram().len(), 20);
+}
+
+/// Rooms of six, the default of the server, whose members are on two cores of the load.
+fn reaches_every_member(engine: Engine, transport: Transport) {
+    let outcome = run(engine, 2, "/rooms", |config| {
+        config.connections = 60;
+        config.transport = transport;
+        config.scenario = Scenario::Dialogue(Arc::new(Rooms {
+            iterations: Some(20),
+            payload_bytes: 100,
+        }));
+        config.duration = Duration::from_secs(4);
+    });
+    let fan_out = outcome.fan_out.as_deref().expect("there were broadcasts");
+    assert_eq!((outcome.connects.up, outcome.connects.speakers), (60, 10));
+    assert_eq!((fan_out.broadcasts, fan_out.complete), (200, 200));
+    assert_eq!((fan_out.expected, fan_out.received), (1_200, 1_200));
+    assert_eq!(
+        (fan_out.duplicates, fan_out.reordered, fan_out.gaps),
+        (0, 0, 0)
+    );
+    assert_eq!(fan_out.last.histogram().len(), 200);
+    let messages = outcome.messages;
+    assert_eq!((messages.replied, messages.lost), (200, 0));
+    assert_eq!(outcome.latencies.ready.histogram().len(), 60);
+    // From the stamp to the last delivery: an iteration is as long as its last delivery is late.
+    let service = outcome.latencies.service.histogram().max();
+    assert!(service <= fan_out.last.histogram().max() + 1_000);
+}
+
+#[test]
+fn a_room_s_iteration_lasts_until_every_member_has_it() {
+    for engine in [Engine::Ring, Engine::Tokio] {
+        reaches_every_member(engine, Transport::WebSocket);
+        reaches_every_member(engine, Transport::Sse);
+    }
 }
 
 #[test]

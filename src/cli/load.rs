@@ -90,7 +90,7 @@ impl Config {
     fn plan(&self) -> Result<Plan, Failure> {
         let cores = u32::try_from(self.cpus.len()).unwrap_or(u32::MAX);
         Ok(Plan {
-            slots: self.load.connections.div_ceil(cores) + SLOTS_SPARE,
+            slots: self.load.sockets().div_ceil(cores) + SLOTS_SPARE,
             stop: signals::stop()?,
             ..Plan::new(self.cpus.clone())
         })

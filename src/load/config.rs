@@ -280,6 +280,17 @@ impl Config {
         Some((target, pick(fitting, turn).copied()))
     }
 
+    /// Connections that the run may have at once: of a dialogue over event streams, each client may
+    /// post on a second one.
+    #[must_use]
+    pub fn sockets(&self) -> u32 {
+        match (&self.scenario, self.transport) {
+            (Scenario::Dialogue(_), Transport::Sse) => self.connections.saturating_mul(2),
+            (Scenario::Dialogue(_), Transport::WebSocket)
+            | (Scenario::Echo | Scenario::Listen | Scenario::Idle, _) => self.connections,
+        }
+    }
+
     /// Whether messages are sent, rather than only received.
     #[must_use]
     pub fn sends(&self) -> bool {

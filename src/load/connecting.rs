@@ -95,6 +95,9 @@ impl Load {
         let Some(client) = self.fleet.get(id) else {
             return;
         };
+        if client.state == State::Aside {
+            return self.courier_came(id, wire);
+        }
         if client.state != State::Connecting {
             return;
         }
@@ -296,7 +299,8 @@ impl Load {
                 Some(State::Connecting) => Some(Stage::Connect),
                 Some(State::Upgrading) => Some(Stage::Upgrade),
                 Some(State::Greeting) => Some(Stage::Ready),
-                Some(State::Free | State::Open | State::CloseSent | State::Over) | None => None,
+                Some(State::Free | State::Aside | State::Open | State::CloseSent | State::Over)
+                | None => None,
             };
             if at > now && stage.is_some() {
                 break;
@@ -319,7 +323,7 @@ impl Load {
 fn is_under_way(state: State) -> bool {
     match state {
         State::Connecting | State::Upgrading | State::Greeting => true,
-        State::Free | State::Open | State::CloseSent | State::Over => false,
+        State::Free | State::Aside | State::Open | State::CloseSent | State::Over => false,
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Conversation {
     dialogue: Box<dyn Dialogue>,
     /// When it wants to be told that it is due.
     wake: Option<Instant>,
+    /// The connection that carries its posts.
+    pub(super) courier: Option<ConnectionId>,
 }
 
 /// Notes of one dialogue to another, not yet passed on.
@@ -55,6 +57,7 @@ impl Load {
         client.talk.flight = Flight::Dialogue(Box::new(Conversation {
             dialogue: program.begin(client.number),
             wake: None,
+            courier: None,
         }));
         self.converse(id, wire, |dialogue, line| dialogue.up(line));
     }
@@ -102,6 +105,11 @@ impl Load {
                 leave.get_or_insert(Leave::Failed(Kind::Application("unread")));
             }
             said.bytes.clear();
+        }
+        if !self.tools.said.posts.is_empty() {
+            let mut posts = std::mem::take(&mut self.tools.said.posts);
+            self.post(id, &mut posts, wire);
+            self.tools.said.posts = posts;
         }
         match flow {
             None => {}
@@ -252,13 +260,14 @@ impl Load {
         }
         let ns = now.as_nanos().saturating_sub(client.since.as_nanos());
         self.recorder.outcome.latencies.ready.record_ns(ns);
+        self.recorder.outcome.connects.speakers += u64::from(part == Part::Speaks);
         self.is_up(id, wire);
         self.fleet.set_part(id, part);
         self.top_up(id, wire);
     }
 
     /// A dialogue ends its connection.
-    fn leave(&mut self, id: ConnectionId, leave: Leave, wire: &mut impl Wire<Message>) {
+    pub(super) fn leave(&mut self, id: ConnectionId, leave: Leave, wire: &mut impl Wire<Message>) {
         let Some(client) = self.fleet.get(id) else {
             return;
         };
@@ -292,7 +301,12 @@ impl Load {
                 self.after_loss(wire);
             }
             (
-                State::Free | State::Connecting | State::Upgrading | State::CloseSent | State::Over,
+                State::Free
+                | State::Connecting
+                | State::Upgrading
+                | State::Aside
+                | State::CloseSent
+                | State::Over,
                 _,
             ) => {}
         }

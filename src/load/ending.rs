@@ -90,6 +90,7 @@ impl Load {
             self.schedule.slot += 1;
             match state {
                 State::Open => self.say_goodbye(id, wire),
+                State::Aside => self.dismiss(id, wire),
                 State::Connecting | State::Upgrading | State::Greeting => {
                     if let Some(client) = self.fleet.get(id) {
                         client.state = State::Over;
@@ -188,6 +189,7 @@ impl Load {
                 };
                 self.ended_early(id, kind);
             }
+            State::Aside => self.courier_went(id, wire),
             State::CloseSent | State::Over | State::Free => {}
         }
         if let Some(client) = self.fleet.get(id)
@@ -200,7 +202,9 @@ impl Load {
             State::Connecting => self.count_failed(Stage::Connect, Kind::of(cause), wire),
             State::Upgrading => self.count_failed(Stage::Upgrade, Kind::of(cause), wire),
             State::Greeting => self.count_failed(Stage::Ready, Kind::of(cause), wire),
-            State::Open | State::CloseSent | State::Over | State::Free => self.after_loss(wire),
+            State::Open | State::Aside | State::CloseSent | State::Over | State::Free => {
+                self.after_loss(wire);
+            }
         }
     }
 
@@ -287,7 +291,7 @@ impl Load {
                 self.send_close(id, Some(closing::NORMAL), wire);
             }
             // There is no closing handshake: the client just goes.
-            Stream::Sse(_) | Stream::Head(_) => {
+            Stream::Sse(_) | Stream::Head(_) | Stream::Courier(_) => {
                 self.fleet.lower(id, State::Over);
                 wire.close(id, Close::Flush);
             }

@@ -52,6 +52,7 @@ mod flight;
 pub mod outcome;
 pub mod pace;
 mod payload;
+mod posting;
 pub mod progress;
 mod rally;
 mod receiving;

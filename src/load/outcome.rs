@@ -127,6 +127,8 @@ pub struct Connects {
     pub failed: u64,
     /// Connects that were under way when the run was stopped.
     pub unfinished: u64,
+    /// Those that take turns, of a scenario that is a dialogue.
+    pub speakers: u64,
     /// Connections that were up and ended before the run did.
     pub ended_early: u64,
     /// Connections that their scenario ended, as it was to.
@@ -330,6 +332,7 @@ impl Connects {
             up,
             failed,
             unfinished,
+            speakers,
             ended_early,
             left,
             still_open,
@@ -340,6 +343,7 @@ impl Connects {
         *up += other.up;
         *failed += other.failed;
         *unfinished += other.unfinished;
+        *speakers += other.speakers;
         *ended_early += other.ended_early;
         *left += other.left;
         *still_open += other.still_open;

@@ -43,6 +43,7 @@ impl Load {
                     return;
                 }
             }
+            State::Aside => return self.courier_read(id, bytes, wire),
             State::Free | State::Connecting | State::Over => return,
         }
         let Some(client) = self.fleet.get(id) else {
@@ -57,7 +58,7 @@ impl Load {
             now: wire.now(),
         };
         let end = match &client.stream {
-            Stream::Head(_) => None,
+            Stream::Head(_) | Stream::Courier(_) => None,
             Stream::WebSocket(_) => {
                 read_frames(id, client, bytes, &mut at, &mut self.tools, &mut ears, wire)
             }

@@ -180,7 +180,10 @@ fn errors(outcome: &Outcome) -> Figure {
 /// gaps between them.
 fn reach(outcome: &Outcome) -> Option<Figure> {
     let (messages, events) = (&outcome.messages, &outcome.events);
-    let reached = share(messages.replied, messages.sent)
+    let fan_out = outcome.fan_out.as_deref();
+    let reached = fan_out
+        .and_then(|fan_out| share(fan_out.received, fan_out.expected))
+        .or_else(|| share(messages.replied, messages.sent))
         .or_else(|| share(events.received, events.received + events.gaps));
     Some(Figure {
         course: Course::Settles,

@@ -14,12 +14,13 @@
 //! | `host` | facts of the host: string to string |
 //! | `run` | the configuration meant: `url`, `transport` (`websocket`, `sse`), `scenario`, `loop` (`open`, `closed`, `none`), `connections`, `connect_rate_per_s` and `rate_per_s` (means of the plan), `connect_pace` and `pace` (in words), `think_s` (shortest, longest), `in_flight`, `burst`, `payload_bytes`, `payload_kind`, `warm_up_s`, `duration_s`, `seed`, `started_unix_ms` |
 //! | `time` | `connect_s`, `measured_s`, `ending` (`complete`, `deserted`, `never_began`, `interrupted`, `aborted` by a threshold) |
-//! | `connects` | `planned` = `attempted` + `dropped`; `attempted` = `up` + `failed` + `unfinished`; `ended_early`, `still_open`, `up_per_s` |
+//! | `connects` | `planned` = `attempted` + `dropped`; `attempted` = `up` + `failed` + `unfinished`; `ended_early`, `left` (as their scenario wanted; only if there are any), `still_open`, `up_per_s` |
 //! | `messages` | `planned` = `sent` + `dropped`; `sent` = `replied` + `lost`; `dropped_by` (`in_flight`, `backlog`, `no_connection`, `late`); `wrong`, `unmeasured`, `sent_per_s`, `replied_per_s`. `null` if the scenario sends nothing |
 //! | `events` | `received`, `bytes`, `received_per_s`, `unstamped`, `negative`, `gaps`, `repeated`. `null` for an echo |
 //! | `headline` | name of the latency to look at first, or `null` |
-//! | `latency` | by name (`response`, `service`, `slip`, `one_way`, `first_event`, `connect`, `tcp`, `upgrade`), only those with samples: see [`LatencyRecord`] |
-//! | `failures` | list of `stage` (`connect`, `upgrade`, `open`), `kind`, `count` |
+//! | `latency` | by name (`response`, `service`, `slip`, `one_way`, `first_event`, `connect`, `tcp`, `upgrade`, `ready`), only those with samples: see [`LatencyRecord`] |
+//! | `fan_out` | of a scenario with broadcasts: `senders`, `broadcasts`, `complete`, `expected`, `received`, `reach`, `duplicates`, `reordered`, `gaps`, and per broadcast `first`, `p50`, `p99`, `last`, `spread`: see [`LatencyRecord`] |
+//! | `failures` | list of `stage` (`connect`, `upgrade`, `ready`, `open`), `kind`, `count` |
 //! | `generator` | `cores` (list of `core`, `busy` 0 to 1, `cpu_s`, `connect_cpu_s`, `turns`, `rescues`), `busy_max`, `cpu_us_per_message`, `connect_cpu_us` (per connection that came up) |
 //! | `server` | `cpu_s`, `rss_bytes`, `descriptors`, `messages_per_cpu_s`, or `null` if not asked |
 //! | `thresholds` | list of `threshold` (as typed), `metric`, `result` (`PASS`, `FAIL`, `INCONCLUSIVE`), `measured` and `bound` in `unit` (`count`, `bytes`, `ns`, `us`, `ms`, `s`, `per_s`, `share`), `interval` (95 % rank confidence, low and high, of percentiles), `reason` |
@@ -35,6 +36,7 @@
     clippy::expect_used
 )]
 
+pub mod fan_out;
 mod figures;
 pub mod generator;
 pub mod hgrm;

@@ -1,5 +1,6 @@
 //! The record of one load run: plain data, in the order and units of the JSON schema.
 
+use super::fan_out::FanOut;
 use super::figures::per_second;
 use super::generator::{Generator, ServerUse};
 use super::latency::LatencyRecord;
@@ -55,6 +56,8 @@ pub struct Record {
     pub events: Option<Events>,
     pub headline: Option<String>,
     pub latency: Latencies,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fan_out: Option<FanOut>,
     pub failures: Vec<Failure>,
     pub generator: Generator,
     pub server: Option<ServerUse>,
@@ -121,6 +124,8 @@ pub struct Connects {
     pub failed: u64,
     pub unfinished: u64,
     pub ended_early: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub left: Option<u64>,
     pub still_open: u64,
     pub up_per_s: Option<f64>,
 }
@@ -186,6 +191,8 @@ pub struct Latencies {
     pub tls: Option<LatencyRecord>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub upgrade: Option<LatencyRecord>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ready: Option<LatencyRecord>,
 }
 
 /// An entry of key `failures` of the schema.
@@ -220,9 +227,10 @@ impl Record {
             },
             connects: Connects::new(outcome),
             messages: config.sends().then(|| Messages::new(outcome)),
-            events: (!config.sends()).then(|| Events::new(outcome)),
+            events: (!config.sends() || outcome.events.received > 0).then(|| Events::new(outcome)),
             headline: latency.headline().map(str::to_owned),
             latency,
+            fan_out: FanOut::new(outcome),
             failures: failures(outcome),
             generator: Generator::new(outcome, received),
             server: facts.server.map(|server| server.per_message(received)),
@@ -265,6 +273,7 @@ impl Latencies {
             tcp: of(&latencies.tcp),
             tls: of(&latencies.tls),
             upgrade: of(&latencies.upgrade),
+            ready: of(&latencies.ready),
         }
     }
 
@@ -280,6 +289,7 @@ impl Latencies {
             ("tcp", &self.tcp),
             ("tls", &self.tls),
             ("upgrade", &self.upgrade),
+            ("ready", &self.ready),
         ]
         .into_iter()
         .filter_map(|(name, latency)| Some((name, latency.as_ref()?)))
@@ -354,6 +364,7 @@ impl Connects {
             failed: connects.failed,
             unfinished: connects.unfinished,
             ended_early: connects.ended_early,
+            left: (connects.left > 0).then_some(connects.left),
             still_open: connects.still_open,
             up_per_s: per_second(connects.up, outcome.connect_time()),
         }

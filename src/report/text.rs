@@ -1,5 +1,6 @@
 //! The text summary of a run: what people read in a terminal.
 
+use super::fan_out;
 use super::figures::{rate, span, whole};
 use super::latency::LatencyRecord;
 use super::record::{Events, Messages, Record};
@@ -24,11 +25,17 @@ pub fn text(record: &Record) -> String {
         events(&mut out, received);
     }
     latencies(&mut out, record);
+    if let Some(fan_out) = &record.fan_out {
+        fan_out.text(&mut out);
+    }
     if let Some((name, latency)) = record.headline() {
         distribution(&mut out, name, latency);
     }
     failures(&mut out, record);
     generator(&mut out, record);
+    if let Some(fan_out) = &record.fan_out {
+        fan_out::study(&mut out, record, fan_out);
+    }
     verdict(&mut out, record);
     out
 }
@@ -113,6 +120,7 @@ fn connects(out: &mut String, record: &Record) {
         (connects.failed, "failed"),
         (connects.unfinished, "unfinished"),
         (connects.ended_early, "ended early"),
+        (connects.left.unwrap_or(0), "left as meant"),
         (connects.still_open, "still open at the end"),
     ];
     parts.extend(

@@ -20,6 +20,9 @@ pub(in crate::cli) enum ScenarioFlag {
     Listen,
     /// Stays connected.
     Idle,
+    /// In rooms of the server (`/rooms`): one member of each says something, and each iteration
+    /// lasts until every member has it.
+    Rooms,
 }
 
 /// Flags of `load`.
@@ -47,6 +50,10 @@ pub(in crate::cli) struct LoadFlags {
     /// What a client does [default: echo for ws://, listen for http://].
     #[arg(long, value_enum)]
     pub(in crate::cli) scenario: Option<ScenarioFlag>,
+    /// Iterations of each room, of the scenario rooms: the run ends with them, or at an hour
+    /// without --duration [default: as many as there is time for].
+    #[arg(long, value_name = "N", value_parser = values::count_u32)]
+    pub(in crate::cli) iterations: Option<u32>,
     /// Time in which messages run before they are measured.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
     pub(in crate::cli) warm_up: Duration,

@@ -4,9 +4,14 @@ use super::flags::{LoadFlags, ScenarioFlag};
 use super::pacing::Frame;
 use crate::cli::url::Scheme;
 use crate::cli::{Failure, sources};
+use crate::load::scenario::rooms::Rooms;
 use crate::load::{self, Pace, PayloadKind, Scenario, Transport};
 use crate::tls::Role;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// The longest that iterations are waited for where no duration is given.
+const ITERATIONS_TIME: Duration = Duration::from_secs(3600);
 
 /// The run that the flags describe.
 pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
@@ -22,20 +27,29 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         ScenarioFlag::Echo => Scenario::Echo,
         ScenarioFlag::Listen => Scenario::Listen,
         ScenarioFlag::Idle => Scenario::Idle,
+        ScenarioFlag::Rooms => Scenario::Dialogue(Arc::new(Rooms {
+            iterations: flags.iterations,
+            payload_bytes: flags.payload,
+        })),
     });
     if let Some(flag) = flags.pace.typed()
-        && !matches!(scenario, Scenario::Echo)
+        && matches!(scenario, Scenario::Listen | Scenario::Idle)
     {
         return Err(Failure::Usage(format!(
-            "{flag}: only the scenario echo sends messages; leave {flag} out, or write \
-             --scenario echo with a ws:// URL"
+            "{flag}: the scenario {} sends no messages; leave {flag} out, or write \
+             --scenario echo with a ws:// URL",
+            scenario.name()
         )));
+    }
+    if flags.iterations.is_some() && flags.scenario != Some(ScenarioFlag::Rooms) {
+        let text = "--iterations: only the scenario rooms has them; add --scenario rooms";
+        return Err(Failure::Usage(text.to_owned()));
     }
     let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..));
     let frame = Frame {
         connections: flags.connections,
         warm_up: flags.warm_up,
-        duration: flags.duration,
+        duration: flags.duration.or(flags.iterations.map(|_| ITERATIONS_TIME)),
         seed,
     };
     let messages = flags.pace.messages(&frame)?;

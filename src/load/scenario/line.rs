@@ -62,7 +62,15 @@ pub(in crate::load) struct Said {
     pub(in crate::load) wake: Option<Wake>,
     pub(in crate::load) flow: Option<Flow>,
     pub(in crate::load) is_done: bool,
+    pub(in crate::load) posts: Vec<Post>,
     pub(in crate::load) notes: Vec<(Address, Note)>,
+}
+
+/// A text that is said over HTTP.
+#[derive(Debug)]
+pub(in crate::load) struct Post {
+    pub(in crate::load) target: String,
+    pub(in crate::load) body: String,
 }
 
 /// How a dialogue ends its connection.
@@ -105,6 +113,18 @@ impl Line<'_> {
     pub fn ping(&mut self, payload: &[u8]) {
         let fits = payload.len().min(PING_BYTES_MAX);
         self.frame(Opcode::Ping, payload.get(..fits).unwrap_or_default());
+    }
+
+    /// Posts a text to that path and query of the same server, on a second connection that is kept.
+    /// Any other answer than a 2xx is a failure of this client.
+    pub fn post(&mut self, target: &str, text: &str) {
+        if !target.starts_with('/') || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return self.fail("bad_address");
+        }
+        self.said.posts.push(Post {
+            target: target.to_owned(),
+            body: text.to_owned(),
+        });
     }
 
     /// The application's handshake is done: the connection is up. Once.
@@ -294,9 +314,11 @@ impl Said {
             wake,
             flow,
             is_done,
+            posts,
             notes,
         } = self;
+        let is_silent = bytes.is_empty() && posts.is_empty() && notes.is_empty();
         let wishes = ready.is_some() || leave.is_some() || wake.is_some() || flow.is_some();
-        bytes.is_empty() && notes.is_empty() && !wishes && !is_done
+        is_silent && !wishes && !is_done
     }
 }

@@ -48,9 +48,10 @@
 //! Only what belongs to the measured time is recorded; a dialogue need not know when that is.
 
 mod line;
+pub mod rooms;
 
 pub use line::{Exchange, Line, Piece, Stray};
-pub(super) use line::{Flow, Leave, Said, Speaker, Wake};
+pub(super) use line::{Flow, Leave, Post, Said, Speaker, Wake};
 
 use crate::shard::{ConnectionId, Core};
 use crate::time::Instant;

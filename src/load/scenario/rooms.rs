@@ -1,0 +1,280 @@
+//! Rooms: one member of each room says something, and each iteration lasts until every member of
+//! the room has it.
+//!
+//! The server gives each connection a room (`/rooms`, README.md) and tells it who is there. The
+//! client that finds its room empty is the one that speaks there. What it says carries its
+//! [`Address`] in the run, so that the members, on whichever core, tell it when they heard it: all
+//! of them read one host's clock. Over an event stream it posts what it says.
+
+use super::{Address, Dialogue, Exchange, Heard, Line, Note, Part, Piece, Program, Stray, Turns};
+use crate::load::config::Transport;
+use crate::time::Instant;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// How long the speaker waits for the last member: then the iteration counts as lost.
+const PATIENCE_TIME: Duration = Duration::from_secs(10);
+
+/// The scenario `rooms`.
+#[derive(Clone, Debug)]
+pub struct Rooms {
+    /// Iterations of each room; `None`: as many as there is time for.
+    pub iterations: Option<u32>,
+    /// Bytes of one message: it is filled up to that, if what it has to carry is shorter.
+    pub payload_bytes: usize,
+}
+
+impl Program for Rooms {
+    fn name(&self) -> &'static str {
+        "rooms"
+    }
+
+    fn turns(&self) -> Turns {
+        match self.iterations {
+            Some(_) => Turns::Limited,
+            None => Turns::Endless,
+        }
+    }
+
+    fn begin(&self, _number: u32) -> Box<dyn Dialogue> {
+        Box::new(Member {
+            left: self.iterations.unwrap_or(u32::MAX),
+            payload_bytes: self.payload_bytes,
+            number: None,
+            members: 0,
+            heard: 0,
+            iteration: 0,
+            say: String::new(),
+            broadcast: None,
+        })
+    }
+}
+
+/// One client in its room.
+#[derive(Debug)]
+struct Member {
+    /// Iterations that it has still to begin.
+    left: u32,
+    payload_bytes: usize,
+    /// Who it is, once it has been told.
+    number: Option<u32>,
+    /// How many the room has.
+    members: u32,
+    /// The newest number of the room's events.
+    heard: u64,
+    iteration: u64,
+    /// Where to post what it says, over an event stream.
+    say: String,
+    broadcast: Option<Box<Broadcast>>,
+}
+
+/// What was said and has not reached everyone.
+#[derive(Debug)]
+struct Broadcast {
+    exchange: Exchange,
+    sent: Instant,
+    last: Instant,
+    expected: usize,
+    delays_ns: Vec<u64>,
+}
+
+/// What the server tells. Keys that are not there are not needed.
+#[derive(Deserialize)]
+struct News<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    seq: u64,
+    member: Option<u32>,
+    members: Option<u32>,
+    #[serde(borrow)]
+    say: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
+}
+
+impl Dialogue for Member {
+    fn up(&mut self, _line: &mut Line<'_>) {}
+
+    fn heard(&mut self, heard: Heard<'_>, line: &mut Line<'_>) {
+        let bytes = match heard {
+            Heard::Text(bytes) => bytes,
+            Heard::Event { text, .. } => text.as_bytes(),
+            Heard::Pong(_) => return,
+            Heard::Binary(_) => return line.fail("no_rooms_here"),
+        };
+        let Ok(news) = serde_json::from_slice::<News<'_>>(bytes) else {
+            return line.fail("no_rooms_here");
+        };
+        if self.number.is_none() {
+            return self.welcomed(&news, line);
+        }
+        if !self.follows(news.seq, line) {
+            return;
+        }
+        if let Some(members) = news.members {
+            self.members = members;
+        }
+        if news.kind == "said" {
+            line.received(bytes.len());
+            if let Some(said) = news.text.as_deref().and_then(Said::parse) {
+                line.one_way(said.sent);
+                let (sequence, at) = (said.iteration, line.now());
+                let from = self.number.unwrap_or(0);
+                line.tell(said.speaker, Note { sequence, from, at });
+            }
+        }
+    }
+
+    fn turn(&mut self, piece: Piece, line: &mut Line<'_>) {
+        if self.broadcast.is_some() || self.left == 0 {
+            return;
+        }
+        self.left -= 1;
+        self.iteration += 1;
+        let exchange = line.begin(piece);
+        line.broadcast(&exchange, self.members);
+        let sent = line.now();
+        let said = Said {
+            speaker: line.address(),
+            iteration: self.iteration,
+            sent,
+        };
+        let text = said.text(self.payload_bytes);
+        match line.transport() {
+            Transport::WebSocket => line.text(&text),
+            Transport::Sse => line.post(&self.say, &text),
+        }
+        line.wake_after(PATIENCE_TIME);
+        let expected = usize::try_from(self.members).unwrap_or(usize::MAX);
+        self.broadcast = Some(Box::new(Broadcast {
+            exchange,
+            sent,
+            last: sent,
+            expected,
+            delays_ns: Vec::new(),
+        }));
+    }
+
+    fn due(&mut self, line: &mut Line<'_>) {
+        if let Some(broadcast) = self.broadcast.take() {
+            line.lose(broadcast.exchange);
+            self.rest_if_done(line);
+        }
+    }
+
+    fn told(&mut self, note: Note, line: &mut Line<'_>) {
+        let Some(broadcast) = &mut self.broadcast else {
+            return;
+        };
+        // Of an iteration that was given up.
+        if note.sequence != self.iteration {
+            return;
+        }
+        line.delivered(&broadcast.exchange);
+        let since = |then: Instant| note.at.as_nanos().saturating_sub(then.as_nanos());
+        broadcast.delays_ns.push(since(broadcast.sent));
+        broadcast.last = broadcast.last.max(note.at);
+        if broadcast.delays_ns.len() >= broadcast.expected
+            && let Some(mut broadcast) = self.broadcast.take()
+        {
+            line.spread(&broadcast.exchange, &mut broadcast.delays_ns);
+            line.finish_at(broadcast.exchange, broadcast.last);
+            self.rest_if_done(line);
+        }
+    }
+}
+
+impl Member {
+    /// The first message: who it is and who is there.
+    fn welcomed(&mut self, news: &News<'_>, line: &mut Line<'_>) {
+        let ("room", Some(number), Some(members)) = (news.kind, news.member, news.members) else {
+            return line.fail("no_rooms_here");
+        };
+        self.number = Some(number);
+        self.members = members;
+        self.heard = news.seq;
+        if members == 1 && line.transport() == Transport::Sse {
+            self.say = news.say.as_deref().unwrap_or_default().to_owned();
+        }
+        line.ready(if members == 1 {
+            Part::Speaks
+        } else {
+            Part::Listens
+        });
+    }
+
+    /// Whether an event of that number is new; counts what is wrong with it.
+    fn follows(&mut self, seq: u64, line: &mut Line<'_>) -> bool {
+        match seq.checked_sub(self.heard) {
+            Some(1) => {}
+            Some(0) => line.stray(Stray::Duplicate),
+            None => line.stray(Stray::Reordered),
+            Some(step) => line.stray(Stray::Gap(step - 1)),
+        }
+        let is_new = seq > self.heard;
+        self.heard = self.heard.max(seq);
+        is_new
+    }
+
+    fn rest_if_done(&mut self, line: &mut Line<'_>) {
+        line.sleep();
+        if self.left == 0 {
+            line.done();
+        }
+    }
+}
+
+/// What a speaker says: who it is in the run, the iteration, the time, and filler.
+struct Said {
+    speaker: Address,
+    iteration: u64,
+    sent: Instant,
+}
+
+impl Said {
+    fn text(&self, bytes: usize) -> String {
+        let (iteration, sent) = (self.iteration, self.sent.as_nanos());
+        let mut text = format!("{} {iteration} {sent} ", self.speaker);
+        let missing = bytes.saturating_sub(text.len());
+        // Writing to a String does not fail.
+        let _ = write!(text, "{:.<missing$}", "");
+        text
+    }
+
+    /// Reads it; `None` for what somebody else says.
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        Some(Self {
+            speaker: words.next()?.parse().ok()?,
+            iteration: words.next()?.parse().ok()?,
+            sent: Instant::from_nanos(words.next()?.parse().ok()?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::{ConnectionId, Core};
+
+    #[test]
+    fn what_is_said_is_read_as_written_and_is_as_long_as_wanted() {
+        let said = Said {
+            speaker: Address {
+                core: Core(1),
+                id: ConnectionId::new(77, 3),
+            },
+            iteration: 12,
+            sent: Instant::from_nanos(5_000_000_000),
+        };
+        let text = said.text(100);
+        assert_eq!(text.len(), 100);
+        let read = Said::parse(&text).unwrap();
+        assert_eq!((read.speaker, read.iteration), (said.speaker, 12));
+        assert_eq!(read.sent, said.sent);
+        assert!(Said::parse(&said.text(0)).is_some());
+        assert!(Said::parse("hello everybody").is_none());
+    }
+}

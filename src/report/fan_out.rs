@@ -1,0 +1,152 @@
+//! Broadcasts in the record: how they reached their audience, and the table of the classic study.
+
+use super::figures::{float, ratio, span, whole};
+use super::latency::LatencyRecord;
+use super::record::Record;
+use crate::load::outcome::{Latency, Outcome};
+use comfy_table::{CellAlignment, Table, presets};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+/// Key `fan_out` of the schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`load::fan_out::FanOut` documents each")]
+pub struct FanOut {
+    pub senders: u64,
+    pub broadcasts: u64,
+    pub complete: u64,
+    pub expected: u64,
+    pub received: u64,
+    pub reach: f64,
+    pub duplicates: u64,
+    pub reordered: u64,
+    pub gaps: u64,
+    pub first: Option<LatencyRecord>,
+    pub p50: Option<LatencyRecord>,
+    pub p99: Option<LatencyRecord>,
+    pub last: Option<LatencyRecord>,
+    pub spread: Option<LatencyRecord>,
+}
+
+impl FanOut {
+    /// `None` of a run without broadcasts.
+    pub(super) fn new(outcome: &Outcome) -> Option<Self> {
+        let fan_out = outcome.fan_out.as_deref()?;
+        let of = |latency: &Latency| LatencyRecord::new(latency.histogram());
+        Some(Self {
+            senders: outcome.connects.speakers,
+            broadcasts: fan_out.broadcasts,
+            complete: fan_out.complete,
+            expected: fan_out.expected,
+            received: fan_out.received,
+            reach: fan_out.reach(),
+            duplicates: fan_out.duplicates,
+            reordered: fan_out.reordered,
+            gaps: fan_out.gaps,
+            first: of(&fan_out.first),
+            p50: of(&fan_out.p50),
+            p99: of(&fan_out.p99),
+            last: of(&fan_out.last),
+            spread: of(&fan_out.spread),
+        })
+    }
+
+    /// The part of the summary that tells of it.
+    pub(super) fn text(&self, out: &mut String) {
+        let [broadcasts, complete, received, expected] =
+            [self.broadcasts, self.complete, self.received, self.expected].map(whole);
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            out,
+            "\nfan-out      {broadcasts} broadcasts, {complete} complete, {received} of {expected} \
+             deliveries (reach {:.3} %)",
+            self.reach * 100.0
+        );
+        let [duplicates, reordered, gaps] = [self.duplicates, self.reordered, self.gaps].map(whole);
+        let _ = writeln!(
+            out,
+            "             {duplicates} duplicates, {reordered} reordered, {gaps} missed"
+        );
+        let _ = writeln!(
+            out,
+            "{:<13}{:>11} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            "per broadcast", "mean", "p50", "p90", "p99", "p99.9", "max"
+        );
+        for (name, latency) in self.named() {
+            let _ = write!(out, "{name:<13}{:>11}", mean(latency));
+            let percentiles = [
+                latency.p50_ns,
+                latency.p90_ns,
+                latency.p99_ns,
+                latency.p99_9_ns,
+            ];
+            for value in percentiles {
+                let _ = write!(out, " {:>9}", value.map_or_else(|| "-".to_owned(), span));
+            }
+            let _ = writeln!(out, " {:>9}", span(latency.max_ns));
+        }
+    }
+
+    fn named(&self) -> impl Iterator<Item = (&'static str, &LatencyRecord)> {
+        [
+            ("first", &self.first),
+            ("p50", &self.p50),
+            ("p99", &self.p99),
+            ("last", &self.last),
+            ("spread", &self.spread),
+        ]
+        .into_iter()
+        .filter_map(|(name, latency)| Some((name, latency.as_ref()?)))
+    }
+}
+
+/// The table of the classic study of event streams and WebSockets: one row, of this run.
+///
+/// The average time is that of one iteration, until every member of the room had it; the CPU is the
+/// server's, if it was asked for, and else the load client's busiest core.
+pub(super) fn study(out: &mut String, record: &Record, fan_out: &FanOut) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "type",
+        "test",
+        "senders",
+        "clients",
+        "iterations",
+        "average time",
+        "total",
+        "CPU average",
+        "messages",
+    ]);
+    let cpu = match &record.server {
+        Some(server) if record.time.measured_s > 0.0 => {
+            let part = server.cpu_s / record.time.measured_s;
+            format!("server {:.0} %", part * 100.0)
+        }
+        Some(_) | None => format!("client {:.0} %", record.generator.busy_max * 100.0),
+    };
+    let iterations = ratio(float(fan_out.complete), fan_out.senders).unwrap_or(0.0);
+    let average = record.latency.service.as_ref().map(mean);
+    table.add_row([
+        record.run.transport.clone(),
+        record.run.scenario.clone(),
+        whole(fan_out.senders),
+        whole(record.connects.up),
+        format!("{iterations:.0}"),
+        average.unwrap_or_else(|| "-".to_owned()),
+        format!("{:.3} s", record.time.measured_s),
+        cpu,
+        whole(fan_out.received),
+    ]);
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    out.push('\n');
+    for line in table.to_string().lines() {
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+}
+
+fn mean(latency: &LatencyRecord) -> String {
+    span(super::figures::rounded(latency.mean_ns))
+}
