@@ -51,6 +51,42 @@ fn a_wrong_flag_names_the_flag_and_an_example_and_exits_2() {
             "-c",
             "ulimit -n",
         ),
+        (
+            "load ws://127.0.0.1:1/?u={user}",
+            "{user}",
+            "/echo?user={n}",
+        ),
+        (
+            "load ws://127.0.0.1:1/ http://127.0.0.1:1/",
+            "URL",
+            "a run for each scheme",
+        ),
+        ("load ws://127.0.0.1:1/ --insecure", "--insecure", "wss://"),
+        (
+            "load ws://127.0.0.1:1/ --basic ann",
+            "--basic",
+            "ann:secret",
+        ),
+        (
+            "load ws://127.0.0.1:1/ --cookie a",
+            "--cookie",
+            "session=abc",
+        ),
+        (
+            "load ws://127.0.0.1:1/ --resolve a:1",
+            "--resolve",
+            "example.org:443:127.0.0.1",
+        ),
+        (
+            "load ws://127.0.0.1:1/ --config /nowhere.toml",
+            "--config",
+            "load.toml",
+        ),
+        (
+            "serve --tls-cert /nowhere --tls-key /nowhere",
+            "--tls-cert",
+            "PEM",
+        ),
         ("load 127.0.0.1:9000", "URL", "ws://127.0.0.1:9000/echo"),
         ("probe http://127.0.0.1:1/events --echo", "--echo", "ws://"),
         (

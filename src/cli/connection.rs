@@ -39,6 +39,10 @@ pub(super) struct ConnectionFlags {
     /// example.org:443:127.0.0.1; may be given several times.
     #[arg(long, value_name = "HOST:PORT:ADDR")]
     pub(super) resolve: Vec<Resolve>,
+    /// Flags from a file (TOML): connections = 1000, header = ["A: 1", "B: 2"], quiet = true. What
+    /// is typed here wins, then RINGSTORM_CONNECTIONS and the like, then the file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     pub(super) trust: TrustFlags,
 }

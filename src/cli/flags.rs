@@ -60,6 +60,7 @@ Examples:
   ringstorm load ws://127.0.0.1:9000/echo -r 20k --threshold 'response.p99<50ms' 'errors<0.1%'
   ringstorm load ws://127.0.0.1:9000/echo -c 100k --scenario idle --source-ip auto
   ringstorm load wss://localhost:9443/echo -c 1000 --ca ca.pem -H X-Room:7
+  ringstorm load ws://127.0.0.1:9000/echo?user={n} -c 100 --config load.toml
 
 The summary goes to stdout, progress to stderr. Ctrl-C ends with the summary of what ran.")]
     Load(Box<LoadFlags>),

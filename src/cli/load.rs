@@ -9,7 +9,6 @@ mod pacing;
 mod room;
 
 use super::flags::LoadEngine;
-use super::url::Url;
 use super::{Exit, Failure, host, print, signals};
 use crate::engine::Plan;
 use crate::load;
@@ -29,7 +28,9 @@ pub(super) struct Config {
     load: load::Config,
     cpus: Vec<usize>,
     engine: LoadEngine,
-    url: Url,
+    /// As typed; of several, with blanks between.
+    url: String,
+    command: Vec<String>,
     tls: Option<Role>,
     server_pid: Option<i32>,
     thresholds: Vec<Threshold>,
@@ -74,7 +75,8 @@ impl Config {
             load,
             cpus,
             engine: flags.engine,
-            url: flags.url,
+            url: meant::listed(&flags.urls),
+            command: flags.command,
             server_pid: flags.server_pid,
             thresholds: flags.threshold,
             output: if flags.json {

@@ -11,6 +11,7 @@ mod print;
 mod probe;
 mod progress;
 mod serve;
+mod settings;
 mod signals;
 mod socket;
 mod sources;
@@ -20,8 +21,7 @@ mod usage;
 mod values;
 
 use crate::engine::EngineError;
-use clap::Parser;
-use flags::{Command, Flags};
+use flags::Command;
 use std::io;
 use std::process::ExitCode;
 
@@ -71,7 +71,7 @@ impl Failure {
 /// Runs the program with the flags it was started with.
 #[must_use]
 pub fn main() -> ExitCode {
-    let flags = match Flags::try_parse() {
+    let flags = match settings::parse(std::env::args_os().collect()) {
         Ok(flags) => flags,
         Err(error) => return ExitCode::from(usage::explain(&error) as u8),
     };

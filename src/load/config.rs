@@ -62,6 +62,15 @@ pub enum PayloadKind {
     Binary,
 }
 
+/// What a URL asks for, and of whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The Host header.
+    pub host: String,
+    /// The request target: path and query; `template` says what may stand in it.
+    pub target: String,
+}
+
 /// When messages are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Loop {
@@ -122,6 +131,8 @@ pub struct Config {
     pub host: String,
     /// The request target: path and query.
     pub target: String,
+    /// Whom and what connections to the targets after the first ask, where that is not the same.
+    pub others: Vec<Page>,
     /// Further request headers.
     pub headers: Vec<(String, String)>,
     /// Subprotocols to offer, best first.
@@ -202,6 +213,7 @@ impl Config {
             sources: Vec::new(),
             host,
             target: path,
+            others: Vec::new(),
             headers: Vec::new(),
             subprotocols: Vec::new(),
             deflate: false,
@@ -289,6 +301,16 @@ impl Config {
             (Scenario::Dialogue(_), Transport::WebSocket)
             | (Scenario::Echo | Scenario::Listen | Scenario::Idle, _) => self.connections,
         }
+    }
+
+    /// The Host header and the request target of connection `number` of the run.
+    pub(super) fn page(&self, number: u64) -> (&str, &str) {
+        let place = number.checked_rem(u64::try_from(self.targets.len()).unwrap_or(1));
+        let place = place.and_then(|place| usize::try_from(place).ok());
+        let other = place.and_then(|place| self.others.get(place.checked_sub(1)?));
+        other.map_or((&self.host, &self.target), |page| {
+            (&page.host, &page.target)
+        })
     }
 
     /// Whether messages are sent, rather than only received.

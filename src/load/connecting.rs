@@ -4,6 +4,7 @@ use super::config::{Config, Loop, Transport};
 use super::failure::{Kind, Stage};
 use super::fleet::{Client, EventStream, State, Stream};
 use super::run::{AT_ONCE, Load, Message, NEVER, Phase, seeded};
+use super::template;
 use crate::limits;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::{BodyLength, Request, Response};
@@ -115,7 +116,12 @@ impl Load {
         client.state = State::Upgrading;
         client.since = now;
         let sent = match self.config.transport {
-            Transport::Sse => wire.send(id, &self.tools.sse_request),
+            Transport::Sse => {
+                let scratch = &mut self.tools.scratch;
+                scratch.clear();
+                encode_sse_request(scratch, &self.config, client.number);
+                wire.send(id, scratch)
+            }
             Transport::WebSocket => {
                 let scratch = &mut self.tools.scratch;
                 scratch.clear();
@@ -124,9 +130,10 @@ impl Load {
                 if self.config.deflate {
                     headers.push((EXTENSIONS, deflate::OFFER));
                 }
-                let (host, target) = (&self.config.host, &self.config.target);
+                let (host, target) = self.config.page(u64::from(client.number));
+                let target = template::expanded(target, self.config.seed, client.number);
                 let subprotocols = &self.config.subprotocols;
-                handshake.encode(scratch, host, target, &headers, subprotocols);
+                handshake.encode(scratch, host, &target, &headers, subprotocols);
                 wire.send(id, scratch)
             }
         };
@@ -328,14 +335,16 @@ fn is_under_way(state: State) -> bool {
 }
 
 /// Appends the request of an event stream (WHATWG HTML, 9.2).
-pub(super) fn encode_sse_request(into: &mut Vec<u8>, config: &Config) {
+fn encode_sse_request(into: &mut Vec<u8>, config: &Config, number: u32) {
+    let (host, target) = config.page(u64::from(number));
+    let target = template::expanded(target, config.seed, number);
     let mut headers = vec![
-        ("Host", config.host.as_str()),
+        ("Host", host),
         ("Accept", "text/event-stream"),
         ("Cache-Control", "no-store"),
     ];
     headers.extend(pairs(&config.headers));
-    Request::encode(into, "GET", &config.target, &headers);
+    Request::encode(into, "GET", &target, &headers);
 }
 
 /// The stream after a complete and right response head; `None` while it is not complete.

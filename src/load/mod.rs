@@ -60,10 +60,11 @@ mod recorder;
 mod run;
 pub mod scenario;
 mod sending;
+pub mod template;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, ConfigError, Loop, PayloadKind, Scenario, Think, Transport};
+pub use config::{Config, ConfigError, Loop, Page, PayloadKind, Scenario, Think, Transport};
 pub use outcome::Outcome;
 pub use pace::{Buckets, Pace, Poisson, Rate, Stage, Stages, StagesError, Stripe, Walk};
 pub use progress::{Observer, Progress};

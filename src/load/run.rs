@@ -130,8 +130,6 @@ pub(super) struct Tools {
     pub(super) said: Said,
     /// Messages to send next on one connection.
     pub(super) batch: Vec<Departure>,
-    /// The request of an event stream: the same for every connection.
-    pub(super) sse_request: Vec<u8>,
 }
 
 /// The engine's figures at the turning points of a run.
@@ -386,8 +384,6 @@ impl Mark {
 impl Tools {
     fn new(config: &Config, core: Core) -> Self {
         let mut filler = fastrand::Rng::with_seed(config.seed);
-        let mut sse_request = Vec::new();
-        super::connecting::encode_sse_request(&mut sse_request, config);
         Self {
             template: Template::new(config.payload_kind, config.payload_bytes, &mut filler),
             deflater: config.deflate.then(Box::default),
@@ -398,7 +394,6 @@ impl Tools {
             scratch: Vec::new(),
             said: Said::default(),
             batch: Vec::new(),
-            sse_request,
         }
     }
 }

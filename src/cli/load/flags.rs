@@ -29,8 +29,10 @@ pub(in crate::cli) enum ScenarioFlag {
 #[derive(Args, Debug)]
 pub(in crate::cli) struct LoadFlags {
     /// ws://HOST:PORT/PATH for WebSocket, http://HOST:PORT/PATH for Server-Sent Events; wss:// and
-    /// https:// for either over TLS.
-    pub(in crate::cli) url: Url,
+    /// https:// for either over TLS. Of several, connections take one each in turn. In path and
+    /// query {n} stands for the connection's number, {rand} for 16 random digits.
+    #[arg(value_name = "URL", required = true, num_args = 1..)]
+    pub(in crate::cli) urls: Vec<Url>,
     /// Connections.
     #[arg(short = 'c', long, value_name = "N", default_value = "10")]
     #[arg(value_parser = values::count_u32)]
@@ -44,9 +46,12 @@ pub(in crate::cli) struct LoadFlags {
     /// Bytes of one message, at least 8.
     #[arg(long, value_name = "BYTES", default_value = "32", value_parser = values::size)]
     pub(in crate::cli) payload: usize,
-    /// Sends text messages rather than binary ones.
-    #[arg(long)]
+    /// Sends text messages.
+    #[arg(long, conflicts_with = "binary")]
     pub(in crate::cli) text: bool,
+    /// Sends binary messages: so it is without --text.
+    #[arg(long)]
+    pub(in crate::cli) binary: bool,
     /// What a client does [default: echo for ws://, listen for http://].
     #[arg(long, value_enum)]
     pub(in crate::cli) scenario: Option<ScenarioFlag>,
@@ -88,6 +93,9 @@ pub(in crate::cli) struct LoadFlags {
     /// Seed of everything random [default: random, and printed with --json].
     #[arg(long, value_name = "N")]
     pub(in crate::cli) seed: Option<u64>,
+    /// The command line, with what environment and file add to it.
+    #[arg(skip)]
+    pub(in crate::cli) command: Vec<String>,
     /// When messages are sent and connects start.
     #[command(flatten)]
     pub(in crate::cli) pace: PaceFlags,

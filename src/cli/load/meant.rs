@@ -2,23 +2,25 @@
 
 use super::flags::{LoadFlags, ScenarioFlag};
 use super::pacing::Frame;
-use crate::cli::url::Scheme;
+use crate::cli::url::{Scheme, Url};
 use crate::cli::{Failure, sources};
 use crate::load::scenario::rooms::Rooms;
 use crate::load::{self, Pace, PayloadKind, Scenario, Transport};
 use crate::tls::Role;
+use rustls::pki_types::ServerName;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest that iterations are waited for where no duration is given.
 const ITERATIONS_TIME: Duration = Duration::from_secs(3600);
+/// Where nobody goes: a run without a target is refused.
+const UNKNOWN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
 /// The run that the flags describe.
 pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
-    let url = &flags.url;
-    let address = url
-        .resolve(&flags.connection.resolve, flags.connect_timeout)
-        .map_err(Failure::Run)?;
+    let (url, targets) = targets(flags)?;
+    let address = targets.first().copied().unwrap_or(UNKNOWN);
     let (transport, usual) = match url.scheme {
         Scheme::Ws => (Transport::WebSocket, Scenario::Echo),
         Scheme::Http => (Transport::Sse, Scenario::Listen),
@@ -56,6 +58,8 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
     let connect_pace = flags.pace.connects(&frame)?;
     let defaults = load::Config::new(address, url.authority(), url.target.clone());
     Ok(load::Config {
+        targets,
+        others: flags.urls.iter().skip(1).map(page).collect(),
         sources: sources::expand(&flags.source_ip, address, flags.connections),
         headers: flags.connection.headers(),
         subprotocols: flags.connection.subprotocol.clone(),
@@ -90,14 +94,65 @@ fn connect_phase(flags: &LoadFlags, pace: Option<&Pace>, least: Duration) -> Dur
     least.max(planned + 2 * flags.connect_timeout)
 }
 
+/// The first URL, and the address of each; all of one scheme.
+fn targets(flags: &LoadFlags) -> Result<(&Url, Vec<SocketAddr>), Failure> {
+    let usage = |text: String| Err(Failure::Usage(text));
+    let Some(first) = flags.urls.first() else {
+        return usage("URL: there is none; try: ws://127.0.0.1:9000/echo".to_owned());
+    };
+    let kind = |url: &Url| (url.scheme, url.security);
+    if let Some(other) = flags.urls.iter().find(|url| kind(url) != kind(first)) {
+        let text = "all have one scheme; try: a run for each scheme";
+        return usage(format!("URL: {first} and {other}: {text}"));
+    }
+    let mut targets = Vec::new();
+    for url in &flags.urls {
+        if let Err(unknown) = load::template::check(&url.target) {
+            let text = "only {n} and {rand} stand for something";
+            return usage(format!(
+                "URL: {url}: {unknown}: {text}; try: /echo?user={{n}}"
+            ));
+        }
+        let found = url.resolve(&flags.connection.resolve, flags.connect_timeout);
+        targets.push(found.map_err(Failure::Run)?);
+    }
+    Ok((first, targets))
+}
+
+fn page(url: &Url) -> load::Page {
+    load::Page {
+        host: url.authority(),
+        target: url.target.clone(),
+    }
+}
+
+/// URLs as they were typed.
+pub(super) fn listed(urls: &[Url]) -> String {
+    let urls: Vec<String> = urls.iter().map(Url::to_string).collect();
+    urls.join(" ")
+}
+
 /// How its connections are secured, if they are.
 pub(super) fn role(flags: &LoadFlags, load: &load::Config) -> Result<Option<Role>, Failure> {
-    let Some(securing) = flags.connection.trust.securing(&flags.url)? else {
+    let Some(url) = flags.urls.first() else {
         return Ok(None);
     };
-    let name = securing.name.map_or_else(|| flags.url.server_name(), Ok);
-    let name = name.map_err(Failure::Usage)?;
-    let names = load.targets.iter().map(|to| (*to, name.clone())).collect();
+    let Some(securing) = flags.connection.trust.securing(url)? else {
+        return Ok(None);
+    };
+    let mut names: Vec<(SocketAddr, ServerName<'static>)> = Vec::new();
+    for (url, to) in flags.urls.iter().zip(&load.targets) {
+        let name = securing.name.clone().map_or_else(|| url.server_name(), Ok);
+        let name = name.map_err(Failure::Usage)?;
+        if names
+            .iter()
+            .any(|(other, known)| other == to && *known != name)
+        {
+            let text = format!("URL: {to} has two names; try: --sni NAME for both, or two runs");
+            return Err(Failure::Usage(text));
+        }
+        names.push((*to, name));
+    }
     Ok(Some(Role::Client {
         config: securing.config,
         names,

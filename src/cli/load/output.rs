@@ -28,8 +28,8 @@ pub(super) fn facts(config: &Config) -> Facts {
         .unwrap_or_default();
     Facts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        command: std::env::args().collect(),
-        url: config.url.to_string(),
+        command: config.command.clone(),
+        url: config.url.clone(),
         engine: match config.engine {
             LoadEngine::Ring => "ring".to_owned(),
             LoadEngine::Tokio => "tokio".to_owned(),
