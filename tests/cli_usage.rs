@@ -15,6 +15,19 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Each line exits 2 and names both words.
+fn refused(cases: &[(&str, &str, &str)]) {
+    for (line, flag, example) in cases.iter().copied() {
+        let output = ringstorm(line);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{line}: {text}");
+        assert!(
+            text.contains(flag) && text.contains(example),
+            "{line}: {text}"
+        );
+    }
+}
+
 #[test]
 fn a_wrong_flag_names_the_flag_and_an_example_and_exits_2() {
     let cases = [
@@ -51,6 +64,33 @@ fn a_wrong_flag_names_the_flag_and_an_example_and_exits_2() {
             "-c",
             "ulimit -n",
         ),
+        ("load 127.0.0.1:9000", "URL", "ws://127.0.0.1:9000/echo"),
+        ("probe http://127.0.0.1:1/events --echo", "--echo", "ws://"),
+        (
+            "probe http://127.0.0.1:1/events --count x",
+            "--count",
+            "10k",
+        ),
+        ("agent http://127.0.0.1:1 --refresh 1ms", "--refresh", "1s"),
+        (
+            "agent http://127.0.0.1:1 --count 0",
+            "--count",
+            "--count 10",
+        ),
+        (
+            "agent ws://127.0.0.1:1/echo",
+            "URL",
+            "http://127.0.0.1:9000",
+        ),
+        ("demo --fast", "--fast", "ringstorm demo"),
+        ("sevre", "sevre", "ringstorm"),
+    ];
+    refused(&cases);
+}
+
+#[test]
+fn a_wrong_option_of_a_connection_names_itself_and_an_example() {
+    refused(&[
         (
             "load ws://127.0.0.1:1/?u={user}",
             "{user}",
@@ -87,36 +127,7 @@ fn a_wrong_flag_names_the_flag_and_an_example_and_exits_2() {
             "--tls-cert",
             "PEM",
         ),
-        ("load 127.0.0.1:9000", "URL", "ws://127.0.0.1:9000/echo"),
-        ("probe http://127.0.0.1:1/events --echo", "--echo", "ws://"),
-        (
-            "probe http://127.0.0.1:1/events --count x",
-            "--count",
-            "10k",
-        ),
-        ("agent http://127.0.0.1:1 --refresh 1ms", "--refresh", "1s"),
-        (
-            "agent http://127.0.0.1:1 --count 0",
-            "--count",
-            "--count 10",
-        ),
-        (
-            "agent ws://127.0.0.1:1/echo",
-            "URL",
-            "http://127.0.0.1:9000",
-        ),
-        ("demo --fast", "--fast", "ringstorm demo"),
-        ("sevre", "sevre", "ringstorm"),
-    ];
-    for (line, flag, example) in cases {
-        let output = ringstorm(line);
-        let text = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{line}: {text}");
-        assert!(
-            text.contains(flag) && text.contains(example),
-            "{line}: {text}"
-        );
-    }
+    ]);
 }
 
 #[test]
