@@ -10,9 +10,9 @@ use std::error::Error;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-const BUFFERS: u16 = 8192;
-const BUFFER_BYTES: u32 = 512;
-const TURN: Duration = Duration::from_millis(20);
+pub(crate) const BUFFERS: u16 = 8192;
+pub(crate) const BUFFER_BYTES: u32 = 512;
+pub(crate) const TURN: Duration = Duration::from_millis(20);
 
 /// Counts for the window and returns its figures.
 pub(crate) fn run(load: &Load) -> Result<Value, Box<dyn Error>> {
@@ -57,7 +57,7 @@ fn until<C: Counter>(
     Ok(messages)
 }
 
-fn received<C: Counter>(
+pub(crate) fn received<C: Counter>(
     ring: &mut Ring,
     counters: &mut [C],
     completion: &cqueue::Entry,

@@ -11,6 +11,7 @@ mod listen;
 mod peer;
 #[path = "../ring/mod.rs"]
 mod ring;
+mod rooms;
 
 use clap::{Args, Parser, Subcommand};
 use peer::{Protocol, Target};
@@ -40,6 +41,8 @@ enum Command {
     },
     /// Counts what a server pushes to every connection.
     Listen(Load),
+    /// Members of rooms: the first of each says something whenever it has heard its last.
+    Rooms(Load),
     /// Connects and upgrades, 64 at once, and measures nothing else.
     Accept(Load),
     /// Connects and says nothing more; waits for a line on stdin after each step.
@@ -150,6 +153,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             payload,
         } => say(&echo::run(&load, echo::Shape { pipeline, payload })?),
         Command::Listen(load) => say(&listen::run(&load)?),
+        Command::Rooms(load) => say(&rooms::run(&load)?),
         Command::Accept(load) => say(&accept(&load)?),
         Command::Hold { load, steps } => hold(&load, &steps),
     }

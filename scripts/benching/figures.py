@@ -10,6 +10,7 @@ STEPS = (2_000, 6_000, 10_000, 14_000, 18_000)
 QUIET = ("--chunk-ms", "3600000")
 CHUNK_MS = 100
 LISTENERS = 5_000
+MEMBERS = 4_000
 SETTLE_SECONDS = 2
 OPEN_SECONDS = 60
 IDLE_CONNECTIONS = 10_000
@@ -91,6 +92,25 @@ def broadcast(host, options, table):
         for kind in ("ring", "baseline"):
             table.beside(f"us of CPU per delivery, {NAMES[kind]}", column(rounds, kind))
             table.beside(f"% of the planned deliveries, {NAMES[kind]}", delivered[kind])
+
+
+def rooms(host, options, table):
+    """Server CPU of one text that reaches one of six members, of the baseline's broadcast."""
+    def us_per_delivery(kind):
+        server = host.start(kind, "--chunk-ms", str(CHUNK_MS))
+        shape, path, members = (("rooms", "/rooms", MEMBERS) if kind == "ring"
+                                else ("listen", "/push", LISTENERS))
+        result = host.drive(server, shape, "ws", "--path", path, "--connections", str(members),
+                            "--seconds", str(options.seconds), "--warm", "1",
+                            seconds=options.seconds)
+        host.end_all()
+        return per_message(result)
+
+    rounds = interleaved(("ring", "baseline"), options.pairs, us_per_delivery)
+    table.at_most(f"{MEMBERS} members in rooms of 6: CPU per delivery, of the baseline's broadcast",
+                  0.9, ratios(rounds, "ring", "baseline"))
+    table.beside("us of CPU per delivery, in rooms", column(rounds, "ring"))
+    table.beside(f"the same, baseline's broadcast to {LISTENERS}", column(rounds, "baseline"))
 
 
 def memory(host, options, table):
