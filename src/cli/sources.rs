@@ -71,7 +71,7 @@ fn block(first: Ipv4Addr, size: u32) -> impl Iterator<Item = IpAddr> {
 /// of the interface that reaches the target; none if that is not to be found out.
 fn fitting(target: IpAddr, connections: u32) -> Vec<IpAddr> {
     if is_loopback(target) {
-        let count = connections.div_ceil(CONNECTIONS_EACH).clamp(1, BLOCK_MAX);
+        let count = u32::try_from(on_loopback(connections.into())).unwrap_or(BLOCK_MAX);
         return block(Ipv4Addr::new(127, 0, 0, 2), count).collect();
     }
     let Some(local) = reaching(target) else {
@@ -86,6 +86,14 @@ fn fitting(target: IpAddr, connections: u32) -> Vec<IpAddr> {
         .map(if_addrs::Interface::ip)
         .filter(|address| address.is_ipv4() == target.is_ipv4())
         .collect()
+}
+
+/// How many addresses of its own a loopback has for so many connections by default.
+pub(super) fn on_loopback(connections: u64) -> u64 {
+    let most = u64::from(BLOCK_MAX);
+    connections
+        .div_ceil(u64::from(CONNECTIONS_EACH))
+        .clamp(1, most)
 }
 
 /// Whether all of 127.0.0.0/8 reaches the target.

@@ -24,9 +24,10 @@ pub(in crate::cli) struct DoctorFlags {
     /// What holds them.
     #[arg(long, value_enum, default_value = "ring")]
     pub(super) engine: LoadEngine,
-    /// Source addresses that the load client is given (--source-ip).
-    #[arg(long, value_name = "N", default_value = "1", value_parser = values::count)]
-    pub(super) sources: u64,
+    /// Source addresses that the load client is given (--source-ip). Without: as many as it takes
+    /// by itself towards this host, for both sides; otherwise 1.
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(super) sources: Option<u64>,
     /// Prints the audit as JSON.
     #[arg(long)]
     pub(super) json: bool,

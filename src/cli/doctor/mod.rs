@@ -7,7 +7,7 @@ mod shown;
 pub(super) use flags::DoctorFlags;
 
 use super::flags::LoadEngine;
-use super::{Exit, Failure, print, values};
+use super::{Exit, Failure, print, sources, values};
 use crate::tune::{Audit, Facts, Holder, Plan, Side, Source, files};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,11 @@ impl Config {
                 "--connections: from 1 to {CONNECTIONS_MAX}, such as --connections 100k"
             )));
         }
-        if flags.sources == 0 {
+        let sources = flags.sources.unwrap_or(match side {
+            Side::Both => sources::on_loopback(connections),
+            Side::Server | Side::Client => 1,
+        });
+        if sources == 0 {
             let text = "--sources: at least 1, such as --sources 2";
             return Err(Failure::Usage(text.to_owned()));
         }
@@ -72,7 +76,7 @@ impl Config {
                 LoadEngine::Ring => Holder::Ring,
                 LoadEngine::Tokio => Holder::Tokio,
             },
-            sources: flags.sources,
+            sources,
         };
         Ok(Self {
             plan,
