@@ -61,6 +61,10 @@ Examples:
   ringstorm load ws://127.0.0.1:9000/echo -c 100k --scenario idle --source-ip auto
   ringstorm load wss://localhost:9443/echo -c 1000 --ca ca.pem -H X-Room:7
   ringstorm load ws://127.0.0.1:9000/echo?user={n} -c 100 --config load.toml
+  ringstorm load ws://127.0.0.1:3000 --scenario cable --channel ChatChannel --event speak -r 100
+  ringstorm load ws://127.0.0.1:3000 --scenario cable --channel News --trigger http://[::1]:3000/go
+  ringstorm load ws://127.0.0.1:8000 --scenario socketcluster --channel news --senders 1 -r 50
+  ringstorm load ws://127.0.0.1:3000 --scenario socketio --namespace /chat --event say -r 500
 
 The summary goes to stdout, progress to stderr. Ctrl-C ends with the summary of what ran.")]
     Load(Box<LoadFlags>),

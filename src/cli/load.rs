@@ -6,7 +6,9 @@ mod meant;
 mod meter;
 mod output;
 mod pacing;
+mod realtime;
 mod room;
+mod trigger;
 
 use super::flags::LoadEngine;
 use super::{Exit, Failure, host, print, signals};
@@ -52,6 +54,7 @@ impl Config {
         let mut cpus = host::cpus(flags.cores.clone())?;
         // A core without a connection would only wait.
         cpus.truncate(usize::try_from(flags.connections).unwrap_or(usize::MAX));
+        cpus.truncate(flags.realtime.cores_max());
         let load = meant(&flags)?;
         load.check()
             .map_err(|error| Failure::Usage(error.to_string()))?;

@@ -1,6 +1,6 @@
 //! The connect phase: connects at their pace or a bounded number at once, upgrades, time-outs.
 
-use super::config::{Config, Loop, Transport};
+use super::config::{Config, Loop, Scenario, Transport};
 use super::failure::{Kind, Stage};
 use super::fleet::{Client, EventStream, State, Stream};
 use super::run::{AT_ONCE, Load, Message, NEVER, Phase, seeded};
@@ -387,6 +387,12 @@ fn begin_websocket(config: &Config, number: u32, response: &Response<'_>) -> Res
         (verified, Extension::None)
     };
     verified.map_err(|_| Kind::BadResponse)?;
+    if let Scenario::Dialogue(program) = &config.scenario
+        && let Some(needed) = program.subprotocol()
+        && response.headers.get("sec-websocket-protocol") != Some(needed)
+    {
+        return Err(Kind::Application("subprotocol_refused"));
+    }
     let decoder = Decoder::new(Role::Client).with(extension);
     Ok(Stream::WebSocket(decoder))
 }

@@ -67,6 +67,9 @@ impl Load {
         if self.config.has_dialogues() {
             self.carry_out(id, wire);
         }
+        // A dialogue may have ended its connection before the peer did, in the same bytes.
+        let state = self.fleet.get(id).map(|client| client.state);
+        let end = end.filter(|_| state != Some(State::Over));
         match end {
             None => self.top_up(id, wire),
             Some(End::Closed(code)) => self.peer_closed(id, code, wire),

@@ -50,7 +50,7 @@ class Foreign:
         url = self.url(path, scheme)
         command = (self.binary, "load", url, "--json", "--quiet", "--cores", cores(), *flags)
         async with await Process.start(*command) as load:
-            code = await load.ended()
+            code = await load.ended(CASE_SECONDS)
             if not load.output:
                 raise AssertionError(f"no record, exit code {code}; {load.story()}")
             return code, json.loads(load.output[-1])
@@ -65,6 +65,13 @@ def check(record, **wanted):
         if found != value:
             about = {key: record[key] for key in ("connects", "messages", "events", "failures")}
             raise AssertionError(f"{path}: found {found!r}, wanted {value!r}; {about}")
+
+
+def failed(record, stage, kind, count):
+    """Fails unless so many connections failed just so, and no other did otherwise."""
+    wanted = [{"stage": stage, "kind": kind, "count": count}]
+    if record["failures"] != wanted:
+        raise AssertionError(f"failures: found {record['failures']}, wanted {wanted}")
 
 
 async def started(binary, *command, **environment):

@@ -1,6 +1,7 @@
 //! What may be typed after `load`, with its help.
 
 use super::pacing::PaceFlags;
+use super::realtime::RealtimeFlags;
 use crate::cli::connection::ConnectionFlags;
 use crate::cli::flags::LoadEngine;
 use crate::cli::sources::{self, Source};
@@ -23,6 +24,12 @@ pub(in crate::cli) enum ScenarioFlag {
     /// In rooms of the server (`/rooms`): one member of each says something, and each iteration
     /// lasts until every member has it.
     Rooms,
+    /// ActionCable: performs an action and expects the message back, or --trigger.
+    Cable,
+    /// SocketCluster: calls a procedure or publishes, and expects the response.
+    Socketcluster,
+    /// Socket.IO: emits events and expects their acknowledgements.
+    Socketio,
 }
 
 /// Flags of `load`.
@@ -99,6 +106,9 @@ pub(in crate::cli) struct LoadFlags {
     /// When messages are sent and connects start.
     #[command(flatten)]
     pub(in crate::cli) pace: PaceFlags,
+    /// What the scenarios of message protocols need.
+    #[command(flatten)]
+    pub(in crate::cli) realtime: RealtimeFlags,
 }
 
 fn threshold(text: &str) -> Result<Threshold, ThresholdError> {

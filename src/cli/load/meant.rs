@@ -2,6 +2,7 @@
 
 use super::flags::{LoadFlags, ScenarioFlag};
 use super::pacing::Frame;
+use super::realtime::Realtime;
 use crate::cli::url::{Scheme, Url};
 use crate::cli::{Failure, sources};
 use crate::load::scenario::rooms::Rooms;
@@ -25,15 +26,13 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         Scheme::Ws => (Transport::WebSocket, Scenario::Echo),
         Scheme::Http => (Transport::Sse, Scenario::Listen),
     };
-    let scenario = flags.scenario.map_or(usual, |typed| match typed {
-        ScenarioFlag::Echo => Scenario::Echo,
-        ScenarioFlag::Listen => Scenario::Listen,
-        ScenarioFlag::Idle => Scenario::Idle,
-        ScenarioFlag::Rooms => Scenario::Dialogue(Arc::new(Rooms {
-            iterations: flags.iterations,
-            payload_bytes: flags.payload,
-        })),
-    });
+    let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..));
+    let Talk {
+        scenario,
+        retarget,
+        subprotocols,
+        is_text,
+    } = Talk::new(flags, usual, seed)?;
     if let Some(flag) = flags.pace.typed()
         && matches!(scenario, Scenario::Listen | Scenario::Idle)
     {
@@ -47,7 +46,6 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         let text = "--iterations: only the scenario rooms has them; add --scenario rooms";
         return Err(Failure::Usage(text.to_owned()));
     }
-    let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..));
     let frame = Frame {
         connections: flags.connections,
         warm_up: flags.warm_up,
@@ -56,13 +54,18 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
     };
     let messages = flags.pace.messages(&frame)?;
     let connect_pace = flags.pace.connects(&frame)?;
-    let defaults = load::Config::new(address, url.authority(), url.target.clone());
+    let defaults = load::Config::new(address, url.authority(), retarget(&url.target));
     Ok(load::Config {
         targets,
-        others: flags.urls.iter().skip(1).map(page).collect(),
+        others: flags
+            .urls
+            .iter()
+            .skip(1)
+            .map(|url| page(url, retarget))
+            .collect(),
         sources: sources::expand(&flags.source_ip, address, flags.connections),
         headers: flags.connection.headers(),
-        subprotocols: flags.connection.subprotocol.clone(),
+        subprotocols,
         deflate: flags.connection.deflate,
         transport,
         scenario,
@@ -73,7 +76,7 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         in_flight: flags.pace.in_flight(&messages),
         messages,
         payload_bytes: flags.payload,
-        payload_kind: if flags.text {
+        payload_kind: if is_text {
             PayloadKind::Text
         } else {
             PayloadKind::Binary
@@ -84,6 +87,50 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         seed,
         ..defaults
     })
+}
+
+/// What clients say, and what they have to ask for so that they may.
+struct Talk {
+    scenario: Scenario,
+    /// From the targets that were typed to those where the scenario's server answers.
+    retarget: fn(&str) -> String,
+    subprotocols: Vec<String>,
+    is_text: bool,
+}
+
+impl Talk {
+    /// As typed; `usual` is the scenario of the URL.
+    fn new(flags: &LoadFlags, usual: Scenario, seed: u64) -> Result<Self, Failure> {
+        let mut subprotocols = flags.connection.subprotocol.clone();
+        if let Some(realtime) = Realtime::new(flags, seed)? {
+            let needed = realtime.program.subprotocol().map(str::to_owned);
+            subprotocols.extend(needed);
+            return Ok(Self {
+                scenario: Scenario::Dialogue(realtime.program),
+                retarget: realtime.retarget,
+                subprotocols,
+                is_text: true,
+            });
+        }
+        let scenario = match flags.scenario {
+            Some(ScenarioFlag::Echo) => Scenario::Echo,
+            Some(ScenarioFlag::Listen) => Scenario::Listen,
+            Some(ScenarioFlag::Idle) => Scenario::Idle,
+            Some(ScenarioFlag::Rooms) => Scenario::Dialogue(Arc::new(Rooms {
+                iterations: flags.iterations,
+                payload_bytes: flags.payload,
+            })),
+            // Those that `Realtime` knows are none of these.
+            Some(ScenarioFlag::Cable | ScenarioFlag::Socketcluster | ScenarioFlag::Socketio)
+            | None => usual,
+        };
+        Ok(Self {
+            scenario,
+            retarget: str::to_owned,
+            subprotocols,
+            is_text: flags.text,
+        })
+    }
 }
 
 /// Time for all connects: what their rate needs, and then time for the last one.
@@ -119,10 +166,10 @@ fn targets(flags: &LoadFlags) -> Result<(&Url, Vec<SocketAddr>), Failure> {
     Ok((first, targets))
 }
 
-fn page(url: &Url) -> load::Page {
+fn page(url: &Url, retarget: fn(&str) -> String) -> load::Page {
     load::Page {
         host: url.authority(),
-        target: url.target.clone(),
+        target: retarget(&url.target),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::load::failure::Kind;
 use crate::load::flight::Departure;
 use crate::load::recorder::Recorder;
 use crate::protocol::websocket::frame::{self, Opcode};
+use crate::protocol::websocket::mask;
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -102,6 +103,26 @@ impl Line<'_> {
     /// Says a WebSocket text message. Over an event stream there is no way to: the client fails.
     pub fn text(&mut self, text: &str) {
         self.frame(Opcode::Text, text.as_bytes());
+    }
+
+    /// Says a WebSocket text message that lies in pieces; together they are UTF-8.
+    pub fn text_parts(&mut self, parts: &[&[u8]]) {
+        match self.speaker.transport {
+            Transport::WebSocket => {
+                let key = self.rng.u32(..).to_ne_bytes();
+                let bytes = parts.iter().map(|part| part.len()).sum();
+                let into = &mut self.said.bytes;
+                into.extend_from_slice(frame::header(Opcode::Text, bytes, Some(key)).as_bytes());
+                let start = into.len();
+                for part in parts {
+                    into.extend_from_slice(part);
+                }
+                if let Some(payload) = into.get_mut(start..) {
+                    mask::apply(payload, key, 0);
+                }
+            }
+            Transport::Sse => self.fail("needs_websocket"),
+        }
     }
 
     /// Says a WebSocket binary message.

@@ -47,11 +47,23 @@
 //!
 //! Only what belongs to the measured time is recorded; a dialogue need not know when that is.
 
+mod cable;
+mod calls;
 mod line;
+#[cfg(test)]
+mod realtime_tests;
 pub mod rooms;
+mod socketcluster;
+mod socketio;
+mod trigger;
 
+pub use cable::{Cable, CableOptions};
+pub use calls::STAMP_BYTES;
 pub use line::{Exchange, Line, Piece, Stray};
 pub(super) use line::{Flow, Leave, Post, Said, Speaker, Wake};
+pub use socketcluster::{SocketCluster, SocketClusterOptions};
+pub use socketio::{SocketIo, SocketIoOptions};
+pub use trigger::{Fire, Trigger};
 
 use crate::shard::{ConnectionId, Core};
 use crate::time::Instant;
@@ -63,6 +75,10 @@ pub trait Program: fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
     /// Whether clients are given turns, and for how long.
     fn turns(&self) -> Turns;
+    /// The subprotocol that the upgrade has to agree on, if it must be one.
+    fn subprotocol(&self) -> Option<&'static str> {
+        None
+    }
     /// The dialogue of connection `number` of the run, counted over all cores from 0.
     fn begin(&self, number: u32) -> Box<dyn Dialogue>;
 }
@@ -76,6 +92,32 @@ pub enum Turns {
     Endless,
     /// Each until it calls [`Line::done`]; when all have, the run is over before its duration.
     Limited,
+}
+
+/// How many clients of a run say something: those with the lowest numbers. The others only hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Senders(pub u32);
+
+impl Senders {
+    /// All of them.
+    pub const ALL: Self = Self(u32::MAX);
+
+    /// Whether there are any.
+    pub(super) fn turns(self) -> Turns {
+        match self {
+            Self(0) => Turns::Never,
+            Self(_) => Turns::Endless,
+        }
+    }
+
+    /// The part of a client by its number.
+    pub(super) fn part(self, number: u32) -> Part {
+        if number < self.0 {
+            Part::Speaks
+        } else {
+            Part::Listens
+        }
+    }
 }
 
 /// One client's side of one connection. See the module for what is called when.

@@ -1,0 +1,317 @@
+//! The flags of the scenarios `cable`, `socketcluster` and `socketio`, and what they mean.
+
+use super::flags::{LoadFlags, ScenarioFlag};
+use super::trigger::{Request, trigger};
+use crate::cli::Failure;
+use crate::cli::url::Scheme;
+use crate::load::scenario::{
+    Cable, CableOptions, Program, STAMP_BYTES, Senders, SocketCluster, SocketClusterOptions,
+    SocketIo, SocketIoOptions,
+};
+use clap::Args;
+use std::sync::Arc;
+
+/// Where servers answer whose URL names no path.
+const CABLE_PATH: &str = "/cable";
+const SOCKETCLUSTER_PATH: &str = "/socketcluster/";
+
+/// The flags of `load` that some scenarios have.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Scenarios cable, socketcluster, socketio")]
+pub(in crate::cli) struct RealtimeFlags {
+    /// Channel to subscribe to. Of cable its class, such as ChatChannel, or the whole identifier:
+    /// '{"channel":"ChatChannel","room":1}'.
+    #[arg(long, value_name = "NAME")]
+    channel: Option<String>,
+    /// What is called with each message: of cable the channel's action, of socketcluster the
+    /// procedure, of socketio the event, which is to be acknowledged [default: echo, but
+    /// socketcluster publishes if it has a channel].
+    #[arg(long, value_name = "NAME")]
+    event: Option<String>,
+    /// Namespace to join (socketio) [default: /].
+    #[arg(long, value_name = "/NAME")]
+    namespace: Option<String>,
+    /// Token to show: a JWT for socketcluster, auth.token for socketio.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "RINGSTORM_AUTH_TOKEN",
+        hide_env_values = true
+    )]
+    auth_token: Option<String>,
+    /// How many of the clients say something; the others only hear [default: all].
+    #[arg(long, value_name = "N")]
+    senders: Option<u32>,
+    /// Request that makes the server broadcast on the channel (cable), fired instead of sending:
+    /// '[METHOD ]http://HOST:PORT/PATH', POST if no method is named. {stamp} in it is replaced; a
+    /// broadcast that repeats that is told apart from others.
+    #[arg(long, value_name = "REQUEST")]
+    trigger: Option<Request>,
+}
+
+impl RealtimeFlags {
+    /// Cores that the run may have at most: a core without anybody who sends would drop its share
+    /// of the plan, and whoever fires and counts broadcasts leads clients of its own core only.
+    pub(super) fn cores_max(&self) -> usize {
+        match (self.senders, &self.trigger) {
+            (_, Some(_)) => 1,
+            (None | Some(0), None) => usize::MAX,
+            (Some(senders), None) => usize::try_from(senders).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The flags that were typed, each with the scenarios that have it.
+    fn typed(&self) -> impl Iterator<Item = (&'static str, &'static [ScenarioFlag])> {
+        use ScenarioFlag::{Cable, Socketcluster, Socketio};
+        let all: [(_, _, &[ScenarioFlag]); 6] = [
+            ("--channel", self.channel.is_some(), &[Cable, Socketcluster]),
+            (
+                "--event",
+                self.event.is_some(),
+                &[Cable, Socketcluster, Socketio],
+            ),
+            ("--namespace", self.namespace.is_some(), &[Socketio]),
+            (
+                "--auth-token",
+                self.auth_token.is_some(),
+                &[Socketcluster, Socketio],
+            ),
+            (
+                "--senders",
+                self.senders.is_some(),
+                &[Cable, Socketcluster, Socketio],
+            ),
+            ("--trigger", self.trigger.is_some(), &[Cable]),
+        ];
+        let typed = all.into_iter().filter(|(_, is_typed, _)| *is_typed);
+        typed.map(|(flag, _, scenarios)| (flag, scenarios))
+    }
+
+    /// Refuses a flag that the scenario does not have.
+    pub(super) fn check(&self, scenario: Option<ScenarioFlag>) -> Result<(), Failure> {
+        let fits = |scenarios: &[ScenarioFlag]| scenario.is_some_and(|it| scenarios.contains(&it));
+        let Some((flag, scenarios)) = self.typed().find(|(_, scenarios)| !fits(scenarios)) else {
+            return Ok(());
+        };
+        let names: Vec<&str> = scenarios.iter().map(|it| name(*it)).collect();
+        let remedy = match (flag, scenario) {
+            ("--auth-token", Some(ScenarioFlag::Cable)) => {
+                "ActionCable has no token of its own: put it into the URL's query or a --header"
+                    .to_owned()
+            }
+            _ => format!("leave it out, or write --scenario {}", names.join(" or ")),
+        };
+        Err(Failure::Usage(format!(
+            "{flag} belongs to the scenario {}; try: {remedy}",
+            names.join(", ")
+        )))
+    }
+}
+
+fn name(scenario: ScenarioFlag) -> &'static str {
+    match scenario {
+        ScenarioFlag::Cable => "cable",
+        ScenarioFlag::Socketcluster => "socketcluster",
+        ScenarioFlag::Socketio => "socketio",
+        ScenarioFlag::Echo | ScenarioFlag::Listen | ScenarioFlag::Idle | ScenarioFlag::Rooms => {
+            "another"
+        }
+    }
+}
+
+/// A scenario of these, and where its server answers if it is asked for that target.
+pub(super) struct Realtime {
+    pub(super) program: Arc<dyn Program>,
+    pub(super) retarget: fn(&str) -> String,
+}
+
+impl Realtime {
+    /// What the flags mean, with that seed; `None` for other scenarios.
+    pub(super) fn new(flags: &LoadFlags, seed: u64) -> Result<Option<Self>, Failure> {
+        flags.realtime.check(flags.scenario)?;
+        let realtime = match flags.scenario {
+            Some(ScenarioFlag::Cable) => Self {
+                program: Arc::new(cable(flags, seed)?),
+                retarget: |target| or_path(target, CABLE_PATH),
+            },
+            Some(ScenarioFlag::Socketcluster) => Self {
+                program: Arc::new(SocketCluster::new(SocketClusterOptions {
+                    channel: flags.realtime.channel.clone(),
+                    procedure: flags.realtime.event.clone(),
+                    auth_token: flags.realtime.auth_token.clone(),
+                    content_bytes: flags.payload,
+                    senders: senders(flags),
+                    seed,
+                })),
+                retarget: |target| or_path(target, SOCKETCLUSTER_PATH),
+            },
+            Some(ScenarioFlag::Socketio) => Self {
+                program: Arc::new(SocketIo::new(SocketIoOptions {
+                    namespace: namespace(flags)?,
+                    event: event(flags),
+                    auth_token: flags.realtime.auth_token.clone(),
+                    content_bytes: flags.payload,
+                    senders: senders(flags),
+                    seed,
+                })),
+                retarget: with_query,
+            },
+            Some(
+                ScenarioFlag::Echo
+                | ScenarioFlag::Listen
+                | ScenarioFlag::Idle
+                | ScenarioFlag::Rooms,
+            )
+            | None => {
+                return Ok(None);
+            }
+        };
+        if flags.urls.iter().any(|url| url.scheme != Scheme::Ws) {
+            let name = realtime.program.name();
+            let text = format!("--scenario {name} needs a WebSocket; use a ws:// URL");
+            return Err(Failure::Usage(text));
+        }
+        if flags.payload < STAMP_BYTES {
+            let text = format!(
+                "--payload: a message of this scenario carries {STAMP_BYTES} bytes of its own; use \
+                 at least {STAMP_BYTES}"
+            );
+            return Err(Failure::Usage(text));
+        }
+        Ok(Some(realtime))
+    }
+}
+
+fn cable(flags: &LoadFlags, seed: u64) -> Result<Cable, Failure> {
+    let Some(channel) = flags.realtime.channel.clone() else {
+        let text = "--scenario cable has to know what to subscribe to; try: --channel ChatChannel";
+        return Err(Failure::Usage(text.to_owned()));
+    };
+    let is_object = |text: &str| {
+        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok()
+    };
+    if channel.starts_with('{') && !is_object(&channel) {
+        let text = "--channel: not a JSON object; write it like '{\"channel\":\"ChatChannel\"}'";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let request = flags.realtime.trigger.clone();
+    Ok(Cable::new(CableOptions {
+        channel,
+        action: event(flags),
+        content_bytes: flags.payload,
+        senders: senders(flags),
+        trigger: request
+            .map(|request| trigger(request, &flags.connection.resolve, flags.connect_timeout))
+            .transpose()?,
+        seed,
+    }))
+}
+
+fn senders(flags: &LoadFlags) -> Senders {
+    flags.realtime.senders.map_or(Senders::ALL, Senders)
+}
+
+fn event(flags: &LoadFlags) -> String {
+    flags
+        .realtime
+        .event
+        .clone()
+        .unwrap_or_else(|| "echo".to_owned())
+}
+
+fn namespace(flags: &LoadFlags) -> Result<String, Failure> {
+    let namespace = flags.realtime.namespace.as_deref().unwrap_or("/");
+    // A comma ends it on the wire.
+    if !namespace.starts_with('/') || namespace.contains(',') {
+        let text = "--namespace: write it with a slash and without a comma, such as /chat";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    Ok(namespace.to_owned())
+}
+
+fn or_path(target: &str, path: &str) -> String {
+    match target.strip_prefix('/') {
+        Some("") => path.to_owned(),
+        Some(query) if query.starts_with('?') => format!("{path}{query}"),
+        Some(_) | None => target.to_owned(),
+    }
+}
+
+/// A target of Socket.IO: its query names the revision and the transport.
+fn with_query(target: &str) -> String {
+    use crate::protocol::socketio::{PATH, QUERY};
+    let target = or_path(target, PATH);
+    if target.contains("EIO=") {
+        return target;
+    }
+    let separator = if target.contains('?') { '&' } else { '?' };
+    format!("{target}{separator}{QUERY}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::flags::{Command, Flags};
+    use clap::Parser;
+
+    fn realtime(line: &str) -> Result<Option<String>, String> {
+        let argv = ["ringstorm", "load"].into_iter().chain(line.split(' '));
+        let flags = Flags::try_parse_from(argv).map_err(|error| error.to_string())?;
+        let Some(Command::Load(flags)) = flags.command else {
+            panic!("no load");
+        };
+        let realtime = Realtime::new(&flags, 1).map_err(|error| error.to_string())?;
+        Ok(realtime.map(|it| (it.retarget)(&flags.urls[0].target)))
+    }
+
+    #[test]
+    fn a_url_without_a_path_goes_where_servers_answer() {
+        for (line, target) in [
+            ("ws://a:1 --scenario cable --channel X", "/cable"),
+            (
+                "ws://a:1/?token=x --scenario cable --channel X",
+                "/cable?token=x",
+            ),
+            ("ws://a:1/live --scenario cable --channel X", "/live"),
+            ("ws://a:1 --scenario socketcluster", "/socketcluster/"),
+            (
+                "ws://a:1 --scenario socketio",
+                "/socket.io/?EIO=4&transport=websocket",
+            ),
+            (
+                "ws://a:1/s/?a=b --scenario socketio",
+                "/s/?a=b&EIO=4&transport=websocket",
+            ),
+        ] {
+            assert_eq!(realtime(line).unwrap().unwrap(), target, "{line}");
+        }
+        assert!(realtime("ws://a:1").unwrap().is_none());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_what_does() {
+        for (line, part) in [
+            ("ws://a:1 --scenario cable", "--channel ChatChannel"),
+            ("ws://a:1 --scenario cable --channel {x", "JSON object"),
+            ("ws://a:1 --channel X", "--scenario cable or socketcluster"),
+            (
+                "ws://a:1 --scenario socketio --channel X",
+                "--scenario cable or socketcluster",
+            ),
+            (
+                "ws://a:1 --scenario cable --channel X --auth-token t",
+                "URL's query",
+            ),
+            ("ws://a:1 --scenario socketio --namespace chat", "/chat"),
+            ("http://a:1 --scenario socketio", "ws:// URL"),
+            ("ws://a:1 --scenario socketio --payload 8", "at least 32"),
+            (
+                "ws://a:1 --scenario cable --channel X --trigger a:1",
+                "http://",
+            ),
+        ] {
+            let error = realtime(line).map(|_| ()).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+}

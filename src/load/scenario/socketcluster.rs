@@ -1,0 +1,245 @@
+//! The scenario `socketcluster`: handshake, token, subscription; then calls a procedure, or
+//! publishes on the channel, and waits for the server's response.
+
+use super::calls::{Calls, Decimal, Stamp, delivered, filler};
+use super::{Dialogue, Heard, Line, Piece, Program, Senders, Turns};
+use crate::protocol::json;
+use crate::protocol::socketcluster::{self as protocol, Call, Said, Welcome};
+use crate::time::Instant;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Time for the response to the handshake, and then to the subscription.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
+/// Calls of the handshake.
+const HANDSHAKE: u64 = 1;
+const SUBSCRIBE: u64 = 2;
+
+/// What all clients of the scenario share.
+#[derive(Clone, Debug)]
+pub struct SocketCluster(Arc<Plan>);
+
+/// How the scenario is meant.
+#[derive(Clone, Debug)]
+pub struct SocketClusterOptions {
+    /// The channel to subscribe to, if any.
+    pub channel: Option<String>,
+    /// The procedure to call; without one, publishes on the channel.
+    pub procedure: Option<String>,
+    /// The signed token (JWT) to show.
+    pub auth_token: Option<String>,
+    /// Bytes of the content.
+    pub content_bytes: usize,
+    /// Who calls.
+    pub senders: Senders,
+    /// Of the content.
+    pub seed: u64,
+}
+
+#[derive(Debug)]
+struct Plan {
+    channel: Option<(String, Vec<u8>)>,
+    auth_token: Option<String>,
+    before: Vec<u8>,
+    after: Vec<u8>,
+    filler: Vec<u8>,
+    senders: Senders,
+}
+
+/// How far a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Greeting,
+    Subscribing,
+    Up,
+}
+
+#[derive(Debug)]
+struct Client {
+    plan: Arc<Plan>,
+    stage: Stage,
+    /// When anything was heard last.
+    heard: Instant,
+    /// Silence after which the connection is dead, as the server says.
+    patience: Duration,
+    calls: Calls,
+}
+
+impl SocketCluster {
+    /// The scenario as meant.
+    #[must_use]
+    pub fn new(options: SocketClusterOptions) -> Self {
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        let what = match (&options.procedure, &options.channel) {
+            (Some(procedure), _) => Call::Procedure(procedure),
+            (None, Some(channel)) => Call::Publish(channel),
+            (None, None) => Call::Procedure("echo"),
+        };
+        protocol::call(what, &mut before, &mut after);
+        let channel = options.channel.map(|channel| {
+            let mut encoded = Vec::new();
+            json::string(&mut encoded, &channel);
+            (channel, encoded)
+        });
+        Self(Arc::new(Plan {
+            channel,
+            auth_token: options.auth_token,
+            before,
+            after,
+            filler: filler(options.content_bytes, options.seed),
+            senders: options.senders,
+        }))
+    }
+}
+
+impl Program for SocketCluster {
+    fn name(&self) -> &'static str {
+        "socketcluster"
+    }
+
+    fn turns(&self) -> Turns {
+        self.0.senders.turns()
+    }
+
+    fn begin(&self, _number: u32) -> Box<dyn Dialogue> {
+        Box::new(Client {
+            plan: Arc::clone(&self.0),
+            stage: Stage::Greeting,
+            heard: Instant::default(),
+            patience: ANSWER_TIME,
+            calls: Calls::default(),
+        })
+    }
+}
+
+impl Dialogue for Client {
+    fn up(&mut self, line: &mut Line<'_>) {
+        let mut text = Vec::new();
+        protocol::handshake(&mut text, self.plan.auth_token.as_deref());
+        line.text_parts(&[&text]);
+        line.wake_after(ANSWER_TIME);
+    }
+
+    fn heard(&mut self, heard: Heard<'_>, line: &mut Line<'_>) {
+        self.heard = line.now();
+        let text = match heard {
+            Heard::Text(text) => text,
+            Heard::Pong(_) => return,
+            Heard::Binary(_) | Heard::Event { .. } => b"?",
+        };
+        let read = protocol::read(text, |said| self.told_by_server(said, line));
+        match (read, self.stage) {
+            (Ok(()), _) => {}
+            (Err(_), Stage::Up) => line.wrong(),
+            (Err(_), Stage::Greeting | Stage::Subscribing) => line.fail("not_socketcluster"),
+        }
+    }
+
+    fn turn(&mut self, piece: Piece, line: &mut Line<'_>) {
+        let stamp = self.calls.begin(piece, line);
+        let call = Decimal::new(u64::from(stamp.number));
+        let Plan {
+            before,
+            filler,
+            after,
+            ..
+        } = &*self.plan;
+        let stamp = stamp.encode();
+        line.text_parts(&[before, &stamp, filler, after, call.as_bytes(), b"}"]);
+    }
+
+    fn due(&mut self, line: &mut Line<'_>) {
+        match self.stage {
+            Stage::Greeting => line.fail("no_handshake"),
+            Stage::Subscribing => line.fail("no_subscription"),
+            Stage::Up => {
+                let silence = line.now().since(self.heard);
+                let rest = self.patience.checked_sub(silence);
+                match rest.filter(|rest| !rest.is_zero()) {
+                    Some(rest) => line.wake_after(rest),
+                    None => line.fail("no_ping"),
+                }
+            }
+        }
+    }
+}
+
+impl Client {
+    fn told_by_server(&mut self, said: Said<'_>, line: &mut Line<'_>) {
+        match said {
+            Said::Ping { pong } => line.text_parts(&[pong.as_bytes()]),
+            Said::Response { id, data, is_error } => match self.stage {
+                Stage::Greeting if id == HANDSHAKE => self.greeted(data, is_error, line),
+                Stage::Subscribing if id == SUBSCRIBE && is_error => {
+                    line.fail("subscription_rejected");
+                }
+                Stage::Subscribing if id == SUBSCRIBE => self.be_up(line),
+                // An echo of the handshake is no response to it, and neither is anything else.
+                Stage::Greeting | Stage::Subscribing => line.fail("not_socketcluster"),
+                Stage::Up => self.answered(id, is_error, line),
+            },
+            Said::Published { channel, data } => {
+                let known = self.plan.channel.as_ref();
+                if known.is_some_and(|(_, encoded)| protocol::is_channel(channel, encoded)) {
+                    let text = data.get().as_bytes();
+                    delivered(Stamp::find(text), text.len(), line);
+                } else {
+                    line.wrong();
+                }
+            }
+            Said::KickedOut => line.fail("kicked_out"),
+            Said::Event { call: Some(call) } if self.stage != Stage::Greeting => {
+                let mut text = Vec::new();
+                protocol::respond(&mut text, call);
+                line.text_parts(&[&text]);
+            }
+            // Nothing is called before the handshake is answered: this is our own, come back.
+            Said::Event { call: Some(_) } => line.fail("not_socketcluster"),
+            Said::Event { call: None } => {}
+        }
+    }
+
+    /// The handshake has its response.
+    fn greeted(&mut self, data: Option<&RawValue>, is_error: bool, line: &mut Line<'_>) {
+        if is_error {
+            return line.fail("handshake_rejected");
+        }
+        let Some(Ok(welcome)) = data.map(Welcome::read) else {
+            return line.fail("not_socketcluster");
+        };
+        if self.plan.auth_token.is_some() && !welcome.is_authenticated {
+            return line.fail("not_authenticated");
+        }
+        // A server that says 0 pings nobody: then an hour is as good as never.
+        self.patience = match welcome.ping_timeout_ms {
+            0 => Duration::from_secs(3600),
+            ms => Duration::from_millis(ms),
+        };
+        let Some((channel, _)) = &self.plan.channel else {
+            return self.be_up(line);
+        };
+        let mut text = Vec::new();
+        protocol::subscribe(&mut text, channel, SUBSCRIBE);
+        line.text_parts(&[&text]);
+        self.stage = Stage::Subscribing;
+        line.wake_after(ANSWER_TIME);
+    }
+
+    fn be_up(&mut self, line: &mut Line<'_>) {
+        self.stage = Stage::Up;
+        line.wake_after(self.patience);
+        line.ready(self.plan.senders.part(line.number()));
+    }
+
+    fn answered(&mut self, id: u64, is_error: bool, line: &mut Line<'_>) {
+        match self.calls.take(id) {
+            Some(exchange) if is_error => {
+                line.lose(exchange);
+                line.wrong();
+            }
+            Some(exchange) => line.finish(exchange),
+            None => line.wrong(),
+        }
+    }
+}

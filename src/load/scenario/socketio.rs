@@ -1,0 +1,211 @@
+//! The scenario `socketio`: joins a namespace of a Socket.IO server, then emits events and waits
+//! for their acknowledgements.
+
+use super::calls::{Calls, Decimal, Stamp, delivered, filler};
+use super::{Dialogue, Heard, Line, Piece, Program, Senders, Turns};
+use crate::protocol::socketio::{self as protocol, Emit, Kind, Packet, Said};
+use crate::time::Instant;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Time for the session, and then for the namespace.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
+
+/// What all clients of the scenario share.
+#[derive(Clone, Debug)]
+pub struct SocketIo(Arc<Plan>);
+
+/// How the scenario is meant.
+#[derive(Clone, Debug)]
+pub struct SocketIoOptions {
+    /// The namespace, which begins with `/`.
+    pub namespace: String,
+    /// The event to emit.
+    pub event: String,
+    /// What the server finds as `handshake.auth.token`.
+    pub auth_token: Option<String>,
+    /// Bytes of the content.
+    pub content_bytes: usize,
+    /// Who emits.
+    pub senders: Senders,
+    /// Of the content.
+    pub seed: u64,
+}
+
+#[derive(Debug)]
+struct Plan {
+    namespace: String,
+    auth_token: Option<String>,
+    emit: Emit,
+    filler: Vec<u8>,
+    senders: Senders,
+}
+
+/// How far a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The server speaks first.
+    Opening,
+    Joining,
+    Joined,
+}
+
+#[derive(Debug)]
+struct Client {
+    plan: Arc<Plan>,
+    stage: Stage,
+    /// When anything was heard last.
+    heard: Instant,
+    /// Silence after which the connection is dead, as the server says.
+    patience: Duration,
+    /// Binary messages that belong to the last packet and have yet to come.
+    attachments: u32,
+    calls: Calls,
+}
+
+impl SocketIo {
+    /// The scenario as meant.
+    #[must_use]
+    pub fn new(options: SocketIoOptions) -> Self {
+        Self(Arc::new(Plan {
+            emit: Emit::new(&options.namespace, &options.event),
+            namespace: options.namespace,
+            auth_token: options.auth_token,
+            filler: filler(options.content_bytes, options.seed),
+            senders: options.senders,
+        }))
+    }
+}
+
+impl Program for SocketIo {
+    fn name(&self) -> &'static str {
+        "socketio"
+    }
+
+    fn turns(&self) -> Turns {
+        self.0.senders.turns()
+    }
+
+    fn begin(&self, _number: u32) -> Box<dyn Dialogue> {
+        Box::new(Client {
+            plan: Arc::clone(&self.0),
+            stage: Stage::Opening,
+            heard: Instant::default(),
+            patience: ANSWER_TIME,
+            attachments: 0,
+            calls: Calls::default(),
+        })
+    }
+}
+
+impl Dialogue for Client {
+    fn up(&mut self, line: &mut Line<'_>) {
+        line.wake_after(ANSWER_TIME);
+    }
+
+    fn heard(&mut self, heard: Heard<'_>, line: &mut Line<'_>) {
+        self.heard = line.now();
+        let packet = match heard {
+            Heard::Text(text) => protocol::read(text).ok(),
+            Heard::Pong(_) => return,
+            Heard::Binary(_) if self.attachments > 0 => {
+                self.attachments -= 1;
+                return;
+            }
+            Heard::Binary(_) | Heard::Event { .. } => None,
+        };
+        match (packet, self.stage) {
+            (Some(packet), _) => self.told_by_server(packet, line),
+            (None, Stage::Joined) => line.wrong(),
+            (None, Stage::Opening | Stage::Joining) => line.fail("not_socketio"),
+        }
+    }
+
+    fn turn(&mut self, piece: Piece, line: &mut Line<'_>) {
+        let stamp = self.calls.begin(piece, line);
+        let id = Decimal::new(u64::from(stamp.number));
+        let Emit {
+            before,
+            between,
+            after,
+        } = &self.plan.emit;
+        let stamp = stamp.encode();
+        let filler = &self.plan.filler;
+        line.text_parts(&[before, id.as_bytes(), between, &stamp, filler, after]);
+    }
+
+    fn due(&mut self, line: &mut Line<'_>) {
+        match self.stage {
+            Stage::Opening => line.fail("no_session"),
+            Stage::Joining => line.fail("no_namespace"),
+            Stage::Joined => {
+                let silence = line.now().since(self.heard);
+                let rest = self.patience.checked_sub(silence);
+                match rest.filter(|rest| !rest.is_zero()) {
+                    Some(rest) => line.wake_after(rest),
+                    None => line.fail("no_ping"),
+                }
+            }
+        }
+    }
+}
+
+impl Client {
+    fn told_by_server(&mut self, packet: Packet<'_>, line: &mut Line<'_>) {
+        match (packet, self.stage) {
+            (Packet::Open(session), Stage::Opening) => {
+                let ms = session
+                    .ping_interval_ms
+                    .saturating_add(session.ping_timeout_ms);
+                // More than an hour is as good as never.
+                self.patience = Duration::from_millis(ms.clamp(1, 3_600_000));
+                self.stage = Stage::Joining;
+                let mut text = Vec::new();
+                let token = self.plan.auth_token.as_deref();
+                protocol::connect(&mut text, &self.plan.namespace, token);
+                line.text_parts(&[&text]);
+                line.wake_after(ANSWER_TIME);
+            }
+            (Packet::Ping(content), _) => {
+                let mut text = Vec::new();
+                protocol::pong(&mut text, content);
+                line.text_parts(&[&text]);
+            }
+            (Packet::Noop, _) => {}
+            (Packet::Close, _) => line.fail("disconnected"),
+            (Packet::Message(said), Stage::Joining | Stage::Joined) => self.said(said, line),
+            (Packet::Open(_), Stage::Joining | Stage::Joined) => line.wrong(),
+            (Packet::Message(_), Stage::Opening) => line.fail("not_socketio"),
+        }
+    }
+
+    fn said(&mut self, said: Said<'_>, line: &mut Line<'_>) {
+        self.attachments = said.attachments;
+        if said.namespace != self.plan.namespace {
+            return line.wrong();
+        }
+        match (said.kind, self.stage) {
+            (Kind::Connect, Stage::Joining) => {
+                self.stage = Stage::Joined;
+                line.wake_after(self.patience);
+                line.ready(self.plan.senders.part(line.number()));
+            }
+            (Kind::ConnectError, Stage::Joining) => line.fail("namespace_refused"),
+            (Kind::Disconnect, _) => line.fail("disconnected"),
+            (Kind::Ack, Stage::Joined) => match said.id.and_then(|id| self.calls.take(id)) {
+                Some(exchange) => line.finish(exchange),
+                None => line.wrong(),
+            },
+            (Kind::Event, _) => {
+                let text = said.data.as_bytes();
+                delivered(Stamp::find(text), text.len(), line);
+                if let Some(id) = said.id {
+                    let mut text = Vec::new();
+                    protocol::acknowledge(&mut text, said.namespace, id);
+                    line.text_parts(&[&text]);
+                }
+            }
+            (Kind::Connect | Kind::Ack | Kind::ConnectError, _) => line.wrong(),
+        }
+    }
+}
