@@ -268,7 +268,8 @@ fn told(at_s: u64, connections: u64) -> Sample {
         "messages_in": counted * 2, "messages_out": counted * 3,
         "bytes_in": counted * 76, "bytes_out": counted * 72, "backlog_bytes": 1_572_864,
         "turns": at_s * 1000, "events": counted * 2, "starved": 7 * at_s, "accept_pauses": 2,
-        "rescues": 0, "cpu_s": at_s as f64 * 0.73, "accept_queue": 12, "accept_queue_limit": 4096,
+        "rescues": 0, "cpu_s": at_s as f64 * 0.73, "accept_queue": 12, "accept_queue_limit": 8192,
+        "slots_used": connections + 41, "slots": 131_072,
     });
     let mut core = figures.clone();
     core["core"] = json!(0);
@@ -279,6 +280,10 @@ fn told(at_s: u64, connections: u64) -> Sample {
         "process": { "cpu_s": at_s as f64 * 0.81, "rss_bytes": 25_690_112,
             "descriptors": 31, "descriptor_limit": 20_000 },
         "missing": [],
+        "listeners": [
+            { "address": "[::1]:90", "core": 0, "accept_queue": 2, "accept_queue_limit": 4096 },
+            { "address": "[::1]:90", "core": 1, "accept_queue": 10, "accept_queue_limit": 4096 },
+        ],
     });
     Sample::parse(body.to_string().as_bytes()).expect("a sample")
 }

@@ -244,6 +244,36 @@ def ping(host, options, table):
     table.beside("the same, the load client that answers", per_second["load client"])
 
 
+def stats(host, options, table):
+    """CPU of reading process and host every second beside so many quiet connections."""
+    connections = options.connections
+    server = host.start("ring", *QUIET, "--max-connections", str(connections + connections // 10))
+    # As long as what is read rarely takes to come round.
+    seconds = max(15.0, options.seconds)
+    length = OPEN_SECONDS + 2 * seconds * options.pairs
+    host.load(server, "/echo", "--scenario", "idle", "-c", str(connections), "--connect-rate",
+              "5000", "--source-ip", "auto", "-d", f"{length:g}s")
+    wait_open(server, "websocket", connections)
+    time.sleep(SETTLE_SECONDS)
+    sampling, quiet, scraped = [], [], []
+    for _ in range(options.pairs):
+        for percents, every in ((quiet, None), (scraped, 1.0)):
+            before = (time.monotonic(), server.cpu_s(), server.thread_cpu_s("stats"))
+            if every is None:
+                time.sleep(seconds)
+            else:
+                for _ in range(int(seconds / every)):
+                    server.get("/metrics")
+                    time.sleep(every)
+            after = (time.monotonic(), server.cpu_s(), server.thread_cpu_s("stats"))
+            percents.append((after[1] - before[1]) / (after[0] - before[0]) * 100)
+            sampling.append((after[2] - before[2]) / (after[0] - before[0]) * 100)
+    still_open(server, connections)
+    table.at_most(f"sampling at {connections} connections: % of a core", 0.1, sampling)
+    table.beside("the whole server, % of a core", quiet)
+    table.beside("the same with a scrape of /metrics each second", scraped)
+
+
 def soak(host, options, table):
     """8,000 echoing connections on 64 receive buffers: nothing lost, nothing stuck."""
     server = host.start("ring", "--receive-buffers", "64")

@@ -57,14 +57,36 @@ class Child:
         except (OSError, KeyError) as error:
             raise Failure(f"no memory figures of {self.name}: {error}") from error
 
+    def thread_cpu_s(self, name):
+        """CPU time of the threads of that name."""
+        tasks = f"/proc/{self.pid}/task"
+        total_ns, found = 0, False
+        for task in os.listdir(tasks):
+            with open(f"{tasks}/{task}/comm", encoding="utf-8") as comm:
+                if comm.read().strip() != name:
+                    continue
+            with open(f"{tasks}/{task}/schedstat", encoding="ascii") as schedstat:
+                total_ns += int(schedstat.read().split()[0])
+                found = True
+        if not found:
+            raise Failure(f"{self.name} has no thread {name}")
+        return total_ns / 1e9
+
+    def get(self, path):
+        """The content of an answer of the server."""
+        try:
+            url = f"{'https' if self.secure else 'http'}://127.0.0.1:{self.port}{path}"
+            trusting = ssl._create_unverified_context() if self.secure else None
+            with urllib.request.urlopen(url, timeout=5, context=trusting) as answer:
+                return answer.read()
+        except (OSError, urllib.error.URLError) as error:
+            raise Failure(f"{self.name} {path}: {error}") from error
+
     def stats(self):
         """What the server says of itself at /stats."""
         try:
-            url = f"{'https' if self.secure else 'http'}://127.0.0.1:{self.port}/stats"
-            trusting = ssl._create_unverified_context() if self.secure else None
-            with urllib.request.urlopen(url, timeout=5, context=trusting) as answer:
-                return json.load(answer)
-        except (OSError, ValueError, urllib.error.URLError) as error:
+            return json.loads(self.get("/stats"))
+        except ValueError as error:
             raise Failure(f"{self.name} /stats: {error}") from error
 
     def end(self, with_signal=signal.SIGKILL):

@@ -1,8 +1,10 @@
 //! One answer of `/stats`: its keys as numbers, those that a server does not tell as nothing.
 
 use super::{Cgroup, HostSample, Listener, Process};
+use crate::time::Instant;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What a server told at one moment. The keys are those that `/stats` documents (README, serve).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -112,6 +114,17 @@ impl Open {
 }
 
 impl Sample {
+    /// Its host, if it told of it, at the time when that was read, by the server's clock.
+    #[must_use]
+    pub fn host(&self) -> Option<HostSample> {
+        let read_s = self.uptime_s - self.sample_age_s?;
+        let at = Duration::try_from_secs_f64(read_s).ok()?;
+        Some(HostSample {
+            at: Instant::from_nanos(0) + at,
+            ..self.host.clone()?
+        })
+    }
+
     /// Reads the body of an answer.
     ///
     /// # Errors

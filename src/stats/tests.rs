@@ -428,3 +428,35 @@ fn a_host_survives_the_way_through_json() {
     let older: HostSample = serde_json::from_str("{}").expect("a host of which nothing is told");
     assert_eq!(older, HostSample::default());
 }
+
+#[test]
+fn a_servers_own_host_is_shown_and_a_reading_told_twice_keeps_its_rates() {
+    let told = |uptime_s: f64, age_s: f64, overflows: u64| {
+        let mut told = sample(uptime_s, 1, &[]);
+        told.sample_age_s = Some(age_s);
+        told.host = Some(HostSample {
+            listen_overflows: Some(overflows),
+            ..HostSample::default()
+        });
+        told
+    };
+    let mut watch = Watch::new();
+    let mut look = |at_s: u64, told| {
+        let now = Instant::from_nanos(at_s * 1_000_000_000);
+        let (_, rates) = watch.look(now, Ok(told), None).host.expect("a host");
+        rates.map(|rates| rates.listen_overflows)
+    };
+    assert_eq!(look(1, told(10.0, 0.5, 5)), None);
+    assert_eq!(look(2, told(11.0, 0.5, 9)), Some(Some(4.0)));
+    // The server has not read anew.
+    assert_eq!(look(3, told(12.0, 1.5, 9)), Some(Some(4.0)));
+    assert_eq!(look(4, told(13.0, 0.5, 9)), Some(Some(0.0)));
+    // Watched from another host, this one is meant.
+    let now = Instant::from_nanos(5_000_000_000);
+    let own = Some(HostSample::default());
+    let (shown, _) = watch
+        .look(now, Ok(told(14.0, 0.5, 9)), own)
+        .host
+        .expect("a host");
+    assert_eq!(shown.listen_overflows, None);
+}

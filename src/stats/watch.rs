@@ -11,6 +11,9 @@ use std::time::Duration;
 /// waits half a second for a core that is busy; beyond this the server cannot be the same one.
 const SLACK: Duration = Duration::from_secs(3);
 
+/// Readings of a host that are closer together than this are one: seconds in JSON are not exact.
+const SAME: Duration = Duration::from_millis(1);
+
 /// What is known after one look.
 #[derive(Clone, Debug)]
 pub struct Reading {
@@ -20,7 +23,8 @@ pub struct Reading {
     pub at_s: f64,
     /// The server.
     pub state: State,
-    /// The host, if it was looked at, and its rates from the second look on.
+    /// The host that was looked at, or else that of the server if it told of it; and its rates
+    /// from the second look on.
     pub host: Option<(HostSample, Option<HostRates>)>,
 }
 
@@ -79,6 +83,7 @@ pub struct Watch {
     last: Option<(Instant, Sample)>,
     is_lost: bool,
     host: Option<HostSample>,
+    host_rates: Option<HostRates>,
 }
 
 impl Watch {
@@ -97,6 +102,8 @@ impl Watch {
     ) -> Reading {
         self.looks += 1;
         let began = *self.began.get_or_insert(now);
+        // Without a look at a host, the server's own.
+        let host = host.or_else(|| told.as_ref().ok().and_then(Sample::host));
         let state = match told {
             Ok(sample) => self.up(now, sample),
             Err(why) => {
@@ -106,17 +113,27 @@ impl Watch {
                 State::Lost { why, for_s }
             }
         };
-        let host = host.map(|new| {
-            let old = self.host.replace(new.clone());
-            let rates = old.map(|old| HostRates::between(&old, &new));
-            (new, rates)
-        });
+        let host = host.map(|new| self.host(new));
         Reading {
             number: self.looks,
             at_s: now.since(began).as_secs_f64(),
             state,
             host,
         }
+    }
+
+    /// The host and its rates since the reading before. The same reading, told again, has the
+    /// rates that it had.
+    fn host(&mut self, new: HostSample) -> (HostSample, Option<HostRates>) {
+        let old = self.host.replace(new.clone());
+        let is_same = |old: &HostSample| {
+            let (earlier, later) = (old.at.min(new.at), old.at.max(new.at));
+            later.since(earlier) < SAME
+        };
+        if !old.as_ref().is_some_and(is_same) {
+            self.host_rates = old.map(|old| HostRates::between(&old, &new));
+        }
+        (new, self.host_rates.clone())
     }
 
     fn up(&mut self, now: Instant, sample: Sample) -> State {

@@ -56,12 +56,19 @@ fn server(sample: &Sample) -> Value {
         "backlog_bytes": total.backlog_bytes,
         "accept_queue": total.accept_queue,
         "accept_queue_limit": total.accept_queue_limit,
+        "listeners": sample.listeners,
+        "slots_used": total.slots_used,
+        "slots": total.slots,
         "turns": total.turns,
         "starved": total.starved,
         "accept_pauses": total.accept_pauses,
         "rescues": total.rescues,
         "cpu_s": process.cpu_s,
         "rss_bytes": process.rss_bytes,
+        "pss_bytes": process.pss_bytes,
+        "threads": process.threads,
+        "cgroup": sample.cgroup,
+        "sample_age_s": sample.sample_age_s,
         "descriptors": process.descriptors,
         "descriptor_limit": process.descriptor_limit,
     })
@@ -112,28 +119,23 @@ fn host(sample: &HostSample, rates: Option<&HostRates>) -> Value {
         })
     };
     let cpus: Option<Vec<Value>> = rates.map(|it| it.cpus.iter().map(cpu).collect());
-    json!({
-        "cpus": cpus,
-        "tcp_in_use": sample.tcp_in_use,
-        "tcp_orphans": sample.tcp_orphans,
-        "tcp_time_wait": sample.tcp_time_wait,
-        "tcp_memory_pages": sample.tcp_memory_pages,
-        "listen_overflows": sample.listen_overflows,
-        "listen_overflows_per_s": rate(|it| it.listen_overflows),
-        "listen_drops": sample.listen_drops,
-        "listen_drops_per_s": rate(|it| it.listen_drops),
-        "retransmits": sample.retransmits,
-        "retransmits_per_s": rate(|it| it.retransmits),
-        "softnet_drops": sample.softnet_drops,
-        "softnet_drops_per_s": rate(|it| it.softnet_drops),
-        "softnet_squeezes": sample.softnet_squeezes,
-        "softnet_squeezes_per_s": rate(|it| it.softnet_squeezes),
-        "load_average": sample.load_average,
-        "pressure_cpu_percent": sample.pressure_cpu_percent,
-        "pressure_memory_percent": sample.pressure_memory_percent,
-        "memory_available_bytes": sample.memory_available_bytes,
-        "memory_bytes": sample.memory_bytes,
-    })
+    let mut object = Map::new();
+    // Its keys are those of `host` in `/stats`.
+    add(&mut object, json!(sample));
+    add(
+        &mut object,
+        json!({
+            "cpus": cpus,
+            "listen_overflows_per_s": rate(|it| it.listen_overflows),
+            "listen_drops_per_s": rate(|it| it.listen_drops),
+            "syn_queue_drops_per_s": rate(|it| it.syn_queue_drops),
+            "syncookies_sent_per_s": rate(|it| it.syncookies_sent),
+            "retransmits_per_s": rate(|it| it.retransmits),
+            "softnet_drops_per_s": rate(|it| it.softnet_drops),
+            "softnet_squeezes_per_s": rate(|it| it.softnet_squeezes),
+        }),
+    );
+    Value::Object(object)
 }
 
 fn add(object: &mut Map<String, Value>, more: Value) {

@@ -49,6 +49,12 @@ fn server(text: &mut String, sample: &Sample) {
         "descriptors",
         &of(process.descriptors, process.descriptor_limit),
     );
+    for listener in &sample.listeners {
+        let name = format!("  core {} {}", listener.core, listener.address);
+        let waiting = of(listener.accept_queue, listener.accept_queue_limit);
+        push(text, &name, &waiting);
+    }
+    push(text, "slots", &of(total.slots_used, total.slots));
     push(text, "backlog", &whole_bytes(total.backlog_bytes));
     push(text, "memory", &whole_bytes(process.rss_bytes));
     push(
@@ -104,11 +110,14 @@ fn host(text: &mut String, sample: &HostSample) {
     push(text, "host", "counters since boot");
     let rows = [
         ("  TCP sockets", sample.tcp_in_use),
+        ("  established", sample.tcp_established),
         ("  TCP orphans", sample.tcp_orphans),
         ("  TIME_WAIT", sample.tcp_time_wait),
         ("  TCP pages", sample.tcp_memory_pages),
         ("  overflows", sample.listen_overflows),
         ("  listen drops", sample.listen_drops),
+        ("  SYN queue drops", sample.syn_queue_drops),
+        ("  SYN cookies", sample.syncookies_sent),
         ("  retransmits", sample.retransmits),
         ("  softnet drops", sample.softnet_drops),
         ("  squeezes", sample.softnet_squeezes),

@@ -11,9 +11,11 @@ use super::look::Looker;
 use super::{Config, Ended, no_server, sleep_until};
 use crate::engine::Stop;
 use crate::stats::Reading;
+use ratatui::Frame;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use std::io;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a key may wait.
@@ -42,11 +44,32 @@ pub(super) fn run(config: &Config, stop: &Stop) -> io::Result<Ended> {
     }
     let mut screen = Screen::new(&config.url.to_string(), config.refresh);
     screen.take(first);
-    let readings = look_on(looker, config, stop.clone())?;
+    let (readings, looking) = look_on(looker, config, stop.clone())?;
+    let ended = show(&mut screen, &readings, stop, draw)?;
+    // Its panic is the agent's: a view that ended for it did not end well.
+    if looking.is_finished()
+        && let Err(panic) = looking.join()
+    {
+        std::panic::resume_unwind(panic);
+    }
+    Ok(ended)
+}
+
+/// Takes the terminal and draws reading after reading, until the user quits, the switch is thrown
+/// or no more readings come; then puts it back as it was.
+///
+/// # Errors
+/// The terminal refuses.
+pub fn show(
+    screen: &mut Screen,
+    readings: &Receiver<Reading>,
+    stop: &Stop,
+    mut draw: impl FnMut(&mut Frame<'_>, &Screen),
+) -> io::Result<Ended> {
     let mut terminal = ratatui::try_init()?;
     let _restore = Restore;
     loop {
-        terminal.draw(|frame| draw(frame, &screen))?;
+        terminal.draw(|frame| draw(frame, screen))?;
         loop {
             if stop.is_thrown() {
                 return Ok(Ended::Stopped);
@@ -87,7 +110,11 @@ fn meaning(event: &Event) -> Option<Ended> {
 
 /// Looks on in a thread of its own, so that a server that does not answer delays no key. The
 /// thread ends after enough looks, when the switch is thrown, or when nobody listens any more.
-fn look_on(mut looker: Looker, config: &Config, stop: Stop) -> io::Result<Receiver<Reading>> {
+fn look_on(
+    mut looker: Looker,
+    config: &Config,
+    stop: Stop,
+) -> io::Result<(Receiver<Reading>, JoinHandle<()>)> {
     let (tell, told) = mpsc::channel();
     let (refresh, count) = (config.refresh, config.count);
     let looking = move || {
@@ -99,8 +126,8 @@ fn look_on(mut looker: Looker, config: &Config, stop: Stop) -> io::Result<Receiv
             }
         }
     };
-    std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name("agent".to_owned())
         .spawn(looking)?;
-    Ok(told)
+    Ok((told, thread))
 }

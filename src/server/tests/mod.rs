@@ -1,6 +1,7 @@
 //! A server on a wire that only records: every state, without an engine.
 
 mod http;
+mod metrics;
 mod random;
 mod stats;
 mod stream;

@@ -45,7 +45,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: &Screen) {
         Some((sample, rates)) => {
             let [left, right] = halves(third);
             let lines = panels::host(sample, rates.as_ref());
-            draw_panel(frame, "this host", &lines, right);
+            draw_panel(frame, "host", &lines, right);
             left
         }
     };

@@ -54,26 +54,44 @@ pub(super) fn traffic(screen: &Screen, sample: &Sample) -> Vec<String> {
     let (bytes_in, bytes_out) = (size(|it| it.bytes_in), size(|it| it.bytes_out));
     let total = &sample.total;
     let backlog = whole_bytes(total.backlog_bytes);
-    let (queue, limit) = (count(total.accept_queue), count(total.accept_queue_limit));
     vec![
         format!("{:<9}{:>12} {:>12}", "", "in /s", "out /s"),
         format!("messages {messages_in:>12} {messages_out:>12}"),
         format!("bytes    {bytes_in:>12} {bytes_out:>12}"),
         format!("backlog  {:>12} {backlog:>12}", ""),
-        format!("accept queue {queue:>8} of {limit:>9}"),
+        accept_queue(sample),
     ]
+}
+
+/// The fullest of the accept queues, and whose it is; their sum where they are not told apart.
+fn accept_queue(sample: &Sample) -> String {
+    let fullest = sample.listeners.iter().max_by_key(|it| it.accept_queue);
+    let (total, several) = (&sample.total, sample.listeners.len() > 1);
+    let (queue, limit) = fullest.map_or((total.accept_queue, total.accept_queue_limit), |it| {
+        (it.accept_queue, it.accept_queue_limit)
+    });
+    let whose = match fullest.filter(|_| several) {
+        Some(listener) => format!(" core {}", listener.core),
+        None => String::new(),
+    };
+    format!(
+        "accept queue {:>8} of {}{whose}",
+        count(queue),
+        count(limit)
+    )
 }
 
 pub(super) fn process(screen: &Screen, sample: &Sample) -> Vec<String> {
     let process = &sample.process;
     let limit = count(process.descriptor_limit);
+    let total = &sample.total;
+    let (used, slots) = (count(total.slots_used), count(total.slots));
+    let cpu = percent(screen.rate(|it| it.process_cpu_percent));
+    let memory = whole_bytes(process.rss_bytes);
     vec![
-        format!(
-            "CPU       {:>11}",
-            percent(screen.rate(|it| it.process_cpu_percent))
-        ),
-        format!("memory    {:>11}", whole_bytes(process.rss_bytes)),
+        format!("CPU {cpu:>7}  memory {memory:>10}"),
         format!("files     {:>11} of {limit}", count(process.descriptors)),
+        format!("slots     {used:>11} of {slots}"),
     ]
 }
 
