@@ -1,5 +1,7 @@
 //! The program as used: serve, load and probe together, over real sockets, on every engine.
 
+#[path = "cli_run/outputs.rs"]
+mod outputs;
 #[path = "cli_run/program.rs"]
 mod program;
 #[path = "cli_run/thresholds.rs"]

@@ -1,5 +1,7 @@
 //! `load`: what was typed becomes a run; progress meanwhile, the record's summary at its end.
 
+mod board;
+mod display;
 mod drive;
 pub(super) mod flags;
 mod meant;
@@ -8,7 +10,10 @@ mod output;
 mod pacing;
 mod realtime;
 mod room;
+mod scrape;
+mod sinks;
 mod trigger;
+mod view;
 
 use super::flags::LoadEngine;
 use super::{Exit, Failure, host, print, signals};
@@ -16,10 +21,13 @@ use crate::engine::Plan;
 use crate::load;
 use crate::report::{self, Facts, Record, ServerUse, Threshold, threshold};
 use crate::tls::{Role, Tls};
+use display::Form;
 use drive::drive;
 use flags::LoadFlags;
 use meant::{meant, role};
 use room::{Room, check_source};
+use sinks::Wanted;
+use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
 
 /// Slots of a core beyond its share: a closed connection keeps its slot for a moment.
@@ -38,7 +46,10 @@ pub(super) struct Config {
     thresholds: Vec<Threshold>,
     output: Output,
     hgrm: Option<PathBuf>,
-    quiet: bool,
+    form: Form,
+    sinks: Wanted,
+    /// Whether a threshold that fails ends the run.
+    aborts: bool,
 }
 
 /// How the record is printed.
@@ -73,6 +84,7 @@ impl Config {
         };
         threshold::check(&facts, &load)
             .map_err(|error| Failure::Usage(format!("--threshold: {error}")))?;
+        let form = form(&flags);
         Ok(Self {
             tls: role(&flags, &load)?,
             load,
@@ -81,14 +93,21 @@ impl Config {
             url: meant::listed(&flags.urls),
             command: flags.command,
             server_pid: flags.server_pid,
-            thresholds: flags.threshold,
+            thresholds: facts.thresholds,
             output: if flags.json {
                 Output::Json
             } else {
                 Output::Text
             },
             hgrm: flags.hgrm,
-            quiet: flags.quiet,
+            form,
+            sinks: Wanted {
+                csv: flags.csv,
+                hlog: flags.hlog,
+                prometheus: flags.prometheus,
+                metrics_listen: flags.metrics_listen,
+            },
+            aborts: flags.abort_on_fail,
         })
     }
 
@@ -102,14 +121,27 @@ impl Config {
     }
 }
 
+/// How progress is shown: what was asked for, as far as stderr can.
+fn form(flags: &LoadFlags) -> Form {
+    if flags.quiet {
+        Form::Nothing
+    } else if flags.plain || !stderr().is_terminal() {
+        Form::Lines
+    } else {
+        Form::View
+    }
+}
+
 /// Runs it and prints what it measured.
 pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     let plan = config.plan()?;
     let facts = output::facts(&config);
     let cap = plan.max_backlog;
     let ran = match config.tls.clone() {
-        None => drive(&config, plan, |load| load)?,
-        Some(role) => drive(&config, plan, move |load| Tls::new(load, role.clone(), cap))?,
+        None => drive(&config, &facts, plan, |load| load)?,
+        Some(role) => drive(&config, &facts, plan, move |load| {
+            Tls::new(load, role.clone(), cap)
+        })?,
     };
     let facts = Facts {
         server: ran.meter.and_then(|meter| meter.used(&ran.outcome)),

@@ -9,7 +9,6 @@ mod host;
 mod load;
 mod print;
 mod probe;
-mod progress;
 mod serve;
 mod settings;
 mod signals;

@@ -26,6 +26,11 @@ impl Latency {
         assert!(fits, "all latencies have the same bounds");
     }
 
+    /// Forgets every sample, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.0.reset();
+    }
+
     /// The histogram, in nanoseconds.
     #[must_use]
     pub fn histogram(&self) -> &Histogram<u64> {
@@ -86,7 +91,8 @@ impl Latencies {
         .into_iter()
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// Adds another core's latencies.
+    pub fn merge(&mut self, other: &Self) {
         let Self {
             tcp,
             tls,

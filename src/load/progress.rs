@@ -1,12 +1,13 @@
 //! What a run shows of itself while it runs: totals of one core, a few times a second.
 
+use super::outcome::{Latencies, Latency, Outcome};
 use std::time::Duration;
 
 /// Time between two looks.
 pub const PROGRESS_TIME: Duration = Duration::from_millis(200);
 
 /// Where a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Connections are being made.
     Connecting,
@@ -49,7 +50,60 @@ pub struct Progress {
     pub received: u64,
     /// Everything that went wrong.
     pub failures: u64,
+    /// CPU time of the core's thread.
+    pub cpu: Duration,
 }
 
-/// Who is shown the progress: called in the core's thread, so it must be quick.
-pub type Observer = Box<dyn FnMut(&Progress) + Send>;
+/// Who is shown the progress, and the outcome so far: called in the core's thread, so it must be
+/// quick. It may take the latencies and leave empty ones: the core's outcome then has the rest,
+/// and who took them adds them up.
+pub type Observer = Box<dyn FnMut(&Progress, &mut Outcome) + Send>;
+
+impl Outcome {
+    /// The latencies recorded so far, with the counts as they are; `empty` takes their place.
+    #[must_use]
+    pub fn hand_over(&mut self, empty: Latencies) -> Self {
+        Self {
+            connects: self.connects,
+            messages: self.messages,
+            events: self.events,
+            // Its histograms stay with the core.
+            fan_out: None,
+            failures: self.failures.clone(),
+            latencies: std::mem::replace(&mut self.latencies, empty),
+            cores: Vec::new(),
+            ending: self.ending,
+        }
+    }
+}
+
+impl Latencies {
+    /// Forgets every sample, and keeps the memory.
+    pub fn clear(&mut self) {
+        let Self {
+            tcp,
+            tls,
+            upgrade,
+            ready,
+            connect,
+            first_event,
+            slip,
+            service,
+            response,
+            one_way,
+        } = self;
+        let all = [
+            tcp,
+            tls,
+            upgrade,
+            ready,
+            connect,
+            first_event,
+            slip,
+            service,
+            response,
+            one_way,
+        ];
+        all.into_iter().for_each(Latency::clear);
+    }
+}

@@ -197,6 +197,9 @@ impl Load {
             until,
             ..self.clock
         };
+        if self.observer.is_some() {
+            self.clock.tick = self.clock.tick.min(from);
+        }
         self.recorder.measure(from, until);
         if let Some(pace) = self.config.message_pace() {
             let stripe = match self.config.messages {
@@ -243,18 +246,20 @@ impl Load {
     }
 
     /// Shows the progress if it is time to.
-    fn look(&mut self, now: Instant, core: Core) {
+    fn look(&mut self, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
         if now < self.clock.tick {
             return;
         }
-        self.clock.tick = now + PROGRESS_TIME;
-        let progress = self.progress(now, core);
+        self.clock.tick = self.clock.tick_after(now);
+        let progress = self.progress(wire);
         if let Some(observer) = &mut self.observer {
-            observer(&progress);
+            observer(&progress, &mut self.recorder.outcome);
         }
     }
 
-    fn progress(&self, now: Instant, core: Core) -> Progress {
+    fn progress(&self, wire: &mut impl Wire<Message>) -> Progress {
+        let (now, core) = (wire.now(), wire.core());
         let outcome = &self.recorder.outcome;
         Progress {
             core: core.0,
@@ -276,6 +281,7 @@ impl Load {
             dropped: outcome.messages.dropped.total(),
             received: outcome.messages.replied + outcome.events.received,
             failures: outcome.failures.total(),
+            cpu: wire.vitals().thread_cpu,
         }
     }
 }
@@ -337,7 +343,7 @@ impl Shard for Load {
         }
         self.wake_dialogues(wire);
         self.pass_notes(wire);
-        self.look(now, wire.core());
+        self.look(wire);
     }
 
     fn stopped(&mut self, wire: &mut impl Wire<Message>) {
@@ -367,6 +373,26 @@ impl Shard for Load {
 
     fn outcome(self) -> Outcome {
         self.recorder.outcome
+    }
+}
+
+impl Clock {
+    /// The next look after that time. Looks are counted from the beginning of the measured time,
+    /// so that all cores' looks are of the same spans; before it, from the core's own beginning.
+    fn tick_after(&self, now: Instant) -> Instant {
+        let base = if now >= self.from {
+            self.from
+        } else {
+            self.begun
+        };
+        let step = u64::try_from(PROGRESS_TIME.as_nanos()).unwrap_or(u64::MAX);
+        let into_step = now.since(base).as_nanos() % u128::from(step);
+        let left = step - u64::try_from(into_step).unwrap_or(0);
+        let next = now + Duration::from_nanos(left);
+        if now < self.from {
+            return next.min(self.from);
+        }
+        next
     }
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// Nanoseconds in the unit that leaves at most three digits before the point.
-pub(super) fn span(ns: u64) -> String {
+#[must_use]
+pub fn span(ns: u64) -> String {
     let value = float(ns);
     match ns {
         0..1_000 => format!("{ns} ns"),

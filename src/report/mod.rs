@@ -36,12 +36,16 @@
     clippy::expect_used
 )]
 
+pub mod csv;
 pub mod fan_out;
 mod figures;
 pub mod generator;
 pub mod hgrm;
+pub mod hlog;
 pub mod latency;
+pub mod ledger;
 mod metric;
+pub mod prometheus;
 pub mod record;
 pub mod text;
 pub mod threshold;
@@ -49,6 +53,7 @@ pub mod verdict;
 
 pub use generator::ServerUse;
 pub use latency::LatencyRecord;
+pub use ledger::{Interval, Ledger, Share};
 pub use metric::Metrics;
 pub use record::{Facts, Record};
 pub use threshold::{Moment, Threshold, ThresholdError};

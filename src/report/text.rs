@@ -1,7 +1,8 @@
 //! The text summary of a run: what people read in a terminal.
 
 use super::fan_out;
-use super::figures::{rate, span, whole};
+pub use super::figures::span;
+use super::figures::{rate, whole};
 use super::latency::LatencyRecord;
 use super::record::{Events, Messages, Record};
 use std::fmt::Write;

@@ -7,7 +7,7 @@ mod json;
 mod look;
 mod plain;
 mod poll;
-mod shown;
+pub(super) mod shown;
 mod table;
 pub mod view;
 

@@ -3,12 +3,12 @@
 use crate::cli::print::whole;
 
 /// A whole number with its thousands apart.
-pub(super) fn count(number: Option<u64>) -> String {
+pub(in crate::cli) fn count(number: Option<u64>) -> String {
     number.map_or_else(unknown, whole)
 }
 
 /// A rate: whole from 10 on, with one digit behind the point below.
-pub(super) fn rate(number: Option<f64>) -> String {
+pub(in crate::cli) fn rate(number: Option<f64>) -> String {
     number.map_or_else(unknown, |number| {
         if number > 0.0 && number < 9.95 {
             format!("{number:.1}")

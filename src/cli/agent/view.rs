@@ -1,7 +1,7 @@
 //! The live view: a thread looks at the server, this one draws what it saw and reads the keys.
 
-mod draw;
-mod panels;
+pub(in crate::cli) mod draw;
+pub(in crate::cli) mod panels;
 mod screen;
 
 pub use draw::draw;

@@ -1,13 +1,18 @@
 //! Runs one load shard per core, and watches meanwhile.
 
 use super::Config;
+use super::board::{Board, Total};
+use super::display::Display;
 use super::meter::Meter;
+use super::sinks::Sinks;
+use super::view::View;
 use crate::cli::Failure;
 use crate::cli::flags::LoadEngine;
-use crate::cli::progress::{Board, Display};
-use crate::engine::{self, Plan};
+use crate::engine::{self, Plan, Stop};
+use crate::load::outcome::Ending;
 use crate::load::progress::{PROGRESS_TIME, Progress, Stage};
 use crate::load::{Load, Outcome};
+use crate::report::{Facts, Ledger, Metrics, Moment, Record, Verdict};
 use crate::shard::Shard;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -18,62 +23,130 @@ pub(super) struct Ran {
     pub(super) meter: Option<Meter>,
 }
 
-/// Runs one load shard per core, each in what `wrap` puts around it, and shows the progress
-/// meanwhile.
+/// Runs one load shard per core, each in what `wrap` puts around it; shows, keeps and judges what
+/// comes meanwhile.
 pub(super) fn drive<S: Shard<Outcome = Outcome> + 'static>(
     config: &Config,
+    facts: &Facts,
     plan: Plan,
     wrap: impl Fn(Load) -> S + Send + Sync + 'static,
 ) -> Result<Ran, Failure> {
     let meter = config.server_pid.map(Meter::new).transpose()?;
+    let sinks = Sinks::open(&config.sinks, facts.started_unix_ms)?;
     let board = Board::new(config.cpus.len());
     let noted = board.clone();
     let load = config.load.clone();
     let make = move |core| {
         let board = noted.clone();
-        let observer = Box::new(move |progress: &Progress| board.note(progress));
-        wrap(Load::new(core, load.clone(), Some(observer)))
+        let observer = move |progress: &Progress, outcome: &mut Outcome| {
+            board.note(progress, outcome);
+        };
+        wrap(Load::new(core, load.clone(), Some(Box::new(observer))))
     };
     let (over, is_over) = channel::<()>();
-    let mut display = if config.quiet {
-        Display::Nothing
-    } else {
-        Display::new(config.load.duration)
+    let watch = Watch {
+        config,
+        facts,
+        stop: plan.stop.clone(),
+        board: &board,
+        display: Display::new(config.form, || {
+            View::open(&config.url.to_string(), config.load.duration)
+        }),
+        meter,
+        sinks,
+        ledger: Ledger::default(),
+        is_aborted: false,
     };
-    let duration = config.load.duration;
     std::thread::scope(|scope| {
-        let watcher = scope.spawn(move || {
-            let meter = watch(&board, &is_over, duration, &mut display, meter);
-            display.end();
-            meter
-        });
+        let watcher = scope.spawn(move || watch.until(&is_over));
         let outcomes = match config.engine {
             LoadEngine::Ring => engine::ring::run(plan, make),
             LoadEngine::Tokio => engine::tokio::run(plan, make),
         };
         drop(over);
-        let meter = watcher.join().unwrap_or_default();
-        Ok(Ran {
-            outcome: Outcome::merged(&outcomes?),
-            meter,
-        })
+        let watched = watcher
+            .join()
+            .map_err(|_| Failure::Run("the watching thread panicked: a bug".to_owned()))?;
+        watched.end(&outcomes?)
     })
 }
 
-/// Shows the board until the run is over; reads the server's meter in the measured time.
-fn watch(
-    board: &Board,
-    is_over: &Receiver<()>,
-    duration: Duration,
-    display: &mut Display,
-    mut meter: Option<Meter>,
-) -> Option<Meter> {
-    while is_over.recv_timeout(PROGRESS_TIME) == Err(RecvTimeoutError::Timeout) {
-        let Some(total) = board.total() else { continue };
-        display.show(&total, duration);
-        if let Some(meter) = meter.as_mut().filter(|_| total.stage == Stage::Measuring) {
-            meter.read();
+/// Who watches a run, and what it has seen.
+struct Watch<'a> {
+    config: &'a Config,
+    facts: &'a Facts,
+    stop: Stop,
+    board: &'a Board,
+    display: Display,
+    meter: Option<Meter>,
+    sinks: Sinks,
+    ledger: Ledger,
+    is_aborted: bool,
+}
+
+impl Watch<'_> {
+    /// Watches until the run is over, and leaves the terminal as it was.
+    fn until(mut self, is_over: &Receiver<()>) -> Self {
+        while is_over.recv_timeout(PROGRESS_TIME) == Err(RecvTimeoutError::Timeout) {
+            let Some(total) = self.board.total() else {
+                continue;
+            };
+            if let Some(shares) = self.board.collect() {
+                let interval = self.ledger.add(&shares);
+                self.board.give_back(shares);
+                self.sinks.take(&interval, &self.ledger);
+                self.display.take(&interval, &self.ledger);
+                self.abort_if_failed(&total);
+            }
+            let duration = self.config.load.duration;
+            self.display.show(&total, duration, &self.stop);
+            if let Some(meter) = self.meter.as_mut()
+                && total.stage == Stage::Measuring
+            {
+                meter.read();
+            }
+        }
+        self.display = Display::Nothing;
+        self
+    }
+
+    /// Ends the run if a threshold has failed for good, after a second of measured time.
+    fn abort_if_failed(&mut self, total: &Total) {
+        let is_time = total.stage == Stage::Measuring && total.measured >= Duration::from_secs(1);
+        if !self.config.aborts || !is_time || self.is_aborted {
+            return;
+        }
+        let so_far = self.ledger.so_far();
+        let facts = Facts {
+            thresholds: Vec::new(),
+            ..self.facts.clone()
+        };
+        let record = Record::new(&facts, &self.config.load, so_far);
+        let metrics = Metrics::new(&record, so_far);
+        let mut thresholds = self.config.thresholds.iter();
+        let has_failed = thresholds
+            .any(|threshold| threshold.judge(&metrics, Moment::Meanwhile).result == Verdict::Fail);
+        if has_failed {
+            self.is_aborted = true;
+            self.stop.throw();
         }
     }
-    meter
+
+    /// Puts together what was handed over meanwhile and what the cores had left.
+    fn end(mut self, outcomes: &[Outcome]) -> Result<Ran, Failure> {
+        let mut outcome = Outcome::merged(outcomes);
+        for share in self.board.rest() {
+            outcome.latencies.merge(&share.outcome.latencies);
+        }
+        if self.is_aborted && outcome.ending == Ending::Interrupted {
+            outcome.ending = Ending::Aborted;
+        }
+        let last = self.ledger.end(outcome);
+        self.sinks.take(&last, &self.ledger);
+        self.sinks.close()?;
+        Ok(Ran {
+            outcome: self.ledger.into_outcome(),
+            meter: self.meter,
+        })
+    }
 }

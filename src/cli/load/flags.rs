@@ -9,6 +9,7 @@ use crate::cli::url::Url;
 use crate::cli::values::{self, Cpus};
 use crate::report::{Threshold, ThresholdError};
 use clap::{Args, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -94,6 +95,24 @@ pub(in crate::cli) struct LoadFlags {
     /// Writes the latency distribution to this file, for HdrHistogram plotters.
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) hgrm: Option<PathBuf>,
+    /// Ends the run as soon as a threshold has failed for good, after its first second.
+    #[arg(long, requires = "threshold")]
+    pub(in crate::cli) abort_on_fail: bool,
+    /// Writes a row for every second to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) csv: Option<PathBuf>,
+    /// Writes every latency of every second to this file, as an interval log of HdrHistogram.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) hlog: Option<PathBuf>,
+    /// Writes the run so far to this file every second, for the textfile collector of Prometheus.
+    #[arg(long, value_name = "FILE.prom")]
+    pub(in crate::cli) prometheus: Option<PathBuf>,
+    /// Answers GET /metrics there while it runs.
+    #[arg(long, value_name = "IP:PORT", value_parser = metrics_address)]
+    pub(in crate::cli) metrics_listen: Option<SocketAddr>,
+    /// Progress as a line a second, also on a terminal.
+    #[arg(long, conflicts_with = "quiet")]
+    pub(in crate::cli) plain: bool,
     /// No progress on stderr.
     #[arg(long)]
     pub(in crate::cli) quiet: bool,
@@ -113,4 +132,9 @@ pub(in crate::cli) struct LoadFlags {
 
 fn threshold(text: &str) -> Result<Threshold, ThresholdError> {
     text.parse()
+}
+
+fn metrics_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "write an IP address and a port, such as 127.0.0.1:9101".to_owned())
 }

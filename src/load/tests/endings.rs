@@ -293,14 +293,18 @@ fn progress_is_shown_five_times_a_second_with_totals_that_never_fall() {
     world.cores[0].0 = Some(Load::new(
         Core(0),
         config.clone(),
-        Some(Box::new(move |progress: &Progress| {
-            into.lock().unwrap().push(*progress)
-        })),
+        Some(Box::new(
+            move |progress: &Progress, _: &mut crate::load::Outcome| {
+                into.lock().unwrap().push(*progress)
+            },
+        )),
     ));
     world.run();
     let seen = seen.lock().unwrap();
     let stages: Vec<Stage> = seen.iter().map(|progress| progress.stage).collect();
-    assert_eq!(stages, [Stage::Measuring; 5]);
+    // At the beginning of the measured time, and after every fifth of its second.
+    assert_eq!(stages[..5], [Stage::Measuring; 5]);
+    assert_eq!(stages[5..], [Stage::Draining]);
     assert!(seen.is_sorted_by_key(|progress| (progress.sent, progress.received)));
     let last = seen.last().unwrap();
     assert_eq!((last.up, last.connections, last.sent), (4, 4, 1_000));

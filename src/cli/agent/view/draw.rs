@@ -91,7 +91,7 @@ fn draw_status(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
     }
 }
 
-fn draw_panel(frame: &mut Frame<'_>, title: &str, lines: &[String], area: Rect) {
+pub(in crate::cli) fn draw_panel(frame: &mut Frame<'_>, title: &str, lines: &[String], area: Rect) {
     let lines: Vec<Line<'_>> = lines.iter().map(|line| Line::from(line.as_str())).collect();
     let panel = Paragraph::new(lines).block(Block::bordered().title(format!(" {title} ")));
     frame.render_widget(panel, area);
@@ -111,7 +111,7 @@ fn draw_curves(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
     }
 }
 
-fn draw_curve(frame: &mut Frame<'_>, name: &str, history: &History, area: Rect) {
+pub(in crate::cli) fn draw_curve(frame: &mut Frame<'_>, name: &str, history: &History, area: Rect) {
     let width = usize::from(area.width);
     let values = history.curve(width);
     let largest = values.iter().flatten().copied().fold(0.0, f64::max);
@@ -149,6 +149,6 @@ fn lines_of(bars: &[String], frame: &Frame<'_>) -> u16 {
     u16::try_from(lines).unwrap_or(8) + 2
 }
 
-fn halves(area: Rect) -> [Rect; 2] {
+pub(in crate::cli) fn halves(area: Rect) -> [Rect; 2] {
     Layout::horizontal([Constraint::Ratio(1, 2); 2]).areas(area)
 }

@@ -161,7 +161,7 @@ pub(super) fn cpus(screen: &Screen) -> Vec<String> {
     bars
 }
 
-fn bar(name: &str, share: Option<f64>) -> String {
+pub(in crate::cli) fn bar(name: &str, share: Option<f64>) -> String {
     let text = percent(share);
     let part = share.unwrap_or(0.0).clamp(0.0, 100.0) / 100.0;
     #[expect(
@@ -176,7 +176,7 @@ fn bar(name: &str, share: Option<f64>) -> String {
 
 /// The cells in columns of so many lines, as many columns as the width holds; what does not fit is
 /// counted.
-pub(super) fn in_columns(cells: &[String], width: usize, height: usize) -> Vec<String> {
+pub(in crate::cli) fn in_columns(cells: &[String], width: usize, height: usize) -> Vec<String> {
     let length = |cell: &String| cell.chars().count();
     let widest = cells.iter().map(length).max().unwrap_or(0) + 2;
     let columns = (width / widest).max(1);

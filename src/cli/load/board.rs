@@ -1,0 +1,283 @@
+//! What the cores of a load run tell while it runs: their latest word, and once a second what
+//! they recorded. Told in the cores' threads, read in another.
+
+use crate::cli::print;
+use crate::load::outcome::{Latencies, Outcome};
+use crate::load::progress::{Progress, Stage};
+use crate::report::Share;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A seat for every core.
+#[derive(Clone)]
+pub(super) struct Board(Arc<Vec<Mutex<Seat>>>);
+
+/// What one core tells.
+struct Seat {
+    progress: Option<Progress>,
+    /// The last second's, until it is collected.
+    share: Option<Share>,
+    /// Empty latencies to go on with, so that no core allocates them.
+    spare: Option<Latencies>,
+    /// The stage and second of the last share.
+    told: (Stage, u64),
+    /// A second has ended while the last one's share was still here.
+    is_overdue: bool,
+}
+
+/// The cores' progress as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Total {
+    /// The stage of the core that is furthest behind.
+    pub(super) stage: Stage,
+    /// Time into the measured time.
+    pub(super) measured: Duration,
+    pub(super) connections: u64,
+    pub(super) up: u64,
+    pub(super) failed: u64,
+    pub(super) sent: u64,
+    pub(super) dropped: u64,
+    pub(super) received: u64,
+    failures: u64,
+}
+
+impl Board {
+    /// A board for so many cores.
+    pub(super) fn new(cores: usize) -> Self {
+        let seat = || {
+            Mutex::new(Seat {
+                progress: None,
+                share: None,
+                spare: Some(Latencies::default()),
+                told: (Stage::Connecting, 0),
+                is_overdue: false,
+            })
+        };
+        Self(Arc::new((0..cores).map(|_| seat()).collect()))
+    }
+
+    /// A core's latest word; at the end of a second it hands over what it recorded.
+    pub(super) fn note(&self, progress: &Progress, outcome: &mut Outcome) {
+        let Some(seat) = self.0.get(usize::from(progress.core)) else {
+            return;
+        };
+        let mut seat = locked(seat);
+        seat.progress = Some(*progress);
+        let time = if progress.measured.is_zero() {
+            progress.elapsed
+        } else {
+            progress.measured
+        };
+        let now = (progress.stage, time.as_secs());
+        if now == seat.told {
+            return;
+        }
+        if seat.share.is_some() {
+            seat.is_overdue = true;
+        } else if let Some(empty) = seat.spare.take() {
+            seat.told = now;
+            seat.share = Some(Share {
+                progress: *progress,
+                outcome: outcome.hand_over(empty),
+            });
+        }
+    }
+
+    /// All cores as one; `None` until each has said something.
+    pub(super) fn total(&self) -> Option<Total> {
+        let all: Option<Vec<Progress>> = self.0.iter().map(|seat| locked(seat).progress).collect();
+        all?.into_iter().map(Total::from).reduce(Total::and)
+    }
+
+    /// The shares of a second, once every core has told its own. A core that ended tells nothing
+    /// more: the others are not waited for by more than a second.
+    pub(super) fn collect(&self) -> Option<Vec<Share>> {
+        let seats: Vec<(bool, bool)> = self
+            .0
+            .iter()
+            .map(|seat| {
+                let seat = locked(seat);
+                (seat.share.is_some(), seat.is_overdue)
+            })
+            .collect();
+        let is_due = seats.iter().all(|(told, _)| *told) || seats.iter().any(|(_, over)| *over);
+        if !is_due {
+            return None;
+        }
+        let shares = self.0.iter().filter_map(|seat| {
+            let mut seat = locked(seat);
+            seat.is_overdue = false;
+            seat.share.take()
+        });
+        Some(shares.collect())
+    }
+
+    /// Gives the memory of collected shares back to their cores.
+    pub(super) fn give_back(&self, shares: Vec<Share>) {
+        for share in shares {
+            let mut latencies = share.outcome.latencies;
+            latencies.clear();
+            if let Some(seat) = self.0.get(usize::from(share.progress.core)) {
+                locked(seat).spare = Some(latencies);
+            }
+        }
+    }
+
+    /// Shares that nobody collected before the run was over.
+    pub(super) fn rest(&self) -> Vec<Share> {
+        let rest = self.0.iter().filter_map(|seat| locked(seat).share.take());
+        rest.collect()
+    }
+}
+
+fn locked(seat: &Mutex<Seat>) -> MutexGuard<'_, Seat> {
+    seat.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl From<Progress> for Total {
+    fn from(core: Progress) -> Self {
+        Self {
+            stage: core.stage,
+            measured: core.measured,
+            connections: core.connections,
+            up: core.up,
+            failed: core.failed,
+            sent: core.sent,
+            dropped: core.dropped,
+            received: core.received,
+            failures: core.failures,
+        }
+    }
+}
+
+impl Total {
+    fn and(self, other: Self) -> Self {
+        let behind = if other.stage < self.stage {
+            other
+        } else {
+            self
+        };
+        Self {
+            stage: behind.stage,
+            measured: behind.measured,
+            connections: self.connections + other.connections,
+            up: self.up + other.up,
+            failed: self.failed + other.failed,
+            sent: self.sent + other.sent,
+            dropped: self.dropped + other.dropped,
+            received: self.received + other.received,
+            failures: self.failures + other.failures,
+        }
+    }
+
+    /// Where the run is, for people.
+    pub(super) fn state(&self, duration: Duration) -> String {
+        match self.stage {
+            Stage::Connecting | Stage::Waiting => "connecting".to_owned(),
+            Stage::WarmUp => "warming up".to_owned(),
+            Stage::Measuring => {
+                let (at, of) = (self.measured.as_secs_f64(), duration.as_secs_f64());
+                format!("measuring {at:.1} of {of:.1} s")
+            }
+            Stage::Draining => "waiting for the last replies".to_owned(),
+            Stage::Closing | Stage::Finished => "closing".to_owned(),
+        }
+    }
+
+    /// One line for people.
+    pub(super) fn line(&self, duration: Duration) -> String {
+        let up = format!(
+            "{} of {} up",
+            print::whole(self.up),
+            print::whole(self.connections)
+        );
+        let mut line = format!("{}: {up}", self.state(duration));
+        for (number, name) in [
+            (self.sent, "sent"),
+            (self.received, "received"),
+            (self.dropped, "dropped"),
+            (self.failed, "connects failed"),
+            (self.failures, "failures"),
+        ] {
+            if number > 0 {
+                line += &format!(", {} {name}", print::whole(number));
+            }
+        }
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn core(core: u16, stage: Stage, sent: u64) -> Progress {
+        Progress {
+            core,
+            stage,
+            elapsed: Duration::from_secs(3),
+            measured: Duration::from_secs(u64::from(core)),
+            connections: 500,
+            up: 500,
+            failed: 0,
+            sent,
+            dropped: 0,
+            received: sent,
+            failures: 0,
+            cpu: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn the_core_that_is_behind_says_where_the_run_is() {
+        let board = Board::new(2);
+        board.note(&core(0, Stage::Measuring, 700), &mut Outcome::default());
+        assert_eq!(board.total(), None);
+        board.note(&core(1, Stage::Waiting, 900), &mut Outcome::default());
+        let total = board.total().unwrap();
+        assert_eq!(
+            (total.stage, total.sent, total.up),
+            (Stage::Waiting, 1600, 1000)
+        );
+        assert_eq!(
+            total.line(Duration::from_secs(5)),
+            "connecting: 1,000 of 1,000 up, 1,600 sent, 1,600 received"
+        );
+    }
+
+    #[test]
+    fn every_sample_is_handed_over_once_whoever_is_late() {
+        let board = Board::new(2);
+        let mut outcomes = [Outcome::default(), Outcome::default()];
+        let mut ledger = crate::report::Ledger::default();
+        let mut recorded = 0;
+        for second in 1..=9_u64 {
+            for (number, outcome) in (0..2_u16).zip(&mut outcomes) {
+                // The second core is silent now and then.
+                if number == 1 && second % 3 == 0 {
+                    continue;
+                }
+                outcome.latencies.response.record_ns(second * 1_000);
+                recorded += 1;
+                let measured = Duration::from_secs(second);
+                let progress = Progress {
+                    measured,
+                    ..core(number, Stage::Measuring, second)
+                };
+                board.note(&progress, outcome);
+            }
+            if let Some(shares) = board.collect() {
+                let interval = ledger.add(&shares);
+                assert!(!interval.latencies.response.histogram().is_empty());
+                board.give_back(shares);
+            }
+        }
+        let mut rest = Outcome::merged(&outcomes);
+        for share in board.rest() {
+            rest.latencies.merge(&share.outcome.latencies);
+        }
+        ledger.end(rest);
+        let whole = ledger.into_outcome();
+        assert_eq!(whole.latencies.response.histogram().len(), recorded);
+    }
+}
