@@ -10,6 +10,7 @@ import cases_events  # noqa: F401
 import cases_http  # noqa: F401
 import cases_options  # noqa: F401
 import cases_metrics  # noqa: F401
+import cases_log  # noqa: F401
 import cases_probe  # noqa: F401
 import cases_refusals  # noqa: F401
 import cases_raw  # noqa: F401
