@@ -55,6 +55,8 @@ Examples:
   ringstorm load ws://127.0.0.1:9000/echo --stages 10k,30s;100k,2m  ramps; --poisson, --spike
   ringstorm load ws://127.0.0.1:9000/echo -c 1000 --think 50ms-2s     users who think
   ringstorm load ws://127.0.0.1:9000/echo -c 9000 -b 100 -m 50        100 connects every 50 ms
+  ringstorm load http://127.0.0.1:9000/events -c 5000 --storm 50%@5s  how fast they come back
+  ringstorm load ws://127.0.0.1:9000/echo -c 9000 --connect-rate 200 --session-time exp:10s  churn
   ringstorm load ws://127.0.0.1:9000/push -c 5000 --scenario listen  fan-out
   ringstorm load http://127.0.0.1:9000/events -c 5000 --json > run.json
   ringstorm load ws://127.0.0.1:9000/echo -r 20k --csv rows.csv --metrics-listen 127.0.0.1:9101

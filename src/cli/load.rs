@@ -1,6 +1,7 @@
 //! `load`: what was typed becomes a run; progress meanwhile, the record's summary at its end.
 
 mod board;
+mod coming;
 mod display;
 mod drive;
 pub(super) mod flags;
@@ -113,8 +114,15 @@ impl Config {
 
     fn plan(&self) -> Result<Plan, Failure> {
         let cores = u32::try_from(self.cpus.len()).unwrap_or(u32::MAX);
+        let share = self.load.connections.div_ceil(cores);
+        // One that comes back may be there before the one that went has left its slot.
+        let spare = if self.load.again.reconnects > 0 || self.load.session.is_some() {
+            SLOTS_SPARE + share / 4
+        } else {
+            SLOTS_SPARE
+        };
         Ok(Plan {
-            slots: self.load.sockets().div_ceil(cores) + SLOTS_SPARE,
+            slots: self.load.sockets().div_ceil(cores) + spare,
             stop: signals::stop()?,
             ..Plan::new(self.cpus.clone())
         })

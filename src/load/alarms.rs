@@ -1,15 +1,22 @@
 //! What clients have set themselves to do later: by time, then in the order of setting.
 
+use super::again::Attempt;
 use crate::shard::ConnectionId;
 use crate::time::Instant;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 /// What to do then.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Errand {
     /// The client has thought: it sends.
     Speak(ConnectionId),
+    /// Somebody connects again.
+    Connect(Attempt),
+    /// The session's time is over.
+    Leave(ConnectionId),
+    /// The session's closing handshake has taken long enough.
+    Vanish(ConnectionId),
 }
 
 #[derive(Debug)]
@@ -41,6 +48,11 @@ impl Alarms {
             return None;
         }
         Some(self.heap.pop()?.errand)
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.heap = BinaryHeap::new();
     }
 
     /// When the next one is due.
@@ -90,7 +102,7 @@ mod tests {
             alarms.set(Instant::from_nanos(at), errand);
         }
         assert_eq!(alarms.next(), Some(Instant::from_nanos(10)));
-        assert_eq!(alarms.due(Instant::from_nanos(9)), None);
+        assert!(alarms.due(Instant::from_nanos(9)).is_none());
         let mut order = Vec::new();
         while let Some(Errand::Speak(id)) = alarms.due(Instant::from_nanos(25)) {
             order.push(id.slot());

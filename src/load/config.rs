@@ -1,7 +1,10 @@
 //! What a load run is: three independent values (pace, scenario, transport) and their bounds.
 
+use super::again::Again;
 use super::pace::Pace;
 use super::scenario::{Program, Turns};
+use super::sessions::Session;
+use super::storm::Storm;
 use crate::limits;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -162,6 +165,13 @@ pub struct Config {
     pub payload_bytes: usize,
     /// Type of the messages.
     pub payload_kind: PayloadKind,
+    /// Who connects again, and when.
+    pub again: Again,
+    /// Connections dropped at once.
+    pub storm: Option<Storm>,
+    /// Clients arrive at the connect pace while the run runs, `connections` at once at most, and
+    /// go again; without it all connect before.
+    pub session: Option<Session>,
     /// Time between the connects and the measured time, in which messages run already.
     pub warm_up: Duration,
     /// The measured time. Connecting, warm-up, grace and closing are not in it.
@@ -199,6 +209,15 @@ pub enum ConfigError {
     /// A range that ends before it begins.
     #[error("a think time from {0:?} to {1:?} is no range; write the shorter one first")]
     BackwardThink(Duration, Duration),
+    /// Sessions arrive by a pace.
+    #[error("sessions need a pace of arrivals; add --connect-rate 100")]
+    NoArrivals,
+    /// A plan for connections that come and go has no places.
+    #[error("a rate per connection needs connections that stay; use --think with sessions")]
+    SeatedSessions,
+    /// A storm that nobody lives to see.
+    #[error("a storm at {0:?} is not within the {1:?} that are measured; use an earlier one")]
+    LateStorm(Duration, Duration),
     /// A source address whose family no target has.
     #[error("no target has the address family of the source address {0}")]
     StraySource(IpAddr),
@@ -228,6 +247,9 @@ impl Config {
             in_flight: 1,
             payload_bytes: 32,
             payload_kind: PayloadKind::Text,
+            again: Again::NEVER,
+            storm: None,
+            session: None,
             warm_up: Duration::ZERO,
             duration: Duration::from_secs(10),
             grace: GRACE_TIME,
@@ -271,12 +293,30 @@ impl Config {
         {
             return Err(ConfigError::BackwardThink(least, most));
         }
+        self.check_comings_and_goings()?;
         let stray = self.sources.iter().find(|source| {
             self.targets
                 .iter()
                 .all(|target| target.is_ipv4() != source.is_ipv4())
         });
         stray.map_or(Ok(()), |source| Err(ConfigError::StraySource(*source)))
+    }
+
+    fn check_comings_and_goings(&self) -> Result<(), ConfigError> {
+        if self.session.is_some() {
+            if self.connect_pace.is_none() {
+                return Err(ConfigError::NoArrivals);
+            }
+            if matches!(self.messages, Loop::Seated { .. }) {
+                return Err(ConfigError::SeatedSessions);
+            }
+        }
+        match self.storm {
+            Some(storm) if storm.at >= self.duration => {
+                Err(ConfigError::LateStorm(storm.at, self.duration))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Where connection `number` of the run goes, and from where.

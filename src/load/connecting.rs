@@ -1,5 +1,6 @@
 //! The connect phase: connects at their pace or a bounded number at once, upgrades, time-outs.
 
+use super::again::Attempt;
 use super::config::{Config, Loop, Scenario, Transport};
 use super::failure::{Kind, Stage};
 use super::fleet::{Client, EventStream, State, Stream};
@@ -27,18 +28,40 @@ pub(super) struct Connecting {
     /// This core's next connection, and how many it has.
     next: u64,
     share: u64,
-    /// Connects that are neither up nor failed.
-    under_way: u32,
+    /// What the pace of connects counts from.
+    begun: Instant,
+    /// The connect phase has been given up: nobody tries again.
+    given_up: bool,
+    /// First connects that are neither up nor failed.
+    pub(super) under_way: u32,
     /// When each that was started times out, in order, because all have the same time.
     timeouts: VecDeque<(Instant, ConnectionId)>,
+}
+
+impl Connecting {
+    /// So many connects, from then on.
+    pub(super) fn plan(&mut self, share: u64, begun: Instant) {
+        (self.share, self.begun) = (share, begun);
+    }
+
+    /// Whether no first connect is tried again.
+    pub(super) fn is_over(&self) -> bool {
+        self.given_up
+    }
 }
 
 impl Load {
     /// Starts the first connects.
     pub(super) fn begin_connecting(&mut self, wire: &mut impl Wire<Message>) {
-        self.connecting.share = self.stripe.share(u64::from(self.config.connections));
-        self.recorder.outcome.connects.planned = self.connecting.share;
-        let share = usize::try_from(self.connecting.share).unwrap_or(0);
+        let share = self.stripe.share(u64::from(self.config.connections));
+        // Sessions arrive when the run runs.
+        let first = match self.config.session {
+            None => share,
+            Some(_) => 0,
+        };
+        self.connecting.plan(first, self.clock.begun);
+        self.recorder.outcome.connects.planned = first;
+        let share = usize::try_from(share).unwrap_or(0);
         self.fleet.reserve(share);
         if matches!(self.config.messages, Loop::Seated { .. }) {
             self.fleet.keep_seats(share);
@@ -62,6 +85,8 @@ impl Load {
         let untried = self.connecting.share - self.connecting.next;
         self.recorder.outcome.connects.dropped += untried;
         self.connecting.next = self.connecting.share;
+        self.connecting.given_up = true;
+        self.recorder.outcome.connects.failed += std::mem::take(&mut self.returning.retrying);
         self.time_out(NEVER, wire);
         if self.phase == Phase::Connecting {
             self.connects_are_done(wire);
@@ -75,6 +100,7 @@ impl Load {
         connects.unfinished += u64::from(self.connecting.under_way);
         self.connecting.next = self.connecting.share;
         self.connecting.under_way = 0;
+        self.stop_returning();
         for (_, id) in std::mem::take(&mut self.connecting.timeouts) {
             if let Some(client) = self.fleet.get(id)
                 && is_under_way(client.state)
@@ -119,7 +145,7 @@ impl Load {
             Transport::Sse => {
                 let scratch = &mut self.tools.scratch;
                 scratch.clear();
-                encode_sse_request(scratch, &self.config, client.number);
+                encode_sse_request(scratch, &self.config, client);
                 wire.send(id, scratch)
             }
             Transport::WebSocket => {
@@ -185,19 +211,34 @@ impl Load {
         };
         assert!(is_under_way(client.state), "it failed before");
         client.state = State::Over;
+        let attempt = client.attempt();
         wire.close(id, Close::Abort);
-        self.count_failed(stage, kind, wire);
+        self.count_failed(attempt, stage, kind, wire);
     }
 
     /// Counts a connect that failed, and goes on with others.
-    pub(super) fn count_failed(&mut self, stage: Stage, kind: Kind, wire: &mut impl Wire<Message>) {
-        self.recorder.failed(stage, kind);
-        self.recorder.outcome.connects.failed += 1;
-        self.connecting.under_way -= 1;
+    pub(super) fn count_failed(
+        &mut self,
+        attempt: Attempt,
+        stage: Stage,
+        kind: Kind,
+        wire: &mut impl Wire<Message>,
+    ) {
+        self.attempt_failed(attempt, stage, kind, wire);
         self.connect_more(wire);
+        self.after_loss(wire);
     }
 
-    /// When the connect phase needs attention next.
+    /// Connects and their time-outs after the connect phase: of sessions, and of those who come
+    /// back.
+    pub(super) fn keep_connecting(&mut self, wire: &mut impl Wire<Message>) {
+        self.time_out(wire.now(), wire);
+        if self.config.session.is_some() {
+            self.connect_more(wire);
+        }
+    }
+
+    /// When connects need attention next.
     pub(super) fn connect_deadline(&self) -> Instant {
         let next = match &self.config.connect_pace {
             _ if self.connecting.next == self.connecting.share => NEVER,
@@ -210,7 +251,7 @@ impl Load {
             .timeouts
             .front()
             .map_or(NEVER, |&(at, _)| at);
-        next.min(timeout).min(self.clock.connect_by)
+        next.min(timeout)
     }
 
     fn is_upgraded(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
@@ -233,11 +274,17 @@ impl Load {
         };
         let since = |then: Instant| now.as_nanos().saturating_sub(then.as_nanos());
         let outcome = &mut self.recorder.outcome;
-        let intended = client.talk.unheard_since.unwrap_or(now);
-        outcome.latencies.connect.record_ns(since(intended));
-        outcome.connects.up += 1;
         client.since = now;
-        self.connecting.under_way -= 1;
+        match client.talk.past.take().and_then(|past| past.lost) {
+            Some(lost) => self.is_back(id, lost, now),
+            None => {
+                let intended = client.talk.unheard_since;
+                outcome.latencies.connect.record_ns(since(intended));
+                outcome.connects.up += 1;
+                self.connecting.under_way -= 1;
+            }
+        }
+        self.stay(id, now);
         self.connect_more(wire);
     }
 
@@ -257,36 +304,49 @@ impl Load {
             self.connect(intended.min(now), wire);
             started += 1;
         }
-        let is_done = self.connecting.next == self.connecting.share;
-        if is_done && self.connecting.under_way == 0 && self.phase == Phase::Connecting {
+        let is_tried = self.connecting.next == self.connecting.share;
+        let is_done = is_tried && self.connecting.under_way == 0 && self.returning.retrying == 0;
+        if is_done && self.phase == Phase::Connecting {
             self.connects_are_done(wire);
         }
     }
 
     fn connect(&mut self, intended: Instant, wire: &mut impl Wire<Message>) {
-        let now = wire.now();
         let number = self.stripe.global(self.connecting.next);
         self.connecting.next += 1;
+        if self.is_full() {
+            self.recorder.outcome.connects.dropped += 1;
+            return;
+        }
         self.recorder.outcome.connects.attempted += 1;
+        self.connecting.under_way += 1;
+        let attempt = Attempt {
+            number: u32::try_from(number).unwrap_or(u32::MAX),
+            seat: u32::try_from(self.stripe.seat(number)).unwrap_or(u32::MAX),
+            intended,
+            past: None,
+        };
+        self.attempt(attempt, wire);
+    }
+
+    /// Starts a connect, the first one or another.
+    pub(super) fn attempt(&mut self, attempt: Attempt, wire: &mut impl Wire<Message>) {
+        let now = wire.now();
+        let number = u64::from(attempt.number);
         let started = self
             .config
             .endpoints(number)
             .map(|(to, from)| wire.connect(to, from));
         let Some(Ok(id)) = started else {
-            self.recorder.failed(Stage::Connect, Kind::NoSlot);
-            self.recorder.outcome.connects.failed += 1;
+            self.attempt_failed(attempt, Stage::Connect, Kind::NoSlot, wire);
             return;
         };
-        self.connecting.under_way += 1;
-        self.connecting
-            .timeouts
-            .push_back((now + self.config.connect_time, id));
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
-        let sequence = seeded(self.config.seed, u64::from(number)).u32(..);
-        let seat = self.stripe.seat(u64::from(number));
-        let seat = u32::try_from(seat).unwrap_or(u32::MAX);
-        let mut client = Client::new(number, sequence, intended, now);
-        client.seat = seat;
+        let by = now + self.config.connect_time;
+        self.connecting.timeouts.push_back((by, id));
+        let sequence = seeded(self.config.seed, number).u32(..);
+        let mut client = Client::new(attempt.number, sequence, attempt.intended, now);
+        client.seat = attempt.seat;
+        client.talk.past = attempt.past;
         self.fleet.insert(id, client);
     }
 
@@ -296,7 +356,7 @@ impl Load {
             return NEVER;
         };
         let offset = pace.offset_ns(self.stripe.global(self.connecting.next));
-        Instant::from_nanos(self.clock.begun.as_nanos().saturating_add(offset))
+        Instant::from_nanos(self.connecting.begun.as_nanos().saturating_add(offset))
     }
 
     fn time_out(&mut self, now: Instant, wire: &mut impl Wire<Message>) {
@@ -320,8 +380,16 @@ impl Load {
     }
 
     fn connects_are_done(&mut self, wire: &mut impl Wire<Message>) {
-        // A queue of all connections would otherwise stay for the whole run.
-        self.connecting.timeouts = VecDeque::new();
+        // A queue of all connections would otherwise stay for the whole run; those who come back
+        // may be under way.
+        let fleet = &mut self.fleet;
+        let mut is_under_way = |id| {
+            let state = fleet.get(id).map(|client| client.state);
+            state.is_some_and(is_under_way)
+        };
+        let timeouts = &mut self.connecting.timeouts;
+        timeouts.retain(|&(_, id)| is_under_way(id));
+        timeouts.shrink_to_fit();
         self.be_ready(wire);
     }
 }
@@ -335,14 +403,16 @@ fn is_under_way(state: State) -> bool {
 }
 
 /// Appends the request of an event stream (WHATWG HTML, 9.2).
-fn encode_sse_request(into: &mut Vec<u8>, config: &Config, number: u32) {
-    let (host, target) = config.page(u64::from(number));
-    let target = template::expanded(target, config.seed, number);
+fn encode_sse_request(into: &mut Vec<u8>, config: &Config, client: &Client) {
+    let (host, target) = config.page(u64::from(client.number));
+    let target = template::expanded(target, config.seed, client.number);
+    let last = client.talk.last_event_id();
     let mut headers = vec![
         ("Host", host),
         ("Accept", "text/event-stream"),
         ("Cache-Control", "no-store"),
     ];
+    headers.extend(last.map(|id| ("Last-Event-ID", id)));
     headers.extend(pairs(&config.headers));
     Request::encode(into, "GET", &target, &headers);
 }
@@ -411,6 +481,7 @@ fn begin_sse(response: &Response<'_>) -> Result<Stream, Kind> {
         body: BodyReader::new(response.body),
         parser: sse::Parser::new(),
         is_until_end: response.body == BodyLength::UntilEnd,
+        retry: None,
     })))
 }
 

@@ -56,7 +56,10 @@ impl Load {
 
     /// Whether this core had connections and has none left. One without a share just waits.
     pub(super) fn is_deserted(&self) -> bool {
-        self.fleet.up() == 0 && self.recorder.outcome.connects.planned > 0
+        self.fleet.up() == 0
+            && self.returning.absent == 0
+            && self.config.session.is_none()
+            && self.recorder.outcome.connects.planned > 0
     }
 
     /// Replies may have been the last ones awaited.
@@ -69,6 +72,7 @@ impl Load {
 
     /// Nothing more is awaited: says goodbye on every connection.
     pub(super) fn begin_closing(&mut self, wire: &mut impl Wire<Message>) {
+        self.stop_connecting(wire);
         let messages = &mut self.recorder.outcome.messages;
         messages.lost = messages.sent - messages.replied;
         // A reply that comes while closing is too late: it is counted as lost already.
@@ -192,16 +196,22 @@ impl Load {
             State::Aside => self.courier_went(id, wire),
             State::CloseSent | State::Over | State::Free => {}
         }
-        if let Some(client) = self.fleet.get(id)
-            && let Stream::WebSocket(decoder) = &mut client.stream
-        {
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        if let Stream::WebSocket(decoder) = &mut client.stream {
             decoder.release(&mut self.tools.pool);
         }
+        // A session that went had messages under way.
+        self.recorder.gone(client.talk.in_flight());
+        client.talk.flight.clear(&mut self.tools.rings);
+        let attempt = client.attempt();
         self.fleet.remove(id);
+        let kind = Kind::of(cause);
         match state {
-            State::Connecting => self.count_failed(Stage::Connect, Kind::of(cause), wire),
-            State::Upgrading => self.count_failed(Stage::Upgrade, Kind::of(cause), wire),
-            State::Greeting => self.count_failed(Stage::Ready, Kind::of(cause), wire),
+            State::Connecting => self.count_failed(attempt, Stage::Connect, kind, wire),
+            State::Upgrading => self.count_failed(attempt, Stage::Upgrade, kind, wire),
+            State::Greeting => self.count_failed(attempt, Stage::Ready, kind, wire),
             State::Open | State::Aside | State::CloseSent | State::Over | State::Free => {
                 self.after_loss(wire);
             }
@@ -220,19 +230,31 @@ impl Load {
 
     /// An open connection is lost to the run: what it had under way will not be replied to.
     pub(super) fn ended_early(&mut self, id: ConnectionId, kind: Kind) {
+        if self.fleet.get(id).is_some() {
+            self.recorder.failed(Stage::Open, kind);
+            self.recorder.outcome.connects.ended_early += 1;
+            self.let_go(id, kind);
+        }
+    }
+
+    /// An open connection is over, but its client may come back; how many messages were under
+    /// way.
+    pub(super) fn let_go(&mut self, id: ConnectionId, kind: Kind) -> u32 {
+        self.miss(id, kind);
         let Some(client) = self.fleet.get(id) else {
-            return;
+            return 0;
         };
-        self.recorder.gone(client.talk.in_flight());
+        let under_way = client.talk.in_flight();
+        self.recorder.gone(under_way);
         client.talk.flight.clear(&mut self.tools.rings);
         client.talk.expected = client.talk.next;
-        self.recorder.failed(Stage::Open, kind);
-        self.recorder.outcome.connects.ended_early += 1;
         self.fleet.lower(id, State::Over);
+        under_way
     }
 
     /// A connection less may mean that there is nothing left to do.
     pub(super) fn after_loss(&mut self, wire: &mut impl Wire<Message>) {
+        self.come_back(wire.now());
         match self.phase {
             Phase::Running if self.is_deserted() => {
                 self.recorder.outcome.ending = Ending::Deserted;
@@ -267,6 +289,7 @@ impl Load {
     /// Waits for the last replies, if there are any.
     fn drain(&mut self, wire: &mut impl Wire<Message>) {
         let now = wire.now();
+        self.stop_connecting(wire);
         let from = self.marks.from.unwrap_or_else(|| Mark::now(wire));
         let (cpu, time, turns) = Self::use_since(from, wire);
         let rescues = wire.vitals().counters.rescues;
@@ -281,7 +304,7 @@ impl Load {
         self.end_drain_if_done(wire);
     }
 
-    fn say_goodbye(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    pub(super) fn say_goodbye(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         let Some(client) = self.fleet.get(id) else {
             return;
         };

@@ -1,5 +1,6 @@
 //! The clients of one core: by slot, and as a dense list of those that are up.
 
+use super::again::{Attempt, Past};
 use super::flight::{Departure, Flight, Rings};
 use super::posting::Courier;
 use super::scenario::Part;
@@ -9,6 +10,7 @@ use crate::protocol::sse;
 use crate::protocol::websocket::decoder::Decoder;
 use crate::shard::ConnectionId;
 use crate::time::Instant;
+use std::time::Duration;
 
 /// How far a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub(super) struct EventStream {
     pub(super) parser: sse::Parser,
     /// The body lasts until the connection ends, so that the end is in good order.
     pub(super) is_until_end: bool,
+    /// What the server asks to be waited before the next connect.
+    pub(super) retry: Option<Duration>,
 }
 
 /// What a scenario remembers of one connection.
@@ -64,11 +68,19 @@ pub(super) struct Talk {
     pub(super) flight: Flight,
     /// The last pushed sequence number, or 0.
     pub(super) pushed: u64,
-    /// When the connect was meant to start, until the first event is heard.
-    pub(super) unheard_since: Option<Instant>,
+    /// When the connect was meant to start; 0 once the first event was heard.
+    pub(super) unheard_since: Instant,
+    /// What went wrong before, while it connects again or has not heard anything since.
+    pub(super) past: Option<Box<Past>>,
 }
 
 impl Talk {
+    /// The last event ID before the loss that this connect follows.
+    pub(super) fn last_event_id(&self) -> Option<&str> {
+        let lost = self.past.as_ref()?.lost.as_ref()?;
+        Some(lost.last_event_id.as_str()).filter(|id| !id.is_empty())
+    }
+
     /// Messages under way.
     #[inline]
     pub(super) fn in_flight(&self) -> u32 {
@@ -124,9 +136,20 @@ impl Client {
                 expected: sequence,
                 flight: Flight::None,
                 pushed: 0,
-                unheard_since: Some(intended),
+                unheard_since: intended,
+                past: None,
             },
             stream: Stream::Head(HeadReader::default()),
+        }
+    }
+
+    /// Its connect, to be tried again; what went wrong before goes with it.
+    pub(super) fn attempt(&mut self) -> Attempt {
+        Attempt {
+            number: self.number,
+            seat: self.seat,
+            intended: self.talk.unheard_since,
+            past: self.talk.past.take(),
         }
     }
 

@@ -40,6 +40,7 @@
     clippy::expect_used
 )]
 
+pub mod again;
 mod alarms;
 pub mod config;
 mod connecting;
@@ -57,16 +58,22 @@ pub mod progress;
 mod rally;
 mod receiving;
 mod recorder;
+mod returning;
 mod run;
 pub mod scenario;
 mod sending;
+mod sessions;
+mod storm;
 pub mod template;
 #[cfg(test)]
 mod tests;
 
+pub use again::{Again, Backoff};
 pub use config::{Config, ConfigError, Loop, Page, PayloadKind, Scenario, Think, Transport};
 pub use outcome::Outcome;
 pub use pace::{Buckets, Pace, Poisson, Rate, Stage, Stages, StagesError, Stripe, Walk};
 pub use progress::{Observer, Progress};
 pub use rally::Signal;
 pub use run::Load;
+pub use sessions::Session;
+pub use storm::{Recovery, Storm};

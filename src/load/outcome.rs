@@ -1,7 +1,9 @@
 //! What a load run measured: counts, latencies, failures and what each core used. Cores merge.
 
+pub use super::again::Returns;
 use super::failure::Failures;
 use super::fan_out::FanOut;
+use super::storm::Recovery;
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
@@ -69,6 +71,8 @@ pub struct Latencies {
     pub service: Latency,
     /// Intended send to the reply: the headline. Empty in a closed loop.
     pub response: Latency,
+    /// Loss of a connection to the connection that replaces it, or to the first event on that.
+    pub resume: Latency,
     /// The stamp in a pushed message to its receipt, where not negative.
     pub one_way: Latency,
 }
@@ -82,6 +86,7 @@ impl Latencies {
             ("slip", &self.slip),
             ("one_way", &self.one_way),
             ("first_event", &self.first_event),
+            ("resume", &self.resume),
             ("connect", &self.connect),
             ("tcp", &self.tcp),
             ("tls", &self.tls),
@@ -104,7 +109,9 @@ impl Latencies {
             service,
             response,
             one_way,
+            resume,
         } = self;
+        resume.merge(&other.resume);
         tcp.merge(&other.tcp);
         tls.merge(&other.tls);
         upgrade.merge(&other.upgrade);
@@ -123,9 +130,11 @@ impl Latencies {
 pub struct Connects {
     /// Connections that the run was to make.
     pub planned: u64,
-    /// Connects that were started.
+    /// Connections that were tried, once or more.
     pub attempted: u64,
-    /// Connections that were never tried, for want of time.
+    /// Further attempts of first connects that had failed.
+    pub retries: u64,
+    /// Connections that were never tried, for want of time, or of room for a session.
     pub dropped: u64,
     /// Connections that came up, upgrade included.
     pub up: u64,
@@ -135,10 +144,10 @@ pub struct Connects {
     pub unfinished: u64,
     /// Those that take turns, of a scenario that is a dialogue.
     pub speakers: u64,
+    /// Sessions whose time was over, and connections that their scenario ended, as it was to.
+    pub left: u64,
     /// Connections that were up and ended before the run did.
     pub ended_early: u64,
-    /// Connections that their scenario ended, as it was to.
-    pub left: u64,
     /// Connections whose closing handshake had not ended when the run gave up on them.
     pub still_open: u64,
 }
@@ -255,6 +264,10 @@ pub enum Ending {
 pub struct Outcome {
     /// Connects.
     pub connects: Connects,
+    /// Connections lost and made anew.
+    pub returns: Returns,
+    /// How connections came back from the storm, if there was one.
+    pub recovery: Option<Recovery>,
     /// Messages sent.
     pub messages: Messages,
     /// Messages received unasked.
@@ -275,6 +288,10 @@ impl Outcome {
     /// Adds another core's outcome.
     pub fn merge(&mut self, other: &Self) {
         self.connects.merge(&other.connects);
+        self.returns.merge(&other.returns);
+        if let Some(recovery) = &other.recovery {
+            self.recovery.get_or_insert_default().merge(recovery);
+        }
         self.messages.merge(&other.messages);
         self.events.merge(&other.events);
         if let Some(other) = &other.fan_out {
@@ -334,17 +351,19 @@ impl Connects {
         let Self {
             planned,
             attempted,
+            retries,
             dropped,
             up,
             failed,
             unfinished,
             speakers,
-            ended_early,
             left,
+            ended_early,
             still_open,
         } = self;
         *planned += other.planned;
         *attempted += other.attempted;
+        *retries += other.retries;
         *dropped += other.dropped;
         *up += other.up;
         *failed += other.failed;

@@ -138,7 +138,8 @@ impl Load {
     fn give_start(&mut self, wire: &mut impl Wire<Message>) {
         let alone = wire.cores() == 1;
         let lead = if alone { Duration::ZERO } else { LEAD_TIME };
-        let signal = if self.rally.up == 0 {
+        // Sessions come when the run runs.
+        let signal = if self.rally.up == 0 && self.config.session.is_none() {
             Signal::Abandon
         } else {
             Signal::Start(wire.now() + lead)

@@ -6,6 +6,7 @@ use super::failure::Kind;
 use super::fleet::{Client, EventStream, State, Stream, Talk};
 use super::payload::{Pushed, Template};
 use super::recorder::Recorder;
+use super::returning::retry_of;
 use super::run::{Load, Message, Tools};
 use super::scenario::{Heard, Said};
 use crate::limits;
@@ -174,11 +175,15 @@ impl Ears<'_> {
     #[inline]
     fn hear_push(&mut self, talk: &mut Talk, bytes: &[u8]) {
         self.recorder.event(bytes.len(), self.now);
-        if let Some(intended) = talk.unheard_since.take() {
+        let intended = std::mem::take(&mut talk.unheard_since);
+        if intended != Instant::default() {
             let ns = self.now.as_nanos().saturating_sub(intended.as_nanos());
             self.recorder.outcome.latencies.first_event.record_ns(ns);
         }
         let stamp = Pushed::parse(bytes);
+        if talk.past.is_some() {
+            self.recorder.resumed(talk, stamp, self.now);
+        }
         self.recorder.stamped(stamp, talk.pushed, self.now);
         if let Some(stamp) = stamp {
             talk.pushed = stamp.sequence;
@@ -269,7 +274,12 @@ fn read_events(
     else {
         return None;
     };
-    let EventStream { body, parser, .. } = &mut **stream;
+    let EventStream {
+        body,
+        parser,
+        retry,
+        ..
+    } = &mut **stream;
     let Tools {
         template,
         rings,
@@ -297,7 +307,8 @@ fn read_events(
                 Ok(Some(Item::Event(event))) => {
                     ears.hear_event(talk, &event, &mut tongue);
                 }
-                Ok(Some(Item::Retry(_) | Item::Comment)) => {}
+                Ok(Some(Item::Retry(ms))) => *retry = retry_of(ms),
+                Ok(Some(Item::Comment)) => {}
                 Ok(None) => break,
                 Err(_) => return Some(End::Broken(Kind::BadStream)),
             }

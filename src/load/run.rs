@@ -12,6 +12,7 @@ use super::payload::Template;
 use super::progress::{Observer, PROGRESS_TIME, Progress, Stage};
 use super::rally::{Rally, Signal};
 use super::recorder::Recorder;
+use super::returning::Returning;
 use super::scenario::Said;
 use crate::protocol::sse;
 use crate::protocol::websocket::Deflater;
@@ -37,6 +38,9 @@ pub struct Load {
     pub(super) connecting: Connecting,
     pub(super) schedule: Schedule,
     pub(super) alarms: Alarms,
+    pub(super) returning: Returning,
+    /// When the storm breaks, or its next point is due.
+    pub(super) storm_at: Instant,
     pub(super) rally: Rally,
     pub(super) notes: Notes,
     pub(super) wakes: Wakes,
@@ -176,6 +180,8 @@ impl Load {
             connecting: Connecting::default(),
             schedule: Schedule::default(),
             alarms: Alarms::default(),
+            returning: Returning::default(),
+            storm_at: NEVER,
             rally: Rally::default(),
             notes: Notes::new(),
             wakes: Wakes::default(),
@@ -201,6 +207,8 @@ impl Load {
             self.clock.tick = self.clock.tick.min(from);
         }
         self.recorder.measure(from, until);
+        self.plan_sessions();
+        self.await_storm();
         if let Some(pace) = self.config.message_pace() {
             let stripe = match self.config.messages {
                 Loop::Seated { .. } => self.stripe.seated(self.config.connections),
@@ -234,10 +242,14 @@ impl Load {
     }
 
     fn deadline_of_phase(&self) -> Instant {
+        let busy = || {
+            let errand = self.alarms.next().unwrap_or(NEVER);
+            errand.min(self.connect_deadline())
+        };
         match self.phase {
-            Phase::Connecting => self.connect_deadline(),
-            Phase::Waiting => self.clock.phase_by.min(self.clock.start),
-            Phase::Running => self.run_deadline().min(self.alarms.next().unwrap_or(NEVER)),
+            Phase::Connecting => busy().min(self.clock.connect_by),
+            Phase::Waiting => busy().min(self.clock.phase_by).min(self.clock.start),
+            Phase::Running => busy().min(self.run_deadline()).min(self.storm_deadline()),
             Phase::Draining => self.clock.phase_by,
             Phase::Closing if self.has_to_close() => AT_ONCE,
             Phase::Closing => self.clock.phase_by,
@@ -332,6 +344,14 @@ impl Shard for Load {
 
     fn expired(&mut self, wire: &mut impl Wire<Message>) {
         let now = wire.now();
+        match self.phase {
+            Phase::Connecting => self.run_errands(wire),
+            Phase::Waiting | Phase::Running => {
+                self.run_errands(wire);
+                self.keep_connecting(wire);
+            }
+            Phase::Draining | Phase::Closing | Phase::Finished => {}
+        }
         match self.phase {
             Phase::Connecting => self.go_on_connecting(wire),
             Phase::Waiting if now >= self.clock.start => self.begin_running(wire),

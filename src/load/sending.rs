@@ -39,12 +39,12 @@ impl Load {
             self.cut_short_with_plan(wire);
             return;
         }
+        self.weather(wire);
         match self.config.messages {
             Loop::Open { burst, .. } => self.send_due(burst, wire),
             Loop::Seated { .. } => self.send_due(1, wire),
             Loop::Closed | Loop::Thinking(_) if now < self.clock.until => {
                 self.start_clients(wire);
-                self.run_errands(wire);
             }
             Loop::Closed | Loop::Thinking(_) => {}
         }
@@ -89,7 +89,7 @@ impl Load {
     }
 
     /// Sends as many messages as a connection has room for.
-    fn fill_up(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    pub(super) fn fill_up(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         let now = wire.now();
         let Some(client) = self.fleet.get(id) else {
             return;
@@ -147,21 +147,6 @@ impl Load {
                 // Not all at once, though all begin at one time.
                 Loop::Thinking(think) => self.think(id, think.first(), wire.now()),
                 Loop::Closed | Loop::Open { .. } | Loop::Seated { .. } => self.top_up(id, wire),
-            }
-        }
-    }
-
-    /// Does what clients have set themselves for now or before, some of it a turn.
-    fn run_errands(&mut self, wire: &mut impl Wire<Message>) {
-        for _ in 0..MESSAGES_PER_TURN {
-            let Some(Errand::Speak(id)) = self.alarms.due(wire.now()) else {
-                return;
-            };
-            if let Some(client) = self.fleet.get(id) {
-                client.thinks = false;
-                if client.state == State::Open {
-                    self.fill_up(id, wire);
-                }
             }
         }
     }

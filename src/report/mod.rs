@@ -12,13 +12,15 @@
 //! | `schema` | `"ringstorm.load/1"`; the number rises when a key changes its meaning or goes |
 //! | `program` | `version`, `command` (list), `engine`, `cpus` (the kernel's numbers) |
 //! | `host` | facts of the host: string to string |
-//! | `run` | the configuration meant: `url`, `transport` (`websocket`, `sse`), `scenario`, `loop` (`open`, `closed`, `none`), `connections`, `connect_rate_per_s` and `rate_per_s` (means of the plan), `connect_pace` and `pace` (in words), `think_s` (shortest, longest), `in_flight`, `burst`, `payload_bytes`, `payload_kind`, `warm_up_s`, `duration_s`, `seed`, `started_unix_ms` |
+//! | `run` | the configuration meant: `url`, `transport` (`websocket`, `sse`), `scenario`, `loop` (`open`, `closed`, `none`), `connections`, `connect_rate_per_s` and `rate_per_s` (means of the plan), `connect_pace` and `pace` (in words), `think_s` (shortest, longest), `session_s` (mean) and `session` (`constant`, `exponential`), `in_flight`, `burst`, `payload_bytes`, `payload_kind`, `warm_up_s`, `duration_s`, `seed`, `started_unix_ms` |
 //! | `time` | `connect_s`, `measured_s`, `ending` (`complete`, `deserted`, `never_began`, `interrupted`, `aborted` by a threshold) |
-//! | `connects` | `planned` = `attempted` + `dropped`; `attempted` = `up` + `failed` + `unfinished`; `ended_early`, `left` (as their scenario wanted; only if there are any), `still_open`, `up_per_s` |
+//! | `connects` | `planned` = `attempted` + `dropped`; `attempted` = `up` + `failed` + `unfinished`; `retries` (further attempts), `ended_early`, `left` (as their time or scenario wanted; only if there are any), `still_open`, `up_per_s` |
+//! | `returns` | `lost` = `resumed` + `given_up` + `absent` (at the end); `attempts`; after `Last-Event-ID`: events `replayed`, `missed`, `duplicated`. `null` unless clients connect again |
+//! | `storm` | `at_s`, connections `before` and `dropped`, `messages_lost`, `recovered_s` (or `null`), and `up`: connections up right after it and every `step_s` from then on. `null` without one |
 //! | `messages` | `planned` = `sent` + `dropped`; `sent` = `replied` + `lost`; `dropped_by` (`in_flight`, `backlog`, `no_connection`, `late`); `wrong`, `unmeasured`, `sent_per_s`, `replied_per_s`. `null` if the scenario sends nothing |
 //! | `events` | `received`, `bytes`, `received_per_s`, `unstamped`, `negative`, `gaps`, `repeated`. `null` for an echo |
 //! | `headline` | name of the latency to look at first, or `null` |
-//! | `latency` | by name (`response`, `service`, `slip`, `one_way`, `first_event`, `connect`, `tcp`, `upgrade`, `ready`), only those with samples: see [`LatencyRecord`] |
+//! | `latency` | by name (`response`, `service`, `slip`, `one_way`, `first_event`, `resume`, `connect`, `tcp`, `upgrade`, `ready`), only those with samples: see [`LatencyRecord`] |
 //! | `fan_out` | of a scenario with broadcasts: `senders`, `broadcasts`, `complete`, `expected`, `received`, `reach`, `duplicates`, `reordered`, `gaps`, and per broadcast `first`, `p50`, `p99`, `last`, `spread`: see [`LatencyRecord`] |
 //! | `failures` | list of `stage` (`connect`, `upgrade`, `ready`, `open`), `kind`, `count` |
 //! | `generator` | `cores` (list of `core`, `busy` 0 to 1, `cpu_s`, `connect_cpu_s`, `turns`, `rescues`), `busy_max`, `cpu_us_per_message`, `connect_cpu_us` (per connection that came up) |
@@ -47,6 +49,7 @@ pub mod ledger;
 mod metric;
 pub mod prometheus;
 pub mod record;
+pub mod returns;
 pub mod text;
 pub mod threshold;
 pub mod verdict;

@@ -5,11 +5,12 @@ use super::figures::per_second;
 use super::generator::{Generator, ServerUse};
 use super::latency::LatencyRecord;
 use super::metric::Metrics;
+use super::returns::{Returns, Storm};
 use super::threshold::{Met, Moment, Threshold};
 use super::verdict::{self, Judgement};
-use crate::load::Pace;
 use crate::load::config::{Config, Loop, PayloadKind, Transport};
 use crate::load::outcome::{self, Ending, Outcome};
+use crate::load::{Pace, Session};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -52,6 +53,8 @@ pub struct Record {
     pub run: Run,
     pub time: Time,
     pub connects: Connects,
+    pub returns: Option<Returns>,
+    pub storm: Option<Storm>,
     pub messages: Option<Messages>,
     pub events: Option<Events>,
     pub headline: Option<String>,
@@ -92,6 +95,9 @@ pub struct Run {
     pub pace: Option<String>,
     /// Shortest and longest think time, in seconds.
     pub think_s: Option<[f64; 2]>,
+    /// Mean time that a session lasts, in seconds.
+    pub session_s: Option<f64>,
+    pub session: Option<String>,
     pub in_flight: Option<u32>,
     pub burst: Option<u32>,
     pub payload_bytes: Option<usize>,
@@ -119,6 +125,7 @@ pub struct Time {
 pub struct Connects {
     pub planned: u64,
     pub attempted: u64,
+    pub retries: u64,
     pub dropped: u64,
     pub up: u64,
     pub failed: u64,
@@ -184,6 +191,8 @@ pub struct Latencies {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_event: Option<LatencyRecord>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub resume: Option<LatencyRecord>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub connect: Option<LatencyRecord>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tcp: Option<LatencyRecord>,
@@ -226,6 +235,10 @@ impl Record {
                 ending: ending(outcome.ending).to_owned(),
             },
             connects: Connects::new(outcome),
+            returns: (config.again.reconnects > 0).then(|| Returns::new(outcome.returns)),
+            storm: config
+                .storm
+                .and_then(|storm| Some(Storm::new(storm, outcome.recovery.as_ref()?))),
             messages: config.sends().then(|| Messages::new(outcome)),
             events: (!config.sends() || outcome.events.received > 0).then(|| Events::new(outcome)),
             headline: latency.headline().map(str::to_owned),
@@ -269,6 +282,7 @@ impl Latencies {
             slip: of(&latencies.slip),
             one_way: of(&latencies.one_way),
             first_event: of(&latencies.first_event),
+            resume: of(&latencies.resume),
             connect: of(&latencies.connect),
             tcp: of(&latencies.tcp),
             tls: of(&latencies.tls),
@@ -285,6 +299,7 @@ impl Latencies {
             ("slip", &self.slip),
             ("one_way", &self.one_way),
             ("first_event", &self.first_event),
+            ("resume", &self.resume),
             ("connect", &self.connect),
             ("tcp", &self.tcp),
             ("tls", &self.tls),
@@ -313,6 +328,10 @@ impl Run {
             Loop::Thinking(think) => (None, Some(think), "closed"),
         };
         let think = think.filter(|_| sends);
+        let session = config.session.map(|session| match session {
+            Session::Constant(time) => (time, "constant"),
+            Session::Exponential(mean) => (mean, "exponential"),
+        });
         let kind = match config.payload_kind {
             PayloadKind::Text => "text",
             PayloadKind::Binary => "binary",
@@ -339,6 +358,8 @@ impl Run {
                 .message_pace()
                 .map(|pace| pace.mean_per_second(config.warm_up..config.warm_up + config.duration)),
             pace: config.message_pace().map(Pace::to_string),
+            session_s: session.map(|(mean, _)| mean.as_secs_f64()),
+            session: session.map(|(_, kind)| kind.to_owned()),
             think_s: think.map(|think| [think.least, think.most].map(|it| it.as_secs_f64())),
             in_flight: sends.then_some(config.in_flight),
             burst: burst.filter(|_| sends),
@@ -359,6 +380,7 @@ impl Connects {
         Self {
             planned: connects.planned,
             attempted: connects.attempted,
+            retries: connects.retries,
             dropped: connects.dropped,
             up: connects.up,
             failed: connects.failed,

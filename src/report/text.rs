@@ -2,9 +2,10 @@
 
 use super::fan_out;
 pub use super::figures::span;
-use super::figures::{rate, whole};
+use super::figures::{float, rate, whole};
 use super::latency::LatencyRecord;
 use super::record::{Events, Messages, Record};
+use super::returns::Storm;
 use std::fmt::Write;
 
 /// Columns of the longest bar.
@@ -19,6 +20,7 @@ pub fn text(record: &Record) -> String {
     heading(&mut out, record);
     thresholds(&mut out, record);
     connects(&mut out, record);
+    returns(&mut out, record);
     if let Some(sent) = &record.messages {
         messages(&mut out, sent);
     }
@@ -77,6 +79,9 @@ fn heading(out: &mut String, record: &Record) {
         program.engine, run.seed
     );
     line(out, "", &engine);
+    if let (Some(mean), Some(kind)) = (run.session_s, &run.session) {
+        line(out, "", &format!("sessions of {mean} s ({kind})"));
+    }
     let paces = [(&run.pace, "messages"), (&run.connect_pace, "connects")];
     for (pace, what) in paces {
         if let Some(pace) = pace.as_ref().filter(|pace| !pace.starts_with("constant")) {
@@ -118,6 +123,7 @@ fn connects(out: &mut String, record: &Record) {
     );
     let mut parts = vec![format!("{} up", whole(connects.up))];
     let rest = [
+        (connects.retries, "tried again"),
         (connects.failed, "failed"),
         (connects.unfinished, "unfinished"),
         (connects.ended_early, "ended early"),
@@ -133,6 +139,68 @@ fn connects(out: &mut String, record: &Record) {
         parts.push(format!("{:.3} s, {}", record.time.connect_s, rate(per_s)));
     }
     line(out, "", &parts.join(", "));
+}
+
+fn returns(out: &mut String, record: &Record) {
+    if let Some(returns) = &record.returns {
+        let [lost, resumed, given_up, absent] = [
+            returns.lost,
+            returns.resumed,
+            returns.given_up,
+            returns.absent,
+        ]
+        .map(whole);
+        line(
+            out,
+            "returns",
+            &format!("{lost} lost = {resumed} resumed + {given_up} given up + {absent} absent"),
+        );
+        let [replayed, missed, duplicated] =
+            [returns.replayed, returns.missed, returns.duplicated].map(whole);
+        let attempts = whole(returns.attempts);
+        let mut rest = format!("{attempts} attempts");
+        if record.events.is_some() {
+            let _ = write!(
+                rest,
+                "; events: {replayed} replayed, {missed} missed, {duplicated} duplicated"
+            );
+        }
+        line(out, "", &rest);
+    }
+    if let Some(storm) = &record.storm {
+        shown_storm(out, storm);
+    }
+}
+
+/// The storm, and its curve of recovery in at most ten rows.
+fn shown_storm(out: &mut String, storm: &Storm) {
+    let [dropped, before, messages] = [storm.dropped, storm.before, storm.messages_lost].map(whole);
+    let recovered = storm.recovered_s.map_or_else(
+        || "not recovered by the end".to_owned(),
+        |time| format!("recovered after {time:.1} s"),
+    );
+    line(
+        out,
+        "storm",
+        &format!(
+            "at {} s {dropped} of {before} dropped with {messages} messages, {recovered}",
+            storm.at_s
+        ),
+    );
+    // Beyond its recovery the curve is flat.
+    let point = storm.up.iter().position(|&up| up >= storm.before);
+    let points = point.map_or(storm.up.len(), |point| point + 1);
+    let every = points.div_ceil(10).max(1);
+    let last = points.saturating_sub(1);
+    let rows = (0..points).filter(|n| n.is_multiple_of(every) || *n == last);
+    for (n, up) in rows.filter_map(|n| Some((n, storm.up.get(n)?))) {
+        let eighths = (up * BAR_COLUMNS * 8)
+            .checked_div(storm.before)
+            .unwrap_or(0);
+        let after = float(u64::try_from(n).unwrap_or(0)) * storm.step_s;
+        let row = format!("{after:>9.1} s {:<40} {:>12}", bar(eighths), whole(*up));
+        let _ = writeln!(out, "{row}");
+    }
 }
 
 fn messages(out: &mut String, messages: &Messages) {

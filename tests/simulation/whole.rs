@@ -3,8 +3,8 @@
 use ringstorm::engine::sim::{Faults, Plan, Report, Weather, explore, run};
 use ringstorm::load::outcome::Ending;
 use ringstorm::load::{
-    self, Buckets, Load, Loop, Pace, PayloadKind, Poisson, Rate, Scenario, Stage, Stages, Think,
-    Transport,
+    self, Again, Backoff, Buckets, Load, Loop, Pace, PayloadKind, Poisson, Rate, Scenario, Session,
+    Stage, Stages, Storm, Think, Transport,
 };
 use ringstorm::server::{self, Server, Tally};
 use ringstorm::time::Instant;
@@ -116,6 +116,29 @@ fn pace(random: &mut fastrand::Rng, most: u32) -> Pace {
     }
 }
 
+/// Lets some runs have clients that come back, storms and sessions.
+fn come_and_go(random: &mut fastrand::Rng, load: &mut load::Config) {
+    if random.u32(..4) > 0 {
+        return;
+    }
+    load.again = Again {
+        retries: random.u32(..3),
+        reconnects: random.u32(..4),
+        backoff: Backoff {
+            least: Duration::from_millis(1),
+            most: Duration::from_millis(20),
+        },
+    };
+    let half = load.duration / 2;
+    load.storm = random.bool().then_some(Storm {
+        at: half,
+        permille: random.u16(1..=1000),
+    });
+    if load.connect_pace.is_some() && !matches!(load.messages, Loop::Seated { .. }) {
+        load.session = random.bool().then_some(Session::Exponential(half));
+    }
+}
+
 /// What both sides counted.
 pub(super) struct Sums {
     pub(super) load: load::Outcome,
@@ -139,6 +162,12 @@ pub(super) fn settle(report: &Report<server::Outcome, load::Outcome>) -> Sums {
     );
     let ended = connects.up + connects.failed + connects.unfinished;
     assert_eq!(connects.attempted, ended, "{connects:?}");
+    let returns = load.returns;
+    assert_eq!(
+        returns.lost,
+        returns.resumed + returns.given_up + returns.absent,
+        "{returns:?}"
+    );
     assert_eq!(
         messages.planned,
         messages.sent + messages.dropped.total(),
@@ -258,6 +287,7 @@ fn in_rough_weather_with_small_caps_everything_ends() {
         draw.load.grace = Duration::from_millis(random.u64(1..500));
         draw.load.close_time = Duration::from_millis(random.u64(1..500));
         draw.load.connect_phase = Duration::from_secs(5);
+        come_and_go(&mut random, &mut draw.load);
         settle(&draw.run());
     });
 }
@@ -275,6 +305,7 @@ fn stopping_either_side_at_any_time_ends_both() {
         let within = |random: &mut fastrand::Rng| Duration::from_micros(random.u64(0..80_000));
         draw.plan.stop_loads = random.bool().then(|| within(&mut random));
         draw.plan.stop_servers_at = random.bool().then(|| within(&mut random));
+        come_and_go(&mut random, &mut draw.load);
         let sums = settle(&draw.run());
         if draw.plan.stop_loads.is_none() && draw.plan.stop_servers_at.is_none() {
             assert_ne!(sums.load.ending, Ending::Interrupted);

@@ -1,5 +1,6 @@
 //! What may be typed after `load`, with its help.
 
+use super::coming::ComingFlags;
 use super::pacing::PaceFlags;
 use super::realtime::RealtimeFlags;
 use crate::cli::connection::ConnectionFlags;
@@ -128,6 +129,9 @@ pub(in crate::cli) struct LoadFlags {
     /// What the scenarios of message protocols need.
     #[command(flatten)]
     pub(in crate::cli) realtime: RealtimeFlags,
+    /// Who connects again, who is dropped and who goes.
+    #[command(flatten)]
+    pub(in crate::cli) coming: ComingFlags,
 }
 
 fn threshold(text: &str) -> Result<Threshold, ThresholdError> {

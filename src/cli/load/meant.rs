@@ -81,6 +81,9 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         } else {
             PayloadKind::Binary
         },
+        again: flags.coming.again(),
+        storm: flags.coming.storm(),
+        session: flags.coming.session(),
         warm_up: flags.warm_up,
         duration: flags.pace.duration(&frame),
         message_bytes_max: defaults.message_bytes_max.max(flags.payload),

@@ -11,6 +11,7 @@ mod endings;
 mod failures;
 mod paces;
 mod plan;
+mod returning;
 mod world;
 
 use super::{Config, Loop, Pace, Rate};

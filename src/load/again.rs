@@ -1,0 +1,296 @@
+//! Coming back: whether, and how long after a failed connect or a loss, a client connects again.
+
+use super::failure::Kind;
+use crate::time::Instant;
+use std::time::Duration;
+
+/// The default of the longest wait: with it, who is told 1012 waits the 5 to 30 s that IANA's
+/// registry of close codes asks for.
+pub const BACKOFF_MOST: Duration = Duration::from_secs(30);
+
+/// How often clients connect again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Again {
+    /// Further attempts of a first connect that failed, at most.
+    pub retries: u32,
+    /// Attempts after each loss of a connection that was up, at most; 0: it is not missed.
+    pub reconnects: u32,
+    /// The waits between.
+    pub backoff: Backoff,
+}
+
+/// Waits that double, with jitter: attempt `n` waits between half and all of
+/// `min(least * 2^n, most)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The first wait at most.
+    pub least: Duration,
+    /// Any wait at most, but for what a server asks for.
+    pub most: Duration,
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// The backoff.
+    Backoff,
+    /// The server restarts (1012): any time from a sixth of the longest wait to all of it.
+    Restart,
+    /// The server is overloaded (1013): the longest wait, and up to half of it more.
+    Longest,
+    /// The server's `retry`, and the backoff of further attempts.
+    Server(Duration),
+    /// It is over.
+    Never,
+}
+
+/// A connect: whose, and what was before.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// The connection's index in the whole run, and its seat on the core.
+    pub(super) number: u32,
+    pub(super) seat: u32,
+    /// When the first connect was meant to start.
+    pub(super) intended: Instant,
+    /// Nothing, at the first attempt of the first connect.
+    pub(super) past: Option<Box<Past>>,
+}
+
+/// What a client remembers of what went wrong.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    /// Further attempts since the first connect, or since the loss.
+    pub(super) attempts: u32,
+    /// The loss of the connection, if it was up.
+    pub(super) lost: Option<Lost>,
+}
+
+/// A connection that was up and was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) at: Instant,
+    /// The last pushed sequence number, or 0.
+    pub(super) pushed: u64,
+    /// Empty: none was given.
+    pub(super) last_event_id: String,
+    /// What the event stream asked for.
+    pub(super) retry: Option<Duration>,
+    /// When it was up again; pushed messages that are older are replayed ones.
+    pub(super) up_at: Option<Instant>,
+}
+
+/// Counts of connections that were up, lost, and to be made anew.
+/// `lost = resumed + given_up + absent`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Returns {
+    /// Losses, also of a connection that had been lost before.
+    pub lost: u64,
+    /// Connects after a loss.
+    pub attempts: u64,
+    /// Losses after which the connection was up again.
+    pub resumed: u64,
+    /// Losses after which nobody tried any more: too often in vain, or sent away for good.
+    pub given_up: u64,
+    /// Losses after which the connection was still to be made when the run ended.
+    pub absent: u64,
+    /// Events heard again or late, from before the connection was up again.
+    pub replayed: u64,
+    /// Sequence numbers passed over between the last one before a loss and the first one after.
+    pub missed: u64,
+    /// Events after a loss that had been heard before it.
+    pub duplicated: u64,
+}
+
+impl Again {
+    /// Nobody connects again.
+    pub const NEVER: Self = Self {
+        retries: 0,
+        reconnects: 0,
+        backoff: Backoff {
+            least: Duration::from_millis(100),
+            most: BACKOFF_MOST,
+        },
+    };
+}
+
+impl Backoff {
+    /// How long to wait before further attempt `attempts`, from 0.
+    pub(super) fn delay(self, wait: Wait, attempts: u32, rng: &mut fastrand::Rng) -> Duration {
+        let doubled = |doublings: u32| {
+            let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+            self.least.saturating_mul(factor).min(self.most)
+        };
+        match wait {
+            Wait::Backoff => between(doubled(attempts) / 2..doubled(attempts), rng),
+            Wait::Restart => between(self.most / 6..self.most, rng),
+            Wait::Longest => between(self.most..self.most + self.most / 2, rng),
+            // A little apart, or all who were told the same would come at once.
+            Wait::Server(retry) if attempts == 0 => {
+                retry + between(Duration::ZERO..self.least, rng)
+            }
+            Wait::Server(retry) => {
+                let longest = doubled(attempts - 1);
+                retry + between(longest / 2..longest, rng)
+            }
+            Wait::Never => Duration::MAX,
+        }
+    }
+}
+
+impl Returns {
+    /// Adds another core's.
+    pub(super) fn merge(&mut self, other: &Self) {
+        let Self {
+            lost,
+            attempts,
+            resumed,
+            given_up,
+            absent,
+            replayed,
+            missed,
+            duplicated,
+        } = self;
+        *lost += other.lost;
+        *attempts += other.attempts;
+        *resumed += other.resumed;
+        *given_up += other.given_up;
+        *absent += other.absent;
+        *replayed += other.replayed;
+        *missed += other.missed;
+        *duplicated += other.duplicated;
+    }
+}
+
+impl Attempt {
+    /// Whether the connection has never been up.
+    pub(super) fn is_first(&self) -> bool {
+        self.lost().is_none()
+    }
+
+    /// The loss that it follows.
+    pub(super) fn lost(&self) -> Option<&Lost> {
+        self.past.as_ref()?.lost.as_ref()
+    }
+}
+
+/// What to wait for after a connection that was up ended so.
+pub(super) fn after_loss(kind: Kind, retry: Option<Duration>) -> Wait {
+    match kind {
+        Kind::CloseCode(1012) => Wait::Restart,
+        Kind::CloseCode(1013) => Wait::Longest,
+        // RFC 6455, 7.4.1: in good order, or for what would happen again.
+        Kind::CloseCode(1000 | 1002 | 1003 | 1007..=1010)
+        | Kind::Protocol(_)
+        | Kind::Application(_) => Wait::Never,
+        Kind::Refused
+        | Kind::TimedOut
+        | Kind::Reset
+        | Kind::Ended
+        | Kind::StreamEnded
+        | Kind::Unreachable
+        | Kind::NoSourcePort
+        | Kind::NoDescriptor
+        | Kind::NoSlot
+        | Kind::Os(_)
+        | Kind::HttpStatus(_)
+        | Kind::BadResponse
+        | Kind::NotEventStream
+        | Kind::BadStream
+        | Kind::CloseCode(_)
+        | Kind::Tls(_) => retry.map_or(Wait::Backoff, Wait::Server),
+    }
+}
+
+/// What to wait for after a connect failed so.
+pub(super) fn after_failure(kind: Kind, retry: Option<Duration>) -> Wait {
+    match kind {
+        // WHATWG HTML, 9.2.3: 204 tells a client to stop, and another content type is no stream.
+        Kind::HttpStatus(204) | Kind::NotEventStream => Wait::Never,
+        kind => after_loss(kind, retry),
+    }
+}
+
+fn between(range: std::ops::Range<Duration>, rng: &mut fastrand::Rng) -> Duration {
+    let span = range.end.saturating_sub(range.start);
+    let ns = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    range.start + Duration::from_nanos(rng.u64(..=ns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn delays(wait: Wait, attempts: u32) -> (Duration, Duration) {
+        let backoff = Backoff {
+            least: S,
+            most: 30 * S,
+        };
+        let mut rng = fastrand::Rng::with_seed(1);
+        let all = (0..1_000).map(|_| backoff.delay(wait, attempts, &mut rng));
+        let all: Vec<Duration> = all.collect();
+        (*all.iter().min().unwrap(), *all.iter().max().unwrap())
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_are_spread_over_a_half() {
+        for (attempts, longest) in [(0, S), (1, 2 * S), (3, 8 * S), (5, 30 * S), (99, 30 * S)] {
+            let (least, most) = delays(Wait::Backoff, attempts);
+            assert!(
+                least >= longest / 2 && least < longest * 6 / 10,
+                "{least:?}"
+            );
+            assert!(most <= longest && most > longest * 9 / 10, "{most:?}");
+        }
+    }
+
+    #[test]
+    fn what_servers_ask_for_is_waited_for() {
+        let (least, most) = delays(Wait::Restart, 0);
+        assert!(least >= 5 * S && most <= 30 * S, "IANA, code 1012");
+        assert!(delays(Wait::Longest, 0).0 >= 30 * S);
+        let (least, most) = delays(Wait::Server(3 * S), 0);
+        assert!(least >= 3 * S && most <= 4 * S);
+        let (least, most) = delays(Wait::Server(3 * S), 3);
+        assert!(least >= 5 * S && most <= 7 * S);
+    }
+
+    #[test]
+    fn who_is_sent_away_for_good_does_not_come_back() {
+        for code in [1000, 1002, 1003, 1007, 1008, 1009, 1010] {
+            assert_eq!(
+                after_loss(Kind::CloseCode(code), None),
+                Wait::Never,
+                "{code}"
+            );
+        }
+        for code in [1001, 1005, 1006, 1011, 1014, 4000] {
+            assert_eq!(
+                after_loss(Kind::CloseCode(code), None),
+                Wait::Backoff,
+                "{code}"
+            );
+        }
+        assert_eq!(after_loss(Kind::CloseCode(1012), Some(S)), Wait::Restart);
+        assert_eq!(after_loss(Kind::CloseCode(1013), None), Wait::Longest);
+        assert_eq!(after_loss(Kind::StreamEnded, Some(S)), Wait::Server(S));
+        assert_eq!(after_failure(Kind::HttpStatus(204), None), Wait::Never);
+        assert_eq!(after_failure(Kind::HttpStatus(503), None), Wait::Backoff);
+    }
+
+    proptest! {
+        #[test]
+        fn no_wait_overflows(ms in 0..u64::MAX / 4, attempts: u32, seed: u64) {
+            let backoff = Backoff {
+                least: Duration::from_millis(ms % 100_000_000),
+                most: Duration::from_millis(ms),
+            };
+            let mut rng = fastrand::Rng::with_seed(seed);
+            for wait in [Wait::Backoff, Wait::Restart, Wait::Longest, Wait::Server(S)] {
+                let _ = backoff.delay(wait, attempts, &mut rng);
+            }
+        }
+    }
+}
