@@ -86,7 +86,7 @@ impl Load {
         };
         let (retry, last_event_id) = match &client.stream {
             Stream::Sse(stream) => (stream.retry, stream.parser.last_event_id().to_owned()),
-            Stream::Head(_) | Stream::WebSocket(_) => (None, String::new()),
+            Stream::Head(_) | Stream::WebSocket(_) | Stream::Courier(_) => (None, String::new()),
         };
         let lost = Lost {
             at: Instant::default(),
