@@ -1,26 +1,18 @@
 //! The connect phase: connects at their pace or a bounded number at once, upgrades, time-outs.
 
 use super::again::Attempt;
-use super::config::{Config, Loop, Scenario, Transport};
+use super::config::Loop;
 use super::failure::{Kind, Stage};
-use super::fleet::{Client, EventStream, State, Stream};
+use super::fleet::{Client, State};
+use super::heads;
 use super::run::{AT_ONCE, Load, Message, NEVER, Phase, seeded};
-use super::template;
 use crate::limits;
-use crate::protocol::http::body::BodyReader;
-use crate::protocol::http::{BodyLength, Request, Response};
-use crate::protocol::sse;
-use crate::protocol::websocket::decoder::Decoder;
-use crate::protocol::websocket::handshake::EXTENSIONS;
-use crate::protocol::websocket::{ClientHandshake, Extension, Role, deflate};
 use crate::shard::{Close, ConnectionId, Origin, Wire};
 use crate::time::Instant;
 use std::collections::VecDeque;
 
 /// Connects started in one turn at most: the turn's other events wait meanwhile.
 const CONNECTS_PER_TURN: u32 = 256;
-/// What the purpose of a connection's generator begins at: below are sequence numbers.
-const NONCES: u64 = 1 << 32;
 
 /// How far the connect phase is.
 #[derive(Debug, Default)]
@@ -141,28 +133,10 @@ impl Load {
         }
         client.state = State::Upgrading;
         client.since = now;
-        let sent = match self.config.transport {
-            Transport::Sse => {
-                let scratch = &mut self.tools.scratch;
-                scratch.clear();
-                encode_sse_request(scratch, &self.config, client);
-                wire.send(id, scratch)
-            }
-            Transport::WebSocket => {
-                let scratch = &mut self.tools.scratch;
-                scratch.clear();
-                let handshake = handshake(self.config.seed, client.number);
-                let mut headers = pairs(&self.config.headers);
-                if self.config.deflate {
-                    headers.push((EXTENSIONS, deflate::OFFER));
-                }
-                let (host, target) = self.config.page(u64::from(client.number));
-                let target = template::expanded(target, self.config.seed, client.number);
-                let subprotocols = &self.config.subprotocols;
-                handshake.encode(scratch, host, &target, &headers, subprotocols);
-                wire.send(id, scratch)
-            }
-        };
+        let scratch = &mut self.tools.scratch;
+        scratch.clear();
+        heads::encode_request(scratch, &self.config, client);
+        let sent = wire.send(id, scratch);
         // A request that cannot be queued is beyond the backlog's cap: no server would take it.
         if sent.is_err() {
             self.connect_failed(id, Stage::Upgrade, Kind::BadResponse, wire);
@@ -180,7 +154,7 @@ impl Load {
         let Some(client) = self.fleet.get(id) else {
             return false;
         };
-        match read_head(&self.config, client, bytes, at) {
+        match heads::read_head(&self.config, client, bytes, at) {
             Ok(None) => false,
             Ok(Some(stream)) => {
                 client.stream = stream;
@@ -400,102 +374,6 @@ fn is_under_way(state: State) -> bool {
         State::Connecting | State::Upgrading | State::Greeting => true,
         State::Free | State::Aside | State::Open | State::CloseSent | State::Over => false,
     }
-}
-
-/// Appends the request of an event stream (WHATWG HTML, 9.2).
-fn encode_sse_request(into: &mut Vec<u8>, config: &Config, client: &Client) {
-    let (host, target) = config.page(u64::from(client.number));
-    let target = template::expanded(target, config.seed, client.number);
-    let last = client.talk.last_event_id();
-    let mut headers = vec![
-        ("Host", host),
-        ("Accept", "text/event-stream"),
-        ("Cache-Control", "no-store"),
-    ];
-    headers.extend(last.map(|id| ("Last-Event-ID", id)));
-    headers.extend(pairs(&config.headers));
-    Request::encode(into, "GET", &target, &headers);
-}
-
-/// The stream after a complete and right response head; `None` while it is not complete.
-fn read_head(
-    config: &Config,
-    client: &mut Client,
-    bytes: &[u8],
-    at: &mut usize,
-) -> Result<Option<Stream>, Kind> {
-    let number = client.number;
-    let Stream::Head(reader) = &mut client.stream else {
-        return Ok(None);
-    };
-    loop {
-        let head = reader.next(bytes, at).map_err(|_| Kind::BadResponse)?;
-        let Some(head) = head else { return Ok(None) };
-        let response = Response::parse(head).map_err(|_| Kind::BadResponse)?;
-        // RFC 9110, 15.2: a client may be sent any number of interim responses before.
-        if (100..200).contains(&response.status) && response.status != 101 {
-            continue;
-        }
-        return match config.transport {
-            Transport::WebSocket => begin_websocket(config, number, &response),
-            Transport::Sse => begin_sse(&response),
-        }
-        .map(Some);
-    }
-}
-
-fn begin_websocket(config: &Config, number: u32, response: &Response<'_>) -> Result<Stream, Kind> {
-    if response.status != 101 {
-        return Err(Kind::HttpStatus(response.status));
-    }
-    let handshake = handshake(config.seed, number);
-    let (verified, extension) = if config.deflate {
-        let verified = handshake.verify_deflating(response, &config.subprotocols);
-        (verified, Extension::Deflate)
-    } else {
-        let verified = handshake.verify(response, &config.subprotocols);
-        (verified, Extension::None)
-    };
-    verified.map_err(|_| Kind::BadResponse)?;
-    if let Scenario::Dialogue(program) = &config.scenario
-        && let Some(needed) = program.subprotocol()
-        && response.headers.get("sec-websocket-protocol") != Some(needed)
-    {
-        return Err(Kind::Application("subprotocol_refused"));
-    }
-    let decoder = Decoder::new(Role::Client).with(extension);
-    Ok(Stream::WebSocket(decoder))
-}
-
-fn begin_sse(response: &Response<'_>) -> Result<Stream, Kind> {
-    // WHATWG HTML, 9.2.3: 200 and text/event-stream, or the connection fails.
-    if response.status != 200 {
-        return Err(Kind::HttpStatus(response.status));
-    }
-    let kind = response.headers.get("content-type").unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("text/event-stream") {
-        return Err(Kind::NotEventStream);
-    }
-    Ok(Stream::Sse(Box::new(EventStream {
-        body: BodyReader::new(response.body),
-        parser: sse::Parser::new(),
-        is_until_end: response.body == BodyLength::UntilEnd,
-        retry: None,
-    })))
-}
-
-/// The handshake of that connection: made twice rather than kept, it follows from the seed.
-fn handshake(seed: u64, number: u32) -> ClientHandshake {
-    let nonce = seeded(seed, NONCES + u64::from(number)).u128(..);
-    ClientHandshake::new(nonce.to_le_bytes())
-}
-
-fn pairs(headers: &[(String, String)]) -> Vec<(&str, &str)> {
-    headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect()
 }
 
 const _: () = assert!(

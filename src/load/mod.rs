@@ -50,6 +50,7 @@ pub mod failure;
 pub mod fan_out;
 mod fleet;
 mod flight;
+mod heads;
 pub mod outcome;
 pub mod pace;
 mod payload;

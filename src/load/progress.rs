@@ -65,6 +65,9 @@ impl Outcome {
     pub fn hand_over(&mut self, empty: Latencies) -> Self {
         Self {
             connects: self.connects,
+            returns: self.returns,
+            // The curve stays with the core as well.
+            recovery: None,
             messages: self.messages,
             events: self.events,
             // Its histograms stay with the core.
@@ -91,6 +94,7 @@ impl Latencies {
             service,
             response,
             one_way,
+            resume,
         } = self;
         let all = [
             tcp,
@@ -103,6 +107,7 @@ impl Latencies {
             service,
             response,
             one_way,
+            resume,
         ];
         all.into_iter().for_each(Latency::clear);
     }

@@ -127,7 +127,7 @@ fn a_family_stands_once_with_its_meaning_and_its_samples_behind_it() {
             }
             assert!(text.contains(&format!("# HELP {name} ")), "{name}");
             let sample = |suffix: &&str| text.contains(&format!("\n{name}{suffix}"));
-            assert!(suffixes.iter().all(|it| sample(it)), "{name}");
+            assert!(suffixes.iter().all(sample), "{name}");
             family = name.to_owned();
         } else if !line.starts_with('#') {
             assert!(line.starts_with(&family), "{line} is not of {family}");
