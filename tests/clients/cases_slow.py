@@ -21,6 +21,8 @@ async def figures(server):
 @case(seconds=40)
 async def an_echo_client_that_does_not_read_is_held_back(shared):
     async with await Server.serve(shared.binary, shared.engine) as server:
+        # The process is read once a second: the first reading is of one that has hardly begun.
+        await asyncio.sleep(1.5)
         before = (await figures(server))[1]
         raw = await Raw.open(server)
         raw.writer.transport.set_write_buffer_limits(high=0)

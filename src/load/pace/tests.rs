@@ -99,6 +99,10 @@ proptest! {
             // Also near the beginning, where the stages are.
             for index in [index, index % 100_000, index % 100] {
                 let offset = pace.offset_ns(index);
+                // Five hundred years: what lies beyond 64 bits is cut there.
+                if pace.offset_ns(index + 1) == u64::MAX {
+                    continue;
+                }
                 prop_assert!(pace.before(offset) <= index, "{pace} {index} {offset}");
                 prop_assert!(pace.before(offset + 1) > index, "{pace} {index} {offset}");
                 prop_assert!(pace.offset_ns(index + 1) >= offset);
