@@ -12,6 +12,7 @@ mod pacing;
 mod realtime;
 mod room;
 mod scrape;
+mod script;
 mod sinks;
 mod trigger;
 mod view;

@@ -113,7 +113,9 @@ impl Load {
         }
         match flow {
             None => {}
-            Some(Flow::Pause) => wire.pause(id),
+            // Who leaves has to read the answer to its goodbye.
+            Some(Flow::Pause) if self.is_there(id) => wire.pause(id),
+            Some(Flow::Pause) => {}
             Some(Flow::Resume) => wire.resume(id),
         }
         if let Some(wake) = wake {
@@ -314,6 +316,10 @@ impl Load {
 
     /// An open connection leaves the run, as its scenario wants: what is under way is lost.
     fn left(&mut self, id: ConnectionId, to: State) {
+        // With `--reconnect` it comes back, as after a loss; but not where each has turns to take.
+        if self.config.session.is_none() && !self.config.ends_with_turns() {
+            self.miss(id, Kind::Reset);
+        }
         if let Some(client) = self.fleet.get(id) {
             self.recorder.gone(client.talk.in_flight());
             client.talk.flight.clear(&mut self.tools.rings);
@@ -321,6 +327,12 @@ impl Load {
             self.recorder.outcome.connects.left += 1;
             self.fleet.lower(id, to);
         }
+    }
+
+    /// Whether a client is up, or about to be.
+    fn is_there(&mut self, id: ConnectionId) -> bool {
+        let state = self.fleet.get(id).map(|client| client.state);
+        matches!(state, Some(State::Greeting | State::Open))
     }
 
     fn set_wake(&mut self, id: ConnectionId, wake: Wake, now: Instant) {

@@ -45,13 +45,30 @@ impl Load {
     }
 
     /// No connection is left: the rest of the plan has none to go to.
-    pub(super) fn cut_short_with_plan(&mut self, wire: &mut impl Wire<Message>) {
+    fn cut_short_with_plan(&mut self, wire: &mut impl Wire<Message>) {
         let rest = self.rest_of_plan(self.schedule.end);
         let messages = &mut self.recorder.outcome.messages;
         messages.planned += rest;
         messages.dropped.no_connection += rest;
         self.end_now(wire.now());
         self.drain(wire);
+    }
+
+    /// No connection is left here, and none comes: the run is over on this core.
+    pub(super) fn desert(&mut self, wire: &mut impl Wire<Message>) {
+        let connects = &self.recorder.outcome.connects;
+        // Where all went as their scenario wanted, that was the run.
+        let is_in_order = connects.left > 0 && connects.ended_early == 0;
+        self.recorder.outcome.ending = if is_in_order {
+            Ending::Complete
+        } else {
+            Ending::Deserted
+        };
+        // Other cores need not wait for turns of this one. A core alone has ended with that.
+        self.fall_silent_if_done(wire);
+        if self.phase == Phase::Running {
+            self.cut_short_with_plan(wire);
+        }
     }
 
     /// Whether this core had connections and has none left. One without a share just waits.
@@ -256,10 +273,7 @@ impl Load {
     pub(super) fn after_loss(&mut self, wire: &mut impl Wire<Message>) {
         self.come_back(wire.now());
         match self.phase {
-            Phase::Running if self.is_deserted() => {
-                self.recorder.outcome.ending = Ending::Deserted;
-                self.cut_short_with_plan(wire);
-            }
+            Phase::Running if self.is_deserted() => self.desert(wire),
             Phase::Running => self.fall_silent_if_done(wire),
             Phase::Draining => self.end_drain_if_done(wire),
             Phase::Closing => {
@@ -336,6 +350,10 @@ impl Load {
         self.tools.scratch.clear();
         frame::encode(&mut self.tools.scratch, Opcode::Close, &payload, Some(key));
         let _ = wire.send(id, &self.tools.scratch);
+        if self.config.has_dialogues() {
+            // A slow reader may have paused, and the answer is yet to be read.
+            wire.resume(id);
+        }
     }
 
     fn finish_if_done(&mut self, now: Instant) {

@@ -77,17 +77,24 @@ impl Recorder {
     /// The reply to that message came and verified.
     #[inline]
     pub(super) fn replied(&mut self, departure: Departure, now: Instant) {
-        self.in_flight -= 1;
+        self.done(departure);
         if !self.is_measured(departure.intended) {
             return;
         }
-        self.outcome.messages.replied += 1;
         let latencies = &mut self.outcome.latencies;
         let since = |then: Instant| now.as_nanos().saturating_sub(then.as_nanos());
         latencies.service.record_ns(since(departure.submitted));
         if self.is_open_loop {
             latencies.response.record_ns(since(departure.intended));
         }
+    }
+
+    /// That message is over as it was to be, whether or not there was a reply to time.
+    #[inline]
+    pub(super) fn done(&mut self, departure: Departure) {
+        self.in_flight -= 1;
+        let is_measured = self.is_measured(departure.intended);
+        self.outcome.messages.replied += u64::from(is_measured);
     }
 
     /// Messages under way will never be replied to.

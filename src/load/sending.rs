@@ -4,7 +4,6 @@ use super::alarms::Errand;
 use super::config::{Loop, Think};
 use super::fleet::{Client, State};
 use super::flight::Departure;
-use super::outcome::Ending;
 use super::recorder::Recorder;
 use super::run::{AT_ONCE, Load, Mark, Message, NEVER, Phase, Tools};
 use crate::shard::{ConnectionId, Unsent, Wire};
@@ -35,8 +34,7 @@ impl Load {
             self.marks.from = Some(Mark::now(wire));
         }
         if self.is_deserted() {
-            self.recorder.outcome.ending = Ending::Deserted;
-            self.cut_short_with_plan(wire);
+            self.desert(wire);
             return;
         }
         self.weather(wire);

@@ -117,7 +117,7 @@ impl Serving {
         }
     }
 
-    fn stats(&self) -> serde_json::Value {
+    pub(super) fn stats(&self) -> serde_json::Value {
         let mut peer = TcpStream::connect(&self.address).expect("the server accepts");
         let host = &self.address;
         let request = format!("GET /stats HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");

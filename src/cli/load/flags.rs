@@ -32,6 +32,8 @@ pub(in crate::cli) enum ScenarioFlag {
     Socketcluster,
     /// Socket.IO: emits events and expects their acknowledgements.
     Socketio,
+    /// What a file says (`--script`).
+    Custom,
 }
 
 /// Flags of `load`.
@@ -64,7 +66,10 @@ pub(in crate::cli) struct LoadFlags {
     /// What a client does [default: echo for ws://, listen for http://].
     #[arg(long, value_enum)]
     pub(in crate::cli) scenario: Option<ScenarioFlag>,
-    /// Iterations of each room, of the scenario rooms: the run ends with them, or at an hour
+    /// Scenario file of the scenario custom: TOML, see scripts/scenarios/chat.toml.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) script: Option<PathBuf>,
+    /// Iterations of each room (rooms) or client (custom): the run ends with them, or at an hour
     /// without --duration [default: as many as there is time for].
     #[arg(long, value_name = "N", value_parser = values::count_u32)]
     pub(in crate::cli) iterations: Option<u32>,

@@ -3,6 +3,7 @@
 use super::flags::{LoadFlags, ScenarioFlag};
 use super::pacing::Frame;
 use super::realtime::Realtime;
+use super::script;
 use crate::cli::url::{Scheme, Url};
 use crate::cli::{Failure, sources};
 use crate::load::scenario::rooms::Rooms;
@@ -42,10 +43,7 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
             scenario.name()
         )));
     }
-    if flags.iterations.is_some() && flags.scenario != Some(ScenarioFlag::Rooms) {
-        let text = "--iterations: only the scenario rooms has them; add --scenario rooms";
-        return Err(Failure::Usage(text.to_owned()));
-    }
+    check_iterations(flags)?;
     let frame = Frame {
         connections: flags.connections,
         warm_up: flags.warm_up,
@@ -115,6 +113,8 @@ impl Talk {
                 is_text: true,
             });
         }
+        let custom = script::custom(flags)?;
+        let custom = custom.map(|it| Scenario::Dialogue(Arc::new(it)));
         let scenario = match flags.scenario {
             Some(ScenarioFlag::Echo) => Scenario::Echo,
             Some(ScenarioFlag::Listen) => Scenario::Listen,
@@ -123,6 +123,7 @@ impl Talk {
                 iterations: flags.iterations,
                 payload_bytes: flags.payload,
             })),
+            Some(ScenarioFlag::Custom) => custom.unwrap_or(usual),
             // Those that `Realtime` knows are none of these.
             Some(ScenarioFlag::Cable | ScenarioFlag::Socketcluster | ScenarioFlag::Socketio)
             | None => usual,
@@ -134,6 +135,16 @@ impl Talk {
             is_text: flags.text,
         })
     }
+}
+
+fn check_iterations(flags: &LoadFlags) -> Result<(), Failure> {
+    let iterates = [ScenarioFlag::Rooms, ScenarioFlag::Custom].map(Some);
+    if flags.iterations.is_some() && !iterates.contains(&flags.scenario) {
+        let text = "--iterations: only the scenarios rooms and custom have them; add --scenario \
+                    rooms";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    Ok(())
 }
 
 /// Time for all connects: what their rate needs, and then time for the last one.

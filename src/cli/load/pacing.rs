@@ -114,6 +114,11 @@ impl PaceFlags {
         .find_map(|(name, is_typed)| is_typed.then_some(name))
     }
 
+    /// Whether messages follow their replies rather than a plan.
+    pub(super) fn is_closed(&self) -> bool {
+        self.typed().is_none_or(|flag| flag == "--think")
+    }
+
     /// When messages are sent.
     pub(super) fn messages(&self, frame: &Frame) -> Result<Loop, Failure> {
         if let Some(rate) = self.rate_per_connection {

@@ -113,9 +113,11 @@ fn name(scenario: ScenarioFlag) -> &'static str {
         ScenarioFlag::Cable => "cable",
         ScenarioFlag::Socketcluster => "socketcluster",
         ScenarioFlag::Socketio => "socketio",
-        ScenarioFlag::Echo | ScenarioFlag::Listen | ScenarioFlag::Idle | ScenarioFlag::Rooms => {
-            "another"
-        }
+        ScenarioFlag::Echo
+        | ScenarioFlag::Listen
+        | ScenarioFlag::Idle
+        | ScenarioFlag::Rooms
+        | ScenarioFlag::Custom => "another",
     }
 }
 
@@ -160,7 +162,8 @@ impl Realtime {
                 ScenarioFlag::Echo
                 | ScenarioFlag::Listen
                 | ScenarioFlag::Idle
-                | ScenarioFlag::Rooms,
+                | ScenarioFlag::Rooms
+                | ScenarioFlag::Custom,
             )
             | None => {
                 return Ok(None);

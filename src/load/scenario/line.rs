@@ -172,6 +172,20 @@ impl Line<'_> {
         }
     }
 
+    /// The reply has come now, after so much time that was the client's own and is not measured.
+    pub(in crate::load) fn finish_but(&mut self, exchange: Exchange, own: Duration) {
+        let now = self.speaker.now.as_nanos();
+        let own = u64::try_from(own.as_nanos()).unwrap_or(u64::MAX);
+        self.finish_at(exchange, Instant::from_nanos(now.saturating_sub(own)));
+    }
+
+    /// The exchange is over, and there was no reply to time.
+    pub(in crate::load) fn finish_unmeasured(&mut self, exchange: Exchange) {
+        if self.ends_one() {
+            self.recorder.done(exchange.0);
+        }
+    }
+
     /// The reply will not come, or was not right: the exchange counts as lost.
     pub fn lose(&mut self, exchange: Exchange) {
         let Exchange(_) = exchange;

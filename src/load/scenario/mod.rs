@@ -49,6 +49,7 @@
 
 mod cable;
 mod calls;
+pub mod custom;
 mod line;
 #[cfg(test)]
 mod realtime_tests;

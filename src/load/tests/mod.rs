@@ -12,6 +12,7 @@ mod failures;
 mod paces;
 mod plan;
 mod returning;
+mod scripts;
 mod world;
 
 use super::{Config, Loop, Pace, Rate};

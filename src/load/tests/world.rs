@@ -391,7 +391,14 @@ impl<F: FnMut(Key, Instant) -> ReplyAt> Peer for Echo<F> {
                     acts.push((now, Act::Say(reply)));
                     acts.push((now, Act::End(CloseCause::PeerEnded)));
                 }
-                Event::Ping(_) | Event::Pong(_) => {}
+                // RFC 6455, 5.5.3: with the same payload.
+                Event::Ping(payload) => {
+                    frame::encode(&mut reply, Opcode::Pong, payload, None);
+                    if let Some(at) = (self.reply_at)(key, now) {
+                        acts.push((at, Act::Say(reply)));
+                    }
+                }
+                Event::Pong(_) => {}
             }
         }
         acts

@@ -1,0 +1,308 @@
+//! One client that follows a script.
+
+use super::super::{Dialogue, Exchange, Heard, Line, Part, Piece};
+use super::template::Speech;
+use super::{Kind, Script, Step};
+use crate::time::Instant;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A pause of a slow reader is at least this long: what timers can keep.
+const PAUSE_TIME_MIN: Duration = Duration::from_millis(1);
+/// What a ping of a script carries, and its pong.
+const PING: &[u8] = b"step";
+
+/// One client of a script.
+#[derive(Debug)]
+pub(super) struct Actor {
+    script: Arc<Script>,
+    kind: usize,
+    /// Turns that it has still to begin.
+    left: u32,
+    iteration: u64,
+    scene: Scene,
+    /// The step of the scene that is next, or under way.
+    next: usize,
+    pose: Pose,
+    /// When the step under way is over: its thought, or its patience.
+    step_until: Option<Instant>,
+    /// When a slow reader reads again.
+    pause_until: Option<Instant>,
+    /// Bytes that a slow reader has read and not paused for.
+    ahead: u64,
+    turn: Option<Turn>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scene {
+    Hello,
+    /// Between turns.
+    Wings,
+    Turn,
+}
+
+/// What the step under way is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pose {
+    /// No step is under way.
+    Ready,
+    /// It waits for what the step says.
+    Waits,
+    Thinks {
+        since: Instant,
+    },
+}
+
+/// A turn under way.
+#[derive(Debug)]
+struct Turn {
+    exchange: Exchange,
+    /// Its latency is without this.
+    thought: Duration,
+    /// Whether it has waited for anything: else it has no latency.
+    has_waited: bool,
+}
+
+impl Dialogue for Actor {
+    fn up(&mut self, line: &mut Line<'_>) {
+        self.play(line);
+    }
+
+    fn heard(&mut self, heard: Heard<'_>, line: &mut Line<'_>) {
+        let script = Arc::clone(&self.script);
+        let step = self.step(&script).filter(|_| self.pose == Pose::Waits);
+        let is_it = match (heard, step) {
+            (Heard::Pong(payload), step) => {
+                if !matches!(step, Some(Step::Ping { .. })) || payload != PING {
+                    return;
+                }
+                true
+            }
+            (Heard::Text(bytes) | Heard::Binary(bytes), step) => self.takes(bytes, step, line),
+            (Heard::Event { text, .. }, step) => self.takes(text.as_bytes(), step, line),
+        };
+        if is_it {
+            self.step_until = None;
+            self.go_on(line);
+        }
+        self.set_timer(line);
+    }
+
+    fn turn(&mut self, piece: Piece, line: &mut Line<'_>) {
+        if self.scene != Scene::Wings || self.left == 0 {
+            return;
+        }
+        self.left -= 1;
+        self.iteration += 1;
+        self.turn = Some(Turn {
+            exchange: line.begin(piece),
+            thought: Duration::ZERO,
+            has_waited: false,
+        });
+        self.scene = Scene::Turn;
+        self.next = 0;
+        self.play(line);
+    }
+
+    fn due(&mut self, line: &mut Line<'_>) {
+        let now = line.now();
+        if self.pause_until.is_some_and(|at| at <= now) {
+            self.pause_until = None;
+            line.resume();
+        }
+        if self.step_until.is_some_and(|at| at <= now) {
+            self.step_until = None;
+            match self.pose {
+                Pose::Waits => return line.fail("wait_timed_out"),
+                Pose::Ready | Pose::Thinks { .. } => self.go_on(line),
+            }
+        }
+        self.set_timer(line);
+    }
+}
+
+impl Actor {
+    pub(super) fn new(script: Arc<Script>, kind: usize, left: u32) -> Self {
+        Self {
+            script,
+            kind,
+            left,
+            iteration: 0,
+            scene: Scene::Hello,
+            next: 0,
+            pose: Pose::Ready,
+            step_until: None,
+            pause_until: None,
+            ahead: 0,
+            turn: None,
+        }
+    }
+
+    /// The step under way is over.
+    fn go_on(&mut self, line: &mut Line<'_>) {
+        if let (Pose::Thinks { since }, Some(turn)) = (self.pose, &mut self.turn) {
+            turn.thought += line.now().since(since);
+        }
+        self.pose = Pose::Ready;
+        self.next += 1;
+        self.play(line);
+    }
+
+    /// Takes steps until one lasts.
+    fn play(&mut self, line: &mut Line<'_>) {
+        let script = Arc::clone(&self.script);
+        while let Some(step) = self.step(&script) {
+            match step {
+                Step::Send(_) | Step::Binary(_) | Step::File(_) => self.say(step, line),
+                Step::Ping { within } => {
+                    line.ping(PING);
+                    return self.wait(*within, line);
+                }
+                Step::Wait { within, .. } => return self.wait(*within, line),
+                Step::Think(think) => {
+                    let now = line.now();
+                    self.pose = Pose::Thinks { since: now };
+                    self.step_until = Some(now + think.draw(line.rng()));
+                    return self.set_timer(line);
+                }
+                Step::Close(code) => {
+                    self.end_turn(line);
+                    return line.close(*code);
+                }
+                Step::Vanish => {
+                    self.end_turn(line);
+                    return line.vanish();
+                }
+            }
+            self.next += 1;
+        }
+        match self.scene {
+            Scene::Hello => {
+                self.scene = Scene::Wings;
+                let is_silent = self.kind(&script).is_none_or(|kind| kind.turn.is_empty());
+                line.ready(if is_silent {
+                    Part::Listens
+                } else {
+                    Part::Speaks
+                });
+            }
+            Scene::Wings | Scene::Turn => self.end_turn(line),
+        }
+        self.set_timer(line);
+    }
+
+    fn say(&self, step: &Step, line: &mut Line<'_>) {
+        let script = Arc::clone(&self.script);
+        match step {
+            Step::Send(template) => {
+                let text = self.speech(&script, line).text_of(template);
+                line.text(&text);
+            }
+            Step::Binary(template) => {
+                let text = self.speech(&script, line).text_of(template);
+                line.binary(text.as_bytes());
+            }
+            Step::File(bytes) => line.binary(bytes),
+            Step::Wait { .. }
+            | Step::Ping { .. }
+            | Step::Think(_)
+            | Step::Close(_)
+            | Step::Vanish => {}
+        }
+    }
+
+    fn speech<'a, 'l>(&self, script: &'a Script, line: &'a mut Line<'l>) -> Speech<'a, 'l> {
+        Speech {
+            row: script.row_of(line.number()),
+            iteration: self.iteration,
+            line,
+        }
+    }
+
+    fn wait(&mut self, within: Duration, line: &mut Line<'_>) {
+        self.pose = Pose::Waits;
+        self.step_until = Some(line.now() + within);
+        if let Some(turn) = &mut self.turn {
+            turn.has_waited = true;
+        }
+        self.set_timer(line);
+    }
+
+    /// Whether a message is what the step waits for; it is counted as one that came if not.
+    fn takes(&mut self, bytes: &[u8], step: Option<&Step>, line: &mut Line<'_>) -> bool {
+        self.read(bytes.len(), line);
+        let script = Arc::clone(&self.script);
+        let is_it = match step {
+            Some(Step::Wait { what, .. }) => what.fits(bytes, &mut self.speech(&script, line)),
+            Some(
+                Step::Send(_)
+                | Step::Binary(_)
+                | Step::File(_)
+                | Step::Ping { .. }
+                | Step::Think(_)
+                | Step::Close(_)
+                | Step::Vanish,
+            )
+            | None => false,
+        };
+        if !is_it {
+            line.received(bytes.len());
+        }
+        is_it
+    }
+
+    fn end_turn(&mut self, line: &mut Line<'_>) {
+        self.scene = Scene::Wings;
+        if let Some(turn) = self.turn.take() {
+            if turn.has_waited {
+                line.finish_but(turn.exchange, turn.thought);
+            } else {
+                line.finish_unmeasured(turn.exchange);
+            }
+        }
+        if self.left == 0 {
+            line.done();
+        }
+    }
+
+    /// Bytes were read: a slow reader pauses for as long as they take it.
+    fn read(&mut self, bytes: usize, line: &mut Line<'_>) {
+        let script = Arc::clone(&self.script);
+        let Some(rate) = self.kind(&script).and_then(|kind| kind.read_rate) else {
+            return;
+        };
+        self.ahead += u64::try_from(bytes).unwrap_or(u64::MAX);
+        let ns = u128::from(self.ahead) * 1_000_000_000 / u128::from(rate.max(1));
+        let pause = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
+        if pause >= PAUSE_TIME_MIN {
+            self.ahead = 0;
+            let from = self.pause_until.unwrap_or(line.now());
+            self.pause_until = Some(from + pause);
+            line.pause();
+        }
+    }
+
+    fn set_timer(&self, line: &mut Line<'_>) {
+        let next = match (self.step_until, self.pause_until) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (one, None) | (None, one) => one,
+        };
+        match next {
+            Some(at) => line.wake_after(at.since(line.now())),
+            None => line.sleep(),
+        }
+    }
+
+    fn kind<'s>(&self, script: &'s Script) -> Option<&'s Kind> {
+        script.kinds.get(self.kind)
+    }
+
+    fn step<'s>(&self, script: &'s Script) -> Option<&'s Step> {
+        let kind = self.kind(script)?;
+        match self.scene {
+            Scene::Hello => kind.hello.get(self.next),
+            Scene::Wings => None,
+            Scene::Turn => kind.turn.get(self.next),
+        }
+    }
+}

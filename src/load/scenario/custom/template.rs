@@ -1,0 +1,100 @@
+//! Texts with variables.
+
+use crate::load::scenario::Line;
+use std::fmt::Write as _;
+
+/// A text whose variables are filled in when it is said.
+#[derive(Debug)]
+pub(super) struct Template(Vec<Part>);
+
+#[derive(Debug)]
+enum Part {
+    Text(String),
+    /// A column of the table.
+    Column(usize),
+    /// The number of the connection in the run.
+    Connection,
+    /// Which turn of this client it is, from 1; 0 before the first.
+    Iteration,
+    /// A random number.
+    Random,
+    /// Nanoseconds of this host's monotonic clock.
+    Now,
+}
+
+/// Who says something, and when in its life.
+pub(super) struct Speech<'a, 'l> {
+    pub(super) row: &'a [String],
+    pub(super) iteration: u64,
+    pub(super) line: &'a mut Line<'l>,
+}
+
+const KNOWN: &str = "connection, iteration, random, now_ns";
+
+impl Template {
+    /// Reads a text; what is wrong with it, otherwise.
+    pub(super) fn parse(text: &str, columns: &[String]) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            if let Some(before) = before.strip_suffix('$') {
+                parts.push(Part::Text(format!("{before}${{")));
+                rest = after;
+                continue;
+            }
+            let Some((name, behind)) = after.split_once('}') else {
+                return Err("${ without its }; write $${ for the characters".to_owned());
+            };
+            parts.push(Part::Text(before.to_owned()));
+            parts.push(Part::variable(name, columns)?);
+            rest = behind;
+        }
+        parts.push(Part::Text(rest.to_owned()));
+        Ok(Self(parts))
+    }
+}
+
+impl Part {
+    fn variable(name: &str, columns: &[String]) -> Result<Self, String> {
+        let column = columns.iter().position(|column| column == name);
+        match (name, column) {
+            (_, Some(column)) => Ok(Self::Column(column)),
+            ("connection", None) => Ok(Self::Connection),
+            ("iteration", None) => Ok(Self::Iteration),
+            ("random", None) => Ok(Self::Random),
+            ("now_ns", None) => Ok(Self::Now),
+            (_, None) => {
+                let table = if columns.is_empty() {
+                    "the columns of a table: csv = \"users.csv\"".to_owned()
+                } else {
+                    format!("the columns of csv: {}", columns.join(", "))
+                };
+                Err(format!(
+                    "${{{name}}} is no variable; there are {KNOWN}, and {table}"
+                ))
+            }
+        }
+    }
+}
+
+impl Speech<'_, '_> {
+    /// The text as that client says it now.
+    pub(super) fn text_of(&mut self, template: &Template) -> String {
+        let mut into = String::new();
+        for part in &template.0 {
+            let line = &mut *self.line;
+            // Writing to a String does not fail.
+            let _ = match part {
+                Part::Text(text) => into.write_str(text),
+                Part::Column(column) => {
+                    into.write_str(self.row.get(*column).map_or("", String::as_str))
+                }
+                Part::Connection => write!(into, "{}", line.number()),
+                Part::Iteration => write!(into, "{}", self.iteration),
+                Part::Random => write!(into, "{}", line.rng().u32(..)),
+                Part::Now => write!(into, "{}", line.now().as_nanos()),
+            };
+        }
+        into
+    }
+}
