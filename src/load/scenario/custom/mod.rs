@@ -23,7 +23,7 @@
 //! | step | does |
 //! |---|---|
 //! | `send`, `binary` | says a text as a text or a binary message |
-//! | `file` | says a file as a binary message; with `text = true` as a text message with variables |
+//! | `file` | says a file as a binary message, or with `text = true` as a text with variables |
 //! | `wait` | waits for a message that fits, `within_ms` (10,000) at most |
 //! | `ping` | pings and waits for the pong, `within_ms` at most |
 //! | `think_ms` | does nothing for so long, or for a time up to `think_ms_max` |
@@ -32,8 +32,8 @@
 //!
 //! A `wait` fits a message by `regex`; by what lies at a `json` path (`$.users[0].name`, or a
 //! pointer, `/users/0/name`); by what it `equals`, the message or what lies at that path; `{}` fits
-//! any. It sees what comes after the step has begun. Texts have `${...}`: the columns of `csv`, and `connection`, `iteration`, `random`,
-//! `now_ns`; `$${` is a `${`.
+//! any. It sees what comes after the step has begun. Texts have `${...}`: the columns of `csv`, and
+//! `connection`, `iteration`, `random`, `now_ns`; `$${` is a `${`.
 //!
 //! A turn is one exchange. Its latency is its time without its thinking; one that waited for
 //! nothing has none.
