@@ -46,16 +46,16 @@ impl Target {
             stream.write_all(&request)?;
             asked.push_back(stream);
             if asked.len() == IN_FLIGHT {
+                let first = asked.pop_front();
                 open.extend(
-                    asked
-                        .pop_front()
-                        .map(|stream| self.answered(stream))
+                    first
+                        .map(|stream| self.answered(stream, &request))
                         .transpose()?,
                 );
             }
         }
         for stream in asked {
-            open.push(self.answered(stream)?);
+            open.push(self.answered(stream, &request)?);
         }
         Ok(open)
     }
@@ -67,8 +67,8 @@ impl Target {
             path,
         } = self;
         let fields = match protocol {
-            Protocol::Tcp => return Vec::new(),
-            Protocol::Ws => format!(
+            // Nothing understands it: it comes back as it is.
+            Protocol::Tcp | Protocol::Ws => format!(
                 "Upgrade: websocket\r\nConnection: Upgrade\r\n\
                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
             ),
@@ -77,9 +77,9 @@ impl Target {
         format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{fields}\r\n").into_bytes()
     }
 
-    fn answered(&self, mut stream: TcpStream) -> io::Result<TcpStream> {
+    fn answered(&self, mut stream: TcpStream, request: &[u8]) -> io::Result<TcpStream> {
         let expected = match self.protocol {
-            Protocol::Tcp => return Ok(stream),
+            Protocol::Tcp => return echoed(stream, request),
             Protocol::Ws => "HTTP/1.1 101 ",
             Protocol::Sse => "HTTP/1.1 200 ",
         };
@@ -91,6 +91,17 @@ impl Target {
         Err(io::Error::other(format!(
             "expected {expected:?}, the server says {head:?}"
         )))
+    }
+}
+
+/// Takes the request back from a server that echoes.
+fn echoed(mut stream: TcpStream, request: &[u8]) -> io::Result<TcpStream> {
+    let mut bytes = vec![0; request.len()];
+    stream.read_exact(&mut bytes)?;
+    if bytes == request {
+        Ok(stream)
+    } else {
+        Err(io::Error::other("the request came back changed"))
     }
 }
 

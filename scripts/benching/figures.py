@@ -59,17 +59,19 @@ def pipeline(host, options, table):
 def accept(host, options, table):
     """Server CPU of one accepted and upgraded connection."""
     def us_per_accept(kind):
-        if kind == "limit":
+        if kind == "speed":
             return us_bare(host)
         server = host.start(kind)
-        result = host.drive(server, "accept", "ws", "--connections", "6000")
+        protocol = "tcp" if kind == "limit" else "ws"
+        result = host.drive(server, "accept", protocol, "--connections", "6000")
         host.end_all()
         return per_message(result)
 
-    rounds = interleaved(("limit", "ring", "baseline"), options.pairs, us_per_accept)
+    rounds = interleaved(("speed", "limit", "ring", "baseline"), options.pairs, us_per_accept)
     table.at_most_us("accept and upgrade: us of CPU per connection", 16, column(rounds, "ring"),
-                     column(rounds, "limit"))
+                     column(rounds, "speed"))
     table.beside("the same, tokio-tungstenite", column(rounds, "baseline"))
+    table.beside("accept and return the request, bare ring", column(rounds, "limit"))
 
 
 def broadcast(host, options, table):

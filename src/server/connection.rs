@@ -3,10 +3,11 @@
 use super::Config;
 use super::errands::{self, Speech};
 use super::http::{Http, Turn};
+use super::members::{Moves, NO_SEAT};
 use super::shared::Shared;
 use super::stats::Message;
 use super::tally::{Sort, Why};
-use super::topic::NO_SEAT;
+
 use super::websocket::{Route, WebSocket};
 use crate::app::rooms::Seat;
 use crate::limits;
@@ -192,14 +193,10 @@ impl Connection {
     }
 
     /// Stops listening. Whoever is returned has moved to the seat that is returned with it.
-    pub(super) fn leave(
-        &mut self,
-        shared: &mut Shared,
-        wire: &mut impl Wire<Message>,
-    ) -> Option<(ConnectionId, u32)> {
+    pub(super) fn leave(&mut self, shared: &mut Shared, wire: &mut impl Wire<Message>) -> Moves {
         let seat = std::mem::replace(&mut self.seat, NO_SEAT);
         if seat == NO_SEAT {
-            return None;
+            return Moves::default();
         }
         let members = match &self.state {
             State::Stream(Feed::Push) => &mut shared.topic.streams,
@@ -211,11 +208,11 @@ impl Connection {
                 shared.pulse.streams -= u32::from(matches!(self.state, State::Stream(_)));
                 let (rooms, mut outbox) = shared.rooms_and_outbox(wire);
                 rooms.left(Seat(seat), &mut outbox);
-                return None;
+                return Moves::default();
             }
-            State::Vacant | State::Http(_) | State::Ending => return None,
+            State::Vacant | State::Http(_) | State::Ending => return Moves::default(),
         };
-        members.leave(seat).map(|moved| (moved, seat))
+        members.leave(seat)
     }
 
     /// What the time says. Called when its entry in the wheel comes due, which may be early.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! received -> connection -> http | websocket -> app -> Outbox -> Wire
-//! expired  -> wheel -> connection.due;  push -> topic -> everyone who listens
+//! expired  -> wheel -> connection.due;  push -> topic -> members: everyone who listens
 //! ```
 //! Whatever a peer sends, it gets a status, a close code or a reset, and no other connection
 //! notices. An idle connection holds no heap memory.
@@ -27,6 +27,7 @@ mod config;
 mod connection;
 mod errands;
 mod http;
+mod members;
 mod metrics;
 mod say;
 mod shared;
@@ -155,14 +156,14 @@ impl Server {
 
     /// Takes a connection from the listeners, if it is one.
     fn leave(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        let moved = self
-            .connections
-            .get_mut(id)
-            .and_then(|found| found.leave(&mut self.shared, wire));
-        if let Some((moved, seat)) = moved
-            && let Some(connection) = self.connections.get_mut(moved)
-        {
-            connection.seat = seat;
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let moves = connection.leave(&mut self.shared, wire);
+        for (moved, seat) in moves.into_iter().flatten() {
+            if let Some(connection) = self.connections.get_mut(moved) {
+                connection.seat = seat;
+            }
         }
     }
 
@@ -195,7 +196,8 @@ impl Server {
             config,
             ..
         } = &mut self.shared;
-        if !topic.is_empty() && push.deadline() <= now {
+        let free = topic.telling_since().is_none();
+        if free && !topic.is_empty() && push.deadline() <= now {
             let mut outbox = Outbox {
                 wire: &mut *wire,
                 topic,
@@ -208,9 +210,10 @@ impl Server {
             };
             push.expired(now, &mut outbox);
         }
-        if !topic.streams.is_empty() && topic.spoken + config.heartbeat <= now {
-            topic.heartbeat(wire);
+        if free && !topic.streams.is_empty() && topic.spoken + config.heartbeat <= now {
+            topic.heartbeat(tally, wire);
         }
+        topic.step(tally, wire);
         self.keep_rooms_alive(now, wire);
     }
 
@@ -392,6 +395,7 @@ impl Shard for Server {
         wire.stop_accepting();
         self.shared.draining = Some(wire.now() + self.shared.config.drain);
         self.shared.rooms.close();
+        self.shared.topic.finish(&mut self.shared.tally, wire);
         let ids: Vec<_> = self.connections.ids().collect();
         for id in ids {
             self.dismiss(id, wire);
@@ -417,6 +421,7 @@ impl Shard for Server {
         [
             wheel.deadline(),
             push,
+            topic.telling_since(),
             heartbeat,
             pulse,
             round.deadline(),

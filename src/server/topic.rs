@@ -1,6 +1,7 @@
 //! Who listens on one core, and how a notice reaches all of them: encoded once for each kind of
 //! connection, shared by reference.
 
+use super::members::{Members, STEP};
 use super::tally::Tally;
 use crate::app::Notice;
 use crate::protocol::sse;
@@ -15,9 +16,6 @@ const KEPT_PAYLOADS: usize = 64;
 /// How many kept payloads are looked at for a free one: they become free in order.
 const LOOKED_AT: usize = 4;
 
-/// `Connection::seat` of a connection that does not listen.
-pub(super) const NO_SEAT: u32 = u32::MAX;
-
 /// Everyone who listens on this core.
 pub(super) struct Topic {
     pub(super) sockets: Members,
@@ -30,6 +28,10 @@ pub(super) struct Topic {
     pub(super) deflater: Option<Box<Deflater>>,
     events: Payloads,
     comment: Payload,
+    /// What goes round is a comment, which is no message.
+    commenting: bool,
+    /// When what goes round began to.
+    began: Instant,
     /// When the event streams last got something.
     pub(super) spoken: Instant,
     /// Listeners whose backlog was full at a broadcast: the server ends them.
@@ -52,45 +54,89 @@ impl Topic {
             deflater: None,
             events: Payloads::default(),
             comment: Payload::new(comment),
+            commenting: false,
+            began: now,
             spoken: now,
             slow: Vec::new(),
             number: String::new(),
         }
     }
 
+    /// Sends a notice round: it leaves in steps.
     pub(super) fn broadcast<M>(
         &mut self,
         notice: Notice<'_>,
         tally: &mut Tally,
         wire: &mut impl Wire<M>,
     ) {
-        if !self.sockets.ids.is_empty() {
-            let payload = self.frames.encode(|into| {
+        self.make_way(tally, wire);
+        if !self.sockets.is_empty() {
+            self.sockets.tell(self.frames.encode(|into| {
                 frame::encode(into, Opcode::Text, notice.text.as_bytes(), None);
-            });
-            tally.messages_out += self.sockets.share(&payload, &mut self.slow, wire);
+            }));
         }
-        if !self.deflating.ids.is_empty() {
+        if !self.deflating.is_empty() {
             let deflater = self.deflater.get_or_insert_with(Box::default);
-            let payload = self.deflated.encode(|into| {
+            self.deflating.tell(self.deflated.encode(|into| {
                 deflate::encode(into, Opcode::Text, notice.text.as_bytes(), None, deflater);
-            });
-            tally.messages_out += self.deflating.share(&payload, &mut self.slow, wire);
+            }));
         }
-        if !self.streams.ids.is_empty() {
+        if !self.streams.is_empty() {
             let number = &mut self.number;
-            let payload = self
-                .events
-                .encode(|into| encode_event(into, notice, number));
-            tally.messages_out += self.streams.share(&payload, &mut self.slow, wire);
+            let encode = |into: &mut Vec<u8>| encode_event(into, notice, number);
+            self.streams.tell(self.events.encode(encode));
             self.spoken = wire.now();
         }
     }
 
-    /// Sends a comment to every event stream, so that no gateway takes it for dead.
-    pub(super) fn heartbeat<M>(&mut self, wire: &mut impl Wire<M>) {
-        self.streams.share(&self.comment, &mut self.slow, wire);
+    /// Sends a comment round the event streams, so that no gateway takes them for dead.
+    pub(super) fn heartbeat<M>(&mut self, tally: &mut Tally, wire: &mut impl Wire<M>) {
+        self.make_way(tally, wire);
+        self.streams.tell(self.comment.clone());
+        self.commenting = true;
         self.spoken = wire.now();
+    }
+
+    /// The next step of what goes round, if anything does.
+    pub(super) fn step<M>(&mut self, tally: &mut Tally, wire: &mut impl Wire<M>) {
+        self.tell(STEP, tally, wire);
+    }
+
+    /// Ends what goes round at once.
+    pub(super) fn finish<M>(&mut self, tally: &mut Tally, wire: &mut impl Wire<M>) {
+        self.tell(usize::MAX, tally, wire);
+    }
+
+    /// Since when something goes round, if anything does.
+    pub(super) fn telling_since(&self) -> Option<Instant> {
+        let kinds = [&self.sockets, &self.deflating, &self.streams];
+        let telling = kinds.into_iter().any(Members::is_telling);
+        telling.then_some(self.began)
+    }
+
+    fn tell<M>(&mut self, mut most: usize, tally: &mut Tally, wire: &mut impl Wire<M>) {
+        for kind in [&mut self.sockets, &mut self.deflating, &mut self.streams] {
+            if kind.is_telling() {
+                let share = |id, payload: &Payload| wire.share(id, payload);
+                let shared = kind.step(&mut most, &mut self.slow, share);
+                if !self.commenting {
+                    tally.messages_out += shared;
+                }
+            }
+        }
+        self.commenting &= self.streams.is_telling();
+    }
+
+    /// Something else is to go round: what has been told to some is told to the others first, what
+    /// has been told to nobody yet leaves in one with it.
+    fn make_way<M>(&mut self, tally: &mut Tally, wire: &mut impl Wire<M>) {
+        let kinds = [&self.sockets, &self.deflating, &self.streams];
+        if self.commenting || !kinds.into_iter().all(Members::is_open) {
+            self.finish(tally, wire);
+        }
+        if self.telling_since().is_none() {
+            self.began = wire.now();
+        }
     }
 
     /// Sends a comment to one event stream.
@@ -102,7 +148,7 @@ impl Topic {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.sockets.ids.is_empty() && self.deflating.is_empty() && self.streams.ids.is_empty()
+        self.sockets.is_empty() && self.deflating.is_empty() && self.streams.is_empty()
     }
 }
 
@@ -119,52 +165,6 @@ pub(super) fn encode_event(into: &mut Vec<u8>, notice: Notice<'_>, number: &mut 
     };
     let encoded = sse::encode(into, &event);
     debug_assert!(encoded.is_ok(), "an app named an event with a line break");
-}
-
-/// Connections of one kind, in no order; each knows its seat.
-#[derive(Default)]
-pub(super) struct Members {
-    ids: Vec<ConnectionId>,
-}
-
-impl Members {
-    /// Adds a connection and gives its seat.
-    pub(super) fn join(&mut self, id: ConnectionId) -> u32 {
-        self.ids.push(id);
-        u32::try_from(self.ids.len() - 1).unwrap_or(NO_SEAT)
-    }
-
-    /// Empties a seat. Whoever is returned has moved there.
-    pub(super) fn leave(&mut self, seat: u32) -> Option<ConnectionId> {
-        if seat as usize >= self.ids.len() {
-            return None;
-        }
-        self.ids.swap_remove(seat as usize);
-        self.ids.get(seat as usize).copied()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-
-    /// Shares a payload with everyone and says with how many; notes whose backlog is full.
-    fn share<M>(
-        &self,
-        payload: &Payload,
-        slow: &mut Vec<ConnectionId>,
-        wire: &mut impl Wire<M>,
-    ) -> u64 {
-        let mut shared = 0;
-        for &id in &self.ids {
-            match wire.share(id, payload) {
-                Ok(()) => shared += 1,
-                Err(Unsent::Full) => slow.push(id),
-                // It ended in this turn; `closed` is under way.
-                Err(Unsent::Gone) => {}
-            }
-        }
-        shared
-    }
 }
 
 /// Payloads that are encoded into again once the kernel has them.

@@ -78,9 +78,11 @@ impl<S: Shard> Driver<S> {
         self.port.counters.rescues += 1;
     }
 
-    /// Whether the next turn must not wait: there is mail that no completion announces.
+    /// Whether the next turn must not wait: there is mail that no completion announces, or the
+    /// shard does in steps what it could not do in one turn.
     pub(super) fn is_urgent(&self) -> bool {
-        self.port.desk.has_own()
+        let late = |at| at <= self.port.now;
+        self.port.desk.has_own() || self.shard.deadline().is_some_and(late)
     }
 
     pub(super) fn now(&self) -> Instant {

@@ -53,6 +53,31 @@ fn every_stream_gets_every_event_encoded_once() {
 }
 
 #[test]
+fn a_broadcast_to_very_many_leaves_in_steps_and_whoever_comes_meanwhile_is_not_told() {
+    let mut rig = Rig::new(config());
+    let streams: Vec<_> = (0..3 * members::STEP).map(|_| rig.stream()).collect();
+    let told = |rig: &mut Rig| {
+        let told = |id: &&ConnectionId| !rig.line(**id).sent.is_empty();
+        streams.iter().filter(told).count()
+    };
+    rig.wire.now += TICK;
+    rig.server.expired(&mut rig.wire);
+    assert_eq!(told(&mut rig), members::STEP);
+    // The next step is due at once, but not before others had their turn.
+    assert!(rig.server.deadline().is_some_and(|at| at <= rig.wire.now));
+    let late = rig.stream();
+    rig.gone(streams[0], CloseCause::Reset);
+    rig.server.expired(&mut rig.wire);
+    rig.server.expired(&mut rig.wire);
+    for id in &streams[1..] {
+        assert_eq!(rig.text(*id), event(1));
+    }
+    assert_eq!(rig.text(late), "");
+    assert!(rig.server.deadline().is_some_and(|at| at > rig.wire.now));
+    assert_eq!(rig.tally().messages_out, streams.len() as u64);
+}
+
+#[test]
 fn what_the_client_of_a_stream_sends_is_ignored() {
     let mut rig = Rig::new(config());
     let id = rig.stream();
