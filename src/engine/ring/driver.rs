@@ -2,6 +2,7 @@
 
 use super::bell::Ringing;
 use super::buffers::Buffers;
+use super::influx::Influx;
 use super::kernel::{Completion, Wait};
 use super::operation::{Operation, untag};
 use super::port::{News, Port};
@@ -40,6 +41,8 @@ pub(super) struct Driver<S: Shard> {
     pub(super) bell: Ringing,
     /// The lead watches the bell.
     pub(super) polled: bool,
+    /// What was accepted of late.
+    pub(super) influx: Influx,
     /// A timer's span, read by the kernel when it takes the entry.
     pub(super) span: Box<types::Timespec>,
 }
@@ -66,6 +69,7 @@ impl<S: Shard> Driver<S> {
             rung: 0,
             bell,
             polled: false,
+            influx: Influx::default(),
             span: Box::new(types::Timespec::new()),
         }
     }
@@ -100,6 +104,9 @@ impl<S: Shard> Driver<S> {
     /// Returns how many events that was, timers not counted.
     pub(super) fn turn(&mut self, most: Duration) -> io::Result<usize> {
         let wait = self.patience(most);
+        if self.influx.is_steady() && wait != Wait::Not {
+            self.let_gather()?;
+        }
         self.port.rings.lead().enter(wait)?;
         self.port.rings.disable_other_eventfds();
         self.port.now = engine::now();
@@ -117,6 +124,7 @@ impl<S: Shard> Driver<S> {
         }
         self.port.counters.events += events as u64;
         self.port.counters.note_turn_of(events as u64);
+        self.influx.note_turn(self.port.now, events - self.rung);
         if self.port.desk.has_own() {
             self.open_mail();
         }
@@ -268,6 +276,7 @@ impl<S: Shard> Driver<S> {
                 .failed(-completion.result, port.now, &mut port.counters);
             return;
         };
+        self.influx.note_accepted();
         let id = port.slots.accepted(ring, index);
         if let Some(slot) = port.slots.get(id) {
             slot.owed = true;

@@ -13,6 +13,7 @@ mod buffers;
 mod connect;
 mod driver;
 mod ending;
+mod influx;
 mod kernel;
 mod lifecycle;
 mod mail;
