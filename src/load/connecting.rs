@@ -6,6 +6,7 @@ use super::failure::{Kind, Stage};
 use super::fleet::{Client, State};
 use super::heads;
 use super::run::{AT_ONCE, Load, Message, NEVER, Phase, seeded};
+use super::scenario::Part;
 use crate::limits;
 use crate::shard::{Close, ConnectionId, Origin, Wire};
 use crate::time::Instant;
@@ -236,13 +237,15 @@ impl Load {
                 .saturating_sub(client.since.as_nanos());
             self.recorder.outcome.latencies.upgrade.record_ns(ns);
         }
-        self.is_up(id, wire);
+        self.is_up(id, Part::Speaks, wire);
     }
 
     /// A connection is ready for messages.
-    pub(super) fn is_up(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    pub(super) fn is_up(&mut self, id: ConnectionId, part: Part, wire: &mut impl Wire<Message>) {
         let now = wire.now();
         self.fleet.raise(id);
+        // It may be the last one, with which the run begins.
+        self.fleet.set_part(id, part);
         let Some(client) = self.fleet.get(id) else {
             return;
         };

@@ -263,8 +263,7 @@ impl Load {
         let ns = now.as_nanos().saturating_sub(client.since.as_nanos());
         self.recorder.outcome.latencies.ready.record_ns(ns);
         self.recorder.outcome.connects.speakers += u64::from(part == Part::Speaks);
-        self.is_up(id, wire);
-        self.fleet.set_part(id, part);
+        self.is_up(id, part, wire);
         self.top_up(id, wire);
     }
 
