@@ -9,65 +9,82 @@ use super::scenario::{Leave, Post};
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyReader, HeadReader, Request, Response};
 use crate::shard::{Close, ConnectionId, Unsent, Wire};
+use std::collections::VecDeque;
+
+/// Posts of one client that may wait: a dialogue that says more meanwhile is not listened to.
+const WAITING_MAX: usize = 64;
 
 /// The connection that carries a client's posts, as the client beside it.
+///
+/// One at a time: RFC 9112, 9.3.2 lets nobody send a request behind a POST that has no answer yet.
 #[derive(Debug)]
 pub(super) struct Courier {
     /// Whose posts they are.
     owner: ConnectionId,
-    /// Posts that wait for the connection; `None` once it is there.
-    waiting: Option<Vec<u8>>,
-    /// Posts without an answer.
-    unanswered: u32,
+    /// Posts that wait for the connection, or for the answer to the one before.
+    waiting: VecDeque<Vec<u8>>,
+    road: Road,
     head: HeadReader,
     /// The body of an answer, while it comes.
     body: Option<BodyReader>,
+    /// The server ends the connection after this answer.
+    is_last: bool,
+}
+
+/// What a courier's connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Road {
+    /// It is not there yet.
+    Coming,
+    /// A post can go.
+    Free,
+    /// A post has not been answered.
+    Taken,
 }
 
 impl Load {
-    /// Sends a client's posts.
+    /// Sends a client's posts, each when the one before has been answered.
     pub(super) fn post(
         &mut self,
         owner: ConnectionId,
         posts: &mut Vec<Post>,
         wire: &mut impl Wire<Message>,
     ) {
-        let mut bytes = Vec::new();
-        let mut count = 0;
-        for post in posts.drain(..) {
-            encode(&mut bytes, &self.config, &post);
-            count += 1;
-        }
+        let Some(number) = self.fleet.get(owner).map(|client| client.number) else {
+            return;
+        };
+        let config = &self.config;
+        let requests = posts.drain(..).map(|post| request(config, number, &post));
+        let requests: VecDeque<Vec<u8>> = requests.collect();
+        self.send_off(owner, requests, wire);
+    }
+
+    /// Gives a client's requests to its courier.
+    fn send_off(
+        &mut self,
+        owner: ConnectionId,
+        requests: VecDeque<Vec<u8>>,
+        wire: &mut impl Wire<Message>,
+    ) {
         let Some(id) = self.courier_of(owner, wire) else {
             return self.leave(owner, Leave::Failed(Kind::NoSlot), wire);
         };
-        let Some(Client {
-            stream: Stream::Courier(courier),
-            ..
-        }) = self.fleet.get(id)
-        else {
+        let Some(courier) = self.courier(id) else {
             return;
         };
-        courier.unanswered += count;
-        match &mut courier.waiting {
-            Some(waiting) => waiting.extend_from_slice(&bytes),
-            None => {
-                if wire.send(id, &bytes) == Err(Unsent::Full) {
-                    let kind = Kind::Application("unread");
-                    self.leave(owner, Leave::Failed(kind), wire);
-                }
-            }
+        courier.waiting.extend(requests);
+        if courier.waiting.len() > WAITING_MAX {
+            let kind = Kind::Application("unread");
+            return self.leave(owner, Leave::Failed(kind), wire);
         }
+        self.send_next(id, wire);
     }
 
     /// A courier's connection is there.
     pub(super) fn courier_came(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        if let Some(client) = self.fleet.get(id)
-            && let Stream::Courier(courier) = &mut client.stream
-            && let Some(waiting) = courier.waiting.take()
-        {
-            // The first posts of one client are far below what may wait.
-            let _ = wire.send(id, &waiting);
+        if let Some(courier) = self.courier(id) {
+            courier.road = Road::Free;
+            self.send_next(id, wire);
         }
     }
 
@@ -78,46 +95,51 @@ impl Load {
         bytes: &[u8],
         wire: &mut impl Wire<Message>,
     ) {
-        let Some(Client {
-            stream: Stream::Courier(courier),
-            ..
-        }) = self.fleet.get(id)
-        else {
+        let Some(courier) = self.courier(id) else {
             return;
         };
         let owner = courier.owner;
         let mut at = 0;
         let failed = loop {
             match courier.answer(bytes, &mut at) {
-                Ok(None) => return,
+                Ok(None) => break None,
                 Ok(Some(200..=299)) => {}
-                Ok(Some(status)) => break Kind::HttpStatus(status),
-                Err(_) => break Kind::BadResponse,
+                Ok(Some(status)) => break Some(Kind::HttpStatus(status)),
+                Err(_) => break Some(Kind::BadResponse),
             }
         };
-        self.leave(owner, Leave::Failed(failed), wire);
-        self.dismiss(id, wire);
+        if let Some(kind) = failed {
+            self.leave(owner, Leave::Failed(kind), wire);
+            return self.dismiss(id, wire);
+        }
+        if courier.road == Road::Free && courier.is_last {
+            let rest = std::mem::take(&mut courier.waiting);
+            self.part_from(owner, id);
+            self.dismiss(id, wire);
+            if !rest.is_empty() {
+                self.send_off(owner, rest, wire);
+            }
+            return;
+        }
+        self.send_next(id, wire);
     }
 
     /// A courier's connection is over, or never came.
     pub(super) fn courier_went(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        let Some(Client {
-            stream: Stream::Courier(courier),
-            ..
-        }) = self.fleet.get(id)
-        else {
+        let Some(courier) = self.courier(id) else {
             return;
         };
-        let (owner, is_missed) = (courier.owner, courier.unanswered > 0);
-        if let Some(client) = self.fleet.get(owner)
-            && let Flight::Dialogue(conversation) = &mut client.talk.flight
-            && conversation.courier == Some(id)
-        {
-            conversation.courier = None;
-            if is_missed {
-                let kind = Kind::Application("post_unanswered");
-                self.leave(owner, Leave::Failed(kind), wire);
-            }
+        // An answer whose body lasts until the connection ends is an answer.
+        let is_missed = courier.road != Road::Free && courier.body.is_none();
+        let (owner, rest) = (courier.owner, std::mem::take(&mut courier.waiting));
+        if !self.part_from(owner, id) {
+            return;
+        }
+        if is_missed {
+            let kind = Kind::Application("post_unanswered");
+            self.leave(owner, Leave::Failed(kind), wire);
+        } else if !rest.is_empty() {
+            self.send_off(owner, rest, wire);
         }
     }
 
@@ -128,6 +150,43 @@ impl Load {
         {
             client.state = State::Over;
             wire.close(id, Close::Flush);
+        }
+    }
+
+    /// Sends the next post, if it may go.
+    fn send_next(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let Some(courier) = self.courier(id) else {
+            return;
+        };
+        if courier.road != Road::Free {
+            return;
+        }
+        let Some(request) = courier.waiting.pop_front() else {
+            return;
+        };
+        courier.road = Road::Taken;
+        let owner = courier.owner;
+        if wire.send(id, &request) == Err(Unsent::Full) {
+            self.leave(owner, Leave::Failed(Kind::Application("unread")), wire);
+        }
+    }
+
+    /// A client has that courier no longer; whether it had.
+    fn part_from(&mut self, owner: ConnectionId, id: ConnectionId) -> bool {
+        if let Some(client) = self.fleet.get(owner)
+            && let Flight::Dialogue(conversation) = &mut client.talk.flight
+            && conversation.courier == Some(id)
+        {
+            conversation.courier = None;
+            return true;
+        }
+        false
+    }
+
+    fn courier(&mut self, id: ConnectionId) -> Option<&mut Courier> {
+        match &mut self.fleet.get(id)?.stream {
+            Stream::Courier(courier) => Some(courier),
+            Stream::Head(_) | Stream::WebSocket(_) | Stream::Sse(_) => None,
         }
     }
 
@@ -153,10 +212,11 @@ impl Load {
         client.state = State::Aside;
         client.stream = Stream::Courier(Box::new(Courier {
             owner,
-            waiting: Some(Vec::new()),
-            unanswered: 0,
+            waiting: VecDeque::new(),
+            road: Road::Coming,
             head: HeadReader::default(),
             body: None,
+            is_last: false,
         }));
         self.fleet.insert(id, client);
         Some(id)
@@ -172,6 +232,7 @@ impl Courier {
                 return Ok(None);
             }
             self.body = None;
+            self.road = Road::Free;
         }
         let Some(head) = self.head.next(bytes, at)? else {
             return Ok(None);
@@ -181,21 +242,25 @@ impl Courier {
             // RFC 9110, 15.2: the real one follows.
             return Ok(Some(200));
         }
-        self.unanswered = self.unanswered.saturating_sub(1);
+        self.is_last = !response.keep_alive;
         self.body = Some(BodyReader::new(response.body));
         Ok(Some(response.status))
     }
 }
 
-fn encode(into: &mut Vec<u8>, config: &Config, post: &Post) {
+/// What a client posts, of the server that it is connected to.
+fn request(config: &Config, number: u32, post: &Post) -> Vec<u8> {
+    let (host, _) = config.page(u64::from(number));
     let length = post.body.len().to_string();
     let mut headers = vec![
-        ("Host", config.host.as_str()),
+        ("Host", host),
         ("Content-Type", "text/plain; charset=utf-8"),
         ("Content-Length", length.as_str()),
     ];
     let own = config.headers.iter();
     headers.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
-    Request::encode(into, "POST", &post.target, &headers);
-    into.extend_from_slice(post.body.as_bytes());
+    let mut bytes = Vec::new();
+    Request::encode(&mut bytes, "POST", &post.target, &headers);
+    bytes.extend_from_slice(post.body.as_bytes());
+    bytes
 }
