@@ -36,9 +36,14 @@ impl Load {
             let share = self.stripe.share(pace.before(elapsed));
             let end = share.min(self.schedule.end);
             let rest = self.rest_of_plan(end);
+            let is_deserted = self.is_deserted();
             let messages = &mut self.recorder.outcome.messages;
             messages.planned += rest;
-            messages.dropped.late += rest;
+            if is_deserted {
+                messages.dropped.no_connection += rest;
+            } else {
+                messages.dropped.late += rest;
+            }
         }
         self.end_now(now);
         self.drain(wire);
@@ -64,9 +69,10 @@ impl Load {
         } else {
             Ending::Deserted
         };
-        // Other cores need not wait for turns of this one. A core alone has ended with that.
-        self.fall_silent_if_done(wire);
-        if self.phase == Phase::Running {
+        if self.config.ends_with_turns() {
+            // Other cores may have turns left, and the first one is told when they have not.
+            self.fall_silent_if_done(wire);
+        } else {
             self.cut_short_with_plan(wire);
         }
     }

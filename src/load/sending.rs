@@ -35,7 +35,9 @@ impl Load {
         }
         if self.is_deserted() {
             self.desert(wire);
-            return;
+            if self.phase != Phase::Running {
+                return;
+            }
         }
         self.weather(wire);
         match self.config.messages {
