@@ -4,6 +4,8 @@
 mod outputs;
 #[path = "cli_run/program.rs"]
 mod program;
+#[path = "cli_run/rooms.rs"]
+mod rooms;
 #[path = "cli_run/scripts.rs"]
 mod scripts;
 #[path = "cli_run/thresholds.rs"]

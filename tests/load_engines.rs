@@ -150,6 +150,7 @@ fn reaches_every_member(engine: Engine, transport: Transport) {
         config.scenario = Scenario::Dialogue(Arc::new(Rooms {
             iterations: Some(20),
             payload_bytes: 100,
+            size: Some(6),
         }));
         config.duration = Duration::from_secs(4);
     });

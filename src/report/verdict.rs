@@ -2,6 +2,7 @@
 
 use super::figures::{float, span, whole};
 use super::record::{Messages, Record};
+use crate::load::scenario::rooms::OTHER_ROOM_SIZE;
 use serde::{Deserialize, Serialize};
 
 /// A generator core busier than this was the limit.
@@ -117,10 +118,14 @@ pub(super) fn judge(record: &Record) -> Judgement {
 fn failures(record: &Record) -> Vec<String> {
     let connects = &record.connects;
     if connects.attempted > connects.unfinished && connects.up == 0 {
-        return vec![format!(
-            "none of {} connections came up",
-            whole(connects.planned)
-        )];
+        let none = format!("none of {} connections came up", whole(connects.planned));
+        let sizes = record.failures.iter().any(|it| it.kind == OTHER_ROOM_SIZE);
+        let remedy = "the server's rooms are of another size than --room-size: start it with the \
+                      same --room-size, or leave it out here";
+        return [none]
+            .into_iter()
+            .chain(sizes.then(|| remedy.to_owned()))
+            .collect();
     }
     if record.time.ending == "deserted" {
         let measured = record.time.measured_s;

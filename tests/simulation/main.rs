@@ -6,6 +6,7 @@
 
 #[path = "../tls/certificates.rs"]
 mod certificates;
+mod rooms;
 mod secured;
 mod tiny;
 mod whole;

@@ -83,7 +83,7 @@ impl Draw {
         Self { plan, server, load }
     }
 
-    fn run(&self) -> Report<server::Outcome, load::Outcome> {
+    pub(super) fn run(&self) -> Report<server::Outcome, load::Outcome> {
         run(
             &self.plan,
             |core| Server::new(core, self.server.clone()),
@@ -93,7 +93,7 @@ impl Draw {
 }
 
 /// Any pace, of at most about so many a second.
-fn pace(random: &mut fastrand::Rng, most: u32) -> Pace {
+pub(super) fn pace(random: &mut fastrand::Rng, most: u32) -> Pace {
     let rate = random.u32(10..most);
     let stage = |target_milli, ms| Stage {
         target_milli,

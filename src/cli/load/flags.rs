@@ -8,6 +8,7 @@ use crate::cli::flags::LoadEngine;
 use crate::cli::sources::{self, Source};
 use crate::cli::url::Url;
 use crate::cli::values::{self, Cpus};
+use crate::limits;
 use crate::report::{Threshold, ThresholdError};
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
@@ -73,6 +74,11 @@ pub(in crate::cli) struct LoadFlags {
     /// without --duration [default: as many as there is time for].
     #[arg(long, value_name = "N", value_parser = values::count_u32)]
     pub(in crate::cli) iterations: Option<u32>,
+    /// Members of a room that the server has to allow for, of the scenario rooms: clients of a
+    /// server that has other rooms fail as other_room_size [default: as many as the server says].
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::ROOM_SIZE_MAX)))]
+    pub(in crate::cli) room_size: Option<u32>,
     /// Time in which messages run before they are measured.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
     pub(in crate::cli) warm_up: Duration,

@@ -34,16 +34,7 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         subprotocols,
         is_text,
     } = Talk::new(flags, usual, seed)?;
-    if let Some(flag) = flags.pace.typed()
-        && matches!(scenario, Scenario::Listen | Scenario::Idle)
-    {
-        return Err(Failure::Usage(format!(
-            "{flag}: the scenario {} sends no messages; leave {flag} out, or write \
-             --scenario echo with a ws:// URL",
-            scenario.name()
-        )));
-    }
-    check_iterations(flags)?;
+    check_flags(flags, &scenario)?;
     let frame = Frame {
         connections: flags.connections,
         warm_up: flags.warm_up,
@@ -90,6 +81,30 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
     })
 }
 
+/// Refuses flags that the scenario has no use for.
+fn check_flags(flags: &LoadFlags, scenario: &Scenario) -> Result<(), Failure> {
+    if let Some(flag) = flags.pace.typed()
+        && matches!(scenario, Scenario::Listen | Scenario::Idle)
+    {
+        return Err(Failure::Usage(format!(
+            "{flag}: the scenario {} sends no messages; leave {flag} out, or write \
+             --scenario echo with a ws:// URL",
+            scenario.name()
+        )));
+    }
+    let iterates = [ScenarioFlag::Rooms, ScenarioFlag::Custom].map(Some);
+    if flags.iterations.is_some() && !iterates.contains(&flags.scenario) {
+        let text = "--iterations: only the scenarios rooms and custom have them; add --scenario \
+                    rooms";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    if flags.room_size.is_some() && flags.scenario != Some(ScenarioFlag::Rooms) {
+        let text = "--room-size: only the scenario rooms has rooms; add --scenario rooms";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    Ok(())
+}
+
 /// What clients say, and what they have to ask for so that they may.
 struct Talk {
     scenario: Scenario,
@@ -122,6 +137,7 @@ impl Talk {
             Some(ScenarioFlag::Rooms) => Scenario::Dialogue(Arc::new(Rooms {
                 iterations: flags.iterations,
                 payload_bytes: flags.payload,
+                size: flags.room_size,
             })),
             Some(ScenarioFlag::Custom) => custom.unwrap_or(usual),
             // Those that `Realtime` knows are none of these.
@@ -135,16 +151,6 @@ impl Talk {
             is_text: flags.text,
         })
     }
-}
-
-fn check_iterations(flags: &LoadFlags) -> Result<(), Failure> {
-    let iterates = [ScenarioFlag::Rooms, ScenarioFlag::Custom].map(Some);
-    if flags.iterations.is_some() && !iterates.contains(&flags.scenario) {
-        let text = "--iterations: only the scenarios rooms and custom have them; add --scenario \
-                    rooms";
-        return Err(Failure::Usage(text.to_owned()));
-    }
-    Ok(())
 }
 
 /// Time for all connects: what their rate needs, and then time for the last one.

@@ -5,6 +5,9 @@
 //! client that finds its room empty is the one that speaks there. What it says carries its
 //! [`Address`] in the run, so that the members, on whichever core, tell it when they heard it: all
 //! of them read one host's clock. Over an event stream it posts what it says.
+//!
+//! A broadcast is for those who were there when it was said. One of them that leaves before it has
+//! the broadcast is not waited for: the iteration is over when all others have it, and lost.
 
 use super::{Address, Dialogue, Exchange, Heard, Line, Note, Part, Piece, Program, Stray, Turns};
 use crate::load::config::Transport;
@@ -17,6 +20,9 @@ use std::time::Duration;
 /// How long the speaker waits for the last member: then the iteration counts as lost.
 const PATIENCE_TIME: Duration = Duration::from_secs(10);
 
+/// The failure of a client whose room is not of the size that was asked for.
+pub const OTHER_ROOM_SIZE: &str = "other_room_size";
+
 /// The scenario `rooms`.
 #[derive(Clone, Debug)]
 pub struct Rooms {
@@ -24,6 +30,8 @@ pub struct Rooms {
     pub iterations: Option<u32>,
     /// Bytes of one message: it is filled up to that, if what it has to carry is shorter.
     pub payload_bytes: usize,
+    /// Members of a room that the server has to allow for; `None`: as many as it likes.
+    pub size: Option<u32>,
 }
 
 impl Program for Rooms {
@@ -42,8 +50,9 @@ impl Program for Rooms {
         Box::new(Member {
             left: self.iterations.unwrap_or(u32::MAX),
             payload_bytes: self.payload_bytes,
+            size: self.size,
             number: None,
-            members: 0,
+            present: Vec::new(),
             heard: 0,
             iteration: 0,
             say: String::new(),
@@ -58,10 +67,11 @@ struct Member {
     /// Iterations that it has still to begin.
     left: u32,
     payload_bytes: usize,
+    size: Option<u32>,
     /// Who it is, once it has been told.
     number: Option<u32>,
-    /// How many the room has.
-    members: u32,
+    /// Who is in the room, itself included: known to the one that came first, who speaks.
+    present: Vec<u32>,
     /// The newest number of the room's events.
     heard: u64,
     iteration: u64,
@@ -76,8 +86,11 @@ struct Broadcast {
     exchange: Exchange,
     sent: Instant,
     last: Instant,
-    expected: usize,
+    /// Who has not got it yet.
+    awaited: Vec<u32>,
     delays_ns: Vec<u64>,
+    /// Somebody left without it.
+    is_short: bool,
 }
 
 /// What the server tells. Keys that are not there are not needed.
@@ -88,6 +101,7 @@ struct News<'a> {
     seq: u64,
     member: Option<u32>,
     members: Option<u32>,
+    size: Option<u32>,
     #[serde(borrow)]
     say: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -113,17 +127,19 @@ impl Dialogue for Member {
         if !self.follows(news.seq, line) {
             return;
         }
-        if let Some(members) = news.members {
-            self.members = members;
-        }
-        if news.kind == "said" {
-            line.received(bytes.len());
-            if let Some(said) = news.text.as_deref().and_then(Said::parse) {
-                line.one_way(said.sent);
-                let (sequence, at) = (said.iteration, line.now());
-                let from = self.number.unwrap_or(0);
-                line.tell(said.speaker, Note { sequence, from, at });
+        match (news.kind, news.member) {
+            ("said", _) => {
+                line.received(bytes.len());
+                if let Some(said) = news.text.as_deref().and_then(Said::parse) {
+                    line.one_way(said.sent);
+                    let (sequence, at) = (said.iteration, line.now());
+                    let from = self.number.unwrap_or(0);
+                    line.tell(said.speaker, Note { sequence, from, at });
+                }
             }
+            ("joined", Some(member)) if self.speaks() => self.present.push(member),
+            ("left", Some(member)) if self.speaks() => self.left(member, line),
+            _ => {}
         }
     }
 
@@ -134,7 +150,10 @@ impl Dialogue for Member {
         self.left -= 1;
         self.iteration += 1;
         let exchange = line.begin(piece);
-        line.broadcast(&exchange, self.members);
+        line.broadcast(
+            &exchange,
+            u32::try_from(self.present.len()).unwrap_or(u32::MAX),
+        );
         let sent = line.now();
         let said = Said {
             speaker: line.address(),
@@ -147,13 +166,13 @@ impl Dialogue for Member {
             Transport::Sse => line.post(&self.say, &text),
         }
         line.wake_after(PATIENCE_TIME);
-        let expected = usize::try_from(self.members).unwrap_or(usize::MAX);
         self.broadcast = Some(Box::new(Broadcast {
             exchange,
             sent,
             last: sent,
-            expected,
+            awaited: self.present.clone(),
             delays_ns: Vec::new(),
+            is_short: false,
         }));
     }
 
@@ -172,17 +191,15 @@ impl Dialogue for Member {
         if note.sequence != self.iteration {
             return;
         }
+        // It came when this had been said, or has told before.
+        if !strike(&mut broadcast.awaited, note.from) {
+            return;
+        }
         line.delivered(&broadcast.exchange);
         let since = |then: Instant| note.at.as_nanos().saturating_sub(then.as_nanos());
         broadcast.delays_ns.push(since(broadcast.sent));
         broadcast.last = broadcast.last.max(note.at);
-        if broadcast.delays_ns.len() >= broadcast.expected
-            && let Some(mut broadcast) = self.broadcast.take()
-        {
-            line.spread(&broadcast.exchange, &mut broadcast.delays_ns);
-            line.finish_at(broadcast.exchange, broadcast.last);
-            self.rest_if_done(line);
-        }
+        self.end_if_heard(line);
     }
 }
 
@@ -192,17 +209,50 @@ impl Member {
         let ("room", Some(number), Some(members)) = (news.kind, news.member, news.members) else {
             return line.fail("no_rooms_here");
         };
+        if self.size.is_some() && self.size != news.size {
+            return line.fail(OTHER_ROOM_SIZE);
+        }
         self.number = Some(number);
-        self.members = members;
         self.heard = news.seq;
-        if members == 1 && line.transport() == Transport::Sse {
+        if members > 1 {
+            return line.ready(Part::Listens);
+        }
+        self.present.push(number);
+        if line.transport() == Transport::Sse {
             self.say = news.say.as_deref().unwrap_or_default().to_owned();
         }
-        line.ready(if members == 1 {
-            Part::Speaks
+        line.ready(Part::Speaks);
+    }
+
+    /// Whether it is the one that came first.
+    fn speaks(&self) -> bool {
+        !self.present.is_empty()
+    }
+
+    /// Another member is gone, with or without what was said last.
+    fn left(&mut self, member: u32, line: &mut Line<'_>) {
+        strike(&mut self.present, member);
+        if let Some(broadcast) = &mut self.broadcast
+            && strike(&mut broadcast.awaited, member)
+        {
+            broadcast.is_short = true;
+            self.end_if_heard(line);
+        }
+    }
+
+    /// Ends the iteration if nobody is awaited any more.
+    fn end_if_heard(&mut self, line: &mut Line<'_>) {
+        let is_over = |broadcast: &mut Box<Broadcast>| broadcast.awaited.is_empty();
+        let Some(mut broadcast) = self.broadcast.take_if(is_over) else {
+            return;
+        };
+        if broadcast.is_short {
+            line.lose(broadcast.exchange);
         } else {
-            Part::Listens
-        });
+            line.spread(&broadcast.exchange, &mut broadcast.delays_ns);
+            line.finish_at(broadcast.exchange, broadcast.last);
+        }
+        self.rest_if_done(line);
     }
 
     /// Whether an event of that number is new; counts what is wrong with it.
@@ -224,6 +274,12 @@ impl Member {
             line.done();
         }
     }
+}
+
+/// Takes a member off a list; whether it was on it.
+fn strike(list: &mut Vec<u32>, member: u32) -> bool {
+    let place = list.iter().position(|listed| *listed == member);
+    place.map(|place| list.swap_remove(place)).is_some()
 }
 
 /// What a speaker says: who it is in the run, the iteration, the time, and filler.
