@@ -123,9 +123,11 @@ def memory(host, options, table):
         table.at_most(f"server: bytes per idle connection on {path} (PSS)", 256,
                       [pss for pss, _ in slopes])
         table.beside("the same, anonymous", [anonymous for _, anonymous in slopes])
-    for path, scenario in (("/echo", "idle"), ("/events", "listen")):
-        slopes = [client_slopes(host, path, scenario) for _ in range(runs)]
-        table.at_most(f"load client: bytes per idle connection on {path} (PSS)", 400,
+    for path, flags in (("/echo", ("idle",)), ("/echo", ("idle", "--ping", "2s")),
+                        ("/events", ("listen",))):
+        slopes = [client_slopes(host, path, *flags) for _ in range(runs)]
+        pings = ", pinging" if "--ping" in flags else ""
+        table.at_most(f"load client: bytes per idle connection on {path}{pings} (PSS)", 400,
                       [pss for pss, _ in slopes])
         table.beside("the same, anonymous", [anonymous for _, anonymous in slopes])
 
@@ -355,13 +357,13 @@ def server_slopes(host, protocol, path):
     return slopes_of(points)
 
 
-def client_slopes(host, path, scenario):
+def client_slopes(host, path, scenario, *more):
     """Bytes of the load client per connection; a fresh client for each step."""
     points = []
     for connections in STEPS:
         server = host.start("ring", *QUIET)
         client = host.load(server, path, "--scenario", scenario, "-c", str(connections),
-                           "--connect-rate", "5000", "-d", "180s")
+                           "--connect-rate", "5000", "-d", "180s", *more)
         wait_open(server, "sse" if path == "/events" else "websocket", connections)
         time.sleep(SETTLE_SECONDS)
         points.append((connections, client.memory()))

@@ -62,6 +62,7 @@ Examples:
   ringstorm load ws://127.0.0.1:9000/echo -r 20k --csv rows.csv --metrics-listen 127.0.0.1:9101
   ringstorm load ws://127.0.0.1:9000/echo -r 20k --threshold 'response.p99<50ms' 'errors<0.1%'
   ringstorm load ws://127.0.0.1:9000/echo -c 100k --scenario idle --source-ip auto
+  ringstorm load ws://127.0.0.1:9000/echo -c 1000 --scenario idle --ping 20s
   ringstorm load wss://localhost:9443/echo -c 1000 --ca ca.pem -H X-Room:7
   ringstorm load ws://127.0.0.1:9000/echo?user={n} -c 100 --config load.toml
   ringstorm load ws://127.0.0.1:9000/echo --scenario custom --script scripts/scenarios/chat.toml

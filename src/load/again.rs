@@ -197,6 +197,7 @@ pub(super) fn after_loss(kind: Kind, retry: Option<Duration>) -> Wait {
         | Kind::NotEventStream
         | Kind::BadStream
         | Kind::CloseCode(_)
+        | Kind::NoPong
         | Kind::Tls(_) => retry.map_or(Wait::Backoff, Wait::Server),
     }
 }

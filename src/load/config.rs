@@ -18,6 +18,8 @@ pub const IN_FLIGHT_DEFAULT: u32 = 1024;
 pub const CONNECTING_DEFAULT: u32 = 512;
 /// Default time for replies after the end of the measured time.
 pub const GRACE_TIME: Duration = Duration::from_secs(1);
+/// The shortest time from one ping of a connection to the next.
+const PING_TIME_MIN: Duration = Duration::from_millis(10);
 /// Default time for the closing handshakes after that.
 pub const CLOSE_TIME: Duration = Duration::from_secs(1);
 
@@ -167,6 +169,8 @@ pub struct Config {
     pub payload_kind: PayloadKind,
     /// Who connects again, and when.
     pub again: Again,
+    /// Each WebSocket connection pings so often, and has failed if no pong comes meanwhile.
+    pub ping: Option<Duration>,
     /// Connections dropped at once.
     pub storm: Option<Storm>,
     /// Clients arrive at the connect pace while the run runs, `connections` at once at most, and
@@ -218,6 +222,12 @@ pub enum ConfigError {
     /// A storm that nobody lives to see.
     #[error("a storm at {0:?} is not within the {1:?} that are measured; use an earlier one")]
     LateStorm(Duration, Duration),
+    /// SSE has no pings.
+    #[error("an event stream has no pings; leave --ping out, or use a ws:// URL")]
+    PingOverSse,
+    /// A ping at once after each other.
+    #[error("a ping every {0:?} is more than timers can keep; use at least 10ms")]
+    HastyPing(Duration),
     /// A source address whose family no target has.
     #[error("no target has the address family of the source address {0}")]
     StraySource(IpAddr),
@@ -248,6 +258,7 @@ impl Config {
             payload_bytes: 32,
             payload_kind: PayloadKind::Text,
             again: Again::NEVER,
+            ping: None,
             storm: None,
             session: None,
             warm_up: Duration::ZERO,
@@ -310,6 +321,11 @@ impl Config {
             if matches!(self.messages, Loop::Seated { .. }) {
                 return Err(ConfigError::SeatedSessions);
             }
+        }
+        match self.ping {
+            Some(_) if self.transport == Transport::Sse => return Err(ConfigError::PingOverSse),
+            Some(ping) if ping < PING_TIME_MIN => return Err(ConfigError::HastyPing(ping)),
+            Some(_) | None => {}
         }
         match self.storm {
             Some(storm) if storm.at >= self.duration => {

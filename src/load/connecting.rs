@@ -262,6 +262,7 @@ impl Load {
             }
         }
         self.stay(id, now);
+        self.begin_pinging(id, now);
         self.connect_more(wire);
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Conversation {
     dialogue: Box<dyn Dialogue>,
     /// When it wants to be told that it is due.
     wake: Option<Instant>,
+    /// Whether it has stopped reading.
+    pub(super) is_paused: bool,
     /// The connection that carries its posts.
     pub(super) courier: Option<ConnectionId>,
 }
@@ -57,6 +59,7 @@ impl Load {
         client.talk.flight = Flight::Dialogue(Box::new(Conversation {
             dialogue: program.begin(client.number),
             wake: None,
+            is_paused: false,
             courier: None,
         }));
         self.converse(id, wire, |dialogue, line| dialogue.up(line));
@@ -114,9 +117,8 @@ impl Load {
         match flow {
             None => {}
             // Who leaves has to read the answer to its goodbye.
-            Some(Flow::Pause) if self.is_there(id) => wire.pause(id),
-            Some(Flow::Pause) => {}
-            Some(Flow::Resume) => wire.resume(id),
+            Some(Flow::Pause) if !self.is_there(id) => {}
+            Some(flow) => self.set_flow(id, flow, wire),
         }
         if let Some(wake) = wake {
             self.set_wake(id, wake, wire.now());
@@ -325,6 +327,18 @@ impl Load {
             client.talk.expected = client.talk.next;
             self.recorder.outcome.connects.left += 1;
             self.fleet.lower(id, to);
+        }
+    }
+
+    fn set_flow(&mut self, id: ConnectionId, flow: Flow, wire: &mut impl Wire<Message>) {
+        match flow {
+            Flow::Pause => wire.pause(id),
+            Flow::Resume => wire.resume(id),
+        }
+        if let Some(client) = self.fleet.get(id)
+            && let Flight::Dialogue(conversation) = &mut client.talk.flight
+        {
+            conversation.is_paused = flow == Flow::Pause;
         }
     }
 

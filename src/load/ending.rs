@@ -242,7 +242,7 @@ impl Load {
     }
 
     /// Tells a dialogue that its connection is over, if that was not of its own doing.
-    fn say_closed(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    pub(super) fn say_closed(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         if self.config.has_dialogues()
             && let Some(client) = self.fleet.get(id)
             && matches!(client.state, State::Greeting | State::Open)

@@ -56,6 +56,8 @@ pub enum Kind {
     CloseCode(u16),
     /// TLS: the handshake failed or a record was broken; the peer's alert, or what was wrong.
     Tls(Flaw),
+    /// A ping was not answered before the next one was due.
+    NoPong,
     /// What the scenario found wrong, by the name that it gave that.
     Application(&'static str),
 }
@@ -66,7 +68,7 @@ impl Kind {
     pub const fn family(self) -> Family {
         match self {
             Self::Refused => Family::Refused,
-            Self::TimedOut => Family::TimedOut,
+            Self::TimedOut | Self::NoPong => Family::TimedOut,
             Self::Reset => Family::Reset,
             Self::Ended | Self::StreamEnded => Family::Ended,
             Self::Unreachable => Family::Unreachable,
@@ -198,6 +200,7 @@ impl fmt::Display for Kind {
             Self::Protocol(code) => write!(f, "protocol_{code}"),
             Self::BadStream => f.write_str("bad_stream"),
             Self::CloseCode(code) => write!(f, "close_{code}"),
+            Self::NoPong => f.write_str("no_pong"),
             Self::Application(name) => f.write_str(name),
             Self::Tls(flaw) => write!(f, "tls_{flaw}"),
         }

@@ -106,6 +106,8 @@ pub(super) struct Client {
     pub(super) seat: u32,
     /// It has set itself an alarm to speak.
     pub(super) thinks: bool,
+    /// Its last ping has not been answered.
+    pub(super) awaits_pong: bool,
     /// The connection's index in the whole run.
     pub(super) number: u32,
     pub(super) state: State,
@@ -128,6 +130,7 @@ impl Client {
             place: 0,
             seat: 0,
             thinks: false,
+            awaits_pong: false,
             number,
             state: State::Connecting,
             since: now,

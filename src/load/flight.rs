@@ -73,6 +73,14 @@ impl Flight {
         }
     }
 
+    /// Whether a dialogue has stopped reading.
+    pub(super) fn is_paused(&self) -> bool {
+        match self {
+            Self::None | Self::One(_) | Self::Many(_) => false,
+            Self::Dialogue(conversation) => conversation.is_paused,
+        }
+    }
+
     /// Forgets what is under way, gives the ring back and ends the dialogue.
     pub(super) fn clear(&mut self, rings: &mut Rings) {
         if let Self::Many(mut ring) = std::mem::take(self)

@@ -3,6 +3,7 @@
 pub use super::again::Returns;
 use super::failure::Failures;
 use super::fan_out::FanOut;
+pub use super::pinging::Pings;
 use super::storm::Recovery;
 use hdrhistogram::Histogram;
 use std::time::Duration;
@@ -75,6 +76,8 @@ pub struct Latencies {
     pub resume: Latency,
     /// The stamp in a pushed message to its receipt, where not negative.
     pub one_way: Latency,
+    /// A ping to its pong.
+    pub ping: Latency,
 }
 
 impl Latencies {
@@ -85,6 +88,7 @@ impl Latencies {
             ("service", &self.service),
             ("slip", &self.slip),
             ("one_way", &self.one_way),
+            ("ping", &self.ping),
             ("first_event", &self.first_event),
             ("resume", &self.resume),
             ("connect", &self.connect),
@@ -109,8 +113,10 @@ impl Latencies {
             service,
             response,
             one_way,
+            ping,
             resume,
         } = self;
+        ping.merge(&other.ping);
         resume.merge(&other.resume);
         tcp.merge(&other.tcp);
         tls.merge(&other.tls);
@@ -272,6 +278,8 @@ pub struct Outcome {
     pub messages: Messages,
     /// Messages received unasked.
     pub events: Events,
+    /// Pings sent, if clients ping.
+    pub pings: Pings,
     /// Broadcasts, if the scenario has any.
     pub fan_out: Option<Box<FanOut>>,
     /// Latencies.
@@ -294,6 +302,8 @@ impl Outcome {
         }
         self.messages.merge(&other.messages);
         self.events.merge(&other.events);
+        self.pings.sent += other.pings.sent;
+        self.pings.answered += other.pings.answered;
         if let Some(other) = &other.fan_out {
             self.fan_out.get_or_insert_default().merge(other);
         }

@@ -70,6 +70,7 @@ impl Outcome {
             recovery: None,
             messages: self.messages,
             events: self.events,
+            pings: self.pings,
             // Its histograms stay with the core.
             fan_out: None,
             failures: self.failures.clone(),
@@ -94,6 +95,7 @@ impl Latencies {
             service,
             response,
             one_way,
+            ping,
             resume,
         } = self;
         let all = [
@@ -107,6 +109,7 @@ impl Latencies {
             service,
             response,
             one_way,
+            ping,
             resume,
         ];
         all.into_iter().for_each(Latency::clear);

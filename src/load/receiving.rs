@@ -5,6 +5,7 @@ use super::conversing::Booth;
 use super::failure::Kind;
 use super::fleet::{Client, EventStream, State, Stream, Talk};
 use super::payload::{Pushed, Template};
+use super::pinging::sent_at;
 use super::recorder::Recorder;
 use super::returning::retry_of;
 use super::run::{Load, Message, Tools};
@@ -212,6 +213,7 @@ fn read_frames(
     let Client {
         stream: Stream::WebSocket(decoder),
         talk,
+        awaits_pong,
         ..
     } = client
     else {
@@ -247,10 +249,12 @@ fn read_frames(
                     let _ = wire.send(id, scratch);
                 }
             }
-            Ok(Some(Event::Pong(payload))) if ears.config.has_dialogues() => {
-                ears.hear_dialogue(talk, Heard::Pong(payload), &mut tongue);
-            }
-            Ok(Some(Event::Pong(_))) => {}
+            Ok(Some(Event::Pong(payload))) => match sent_at(payload) {
+                // RFC 6455, 5.5.3: one may also come unasked.
+                Some(sent) if std::mem::take(awaits_pong) => ears.recorder.ponged(sent, ears.now),
+                Some(_) => {}
+                None => ears.hear_dialogue(talk, Heard::Pong(payload), &mut tongue),
+            },
             Ok(Some(Event::Close { code, .. })) => return Some(End::Closed(code)),
             Ok(None) => return None,
             Err(fault) => return Some(End::Broken(broken(fault))),

@@ -145,6 +145,15 @@ impl Recorder {
         }
     }
 
+    /// The pong came for the ping that was sent then.
+    pub(super) fn ponged(&mut self, sent: Instant, now: Instant) {
+        self.outcome.pings.answered += 1;
+        if self.is_measured(sent) {
+            let ns = now.as_nanos().saturating_sub(sent.as_nanos());
+            self.outcome.latencies.ping.record_ns(ns);
+        }
+    }
+
     /// A message was sent that is to reach so many.
     pub(super) fn broadcast(&mut self, departure: Departure, expected: u32) {
         if self.is_measured(departure.intended) {

@@ -9,6 +9,7 @@ use super::flight::{Departure, Rings};
 use super::outcome::{CoreUse, Ending, Outcome};
 use super::pace::{Stripe, Walk};
 use super::payload::Template;
+use super::pinging::Pinging;
 use super::progress::{Observer, PROGRESS_TIME, Progress, Stage};
 use super::rally::{Rally, Signal};
 use super::recorder::Recorder;
@@ -44,6 +45,7 @@ pub struct Load {
     pub(super) rally: Rally,
     pub(super) notes: Notes,
     pub(super) wakes: Wakes,
+    pub(super) pinging: Pinging,
     pub(super) tools: Tools,
     pub(super) recorder: Recorder,
     pub(super) marks: Marks,
@@ -185,6 +187,7 @@ impl Load {
             rally: Rally::default(),
             notes: Notes::new(),
             wakes: Wakes::default(),
+            pinging: Pinging::default(),
             tools: Tools::new(&config, core),
             recorder: Recorder::new(is_open_loop),
             marks: Marks::default(),
@@ -361,6 +364,9 @@ impl Shard for Load {
             Phase::Closing => self.go_on_closing(wire),
             Phase::Waiting | Phase::Draining | Phase::Finished => {}
         }
+        if now >= self.ping_deadline() {
+            self.send_pings(wire);
+        }
         self.wake_dialogues(wire);
         self.pass_notes(wire);
         self.look(wire);
@@ -383,7 +389,7 @@ impl Shard for Load {
 
     fn deadline(&self) -> Option<Instant> {
         let at = self.deadline_of_phase().min(self.clock.tick);
-        let at = at.min(self.wake_deadline());
+        let at = at.min(self.wake_deadline()).min(self.ping_deadline());
         (at != NEVER && self.phase != Phase::Finished).then_some(at)
     }
 

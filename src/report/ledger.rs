@@ -171,7 +171,7 @@ impl Interval {
     /// The latency to look at first, with its name.
     #[must_use]
     pub fn headline(&self) -> Option<(&'static str, &hdrhistogram::Histogram<u64>)> {
-        let order = ["response", "service", "one_way", "connect"];
+        let order = ["response", "service", "one_way", "ping", "connect"];
         let recorded = |name: &&str| {
             let mut named = self.latencies.named();
             let found = named.find(|(other, _)| other == name);

@@ -19,8 +19,9 @@
 //! | `storm` | `at_s`, connections `before` and `dropped`, `messages_lost`, `recovered_s` (or `null`), and `up`: connections up right after it and every `step_s` from then on. `null` without one |
 //! | `messages` | `planned` = `sent` + `dropped`; `sent` = `replied` + `lost`; `dropped_by` (`in_flight`, `backlog`, `no_connection`, `late`); `wrong`, `unmeasured`, `sent_per_s`, `replied_per_s`. `null` if the scenario sends nothing |
 //! | `events` | `received`, `bytes`, `received_per_s`, `unstamped`, `negative`, `gaps`, `repeated`. `null` for an echo |
+//! | `pings` | with `--ping`, of the whole run: `sent`, `answered` |
 //! | `headline` | name of the latency to look at first, or `null` |
-//! | `latency` | by name (`response`, `service`, `slip`, `one_way`, `first_event`, `resume`, `connect`, `tcp`, `upgrade`, `ready`), only those with samples: see [`LatencyRecord`] |
+//! | `latency` | by name (`response`, `service`, `slip`, `one_way`, `ping`, `first_event`, `resume`, `connect`, `tcp`, `upgrade`, `ready`), only those with samples: see [`LatencyRecord`] |
 //! | `fan_out` | of a scenario with broadcasts: `senders`, `broadcasts`, `complete`, `expected`, `received`, `reach`, `duplicates`, `reordered`, `gaps`, and per broadcast `first`, `p50`, `p99`, `last`, `spread`: see [`LatencyRecord`] |
 //! | `failures` | list of `stage` (`connect`, `upgrade`, `ready`, `open`), `kind`, `count` |
 //! | `generator` | `cores` (list of `core`, `busy` 0 to 1, `cpu_s`, `connect_cpu_s`, `turns`, `rescues`), `busy_max`, `cpu_us_per_message`, `connect_cpu_us` (per connection that came up) |

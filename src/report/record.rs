@@ -57,6 +57,8 @@ pub struct Record {
     pub storm: Option<Storm>,
     pub messages: Option<Messages>,
     pub events: Option<Events>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pings: Option<Pings>,
     pub headline: Option<String>,
     pub latency: Latencies,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -176,6 +178,14 @@ pub struct Events {
     pub repeated: u64,
 }
 
+/// Key `pings` of the schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the schema in the module documents every key")]
+pub struct Pings {
+    pub sent: u64,
+    pub answered: u64,
+}
+
 /// Key `latency` of the schema.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "`load::outcome::Latencies` documents each")]
@@ -188,6 +198,8 @@ pub struct Latencies {
     pub slip: Option<LatencyRecord>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub one_way: Option<LatencyRecord>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ping: Option<LatencyRecord>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_event: Option<LatencyRecord>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -241,6 +253,10 @@ impl Record {
                 .and_then(|storm| Some(Storm::new(storm, outcome.recovery.as_ref()?))),
             messages: config.sends().then(|| Messages::new(outcome)),
             events: (!config.sends() || outcome.events.received > 0).then(|| Events::new(outcome)),
+            pings: config.ping.map(|_| Pings {
+                sent: outcome.pings.sent,
+                answered: outcome.pings.answered,
+            }),
             headline: latency.headline().map(str::to_owned),
             latency,
             fan_out: FanOut::new(outcome),
@@ -281,6 +297,7 @@ impl Latencies {
             service: of(&latencies.service),
             slip: of(&latencies.slip),
             one_way: of(&latencies.one_way),
+            ping: of(&latencies.ping),
             first_event: of(&latencies.first_event),
             resume: of(&latencies.resume),
             connect: of(&latencies.connect),
@@ -298,6 +315,7 @@ impl Latencies {
             ("service", &self.service),
             ("slip", &self.slip),
             ("one_way", &self.one_way),
+            ("ping", &self.ping),
             ("first_event", &self.first_event),
             ("resume", &self.resume),
             ("connect", &self.connect),
@@ -311,7 +329,7 @@ impl Latencies {
     }
 
     fn headline(&self) -> Option<&'static str> {
-        let order = ["response", "service", "one_way", "connect"];
+        let order = ["response", "service", "one_way", "ping", "connect"];
         order
             .into_iter()
             .find(|name| self.named().any(|(other, _)| other == *name))

@@ -27,6 +27,14 @@ pub fn text(record: &Record) -> String {
     if let Some(received) = &record.events {
         events(&mut out, received);
     }
+    if let Some(pings) = &record.pings {
+        let [sent, answered] = [pings.sent, pings.answered].map(whole);
+        line(
+            &mut out,
+            "pings",
+            &format!("{sent} sent, {answered} answered"),
+        );
+    }
     latencies(&mut out, record);
     if let Some(fan_out) = &record.fan_out {
         fan_out.text(&mut out);

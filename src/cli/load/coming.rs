@@ -20,6 +20,11 @@ pub(in crate::cli) struct ComingFlags {
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "20", value_parser = values::count_u32)]
     reconnect: Option<u32>,
+    /// Each WebSocket connection sends a ping so often, spread over that time, and the latency
+    /// `ping` is the time to its pong. One whose pong has not come when the next ping is due has
+    /// failed (`no_pong`) and is closed.
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    ping: Option<Duration>,
     /// Waits before further attempts: the first and the longest. They double, with jitter.
     #[arg(long, value_name = "TIME-TIME", default_value = "100ms-30s", value_parser = backoff)]
     backoff: Backoff,
@@ -42,6 +47,10 @@ impl ComingFlags {
             reconnects: self.reconnect.unwrap_or(usual),
             backoff: self.backoff,
         }
+    }
+
+    pub(super) fn ping(&self) -> Option<Duration> {
+        self.ping
     }
 
     pub(super) fn storm(&self) -> Option<Storm> {

@@ -71,6 +71,7 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
             PayloadKind::Binary
         },
         again: flags.coming.again(),
+        ping: flags.coming.ping(),
         storm: flags.coming.storm(),
         session: flags.coming.session(),
         warm_up: flags.warm_up,

@@ -10,6 +10,7 @@ mod dialogues;
 mod endings;
 mod failures;
 mod paces;
+mod pings;
 mod plan;
 mod returning;
 mod scripts;

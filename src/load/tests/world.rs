@@ -10,7 +10,7 @@ use crate::shard::{
     Close, CloseCause, ConnectionId, Core, NoSlot, Origin, Payload, Shard, Unsent, Vitals, Wire,
 };
 use crate::time::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -42,6 +42,7 @@ enum Asked {
     Connect(ConnectionId, Option<IpAddr>),
     Send(ConnectionId, Vec<u8>),
     Close(ConnectionId),
+    Resume(ConnectionId),
     Forward(u16, Signal),
 }
 
@@ -53,6 +54,7 @@ pub(super) struct TestWire {
     asked: Vec<Asked>,
     generations: Vec<u32>,
     free: Vec<u32>,
+    paused: BTreeSet<ConnectionId>,
     slots: u32,
     /// What sends answer with, instead of queuing.
     pub(super) refusing: Option<Unsent>,
@@ -67,6 +69,8 @@ pub(super) struct World<P> {
     pub(super) peer: P,
     queue: BTreeMap<(Instant, u64), Happening>,
     alive: BTreeMap<Key, bool>,
+    /// What waits for who has stopped reading.
+    held: BTreeMap<Key, Vec<Act>>,
     serial: u64,
     outcomes: Vec<Outcome>,
     pub(super) sources: Vec<Option<IpAddr>>,
@@ -86,6 +90,7 @@ impl<P: Peer> World<P> {
             peer,
             queue: BTreeMap::new(),
             alive: BTreeMap::new(),
+            held: BTreeMap::new(),
             serial: 0,
             outcomes: Vec::new(),
             sources: Vec::new(),
@@ -149,6 +154,9 @@ impl<P: Peer> World<P> {
                     (Some(true), Act::Open) => {
                         self.call(core, |load, wire| load.opened(id, Origin::Connected, wire));
                     }
+                    (Some(true), act @ Act::Say(_)) if self.cores[core].1.paused.contains(&id) => {
+                        self.held.entry(key).or_default().push(act);
+                    }
                     (Some(true), Act::Say(mut bytes)) => {
                         self.call(core, |load, wire| load.received(id, &mut bytes, wire));
                     }
@@ -195,6 +203,10 @@ impl<P: Peer> World<P> {
                 }
                 (id, vec![(self.now, Act::End(CloseCause::Local))])
             }
+            Asked::Resume(id) => {
+                let held = self.held.remove(&(core, id)).unwrap_or_default();
+                (id, held.into_iter().map(|act| (self.now, act)).collect())
+            }
             Asked::Forward(to, signal) => {
                 let later = self.now + Duration::from_micros(30);
                 self.put(later, Happening::Signal(to, signal));
@@ -221,6 +233,7 @@ impl TestWire {
             asked: Vec::new(),
             generations: Vec::new(),
             free: Vec::new(),
+            paused: BTreeSet::new(),
             slots: 100_000,
             refusing: None,
             busy: 0.25,
@@ -266,9 +279,15 @@ impl Wire<Signal> for TestWire {
         0
     }
 
-    fn pause(&mut self, _id: ConnectionId) {}
+    fn pause(&mut self, id: ConnectionId) {
+        self.paused.insert(id);
+    }
 
-    fn resume(&mut self, _id: ConnectionId) {}
+    fn resume(&mut self, id: ConnectionId) {
+        if self.paused.remove(&id) {
+            self.asked.push(Asked::Resume(id));
+        }
+    }
 
     fn connect(&mut self, _to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
         let slot = match self.free.pop() {
