@@ -147,7 +147,7 @@ class Host:
         return ("--tls-cert", os.path.join(folder, "cert.pem"),
                 "--tls-key", os.path.join(folder, "key.pem"))
 
-    def load(self, server, path, *flags):
+    def load(self, server, path, *flags, stdout=subprocess.DEVNULL):
         """Starts the load client against that server."""
         scheme = "http" if path == "/events" else "ws"
         if server.secure:
@@ -155,9 +155,22 @@ class Host:
             flags = (*flags, "--insecure")
         url = f"{scheme}://127.0.0.1:{server.port}{path}"
         command = [self.programs["ringstorm"], "load", url, "--cores", str(DRIVER_CPU), *flags]
-        child = Child(command, DRIVER_CPU, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        child = Child(command, DRIVER_CPU, stdout=stdout, stderr=subprocess.DEVNULL)
         self.children.append(child)
         return child
+
+    def loaded(self, server, path, *flags, seconds=0.0):
+        """Runs the load client against that server to its end; its record."""
+        child = self.load(server, path, *flags, "--json", stdout=subprocess.PIPE)
+        try:
+            out, _ = child.process.communicate(timeout=seconds + PATIENCE)
+        except subprocess.TimeoutExpired as late:
+            raise Failure(f"the load client is not done after {late.timeout:.0f} s") from late
+        try:
+            return json.loads(out)
+        except ValueError as error:
+            code = child.process.returncode
+            raise Failure(f"the load client ended with {code} and no record") from error
 
     def drive(self, server, mode, protocol, *flags, seconds=0.0, tries=TRIES):
         """Runs the driver against that server and returns what it measured.

@@ -1,0 +1,106 @@
+"""The load client's figures: what a paced message and a connect cost it, and how late it is."""
+
+from .bars import Failure
+from .figures import column, interleaved, us_bare
+
+PACED_PER_S = 500_000
+CONNECTIONS = 64
+# Messages in a row on a connection: what makes them pipelined.
+BURST = 16
+CONNECTS = 6_000
+# What MEASUREMENT.md calls generator-limited: a core busier than that, or less of the plan sent.
+BUSY_MAX, ACHIEVED_MIN = 0.85, 0.99
+# The search for the ceiling: where it begins, and how near it comes.
+FIRST_PER_S, NEAR = 20_000, 1.05
+
+
+def paced(host, options, table):
+    """CPU that the load client spends on a message of an open loop, pipelined and alone."""
+    def us_per_message(kind):
+        if kind == "limit":
+            return us_bare(host)
+        server = host.start("ring")
+        burst = BURST if kind == "paced" else 1
+        record = echoes(host, server, PACED_PER_S, options.seconds, burst)
+        host.end_all()
+        messages = record["messages"]
+        if kind == "paced" and messages["replied"] < ACHIEVED_MIN * messages["planned"]:
+            raise Failure(f"{messages['replied']:,} of {messages['planned']:,} messages were "
+                          "answered: the server or the load client did not keep up")
+        achieved[kind].append(messages["sent"] / messages["planned"] * 100)
+        return cpu_s(record) / messages["sent"] * 1e6
+
+    achieved = {"paced": [], "alone": []}
+    rounds = interleaved(("limit", "paced", "alone"), options.pairs, us_per_message)
+    table.at_most_us(f"load client, {PACED_PER_S:,} messages/s on {CONNECTIONS}: us of CPU each",
+                     0.45, column(rounds, "paced"), column(rounds, "limit"))
+    table.beside("% of the plan that was sent", achieved["paced"])
+    table.beside("us, a message at a time on each connection (--burst 1)", column(rounds, "alone"))
+    table.beside("% of the plan that was sent", achieved["alone"])
+
+
+def accuracy(host, options, table):
+    """How late the load client is at half of what it can."""
+    slips = {"p99_ns": [], "p99_9_ns": [], "max_ns": []}
+    ceilings = []
+    for _ in range(options.pairs):
+        server = host.start("ring")
+        ceiling = ceiling_per_s(host, server, options.seconds)
+        record = echoes(host, server, ceiling // 2, options.seconds)
+        host.end_all()
+        ceilings.append(ceiling)
+        for name, found in slips.items():
+            found.append(record["latency"]["slip"][name] / 1e3)
+    table.at_most("load client, slip p99 in us at half of its ceiling", 200, slips["p99_ns"])
+    table.beside("slip p99.9 in us", slips["p99_9_ns"])
+    table.beside("slip at most, in us", slips["max_ns"])
+    table.beside(f"the ceiling, messages/s on {CONNECTIONS} connections", ceilings)
+
+
+def connect(host, options, table):
+    """CPU that the load client spends on a connect with its upgrade."""
+    def us_per_connect(kind):
+        if kind == "limit":
+            return us_bare(host)
+        server = host.start(kind)
+        record = host.loaded(server, "/echo", "--scenario", "idle", "-c", str(CONNECTS), "-d",
+                             "100ms")
+        host.end_all()
+        if record["connects"]["up"] < CONNECTS:
+            raise Failure(f"only {record['connects']['up']:,} of {CONNECTS:,} came up")
+        return record["generator"]["connect_cpu_us"]
+
+    rounds = interleaved(("limit", "ring"), options.pairs, us_per_connect)
+    table.at_most_us("load client, connect with upgrade: us of CPU", 25, column(rounds, "ring"),
+                     column(rounds, "limit"))
+
+
+def echoes(host, server, per_s, seconds, burst=1):
+    """The record of echoes at a planned rate."""
+    return host.loaded(server, "/echo", "--scenario", "echo", "-c", str(CONNECTIONS), "-r",
+                       str(per_s), "--burst", str(burst), "--warm-up", "500ms", "-d",
+                       f"{seconds:g}s", "--payload", "32", seconds=seconds)
+
+
+def ceiling_per_s(host, server, seconds):
+    """The highest planned rate at which the load client was not the limit: doubled, then halved."""
+    def holds(per_s):
+        record = echoes(host, server, per_s, min(seconds, 1.0))
+        messages = record["messages"]
+        is_whole = messages["sent"] >= ACHIEVED_MIN * messages["planned"]
+        return is_whole and record["generator"]["busy_max"] <= BUSY_MAX
+
+    held, broken = 0, FIRST_PER_S
+    while holds(broken):
+        held, broken = broken, broken * 2
+    if not held:
+        raise Failure(f"the load client does not even keep up with {FIRST_PER_S:,} messages/s")
+    while broken > held * NEAR:
+        middle = (held + broken) // 2
+        held, broken = (middle, broken) if holds(middle) else (held, middle)
+    return held
+
+
+def cpu_s(record):
+    """CPU time of the measured time, over the generator's cores."""
+    return sum(core["cpu_s"] for core in record["generator"]["cores"])
