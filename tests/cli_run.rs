@@ -139,6 +139,44 @@ fn a_load_gives_one_line_of_json_and_a_distribution() {
 }
 
 #[test]
+fn a_calibrated_load_knows_its_headroom_its_room_and_its_host() {
+    let server = Serving::start(&["--cores", "0"]);
+    let url = format!("ws://{}/echo", server.address);
+    let run = [
+        "load", &url, "-c", "5", "-r", "50", "-d", "300ms", "--cores", "0",
+    ];
+    let load = ringstorm(&[&run[..], &["--calibrate", "--json"]].concat());
+    assert!(matches!(load.code, 0 | 98), "{}{}", load.out, load.err);
+    let mut said = load.err.lines();
+    let room = said.next().unwrap_or_default();
+    assert!(
+        room.starts_with("room for ") && room.ends_with(" ports x 1 destination"),
+        "{room}"
+    );
+    let first = said.next().unwrap_or_default();
+    assert!(first.starts_with("calibrating: 100/s"), "{first}");
+    let record: serde_json::Value = serde_json::from_str(&load.out).expect("JSON");
+    let headroom = &record["generator"]["headroom"];
+    assert_eq!(headroom["planned_per_s"], 50.0);
+    assert_eq!(headroom["connections"], 5);
+    assert!(headroom["headroom"].as_f64() >= Some(1.0), "{headroom}");
+    assert!(headroom["runs"].as_u64() >= Some(1), "{headroom}");
+    let samples = &record["host_samples"];
+    for time in ["before", "after"] {
+        let sample = &samples[time];
+        assert!(
+            sample["memory_available_bytes"].as_u64() > Some(1 << 20),
+            "{sample}"
+        );
+        assert!(sample["retransmits"].is_u64(), "{sample}");
+    }
+    assert_eq!(
+        record["messages"]["planned"], 15,
+        "the run itself is as planned"
+    );
+}
+
+#[test]
 fn an_interrupted_load_prints_what_ran_and_exits_105() {
     let server = Serving::start(&["--cores", "0"]);
     let url = format!("ws://{}/echo", server.address);

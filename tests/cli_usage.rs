@@ -89,6 +89,27 @@ fn a_wrong_flag_names_the_flag_and_an_example_and_exits_2() {
 }
 
 #[test]
+fn a_calibration_of_what_cannot_be_compared_is_refused() {
+    refused(&[
+        (
+            "load ws://127.0.0.1:1/echo --calibrate",
+            "--calibrate",
+            "-r 20k",
+        ),
+        (
+            "load http://127.0.0.1:1/events --calibrate",
+            "--calibrate",
+            "--scenario echo",
+        ),
+        (
+            "load wss://127.0.0.1:1/echo --insecure -r 10 --calibrate",
+            "--calibrate",
+            "ws:// URL",
+        ),
+    ]);
+}
+
+#[test]
 fn a_wrong_option_of_a_connection_names_itself_and_an_example() {
     refused(&[
         (

@@ -5,7 +5,9 @@
 use ringstorm::load::failure::{Kind, Stage};
 use ringstorm::load::outcome::{CoreUse, Ending, Latency, Outcome};
 use ringstorm::load::{Config, Loop, Pace, Rate, Scenario, Transport};
-use ringstorm::report::{Facts, Record, ServerUse, Verdict, exit_code, hgrm, text};
+use ringstorm::report::{
+    Facts, Headroom, HostSamples, Record, ServerUse, Verdict, exit_code, hgrm, text,
+};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -39,6 +41,8 @@ fn facts() -> Facts {
         host: [("kernel", "6.18.0"), ("cpu", "model")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
+        headroom: None,
+        host_samples: None,
         server: None,
         thresholds: Vec::new(),
         slo: None,
@@ -171,6 +175,46 @@ fn record(of: (Config, Outcome)) -> Record {
 #[test]
 fn the_text_of_a_good_run_is_the_golden_one() {
     assert_golden("good.txt", &text::text(&record(good())));
+}
+
+#[test]
+fn a_run_tells_its_headroom_and_what_ran_short_on_its_host() {
+    let (config, outcome) = good();
+    let found = |headroom| Headroom {
+        headroom,
+        ceiling_per_s: headroom * 20_000.0,
+        planned_per_s: 20_000.0,
+        is_lower_bound: false,
+        connections: 1_000,
+        runs: 7,
+    };
+    let mut host_samples = HostSamples::default();
+    host_samples.before.listen_overflows = Some(5);
+    host_samples.after.listen_overflows = Some(17);
+    let text = |headroom| {
+        let facts = Facts {
+            headroom: Some(found(headroom)),
+            host_samples: Some(host_samples.clone()),
+            ..facts()
+        };
+        text::text(&Record::new(&facts, &config, &outcome))
+    };
+    let enough = text(5.3);
+    assert!(
+        enough.contains(", headroom 5.3 (to 106,000/s)\n"),
+        "{enough}"
+    );
+    assert!(!enough.contains("is below 2"), "{enough}");
+    assert!(
+        enough.contains("note: this host counted 12 listen overflows: a server here accepts"),
+        "{enough}"
+    );
+    let short = text(1.4);
+    assert!(short.contains("note: headroom 1.4 is below 2: "), "{short}");
+    assert!(
+        short.contains("verdict      PASS\n"),
+        "a note is no verdict: {short}"
+    );
 }
 
 #[test]

@@ -61,6 +61,7 @@ Examples:
   ringstorm load http://127.0.0.1:9000/events -c 5000 --json > run.json
   ringstorm load ws://127.0.0.1:9000/echo -r 20k --csv rows.csv --metrics-listen 127.0.0.1:9101
   ringstorm load ws://127.0.0.1:9000/echo -r 20k --threshold 'response.p99<50ms' 'errors<0.1%'
+  ringstorm load ws://127.0.0.1:9000/echo -c 1000 -r 20k --calibrate  could this client do more?
   ringstorm load ws://127.0.0.1:9000/echo -c 100k --scenario idle --source-ip auto
   ringstorm load ws://127.0.0.1:9000/echo -c 1000 --scenario idle --ping 20s
   ringstorm load wss://localhost:9443/echo -c 1000 --ca ca.pem -H X-Room:7

@@ -1,6 +1,7 @@
 //! `load`: what was typed becomes a run; progress meanwhile, the record's summary at its end.
 
 mod board;
+mod calibrate;
 mod coming;
 mod display;
 mod drive;
@@ -19,9 +20,10 @@ mod view;
 
 use super::flags::LoadEngine;
 use super::{Exit, Failure, host, print, signals};
-use crate::engine::Plan;
+use crate::engine::{Plan, Stop};
 use crate::load;
-use crate::report::{self, Facts, Record, ServerUse, Threshold, threshold};
+use crate::report::{self, Facts, HostSamples, Record, ServerUse, Threshold, threshold};
+use crate::sampler::HostReader;
 use crate::tls::{Role, Tls};
 use display::Form;
 use drive::drive;
@@ -46,6 +48,10 @@ pub(super) struct Config {
     tls: Option<Role>,
     server_pid: Option<i32>,
     thresholds: Vec<Threshold>,
+    /// How many connections there are sources, ports and destinations for, in words.
+    capacity: String,
+    /// Whether short runs find the generator's ceiling first.
+    calibrates: bool,
     output: Output,
     hgrm: Option<PathBuf>,
     form: Form,
@@ -74,10 +80,12 @@ impl Config {
         let room = Room {
             descriptor_limit,
             engine: flags.engine,
-            sources: load.sources.len() as u64,
+            sources: &load.sources,
+            targets: &load.targets,
             ports: host::local_ports(),
         };
         room.check(u64::from(load.connections))?;
+        let capacity = room.shown();
         load.sources.iter().try_for_each(check_source)?;
         let facts = Facts {
             thresholds: flags.threshold.clone(),
@@ -87,8 +95,12 @@ impl Config {
         threshold::check(&facts, &load)
             .map_err(|error| Failure::Usage(format!("--threshold: {error}")))?;
         let form = form(&flags);
+        let tls = role(&flags, &load)?;
+        if flags.calibrate {
+            calibrate::check(&load, tls.is_some())?;
+        }
         Ok(Self {
-            tls: role(&flags, &load)?,
+            tls,
             load,
             cpus,
             engine: flags.engine,
@@ -96,6 +108,8 @@ impl Config {
             command: flags.command,
             server_pid: flags.server_pid,
             thresholds: facts.thresholds,
+            capacity,
+            calibrates: flags.calibrate,
             output: if flags.json {
                 Output::Json
             } else {
@@ -113,7 +127,7 @@ impl Config {
         })
     }
 
-    fn plan(&self) -> Result<Plan, Failure> {
+    fn plan(&self, stop: Stop) -> Plan {
         let cores = u32::try_from(self.cpus.len()).unwrap_or(u32::MAX);
         let share = self.load.connections.div_ceil(cores);
         // One that comes back may be there before the one that went has left its slot.
@@ -122,11 +136,11 @@ impl Config {
         } else {
             SLOTS_SPARE
         };
-        Ok(Plan {
+        Plan {
             slots: self.load.sockets().div_ceil(cores) + spare,
-            stop: signals::stop()?,
+            stop,
             ..Plan::new(self.cpus.clone())
-        })
+        }
     }
 }
 
@@ -143,7 +157,21 @@ fn form(flags: &LoadFlags) -> Form {
 
 /// Runs it and prints what it measured.
 pub(super) fn run(config: Config) -> Result<Exit, Failure> {
-    let plan = config.plan()?;
+    let stop = signals::stop()?;
+    if config.form != Form::Nothing {
+        print::note(&config.capacity);
+    }
+    let headroom = if config.calibrates {
+        let Some(found) = calibrate::headroom(&config, &stop)? else {
+            print::note("interrupted in the calibration");
+            return Ok(Exit::Interrupted);
+        };
+        Some(found)
+    } else {
+        None
+    };
+    let plan = config.plan(stop);
+    let before = HostReader::new().read();
     let facts = output::facts(&config);
     let cap = plan.max_backlog;
     let ran = match config.tls.clone() {
@@ -152,7 +180,14 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
             Tls::new(load, role.clone(), cap)
         })?,
     };
+    let host_samples = HostSamples {
+        before,
+        // A new reader reads all, also what is read now and then.
+        after: HostReader::new().read(),
+    };
     let facts = Facts {
+        headroom,
+        host_samples: Some(host_samples),
         server: ran.meter.and_then(|meter| meter.used(&ran.outcome)),
         ..facts
     };

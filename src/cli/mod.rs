@@ -1,6 +1,7 @@
 //! Flags (what was typed) to configuration (what it means) to run; the only printer.
 
 pub mod agent;
+mod child;
 mod connection;
 mod demo;
 mod doctor;

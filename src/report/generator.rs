@@ -1,6 +1,7 @@
 //! What the run cost: CPU of the generator's cores, and what the server used meanwhile.
 
 use super::figures::{float, ratio};
+use super::headroom::Headroom;
 use crate::load::outcome::{self, Outcome};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,8 @@ pub struct Generator {
     pub busy_max: f64,
     pub cpu_us_per_message: Option<f64>,
     pub connect_cpu_us: Option<f64>,
+    #[serde(default)]
+    pub headroom: Option<Headroom>,
 }
 
 /// An entry of key `generator.cores` of the schema.
@@ -50,7 +53,7 @@ impl ServerUse {
 }
 
 impl Generator {
-    pub(super) fn new(outcome: &Outcome, received: u64) -> Self {
+    pub(super) fn new(outcome: &Outcome, received: u64, headroom: Option<Headroom>) -> Self {
         let cores: Vec<GeneratorCore> = outcome.cores.iter().map(GeneratorCore::new).collect();
         let cpu_s: f64 = cores.iter().map(|core| core.cpu_s).sum();
         let connect_cpu_s: f64 = cores.iter().map(|core| core.connect_cpu_s).sum();
@@ -58,6 +61,7 @@ impl Generator {
             busy_max: cores.iter().map(|core| core.busy).fold(0.0, f64::max),
             cpu_us_per_message: ratio(cpu_s * 1e6, received),
             connect_cpu_us: ratio(connect_cpu_s * 1e6, outcome.connects.up),
+            headroom,
             cores,
         }
     }

@@ -3,9 +3,11 @@
 use super::fan_out::FanOut;
 use super::figures::per_second;
 use super::generator::{Generator, ServerUse};
+use super::headroom::Headroom;
 use super::latency::LatencyRecord;
 use super::metric::Metrics;
 use super::returns::{Returns, Storm};
+use super::surroundings::HostSamples;
 use super::threshold::{Met, Moment, Threshold};
 use super::verdict::{self, Judgement};
 use crate::load::config::{Config, Loop, PayloadKind, Transport};
@@ -35,6 +37,10 @@ pub struct Facts {
     pub started_unix_ms: u64,
     /// Facts of the host, such as kernel, CPU model, memory.
     pub host: BTreeMap<String, String>,
+    /// What a calibration found of the generator, if there was one.
+    pub headroom: Option<Headroom>,
+    /// The host before and after, if it was read.
+    pub host_samples: Option<HostSamples>,
     /// What the server used, if it was asked.
     pub server: Option<ServerUse>,
     /// What the run has to keep to.
@@ -50,6 +56,8 @@ pub struct Record {
     pub schema: String,
     pub program: Program,
     pub host: BTreeMap<String, String>,
+    #[serde(default)]
+    pub host_samples: Option<HostSamples>,
     pub run: Run,
     pub time: Time,
     pub connects: Connects,
@@ -240,6 +248,7 @@ impl Record {
                 cpus: facts.cpus.clone(),
             },
             host: facts.host.clone(),
+            host_samples: facts.host_samples.clone(),
             run: Run::new(facts, config),
             time: Time {
                 connect_s: outcome.connect_time().as_secs_f64(),
@@ -261,7 +270,7 @@ impl Record {
             latency,
             fan_out: FanOut::new(outcome),
             failures: failures(outcome),
-            generator: Generator::new(outcome, received),
+            generator: Generator::new(outcome, received, facts.headroom),
             server: facts.server.map(|server| server.per_message(received)),
             thresholds: Vec::new(),
             verdict: Judgement::default(),

@@ -363,6 +363,7 @@ fn generator(out: &mut String, record: &Record) {
     if let Some(us) = generator.connect_cpu_us {
         parts.push(format!("{us:.1} us per connect"));
     }
+    parts.extend(generator.headroom.map(|headroom| headroom.shown()));
     let rescues: u64 = generator.cores.iter().map(|core| core.rescues).sum();
     if rescues > 0 {
         parts.push(format!(

@@ -260,6 +260,10 @@ fn notes(record: &Record) -> Vec<String> {
     if let Some(messages) = &record.messages {
         notes.extend(echo_notes(messages));
     }
+    notes.extend(record.generator.headroom.and_then(|it| it.note()));
+    if let Some(samples) = &record.host_samples {
+        notes.extend(samples.signs());
+    }
     let p99 = |latency: &Option<super::LatencyRecord>| latency.as_ref().and_then(|l| l.p99_ns);
     if let (Some(slip), Some(response)) = (p99(&record.latency.slip), p99(&record.latency.response))
         && slip > response / 10

@@ -1,15 +1,14 @@
 //! `demo`: server and load on this host, ours and the baseline interleaved, and a table of both.
 
-mod child;
 mod round;
 mod table;
 mod watch;
 
+use super::child::Server;
 use super::flags::DemoFlags;
 use super::{Exit, Failure, host, print, signals};
 use crate::engine::{self, Stop};
 use crate::report::Verdict;
-use child::Server;
 use round::{Round, Turn};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -157,7 +156,7 @@ fn introduce(config: &Config) {
 
 /// The ring, or tokio where `io_uring` is not to be had.
 fn our_engine(config: &Config) -> Result<&'static str, Failure> {
-    match Server::start("ring", config.cpus.0, config.scale.chunk_ms) {
+    match Server::start("ring", config.cpus.0, &[]) {
         Ok(server) => server.end().map(|()| "ring"),
         Err(failure) => {
             print::note(format_args!("{failure}\nso this demo runs --engine tokio"));

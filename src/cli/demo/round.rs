@@ -1,8 +1,8 @@
 //! One turn of the demo: a server, warmed up, then an echo load, then an event stream load.
 
-use super::child::{Load, Server};
 use super::{Config, Side, is_over, unwritable, watch};
 use crate::cli::Failure;
+use crate::cli::child::{Load, Server};
 use crate::cli::print;
 use crate::engine::Stop;
 use crate::report::Record;
@@ -100,7 +100,8 @@ fn fresh(
     name: &str,
     [warming, measured]: [&[String]; 2],
 ) -> Result<Option<Part>, Failure> {
-    let server = Server::start(turn.engine, config.cpus.0, config.scale.chunk_ms)?;
+    let every = flag("--chunk-ms", config.scale.chunk_ms);
+    let server = Server::start(turn.engine, config.cpus.0, &every)?;
     let stage = Stage {
         config,
         turn,

@@ -97,6 +97,10 @@ pub(in crate::cli) struct LoadFlags {
     /// Process of the server on this host: its CPU time is measured.
     #[arg(long, value_name = "PID")]
     pub(in crate::cli) server_pid: Option<i32>,
+    /// First finds the highest rate that this client could keep, in short runs against a server of
+    /// its own: the headroom over the plan, which the summary shows.
+    #[arg(long)]
+    pub(in crate::cli) calibrate: bool,
     /// What the run has to keep to, such as 'response.p99<50ms' 'errors<0.1%' 'reach>=99.99%'; any
     /// number of them, after the URL. A name that there is not lists those that there are.
     #[arg(long, value_name = "METRIC<VALUE", num_args = 1.., value_parser = threshold)]

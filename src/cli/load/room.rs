@@ -1,28 +1,29 @@
 //! Whether so many connections fit: descriptors, source addresses and their ports.
 
 use crate::cli::flags::LoadEngine;
-use crate::cli::{Failure, host};
+use crate::cli::{Failure, host, print};
+use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
 /// What bounds the connections of a run.
-pub(super) struct Room {
+pub(super) struct Room<'a> {
     pub(super) descriptor_limit: u64,
     pub(super) engine: LoadEngine,
-    pub(super) sources: u64,
+    /// Source addresses; none: one that the kernel chooses.
+    pub(super) sources: &'a [IpAddr],
+    /// Where connections go in turn; one that is there twice gets twice as many.
+    pub(super) targets: &'a [SocketAddr],
+    /// Ports of one source address, each good for one connection to each destination.
     pub(super) ports: u64,
 }
 
-impl Room {
+impl Room<'_> {
     /// Refuses more connections than fit, and says how many do.
     pub(super) fn check(&self, connections: u64) -> Result<(), Failure> {
         let limit = self.descriptor_limit;
-        let descriptors = match self.engine {
-            // Each table may be as long as the limit, and a core has as many as it needs.
-            LoadEngine::Ring => u64::from(u32::MAX),
-            LoadEngine::Tokio => limit.saturating_sub(host::DESCRIPTORS_KEPT),
-        };
-        let (sources, per_source) = (self.sources.max(1), self.ports);
-        let fit = descriptors.min(sources * per_source);
+        let (descriptors, ports) = (self.descriptors(), self.by_ports());
+        let fit = descriptors.min(ports);
         let refuse = |why: String, more: String| {
             let text = format!("-c: {connections} connections do not fit: {why}");
             Err(Failure::Usage(format!("{text}; try: -c {fit}, or {more}")))
@@ -32,15 +33,83 @@ impl Room {
             let needed = connections + host::DESCRIPTORS_KEPT;
             return refuse(why, format!("--engine ring, or ulimit -n {needed}"));
         }
-        if connections > sources * per_source {
-            let why = format!("{sources} source address has {per_source} ports each");
-            let more = format!(
-                "--source-ip auto, or {} addresses",
-                connections.div_ceil(per_source)
-            );
-            return refuse(why, more);
+        if connections > ports {
+            // As many addresses for each as one has now, so many times.
+            let sources = self.sources.len().max(1) as u64;
+            let needed = (connections * sources).div_ceil(ports.max(1));
+            let more = format!("--source-ip auto, or {needed} addresses");
+            return refuse(self.factors(), more);
         }
         Ok(())
+    }
+
+    /// How many connections there is room for, and what makes it so.
+    pub(super) fn shown(&self) -> String {
+        let (descriptors, ports) = (self.descriptors(), self.by_ports());
+        let mut text = format!(
+            "room for {} connections: {}",
+            print::whole(descriptors.min(ports)),
+            self.factors()
+        );
+        if descriptors < ports {
+            let limit = print::whole(self.descriptor_limit);
+            // Writing to a String cannot fail.
+            let _ = write!(text, "; a limit of {limit} descriptors");
+        }
+        text
+    }
+
+    fn descriptors(&self) -> u64 {
+        match self.engine {
+            // Each table may be as long as the limit, and a core has as many as it needs.
+            LoadEngine::Ring => u64::from(u32::MAX),
+            LoadEngine::Tokio => self.descriptor_limit.saturating_sub(host::DESCRIPTORS_KEPT),
+        }
+    }
+
+    /// Connections until some destination has had every port of every source once.
+    fn by_ports(&self) -> u64 {
+        let all = self.targets.len() as u64;
+        let fit = |(to, times): (SocketAddr, u64)| self.sources_of(to) * self.ports * all / times;
+        let fits = self.destinations().into_iter().map(fit);
+        fits.min().unwrap_or(self.ports)
+    }
+
+    /// Source addresses of the family of a destination.
+    fn sources_of(&self, to: SocketAddr) -> u64 {
+        let fitting = self
+            .sources
+            .iter()
+            .filter(|source| source.is_ipv4() == to.is_ipv4());
+        fitting.count().max(1) as u64
+    }
+
+    /// Where connections go, and how often each is among the targets.
+    fn destinations(&self) -> BTreeMap<SocketAddr, u64> {
+        let mut times = BTreeMap::new();
+        for target in self.targets {
+            *times.entry(*target).or_insert(0) += 1;
+        }
+        times
+    }
+
+    fn factors(&self) -> String {
+        let many = |count: u64, one: &str, several: &str| {
+            let word = if count == 1 { one } else { several };
+            format!("{} {word}", print::whole(count))
+        };
+        let sources = many(
+            self.sources.len().max(1) as u64,
+            "source address",
+            "source addresses",
+        );
+        let ports = many(self.ports, "port", "ports");
+        let destinations = many(
+            self.destinations().len().max(1) as u64,
+            "destination",
+            "destinations",
+        );
+        format!("{sources} x {ports} x {destinations}")
     }
 }
 
@@ -59,36 +128,74 @@ pub(super) fn check_source(source: &IpAddr) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
-    fn room(engine: LoadEngine) -> Room {
-        Room {
+    const ONE: &[&str] = &["127.0.0.1:9000"];
+
+    fn with_room<T>(
+        engine: LoadEngine,
+        sources: u8,
+        targets: &[&str],
+        look: impl FnOnce(&Room<'_>) -> T,
+    ) -> T {
+        let sources: Vec<IpAddr> = (0..sources).map(|n| [127, 0, 0, 2 + n].into()).collect();
+        let targets: Vec<SocketAddr> = targets.iter().map(|to| to.parse().unwrap()).collect();
+        look(&Room {
             descriptor_limit: 20_000,
             engine,
-            sources: 0,
+            sources: &sources,
+            targets: &targets,
             ports: 28_232,
-        }
+        })
     }
 
     #[test]
     fn connections_that_do_not_fit_are_refused_with_what_does() {
-        let too_many = |room: &Room, n| room.check(n).unwrap_err().to_string();
-        assert!(room(LoadEngine::Ring).check(28_000).is_ok());
-        let error = too_many(&room(LoadEngine::Tokio), 20_000);
+        let tried = |engine, sources, connections| {
+            let check = |room: &Room<'_>| room.check(connections);
+            with_room(engine, sources, ONE, check).map_err(|error| error.to_string())
+        };
+        assert!(tried(LoadEngine::Ring, 0, 28_000).is_ok());
+        let error = tried(LoadEngine::Tokio, 0, 20_000).unwrap_err();
         assert!(
             error.contains("-c 19936") && error.contains("ulimit -n 20064"),
             "{error}"
         );
-        let error = too_many(&room(LoadEngine::Ring), 30_000);
+        let error = tried(LoadEngine::Ring, 0, 30_000).unwrap_err();
         assert!(
-            error.contains("--source-ip auto, or 2 addresses"),
+            error.contains("-c 28232") && error.contains("--source-ip auto, or 2 addresses"),
             "{error}"
         );
-        assert!(
-            Room {
-                sources: 2,
-                ..room(LoadEngine::Ring)
-            }
-            .check(30_000)
-            .is_ok()
+        assert!(tried(LoadEngine::Ring, 2, 30_000).is_ok());
+    }
+
+    #[test]
+    fn each_destination_has_every_port_again() {
+        let fits = |sources, targets: &[&str], connections| {
+            let check = |room: &Room<'_>| room.check(connections);
+            with_room(LoadEngine::Ring, sources, targets, check).is_ok()
+        };
+        let two = ["127.0.0.1:9000", "127.0.0.1:9001"];
+        assert!(fits(1, &two, 56_464) && !fits(1, &two, 56_465));
+        assert!(fits(2, &two, 112_928) && !fits(2, &two, 112_929));
+        // The second is there twice and so is full first: half of all go there.
+        let uneven = [two[0], two[1], two[1], "127.0.0.1:9002"];
+        assert!(fits(1, &uneven, 56_464) && !fits(1, &uneven, 56_465));
+        // Sources of another family are no help.
+        let six = ["[::1]:9000"];
+        assert!(fits(3, &six, 28_232) && !fits(3, &six, 28_233));
+    }
+
+    #[test]
+    fn what_there_is_room_for_is_shown_with_its_factors() {
+        let shown =
+            |engine, sources, targets| with_room(engine, sources, targets, |room| room.shown());
+        assert_eq!(
+            shown(LoadEngine::Ring, 2, &["127.0.0.1:9000", "127.0.0.1:9001"]),
+            "room for 112,928 connections: 2 source addresses x 28,232 ports x 2 destinations"
+        );
+        assert_eq!(
+            shown(LoadEngine::Tokio, 0, ONE),
+            "room for 19,936 connections: 1 source address x 28,232 ports x 1 destination; \
+             a limit of 20,000 descriptors"
         );
     }
 

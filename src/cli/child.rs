@@ -1,4 +1,4 @@
-//! The demo's child processes: this same executable as a server and as a load client.
+//! Child processes: this same executable as a server and as a load client.
 
 use crate::cli::Failure;
 use rustix::process::{Pid, Signal, kill_process};
@@ -31,16 +31,12 @@ pub(super) struct Load {
 
 impl Server {
     /// Starts a server on that CPU and a free port, and waits until it listens.
-    pub(super) fn start(engine: &str, cpu: usize, chunk_ms: u32) -> Result<Self, Failure> {
+    pub(super) fn start(engine: &str, cpu: usize, flags: &[String]) -> Result<Self, Failure> {
         let mut child = program()?
             .args(["serve", "--listen", "127.0.0.1:0", "--engine", engine])
-            .args([
-                "--cores",
-                &cpu.to_string(),
-                "--chunk-ms",
-                &chunk_ms.to_string(),
-            ])
+            .args(["--cores", &cpu.to_string()])
             .args(["--drain", "1s", "--end-with-parent"])
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
