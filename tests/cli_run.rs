@@ -192,6 +192,31 @@ fn an_interrupted_load_prints_what_ran_and_exits_105() {
     );
 }
 
+#[test]
+fn a_name_that_is_not_found_is_a_failure_by_its_kind_beside_those_that_are() {
+    let server = Serving::start(&["--cores", "0"]);
+    let good = format!("ws://{}/echo", server.address);
+    let bad = "ws://nowhere.invalid:9/echo";
+    for (urls, code, up) in [(vec![good.as_str(), bad], 0, 3), (vec![bad], 99, 0)] {
+        let flags = ["-c", "6", "-d", "300ms", "--json", "--quiet"];
+        let load = ringstorm(&[&["load"], &urls[..], &flags].concat());
+        assert_eq!(load.code, code, "{urls:?}: {}", load.err);
+        assert!(
+            load.err.contains("dns: cannot find nowhere.invalid") && load.err.contains("--resolve"),
+            "{}",
+            load.err
+        );
+        let record: Value = serde_json::from_str(&load.out).unwrap();
+        assert_eq!(record["connects"]["up"], up);
+        let failure = &record["failures"][0];
+        assert_eq!(
+            (&failure["kind"], &failure["stage"]),
+            (&"dns".into(), &"connect".into())
+        );
+        assert_eq!(failure["count"], 6 - up);
+    }
+}
+
 /// A server that answers each connection with the next of these texts, and gives the requests.
 fn scripted(answers: Vec<&'static str>) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

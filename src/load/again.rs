@@ -181,7 +181,9 @@ pub(super) fn after_loss(kind: Kind, retry: Option<Duration>) -> Wait {
         // RFC 6455, 7.4.1: in good order, or for what would happen again.
         Kind::CloseCode(1000 | 1002 | 1003 | 1007..=1010)
         | Kind::Protocol(_)
-        | Kind::Application(_) => Wait::Never,
+        | Kind::Application(_)
+        // Names are looked up once, before the run.
+        | Kind::Dns => Wait::Never,
         Kind::Refused
         | Kind::TimedOut
         | Kind::Reset

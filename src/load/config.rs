@@ -76,6 +76,26 @@ pub struct Page {
     pub target: String,
 }
 
+/// Where a URL leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// There.
+    At(SocketAddr),
+    /// Nobody knows: its name was not found. Whoever is to go there has failed.
+    Unknown,
+}
+
+impl Target {
+    /// The address, if it is known.
+    #[must_use]
+    pub const fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::At(address) => Some(address),
+            Self::Unknown => None,
+        }
+    }
+}
+
 /// When messages are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Loop {
@@ -129,7 +149,7 @@ impl Think {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to connect; connection `i` of the run goes to `targets[i % len]`.
-    pub targets: Vec<SocketAddr>,
+    pub targets: Vec<Target>,
     /// Source addresses; connection `i` uses those of its target's family in turn. Empty: any.
     pub sources: Vec<IpAddr>,
     /// The Host header.
@@ -238,7 +258,7 @@ impl Config {
     #[must_use]
     pub fn new(target: SocketAddr, host: String, path: String) -> Self {
         Self {
-            targets: vec![target],
+            targets: vec![Target::At(target)],
             sources: Vec::new(),
             host,
             target: path,
@@ -306,9 +326,8 @@ impl Config {
         }
         self.check_comings_and_goings()?;
         let stray = self.sources.iter().find(|source| {
-            self.targets
-                .iter()
-                .all(|target| target.is_ipv4() != source.is_ipv4())
+            let mut known = self.targets.iter().map(|target| target.address());
+            known.all(|target| target.is_some_and(|to| to.is_ipv4() != source.is_ipv4()))
         });
         stray.map_or(Ok(()), |source| Err(ConfigError::StraySource(*source)))
     }
@@ -335,10 +354,10 @@ impl Config {
         }
     }
 
-    /// Where connection `number` of the run goes, and from where.
+    /// Where connection `number` of the run goes, and from where; `None` if that is not known.
     #[must_use]
     pub fn endpoints(&self, number: u64) -> Option<(SocketAddr, Option<IpAddr>)> {
-        let target = *pick(self.targets.iter(), number)?;
+        let target = pick(self.targets.iter(), number)?.address()?;
         // Each target sees the sources in turn, also where there are as many of one as the other.
         let turn = number / u64::try_from(self.targets.len()).unwrap_or(1);
         let fitting = self
@@ -455,7 +474,7 @@ mod tests {
         let four = ["127.0.0.2", "127.0.0.3", "::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
         let targets = ["127.0.0.1:1", "127.0.0.1:2"].map(|at| at.parse().unwrap());
         let config = Config {
-            targets: targets.to_vec(),
+            targets: targets.map(Target::At).to_vec(),
             sources: four.to_vec(),
             ..config()
         };

@@ -8,7 +8,7 @@ use super::heads;
 use super::run::{AT_ONCE, Load, Message, NEVER, Phase, seeded};
 use super::scenario::Part;
 use crate::limits;
-use crate::shard::{Close, ConnectionId, Origin, Wire};
+use crate::shard::{Close, ConnectionId, NoSlot, Origin, Wire};
 use crate::time::Instant;
 use std::collections::VecDeque;
 
@@ -311,13 +311,13 @@ impl Load {
     pub(super) fn attempt(&mut self, attempt: Attempt, wire: &mut impl Wire<Message>) {
         let now = wire.now();
         let number = u64::from(attempt.number);
-        let started = self
-            .config
-            .endpoints(number)
-            .map(|(to, from)| wire.connect(to, from));
-        let Some(Ok(id)) = started else {
-            self.attempt_failed(attempt, Stage::Connect, Kind::NoSlot, wire);
-            return;
+        let started = match self.config.endpoints(number) {
+            Some((to, from)) => wire.connect(to, from).map_err(|NoSlot| Kind::NoSlot),
+            None => Err(Kind::Dns),
+        };
+        let id = match started {
+            Ok(id) => id,
+            Err(kind) => return self.attempt_failed(attempt, Stage::Connect, kind, wire),
         };
         let by = now + self.config.connect_time;
         self.connecting.timeouts.push_back((by, id));

@@ -22,6 +22,8 @@ pub enum Stage {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
+    /// The name of the host was not found.
+    Dns,
     /// Nobody listens there.
     Refused,
     /// The connect time ran out, or the peer stopped acknowledging.
@@ -67,6 +69,7 @@ impl Kind {
     #[must_use]
     pub const fn family(self) -> Family {
         match self {
+            Self::Dns => Family::Dns,
             Self::Refused => Family::Refused,
             Self::TimedOut | Self::NoPong => Family::TimedOut,
             Self::Reset => Family::Reset,
@@ -103,6 +106,8 @@ impl Kind {
 /// What kinds are alike, for those who count: a closed set with names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
+    /// The name of the host was not found.
+    Dns,
     /// Nobody listens there.
     Refused,
     /// Time ran out.
@@ -133,7 +138,8 @@ pub enum Family {
 
 impl Family {
     /// Each of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
+        Self::Dns,
         Self::Refused,
         Self::TimedOut,
         Self::Reset,
@@ -153,6 +159,7 @@ impl Family {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Dns => "dns",
             Self::Refused => "refused",
             Self::TimedOut => "timed_out",
             Self::Reset => "reset",
@@ -184,6 +191,7 @@ impl fmt::Display for Stage {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Dns => f.write_str("dns"),
             Self::Refused => f.write_str("refused"),
             Self::TimedOut => f.write_str("timed_out"),
             Self::Reset => f.write_str("reset"),

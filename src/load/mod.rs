@@ -71,7 +71,9 @@ pub mod template;
 mod tests;
 
 pub use again::{Again, Backoff};
-pub use config::{Config, ConfigError, Loop, Page, PayloadKind, Scenario, Think, Transport};
+pub use config::{
+    Config, ConfigError, Loop, Page, PayloadKind, Scenario, Target, Think, Transport,
+};
 pub use outcome::Outcome;
 pub use pace::{Buckets, Pace, Poisson, Rate, Stage, Stages, StagesError, Stripe, Walk};
 pub use pinging::Pings;

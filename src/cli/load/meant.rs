@@ -5,9 +5,9 @@ use super::pacing::Frame;
 use super::realtime::Realtime;
 use super::script;
 use crate::cli::url::{Scheme, Url};
-use crate::cli::{Failure, sources};
+use crate::cli::{Failure, print, sources};
 use crate::load::scenario::rooms::Rooms;
-use crate::load::{self, Pace, PayloadKind, Scenario, Transport};
+use crate::load::{self, Pace, PayloadKind, Scenario, Target, Transport};
 use crate::tls::Role;
 use rustls::pki_types::ServerName;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -16,13 +16,14 @@ use std::time::Duration;
 
 /// The longest that iterations are waited for where no duration is given.
 const ITERATIONS_TIME: Duration = Duration::from_secs(3600);
-/// Where nobody goes: a run without a target is refused.
+/// Where nobody goes: it stands for a target whose name was not found.
 const UNKNOWN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
 /// The run that the flags describe.
 pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
     let (url, targets) = targets(flags)?;
-    let address = targets.first().copied().unwrap_or(UNKNOWN);
+    let known = targets.iter().find_map(|target| target.address());
+    let address = known.unwrap_or(UNKNOWN);
     let (transport, usual) = match url.scheme {
         Scheme::Ws => (Transport::WebSocket, Scenario::Echo),
         Scheme::Http => (Transport::Sse, Scenario::Listen),
@@ -162,8 +163,9 @@ fn connect_phase(flags: &LoadFlags, pace: Option<&Pace>, least: Duration) -> Dur
     least.max(planned + 2 * flags.connect_timeout)
 }
 
-/// The first URL, and the address of each; all of one scheme.
-fn targets(flags: &LoadFlags) -> Result<(&Url, Vec<SocketAddr>), Failure> {
+/// The first URL, and where each leads; all of one scheme. A name that is not found is said, and is
+/// the failure of each connection that is to go there.
+fn targets(flags: &LoadFlags) -> Result<(&Url, Vec<Target>), Failure> {
     let usage = |text: String| Err(Failure::Usage(text));
     let Some(first) = flags.urls.first() else {
         return usage("URL: there is none; try: ws://127.0.0.1:9000/echo".to_owned());
@@ -182,7 +184,13 @@ fn targets(flags: &LoadFlags) -> Result<(&Url, Vec<SocketAddr>), Failure> {
             ));
         }
         let found = url.resolve(&flags.connection.resolve, flags.connect_timeout);
-        targets.push(found.map_err(Failure::Run)?);
+        targets.push(match found {
+            Ok(address) => Target::At(address),
+            Err(error) => {
+                print::complain(&error);
+                Target::Unknown
+            }
+        });
     }
     Ok((first, targets))
 }
@@ -212,14 +220,15 @@ pub(super) fn role(flags: &LoadFlags, load: &load::Config) -> Result<Option<Role
     for (url, to) in flags.urls.iter().zip(&load.targets) {
         let name = securing.name.clone().map_or_else(|| url.server_name(), Ok);
         let name = name.map_err(Failure::Usage)?;
+        let Some(to) = to.address() else { continue };
         if names
             .iter()
-            .any(|(other, known)| other == to && *known != name)
+            .any(|(other, known)| *other == to && *known != name)
         {
             let text = format!("URL: {to} has two names; try: --sni NAME for both, or two runs");
             return Err(Failure::Usage(text));
         }
-        names.push((*to, name));
+        names.push((to, name));
     }
     Ok(Some(Role::Client {
         config: securing.config,

@@ -1,10 +1,10 @@
 //! Everything that can go wrong is counted by stage and kind, and the run still ends.
 
-use super::world::{Act, Script, World};
+use super::world::{Act, Echo, Script, World};
 use super::{MS, config};
 use crate::load::failure::{Kind, Stage};
 use crate::load::outcome::{Ending, Outcome};
-use crate::load::{Config, Scenario, Transport};
+use crate::load::{Again, Config, Scenario, Target, Transport};
 use crate::shard::CloseCause;
 use std::time::Duration;
 
@@ -264,4 +264,36 @@ fn a_ping_is_answered_with_its_payload() {
         panic!("no masked pong: {:?}", peer.heard);
     };
     assert_eq!([a ^ k0, b ^ k1, c ^ k2], *b"abc");
+}
+
+#[test]
+fn a_name_that_was_not_found_fails_its_connections_and_no_others() {
+    let echo = || Echo::new(|_, now| Some(now + MS));
+    let known = config().targets[0];
+    let config = Config {
+        targets: vec![known, Target::Unknown],
+        again: Again {
+            retries: 3,
+            ..Again::NEVER
+        },
+        ..config()
+    };
+    for cores in [1, 2, 3] {
+        let (outcome, took) = World::new(cores, &config, echo()).run();
+        let connects = outcome.connects;
+        assert_eq!((connects.up, connects.failed), (2, 2));
+        // Looking it up again would find no more.
+        assert_eq!(outcome.failures.of(Stage::Connect, Kind::Dns), 2);
+        assert_eq!((outcome.failures.total(), connects.retries), (2, 0));
+        assert_eq!(outcome.ending, Ending::Complete);
+        assert!(took >= Duration::from_secs(1));
+    }
+    let nowhere = Config {
+        targets: vec![Target::Unknown],
+        connections: 1_000,
+        ..config
+    };
+    let (outcome, _) = World::new(2, &nowhere, echo()).run();
+    assert_eq!(outcome.failures.of(Stage::Connect, Kind::Dns), 1_000);
+    assert_eq!(outcome.ending, Ending::NeverBegan);
 }
