@@ -106,7 +106,7 @@ fn short(config: &Config, to: SocketAddr, rate: Rate, connections: u32) -> Confi
     let pace = Pace::Constant(rate);
     Config {
         load: load::Config {
-            targets: vec![to],
+            targets: vec![load::Target::At(to)],
             sources: Vec::new(),
             others: Vec::new(),
             host: to.to_string(),

@@ -2,6 +2,7 @@
 
 use crate::cli::flags::LoadEngine;
 use crate::cli::{Failure, host, print};
+use crate::load::Target;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -13,7 +14,7 @@ pub(super) struct Room<'a> {
     /// Source addresses; none: one that the kernel chooses.
     pub(super) sources: &'a [IpAddr],
     /// Where connections go in turn; one that is there twice gets twice as many.
-    pub(super) targets: &'a [SocketAddr],
+    pub(super) targets: &'a [Target],
     /// Ports of one source address, each good for one connection to each destination.
     pub(super) ports: u64,
 }
@@ -87,8 +88,8 @@ impl Room<'_> {
     /// Where connections go, and how often each is among the targets.
     fn destinations(&self) -> BTreeMap<SocketAddr, u64> {
         let mut times = BTreeMap::new();
-        for target in self.targets {
-            *times.entry(*target).or_insert(0) += 1;
+        for to in self.targets.iter().filter_map(|target| target.address()) {
+            *times.entry(to).or_insert(0) += 1;
         }
         times
     }
@@ -137,7 +138,10 @@ mod tests {
         look: impl FnOnce(&Room<'_>) -> T,
     ) -> T {
         let sources: Vec<IpAddr> = (0..sources).map(|n| [127, 0, 0, 2 + n].into()).collect();
-        let targets: Vec<SocketAddr> = targets.iter().map(|to| to.parse().unwrap()).collect();
+        let targets: Vec<Target> = targets
+            .iter()
+            .map(|to| Target::At(to.parse().unwrap()))
+            .collect();
         look(&Room {
             descriptor_limit: 20_000,
             engine,
