@@ -125,11 +125,12 @@ def held(scale, table):
     seconds = many / MESSAGES_PER_S + 1
     rates = []
     with scale.serving() as server:
-        alone, slab = server.memory()[0], slab_bytes()
+        alone = server.memory()[0]
         client = scale.load("few", "/echo", few, "--scenario", "idle", "-d", "120s")
         scale.wait_open("websocket", few)
         time.sleep(1)
         small = client.memory()[0]
+        host_small = slab_bytes() + small + server.memory()[0]
         client.end()
         scale.wait_open("websocket", 0)
         client = scale.load("echo", "/echo", many, "-r", str(MESSAGES_PER_S), "-d",
@@ -137,7 +138,7 @@ def held(scale, table):
         scale.wait_open("websocket", many)
         time.sleep(1)
         large, loaded = client.memory()[0], server.memory()[0]
-        pair = (slab_bytes() - slab + loaded - alone + large) / many
+        pair = (slab_bytes() + large + loaded - host_small) / (many - few)
         record = scale.finished(client, seconds + CLOSE_SECONDS)
         # The speed of a shared host changes: three tries, their median.
         for attempt in range(3 if many <= 200_000 else 0):
@@ -196,8 +197,8 @@ def storms(scale, table):
             scale.wait_open("websocket", 0)
             # Anonymous memory: pages of the program's file come and go.
             memory.append(server.memory()[1])
-            print(f"storm {storm + 1}: a new connection is served after {served[-1]:.2f} s",
-                  file=sys.stderr, flush=True)
+            print(f"storm {storm + 1}: a new connection is served after {served[-1]:.2f} s; "
+                  f"{memory[-1] / 2**20:.2f} MiB", file=sys.stderr, flush=True)
     table.at_most(f"{len(served)} times {scale.connections:,} dropped: s until a new one is served",
                   5, [max(served)])
     if len(memory) > 2:
@@ -259,8 +260,17 @@ def refuse_what_does_not_fit(connections):
 
 
 def slab_bytes():
-    """Kernel objects of the whole host: sockets, files, requests of the rings."""
-    return meminfo()["Slab"]
+    """Kernel objects of the whole host: sockets, files, requests of the rings.
+
+    Of those that the kernel can reclaim only the ones that sockets have: file systems cache and
+    drop theirs at any time.
+    """
+    reclaimable = 0
+    with open("/proc/slabinfo", encoding="ascii") as lines:
+        for name, _active, objects, size, *_rest in map(str.split, lines):
+            if name in ("sock_inode_cache", "dentry"):
+                reclaimable += int(objects) * int(size)
+    return meminfo()["SUnreclaim"] + reclaimable
 
 
 def meminfo():

@@ -4,9 +4,10 @@ use super::shared::Shared;
 use super::stats::{Form, Message};
 use super::stream;
 use super::tally::Why;
+use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::Response;
-use crate::shard::Wire;
+use crate::shard::{ConnectionId, Payload, Unsent, Wire};
 use std::io::Write as _;
 
 /// What an answer says.
@@ -79,8 +80,27 @@ impl Reply {
     }
 }
 
+/// Queues an answer. A long one goes as a payload, which is freed when it has left: the engine's
+/// outbound buffers would keep its length.
+///
+/// # Errors
+/// [`Unsent`]; then nothing was queued.
+pub(super) fn send(
+    id: ConnectionId,
+    reply: Reply,
+    shared: &mut Shared,
+    wire: &mut impl Wire<Message>,
+) -> Result<(), Unsent> {
+    encode(reply, shared, wire);
+    if shared.scratch.len() <= limits::SHARED_BYTES_MIN {
+        return wire.send(id, &shared.scratch);
+    }
+    let answer = std::mem::take(&mut shared.scratch);
+    wire.share(id, &Payload::new(answer))
+}
+
 /// Writes an answer into `Shared::scratch`.
-pub(super) fn encode(reply: Reply, shared: &mut Shared, wire: &mut impl Wire<Message>) {
+fn encode(reply: Reply, shared: &mut Shared, wire: &mut impl Wire<Message>) {
     shared.scratch.clear();
     shared.body.clear();
     if reply.answer == Answer::Events {

@@ -256,8 +256,7 @@ impl Http {
         if reply.end.is_none() && (last || shared.draining.is_some()) {
             reply.end = Some(if last { Why::Done } else { Why::Drain });
         }
-        answer::encode(reply, shared, wire);
-        match (wire.send(id, &shared.scratch), reply.end) {
+        match (answer::send(id, reply, shared, wire), reply.end) {
             (Ok(()), None) => {
                 self.phase = Phase::Idle;
                 let idle = idle(&shared.config);
