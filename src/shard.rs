@@ -264,6 +264,11 @@ pub trait Shard: Sized {
     fn stopped(&mut self, wire: &mut impl Wire<Self::Message>);
     /// When to call [`Shard::expired`]; `None` for never.
     fn deadline(&self) -> Option<Instant>;
+    /// Whether what comes until the deadline may be told at the deadline, all at once: the shard
+    /// has a turn soon anyway, and waking for each piece would cost more than it tells.
+    fn gathers(&self) -> bool {
+        false
+    }
     /// Nothing is left to do: the engine drops what is open and ends the core.
     fn finished(&self) -> bool;
     /// What the shard leaves behind. Called once, after it has finished.

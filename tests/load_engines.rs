@@ -192,6 +192,22 @@ fn every_message_is_echoed_on_tokio() {
 }
 
 #[test]
+fn a_rush_is_sent_and_read_whole_on_the_ring() {
+    let outcome = run(Engine::Ring, 1, "/echo", |config| {
+        config.connections = 4;
+        config.duration = Duration::from_millis(100);
+        config.in_flight = 10_000;
+        let pace = Pace::Constant(Rate::per_second(300_000.0).expect("a rate"));
+        config.messages = Loop::Open { pace, burst: 64 };
+    });
+    let messages = outcome.messages;
+    assert_eq!(messages.planned, 30_000);
+    assert_eq!(messages.sent + messages.dropped.total(), messages.planned);
+    assert_eq!(messages.replied, messages.sent, "{messages:?}");
+    assert_eq!(outcome.cores[0].rescues, 0);
+}
+
+#[test]
 fn pushes_are_heard_on_the_ring() {
     listens(Engine::Ring, Transport::WebSocket, "/push");
     listens(Engine::Ring, Transport::Sse, "/events");

@@ -10,6 +10,8 @@ BURST = 16
 CONNECTS = 6_000
 # What MEASUREMENT.md calls generator-limited: a core busier than that, or less of the plan sent.
 BUSY_MAX, ACHIEVED_MIN = 0.85, 0.99
+# Samples behind a p99.9.
+SAMPLES = 100_000
 # The search for the ceiling: where it begins, and how near it comes.
 FIRST_PER_S, NEAR = 20_000, 1.05
 
@@ -46,7 +48,9 @@ def accuracy(host, options, table):
     for _ in range(options.pairs):
         server = host.start("ring")
         ceiling = ceiling_per_s(host, server, options.seconds)
-        record = echoes(host, server, ceiling // 2, options.seconds)
+        # As many samples as the p99.9 needs, and some.
+        seconds = max(options.seconds, 2.2 * SAMPLES / ceiling)
+        record = echoes(host, server, ceiling // 2, seconds)
         host.end_all()
         ceilings.append(ceiling)
         for name, found in slips.items():
@@ -90,14 +94,18 @@ def ceiling_per_s(host, server, seconds):
         is_whole = messages["sent"] >= ACHIEVED_MIN * messages["planned"]
         return is_whole and record["generator"]["busy_max"] <= BUSY_MAX
 
+    def holds_in_two(per_s):
+        """A single breach is measured again."""
+        return holds(per_s) or holds(per_s)
+
     held, broken = 0, FIRST_PER_S
-    while holds(broken):
+    while holds_in_two(broken):
         held, broken = broken, broken * 2
     if not held:
         raise Failure(f"the load client does not even keep up with {FIRST_PER_S:,} messages/s")
     while broken > held * NEAR:
         middle = (held + broken) // 2
-        held, broken = (middle, broken) if holds(middle) else (held, middle)
+        held, broken = (middle, broken) if holds_in_two(middle) else (held, middle)
     return held
 
 

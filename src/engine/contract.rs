@@ -213,6 +213,10 @@ impl<S: Shard> Shard for Checked<S> {
         self.inner.deadline()
     }
 
+    fn gathers(&self) -> bool {
+        self.inner.gathers()
+    }
+
     fn finished(&self) -> bool {
         self.inner.finished()
     }

@@ -100,6 +100,8 @@ pub(super) struct Schedule {
     pub(super) end: u64,
     /// When messages were last sent at intended times.
     pub(super) last_turn: Instant,
+    /// What was planned for the time before that, a second: replies have no part in it.
+    pub(super) per_s: u64,
     /// The slot whose client is next to be started (closed loop) or closed.
     pub(super) slot: usize,
 }
@@ -391,6 +393,10 @@ impl Shard for Load {
         let at = self.deadline_of_phase().min(self.clock.tick);
         let at = at.min(self.wake_deadline()).min(self.ping_deadline());
         (at != NEVER && self.phase != Phase::Finished).then_some(at)
+    }
+
+    fn gathers(&self) -> bool {
+        self.phase == Phase::Running && self.may_gather()
     }
 
     fn finished(&self) -> bool {

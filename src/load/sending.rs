@@ -17,6 +17,12 @@ const CLIENTS_PER_TURN: u32 = 1024;
 /// Turns for intended times are at least this far apart. At high rates one system call then
 /// carries many messages; it is the slip that this costs at most.
 const TURN_TIME: Duration = Duration::from_micros(50);
+/// Planned messages a second on one core from which on what comes is read in those turns too: a
+/// core that woke for every reply would spend most of its time on waking, and seem busy.
+const GATHER_PER_S: u64 = 40_000;
+/// From here on turns are further apart, for the same reason.
+const RUSH_PER_S: u64 = 200_000;
+const RUSH_TURN_TIME: Duration = Duration::from_micros(100);
 /// Bytes of frames built for one connection before they are handed over.
 const BATCH_BYTES: usize = 64 * 1024;
 
@@ -119,12 +125,27 @@ impl Load {
                 return NEVER;
             }
             let due = self.clock.start.as_nanos().saturating_add(plan.next_ns);
-            return Instant::from_nanos(due).max(self.schedule.last_turn + TURN_TIME);
+            return Instant::from_nanos(due).max(self.schedule.last_turn + self.turn_time());
         }
         if self.config.is_closed_loop() && self.has_to_start() {
             AT_ONCE
         } else {
             NEVER
+        }
+    }
+
+    /// Whether what comes may wait for the next turn: that comes as soon as it may.
+    pub(super) fn may_gather(&self) -> bool {
+        let soon = self.schedule.last_turn + self.turn_time();
+        self.schedule.per_s >= GATHER_PER_S && self.next_send() <= soon
+    }
+
+    /// From one turn for intended times to the next at least.
+    fn turn_time(&self) -> Duration {
+        if self.schedule.per_s >= RUSH_PER_S {
+            RUSH_TURN_TIME
+        } else {
+            TURN_TIME
         }
     }
 
@@ -169,7 +190,7 @@ impl Load {
         let now = wire.now();
         let start = self.clock.start.as_nanos();
         let elapsed = now.as_nanos().saturating_sub(start);
-        let end = self.schedule.end;
+        let (first, end) = (self.schedule.next, self.schedule.end);
         let until = end.min(self.schedule.next.saturating_add(MESSAGES_PER_TURN));
         let burst = u64::from(burst.max(1));
         while self.schedule.next < until {
@@ -194,7 +215,10 @@ impl Load {
             }
             self.send_planned(turn, wire);
         }
+        let since = now.since(self.schedule.last_turn).as_nanos();
         self.schedule.last_turn = now;
+        let due = u128::from(self.schedule.next - first) * 1_000_000_000;
+        self.schedule.per_s = u64::try_from(due / since.max(1)).unwrap_or(u64::MAX);
     }
 
     /// Sends the batch on the connection whose turn it is, as far as it may; counts the rest.

@@ -275,6 +275,10 @@ impl<S: Shard> Shard for Tls<S> {
         self.pass(wire, |inner, wire| inner.stopped(wire));
     }
 
+    fn gathers(&self) -> bool {
+        self.inner.gathers()
+    }
+
     fn deadline(&self) -> Option<Instant> {
         let both = [self.inner.deadline(), self.book.deadline()];
         both.into_iter().flatten().min()

@@ -103,7 +103,12 @@ impl<S: Shard> Driver<S> {
     /// Enters the kernel, waiting at most about `most`, then handles all that has come.
     /// Returns how many events that was, timers not counted.
     pub(super) fn turn(&mut self, most: Duration) -> io::Result<usize> {
-        let wait = self.patience(most);
+        let mut wait = self.patience(most);
+        if let Wait::Through(_) = wait {
+            // What is to be sent goes first: the wait is counted from when that is done.
+            self.port.rings.lead().enter(Wait::Not)?;
+            wait = self.patience(most);
+        }
         if self.influx.is_steady() && wait != Wait::Not {
             self.let_gather()?;
         }
@@ -203,6 +208,10 @@ impl<S: Shard> Driver<S> {
                 self.accepted(operation, (ring, id.slot()), completion);
             }
             Operation::Connect => self.connected(id, completion.result),
+            Operation::Prepare => {
+                let cause = cause::from_errno(-completion.result);
+                self.port.broke(id, cause);
+            }
             Operation::Shutdown => {
                 if let Some(slot) = self.port.slots.get(id) {
                     slot.busy = false;

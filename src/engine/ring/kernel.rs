@@ -12,6 +12,9 @@ const SUBMISSIONS: u32 = 4096;
 /// Completion entries: at least four times the expected burst, so that the kernel does not spill.
 const COMPLETIONS: u32 = 32_768;
 
+/// Completions that end any wait.
+const FLOOD: usize = 4096;
+
 /// How long to stay in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
@@ -19,6 +22,8 @@ pub(super) enum Wait {
     Not,
     /// Until a completion, but no longer than this. Arms a timer of the kernel each time it sleeps.
     AtMost(Duration),
+    /// As long as this, whatever completes meanwhile, but for a flood.
+    Through(Duration),
     /// Until a completion: a timer entry must be under way.
     ForOne,
 }
@@ -172,11 +177,8 @@ impl Ring {
                         .enter::<libc::sigset_t>(entries, 0, flags, None)
                 }
             }
-            Wait::AtMost(span) => {
-                let span = types::Timespec::from(span);
-                let arguments = types::SubmitArgs::new().timespec(&span);
-                self.ring.submitter().submit_with_args(1, &arguments)
-            }
+            Wait::AtMost(span) => self.enter_for(1, span),
+            Wait::Through(span) => self.enter_for(FLOOD, span),
             Wait::ForOne => self.ring.submitter().submit_and_wait(1),
         };
         match entered {
@@ -186,6 +188,14 @@ impl Ring {
                 _ => Err(error),
             },
         }
+    }
+
+    fn enter_for(&self, completions: usize, span: Duration) -> io::Result<usize> {
+        let span = types::Timespec::from(span);
+        let arguments = types::SubmitArgs::new().timespec(&span);
+        self.ring
+            .submitter()
+            .submit_with_args(completions, &arguments)
     }
 
     /// Calls of `io_uring_enter` and entries queued so far.

@@ -18,6 +18,9 @@ pub(super) enum Operation {
     Send,
     /// Connect of a connection.
     Connect,
+    /// A step before the connect of a connection: its socket, an option, its source address. Only
+    /// its failure is told.
+    Prepare,
     /// Shutdown of a connection, either way.
     Shutdown,
     /// Close of a connection's direct descriptor.
@@ -34,12 +37,13 @@ pub(super) enum Operation {
     Bell,
 }
 
-const ALL: [Operation; 12] = [
+const ALL: [Operation; 13] = [
     Operation::AcceptMany,
     Operation::AcceptOne,
     Operation::Receive,
     Operation::Send,
     Operation::Connect,
+    Operation::Prepare,
     Operation::Shutdown,
     Operation::Close,
     Operation::Aside,

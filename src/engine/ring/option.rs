@@ -1,5 +1,6 @@
 //! Socket options for which there is no safe binding.
 
+use io_uring::{opcode, squeue, types};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -17,13 +18,30 @@ pub(super) const BIND_ADDRESS_NO_PORT: IntOption = IntOption {
     name: libc::IP_BIND_ADDRESS_NO_PORT,
 };
 
-/// A listener wakes only when a peer has sent something, or after so many seconds (tcp(7)).
+/// A listener wakes only when a peer has sent something, or after so many seconds (tcp(7)). On a
+/// socket that connects, the acknowledgement that ends the handshake waits for the first bytes.
 pub(super) const DEFER_ACCEPT: IntOption = IntOption {
     level: libc::IPPROTO_TCP,
     name: libc::TCP_DEFER_ACCEPT,
 };
 
+/// Small messages leave at once (tcp(7)).
+pub(super) const NO_DELAY: IntOption = IntOption {
+    level: libc::IPPROTO_TCP,
+    name: libc::TCP_NODELAY,
+};
+
+/// The value that switches an option on, where the kernel reads it later.
+pub(super) static ON: libc::c_int = 1;
+
 impl IntOption {
+    /// An entry that sets it.
+    pub(super) fn entry(self, on: types::Fixed, value: &'static libc::c_int) -> squeue::Entry {
+        let (level, name) = (self.level.cast_unsigned(), self.name.cast_unsigned());
+        let value = (&raw const *value).cast();
+        opcode::SetSockOpt::new(on, level, name, value, socklen::<libc::c_int>()).build()
+    }
+
     /// Sets it.
     ///
     /// # Errors

@@ -9,6 +9,10 @@ use std::io;
 pub(super) struct Features {
     /// Socket options on direct descriptors (6.7): an abort can reset.
     pub(super) socket_options: bool,
+    /// Sockets made in the table, with their options (6.7): a connect needs no other call.
+    pub(super) sockets: bool,
+    /// Source addresses for them (6.11).
+    pub(super) bind: bool,
 }
 
 /// Checks that the kernel (6.1 or newer) has what the engine needs.
@@ -39,8 +43,11 @@ pub(super) fn check() -> Result<Features, EngineError> {
     }
     // IORING_OP_SENDMSG_ZC came with 6.1, as did DEFER_TASKRUN; IORING_OP_FUTEX_WAIT came with
     // 6.7, as did socket options. The probe lists operations, not sub-commands.
+    let socket_options = probe.is_supported(opcode::FutexWait::CODE);
     Ok(Features {
-        socket_options: probe.is_supported(opcode::FutexWait::CODE),
+        socket_options,
+        sockets: socket_options && probe.is_supported(opcode::Socket::CODE),
+        bind: probe.is_supported(opcode::Bind::CODE),
     })
 }
 

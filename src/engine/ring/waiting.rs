@@ -28,7 +28,8 @@ impl<S: Shard> Driver<S> {
     ///
     /// A wait with a time-out of its own would program the clock at every sleep, which in a
     /// virtual machine costs more than the rest of the call; the tick does it once per `most`.
-    /// Only a deadline that comes before the tick is worth it.
+    /// Only a deadline that comes before the tick is worth it. A shard that gathers sleeps until
+    /// that deadline, whatever comes.
     pub(super) fn patience(&mut self, most: Duration) -> Wait {
         let starved = !self.port.rings.lane(0).starved.is_empty();
         if starved || self.port.desk.has_own() || most.is_zero() || !self.others_will_ring() {
@@ -44,6 +45,7 @@ impl<S: Shard> Driver<S> {
         match self.deadline() {
             Some(deadline) if deadline < tick => match deadline.since(engine::now()) {
                 Duration::ZERO => Wait::Not,
+                span if self.shard.gathers() => Wait::Through(span),
                 span => Wait::AtMost(span),
             },
             _ => Wait::ForOne,

@@ -184,3 +184,61 @@ fn connects_come_in_buckets() {
         assert!(latest < 200_000, "{latest}: from each bucket's own time");
     }
 }
+
+#[test]
+fn turns_of_a_rush_are_further_apart_and_gather_what_comes() {
+    for (rate, slip_us, gathers) in [
+        (20_000.0, 0..=51, false),
+        (80_000.0, 0..=51, true),
+        (400_000.0, 60..=101, true),
+    ] {
+        let pace = Pace::Constant(Rate::per_second(rate).unwrap());
+        let config = Config {
+            messages: Loop::Open { pace, burst: 16 },
+            in_flight: 1_000,
+            duration: MS * 50,
+            ..config()
+        };
+        let echo = Echo::new(|_, now| Some(now + MS / 10));
+        let mut world = World::new(1, &config, echo);
+        let (outcome, _) = world.run();
+        let messages = outcome.messages;
+        assert_eq!(
+            (messages.sent, messages.lost),
+            (messages.planned, 0),
+            "{rate}"
+        );
+        let slip = outcome.latencies.slip.histogram().max() / 1000;
+        assert!(slip_us.contains(&slip), "{rate}: {slip} us");
+        assert_eq!(world.gathering > 0, gathers, "{rate}: {}", world.gathering);
+    }
+}
+
+#[test]
+fn a_rush_that_ends_gathers_no_longer_than_a_turn() {
+    let stage = |rate: u64, ms| Stage {
+        target_milli: rate * 1000,
+        lasts: Duration::from_millis(ms),
+    };
+    // 400k a second for 10 ms, then 200 a second: 5 ms from one to the next.
+    let stages = [
+        stage(400_000, 0),
+        stage(400_000, 10),
+        stage(200, 0),
+        stage(200, 90),
+    ];
+    let config = Config {
+        messages: open(Pace::from(Stages::new(0, &stages).unwrap())),
+        in_flight: 1_000,
+        duration: MS * 100,
+        ..config()
+    };
+    let mut world = World::new(1, &config, Echo::new(|_, now| Some(now + MS / 10)));
+    let (outcome, _) = world.run();
+    assert_eq!(outcome.messages.replied, outcome.messages.planned);
+    // 100 turns in the 10 ms and what came between them; hardly any afterwards.
+    let calls = world.gathering;
+    assert!(calls > 80, "{calls}");
+    let longest = world.longest_gathering;
+    assert!(longest <= Duration::from_micros(100), "{longest:?}");
+}

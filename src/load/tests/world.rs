@@ -75,6 +75,10 @@ pub(super) struct World<P> {
     outcomes: Vec<Outcome>,
     pub(super) sources: Vec<Option<IpAddr>>,
     pub(super) turns: u64,
+    /// Calls after which the shard would rather be told all at its deadline.
+    pub(super) gathering: u64,
+    /// The longest time from such a call to the deadline.
+    pub(super) longest_gathering: Duration,
 }
 
 impl<P: Peer> World<P> {
@@ -95,6 +99,8 @@ impl<P: Peer> World<P> {
             outcomes: Vec::new(),
             sources: Vec::new(),
             turns: 0,
+            gathering: 0,
+            longest_gathering: Duration::ZERO,
         }
     }
 
@@ -179,6 +185,11 @@ impl<P: Peer> World<P> {
         let Some(load) = load else { return };
         wire.now = self.now;
         f(load, wire);
+        if let Some(deadline) = load.deadline().filter(|_| load.gathers()) {
+            self.gathering += 1;
+            let longest = &mut self.longest_gathering;
+            *longest = deadline.since(self.now).max(*longest);
+        }
         let finished = load.finished();
         for asked in std::mem::take(&mut self.cores[core].1.asked) {
             self.carry_out(u16::try_from(core).unwrap(), asked);
