@@ -2,6 +2,9 @@
 //!
 //! `UPDATE_GOLDEN=1` writes them anew; read the difference before committing it.
 
+#[path = "load_report/keys.rs"]
+mod keys;
+
 use ringstorm::load::failure::{Kind, Stage};
 use ringstorm::load::outcome::{CoreUse, Ending, Latency, Outcome};
 use ringstorm::load::{Config, Loop, Pace, Rate, Scenario, Transport};

@@ -12,6 +12,7 @@ mod output;
 mod pacing;
 mod realtime;
 mod room;
+mod rounds;
 mod scrape;
 mod script;
 mod sinks;
@@ -26,7 +27,7 @@ use crate::report::{self, Facts, HostSamples, Record, ServerUse, Threshold, thre
 use crate::sampler::HostReader;
 use crate::tls::{Role, Tls};
 use display::Form;
-use drive::drive;
+use drive::{Ran, drive};
 use flags::LoadFlags;
 use meant::{meant, role};
 use room::{Room, check_source};
@@ -56,6 +57,8 @@ pub(super) struct Config {
     hgrm: Option<PathBuf>,
     form: Form,
     sinks: Wanted,
+    /// Rounds of connects, of the scenario that is nothing else.
+    rounds: Option<u32>,
     /// Whether a threshold that fails ends the run.
     aborts: bool,
 }
@@ -123,6 +126,7 @@ impl Config {
                 prometheus: flags.prometheus,
                 metrics_listen: flags.metrics_listen,
             },
+            rounds: meant::rounds(flags.scenario, flags.iterations),
             aborts: flags.abort_on_fail,
         })
     }
@@ -155,6 +159,17 @@ fn form(flags: &LoadFlags) -> Form {
     }
 }
 
+/// Runs one load shard per core, secured if they are to be.
+fn drive_once(config: &Config, facts: &Facts, plan: Plan) -> Result<Ran, Failure> {
+    let cap = plan.max_backlog;
+    match config.tls.clone() {
+        None => drive(config, facts, plan, |load| load),
+        Some(role) => drive(config, facts, plan, move |load| {
+            Tls::new(load, role.clone(), cap)
+        }),
+    }
+}
+
 /// Runs it and prints what it measured.
 pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     let stop = signals::stop()?;
@@ -170,15 +185,11 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     } else {
         None
     };
-    let plan = config.plan(stop);
     let before = HostReader::new().read();
     let facts = output::facts(&config);
-    let cap = plan.max_backlog;
-    let ran = match config.tls.clone() {
-        None => drive(&config, &facts, plan, |load| load)?,
-        Some(role) => drive(&config, &facts, plan, move |load| {
-            Tls::new(load, role.clone(), cap)
-        })?,
+    let ran = match config.rounds {
+        None => drive_once(&config, &facts, config.plan(stop))?,
+        Some(rounds) => rounds::run(&config, &facts, rounds, &stop)?,
     };
     let host_samples = HostSamples {
         before,
@@ -188,10 +199,13 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     let facts = Facts {
         headroom,
         host_samples: Some(host_samples),
-        server: ran.meter.and_then(|meter| meter.used(&ran.outcome)),
+        server: ran.server,
         ..facts
     };
     let record = Record::new(&facts, &config.load, &ran.outcome);
+    if config.form == Form::Lines {
+        output::note_connects(&record);
+    }
     match config.output {
         Output::Json => print::line(record.to_json().map_err(|error| {
             Failure::Run(format!("the record cannot be written as JSON: {error}"))

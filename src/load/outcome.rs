@@ -288,6 +288,8 @@ pub struct Outcome {
     pub failures: Failures,
     /// What each core used, in the order of merging.
     pub cores: Vec<CoreUse>,
+    /// How long each round of connects took, of a run that is several.
+    pub rounds: Vec<Duration>,
     /// How it ended; of several cores, interrupted if one was, else what is nearest to complete.
     pub ending: Ending,
 }
@@ -311,6 +313,22 @@ impl Outcome {
         self.failures.merge(&other.failures);
         self.cores.extend_from_slice(&other.cores);
         self.ending = self.ending.with(other.ending);
+    }
+
+    /// Adds the next round of the same run, on the same cores.
+    pub fn follow(&mut self, round: &Self) {
+        let before = std::mem::take(&mut self.cores);
+        self.merge(round);
+        for (core, before) in self.cores.iter_mut().zip(&before) {
+            core.connect_cpu += before.connect_cpu;
+            core.connect_time += before.connect_time;
+            core.measured_cpu += before.measured_cpu;
+            core.measured_time += before.measured_time;
+            core.turns += before.turns;
+            core.rescues += before.rescues;
+        }
+        self.rounds.push(round.connect_time());
+        self.ending = round.ending;
     }
 
     /// All cores' outcomes as one.

@@ -76,6 +76,7 @@ impl Outcome {
             failures: self.failures.clone(),
             latencies: std::mem::replace(&mut self.latencies, empty),
             cores: Vec::new(),
+            rounds: Vec::new(),
             ending: self.ending,
         }
     }

@@ -1,10 +1,8 @@
-//! Broadcasts in the record: how they reached their audience, and the table of the classic study.
+//! Broadcasts in the record: how they reached their audience.
 
-use super::figures::{float, ratio, span, whole};
+use super::figures::{span, whole};
 use super::latency::LatencyRecord;
-use super::record::Record;
 use crate::load::outcome::{Latency, Outcome};
-use comfy_table::{CellAlignment, Table, presets};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
@@ -100,53 +98,6 @@ impl FanOut {
     }
 }
 
-/// The table of the classic study of event streams and WebSockets: one row, of this run.
-///
-/// The average time is that of one iteration, until every member of the room had it; the CPU is the
-/// server's, if it was asked for, and else the load client's busiest core.
-pub(super) fn study(out: &mut String, record: &Record, fan_out: &FanOut) {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([
-        "type",
-        "test",
-        "senders",
-        "clients",
-        "iterations",
-        "average time",
-        "total",
-        "CPU average",
-        "messages",
-    ]);
-    let cpu = match &record.server {
-        Some(server) if record.time.measured_s > 0.0 => {
-            let part = server.cpu_s / record.time.measured_s;
-            format!("server {:.0} %", part * 100.0)
-        }
-        Some(_) | None => format!("client {:.0} %", record.generator.busy_max * 100.0),
-    };
-    let iterations = ratio(float(fan_out.complete), fan_out.senders).unwrap_or(0.0);
-    let average = record.latency.service.as_ref().map(mean);
-    table.add_row([
-        record.run.transport.clone(),
-        record.run.scenario.clone(),
-        whole(fan_out.senders),
-        whole(record.connects.up),
-        format!("{iterations:.0}"),
-        average.unwrap_or_else(|| "-".to_owned()),
-        format!("{:.3} s", record.time.measured_s),
-        cpu,
-        whole(fan_out.received),
-    ]);
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    out.push('\n');
-    for line in table.to_string().lines() {
-        let _ = writeln!(out, "{}", line.trim_end());
-    }
-}
-
-fn mean(latency: &LatencyRecord) -> String {
+pub(super) fn mean(latency: &LatencyRecord) -> String {
     span(super::figures::rounded(latency.mean_ns))
 }

@@ -7,6 +7,7 @@ use super::headroom::Headroom;
 use super::latency::LatencyRecord;
 use super::metric::Metrics;
 use super::returns::{Returns, Storm};
+use super::study::Rounds;
 use super::surroundings::HostSamples;
 use super::threshold::{Met, Moment, Threshold};
 use super::verdict::{self, Judgement};
@@ -71,6 +72,8 @@ pub struct Record {
     pub latency: Latencies,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fan_out: Option<FanOut>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rounds: Option<Rounds>,
     pub failures: Vec<Failure>,
     pub generator: Generator,
     pub server: Option<ServerUse>,
@@ -261,7 +264,7 @@ impl Record {
                 .storm
                 .and_then(|storm| Some(Storm::new(storm, outcome.recovery.as_ref()?))),
             messages: config.sends().then(|| Messages::new(outcome)),
-            events: (!config.sends() || outcome.events.received > 0).then(|| Events::new(outcome)),
+            events: has_events(config, outcome).then(|| Events::new(outcome)),
             pings: config.ping.map(|_| Pings {
                 sent: outcome.pings.sent,
                 answered: outcome.pings.answered,
@@ -269,6 +272,7 @@ impl Record {
             headline: latency.headline().map(str::to_owned),
             latency,
             fan_out: FanOut::new(outcome),
+            rounds: Rounds::new(outcome),
             failures: failures(outcome),
             generator: Generator::new(outcome, received, facts.headroom),
             server: facts.server.map(|server| server.per_message(received)),
@@ -458,6 +462,12 @@ impl Events {
             repeated: events.repeated,
         }
     }
+}
+
+/// Whether messages could come, or did, that answer nothing.
+fn has_events(config: &Config, outcome: &Outcome) -> bool {
+    let is_all_ears = !config.sends() && outcome.rounds.is_empty();
+    is_all_ears || outcome.events.received > 0
 }
 
 fn received(config: &Config, outcome: &Outcome) -> u64 {

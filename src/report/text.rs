@@ -1,11 +1,11 @@
 //! The text summary of a run: what people read in a terminal.
 
-use super::fan_out;
 pub use super::figures::span;
 use super::figures::{float, rate, whole};
 use super::latency::LatencyRecord;
 use super::record::{Events, Messages, Record};
 use super::returns::Storm;
+use super::study;
 use std::fmt::Write;
 
 /// Columns of the longest bar.
@@ -44,9 +44,7 @@ pub fn text(record: &Record) -> String {
     }
     failures(&mut out, record);
     generator(&mut out, record);
-    if let Some(fan_out) = &record.fan_out {
-        fan_out::study(&mut out, record, fan_out);
-    }
+    study::study(&mut out, record);
     verdict(&mut out, record);
     out
 }
@@ -97,7 +95,10 @@ fn heading(out: &mut String, record: &Record) {
         }
     }
     let time = &record.time;
-    let mut times = format!("{:.2} s measured of {} s", time.measured_s, run.duration_s);
+    let mut times = match &record.rounds {
+        Some(rounds) => rounds.text(),
+        None => format!("{:.2} s measured of {} s", time.measured_s, run.duration_s),
+    };
     if time.ending != "complete" {
         let _ = write!(times, ", ending: {}", time.ending.replace('_', " "));
     }

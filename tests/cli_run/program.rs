@@ -98,6 +98,12 @@ impl Serving {
         }
     }
 
+    /// Its process, as a flag wants it.
+    pub(super) fn pid(&self) -> String {
+        let child = self.running.0.as_ref();
+        child.expect("not ended yet").id().to_string()
+    }
+
     /// Waits until so many WebSockets and event streams are open.
     pub(super) fn wait_for_open(&self, connections: u64) {
         let by = Instant::now() + Duration::from_secs(20);

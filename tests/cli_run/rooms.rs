@@ -1,6 +1,7 @@
 //! Rooms: the scenario against the server's own, and rooms of another size than was asked for.
 
 use super::program::{Serving, ringstorm};
+use serde_json::Value;
 
 #[test]
 fn rooms_of_another_size_than_asked_for_fail_with_the_remedy() {
@@ -36,4 +37,37 @@ fn rooms_of_another_size_than_asked_for_fail_with_the_remedy() {
     let load = ringstorm(&["load", &url, "--room-size", "4"]);
     assert_eq!(load.code, 2);
     assert!(load.err.contains("add --scenario rooms"), "{}", load.err);
+}
+
+#[test]
+fn connects_are_repeated_and_each_round_is_told() {
+    let server = Serving::start(&["--cores", "0"]);
+    let pid = server.pid();
+    for url in [
+        format!("ws://{}/echo", server.address),
+        format!("http://{}/rooms", server.address),
+    ] {
+        let flags = ["--scenario", "connect", "-c", "200", "--iterations", "4"];
+        let load = ringstorm(&[&["load", &url], &flags[..], &["--server-pid", &pid]].concat());
+        assert_eq!(load.code, 0, "{}", load.err);
+        assert!(
+            load.out.contains("time         4 rounds of connects"),
+            "{}",
+            load.out
+        );
+        let said = "Connections spawned: 800, accepted: 800, failed: 0\n";
+        assert!(load.err.ends_with(said), "{}", load.err);
+        let load = ringstorm(&[&["load", &url, "--json"], &flags[..]].concat());
+        let record: Value = serde_json::from_str(&load.out).expect("JSON");
+        let of = |part: &str, key: &str| record[part][key].as_f64().expect("a number");
+        let times = record["rounds"]["times_s"].as_array().expect("a list");
+        let sum: f64 = times.iter().filter_map(Value::as_f64).sum();
+        assert_eq!((times.len(), of("connects", "up")), (4, 800.0));
+        assert!((sum - of("rounds", "mean_s") * 4.0).abs() < 1e-9);
+        assert!(of("rounds", "least_s") > 0.0 && of("rounds", "most_s") <= sum);
+    }
+    let url = format!("ws://{}/echo", server.address);
+    let wrong = ringstorm(&["load", &url, "--scenario", "connect", "--csv", "rows.csv"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("--csv"), "{}", wrong.err);
 }

@@ -135,6 +135,7 @@ fn short(config: &Config, to: SocketAddr, rate: Rate, connections: u32) -> Confi
         hgrm: None,
         form: Form::Nothing,
         sinks: Wanted::default(),
+        rounds: None,
         aborts: false,
     }
 }

@@ -3,7 +3,7 @@
 use super::Config;
 use super::board::{Board, Total};
 use super::display::Display;
-use super::meter::Meter;
+use super::meter::{Meter, Use};
 use super::sinks::Sinks;
 use super::view::View;
 use crate::cli::Failure;
@@ -12,7 +12,7 @@ use crate::engine::{self, Plan, Stop};
 use crate::load::outcome::Ending;
 use crate::load::progress::{PROGRESS_TIME, Progress, Stage};
 use crate::load::{Load, Outcome};
-use crate::report::{Facts, Ledger, Metrics, Moment, Record, Verdict};
+use crate::report::{Facts, Ledger, Metrics, Moment, Record, ServerUse, Verdict};
 use crate::shard::Shard;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use std::time::Duration;
 /// What a run leaves: what its cores measured, and what was seen of the server.
 pub(super) struct Ran {
     pub(super) outcome: Outcome,
-    pub(super) meter: Option<Meter>,
+    pub(super) server: Option<ServerUse>,
 }
 
 /// Runs one load shard per core, each in what `wrap` puts around it; shows, keeps and judges what
@@ -144,9 +144,12 @@ impl Watch<'_> {
         let last = self.ledger.end(outcome);
         self.sinks.take(&last, &self.ledger);
         self.sinks.close()?;
+        let outcome = self.ledger.into_outcome();
         Ok(Ran {
-            outcome: self.ledger.into_outcome(),
-            meter: self.meter,
+            server: self
+                .meter
+                .and_then(|meter| meter.used(Use::Messages, &outcome)),
+            outcome,
         })
     }
 }

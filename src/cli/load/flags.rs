@@ -24,6 +24,8 @@ pub(in crate::cli) enum ScenarioFlag {
     Listen,
     /// Stays connected.
     Idle,
+    /// All connect and go again, --iterations times: how long that takes.
+    Connect,
     /// In rooms of the server (`/rooms`): one member of each says something, and each iteration
     /// lasts until every member has it.
     Rooms,

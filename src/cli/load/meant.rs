@@ -6,6 +6,7 @@ use super::realtime::Realtime;
 use super::script;
 use crate::cli::url::{Scheme, Url};
 use crate::cli::{Failure, print, sources};
+use crate::load::scenario::Connect;
 use crate::load::scenario::rooms::Rooms;
 use crate::load::{self, Pace, PayloadKind, Scenario, Target, Transport};
 use crate::tls::Role;
@@ -16,6 +17,10 @@ use std::time::Duration;
 
 /// The longest that iterations are waited for where no duration is given.
 const ITERATIONS_TIME: Duration = Duration::from_secs(3600);
+/// How long all stay connected in a round of connects.
+const ROUND_TIME: Duration = Duration::from_millis(1);
+/// Rounds of connects where nobody says.
+const ROUNDS: u32 = 10;
 /// Where nobody goes: it stands for a target whose name was not found.
 const UNKNOWN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
@@ -39,7 +44,7 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
     let frame = Frame {
         connections: flags.connections,
         warm_up: flags.warm_up,
-        duration: flags.duration.or(flags.iterations.map(|_| ITERATIONS_TIME)),
+        duration: flags.duration.or_else(|| longest(flags)),
         seed,
     };
     let messages = flags.pace.messages(&frame)?;
@@ -53,7 +58,7 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
             .skip(1)
             .map(|url| page(url, retarget))
             .collect(),
-        sources: sources::expand(&flags.source_ip, address, flags.connections),
+        sources: sources::expand(&flags.source_ip, address, ports(flags)),
         headers: flags.connection.headers(),
         subprotocols,
         deflate: flags.connection.deflate,
@@ -86,7 +91,8 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
 /// Refuses flags that the scenario has no use for.
 fn check_flags(flags: &LoadFlags, scenario: &Scenario) -> Result<(), Failure> {
     if let Some(flag) = flags.pace.typed()
-        && matches!(scenario, Scenario::Listen | Scenario::Idle)
+        && (matches!(scenario, Scenario::Listen | Scenario::Idle)
+            || flags.scenario == Some(ScenarioFlag::Connect))
     {
         return Err(Failure::Usage(format!(
             "{flag}: the scenario {} sends no messages; leave {flag} out, or write \
@@ -94,17 +100,52 @@ fn check_flags(flags: &LoadFlags, scenario: &Scenario) -> Result<(), Failure> {
             scenario.name()
         )));
     }
-    let iterates = [ScenarioFlag::Rooms, ScenarioFlag::Custom].map(Some);
-    if flags.iterations.is_some() && !iterates.contains(&flags.scenario) {
-        let text = "--iterations: only the scenarios rooms and custom have them; add --scenario \
-                    rooms";
+    let iterates = [
+        ScenarioFlag::Rooms,
+        ScenarioFlag::Connect,
+        ScenarioFlag::Custom,
+    ];
+    if flags.iterations.is_some() && !iterates.map(Some).contains(&flags.scenario) {
+        let text = "--iterations: only the scenarios rooms, connect and custom have them; add \
+                    --scenario rooms";
         return Err(Failure::Usage(text.to_owned()));
     }
     if flags.room_size.is_some() && flags.scenario != Some(ScenarioFlag::Rooms) {
         let text = "--room-size: only the scenario rooms has rooms; add --scenario rooms";
         return Err(Failure::Usage(text.to_owned()));
     }
+    let of_one_run = [
+        (flags.csv.is_some(), "--csv"),
+        (flags.hlog.is_some(), "--hlog"),
+        (flags.prometheus.is_some(), "--prometheus"),
+        (flags.metrics_listen.is_some(), "--metrics-listen"),
+    ];
+    if flags.scenario == Some(ScenarioFlag::Connect)
+        && let Some((_, flag)) = of_one_run.iter().find(|(is_typed, _)| *is_typed)
+    {
+        let text = "the scenario connect is several short runs; use --json, or leave it out";
+        return Err(Failure::Usage(format!("{flag}: {text}")));
+    }
     Ok(())
+}
+
+/// The duration of a run that ends by itself, where none was typed.
+fn longest(flags: &LoadFlags) -> Option<Duration> {
+    if flags.scenario == Some(ScenarioFlag::Connect) {
+        return Some(ROUND_TIME);
+    }
+    flags.iterations.map(|_| ITERATIONS_TIME)
+}
+
+/// How many ports are taken: those of the rounds before are not free at once.
+fn ports(flags: &LoadFlags) -> u32 {
+    let rounds = rounds(flags.scenario, flags.iterations).unwrap_or(1);
+    flags.connections.saturating_mul(rounds)
+}
+
+/// The rounds of connects, if that is the scenario.
+pub(super) fn rounds(scenario: Option<ScenarioFlag>, iterations: Option<u32>) -> Option<u32> {
+    (scenario == Some(ScenarioFlag::Connect)).then(|| iterations.unwrap_or(ROUNDS))
 }
 
 /// What clients say, and what they have to ask for so that they may.
@@ -136,6 +177,7 @@ impl Talk {
             Some(ScenarioFlag::Echo) => Scenario::Echo,
             Some(ScenarioFlag::Listen) => Scenario::Listen,
             Some(ScenarioFlag::Idle) => Scenario::Idle,
+            Some(ScenarioFlag::Connect) => Scenario::Dialogue(Arc::new(Connect)),
             Some(ScenarioFlag::Rooms) => Scenario::Dialogue(Arc::new(Rooms {
                 iterations: flags.iterations,
                 payload_bytes: flags.payload,

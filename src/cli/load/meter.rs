@@ -15,6 +15,15 @@ pub(super) struct Meter {
     last: Option<Reading>,
 }
 
+/// The part of a run that is asked about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Use {
+    /// The measured time.
+    Messages,
+    /// The connects of all rounds; it was read in their closing too.
+    Connects,
+}
+
 /// What a process had used at one moment.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
@@ -55,19 +64,23 @@ impl Meter {
         self.last = Some(reading);
     }
 
-    /// What it used in the measured time; `None` if that was too short to say.
+    /// What it used in that part of a run; `None` if it was too short to say.
     ///
-    /// It was read within the measured time and not at its very ends, so its CPU time is scaled
-    /// from the time between the readings to all of it.
-    pub(super) fn used(&self, outcome: &Outcome) -> Option<ServerUse> {
+    /// It was not read at the very ends of that part, so its CPU time is scaled from the time
+    /// between the readings to all of it.
+    pub(super) fn used(&self, part: Use, outcome: &Outcome) -> Option<ServerUse> {
         let (first, last) = (self.first?, self.last?);
         let span = last.at.since(first.at).as_secs_f64();
         if span <= 0.0 {
             return None;
         }
         let cpu = last.cpu.saturating_sub(first.cpu).as_secs_f64();
+        let of = match part {
+            Use::Messages => outcome.measured_time(),
+            Use::Connects => outcome.connect_time(),
+        };
         Some(ServerUse {
-            cpu_s: cpu * outcome.measured_time().as_secs_f64() / span,
+            cpu_s: cpu * of.as_secs_f64() / span,
             rss_bytes: last.rss_bytes,
             descriptors: last.descriptors,
             messages_per_cpu_s: None,

@@ -22,6 +22,15 @@ pub(super) fn write_hgrm(path: &Path, record: &Record) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The line that scripts of older stress clients look for.
+pub(super) fn note_connects(record: &Record) {
+    let connects = &record.connects;
+    let (spawned, accepted, failed) = (connects.attempted, connects.up, connects.failed);
+    print::note(format_args!(
+        "Connections spawned: {spawned}, accepted: {accepted}, failed: {failed}"
+    ));
+}
+
 pub(super) fn facts(config: &Config) -> Facts {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -116,6 +116,7 @@ fn name(scenario: ScenarioFlag) -> &'static str {
         ScenarioFlag::Echo
         | ScenarioFlag::Listen
         | ScenarioFlag::Idle
+        | ScenarioFlag::Connect
         | ScenarioFlag::Rooms
         | ScenarioFlag::Custom => "another",
     }
@@ -162,6 +163,7 @@ impl Realtime {
                 ScenarioFlag::Echo
                 | ScenarioFlag::Listen
                 | ScenarioFlag::Idle
+                | ScenarioFlag::Connect
                 | ScenarioFlag::Rooms
                 | ScenarioFlag::Custom,
             )

@@ -49,6 +49,7 @@
 
 mod cable;
 mod calls;
+mod connect;
 pub mod custom;
 mod line;
 #[cfg(test)]
@@ -60,6 +61,7 @@ mod trigger;
 
 pub use cable::{Cable, CableOptions};
 pub use calls::STAMP_BYTES;
+pub use connect::Connect;
 pub use line::{Exchange, Line, Piece, Stray};
 pub(super) use line::{Flow, Leave, Post, Said, Speaker, Wake};
 pub use socketcluster::{SocketCluster, SocketClusterOptions};

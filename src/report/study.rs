@@ -1,0 +1,138 @@
+//! The table of the classic study of event streams and WebSockets, and rounds of connects.
+
+use super::fan_out::{self, FanOut};
+use super::figures::{float, ratio, rounded, span, whole};
+use super::record::Record;
+use crate::load::outcome::Outcome;
+use comfy_table::{CellAlignment, Table, presets};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Key `rounds` of the schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the schema in the module documents every key")]
+pub struct Rounds {
+    pub count: u64,
+    pub mean_s: f64,
+    pub least_s: f64,
+    pub most_s: f64,
+    pub times_s: Vec<f64>,
+}
+
+impl Rounds {
+    /// `None` of a run that is one.
+    pub(super) fn new(outcome: &Outcome) -> Option<Self> {
+        let times_s = outcome.rounds.iter().map(Duration::as_secs_f64);
+        let times_s: Vec<f64> = times_s.collect();
+        let count = u64::try_from(times_s.len()).unwrap_or(u64::MAX);
+        Some(Self {
+            count,
+            mean_s: ratio(times_s.iter().sum(), count)?,
+            least_s: times_s.iter().copied().fold(f64::INFINITY, f64::min),
+            most_s: times_s.iter().copied().fold(0.0, f64::max),
+            times_s,
+        })
+    }
+
+    /// The line of the summary that tells of them.
+    pub(super) fn text(&self) -> String {
+        let [mean, least, most] = [self.mean_s, self.least_s, self.most_s].map(seconds);
+        let count = whole(self.count);
+        format!("{count} rounds of connects, {mean} each (shortest {least}, longest {most})")
+    }
+}
+
+/// The table: a row for the connects, and one for what followed them.
+///
+/// The average time is that of one iteration: of connects, until all had come up; in rooms, until
+/// every member had what was said. The CPU is the server's, if it was asked for and the row is
+/// what was measured, and else the load client's busiest core.
+pub(super) fn study(out: &mut String, record: &Record) {
+    if record.rounds.is_none() && record.fan_out.is_none() {
+        return;
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "type",
+        "test",
+        "senders",
+        "clients",
+        "iterations",
+        "average time",
+        "total",
+        "CPU average",
+        "messages",
+    ]);
+    table.add_row(connects(record));
+    if let Some(fan_out) = &record.fan_out {
+        table.add_row(broadcasts(record, fan_out));
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    out.push('\n');
+    for line in table.to_string().lines() {
+        // Writing to a String does not fail.
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+}
+
+fn connects(record: &Record) -> [String; 9] {
+    let total = record.time.connect_s;
+    let (count, mean) = match &record.rounds {
+        Some(rounds) => (rounds.count, rounds.mean_s),
+        None => (1, total),
+    };
+    let cores = record.generator.cores.iter();
+    let busiest = cores.map(|core| core.connect_cpu_s).fold(0.0, f64::max);
+    let server = record.server.as_ref().filter(|_| record.rounds.is_some());
+    let cpu = match server {
+        Some(server) => share("server", server.cpu_s, total),
+        None => share("client", busiest, total),
+    };
+    [
+        record.run.transport.clone(),
+        "connect".to_owned(),
+        "0".to_owned(),
+        whole(u64::from(record.run.connections)),
+        whole(count),
+        seconds(mean),
+        format!("{total:.3} s"),
+        cpu,
+        "0".to_owned(),
+    ]
+}
+
+fn broadcasts(record: &Record, fan_out: &FanOut) -> [String; 9] {
+    let total = record.time.measured_s;
+    let cpu = match &record.server {
+        Some(server) => share("server", server.cpu_s, total),
+        None => share("client", record.generator.busy_max, 1.0),
+    };
+    let iterations = ratio(float(fan_out.complete), fan_out.senders).unwrap_or(0.0);
+    let average = record.latency.service.as_ref().map(fan_out::mean);
+    [
+        record.run.transport.clone(),
+        record.run.scenario.clone(),
+        whole(fan_out.senders),
+        whole(record.connects.up),
+        format!("{iterations:.0}"),
+        average.unwrap_or_else(|| "-".to_owned()),
+        format!("{total:.3} s"),
+        cpu,
+        whole(fan_out.received),
+    ]
+}
+
+fn share(whose: &str, cpu_s: f64, of_s: f64) -> String {
+    if of_s <= 0.0 {
+        return "-".to_owned();
+    }
+    format!("{whose} {:.0} %", 100.0 * cpu_s / of_s)
+}
+
+fn seconds(seconds: f64) -> String {
+    span(rounded(seconds * 1e9))
+}
