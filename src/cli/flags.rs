@@ -58,6 +58,8 @@ Examples:
   ringstorm load http://127.0.0.1:9000/events -c 5000 --storm 50%@5s  how fast they come back
   ringstorm load ws://127.0.0.1:9000/echo -c 9000 --connect-rate 200 --session-time exp:10s  churn
   ringstorm load ws://127.0.0.1:9000/push -c 5000 --scenario listen  fan-out
+  ringstorm load http://127.0.0.1:9000/rooms --scenario rooms -c 4k --iterations 100
+  ringstorm load http://127.0.0.1:9000/events --scenario connect -c 4k  how long connects take
   ringstorm load http://127.0.0.1:9000/events -c 5000 --json > run.json
   ringstorm load ws://127.0.0.1:9000/echo -r 20k --csv rows.csv --metrics-listen 127.0.0.1:9101
   ringstorm load ws://127.0.0.1:9000/echo -r 20k --threshold 'response.p99<50ms' 'errors<0.1%'

@@ -16,7 +16,7 @@ const RUNS_MAX: u32 = 16;
 
 /// Key `generator.headroom` of the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the schema in the module documents every key")]
+#[expect(missing_docs, reason = "README.md documents every key")]
 pub struct Headroom {
     pub headroom: f64,
     pub ceiling_per_s: f64,

@@ -3,7 +3,7 @@
 use super::{good, with_thresholds};
 use ringstorm::load::failure::{Kind, Stage};
 use ringstorm::load::{Again, Recovery, Storm};
-use ringstorm::report::{Facts, Record, ServerUse};
+use ringstorm::report::{Facts, Headroom, Record, ServerUse};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,6 +19,7 @@ fn full() -> Value {
         at: Duration::from_secs(1),
         permille: 500,
     });
+    config.ping = Some(Duration::from_secs(1));
     outcome.recovery = Some(Recovery::default());
     outcome.connects.left = 1;
     outcome.events.received = 1;
@@ -27,6 +28,7 @@ fn full() -> Value {
     let latencies = &mut outcome.latencies;
     for latency in [
         &mut latencies.one_way,
+        &mut latencies.ping,
         &mut latencies.first_event,
         &mut latencies.resume,
         &mut latencies.tls,
@@ -47,6 +49,14 @@ fn full() -> Value {
     outcome.failures.count(Stage::Open, Kind::Refused);
     let facts = Facts {
         server: Some(ServerUse::default()),
+        headroom: Some(Headroom {
+            headroom: 2.0,
+            ceiling_per_s: 2.0,
+            planned_per_s: 1.0,
+            is_lower_bound: false,
+            connections: 1,
+            runs: 1,
+        }),
         ..with_thresholds(&["response.p50<1s"])
     };
     let record = Record::new(&facts, &config, &outcome);
@@ -93,8 +103,8 @@ fn the_readme_has_every_key_of_the_record_and_no_other() {
     let fields = record.as_object().expect("an object");
     for (key, value) in fields {
         assert!(rows.contains_key(key), "README.md has no row for `{key}`");
-        // Facts of the host have their own names on each.
-        if key != "host" {
+        // Facts of the host have their own names on each; its samples are documented with /stats.
+        if !["host", "host_samples"].contains(&key.as_str()) {
             let missing = missing(value, key, &rows);
             assert!(missing.is_empty(), "README.md lacks {}", missing.join(", "));
         }

@@ -73,7 +73,8 @@ pub(in crate::cli) struct LoadFlags {
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) script: Option<PathBuf>,
     /// Iterations of each room (rooms) or client (custom): the run ends with them, or at an hour
-    /// without --duration [default: as many as there is time for].
+    /// without --duration [default: as many as there is time for]. Of connect: its rounds
+    /// [default: 10].
     #[arg(long, value_name = "N", value_parser = values::count_u32)]
     pub(in crate::cli) iterations: Option<u32>,
     /// Members of a room that the server has to allow for, of the scenario rooms: clients of a

@@ -234,10 +234,8 @@ impl Client {
 
     fn answered(&mut self, id: u64, is_error: bool, line: &mut Line<'_>) {
         match self.calls.take(id) {
-            Some(exchange) if is_error => {
-                line.lose(exchange);
-                line.wrong();
-            }
+            // Whoever asked has an answer, but not the one to a message that went well.
+            Some(exchange) if is_error => line.lose(exchange),
             Some(exchange) => line.finish(exchange),
             None => line.wrong(),
         }
