@@ -115,7 +115,7 @@ fn a_wrong_option_of_a_connection_names_itself_and_an_example() {
         (
             "load ws://127.0.0.1:1/?u={user}",
             "{user}",
-            "/echo?user={n}",
+            "/echo?user={number}",
         ),
         (
             "load ws://127.0.0.1:1/ http://127.0.0.1:1/",

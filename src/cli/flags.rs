@@ -67,7 +67,7 @@ Examples:
   ringstorm load ws://127.0.0.1:9000/echo -c 100k --scenario idle --source-ip auto
   ringstorm load ws://127.0.0.1:9000/echo -c 1000 --scenario idle --ping 20s
   ringstorm load wss://localhost:9443/echo -c 1000 --ca ca.pem -H X-Room:7
-  ringstorm load ws://127.0.0.1:9000/echo?user={n} -c 100 --config load.toml
+  ringstorm load ws://127.0.0.1:9000/echo?user={number} -c 100 --config load.toml
   ringstorm load ws://127.0.0.1:9000/echo --scenario custom --script scripts/scenarios/chat.toml
   ringstorm load ws://127.0.0.1:3000 --scenario cable --channel ChatChannel --event speak -r 100
   ringstorm load ws://127.0.0.1:3000 --scenario cable --channel News --trigger http://[::1]:3000/go

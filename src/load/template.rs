@@ -1,4 +1,4 @@
-//! Request targets that differ by connection: `/echo?user={n}&token={rand}`.
+//! Request targets that differ by connection: `/echo?user={number}&token={rand}`.
 
 use super::run::seeded;
 use std::borrow::Cow;
@@ -16,7 +16,7 @@ pub fn check(target: &str) -> Result<(), &str> {
         let (_, from) = rest.split_at(at);
         let end = from.find('}').map_or(from.len(), |end| end + 1);
         let (placeholder, behind) = from.split_at(end);
-        if !matches!(placeholder, "{n}" | "{rand}") {
+        if !matches!(placeholder, "{number}" | "{rand}") {
             return Err(placeholder);
         }
         rest = behind;
@@ -24,14 +24,14 @@ pub fn check(target: &str) -> Result<(), &str> {
     Ok(())
 }
 
-/// The target of connection `number`: `{n}` is that number, from 0; `{rand}` 16 hexadecimal digits
+/// The target of connection `number`: `{number}` is that number, from 0; `{rand}` 16 hexadecimal digits
 /// that follow from seed and number, the same wherever they stand.
 pub(super) fn expanded(target: &str, seed: u64, number: u32) -> Cow<'_, str> {
     if !target.contains('{') {
         return Cow::Borrowed(target);
     }
     let random = seeded(seed, PURPOSE + u64::from(number)).u64(..);
-    let text = target.replace("{n}", &number.to_string());
+    let text = target.replace("{number}", &number.to_string());
     Cow::Owned(text.replace("{rand}", &format!("{random:016x}")))
 }
 
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn each_connection_has_its_number_and_digits_of_its_own() {
         assert_eq!(expanded("/a?b", 1, 7), "/a?b");
-        assert_eq!(expanded("/{n}?u={n}", 1, 7), "/7?u=7");
+        assert_eq!(expanded("/{number}?u={number}", 1, 7), "/7?u=7");
         let digits = |seed, number| expanded("{rand}", seed, number).into_owned();
         assert_eq!(digits(1, 7).len(), 16);
         assert_eq!(digits(1, 7), digits(1, 7));
@@ -52,8 +52,8 @@ mod tests {
 
     #[test]
     fn an_unknown_placeholder_is_told() {
-        assert_eq!(check("/a?{n}{rand}"), Ok(()));
-        assert_eq!(check("/a?{n}{user}"), Err("{user}"));
+        assert_eq!(check("/a?{number}{rand}"), Ok(()));
+        assert_eq!(check("/a?{number}{user}"), Err("{user}"));
         assert_eq!(check("/a{"), Err("{"));
     }
 }

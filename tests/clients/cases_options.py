@@ -40,7 +40,7 @@ async def load(binary, *words, env=None):
 async def connections_go_round_the_urls_and_have_numbers(binary):
     first, second = [], []
     async with listener(first) as one, listener(second) as two:
-        record = await load(binary, f"ws://127.0.0.1:{one}/a?user={{n}}",
+        record = await load(binary, f"ws://127.0.0.1:{one}/a?user={{number}}",
                             f"ws://127.0.0.1:{two}/b/{{rand}}", "--seed", 7)
         equal(record["connects"]["up"], 4, "up")
         equal(sorted(request.path for request in first), ["/a?user=0", "/a?user=2"])

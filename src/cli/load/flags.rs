@@ -44,7 +44,7 @@ pub(in crate::cli) enum ScenarioFlag {
 pub(in crate::cli) struct LoadFlags {
     /// ws://HOST:PORT/PATH for WebSocket, http://HOST:PORT/PATH for Server-Sent Events; wss:// and
     /// https:// for either over TLS. Of several, connections take one each in turn. In path and
-    /// query {n} stands for the connection's number, {rand} for 16 random digits.
+    /// query {number} stands for the connection's number, {rand} for 16 random digits.
     #[arg(value_name = "URL", required = true, num_args = 1..)]
     pub(in crate::cli) urls: Vec<Url>,
     /// Connections.

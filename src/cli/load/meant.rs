@@ -220,9 +220,9 @@ fn targets(flags: &LoadFlags) -> Result<(&Url, Vec<Target>), Failure> {
     let mut targets = Vec::new();
     for url in &flags.urls {
         if let Err(unknown) = load::template::check(&url.target) {
-            let text = "only {n} and {rand} stand for something";
+            let text = "only {number} and {rand} stand for something";
             return usage(format!(
-                "URL: {url}: {unknown}: {text}; try: /echo?user={{n}}"
+                "URL: {url}: {unknown}: {text}; try: /echo?user={{number}}"
             ));
         }
         let found = url.resolve(&flags.connection.resolve, flags.connect_timeout);
