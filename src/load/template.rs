@@ -24,8 +24,8 @@ pub fn check(target: &str) -> Result<(), &str> {
     Ok(())
 }
 
-/// The target of connection `number`: `{number}` is that number, from 0; `{rand}` 16 hexadecimal digits
-/// that follow from seed and number, the same wherever they stand.
+/// The target of connection `number`: `{number}` is that number, from 0; `{rand}` 16 hexadecimal
+/// digits that follow from seed and number, the same wherever they stand.
 pub(super) fn expanded(target: &str, seed: u64, number: u32) -> Cow<'_, str> {
     if !target.contains('{') {
         return Cow::Borrowed(target);
