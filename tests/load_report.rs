@@ -6,7 +6,8 @@
 mod keys;
 
 use ringstorm::load::failure::{Kind, Stage};
-use ringstorm::load::outcome::{CoreUse, Ending, Latency, Outcome};
+use ringstorm::load::latency::Latency;
+use ringstorm::load::outcome::{CoreUse, Ending, Outcome};
 use ringstorm::load::{Config, Loop, Pace, Rate, Scenario, Transport};
 use ringstorm::report::{
     Facts, Headroom, HostSamples, Record, ServerUse, Verdict, exit_code, hgrm, text,

@@ -1,6 +1,6 @@
 //! How messages that are meant for many reached them.
 
-use super::outcome::Latency;
+use super::latency::Latency;
 
 /// How broadcasts reached their audience, of the measured time only.
 #[derive(Clone, Debug, Default, PartialEq)]

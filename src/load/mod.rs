@@ -51,6 +51,7 @@ pub mod fan_out;
 mod fleet;
 mod flight;
 mod heads;
+pub mod latency;
 pub mod outcome;
 pub mod pace;
 mod payload;

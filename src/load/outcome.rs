@@ -3,133 +3,10 @@
 pub use super::again::Returns;
 use super::failure::Failures;
 use super::fan_out::FanOut;
+use super::latency::Latencies;
 pub use super::pinging::Pings;
 use super::storm::Recovery;
-use hdrhistogram::Histogram;
 use std::time::Duration;
-
-/// Longest latency that is kept apart, in nanoseconds; what is longer counts as this.
-pub const LATENCY_NS_MAX: u64 = 60_000_000_000;
-/// Significant decimal digits of a recorded latency.
-pub const LATENCY_DIGITS: u8 = 3;
-
-/// One metric's latencies in nanoseconds: 1 ns to 60 s at 3 significant digits.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Latency(Histogram<u64>);
-
-impl Latency {
-    /// Records a latency, in nanoseconds.
-    pub fn record_ns(&mut self, ns: u64) {
-        self.0.saturating_record(ns);
-    }
-
-    /// Adds another core's latencies.
-    pub fn merge(&mut self, other: &Self) {
-        let fits = self.0.add(&other.0).is_ok();
-        assert!(fits, "all latencies have the same bounds");
-    }
-
-    /// Forgets every sample, and keeps the memory.
-    pub fn clear(&mut self) {
-        self.0.reset();
-    }
-
-    /// The histogram, in nanoseconds.
-    #[must_use]
-    pub fn histogram(&self) -> &Histogram<u64> {
-        &self.0
-    }
-}
-
-impl Default for Latency {
-    #[expect(clippy::expect_used, reason = "constant bounds, which a test creates")]
-    fn default() -> Self {
-        let histogram = Histogram::new_with_bounds(1, LATENCY_NS_MAX, LATENCY_DIGITS);
-        Self(histogram.expect("valid bounds"))
-    }
-}
-
-/// Every latency of a run; MEASUREMENT.md has the definitions.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Latencies {
-    /// Start of the connect to TCP established.
-    pub tcp: Latency,
-    /// TCP established to the end of the TLS handshake. Empty without TLS.
-    pub tls: Latency,
-    /// TCP (and TLS, where there is) established to a verified 101, or to the response head of an
-    /// event stream.
-    pub upgrade: Latency,
-    /// End of `upgrade` to the end of the scenario's own handshake, if it has one.
-    pub ready: Latency,
-    /// Intended connect to the end of `upgrade`, or of `ready` if there is one. Without a connect
-    /// rate: from the start.
-    pub connect: Latency,
-    /// Intended connect to the first dispatched event or message.
-    pub first_event: Latency,
-    /// Intended send to the send. Empty in a closed loop.
-    pub slip: Latency,
-    /// Send to the reply.
-    pub service: Latency,
-    /// Intended send to the reply: the headline. Empty in a closed loop.
-    pub response: Latency,
-    /// Loss of a connection to the connection that replaces it, or to the first event on that.
-    pub resume: Latency,
-    /// The stamp in a pushed message to its receipt, where not negative.
-    pub one_way: Latency,
-    /// A ping to its pong.
-    pub ping: Latency,
-}
-
-impl Latencies {
-    /// Each latency with its name, the headline ones first.
-    pub fn named(&self) -> impl Iterator<Item = (&'static str, &Latency)> {
-        [
-            ("response", &self.response),
-            ("service", &self.service),
-            ("slip", &self.slip),
-            ("one_way", &self.one_way),
-            ("ping", &self.ping),
-            ("first_event", &self.first_event),
-            ("resume", &self.resume),
-            ("connect", &self.connect),
-            ("tcp", &self.tcp),
-            ("tls", &self.tls),
-            ("upgrade", &self.upgrade),
-            ("ready", &self.ready),
-        ]
-        .into_iter()
-    }
-
-    /// Adds another core's latencies.
-    pub fn merge(&mut self, other: &Self) {
-        let Self {
-            tcp,
-            tls,
-            upgrade,
-            ready,
-            connect,
-            first_event,
-            slip,
-            service,
-            response,
-            one_way,
-            ping,
-            resume,
-        } = self;
-        ping.merge(&other.ping);
-        resume.merge(&other.resume);
-        tcp.merge(&other.tcp);
-        tls.merge(&other.tls);
-        upgrade.merge(&other.upgrade);
-        ready.merge(&other.ready);
-        connect.merge(&other.connect);
-        first_event.merge(&other.first_event);
-        slip.merge(&other.slip);
-        service.merge(&other.service);
-        response.merge(&other.response);
-        one_way.merge(&other.one_way);
-    }
-}
 
 /// Counts of connects. `planned = attempted + dropped`; `attempted = up + failed + unfinished`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -466,17 +343,6 @@ mod tests {
             }
             prop_assert_eq!(Outcome::merged(&cores).latencies, one.latencies);
         }
-    }
-
-    #[test]
-    fn a_latency_beyond_a_minute_counts_as_a_minute() {
-        let mut latency = Latency::default();
-        latency.record_ns(u64::MAX);
-        let max = latency.histogram().max();
-        assert!(
-            (LATENCY_NS_MAX..LATENCY_NS_MAX + LATENCY_NS_MAX / 100).contains(&max),
-            "{max}"
-        );
     }
 
     #[test]

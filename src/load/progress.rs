@@ -1,6 +1,7 @@
 //! What a run shows of itself while it runs: totals of one core, a few times a second.
 
-use super::outcome::{Latencies, Latency, Outcome};
+use super::latency::Latencies;
+use super::outcome::Outcome;
 use std::time::Duration;
 
 /// Time between two looks.
@@ -79,40 +80,5 @@ impl Outcome {
             rounds: Vec::new(),
             ending: self.ending,
         }
-    }
-}
-
-impl Latencies {
-    /// Forgets every sample, and keeps the memory.
-    pub fn clear(&mut self) {
-        let Self {
-            tcp,
-            tls,
-            upgrade,
-            ready,
-            connect,
-            first_event,
-            slip,
-            service,
-            response,
-            one_way,
-            ping,
-            resume,
-        } = self;
-        let all = [
-            tcp,
-            tls,
-            upgrade,
-            ready,
-            connect,
-            first_event,
-            slip,
-            service,
-            response,
-            one_way,
-            ping,
-            resume,
-        ];
-        all.into_iter().for_each(Latency::clear);
     }
 }

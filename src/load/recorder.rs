@@ -231,7 +231,7 @@ mod tests {
         recorder.sent(departure);
         recorder.replied(departure, at(2_000));
         let latencies = &recorder.outcome.latencies;
-        let max = |latency: &crate::load::outcome::Latency| latency.histogram().max();
+        let max = |latency: &crate::load::latency::Latency| latency.histogram().max();
         let all = [&latencies.slip, &latencies.service, &latencies.response].map(max);
         assert_eq!(all, [300, 600, 900]);
     }

@@ -2,7 +2,8 @@
 
 use super::figures::{span, whole};
 use super::latency::LatencyRecord;
-use crate::load::outcome::{Latency, Outcome};
+use crate::load::latency::Latency;
+use crate::load::outcome::Outcome;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 

@@ -167,7 +167,7 @@ fn bands(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::outcome::Latency;
+    use crate::load::latency::Latency;
 
     fn record_of(samples: impl Iterator<Item = u64>) -> LatencyRecord {
         let mut latency = Latency::default();

@@ -1,7 +1,8 @@
 //! A run so far, and what came in each interval of it: from what its cores hand over meanwhile.
 
 use super::figures::float;
-use crate::load::outcome::{CoreUse, Latencies, Outcome};
+use crate::load::latency::Latencies;
+use crate::load::outcome::{CoreUse, Outcome};
 use crate::load::progress::{Progress, Stage};
 use std::time::Duration;
 

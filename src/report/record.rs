@@ -12,7 +12,8 @@ use super::surroundings::HostSamples;
 use super::threshold::{Met, Moment, Threshold};
 use super::verdict::{self, Judgement};
 use crate::load::config::{Config, Loop, PayloadKind, Transport};
-use crate::load::outcome::{self, Ending, Outcome};
+use crate::load::latency;
+use crate::load::outcome::{Ending, Outcome};
 use crate::load::{Pace, Session};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -199,7 +200,7 @@ pub struct Pings {
 
 /// Key `latency` of the schema.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "`load::outcome::Latencies` documents each")]
+#[expect(missing_docs, reason = "`load::latency::Latencies` documents each")]
 pub struct Latencies {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub response: Option<LatencyRecord>,
@@ -303,8 +304,8 @@ impl Record {
 }
 
 impl Latencies {
-    fn new(latencies: &outcome::Latencies) -> Self {
-        let of = |latency: &outcome::Latency| LatencyRecord::new(latency.histogram());
+    fn new(latencies: &latency::Latencies) -> Self {
+        let of = |latency: &latency::Latency| LatencyRecord::new(latency.histogram());
         Self {
             response: of(&latencies.response),
             service: of(&latencies.service),

@@ -2,7 +2,8 @@
 //! they recorded. Told in the cores' threads, read in another.
 
 use crate::cli::print;
-use crate::load::outcome::{Latencies, Outcome};
+use crate::load::latency::Latencies;
+use crate::load::outcome::Outcome;
 use crate::load::progress::{Progress, Stage};
 use crate::report::Share;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

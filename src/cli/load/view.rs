@@ -148,7 +148,7 @@ fn rows(outcome: &Outcome) -> Vec<Row> {
         .latencies
         .named()
         .filter(|(_, latency)| !latency.histogram().is_empty());
-    let row = |(name, latency): (&'static str, &crate::load::outcome::Latency)| {
+    let row = |(name, latency): (&'static str, &crate::load::latency::Latency)| {
         let histogram = latency.histogram();
         let backed = |(needed, quantile)| {
             (histogram.len() >= needed).then(|| histogram.value_at_quantile(quantile))
