@@ -123,6 +123,12 @@ fn a_wrong_option_of_a_connection_names_itself_and_an_example() {
             "a run for each scheme",
         ),
         ("load ws://127.0.0.1:1/ --insecure", "--insecure", "wss://"),
+        ("load ws://127.0.0.1:1/ --tick 1ms", "--tick", "-r 1000"),
+        (
+            "load ws://127.0.0.1:1/ -r 10 --tick 1s",
+            "a tick of 1s",
+            "100ms",
+        ),
         (
             "load ws://127.0.0.1:1/ --basic ann",
             "--basic",

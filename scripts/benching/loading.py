@@ -5,8 +5,13 @@ from .figures import column, interleaved, us_bare
 
 PACED_PER_S = 500_000
 CONNECTIONS = 64
-# Messages in a row on a connection: what makes them pipelined.
-BURST = 16
+# Messages in a row on a connection, which makes them pipelined, and the time between two turns;
+# the bar is the first one's.
+MANNERS = {
+    "paced": ("--burst", "64", "--tick", "1ms"),
+    "default": ("--burst", "16"),
+    "alone": ("--burst", "1"),
+}
 CONNECTS = 6_000
 # What MEASUREMENT.md calls generator-limited: a core busier than that, or less of the plan sent.
 BUSY_MAX, ACHIEVED_MIN = 0.85, 0.99
@@ -22,23 +27,26 @@ def paced(host, options, table):
         if kind == "limit":
             return us_bare(host)
         server = host.start("ring")
-        burst = BURST if kind == "paced" else 1
-        record = echoes(host, server, PACED_PER_S, options.seconds, burst)
+        record = echoes(host, server, PACED_PER_S, options.seconds, *MANNERS[kind])
         host.end_all()
         messages = record["messages"]
         if kind == "paced" and messages["replied"] < ACHIEVED_MIN * messages["planned"]:
             raise Failure(f"{messages['replied']:,} of {messages['planned']:,} messages were "
                           "answered: the server or the load client did not keep up")
         achieved[kind].append(messages["sent"] / messages["planned"] * 100)
+        slips[kind].append(record["latency"]["slip"]["p99_ns"] / 1e3)
         return cpu_s(record) / messages["sent"] * 1e6
 
-    achieved = {"paced": [], "alone": []}
-    rounds = interleaved(("limit", "paced", "alone"), options.pairs, us_per_message)
+    achieved, slips = ({kind: [] for kind in MANNERS} for _ in range(2))
+    rounds = interleaved(("limit", *MANNERS), options.pairs, us_per_message)
     table.at_most_us(f"load client, {PACED_PER_S:,} messages/s on {CONNECTIONS}: us of CPU each",
                      0.45, column(rounds, "paced"), column(rounds, "limit"))
-    table.beside("% of the plan that was sent", achieved["paced"])
-    table.beside("us, a message at a time on each connection (--burst 1)", column(rounds, "alone"))
-    table.beside("% of the plan that was sent", achieved["alone"])
+    for kind, flags in MANNERS.items():
+        manner = " ".join(flags)
+        if kind != "paced":
+            table.beside(f"the same, {manner}", column(rounds, kind))
+        table.beside(f"slip p99 in us, {manner}", slips[kind])
+        table.beside("% of the plan that was sent", achieved[kind])
 
 
 def accuracy(host, options, table):
@@ -79,11 +87,11 @@ def connect(host, options, table):
                      column(rounds, "limit"))
 
 
-def echoes(host, server, per_s, seconds, burst=1):
+def echoes(host, server, per_s, seconds, *flags):
     """The record of echoes at a planned rate."""
     return host.loaded(server, "/echo", "--scenario", "echo", "-c", str(CONNECTIONS), "-r",
-                       str(per_s), "--burst", str(burst), "--warm-up", "500ms", "-d",
-                       f"{seconds:g}s", "--payload", "32", seconds=seconds)
+                       str(per_s), "--warm-up", "500ms", "-d", f"{seconds:g}s", "--payload", "32",
+                       *flags, seconds=seconds)
 
 
 def ceiling_per_s(host, server, seconds):

@@ -18,6 +18,8 @@ pub const IN_FLIGHT_DEFAULT: u32 = 1024;
 pub const CONNECTING_DEFAULT: u32 = 512;
 /// Default time for replies after the end of the measured time.
 pub const GRACE_TIME: Duration = Duration::from_secs(1);
+/// The longest time from one turn for messages of a plan to the next.
+const TICK_MAX: Duration = Duration::from_millis(100);
 /// The shortest time from one ping of a connection to the next.
 const PING_TIME_MIN: Duration = Duration::from_millis(10);
 /// Default time for the closing handshakes after that.
@@ -172,7 +174,8 @@ pub struct Config {
     pub connections: u32,
     /// When to start each connect of the whole run; `None`: as fast as `connecting` allows.
     pub connect_pace: Option<Pace>,
-    /// Connects under way on one core at once, where no pace is given.
+    /// Connects under way on one core at once at most, where no pace is given: fewer while each
+    /// takes a few milliseconds.
     pub connecting: u32,
     /// Time for one connect with its upgrade.
     pub connect_time: Duration,
@@ -183,6 +186,9 @@ pub struct Config {
     pub messages: Loop,
     /// Messages in flight on one connection at most.
     pub in_flight: u32,
+    /// Messages of a plan leave in turns so far apart at least, and are late by so much at most;
+    /// `None`: 50 us, and 100 us where a core sends 200,000 a second.
+    pub tick: Option<Duration>,
     /// Payload of one message, in bytes; at least [`PAYLOAD_BYTES_MIN`].
     pub payload_bytes: usize,
     /// Type of the messages.
@@ -230,6 +236,9 @@ pub enum ConfigError {
     /// Nothing to do.
     #[error("there is nothing to do with {0} 0; use at least 1")]
     Zero(&'static str),
+    /// Everything would be late.
+    #[error("with a tick of {0:?} every message is late by up to that; use at most 100ms")]
+    LongTick(Duration),
     /// A range that ends before it begins.
     #[error("a think time from {0:?} to {1:?} is no range; write the shorter one first")]
     BackwardThink(Duration, Duration),
@@ -275,6 +284,7 @@ impl Config {
             connect_phase: Duration::from_secs(120),
             messages: Loop::Closed,
             in_flight: 1,
+            tick: None,
             payload_bytes: 32,
             payload_kind: PayloadKind::Text,
             again: Again::NEVER,
@@ -318,6 +328,9 @@ impl Config {
         ];
         if let Some((name, _)) = counts.iter().find(|(_, n)| *n == 0) {
             return Err(ConfigError::Zero(name));
+        }
+        if let Some(tick) = self.tick.filter(|tick| *tick > TICK_MAX) {
+            return Err(ConfigError::LongTick(tick));
         }
         if let Loop::Thinking(Think { least, most }) = self.messages
             && most < least

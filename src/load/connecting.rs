@@ -11,9 +11,15 @@ use crate::limits;
 use crate::shard::{Close, ConnectionId, NoSlot, Origin, Wire};
 use crate::time::Instant;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Connects started in one turn at most: the turn's other events wait meanwhile.
 const CONNECTS_PER_TURN: u32 = 256;
+/// Connects under way at once to servers that are near: what the kernel keeps of so many stays in
+/// a core's cache, and more would be no faster.
+const NEAR_CONNECTING: u32 = 128;
+/// A server is far if a connect takes longer: then the way is the limit, and not this core.
+const NEAR_TIME: Duration = Duration::from_millis(10);
 
 /// How far the connect phase is.
 #[derive(Debug, Default)]
@@ -25,6 +31,8 @@ pub(super) struct Connecting {
     begun: Instant,
     /// The connect phase has been given up: nobody tries again.
     given_up: bool,
+    /// A connect took its time.
+    is_far: bool,
     /// First connects that are neither up nor failed.
     pub(super) under_way: u32,
     /// When each that was started times out, in order, because all have the same time.
@@ -218,7 +226,7 @@ impl Load {
         let next = match &self.config.connect_pace {
             _ if self.connecting.next == self.connecting.share => NEVER,
             Some(_) => self.intended_connect(),
-            None if self.connecting.under_way < self.config.connecting => AT_ONCE,
+            None if self.connecting.under_way < self.connecting_max() => AT_ONCE,
             None => NEVER,
         };
         let timeout = self
@@ -227,6 +235,15 @@ impl Load {
             .front()
             .map_or(NEVER, |&(at, _)| at);
         next.min(timeout)
+    }
+
+    /// Connects under way at once, where there is no pace.
+    fn connecting_max(&self) -> u32 {
+        if self.connecting.is_far {
+            self.config.connecting
+        } else {
+            self.config.connecting.min(NEAR_CONNECTING)
+        }
     }
 
     fn is_upgraded(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
@@ -259,6 +276,7 @@ impl Load {
                 outcome.latencies.connect.record_ns(since(intended));
                 outcome.connects.up += 1;
                 self.connecting.under_way -= 1;
+                self.connecting.is_far |= now.since(intended) > NEAR_TIME;
             }
         }
         self.stay(id, now);
@@ -274,7 +292,7 @@ impl Load {
             let intended = self.intended_connect();
             let is_due = match &self.config.connect_pace {
                 Some(_) => intended <= now,
-                None => self.connecting.under_way < self.config.connecting,
+                None => self.connecting.under_way < self.connecting_max(),
             };
             if !is_due {
                 break;

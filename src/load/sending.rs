@@ -10,7 +10,8 @@ use crate::shard::{ConnectionId, Unsent, Wire};
 use crate::time::Instant;
 use std::time::Duration;
 
-/// Messages sent at intended times in one turn at most: replies wait meanwhile.
+/// Messages sent at intended times in one turn at most, or in each 100 us of a tick: replies wait
+/// meanwhile.
 const MESSAGES_PER_TURN: u64 = 4096;
 /// Clients whose first messages of a closed loop are sent in one turn at most.
 const CLIENTS_PER_TURN: u32 = 1024;
@@ -137,16 +138,25 @@ impl Load {
     /// Whether what comes may wait for the next turn: that comes as soon as it may.
     pub(super) fn may_gather(&self) -> bool {
         let soon = self.schedule.last_turn + self.turn_time();
-        self.schedule.per_s >= GATHER_PER_S && self.next_send() <= soon
+        let is_busy = self.config.tick.is_some() || self.schedule.per_s >= GATHER_PER_S;
+        is_busy && self.next_send() <= soon
     }
 
     /// From one turn for intended times to the next at least.
     fn turn_time(&self) -> Duration {
-        if self.schedule.per_s >= RUSH_PER_S {
-            RUSH_TURN_TIME
-        } else {
-            TURN_TIME
-        }
+        self.config
+            .tick
+            .unwrap_or(if self.schedule.per_s >= RUSH_PER_S {
+                RUSH_TURN_TIME
+            } else {
+                TURN_TIME
+            })
+    }
+
+    fn messages_per_turn(&self) -> u64 {
+        let tick = self.config.tick.unwrap_or_default();
+        let turns = tick.as_nanos().div_ceil(RUSH_TURN_TIME.as_nanos()).max(1);
+        u64::try_from(turns).map_or(u64::MAX, |turns| turns.saturating_mul(MESSAGES_PER_TURN))
     }
 
     fn has_to_start(&self) -> bool {
@@ -191,7 +201,7 @@ impl Load {
         let start = self.clock.start.as_nanos();
         let elapsed = now.as_nanos().saturating_sub(start);
         let (first, end) = (self.schedule.next, self.schedule.end);
-        let until = end.min(self.schedule.next.saturating_add(MESSAGES_PER_TURN));
+        let until = end.min(self.schedule.next.saturating_add(self.messages_per_turn()));
         let burst = u64::from(burst.max(1));
         while self.schedule.next < until {
             let turn = self.schedule.next / burst;

@@ -26,6 +26,7 @@ mod metric;
 pub mod prometheus;
 pub mod record;
 pub mod returns;
+mod run;
 pub mod study;
 pub mod surroundings;
 pub mod text;

@@ -69,6 +69,7 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         connect_pace,
         connect_time: flags.connect_timeout,
         in_flight: flags.pace.in_flight(&messages),
+        tick: flags.pace.tick(),
         messages,
         payload_bytes: flags.payload,
         payload_kind: if is_text {

@@ -215,6 +215,41 @@ fn turns_of_a_rush_are_further_apart_and_gather_what_comes() {
 }
 
 #[test]
+fn a_tick_sets_turns_apart_and_each_sends_all_that_is_due() {
+    for (rate, tick_ms) in [(20_000.0, 5), (400_000.0, 1), (900_000.0, 20)] {
+        let pace = Pace::Constant(Rate::per_second(rate).unwrap());
+        let config = Config {
+            messages: Loop::Open { pace, burst: 16 },
+            connections: 8,
+            in_flight: 10_000,
+            tick: Some(MS * tick_ms),
+            duration: MS * 50,
+            ..config()
+        };
+        let mut world = World::new(1, &config, Echo::new(|_, now| Some(now + MS / 10)));
+        let (outcome, _) = world.run();
+        let messages = outcome.messages;
+        assert_eq!(
+            (messages.replied, messages.lost),
+            (messages.planned, 0),
+            "{rate}"
+        );
+        let slip = outcome.latencies.slip.histogram().max();
+        let most = u64::from(tick_ms) * 1_000_000;
+        assert!(
+            (most / 2..most + most / 100).contains(&slip),
+            "{rate}: {slip}"
+        );
+        assert!(world.gathering > 0, "{rate}");
+        let all: Vec<Vec<Instant>> = world.peer.arrivals.into_values().collect();
+        let mut turns = sorted(&all);
+        turns.dedup();
+        let most = usize::try_from(50 / tick_ms).unwrap() + 2;
+        assert!(turns.len() <= most, "{rate}: {} turns", turns.len());
+    }
+}
+
+#[test]
 fn a_rush_that_ends_gathers_no_longer_than_a_turn() {
     let stage = |rate: u64, ms| Stage {
         target_milli: rate * 1000,
@@ -241,4 +276,28 @@ fn a_rush_that_ends_gathers_no_longer_than_a_turn() {
     assert!(calls > 80, "{calls}");
     let longest = world.longest_gathering;
     assert!(longest <= Duration::from_micros(100), "{longest:?}");
+}
+
+#[test]
+fn connects_are_more_at_once_where_the_way_is_long() {
+    // Rounds of 128 to a near server; to a far one a round of 128, then rounds of 512.
+    for (delay, rounds) in [(MS, 16), (MS * 50, 5)] {
+        let config = Config {
+            connections: 2_048,
+            connecting: 512,
+            scenario: Scenario::Idle,
+            ..config()
+        };
+        let mut echo = Echo::new(|_, now| Some(now));
+        echo.connect = delay;
+        let (outcome, _) = World::new(1, &config, echo).run();
+        assert_eq!(outcome.connects.up, 2_048);
+        let took = outcome.connect_time().as_nanos();
+        // The connect and the answer to the request.
+        let round = 2 * delay.as_nanos();
+        assert!(
+            (round * rounds..round * rounds + round).contains(&took),
+            "{took}"
+        );
+    }
 }
