@@ -17,6 +17,14 @@ CONNECTS = 6_000
 BUSY_MAX, ACHIEVED_MIN = 0.85, 0.99
 # Samples behind a p99.9.
 SAMPLES = 100_000
+# Quantile to milliseconds, of benches/delayed.rs: what its constants say.
+KNOWN_MS = {
+    "constant": lambda quantile: 500,
+    "bimodal": lambda quantile: 500 if quantile <= 0.75 else 1_000,
+    "stalling": lambda quantile: 500 + max(0, quantile - 0.9) / 0.1 * 100,
+}
+# So many samples a second, and whole seconds, of which each has one stall.
+DELAYED_PER_S, DELAYED_SECONDS, CLOSED_SECONDS = 20_000, 4, 3
 # The search for the ceiling: where it begins, and how near it comes.
 FIRST_PER_S, NEAR = 20_000, 1.05
 
@@ -50,6 +58,26 @@ def paced(host, options, table):
 
 
 def accuracy(host, options, table):
+    """How far percentiles are from the known answers of benches/delayed.rs."""
+    for manner, known_ms in KNOWN_MS.items():
+        errors, closed = [], []
+        for _ in range(options.pairs):
+            server = host.start("delayed", "--manner", manner)
+            record = echoes(host, server, DELAYED_PER_S, DELAYED_SECONDS)
+            response = record["latency"]["response"]
+            errors.append(max(
+                abs(ns / 1e6 / known_ms(count / response["samples"]) - 1) * 100
+                for ns, quantile, count in response["ladder"] if quantile <= 0.999))
+            record = host.loaded(server, "/echo", "--scenario", "echo", "-c", str(CONNECTIONS),
+                                 "--pipeline", "64", "-d", f"{CLOSED_SECONDS}s",
+                                 seconds=CLOSED_SECONDS)
+            closed.append(record["latency"]["service"]["p99_ns"] / 1e6)
+            host.end_all()
+        table.at_most(f"a {manner} server: error of any percentile up to p99.9, in %", 2, errors)
+        table.beside(f"p99 in ms of a closed loop; known: {known_ms(0.99):.0f}", closed)
+
+
+def slip(host, options, table):
     """How late the load client is at half of what it can."""
     slips = {"p99_ns": [], "p99_9_ns": [], "max_ns": []}
     ceilings = []

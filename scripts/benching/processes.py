@@ -224,7 +224,7 @@ class Host:
                 "--pid", str(server.pid), *softirq, *flags]
 
     def _command(self, kind, port, flags):
-        if kind in ("limit", "fastws"):
+        if kind in ("limit", "fastws", "delayed"):
             return [self.programs[kind], "--port", str(port), *flags]
         return [self.programs["ringstorm"], "serve", "--listen", f"127.0.0.1:{port}",
                 "--cores", str(SERVER_CPU), "--engine", kind, *flags]
@@ -242,7 +242,7 @@ def process_named(name):
     return None
 
 
-def build(server, benches=("limit", "driver", "fastws")):
+def build(server, benches=("limit", "driver", "fastws", "delayed")):
     """Builds in release mode and returns where the programs are."""
     wanted = [flag for bench in benches for flag in ("--bench", bench)]
     wanted += ["--bin", "ringstorm"] if server is None else []

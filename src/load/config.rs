@@ -186,7 +186,7 @@ pub struct Config {
     pub messages: Loop,
     /// Messages in flight on one connection at most.
     pub in_flight: u32,
-    /// Messages of a plan leave in turns so far apart at least, and are late by so much at most;
+    /// Messages of a plan leave in turns so far apart at least, and are late by up to that;
     /// `None`: 50 us, and 100 us where a core sends 200,000 a second.
     pub tick: Option<Duration>,
     /// Payload of one message, in bytes; at least [`PAYLOAD_BYTES_MIN`].

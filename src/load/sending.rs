@@ -154,9 +154,8 @@ impl Load {
     }
 
     fn messages_per_turn(&self) -> u64 {
-        let tick = self.config.tick.unwrap_or_default();
-        let turns = tick.as_nanos().div_ceil(RUSH_TURN_TIME.as_nanos()).max(1);
-        u64::try_from(turns).map_or(u64::MAX, |turns| turns.saturating_mul(MESSAGES_PER_TURN))
+        let tick_us = self.config.tick.map_or(0, |tick| tick.subsec_micros());
+        MESSAGES_PER_TURN * u64::from(tick_us.div_ceil(100).max(1))
     }
 
     fn has_to_start(&self) -> bool {

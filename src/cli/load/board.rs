@@ -18,7 +18,7 @@ struct Seat {
     progress: Option<Progress>,
     /// The last second's, until it is collected.
     share: Option<Share>,
-    /// Empty latencies to go on with, so that no core allocates them.
+    /// Empty latencies to go on with, whose memory a core allocates once.
     spare: Option<Latencies>,
     /// The stage and second of the last share.
     told: (Stage, u64),
