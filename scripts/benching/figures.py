@@ -26,8 +26,8 @@ def echo(host, options, table):
         8_000: (("baseline", 1.15), ("fastws", 1.15), ("limit", 0.93)),
     }
     for connections in (1, *bars):
-        # Runs with thousands of connections scatter by a fifth: more of them.
-        pairs = options.pairs * (3 if connections > 64 else 1)
+        # Single runs scatter by a fifth and more: three times as many where a bar is near.
+        pairs = options.pairs * (3 if connections in bars else 1)
         rounds = interleaved(kinds, pairs, lambda kind: us_per_echo(
             host, kind, connections, 1, options.seconds))
         if connections == 1:
@@ -158,7 +158,7 @@ def generator(host, options, table):
             return us_per_echo_of_load()
         return us_per_echo(host, "ring", 64, 1, options.seconds, whose="driver_cpu_s")
 
-    rounds = interleaved(("limit", "load", "driver"), options.pairs, measure)
+    rounds = interleaved(("limit", "load", "driver"), options.pairs * 3, measure)
     table.at_most_us("load client, 64 connections: us of CPU per echo", 4.2,
                      column(rounds, "load"), column(rounds, "limit"))
     table.beside("the same, bare driver that only counts", column(rounds, "driver"))

@@ -91,6 +91,8 @@ pub(super) fn facts() -> BTreeMap<String, String> {
     let descriptors = getrlimit(Resource::Nofile).current;
     let descriptors = descriptors.map_or_else(|| "unlimited".to_owned(), |n| n.to_string());
     let ports = read("/proc/sys/net/ipv4/ip_local_port_range");
+    // A tenth of an echo's CPU lies between bbr and reno.
+    let congestion = read("/proc/sys/net/ipv4/tcp_congestion_control");
     let facts = [
         (
             "kernel",
@@ -100,6 +102,7 @@ pub(super) fn facts() -> BTreeMap<String, String> {
         ("cpus", listed(&allowed_cpus())),
         ("memory", field(&read("/proc/meminfo"), "MemTotal")),
         ("descriptors", descriptors),
+        ("congestion", congestion.trim().to_owned()),
         (
             "somaxconn",
             read("/proc/sys/net/core/somaxconn").trim().to_owned(),
