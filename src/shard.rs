@@ -4,7 +4,7 @@
 //! events and carries out what it asks. Neither knows the other: a shard has no clock, socket or
 //! thread; an engine knows no protocol.
 //!
-//! Contract, the same on every engine (`tests/engines.rs` holds it):
+//! Contract, the same on every engine (`tests/engines/` holds it):
 //! - `started` comes first and once; nothing comes after `finished()` is true.
 //! - Each connection gives `opened` at most once, then any number of `received` and `drained`,
 //!   then `closed` exactly once. A connect that fails gives `closed` without `opened`; so does an

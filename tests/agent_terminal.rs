@@ -58,11 +58,13 @@ fn modes(terminal: &File) -> [libc::tcflag_t; 4] {
 /// Runs one of the tests below on a terminal of its own, types something once the view is there;
 /// gives how it ended and all that was shown. The terminal must be as before.
 fn on_a_terminal(test: &str, typed: &[u8]) -> (ExitStatus, String) {
+    let (_, module) = module_path!().split_once("::").expect("a module");
+    let test = format!("{module}::{test}");
     let (master, slave) = open();
     let before = modes(&slave);
     let end = || slave.try_clone().expect("a copy of a descriptor");
     let mut child = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", test, "--ignored", "--nocapture"])
+        .args(["--exact", &test, "--ignored", "--nocapture"])
         .env_remove("RUST_BACKTRACE")
         .env("TERM", "xterm")
         .stdin(end())

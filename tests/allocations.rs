@@ -5,46 +5,24 @@
 //! buffer grows when the machine makes a message wait longer than any before it, so the quietest
 //! of several windows counts: what is allocated per message is in each of them.
 
+#[path = "allocations/counting.rs"]
+mod counting;
+#[path = "load_allocations.rs"]
+mod load_client;
+#[path = "server_allocations.rs"]
+mod server_shard;
+#[path = "tls_allocations.rs"]
+mod tls;
+
 use ringstorm::engine::{self, EngineError, Listeners, Plan, Stop, ring, tokio};
 use ringstorm::load::{self, Load, Loop, Pace, Rate, Scenario, Transport};
 use ringstorm::server::{self, Server};
 use ringstorm::shard::{Core, Shard};
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::SocketAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Counts what every thread of this process allocates.
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-#[expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-/// The tests count what the whole process does: one at a time.
+/// The tests count what the cores of all engines do: one at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
 const WARM_UP: Duration = Duration::from_millis(700);
@@ -65,9 +43,13 @@ impl Engine {
         plan: Plan,
         make: impl Fn(Core) -> S + Send + Sync + 'static,
     ) -> Result<Vec<S::Outcome>, EngineError> {
+        let counted = move |core| {
+            counting::count_this_core();
+            make(core)
+        };
         match self {
-            Self::Ring => ring::run(plan, make),
-            Self::Tokio => tokio::run(plan, make),
+            Self::Ring => ring::run(plan, counted),
+            Self::Tokio => tokio::run(plan, counted),
         }
     }
 }
@@ -116,17 +98,20 @@ fn run(engine: Engine, case: Case, amount: Amount) -> (u64, u64) {
     let pace = Pace::Constant(Rate::per_second(amount.rate).expect("a rate"));
     config.messages = Loop::Open { pace, burst: 1 };
     config.check().expect("a configuration that runs");
+    let at_first = counting::of_cores();
     let loading = std::thread::spawn(move || {
         engine.run(Plan::new(vec![1]), move |core| {
             Load::new(core, config.clone(), None)
         })
     });
     std::thread::sleep(WARM_UP + (MEASURED - WINDOWS * WINDOW) / 2);
+    let connecting = counting::of_cores() - at_first;
+    assert!(connecting > 0, "the cores are not counted");
     let allocated = (0..WINDOWS)
         .map(|_| {
-            let before = ALLOCATIONS.load(Relaxed);
+            let before = counting::of_cores();
             std::thread::sleep(WINDOW);
-            ALLOCATIONS.load(Relaxed) - before
+            counting::of_cores() - before
         })
         .min()
         .expect("there are windows");

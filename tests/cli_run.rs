@@ -1,5 +1,8 @@
 //! The program as used: serve, load and probe together, over real sockets, on every engine.
 
+mod agent_terminal;
+mod cli_usage;
+mod load_report;
 #[path = "cli_run/outputs.rs"]
 mod outputs;
 #[path = "cli_run/program.rs"]
@@ -10,6 +13,7 @@ mod rooms;
 mod scripts;
 #[path = "cli_run/thresholds.rs"]
 mod thresholds;
+mod tune;
 
 use program::{Serving, ringstorm};
 use serde_json::Value;

@@ -1,5 +1,4 @@
 //! HTTP heads and bodies: random and broken ones, every split, and no bytes that panic a parser.
-#![cfg(test)]
 
 use fastrand::Rng;
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
 //! The load client allocates nothing per message once it is warm, and an idle client costs little.
 
-use allocation_counter::measure;
+use crate::counting::measure;
 use ringstorm::load::{
     Buckets, Config, Load, Loop, Pace, Poisson, Rate, Scenario, Signal, Stage, Stages, Think,
     Transport,

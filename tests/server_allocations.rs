@@ -1,6 +1,6 @@
 //! The server allocates nothing per message once it is warm, and an idle connection costs little.
 
-use allocation_counter::measure;
+use crate::counting::measure;
 use ringstorm::protocol::websocket::{Opcode, frame};
 use ringstorm::server::{Config, Message, Server};
 use ringstorm::shard::{

@@ -1,6 +1,5 @@
 //! Event streams against two other parsers and the standard's own words: random streams, every
 //! split.
-#![cfg(test)]
 
 use bytes::Bytes;
 use fastrand::Rng;

@@ -6,7 +6,7 @@
 #[path = "tls/certificates.rs"]
 mod certificates;
 
-use allocation_counter::measure;
+use crate::counting::measure;
 use certificates::{Certificates, Mutual};
 use ringstorm::shard::{
     Close, CloseCause, ConnectionId, Core, NoSlot, Origin, Payload, Shard, Unsent, Vitals, Wire,

@@ -149,7 +149,7 @@ fn the_files_on_disk_are_what_the_rules_write() {
             fs::create_dir_all(path.parent().expect("a folder")).expect("a folder is made");
             fs::write(&path, &file.text).expect("a file is written");
         }
-        let remedy = "RINGSTORM_WRITE_FILES=1 cargo test --test tune writes them";
+        let remedy = "RINGSTORM_WRITE_FILES=1 cargo test --test cli_run tune writes them";
         let text = fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(text, file.text, "{}; {remedy}", file.path);
     }

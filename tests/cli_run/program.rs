@@ -1,5 +1,6 @@
 //! Starts the program, reads what it says, and ends what it started.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -42,14 +43,14 @@ impl Running {
 
     /// As Ctrl-C does.
     pub(super) fn interrupt(self) -> Ran {
-        self.signal("INT");
+        self.signal(Signal::INT);
         self.end()
     }
 
-    fn signal(&self, name: &str) {
-        let pid = self.0.as_ref().expect("not ended yet").id().to_string();
-        let kill = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(kill.expect("kill(1) runs").success());
+    /// The process is asked by the kernel, not by kill(1): a minimal Debian has none.
+    pub(super) fn signal(&self, signal: Signal) {
+        let child = self.0.as_ref().expect("not ended yet");
+        kill_process(Pid::from_child(child), signal).expect("the process is there");
     }
 
     pub(super) fn end(mut self) -> Ran {
@@ -138,7 +139,7 @@ impl Serving {
 
     /// Asks it to end: its exit code and last line.
     pub(super) fn stop(mut self) -> (i32, String) {
-        self.running.signal("TERM");
+        self.running.signal(Signal::TERM);
         let mut said = String::new();
         self.out
             .read_to_string(&mut said)

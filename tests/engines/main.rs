@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what must not fail in a test may panic")]
 
+#[path = "../agent.rs"]
+mod agent;
 mod bytes;
 mod cores;
 mod ends;
+#[path = "../load_engines.rs"]
+mod load_engines;
 mod peer;
 mod places;
 mod script;

@@ -1,5 +1,4 @@
 //! WebSocket framing against two other implementations: random and broken traffic, every split.
-#![cfg(test)]
 
 mod handshake;
 mod oracles;

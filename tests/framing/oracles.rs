@@ -1,6 +1,6 @@
 //! The other implementations, each asked what it hears in some bytes.
 
-use crate::MAX_MESSAGE;
+use super::MAX_MESSAGE;
 use ringstorm::protocol::websocket::{Opcode, Role, frame};
 use std::io::{self, Read, Write};
 use std::pin::Pin;

@@ -1,6 +1,6 @@
 //! Makes WebSocket traffic from a seed, written by tungstenite's frame coder, and breaks it.
 
-use crate::oracles::Said;
+use super::oracles::Said;
 use ringstorm::protocol::websocket::{Opcode, Role, closing};
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::OpCode;
@@ -54,7 +54,7 @@ fn write(role: Role, messages: Vec<Said>, rng: &mut Rng) -> (Vec<u8>, Vec<Said>)
             let opcode = if i == 0 { opcode } else { Opcode::Continuation };
             frame(&mut bytes, role, opcode, i + 1 == count, fragment, rng);
             if i + 1 < count && rng.u8(0..4) == 0 {
-                let ping = Said::Ping(crate::traffic::bytes(125, rng));
+                let ping = Said::Ping(super::traffic::bytes(125, rng));
                 frame(&mut bytes, role, Opcode::Ping, true, &ping.parts().1, rng);
                 heard.push(ping);
             }
@@ -103,7 +103,7 @@ fn message(rng: &mut Rng) -> Said {
     match rng.u8(0..6) {
         0..=2 => Said::Text(text(len, rng)),
         3 => Said::Binary(bytes(len, rng)),
-        4 => Said::Ping(bytes(125, rng)),
+        4 => Said::Ping(super::traffic::bytes(125, rng)),
         _ => Said::Pong(bytes(125, rng)),
     }
 }

@@ -1,0 +1,6 @@
+//! The codecs against other implementations and against bytes that nobody should send.
+
+#[path = "framing/main.rs"]
+mod framing;
+mod heads;
+mod sse;
