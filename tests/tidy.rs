@@ -14,7 +14,7 @@ const FILE_LINES: usize = 500;
 const LINE_COLUMNS: usize = 100;
 
 /// What each module at the top of `src` may name of the crate: a module, or one item of it.
-/// DESIGN.md's source tree, as a table. A module always knows itself.
+/// The code map of ARCHITECTURE.md, as a table. A module always knows itself.
 const ARROWS: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("time", &[]),
@@ -203,7 +203,7 @@ fn pure_attributes(file: &File) -> Vec<String> {
         .iter()
         .filter(|attribute| !file.text.contains(**attribute))
         .map(|attribute| {
-            let remedy = "open the file with the attributes of STYLE.md, as src/time.rs does";
+            let remedy = "open it with the attributes of CONTRIBUTING.md, as src/time.rs does";
             file.at(1, &format!("a pure module without `{attribute}`; {remedy}"))
         })
         .collect()

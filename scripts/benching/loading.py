@@ -13,7 +13,7 @@ MANNERS = {
     "alone": ("--burst", "1"),
 }
 CONNECTS = 6_000
-# What MEASUREMENT.md calls generator-limited: a core busier than that, or less of the plan sent.
+# What docs/measurement.md calls generator-limited: a core busier than that, or less of the plan sent.
 BUSY_MAX, ACHIEVED_MIN = 0.85, 0.99
 # Samples behind a p99.9.
 SAMPLES = 100_000

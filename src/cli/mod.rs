@@ -25,7 +25,7 @@ use flags::Command;
 use std::io;
 use std::process::ExitCode;
 
-/// How a command ended; the number is the exit code of MEASUREMENT.md.
+/// How a command ended; the number is the exit code of docs/troubleshooting.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
     /// It did what it should.

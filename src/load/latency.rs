@@ -57,7 +57,7 @@ impl PartialEq for Latency {
     }
 }
 
-/// Every latency of a run; MEASUREMENT.md has the definitions.
+/// Every latency of a run; docs/measurement.md has the definitions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Latencies {
     /// Start of the connect to TCP established.

@@ -20,7 +20,7 @@ pub struct ServerUse {
 
 /// Key `generator` of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Generator {
     pub cores: Vec<GeneratorCore>,
     pub busy_max: f64,
@@ -32,7 +32,7 @@ pub struct Generator {
 
 /// An entry of key `generator.cores` of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct GeneratorCore {
     pub core: u16,
     pub busy: f64,

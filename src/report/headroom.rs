@@ -16,7 +16,7 @@ const RUNS_MAX: u32 = 16;
 
 /// Key `generator.headroom` of the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Headroom {
     pub headroom: f64,
     pub ceiling_per_s: f64,
@@ -38,7 +38,7 @@ pub enum Trial {
 }
 
 /// The search for the highest rate that a generator holds: doubled, then bisected. A single breach
-/// is measured again (MEASUREMENT.md, verdicts).
+/// is measured again (docs/measurement.md, verdicts).
 #[derive(Clone, Debug)]
 pub struct Ceiling {
     planned_per_s: f64,

@@ -2,7 +2,7 @@
 //!
 //! Everything printed derives from the record, so a stored record can be printed again.
 //!
-//! README.md, "The record", documents every key of its JSON, schema `ringstorm.load/1`; a test of
+//! docs/record.md documents every key of its JSON, schema `ringstorm.load/1`; a test of
 //! the report (`tests/load_report/keys.rs`) holds that to what is written here.
 #![forbid(unsafe_code)]
 #![deny(

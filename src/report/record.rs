@@ -53,7 +53,7 @@ pub struct Facts {
 
 /// One load run; see the module for the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Record {
     pub schema: String,
     pub program: Program,
@@ -85,7 +85,7 @@ pub struct Record {
 
 /// Key `program` of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Program {
     pub version: String,
     pub command: Vec<String>,
@@ -95,7 +95,7 @@ pub struct Program {
 
 /// Key `time` of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Time {
     pub connect_s: f64,
     pub measured_s: f64,
@@ -104,7 +104,7 @@ pub struct Time {
 
 /// Key `connects` of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Connects {
     pub planned: u64,
     pub attempted: u64,
@@ -122,7 +122,7 @@ pub struct Connects {
 
 /// Key `messages` of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Messages {
     pub planned: u64,
     pub sent: u64,
@@ -138,7 +138,7 @@ pub struct Messages {
 
 /// Key `messages.dropped_by` of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct DroppedBy {
     pub in_flight: u64,
     pub backlog: u64,
@@ -148,7 +148,7 @@ pub struct DroppedBy {
 
 /// Key `events` of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Events {
     pub received: u64,
     pub bytes: u64,
@@ -161,7 +161,7 @@ pub struct Events {
 
 /// Key `pings` of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Pings {
     pub sent: u64,
     pub answered: u64,
@@ -199,7 +199,7 @@ pub struct Latencies {
 
 /// An entry of key `failures` of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Failure {
     pub stage: String,
     pub kind: String,

@@ -20,7 +20,7 @@ pub struct Returns {
 
 /// Key `storm` of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Storm {
     pub at_s: f64,
     pub before: u64,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Key `run` of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Run {
     pub url: String,
     pub transport: String,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Key `rounds` of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Rounds {
     pub count: u64,
     pub mean_s: f64,

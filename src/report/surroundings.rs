@@ -17,7 +17,7 @@ pub struct HostSamples {
 struct Sign {
     name: &'static str,
     of: fn(&HostSample) -> Option<u64>,
-    /// What it points at (MEASUREMENT.md, bottleneck attribution).
+    /// What it points at (docs/measurement.md, what a counter points at).
     means: &'static str,
 }
 

@@ -62,7 +62,7 @@ pub enum ThresholdError {
 
 /// How a run did against one threshold: an entry of key `thresholds` of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "README.md documents every key")]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Met {
     pub threshold: String,
     pub metric: String,

@@ -1,4 +1,4 @@
-//! Whether a run may be believed, and the exit code that says so. MEASUREMENT.md has the rules.
+//! Whether a run may be believed, and its exit code. docs/measurement.md has the rules.
 
 use super::figures::{float, span, whole};
 use super::record::{Messages, Record};

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What a server told at one moment. The keys are those that `/stats` documents (README, serve).
+/// What a server told at one moment. The keys are those that `/stats` documents (docs/metrics.md).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Sample {
     /// What moves the server's bytes: `ring`, `tokio`, `baseline`.

@@ -1,4 +1,4 @@
-//! README.md, "The record": a row for every key of the JSON, and in it every key below that.
+//! docs/record.md: a row for every key of the JSON, and in it every key below that.
 
 use super::{good, with_thresholds};
 use ringstorm::load::failure::{Kind, Stage};
@@ -65,14 +65,13 @@ fn full() -> Value {
 
 /// The table's rows: what their first cell names, and all that is quoted in the second.
 fn rows() -> BTreeMap<String, BTreeSet<String>> {
-    let readme = include_str!("../../README.md");
-    let (_, from) = readme.split_once("### The record\n").expect("the section");
-    let (section, _) = from.split_once("\n## ").expect("one after it");
-    let rows = section.lines().filter_map(|line| {
-        let (name, cell) = line.strip_prefix("| ")?.split_once(" | ")?;
-        let quoted = cell.split('`').skip(1).step_by(2).map(str::to_owned);
-        Some((name.trim_matches('`').to_owned(), quoted.collect()))
-    });
+    let rows = include_str!("../../docs/record.md")
+        .lines()
+        .filter_map(|line| {
+            let (name, cell) = line.strip_prefix("| ")?.split_once(" | ")?;
+            let quoted = cell.split('`').skip(1).step_by(2).map(str::to_owned);
+            Some((name.trim_matches('`').to_owned(), quoted.collect()))
+        });
     rows.collect()
 }
 
@@ -97,16 +96,23 @@ fn missing(value: &Value, row: &str, rows: &BTreeMap<String, BTreeSet<String>>) 
 }
 
 #[test]
-fn the_readme_has_every_key_of_the_record_and_no_other() {
+fn docs_record_has_every_key_of_the_record_and_no_other() {
     let rows = rows();
     let record = full();
     let fields = record.as_object().expect("an object");
     for (key, value) in fields {
-        assert!(rows.contains_key(key), "README.md has no row for `{key}`");
+        assert!(
+            rows.contains_key(key),
+            "docs/record.md has no row for `{key}`"
+        );
         // Facts of the host have their own names on each; its samples are documented with /stats.
         if !["host", "host_samples"].contains(&key.as_str()) {
             let missing = missing(value, key, &rows);
-            assert!(missing.is_empty(), "README.md lacks {}", missing.join(", "));
+            assert!(
+                missing.is_empty(),
+                "docs/record.md lacks {}",
+                missing.join(", ")
+            );
         }
     }
     let names = rows.keys().map(String::as_str);
@@ -115,6 +121,6 @@ fn the_readme_has_every_key_of_the_record_and_no_other() {
         .collect();
     assert!(
         extra.is_empty(),
-        "README.md has rows without a key: {extra:?}"
+        "docs/record.md has rows without a key: {extra:?}"
     );
 }

@@ -1,4 +1,4 @@
-//! One JSON object per sample. The keys are documented in the README, units are in the keys; a
+//! One JSON object per sample. The keys are in docs/agent-probe-doctor.md, units are in the keys; a
 //! rate that is not known is null.
 
 use crate::stats::{HostRates, HostSample, Rates, Reading, Sample, State};

@@ -1,7 +1,7 @@
 //! Rooms: one member of each room says something, and each iteration lasts until every member of
 //! the room has it.
 //!
-//! The server gives each connection a room (`/rooms`, README.md) and tells it who is there. The
+//! The server gives each connection a room (`/rooms`, docs/serve.md) and tells it who is there. The
 //! client that finds its room empty is the one that speaks there. What it says carries its
 //! [`Address`] in the run, so that the members, on whichever core, tell it when they heard it: all
 //! of them read one host's clock. Over an event stream it posts what it says.
