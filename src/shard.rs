@@ -9,6 +9,9 @@
 //! - Each connection gives `opened` at most once, then any number of `received` and `drained`,
 //!   then `closed` exactly once. A connect that fails gives `closed` without `opened`; so does an
 //!   accepted connection that a layer between engine and shard could not secure.
+//! - The peer's end of stream gives `ended` at most once, and nothing is received after it. The
+//!   shard says whether it has still something to send; if not, what is queued leaves, and
+//!   `closed` follows with [`CloseCause::PeerEnded`].
 //! - No event for a connection is delivered inside a call to [`Wire`]: calls only note what to do.
 //! - After [`Wire::close`] the shard gets nothing more for that connection but `closed`.
 //! - Whatever is queued for a connection within one turn leaves in one send, in order.
@@ -112,6 +115,15 @@ pub enum CloseCause {
     Os(i32),
     /// A layer between engine and shard could not secure the connection, or found it broken.
     Insecure(Flaw),
+}
+
+/// What becomes of a connection whose peer has ended its half of it (FIN).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// Nothing is left to say: what is queued leaves, then the connection is closed.
+    Close,
+    /// Something is still to be sent: the shard closes the connection after that.
+    Keep,
 }
 
 /// How to end a connection.
@@ -249,6 +261,11 @@ pub trait Shard: Sized {
     /// The backlog fell to the low mark after it had been above the high mark
     /// (`limits::BACKLOG_HIGH`, `limits::BACKLOG_LOW`).
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>);
+    /// The peer has ended its stream: nothing more comes from it, but it may still read (a
+    /// half-closed connection: RFC 9293, 3.6).
+    fn ended(&mut self, _id: ConnectionId, _wire: &mut impl Wire<Self::Message>) -> Half {
+        Half::Close
+    }
     /// The connection is over; the id is dead.
     fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Self::Message>);
     /// Another core's shard said something.

@@ -3,7 +3,8 @@
 
 use crate::limits;
 use crate::shard::{
-    Close, CloseCause, ConnectionId, Core, NoSlot, Origin, Payload, Shard, Unsent, Vitals, Wire,
+    Close, CloseCause, ConnectionId, Core, Half, NoSlot, Origin, Payload, Shard, Unsent, Vitals,
+    Wire,
 };
 use crate::time::Instant;
 use std::collections::BTreeMap;
@@ -39,6 +40,10 @@ struct Life {
 enum Phase {
     Connecting,
     Open,
+    /// The peer has ended its stream, and the shard has still something to send.
+    HalfOpen,
+    /// The peer has ended its stream, and the shard had nothing more to send.
+    Ended,
     /// The shard asked to close; the flag of [`Close`] does not matter.
     Closing,
 }
@@ -82,9 +87,13 @@ impl Book {
         }
     }
 
-    fn open(&mut self, id: ConnectionId, event: &str) -> &mut Life {
+    fn live(&mut self, id: ConnectionId, event: &str) -> &mut Life {
         let life = self.live.get_mut(&id);
-        let life = life.unwrap_or_else(|| panic!("{event} of {id:?}, which is dead"));
+        life.unwrap_or_else(|| panic!("{event} of {id:?}, which is dead"))
+    }
+
+    fn open(&mut self, id: ConnectionId, event: &str) -> &mut Life {
+        let life = self.live(id, event);
         assert_eq!(life.phase, Phase::Open, "{event} of {id:?}");
         life
     }
@@ -99,10 +108,12 @@ impl Book {
             // Usually `Local`; anything that can have ended it in the same turn, before the shard
             // was told, a connect's failures included.
             Phase::Closing => {}
-            Phase::Open => assert!(
+            Phase::Ended => assert_eq!(cause, CloseCause::PeerEnded, "{id:?} had ended"),
+            Phase::Open | Phase::HalfOpen => assert!(
                 !matches!(
                     cause,
                     CloseCause::Local
+                        | CloseCause::PeerEnded
                         | CloseCause::Refused
                         | CloseCause::NoSourcePort
                         | CloseCause::NoDescriptor
@@ -165,12 +176,25 @@ impl<S: Shard> Shard for Checked<S> {
     }
 
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>) {
-        let life = self.book.open(id, "drained");
+        let life = self.book.live(id, "drained");
+        let open = matches!(life.phase, Phase::Open | Phase::HalfOpen);
+        assert!(open, "drained of {id:?}, which is closing");
         assert!(
             std::mem::take(&mut life.high),
             "{id:?} was not above the high mark"
         );
         self.pass(wire, |inner, wire| inner.drained(id, wire));
+    }
+
+    fn ended(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>) -> Half {
+        self.book.open(id, "ended").phase = Phase::HalfOpen;
+        let mut half = Half::Close;
+        self.pass(wire, |inner, wire| half = inner.ended(id, wire));
+        let life = self.book.live(id, "ended");
+        if (life.phase, half) == (Phase::HalfOpen, Half::Close) {
+            life.phase = Phase::Ended;
+        }
+        half
     }
 
     fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Self::Message>) {
@@ -251,7 +275,8 @@ impl<W> Watched<'_, W> {
         match answer {
             Ok(()) => {
                 let life = life.unwrap_or_else(|| panic!("sent to {id:?}, which is dead"));
-                assert_eq!(life.phase, Phase::Open, "sent to {id:?}");
+                let open = matches!(life.phase, Phase::Open | Phase::HalfOpen);
+                assert!(open, "sent to {id:?}, which is closing");
                 assert_eq!(after, before + len, "{id:?}: a call only queues");
                 life.high |= after > limits::BACKLOG_HIGH;
             }

@@ -15,7 +15,7 @@ use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, HeadReader, Request};
 use crate::protocol::websocket::{Extension, handshake};
-use crate::shard::{Close, ConnectionId, Unsent, Wire};
+use crate::shard::{Close, ConnectionId, Half, Unsent, Wire};
 use crate::stats::exposition::OPENMETRICS;
 use std::time::Duration;
 
@@ -152,6 +152,16 @@ impl Http {
         };
         let reply = answer.map_or(reply, |answer| reply.with(answer));
         self.send(id, reply, shared, wire).unwrap_or(Step::Stay)
+    }
+
+    /// The peer has ended its stream. RFC 9112, 9.6: a client may do so after its last request,
+    /// and gets its answer; RFC 9112, 8: an incomplete request is left unanswered.
+    pub(super) fn peer_ended(&mut self) -> Half {
+        let Phase::Waiting(reply) = &mut self.phase else {
+            return Half::Close;
+        };
+        reply.end.get_or_insert(Why::Done);
+        Half::Keep
     }
 
     /// The request that is under way takes too long.

@@ -46,7 +46,7 @@ pub use tally::{Closed, Decided, Open, Tally};
 use crate::app::rooms;
 use crate::limits;
 use crate::protocol::websocket::{Opcode, closing, frame};
-use crate::shard::{Close, CloseCause, ConnectionId, Core, Origin, Shard, Wire};
+use crate::shard::{Close, CloseCause, ConnectionId, Core, Half, Origin, Shard, Wire};
 use crate::time::Instant;
 use connection::{Connection, Connections, Due, Stamp, State, Step};
 use shared::{Outbox, Shared};
@@ -333,6 +333,17 @@ impl Shard for Server {
         };
         if std::mem::take(&mut connection.paused) {
             wire.resume(id);
+        }
+    }
+
+    fn ended(&mut self, id: ConnectionId, _wire: &mut impl Wire<Message>) -> Half {
+        match self.connections.get_mut(id).map(|found| &mut found.state) {
+            Some(State::Http(http)) => http.peer_ended(),
+            // RFC 6455, 7.1.1: a FIN without a close frame is the end, and who listens to events
+            // has left.
+            Some(State::WebSocket(_) | State::Stream(_) | State::Vacant | State::Ending) | None => {
+                Half::Close
+            }
         }
     }
 

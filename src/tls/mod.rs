@@ -13,8 +13,8 @@
 //! - `opened` comes when the handshake is over; a client is told [`Origin::Secured`].
 //! - A handshake that fails gives `closed` with [`CloseCause::Insecure`] alone; a bad record gives
 //!   the same to a connection that is open. The peer gets its alert first, nobody else notices.
-//! - `Close::Flush` sends `close_notify` after what is queued; the peer's ends the connection as
-//!   its FIN would.
+//! - `Close::Flush` sends `close_notify` after what is queued; the peer's gives `ended` as its FIN
+//!   would, and whatever follows it is ignored (RFC 8446, 6.1).
 //! - A handshake on the server's side is bounded in bytes and in time; a client bounds its
 //!   connects.
 //!
@@ -39,7 +39,7 @@ mod tests;
 mod wire;
 
 use crate::limits;
-use crate::shard::{Close, CloseCause, ConnectionId, Core, Flaw, Origin, Shard, Wire};
+use crate::shard::{Close, CloseCause, ConnectionId, Core, Flaw, Half, Origin, Shard, Wire};
 use crate::time::Instant;
 use book::{Book, Stage};
 use handshake::Progress;
@@ -116,7 +116,9 @@ impl<S: Shard> Tls<S> {
     /// Reads records of a secured connection, and first what is left of one in pieces.
     fn read(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<S::Message>) {
         let mut rest = bytes;
-        while let Some(session) = self.book.session(id) {
+        while let Some(session) = self.book.session(id)
+            && !session.ended
+        {
             let begun = !session.partial.is_empty();
             let head: &[u8] = if begun { &session.partial } else { rest };
             let len = match record::length(head) {
@@ -189,6 +191,20 @@ impl<S: Shard> Tls<S> {
         }
     }
 
+    /// The peer has ended its stream, by `close_notify` or by a FIN: the inner shard decides
+    /// whether it has still something to send, and hears of it once.
+    fn peer_ended(&mut self, id: ConnectionId, wire: &mut impl Wire<S::Message>) -> Half {
+        let Some(session) = self.book.session(id) else {
+            return Half::Close;
+        };
+        if std::mem::replace(&mut session.ended, true) {
+            return Half::Keep;
+        }
+        let mut half = Half::Close;
+        self.pass(wire, |inner, wire| half = inner.ended(id, wire));
+        half
+    }
+
     /// RFC 8446, 6: the peer closes, or says what it found wrong.
     fn alerted(&mut self, id: ConnectionId, alert: &[u8], wire: &mut impl Wire<S::Message>) {
         let &[level, description] = alert else {
@@ -196,8 +212,10 @@ impl<S: Shard> Tls<S> {
         };
         match AlertDescription::from(description) {
             AlertDescription::CloseNotify => {
-                self.book.say_goodbye(id, wire);
-                self.book.end(id, CloseCause::PeerEnded, wire);
+                if self.peer_ended(id, wire) == Half::Close {
+                    self.book.say_goodbye(id, wire);
+                    self.book.end(id, CloseCause::PeerEnded, wire);
+                }
             }
             // Warnings of TLS 1.2 that mean nothing here (RFC 5246, 7.2).
             AlertDescription::UserCanceled | AlertDescription::NoRenegotiation if level == 1 => {}
@@ -243,6 +261,10 @@ impl<S: Shard> Shard for Tls<S> {
         if self.book.session(id).is_some() {
             self.pass(wire, |inner, wire| inner.drained(id, wire));
         }
+    }
+
+    fn ended(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>) -> Half {
+        self.peer_ended(id, wire)
     }
 
     fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Self::Message>) {

@@ -21,6 +21,8 @@ pub(super) struct Session {
     pub(super) sealer: Sealer,
     /// A record of which not all has come; holds no memory in between.
     pub(super) partial: Vec<u8>,
+    /// The peer has ended its stream: nothing more of it is read.
+    pub(super) ended: bool,
     keys: Keys,
     version: ProtocolVersion,
     after: After,
@@ -52,6 +54,7 @@ impl Session {
             opener,
             sealer,
             partial: Vec::new(),
+            ended: false,
             keys,
             version,
             after: After::default(),

@@ -4,7 +4,7 @@ use super::Engine;
 use super::peer::{connect, read_all, reset, stream_from, verify};
 use super::script::{Event, Scene, plan, start};
 use ringstorm::limits;
-use ringstorm::shard::{Close, CloseCause, ConnectionId, Unsent};
+use ringstorm::shard::{Close, CloseCause, ConnectionId, Half, Unsent};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
@@ -195,6 +195,68 @@ pub(crate) fn a_peer_that_ended_gets_what_was_queued<E: Engine>() {
     assert_eq!((bytes.len(), reset), (3_000_000, false));
     verify(0, &bytes);
     assert_eq!(running.finish(), [[CloseCause::PeerEnded]]);
+}
+
+/// RFC 9293, 3.6: who has ended its stream may still receive.
+pub(crate) fn a_peer_that_ended_gets_an_answer_that_came_later<E: Engine>() {
+    let running = start::<E, _>(
+        plan(1, 1),
+        |_| (None, Vec::new()),
+        |scene, event| match event {
+            Event::Ended(id, half) => {
+                *half = Half::Keep;
+                scene.state.0 = Some(id);
+                // Pausing and resuming what has ended changes nothing.
+                scene.wire.pause(id);
+                scene.wire.resume(id);
+                *scene.deadline = Some(scene.wire.now() + Duration::from_millis(200));
+            }
+            Event::Expired => {
+                let id = scene.state.0.unwrap();
+                scene.wire.send(id, &stream_from(0, 3_000_000)).unwrap();
+                scene.wire.close(id, Close::Flush);
+            }
+            Event::Closed(_, cause) => {
+                scene.state.1.push(cause);
+                *scene.finished = true;
+            }
+            _ => {}
+        },
+    );
+    let mut peer = connect(running.address());
+    peer.write_all(b"?").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let (bytes, reset) = read_all(&mut peer);
+    assert_eq!((bytes.len(), reset), (3_000_000, false));
+    verify(0, &bytes);
+    assert_eq!(running.finish()[0].1, [CloseCause::Local]);
+}
+
+pub(crate) fn a_peer_that_ended_while_paused_is_heard_of_after_it<E: Engine>() {
+    let running = start::<E, _>(
+        plan(1, 1),
+        |_| (None, 0, Vec::new()),
+        |scene, event| match event {
+            Event::Opened(id, _) => {
+                scene.state.0 = Some(id);
+                scene.wire.pause(id);
+                *scene.deadline = Some(scene.wire.now() + Duration::from_millis(200));
+            }
+            Event::Expired => scene.wire.resume(scene.state.0.unwrap()),
+            Event::Received(_, bytes) => scene.state.1 += bytes.len(),
+            Event::Ended(..) => assert_eq!(scene.state.1, 100_000, "the end comes last"),
+            Event::Closed(_, cause) => {
+                scene.state.2.push(cause);
+                *scene.finished = true;
+            }
+            _ => {}
+        },
+    );
+    let mut peer = connect(running.address());
+    peer.write_all(&[1; 100_000]).unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut peer), (Vec::new(), false));
+    assert_eq!(running.finish()[0].2, [CloseCause::PeerEnded]);
 }
 
 pub(crate) fn a_close_in_opened_gives_only_closed<E: Engine>() {

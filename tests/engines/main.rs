@@ -96,6 +96,8 @@ suite! {
         a_peers_end_closes_once
         a_peers_reset_closes_once
         a_peer_that_ended_gets_what_was_queued
+        a_peer_that_ended_gets_an_answer_that_came_later
+        a_peer_that_ended_while_paused_is_heard_of_after_it
         a_close_in_opened_gives_only_closed
         after_closing_nothing_is_sent_and_a_second_close_is_ignored
         finishing_drops_what_is_open;

@@ -3,7 +3,7 @@
 use super::Engine;
 use ringstorm::engine::contract::Checked;
 use ringstorm::engine::{Listeners, Plan, Stop};
-use ringstorm::shard::{CloseCause, ConnectionId, Core, Origin, Shard, Wire};
+use ringstorm::shard::{CloseCause, ConnectionId, Core, Half, Origin, Shard, Wire};
 use ringstorm::time::Instant;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
@@ -19,6 +19,8 @@ pub(crate) enum Event<'e> {
     Opened(ConnectionId, Origin),
     Received(ConnectionId, &'e mut [u8]),
     Drained(ConnectionId),
+    /// With what becomes of it: closed, if the script leaves it so.
+    Ended(ConnectionId, &'e mut Half),
     Closed(ConnectionId, CloseCause),
     Forwarded(Core, Message),
     Expired,
@@ -80,6 +82,12 @@ impl<T: Send + 'static, A: Fn(Scene<'_, T>, Event<'_>)> Shard for Script<T, A> {
 
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         self.act(Event::Drained(id), wire);
+    }
+
+    fn ended(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) -> Half {
+        let mut half = Half::Close;
+        self.act(Event::Ended(id, &mut half), wire);
+        half
     }
 
     fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Message>) {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what must not fail in a test may panic")]
 
+mod closing;
 mod deflate;
 mod http;
 mod listening;
@@ -88,6 +89,10 @@ fn run_once(test: impl Fn()) {
 }
 
 macro_rules! suite {
+    (sockets: $($module:ident: $($test:ident)*;)*) => {
+        suite!(@ half_on_ring run_once OnSockets<super::Ring>, $($($module::$test)*)*);
+        suite!(@ half_on_tokio run_once OnSockets<super::Tokio>, $($($module::$test)*)*);
+    };
     ($($module:ident: $($test:ident)*;)*) => {
         suite!(@ on_ring run_once OnSockets<super::Ring>, $($($module::$test)*)*);
         suite!(@ on_tokio run_once OnSockets<super::Tokio>, $($($module::$test)*)*);
@@ -144,4 +149,13 @@ suite! {
         a_member_that_does_not_read_is_ended_and_the_others_go_on
         a_quiet_member_gets_heartbeats
         a_draining_server_ends_members;
+}
+
+suite! {
+    sockets:
+    closing:
+        a_half_closed_peer_gets_the_answer_that_waits_for_another_core
+        a_half_closed_post_is_answered
+        a_half_closed_websocket_or_stream_is_over
+        half_a_request_and_a_half_close_get_no_answer;
 }

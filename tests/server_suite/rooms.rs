@@ -47,7 +47,7 @@ fn event(bytes: &[u8]) -> Option<(Value, usize)> {
 pub(crate) struct Told(pub(crate) Arc<Mutex<Vec<Value>>>);
 
 impl Told {
-    fn last(&self, key: &str) -> Value {
+    pub(crate) fn last(&self, key: &str) -> Value {
         self.0.lock().unwrap().last().unwrap()[key].clone()
     }
 }
@@ -98,7 +98,7 @@ impl Script {
     }
 }
 
-fn post(say: &Value, text: &str) -> Vec<u8> {
+pub(crate) fn post(say: &Value, text: &str) -> Vec<u8> {
     let (path, len) = (say.as_str().unwrap(), text.len());
     format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n\r\n{text}").into_bytes()
 }

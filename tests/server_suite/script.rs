@@ -26,6 +26,8 @@ pub(crate) enum Act {
         path: &'static str,
         wanted: Box<dyn FnMut(&str) -> bool + Send>,
     },
+    /// Ends the client's half of the connection; it still reads. On sockets only.
+    HalfClose,
     /// Does nothing for a while.
     Wait(Duration),
     /// Tells the server to stop.
@@ -126,6 +128,10 @@ impl Script {
 
     pub(crate) fn ended(&mut self, peer: usize) -> &mut Self {
         self.act(peer, Act::Ended)
+    }
+
+    pub(crate) fn half_close(&mut self, peer: usize) -> &mut Self {
+        self.act(peer, Act::HalfClose)
     }
 
     pub(crate) fn wait(&mut self, ms: u64) -> &mut Self {

@@ -69,6 +69,10 @@ impl Clients {
             Act::Make(mut bytes) => self.peer(peer).send(&bytes(), &place),
             Act::Read { what, look } => self.peer(peer).read(&format!("{place}: {what}"), look),
             Act::Ended => self.peer(peer).ended(&place),
+            Act::HalfClose => {
+                let ended = self.peer(peer).stream.shutdown(Shutdown::Write);
+                ended.expect(&place);
+            }
             Act::Pump { bytes, reply } => self.peer(peer).pump(&bytes, &reply, &place),
             Act::Poll { path, wanted } => self.poll(path, wanted, &place),
             Act::Wait(span) => std::thread::sleep(span),

@@ -10,7 +10,7 @@ use super::rings::Rings;
 use super::slot::{Phase, Receive};
 use crate::engine;
 use crate::engine::cause;
-use crate::shard::{ConnectionId, Core, Origin, Shard};
+use crate::shard::{ConnectionId, Core, Half, Origin, Shard};
 use crate::time::Instant;
 use io_uring::types;
 use std::io;
@@ -252,7 +252,7 @@ impl<S: Shard> Driver<S> {
         match completion.result {
             // Data, but the kernel ended the multishot: armed again when it is settled.
             1.. => port.mark(id),
-            0 => port.peer_ended(id),
+            0 => self.peer_ended(id),
             result if result == -libc::ENOBUFS => {
                 port.counters.starved += 1;
                 if let Some(slot) = port.slots.get(id) {
@@ -267,6 +267,19 @@ impl<S: Shard> Driver<S> {
                     slot.receive = Receive::Ended;
                 }
                 port.broke(id, cause::from_errno(-result));
+            }
+        }
+    }
+
+    /// The peer's FIN came: the shard decides whether it has still something to send.
+    fn peer_ended(&mut self, id: ConnectionId) {
+        let port = &mut *self.port;
+        if let Some(slot) = port.slots.get(id) {
+            slot.receive = Receive::Ended;
+            let open = slot.phase == Phase::Open;
+            port.mark(id);
+            if open && self.shard.ended(id, port) == Half::Close {
+                port.peer_ended(id);
             }
         }
     }

@@ -130,17 +130,14 @@ impl<M> Port<M> {
         self.end(id);
     }
 
-    /// The peer has ended its stream. What is queued for it still leaves.
+    /// The peer has ended its stream, and the shard has nothing to add. What is queued leaves.
     pub(super) fn peer_ended(&mut self, id: ConnectionId) {
-        let Some(slot) = self.slots.get(id) else {
-            return;
-        };
-        slot.receive = Receive::Ended;
-        if slot.phase == Phase::Open {
+        if let Some(slot) = self.slots.get(id)
+            && slot.phase == Phase::Open
+        {
             slot.cause = CloseCause::PeerEnded;
             self.flush(id);
         }
-        self.mark(id);
     }
 
     /// Looks at the connections that have been closing for a while: one that made progress gets

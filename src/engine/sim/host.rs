@@ -4,7 +4,7 @@ use super::network::{Network, Node, SocketIndex};
 use super::port::{Desk, Link, News, Port, Standing};
 use super::socket::{Read, State};
 use crate::engine::contract::Checked;
-use crate::shard::{ConnectionId, Origin, Shard};
+use crate::shard::{ConnectionId, Half, Origin, Shard};
 
 /// Accepts, and reads from one connection, in one turn at most.
 const PER_TURN: usize = 4;
@@ -209,13 +209,7 @@ impl<S: Shard> Host<S> {
             let open = link.standing == Standing::Open;
             match net.read(socket, &mut self.scratch, self.receive_bytes) {
                 Read::Nothing => return,
-                Read::End => {
-                    return Port {
-                        net,
-                        desk: &mut self.desk,
-                    }
-                    .peer_ended(id);
-                }
+                Read::End => return self.peer_ended(id, net),
                 Read::Bytes => {
                     self.desk.counters.bytes_in += self.scratch.len() as u64;
                     if open {
@@ -230,6 +224,20 @@ impl<S: Shard> Host<S> {
             }
         }
         net.plan_read(socket);
+    }
+
+    /// The peer's FIN came: the shard decides whether it has still something to send.
+    fn peer_ended(&mut self, id: ConnectionId, net: &mut Network) {
+        let desk = &mut self.desk;
+        let asks = Port { net, desk }.peer_ended(id);
+        if asks {
+            let mut half = Half::Close;
+            self.tell(net, |shard, port| half = shard.ended(id, port));
+            if half == Half::Close {
+                let desk = &mut self.desk;
+                Port { net, desk }.end_after_peer(id);
+            }
+        }
     }
 
     /// The shard has finished: everything open is dropped.

@@ -186,16 +186,29 @@ impl<M> Port<'_, M> {
         }
     }
 
-    /// The peer's FIN came: what is queued is still sent, then it is over.
-    pub(super) fn peer_ended(&mut self, id: ConnectionId) {
+    /// The peer's FIN came; what is queued is still sent. True if the shard is to be asked whether
+    /// it has more to send.
+    pub(super) fn peer_ended(&mut self, id: ConnectionId) -> bool {
         let Some(link) = self.desk.links.get_mut(id) else {
-            return;
+            return false;
         };
         link.peer_ended = true;
         match link.standing {
+            Standing::Open => return true,
+            Standing::Closing { cause, .. } if link.ended => self.end(id, cause),
+            Standing::Closing { .. } | Standing::Connecting | Standing::Over => {}
+        }
+        false
+    }
+
+    /// The peer has ended, and the shard has nothing to add: it is over once all is sent.
+    pub(super) fn end_after_peer(&mut self, id: ConnectionId) {
+        let Some(link) = self.desk.links.get(id) else {
+            return;
+        };
+        match link.standing {
             Standing::Open if link.out.is_empty() => self.end(id, CloseCause::PeerEnded),
             Standing::Open => self.begin_close(id, CloseCause::PeerEnded),
-            Standing::Closing { cause, .. } if link.ended => self.end(id, cause),
             Standing::Closing { .. } | Standing::Connecting | Standing::Over => {}
         }
     }

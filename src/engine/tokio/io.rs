@@ -142,13 +142,27 @@ impl<M> Io<M> {
         }
     }
 
-    /// The peer's FIN came: what is queued is still sent, then it is over.
-    pub(super) fn peer_ended(&mut self, id: ConnectionId) {
+    /// The peer's FIN came; what is queued is still sent. True if the shard is to be asked whether
+    /// it has more to send.
+    pub(super) fn peer_ended(&mut self, id: ConnectionId) -> bool {
+        let Some(link) = self.links.get_mut(id) else {
+            return false;
+        };
+        link.peer_ended = true;
+        match link.state {
+            State::Open => return true,
+            State::Closing { cause, .. } if link.ended => self.end(id, cause),
+            State::Closing { .. } | State::Connecting | State::Over => {}
+        }
+        false
+    }
+
+    /// The peer has ended, and the shard has nothing to add: it is over once all is sent.
+    pub(super) fn end_after_peer(&mut self, id: ConnectionId) {
         let until = self.now + limits::LINGER_TIME;
         let Some(link) = self.links.get_mut(id) else {
             return;
         };
-        link.peer_ended = true;
         match link.state {
             State::Open if link.out.is_empty() => self.end(id, CloseCause::PeerEnded),
             State::Open => {
@@ -159,7 +173,6 @@ impl<M> Io<M> {
                 self.closing.push_back((until, id));
                 self.touch(id);
             }
-            State::Closing { cause, .. } if link.ended => self.end(id, cause),
             State::Closing { .. } | State::Connecting | State::Over => {}
         }
     }

@@ -6,7 +6,7 @@ use super::io::{Event, Io};
 use super::link::{self, Link, State};
 use super::signal::{ALARM, LISTENERS, NUDGE};
 use crate::engine::{Stop, cause};
-use crate::shard::{ConnectionId, Core, Origin, Shard};
+use crate::shard::{ConnectionId, Core, Half, Origin, Shard};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::{io, mem};
@@ -238,7 +238,7 @@ impl<S: Shard> CoreLoop<S> {
             match poll_receive(link, scratch) {
                 Poll::Pending => return,
                 Poll::Ready(Err(error)) => return self.io.end(id, cause::from_error(&error)),
-                Poll::Ready(Ok(0)) => return self.io.peer_ended(id),
+                Poll::Ready(Ok(0)) => return self.peer_ended(id),
                 Poll::Ready(Ok(bytes)) => {
                     let open = link.state == State::Open;
                     self.io.counters.bytes_in += bytes as u64;
@@ -249,6 +249,17 @@ impl<S: Shard> CoreLoop<S> {
             }
         }
         self.io.again.extend(u32::try_from(id.slot()));
+    }
+
+    /// The peer's FIN came: the shard decides whether it has still something to send.
+    fn peer_ended(&mut self, id: ConnectionId) {
+        if self.io.peer_ended(id) {
+            let mut half = Half::Close;
+            self.tell(|shard, io| half = shard.ended(id, io));
+            if half == Half::Close {
+                self.io.end_after_peer(id);
+            }
+        }
     }
 }
 

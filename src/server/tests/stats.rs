@@ -243,3 +243,17 @@ fn a_request_behind_one_that_waits_ends_the_connection_after_the_answer() {
     assert!(text.contains("Connection: close"), "{text}");
     assert_eq!(rig.closed(id), Some(Close::Flush));
 }
+
+/// RFC 9112, 9.6: who ends its stream after a whole request gets the answer, and the end.
+#[test]
+fn a_peer_that_ended_gets_the_figures_it_waits_for() {
+    let mut rig = Rig::on(Core(0), 2, config());
+    let id = rig.asked(&get("/stats"));
+    assert_eq!(rig.server.ended(id, &mut rig.wire), Half::Keep);
+    assert_eq!(rig.closed(id), None, "the answer is still to come");
+    rig.pass(Duration::from_secs(1));
+    assert!(rig.text(id).contains("Connection: close\r\n"));
+    assert_eq!(rig.closed(id), Some(Close::Flush));
+    let quiet = rig.open();
+    assert_eq!(rig.server.ended(quiet, &mut rig.wire), Half::Close);
+}
