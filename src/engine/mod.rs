@@ -27,9 +27,12 @@ pub struct Plan {
     pub listeners: Listeners,
     /// Who speaks first on an accepted connection.
     pub first_word: FirstWord,
-    /// Connections that one core may hold at once.
+    /// Connections that one core may hold at once; if it listens, accepted ones.
     pub slots: u32,
-    /// Slots of one file table of the ring engine at most; the descriptor limit bounds it as well.
+    /// Connects that a core which listens can have beside those, in each table of the ring engine;
+    /// on other engines they are among the slots.
+    pub connects: u32,
+    /// Connections in one file table of the ring engine at most; the descriptor limit bounds it as well.
     /// More slots than that take more rings.
     pub table: u32,
     /// Cap on outbound bytes queued for one connection.
@@ -51,6 +54,7 @@ impl Plan {
             first_word: FirstWord::Anyones,
             cpus,
             slots: 16_384,
+            connects: 64,
             table: u32::MAX,
             max_backlog: limits::BACKLOG_BYTES,
             receive_buffers: limits::RECEIVE_BUFFERS,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what must not fail in a test may panic")]
 
+mod accepting;
 #[path = "../agent.rs"]
 mod agent;
 mod bytes;
@@ -79,6 +80,12 @@ macro_rules! suite {
 }
 
 suite! {
+    accepting:
+        every_slot_is_filled_whichever_listeners_are_idle
+        slots_of_a_full_table_go_to_every_listener_in_its_turn
+        a_slot_that_is_taken_and_left_again_and_again_stays_usable
+        peers_that_wait_are_let_go_when_accepting_stops
+        a_panicked_cores_listener_leaves_the_others_the_newcomers;
     bytes:
         an_echo_returns_every_byte_in_order_to_every_peer
         what_is_queued_in_one_turn_leaves_in_one_send

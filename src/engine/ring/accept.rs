@@ -2,7 +2,9 @@
 //!
 //! A multishot accept takes whatever waits in the accept queue in one go; what finds the file table
 //! full is dropped silently. So it is cancelled while the table can still hold a whole queue, and
-//! from there on no more single accepts are armed than there are free slots.
+//! from there on single accepts are armed: as many on each listener as it has a claim to, whatever
+//! the others hold, so that an idle listener never has what a busy one lacks. The table is larger
+//! by all of them. What they accept once every slot is taken waits unopened for the next slot.
 
 use super::kernel::Ring;
 use super::operation::{Operation, plain};
@@ -14,12 +16,14 @@ use crate::limits;
 use crate::shard::{CloseCause, Counters};
 use crate::time::Instant;
 use io_uring::{opcode, squeue, types};
+use socket2::SockRef;
 use std::io;
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// Single accepts armed at once on all listeners of a core.
+/// Single accepts armed at once on all listeners of a core, one for each at least.
 const ONES: u32 = 64;
 /// Time to wait after an accept failed for want of memory or descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -28,7 +32,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// One ring accepts at a time; when its table is nearly full the next one takes over.
 pub(super) struct Gates {
-    listeners: Vec<TcpListener>,
+    /// Shared with nobody but what takes them from the kernel should the core panic.
+    listeners: Arc<Vec<TcpListener>>,
     /// By ring, then by listener.
     gates: Vec<Vec<Gate>>,
     /// What the accept queue may hold: so many may be accepted before a cancellation is seen.
@@ -53,12 +58,36 @@ enum Mode {
     None,
     /// One multishot accept per listener in that ring.
     Many(usize),
-    /// So many single accepts in that ring.
-    Ones(usize, u32),
+    /// Single accepts in that ring.
+    Ones(usize),
+    /// No more: what is armed stays, for what it accepts can wait.
+    AsIs,
+}
+
+/// Slots that a table has beyond those for connections: for what is accepted once all are taken.
+pub(super) fn spare_slots(listeners: usize) -> u32 {
+    let listeners = u32::try_from(listeners).unwrap_or(u32::MAX);
+    share(listeners).saturating_mul(listeners)
+}
+
+/// Single accepts of each of so many listeners.
+fn share(listeners: u32) -> u32 {
+    (ONES / listeners.max(1)).max(1)
+}
+
+/// Takes listeners out of the kernel's hands: newcomers go to the other cores' from now on.
+///
+/// A listener whose core is lost would be sent its part of them (`SO_REUSEPORT`) for as long as
+/// an accept in a ring holds it. `shutdown` ends listening whoever holds it (`inet_shutdown` in
+/// net/ipv4/af_inet.c).
+pub(super) fn take_down(listeners: &Weak<Vec<TcpListener>>) {
+    for listener in listeners.upgrade().iter().flat_map(|all| all.iter()) {
+        let _ = SockRef::from(listener).shutdown(Shutdown::Both);
+    }
 }
 
 impl Gates {
-    pub(super) fn new(listeners: Vec<TcpListener>, rings: usize) -> Self {
+    pub(super) fn new(listeners: Arc<Vec<TcpListener>>, rings: usize) -> Self {
         let path = "/proc/sys/net/core/somaxconn";
         let somaxconn = std::fs::read_to_string(path)
             .ok()
@@ -137,7 +166,7 @@ impl Gates {
         }
         if self.stopped && !self.is_held() {
             // Closed, so that a new peer is refused rather than left waiting.
-            self.listeners.clear();
+            self.listeners = Arc::default();
         }
         if self.listeners.is_empty() {
             return;
@@ -157,11 +186,16 @@ impl Gates {
             Mode::Many(ring) if !self.is_held_beside(ring) => {
                 self.arm_many(ring, &mut rings.lane(ring).ring);
             }
-            Mode::Ones(ring, count) if !self.is_held_beside(ring) => {
-                self.arm_ones(ring, count, &mut rings.lane(ring).ring);
+            Mode::Ones(ring) if !self.is_held_beside(ring) => {
+                self.arm_ones(ring, &mut rings.lane(ring).ring);
             }
-            Mode::None | Mode::Many(_) | Mode::Ones(..) => {}
+            Mode::None | Mode::AsIs | Mode::Many(_) | Mode::Ones(_) => {}
         }
+    }
+
+    /// Whether nothing more is accepted.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// Whether the kernel still holds an accept.
@@ -180,8 +214,11 @@ impl Gates {
     /// The first ring that can hold a whole queue takes many; if there is none, the one that
     /// takes one by one goes on until it is full, then the one with most room.
     fn mode(&self, slots: &Slots) -> Mode {
-        if self.stopped || self.retry_at.is_some() {
+        if self.stopped {
             return Mode::None;
+        }
+        if self.retry_at.is_some() {
+            return Mode::AsIs;
         }
         let listeners = u32::try_from(self.listeners.len()).unwrap_or(u32::MAX);
         let queues = self.queue.saturating_mul(listeners);
@@ -195,8 +232,8 @@ impl Gates {
         };
         let ring = rings.clone().find(goes_on);
         match ring.or_else(|| rings.max_by_key(|&ring| slots.room(ring))) {
-            Some(ring) if slots.room(ring) > 0 => Mode::Ones(ring, slots.room(ring).min(ONES)),
-            _ => Mode::None,
+            Some(ring) if slots.room(ring) > 0 => Mode::Ones(ring),
+            _ => Mode::AsIs,
         }
     }
 
@@ -210,9 +247,12 @@ impl Gates {
                 gate.cancelling = true;
                 cancel(ring, plain(Operation::AcceptMany, listener));
             }
-            let elsewhere =
-                !matches!(mode, Mode::Many(ring) | Mode::Ones(ring, _) if ring == index);
-            if gate.ones > 0 && elsewhere {
+            let stays = match mode {
+                Mode::None => false,
+                Mode::AsIs => true,
+                Mode::Many(ring) | Mode::Ones(ring) => ring == index,
+            };
+            if gate.ones > 0 && !stays {
                 gate.cancelling = true;
                 cancel(ring, plain(Operation::AcceptOne, listener));
             }
@@ -220,7 +260,7 @@ impl Gates {
     }
 
     fn arm_many(&mut self, index: usize, ring: &mut Ring) {
-        for ((number, gate), listener) in (0u32..).zip(&mut self.gates[index]).zip(&self.listeners)
+        for ((number, gate), listener) in (0u32..).zip(&mut self.gates[index]).zip(&*self.listeners)
         {
             if gate.many || gate.cancelling || gate.ones > 0 {
                 continue;
@@ -234,20 +274,18 @@ impl Gates {
         }
     }
 
-    /// Arms single accepts up to `count` in all listeners of a ring, fairly.
-    fn arm_ones(&mut self, index: usize, count: u32, ring: &mut Ring) {
+    /// Arms single accepts in all listeners of a ring, each up to its share.
+    fn arm_ones(&mut self, index: usize, ring: &mut Ring) {
         let gates = &mut self.gates[index];
         if gates.iter().any(|gate| gate.many || gate.cancelling) {
             return;
         }
-        let mut left = count.saturating_sub(gates.iter().map(|gate| gate.ones).sum());
-        let listeners = u32::try_from(gates.len()).unwrap_or(u32::MAX);
-        for ((number, gate), listener) in (0u32..).zip(gates).zip(&self.listeners) {
-            let share = left.div_ceil(listeners - number);
-            left -= share;
-            gate.ones += share;
+        let share = share(u32::try_from(gates.len()).unwrap_or(u32::MAX));
+        for ((number, gate), listener) in (0u32..).zip(gates).zip(&*self.listeners) {
+            let missing = share.saturating_sub(gate.ones);
+            gate.ones += missing;
             let entry = accept_one(types::Fd(listener.as_raw_fd()));
-            for _ in 0..share {
+            for _ in 0..missing {
                 ring.push(&entry.clone().user_data(plain(Operation::AcceptOne, number)));
             }
         }

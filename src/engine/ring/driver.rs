@@ -300,11 +300,24 @@ impl<S: Shard> Driver<S> {
         };
         self.influx.note_accepted();
         let id = port.slots.accepted(ring, index);
+        let listener = u16::try_from(listener).unwrap_or(u16::MAX);
+        if port.gates.is_stopped() {
+            port.abort(id);
+        } else if port.waiting.is_empty() && port.slots.excess() == 0 {
+            self.open(id, listener);
+        } else {
+            port.waiting.push_back((id, listener));
+        }
+    }
+
+    /// Tells the shard of an accepted connection.
+    #[inline]
+    fn open(&mut self, id: ConnectionId, listener: u16) {
+        let port = &mut *self.port;
         if let Some(slot) = port.slots.get(id) {
             slot.owed = true;
         }
         port.mark(id);
-        let listener = u16::try_from(listener).unwrap_or(u16::MAX);
         self.shard.opened(id, Origin::Accepted { listener }, port);
     }
 
@@ -342,6 +355,7 @@ impl<S: Shard> Driver<S> {
                 return;
             };
             match news {
+                News::Opened(id, listener) => self.open(id, listener),
                 News::Drained(id) => {
                     if self
                         .port

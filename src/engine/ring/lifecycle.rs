@@ -161,6 +161,7 @@ impl<M> Port<M> {
     pub(super) fn descriptor_closed(&mut self, id: ConnectionId) {
         self.slots.release(id);
         self.gates.look_again();
+        self.let_in();
     }
 
     fn flush(&mut self, id: ConnectionId) {

@@ -43,7 +43,7 @@ use slot::{Size, Slots};
 use std::io;
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 /// Runs one shard per core over io_uring until each has finished; outcomes in core order.
@@ -67,6 +67,7 @@ pub fn run<S: Shard + 'static>(
             listeners,
             first_word: plan.first_word,
             slots: plan.slots,
+            connects: plan.connects,
             table: plan.table,
             max_backlog: plan.max_backlog,
             buffers: (plan.receive_buffers, plan.receive_bytes),
@@ -140,6 +141,7 @@ struct Setup<M> {
     listeners: Vec<TcpListener>,
     first_word: FirstWord,
     slots: u32,
+    connects: u32,
     table: u32,
     max_backlog: usize,
     buffers: (u16, u32),
@@ -152,7 +154,7 @@ struct Setup<M> {
 
 /// A core's life; `None` if another core could not be set up.
 async fn core<S: Shard + 'static>(
-    setup: Setup<S::Message>,
+    mut setup: Setup<S::Message>,
     make: Arc<impl Fn(Core) -> S>,
 ) -> io::Result<Option<S::Outcome>> {
     let (ready, gate, stop) = (
@@ -161,7 +163,9 @@ async fn core<S: Shard + 'static>(
         setup.stop.clone(),
     );
     let id = setup.core;
-    let (driver, bell) = match furnish(setup, || make(id)) {
+    let listeners = Arc::new(std::mem::take(&mut setup.listeners));
+    let lost = Arc::downgrade(&listeners);
+    let (driver, bell) = match furnish(setup, listeners, || make(id)) {
         Ok(furnished) => furnished,
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -175,16 +179,18 @@ async fn core<S: Shard + 'static>(
     }
     let rope = bell.rope();
     stop.on_throw(move || rope.ring());
-    let _ends_all = EndsAll(stop);
+    let _ends_all = EndsAll(stop, lost);
     rest::run(driver, bell).await.map(Some)
 }
 
-/// Stops the other cores when this one panics: half a program is worse than none.
-struct EndsAll(Stop);
+/// Stops the other cores when this one panics, half a program is worse than none, and leaves them
+/// its newcomers: what the ring holds of it is not freed then.
+struct EndsAll(Stop, Weak<Vec<TcpListener>>);
 
 impl Drop for EndsAll {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            accept::take_down(&self.1);
             self.0.throw();
         }
     }
@@ -193,28 +199,34 @@ impl Drop for EndsAll {
 /// Sets up a core's rings, buffers, bell and shard.
 fn furnish<S: Shard>(
     setup: Setup<S::Message>,
+    listeners: Arc<Vec<TcpListener>>,
     make: impl FnOnce() -> S,
 ) -> Result<(Driver<S>, Bell), EngineError> {
     let bell = Bell::new().map_err(failed("make an eventfd"))?;
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let limit = u32::try_from(limit)
-        .unwrap_or(u32::MAX)
-        .min(setup.table)
-        .max(1);
-    let tables = setup.slots.div_ceil(limit).max(1);
-    let table = setup.slots.div_ceil(tables).max(1);
-    // A core that listens keeps a few slots for connects of its own; one that does not, all.
-    let listens = !setup.listeners.is_empty();
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    let listens = !listeners.is_empty();
     match setup.first_word {
         FirstWord::Anyones => {}
-        FirstWord::Peers => accept::defer(&setup.listeners).map_err(failed("defer accepts"))?,
+        FirstWord::Peers => accept::defer(&listeners).map_err(failed("defer accepts"))?,
     }
-    let outgoing = if listens {
-        OUTGOING.min(table / 4)
+    // What a table of a core that listens holds beside accepted connections.
+    let spare = accept::spare_slots(listeners.len());
+    let beside = if listens { setup.connects + spare } else { 0 };
+    let most = limit.saturating_sub(beside).min(setup.table).max(1);
+    let tables = setup.slots.div_ceil(most).max(1);
+    let each = setup.slots.div_ceil(tables).max(1);
+    let (outgoing, incoming) = if listens {
+        (setup.connects, each)
     } else {
-        table
+        (each, 0)
     };
-    let size = Size { outgoing, table };
+    let table = each + beside;
+    let size = Size {
+        outgoing,
+        incoming,
+        table,
+    };
     let mut rings = Vec::new();
     let mut buffers = Vec::new();
     for _ in 0..tables {
@@ -234,9 +246,9 @@ fn furnish<S: Shard>(
     desk.hang_bell(rings.lead().descriptor());
     let port = Port {
         rings,
-        slots: Slots::new(count, size),
+        slots: Slots::new(count, size, setup.slots),
         pool: Default::default(),
-        gates: Gates::new(setup.listeners, count),
+        gates: Gates::new(listeners, count),
         addresses: Default::default(),
         desk,
         now: super::now(),
@@ -247,13 +259,12 @@ fn furnish<S: Shard>(
         dirty: Vec::new(),
         lingering: Default::default(),
         news: Default::default(),
+        waiting: Default::default(),
     };
     let rope = bell.rope();
     Ok((Driver::new(make(), port, buffers, setup.stop, rope), bell))
 }
 
-/// Slots that a listening core keeps in each table for its own connects.
-const OUTGOING: u32 = 64;
 /// Receive buffers of a ring, however many rings share the core's.
 const BUFFERS_LEAST: u16 = 64;
 

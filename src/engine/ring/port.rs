@@ -18,6 +18,8 @@ use std::net::{IpAddr, SocketAddr};
 /// What the shard is yet to be told. Nothing is told inside a call to the wire.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum News {
+    /// A connection was accepted on that listener, and there is room for it.
+    Opened(ConnectionId, u16),
     /// The backlog came down to the low mark.
     Drained(ConnectionId),
     /// The connection is over.
@@ -42,9 +44,20 @@ pub(super) struct Port<M> {
     /// Connections that are closing: when to look again, and the backlog at the last look.
     pub(super) lingering: VecDeque<(Instant, ConnectionId, usize)>,
     pub(super) news: VecDeque<News>,
+    /// Accepted on that listener when every slot was taken: opened when there is room.
+    pub(super) waiting: VecDeque<(ConnectionId, u16)>,
 }
 
 impl<M> Port<M> {
+    /// Lets those in for whom there is room now.
+    pub(super) fn let_in(&mut self) {
+        while self.waiting.len() > self.slots.excess()
+            && let Some((id, listener)) = self.waiting.pop_front()
+        {
+            self.news.push_back(News::Opened(id, listener));
+        }
+    }
+
     /// Puts a connection on the list of those to be settled at the end of the turn.
     #[inline]
     pub(super) fn mark(&mut self, id: ConnectionId) {
@@ -136,6 +149,9 @@ impl<M> Wire<M> for Port<M> {
 
     fn stop_accepting(&mut self) {
         self.gates.stop();
+        for (id, _) in std::mem::take(&mut self.waiting) {
+            self.abort(id);
+        }
     }
 
     fn vitals(&mut self) -> Vitals {

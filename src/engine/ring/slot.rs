@@ -126,6 +126,8 @@ pub(super) struct Slots {
     slots: Vec<Slot>,
     tables: Vec<Table>,
     size: Size,
+    /// Accepted connections that are opened at once.
+    most: u32,
 }
 
 /// What the slots of one table are for.
@@ -133,7 +135,9 @@ pub(super) struct Slots {
 pub(super) struct Size {
     /// Slots of a table below this are for connects.
     pub(super) outgoing: u32,
-    /// Slots of a table.
+    /// Accepted connections of a table.
+    pub(super) incoming: u32,
+    /// Slots of a table: both, and those for what waits unopened until there is room.
     pub(super) table: u32,
 }
 
@@ -147,30 +151,42 @@ struct Table {
 }
 
 impl Slots {
-    /// So many tables of that size.
-    pub(super) fn new(tables: usize, size: Size) -> Self {
+    /// So many tables of that size, for so many accepted connections in all.
+    pub(super) fn new(tables: usize, size: Size, most: u32) -> Self {
         assert!(
-            size.outgoing <= size.table,
-            "a table has no more connects than slots"
+            size.outgoing + size.incoming <= size.table,
+            "a table has no more connections than slots"
         );
         let tables = (0..tables).map(|_| Table::default()).collect();
         Self {
             slots: Vec::new(),
             tables,
             size,
+            most,
         }
     }
 
     /// How many more connections that table may accept.
     pub(super) fn room(&self, table: usize) -> u32 {
-        self.size.table - self.size.outgoing - self.tables[table].accepted
+        let taken = self.tables[table].accepted;
+        let room = self.size.incoming.saturating_sub(taken);
+        room.min(self.most.saturating_sub(self.accepted_in_all()))
+    }
+
+    /// How many connections were accepted beyond what all tables are for.
+    pub(super) fn excess(&self) -> usize {
+        self.accepted_in_all().saturating_sub(self.most) as usize
+    }
+
+    fn accepted_in_all(&self) -> u32 {
+        self.tables.iter().map(|table| table.accepted).sum()
     }
 
     /// How full each table is.
     pub(super) fn tables(&self) -> Vec<shard::Table> {
         let full = |table: &Table| shard::Table {
             used: table.accepted + table.fresh - u32::try_from(table.free.len()).unwrap_or(0),
-            size: self.size.table,
+            size: self.size.outgoing + self.size.incoming,
         };
         self.tables.iter().map(full).collect()
     }
@@ -251,7 +267,13 @@ mod tests {
     use super::*;
 
     fn slots(tables: usize, outgoing: u32, table: u32) -> Slots {
-        Slots::new(tables, Size { outgoing, table })
+        let incoming = table - outgoing;
+        let size = Size {
+            outgoing,
+            incoming,
+            table,
+        };
+        Slots::new(tables, size, u32::MAX)
     }
 
     #[test]

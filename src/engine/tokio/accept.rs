@@ -17,6 +17,8 @@ pub(super) struct Acceptor {
     listeners: Vec<(TcpListener, Waker)>,
     /// A connection may have been left in the kernel's queue because no slot was free.
     full: bool,
+    /// The listener whose turn it is to be looked at first.
+    first: u32,
     retry: Option<Instant>,
 }
 
@@ -48,6 +50,7 @@ impl Acceptor {
         Ok(Self {
             listeners,
             full: false,
+            first: 0,
             retry: None,
         })
     }
@@ -79,9 +82,12 @@ impl Acceptor {
         std::mem::take(&mut self.full)
     }
 
-    /// The tokens of all listeners.
-    pub(super) fn tokens(&self) -> impl Iterator<Item = u32> + use<> {
-        (LISTENERS..).take(self.listeners.len())
+    /// The tokens of all listeners, each time another one first: it may take the last slot.
+    pub(super) fn tokens(&mut self) -> impl Iterator<Item = u32> + use<> {
+        let count = u32::try_from(self.listeners.len()).unwrap_or(u32::MAX);
+        let first = self.first;
+        self.first = (first + 1) % count.max(1);
+        (0..count).map(move |at| LISTENERS + (first + at) % count)
     }
 
     /// When to try again after [`Accept::Paused`].
