@@ -32,8 +32,8 @@ pub struct Plan {
     /// Connects that a core which listens can have beside those, in each table of the ring engine;
     /// on other engines they are among the slots.
     pub connects: u32,
-    /// Connections in one file table of the ring engine at most; the descriptor limit bounds it as well.
-    /// More slots than that take more rings.
+    /// Connections in one file table of the ring engine at most; the descriptor limit bounds it as
+    /// well. More slots than that take more rings.
     pub table: u32,
     /// Cap on outbound bytes queued for one connection.
     pub max_backlog: usize,
