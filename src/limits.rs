@@ -14,6 +14,11 @@ use std::time::Duration;
 pub const HEAD_BYTES: usize = 8 * 1024;
 /// Header fields of one head. A browser sends about 20.
 pub const HEAD_FIELDS: usize = 64;
+/// Bytes of the head of a response that a client reads. Chrome takes 256 KiB, curl 300, Node 16:
+/// proxies and single sign-on set many and long fields.
+pub const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
+/// Header fields of one response that a client reads.
+pub const RESPONSE_FIELDS: usize = 256;
 /// Time from accept to a complete head: slowloris ends here.
 pub const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Bytes of a request body that is read and thrown away; more gets 413.
@@ -27,6 +32,11 @@ pub const KEPT_ALIVE_REQUESTS: u32 = 1_000_000;
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
 /// Default cap on the fragments of one message, empty ones included.
 pub const MESSAGE_FRAGMENTS: u32 = 1024;
+/// Default cap of the load client on one message or event, in bytes: what it measures is the
+/// server, so its own bound is one that servers do not meet by chance.
+pub const CLIENT_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
+/// Default cap of the load client on the fragments of one message: 64 MiB in frames of 1 KiB.
+pub const CLIENT_MESSAGE_FRAGMENTS: u32 = 64 * 1024;
 /// Payload of a control frame. RFC 6455, 5.5.
 pub const CONTROL_BYTES: usize = 125;
 /// A message below this is sent as it is where permessage-deflate is agreed on: deflating it costs
@@ -115,6 +125,8 @@ const _: () = assert!(
 );
 const _: () = assert!(ROOM_SIZE <= ROOM_SIZE_MAX);
 const _: () = assert!(CONTROL_BYTES < HEAD_BYTES);
+const _: () = assert!(HEAD_BYTES < RESPONSE_HEAD_BYTES && HEAD_FIELDS < RESPONSE_FIELDS);
+const _: () = assert!(MESSAGE_BYTES < CLIENT_MESSAGE_BYTES);
 const _: () = assert!(TLS_HELLO_BYTES < TLS_FLIGHT_BYTES && TLS_RECORD_BYTES < TLS_HELLO_BYTES);
 const _: () = assert!(
     RECEIVE_BUFFERS.is_power_of_two(),

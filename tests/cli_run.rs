@@ -7,6 +7,8 @@ mod cli_usage;
 mod load_report;
 #[path = "cli_run/outputs.rs"]
 mod outputs;
+#[path = "cli_run/probes.rs"]
+mod probes;
 #[path = "cli_run/program.rs"]
 mod program;
 #[path = "cli_run/rooms.rs"]

@@ -5,6 +5,7 @@ use super::socket::Securing;
 use super::tls::{self, Identity, Trust};
 use super::url::{Resolve, Security, Url};
 use super::values;
+use crate::protocol::http::merged;
 use clap::Args;
 use rustls::pki_types::ServerName;
 use std::path::PathBuf;
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectionFlags {
-    /// Further request header, such as "X-Room: 7"; may be given several times.
+    /// Request header, such as "X-Room: 7"; may be given several times. One that ringstorm sends
+    /// itself, such as Host or Origin, is replaced.
     #[arg(short = 'H', long, value_name = "HEADER", value_parser = values::header)]
     header: Vec<(String, String)>,
     /// Cookie, such as session=abc; may be given several times: they go into one header.
@@ -28,8 +30,8 @@ pub(super) struct ConnectionFlags {
     /// User and password for Authorization: Basic.
     #[arg(long, value_name = "USER:PASSWORD", value_parser = values::basic)]
     basic: Option<String>,
-    /// Subprotocol to offer; may be given several times, the best first.
-    #[arg(long, value_name = "NAME")]
+    /// Subprotocols to offer, the best first: a list with commas, or several times.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = values::token)]
     pub(super) subprotocol: Vec<String>,
     /// Offers permessage-deflate without context takeover, and deflates what it sends. A server
     /// that does not agree to it counts as failed: bad response.
@@ -71,22 +73,35 @@ pub(super) struct TrustFlags {
 impl ConnectionFlags {
     /// The request headers that the flags mean.
     pub(super) fn headers(&self) -> Vec<(String, String)> {
-        let mut headers = self.header.clone();
-        let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
-        if !self.cookie.is_empty() {
-            // RFC 6265, 5.4: one header for all.
-            add("Cookie", self.cookie.join("; "));
-        }
-        if let Some(origin) = &self.origin {
-            add("Origin", origin.clone());
-        }
-        if let Some(token) = &self.bearer {
-            add("Authorization", format!("Bearer {token}"));
-        }
-        if let Some(user) = &self.basic {
-            add("Authorization", format!("Basic {user}"));
-        }
-        headers
+        let is_cookie = |name: &str| name.eq_ignore_ascii_case("Cookie");
+        let (cookies, headers): (Vec<_>, Vec<_>) = self
+            .header
+            .iter()
+            .cloned()
+            .partition(|(name, _)| is_cookie(name));
+        // RFC 6265, 5.4: one header for all.
+        let cookies = cookies.into_iter().map(|(_, value)| value);
+        let cookies: Vec<String> = cookies.chain(self.cookie.iter().cloned()).collect();
+        let cookies = (!cookies.is_empty()).then(|| cookies.join("; "));
+        let bearer = self.bearer.as_ref().map(|token| format!("Bearer {token}"));
+        let basic = self.basic.as_ref().map(|user| format!("Basic {user}"));
+        let own = [
+            ("Cookie", cookies),
+            ("Origin", self.origin.clone()),
+            ("Authorization", bearer.or(basic)),
+        ];
+        let own: Vec<(&str, &str)> = own
+            .iter()
+            .filter_map(|(name, value)| Some((*name, value.as_deref()?)))
+            .collect();
+        let given: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let fields = merged(&own, &given).into_iter();
+        fields
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
 }
 

@@ -22,6 +22,7 @@ mod view;
 use super::flags::LoadEngine;
 use super::{Exit, Failure, host, print, signals};
 use crate::engine::{Plan, Stop};
+use crate::limits;
 use crate::load;
 use crate::report::{self, Facts, HostSamples, Record, ServerUse, Threshold, threshold};
 use crate::sampler::HostReader;
@@ -143,6 +144,8 @@ impl Config {
         Plan {
             slots: self.load.sockets().div_ceil(cores) + spare,
             stop,
+            // A message fits whatever its size; behind it, less than a high backlog waits.
+            max_backlog: limits::BACKLOG_BYTES + self.load.payload_bytes,
             ..Plan::new(self.cpus.clone())
         }
     }
@@ -206,15 +209,16 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     if config.form == Form::Lines {
         output::note_connects(&record);
     }
-    match config.output {
+    let printed = match config.output {
         Output::Json => print::line(record.to_json().map_err(|error| {
             Failure::Run(format!("the record cannot be written as JSON: {error}"))
         })?),
         Output::Text => print::text(&report::text::text(&record)),
-    }
+    };
     if let Some(path) = &config.hgrm {
         output::write_hgrm(path, &record)?;
     }
+    printed?;
     Ok(match report::exit_code(&record) {
         0 => Exit::Pass,
         98 => Exit::Invalid,

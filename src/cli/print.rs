@@ -1,18 +1,40 @@
-//! Prints. A reader that has gone away (`ringstorm ... | head`) is no reason to fail.
+//! Prints. A reader that has gone away (`ringstorm ... | head`) is no reason to fail; a disk that
+//! is full is one.
 
+use super::Failure;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 
 /// A line on stdout, at once: what the user asked for.
-pub(super) fn line(text: impl Display) {
+pub(super) fn line(text: impl Display) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    written(writeln!(out, "{text}").and_then(|()| out.flush()))
 }
 
 /// Text on stdout that brings its own line breaks.
-pub(super) fn text(text: &str) {
+pub(super) fn text(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Whether the reader of stdout has gone away: nothing more that is printed will be read.
+pub(super) fn is_unread() -> bool {
+    let out = io::stdout();
+    let mut polled = [PollFd::new(&out, PollFlags::empty())];
+    // poll(2): the write end of a pipe whose read end is closed has POLLERR.
+    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+        && polled[0].revents().contains(PollFlags::ERR)
+}
+
+fn written(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let text = format!("cannot write to stdout: {error}; try: another file or disk");
+            Err(Failure::Run(text))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// A line on stderr: what goes on meanwhile.

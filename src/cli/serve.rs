@@ -175,7 +175,7 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
             }
         }
     };
-    print::line(line);
+    print::line(line)?;
     Ok(Exit::Pass)
 }
 
@@ -193,8 +193,10 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
     let server = config.server.clone();
     let make = move |core: Core| {
         // A core asks for its server when all else of it is set up.
-        if up.fetch_add(1, Ordering::Relaxed) + 1 == cores {
-            print::line(&ready);
+        if up.fetch_add(1, Ordering::Relaxed) + 1 == cores
+            && let Err(failure) = print::line(&ready)
+        {
+            print::complain(&failure);
         }
         wrap(Server::new(core, server.clone()))
     };
@@ -229,7 +231,7 @@ fn run_baseline(config: Config, stop: Stop) -> Result<String, Failure> {
         drain: config.server.drain,
         ..baseline::Config::new(config.listen.clone(), config.cpus.clone(), stop)
     })?;
-    print::line(ready_line(baseline.addresses(), &config));
+    print::line(ready_line(baseline.addresses(), &config))?;
     baseline.run()?;
     let served = engine::now().since(config.server.started).as_secs_f64();
     Ok(format!("served for {served:.1} s"))

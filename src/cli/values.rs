@@ -153,11 +153,24 @@ pub(super) struct Cpus(pub(super) Vec<usize>);
 pub(super) fn header(text: &str) -> Result<(String, String), String> {
     let example = || "write it as \"Name: value\", such as \"Cookie: a=1\"".to_owned();
     let (name, value) = text.split_once(':').ok_or_else(example)?;
-    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(is_token) || value.contains(['\r', '\n', '\0']) {
         return Err(example());
     }
     Ok((name.to_owned(), value.trim().to_owned()))
+}
+
+/// The name of a subprotocol (RFC 6455, 4.1: a token of RFC 9110, 5.6.2).
+pub(super) fn token(text: &str) -> Result<String, String> {
+    let name = text.trim_matches([' ', '\t']);
+    if name.is_empty() || !name.chars().all(is_token) {
+        return Err("write a name without blanks, such as chat or mqtt".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
+/// What tokens consist of (RFC 9110, 5.6.2).
+fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
 /// A cookie: `name=value` (RFC 6265, 4.2.1).

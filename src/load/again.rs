@@ -181,6 +181,7 @@ pub(super) fn after_loss(kind: Kind, retry: Option<Duration>) -> Wait {
         // RFC 6455, 7.4.1: in good order, or for what would happen again.
         Kind::CloseCode(1000 | 1002 | 1003 | 1007..=1010)
         | Kind::Protocol(_)
+        | Kind::TooLarge
         | Kind::Application(_)
         // Names are looked up once, before the run.
         | Kind::Dns => Wait::Never,
@@ -195,7 +196,7 @@ pub(super) fn after_loss(kind: Kind, retry: Option<Duration>) -> Wait {
         | Kind::NoSlot
         | Kind::Os(_)
         | Kind::HttpStatus(_)
-        | Kind::BadResponse
+        | Kind::BadResponse(_)
         | Kind::NotEventStream
         | Kind::BadStream
         | Kind::CloseCode(_)

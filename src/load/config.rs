@@ -1,6 +1,7 @@
 //! What a load run is: three independent values (pace, scenario, transport) and their bounds.
 
 use super::again::Again;
+use super::nonce::Nonce;
 use super::pace::Pace;
 use super::scenario::{Program, Turns};
 use super::sessions::Session;
@@ -214,8 +215,10 @@ pub struct Config {
     pub message_bytes_max: usize,
     /// Cap on the fragments of one received message.
     pub fragments_max: u32,
-    /// Seed of everything random: nonces, masks, sequence numbers, filler.
+    /// Seed of everything random but the keys of handshakes: masks, sequence numbers, filler.
     pub seed: u64,
+    /// What the keys of handshakes are made of: other ones for each run.
+    pub nonce: Nonce,
 }
 
 /// A configuration that cannot be run. Each message says what would do.
@@ -295,9 +298,10 @@ impl Config {
             duration: Duration::from_secs(10),
             grace: GRACE_TIME,
             close_time: CLOSE_TIME,
-            message_bytes_max: limits::MESSAGE_BYTES,
-            fragments_max: limits::MESSAGE_FRAGMENTS,
+            message_bytes_max: limits::CLIENT_MESSAGE_BYTES,
+            fragments_max: limits::CLIENT_MESSAGE_FRAGMENTS,
             seed: 0,
+            nonce: Nonce::new(0),
         }
     }
 
@@ -428,72 +432,5 @@ fn pick<T>(among: impl Iterator<Item = T> + Clone, number: u64) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config() -> Config {
-        Config::new(
-            "127.0.0.1:9000".parse().unwrap(),
-            "localhost".into(),
-            "/echo".into(),
-        )
-    }
-
-    #[test]
-    fn the_default_can_be_run() {
-        assert_eq!(config().check(), Ok(()));
-    }
-
-    #[test]
-    fn what_cannot_be_run_is_refused_with_its_reason() {
-        let sse = Config {
-            transport: Transport::Sse,
-            ..config()
-        };
-        assert_eq!(sse.check(), Err(ConfigError::EchoOverSse));
-        let small = Config {
-            payload_bytes: 7,
-            ..config()
-        };
-        assert_eq!(small.check(), Err(ConfigError::SmallPayload(7)));
-        let large = Config {
-            payload_bytes: 2_000_000,
-            ..config()
-        };
-        assert!(matches!(large.check(), Err(ConfigError::LargePayload(..))));
-        let none = Config {
-            connections: 0,
-            ..config()
-        };
-        assert_eq!(none.check(), Err(ConfigError::Zero("connections")));
-        let six: IpAddr = "::1".parse().unwrap();
-        let stray = Config {
-            sources: vec![six],
-            ..config()
-        };
-        assert_eq!(stray.check(), Err(ConfigError::StraySource(six)));
-        assert_eq!(
-            Config {
-                targets: vec![],
-                ..config()
-            }
-            .check(),
-            Err(ConfigError::NoTarget)
-        );
-    }
-
-    #[test]
-    fn every_source_is_used_towards_every_target_of_its_family() {
-        let four = ["127.0.0.2", "127.0.0.3", "::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
-        let targets = ["127.0.0.1:1", "127.0.0.1:2"].map(|at| at.parse().unwrap());
-        let config = Config {
-            targets: targets.map(Target::At).to_vec(),
-            sources: four.to_vec(),
-            ..config()
-        };
-        let pairs: std::collections::BTreeSet<_> =
-            (0..4).map(|n| config.endpoints(n).unwrap()).collect();
-        assert_eq!(pairs.len(), 4, "{pairs:?}");
-        assert!(pairs.iter().all(|(_, from)| from.unwrap().is_ipv4()));
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

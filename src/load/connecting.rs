@@ -144,11 +144,17 @@ impl Load {
         client.since = now;
         let scratch = &mut self.tools.scratch;
         scratch.clear();
-        heads::encode_request(scratch, &self.config, client);
+        let key = self.config.nonce.key(wire.core(), id);
+        heads::encode_request(scratch, &self.config, client, key);
         let sent = wire.send(id, scratch);
         // A request that cannot be queued is beyond the backlog's cap: no server would take it.
         if sent.is_err() {
-            self.connect_failed(id, Stage::Upgrade, Kind::BadResponse, wire);
+            self.connect_failed(
+                id,
+                Stage::Upgrade,
+                Kind::BadResponse("a request too long"),
+                wire,
+            );
         }
     }
 
@@ -163,7 +169,8 @@ impl Load {
         let Some(client) = self.fleet.get(id) else {
             return false;
         };
-        match heads::read_head(&self.config, client, bytes, at) {
+        let key = self.config.nonce.key(wire.core(), id);
+        match heads::read_head(&self.config, client, key, (bytes, at)) {
             Ok(None) => false,
             Ok(Some(stream)) => {
                 client.stream = stream;

@@ -178,8 +178,13 @@ impl Load {
             return;
         }
         if state == State::Open {
-            if let Kind::Protocol(code) = kind {
-                self.send_close(id, Some(code), wire);
+            let is_websocket = matches!(client.stream, Stream::WebSocket(_));
+            match kind {
+                Kind::Protocol(code) => self.send_close(id, Some(code), wire),
+                Kind::TooLarge if is_websocket => {
+                    self.send_close(id, Some(closing::TOO_BIG), wire);
+                }
+                _ => {}
             }
             self.ended_early(id, kind);
         } else {

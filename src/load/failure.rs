@@ -46,12 +46,14 @@ pub enum Kind {
     Os(i32),
     /// Another HTTP status than the one that was needed.
     HttpStatus(u16),
-    /// A response that is malformed, or a 101 that does not verify.
-    BadResponse,
+    /// A response that is malformed, or a 101 that does not verify: why.
+    BadResponse(&'static str),
     /// A 200 that is not `text/event-stream`.
     NotEventStream,
-    /// The peer broke the WebSocket protocol; the code it was closed with (1002, 1007, 1009).
+    /// The peer broke the WebSocket protocol; the code it was closed with (1002, 1007).
     Protocol(u16),
+    /// A message or event beyond this client's own limit (`--max-message`, `--max-fragments`).
+    TooLarge,
     /// The peer broke the event stream or its chunked framing.
     BadStream,
     /// The peer closed with this code; RFC 6455, 7.1.5 has 1005 for a frame without one.
@@ -76,9 +78,9 @@ impl Kind {
             Self::Ended | Self::StreamEnded => Family::Ended,
             Self::Unreachable => Family::Unreachable,
             Self::NoSourcePort => Family::PortExhausted,
-            Self::NoDescriptor | Self::NoSlot => Family::Limit,
+            Self::NoDescriptor | Self::NoSlot | Self::TooLarge => Family::Limit,
             Self::Os(_) => Family::Os,
-            Self::HttpStatus(_) | Self::BadResponse | Self::NotEventStream => Family::Http,
+            Self::HttpStatus(_) | Self::BadResponse(_) | Self::NotEventStream => Family::Http,
             Self::Protocol(_) | Self::BadStream => Family::Protocol,
             Self::CloseCode(_) => Family::CloseCode,
             Self::Tls(_) => Family::Tls,
@@ -120,7 +122,7 @@ pub enum Family {
     Unreachable,
     /// No free source port.
     PortExhausted,
-    /// Another bound of this host: descriptors, slots.
+    /// Another bound of this host or client: descriptors, slots, the size of a message.
     Limit,
     /// TLS did not come up, or broke.
     Tls,
@@ -203,10 +205,11 @@ impl fmt::Display for Kind {
             Self::NoSlot => f.write_str("no_slot"),
             Self::Os(errno) => write!(f, "errno_{errno}"),
             Self::HttpStatus(status) => write!(f, "http_{status}"),
-            Self::BadResponse => f.write_str("bad_response"),
+            Self::BadResponse(reason) => write!(f, "bad_response: {reason}"),
             Self::NotEventStream => f.write_str("not_event_stream"),
             Self::Protocol(code) => write!(f, "protocol_{code}"),
             Self::BadStream => f.write_str("bad_stream"),
+            Self::TooLarge => f.write_str("too_large"),
             Self::CloseCode(code) => write!(f, "close_{code}"),
             Self::NoPong => f.write_str("no_pong"),
             Self::Application(name) => f.write_str(name),

@@ -4,8 +4,8 @@ use super::again::{Attempt, Past};
 use super::flight::{Departure, Flight, Rings};
 use super::posting::Courier;
 use super::scenario::Part;
-use crate::protocol::http::HeadReader;
 use crate::protocol::http::body::BodyReader;
+use crate::protocol::http::{HeadReader, Inflater};
 use crate::protocol::sse;
 use crate::protocol::websocket::decoder::Decoder;
 use crate::shard::ConnectionId;
@@ -50,6 +50,8 @@ pub(super) enum Stream {
 #[derive(Debug)]
 pub(super) struct EventStream {
     pub(super) body: BodyReader,
+    /// If the content is coded, though that was not asked for.
+    pub(super) inflater: Option<Box<Inflater>>,
     pub(super) parser: sse::Parser,
     /// The body lasts until the connection ends, so that the end is in good order.
     pub(super) is_until_end: bool,
@@ -142,7 +144,7 @@ impl Client {
                 unheard_since: intended,
                 past: None,
             },
-            stream: Stream::Head(HeadReader::default()),
+            stream: Stream::Head(HeadReader::of_responses()),
         }
     }
 

@@ -3,99 +3,139 @@
 use super::config::{Config, Scenario, Transport};
 use super::failure::Kind;
 use super::fleet::{Client, EventStream, Stream};
-use super::run::seeded;
 use super::template;
+use crate::protocol::Fault;
 use crate::protocol::http::body::BodyReader;
-use crate::protocol::http::{BodyLength, Request, Response};
+use crate::protocol::http::{BodyLength, Coding, Inflater, Request, Response, merged};
 use crate::protocol::sse;
 use crate::protocol::websocket::decoder::Decoder;
-use crate::protocol::websocket::handshake::EXTENSIONS;
-use crate::protocol::websocket::{ClientHandshake, Extension, Role, deflate};
+use crate::protocol::websocket::{ClientHandshake, Extension, Offer, Role};
+use std::borrow::Cow;
 
-/// What the purpose of a connection's generator begins at: below are sequence numbers.
-const NONCES: u64 = 1 << 32;
+/// The nonce of one attempt.
+pub(super) type Key = [u8; 16];
 
 /// Appends the request that a client's transport begins with.
-pub(super) fn encode_request(into: &mut Vec<u8>, config: &Config, client: &Client) {
+pub(super) fn encode_request(into: &mut Vec<u8>, config: &Config, client: &Client, key: Key) {
+    let asked = Asked::new(config, client.number);
     match config.transport {
-        Transport::Sse => encode_sse_request(into, config, client),
-        Transport::WebSocket => encode_upgrade(into, config, client.number),
+        Transport::Sse => encode_sse_request(into, &asked, client),
+        Transport::WebSocket => {
+            ClientHandshake::new(key).encode(into, &asked.offer(config, &asked.headers()));
+        }
     }
 }
 
-fn encode_upgrade(into: &mut Vec<u8>, config: &Config, number: u32) {
-    let handshake = handshake(config.seed, number);
-    let mut headers = pairs(&config.headers);
-    if config.deflate {
-        headers.push((EXTENSIONS, deflate::OFFER));
+/// What one client asks for: the run's request, with what differs by client in its place.
+struct Asked<'c> {
+    host: &'c str,
+    target: Cow<'c, str>,
+    headers: Vec<(&'c str, Cow<'c, str>)>,
+}
+
+impl<'c> Asked<'c> {
+    fn new(config: &'c Config, number: u32) -> Self {
+        let (host, target) = config.page(u64::from(number));
+        let expanded = |text: &'c str| template::expanded(text, config.seed, number);
+        let headers = config.headers.iter();
+        Self {
+            host,
+            target: expanded(target),
+            headers: headers
+                .map(|(name, value)| (name.as_str(), expanded(value)))
+                .collect(),
+        }
     }
-    let (host, target) = config.page(u64::from(number));
-    let target = template::expanded(target, config.seed, number);
-    handshake.encode(into, host, &target, &headers, &config.subprotocols);
+
+    fn headers(&self) -> Vec<(&str, &str)> {
+        let headers = self.headers.iter();
+        headers
+            .map(|(name, value)| (*name, value.as_ref()))
+            .collect()
+    }
+
+    fn offer<'a>(&'a self, config: &'a Config, headers: &'a [(&'a str, &'a str)]) -> Offer<'a> {
+        Offer {
+            host: self.host,
+            target: &self.target,
+            headers,
+            subprotocols: &config.subprotocols,
+            extension: if config.deflate {
+                Extension::Deflate
+            } else {
+                Extension::None
+            },
+        }
+    }
 }
 
 /// Appends the request of an event stream (WHATWG HTML, 9.2).
-fn encode_sse_request(into: &mut Vec<u8>, config: &Config, client: &Client) {
-    let (host, target) = config.page(u64::from(client.number));
-    let target = template::expanded(target, config.seed, client.number);
-    let last = client.talk.last_event_id();
-    let mut headers = vec![
-        ("Host", host),
+fn encode_sse_request(into: &mut Vec<u8>, asked: &Asked<'_>, client: &Client) {
+    let own = [
+        ("Host", asked.host),
         ("Accept", "text/event-stream"),
+        // RFC 9110, 12.5.3: without it, any coding is welcome.
+        ("Accept-Encoding", "identity"),
         ("Cache-Control", "no-store"),
     ];
-    headers.extend(last.map(|id| ("Last-Event-ID", id)));
-    headers.extend(pairs(&config.headers));
-    Request::encode(into, "GET", &target, &headers);
+    let mut fields = merged(&own, &asked.headers());
+    if let Some(last) = client.talk.last_event_id() {
+        // What was heard is newer than what the user gave to begin with.
+        fields.retain(|(name, _)| !name.eq_ignore_ascii_case("Last-Event-ID"));
+        fields.push(("Last-Event-ID", last));
+    }
+    Request::encode(into, "GET", &asked.target, &fields);
 }
 
-/// The stream after a complete and right response head; `None` while it is not complete.
+/// The stream after a complete and right response head; `None` while it is not complete. `bytes`
+/// are what came, and how much of it is used.
 pub(super) fn read_head(
     config: &Config,
     client: &mut Client,
-    bytes: &[u8],
-    at: &mut usize,
+    key: Key,
+    (bytes, at): (&[u8], &mut usize),
 ) -> Result<Option<Stream>, Kind> {
     let number = client.number;
     let Stream::Head(reader) = &mut client.stream else {
         return Ok(None);
     };
     loop {
-        let head = reader.next(bytes, at).map_err(|_| Kind::BadResponse)?;
+        let head = reader.next(bytes, at).map_err(refused)?;
         let Some(head) = head else { return Ok(None) };
-        let response = Response::parse(head).map_err(|_| Kind::BadResponse)?;
+        let response = Response::parse(head).map_err(refused)?;
         // RFC 9110, 15.2: a client may be sent any number of interim responses before.
         if (100..200).contains(&response.status) && response.status != 101 {
             continue;
         }
         return match config.transport {
-            Transport::WebSocket => begin_websocket(config, number, &response),
+            Transport::WebSocket => begin_websocket(config, number, key, &response),
             Transport::Sse => begin_sse(&response),
         }
         .map(Some);
     }
 }
 
-fn begin_websocket(config: &Config, number: u32, response: &Response<'_>) -> Result<Stream, Kind> {
+fn begin_websocket(
+    config: &Config,
+    number: u32,
+    key: Key,
+    response: &Response<'_>,
+) -> Result<Stream, Kind> {
     if response.status != 101 {
         return Err(Kind::HttpStatus(response.status));
     }
-    let handshake = handshake(config.seed, number);
-    let (verified, extension) = if config.deflate {
-        let verified = handshake.verify_deflating(response, &config.subprotocols);
-        (verified, Extension::Deflate)
-    } else {
-        let verified = handshake.verify(response, &config.subprotocols);
-        (verified, Extension::None)
-    };
-    verified.map_err(|_| Kind::BadResponse)?;
+    let asked = Asked::new(config, number);
+    let headers = asked.headers();
+    let offer = asked.offer(config, &headers);
+    let handshake = ClientHandshake::new(key);
+    handshake.verify(response, &offer).map_err(refused)?;
     if let Scenario::Dialogue(program) = &config.scenario
         && let Some(needed) = program.subprotocol()
         && response.headers.get("sec-websocket-protocol") != Some(needed)
     {
         return Err(Kind::Application("subprotocol_refused"));
     }
-    let decoder = Decoder::new(Role::Client).with(extension);
+    let decoder = Decoder::new(Role::Client).with(offer.extension);
     Ok(Stream::WebSocket(decoder))
 }
 
@@ -109,23 +149,21 @@ fn begin_sse(response: &Response<'_>) -> Result<Stream, Kind> {
     if !essence.eq_ignore_ascii_case("text/event-stream") {
         return Err(Kind::NotEventStream);
     }
+    let coding = Coding::of(&response.headers).map_err(refused)?;
     Ok(Stream::Sse(Box::new(EventStream {
         body: BodyReader::new(response.body),
+        inflater: Inflater::new(coding).map(Box::new),
         parser: sse::Parser::new(),
         is_until_end: response.body == BodyLength::UntilEnd,
         retry: None,
     })))
 }
 
-/// The handshake of that connection: made twice rather than kept, it follows from the seed.
-fn handshake(seed: u64, number: u32) -> ClientHandshake {
-    let nonce = seeded(seed, NONCES + u64::from(number)).u128(..);
-    ClientHandshake::new(nonce.to_le_bytes())
-}
-
-fn pairs(headers: &[(String, String)]) -> Vec<(&str, &str)> {
-    headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect()
+/// Why a response cannot be used.
+pub(super) fn refused(fault: Fault) -> Kind {
+    match fault {
+        Fault::Http { reason, .. }
+        | Fault::WebSocket { reason, .. }
+        | Fault::Response { reason } => Kind::BadResponse(reason),
+    }
 }

@@ -52,6 +52,7 @@ mod fleet;
 mod flight;
 mod heads;
 pub mod latency;
+mod nonce;
 pub mod outcome;
 pub mod pace;
 mod payload;
@@ -75,6 +76,7 @@ pub use again::{Again, Backoff};
 pub use config::{
     Config, ConfigError, Loop, Page, PayloadKind, Scenario, Target, Think, Transport,
 };
+pub use nonce::Nonce;
 pub use outcome::Outcome;
 pub use pace::{Buckets, Pace, Poisson, Rate, Stage, Stages, StagesError, Stripe, Walk};
 pub use pinging::Pings;

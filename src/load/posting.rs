@@ -4,10 +4,12 @@ use super::config::Config;
 use super::failure::Kind;
 use super::fleet::{Client, State, Stream};
 use super::flight::Flight;
+use super::heads::refused;
 use super::run::{Load, Message};
 use super::scenario::{Leave, Post};
+use super::template;
 use crate::protocol::Fault;
-use crate::protocol::http::{BodyReader, HeadReader, Request, Response};
+use crate::protocol::http::{BodyReader, HeadReader, Request, Response, merged};
 use crate::shard::{Close, ConnectionId, Unsent, Wire};
 use std::collections::VecDeque;
 
@@ -105,7 +107,7 @@ impl Load {
                 Ok(None) => break None,
                 Ok(Some(200..=299)) => {}
                 Ok(Some(status)) => break Some(Kind::HttpStatus(status)),
-                Err(_) => break Some(Kind::BadResponse),
+                Err(fault) => break Some(refused(fault)),
             }
         };
         if let Some(kind) = failed {
@@ -214,7 +216,7 @@ impl Load {
             owner,
             waiting: VecDeque::new(),
             road: Road::Coming,
-            head: HeadReader::default(),
+            head: HeadReader::of_responses(),
             body: None,
             is_last: false,
         }));
@@ -252,13 +254,31 @@ impl Courier {
 fn request(config: &Config, number: u32, post: &Post) -> Vec<u8> {
     let (host, _) = config.page(u64::from(number));
     let length = post.body.len().to_string();
-    let mut headers = vec![
+    let own = [
         ("Host", host),
         ("Content-Type", "text/plain; charset=utf-8"),
-        ("Content-Length", length.as_str()),
+        // RFC 9110, 12.5.3: without it, any coding is welcome.
+        ("Accept-Encoding", "identity"),
     ];
-    let own = config.headers.iter();
-    headers.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
+    let expanded = |value| template::expanded(value, config.seed, number);
+    let given: Vec<_> = config
+        .headers
+        .iter()
+        .map(|(name, value)| (name, expanded(value)))
+        .collect();
+    let given: Vec<(&str, &str)> = given
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_ref()))
+        .collect();
+    let mut headers = merged(&own, &given);
+    // How long the body is, is not the user's to say: it would cut the next request in two.
+    let is_framing = |name: &str| {
+        ["Content-Length", "Transfer-Encoding"]
+            .iter()
+            .any(|it| it.eq_ignore_ascii_case(name))
+    };
+    headers.retain(|(name, _)| !is_framing(name));
+    headers.push(("Content-Length", length.as_str()));
     let mut bytes = Vec::new();
     Request::encode(&mut bytes, "POST", &post.target, &headers);
     bytes.extend_from_slice(post.body.as_bytes());

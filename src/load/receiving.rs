@@ -12,7 +12,9 @@ use super::run::{Load, Message, Tools};
 use super::scenario::{Heard, Said};
 use crate::limits;
 use crate::protocol::Fault;
-use crate::protocol::sse::{Dispatched, Item};
+use crate::protocol::http::Inflater;
+use crate::protocol::sse::{self, Dispatched, Item};
+use crate::protocol::websocket::closing;
 use crate::protocol::websocket::decoder::{self, Event};
 use crate::protocol::websocket::frame::{self, Opcode};
 use crate::shard::{ConnectionId, Core, Wire};
@@ -280,6 +282,7 @@ fn read_events(
     };
     let EventStream {
         body,
+        inflater,
         parser,
         retry,
         ..
@@ -305,19 +308,39 @@ fn read_events(
             Ok(None) => return None,
             Err(_) => return Some(End::Broken(Kind::BadStream)),
         };
-        let mut within = 0;
-        loop {
-            match parser.next(piece, &mut within, sse_pool) {
-                Ok(Some(Item::Event(event))) => {
-                    ears.hear_event(talk, &event, &mut tongue);
+        let mut parse = |content: &[u8]| {
+            let mut within = 0;
+            while let Some(item) = parser.next(content, &mut within, sse_pool)? {
+                match item {
+                    Item::Event(event) => ears.hear_event(talk, &event, &mut tongue),
+                    Item::Retry(ms) => *retry = retry_of(ms),
+                    Item::Comment => {}
                 }
-                Ok(Some(Item::Retry(ms))) => *retry = retry_of(ms),
-                Ok(Some(Item::Comment)) => {}
-                Ok(None) => break,
-                Err(_) => return Some(End::Broken(Kind::BadStream)),
             }
+            Ok(())
+        };
+        let parsed = match inflater {
+            None => parse(piece),
+            Some(inflater) => inflated(inflater, piece, parse),
+        };
+        if let Err(fault) = parsed {
+            return Some(End::Broken(broken(fault)));
         }
     }
+}
+
+/// Calls `parse` with what a piece of content becomes.
+#[cold]
+fn inflated(
+    inflater: &mut Inflater,
+    piece: &[u8],
+    mut parse: impl FnMut(&[u8]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut at = 0;
+    while let Some(content) = inflater.next(piece, &mut at)? {
+        parse(content)?;
+    }
+    Ok(())
 }
 
 fn kind_of(kind: decoder::Kind) -> PayloadKind {
@@ -329,6 +352,9 @@ fn kind_of(kind: decoder::Kind) -> PayloadKind {
 
 fn broken(fault: Fault) -> Kind {
     match fault {
+        // RFC 6455, 7.4.1: what is too big for the one may be right for others.
+        Fault::WebSocket { code, .. } if code == closing::TOO_BIG => Kind::TooLarge,
+        fault if fault == sse::TOO_BIG => Kind::TooLarge,
         Fault::WebSocket { code, .. } => Kind::Protocol(code),
         Fault::Http { .. } | Fault::Response { .. } => Kind::BadStream,
     }

@@ -1,7 +1,7 @@
 //! The opening handshake against tungstenite's, as server and as client.
 
 use ringstorm::protocol::http::{HeadReader, Request, Response};
-use ringstorm::protocol::websocket::{ClientHandshake, OriginPolicy, handshake};
+use ringstorm::protocol::websocket::{ClientHandshake, Extension, Offer, OriginPolicy, handshake};
 use std::io::{self, Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -98,17 +98,18 @@ fn we_open_a_websocket_with_a_tungstenite_server() {
     let server = std::thread::spawn(move || tungstenite::accept(theirs).map(drop).is_ok());
     let handshake = ClientHandshake::new([0xa5; 16]);
     let mut request = Vec::new();
-    handshake.encode(
-        &mut request,
-        "localhost",
-        "/echo",
-        &[("Origin", "http://localhost")],
-        &[],
-    );
+    let offer = Offer {
+        host: "localhost",
+        target: "/echo",
+        headers: &[("Origin", "http://localhost")],
+        subprotocols: &[],
+        extension: Extension::None,
+    };
+    handshake.encode(&mut request, &offer);
     ours.write_all(&request).expect("the server is there");
     head(&mut ours, |head| {
         let response = Response::parse(head).expect("a sound response");
-        assert_eq!(handshake.verify(&response, &[]), Ok(()));
+        assert_eq!(handshake.verify(&response, &offer), Ok(()));
     });
     assert!(server.join().expect("no panic"));
 }

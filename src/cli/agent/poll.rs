@@ -109,7 +109,7 @@ impl Poller {
 /// Reads one response.
 fn read(socket: &mut Socket, deadline: Instant) -> Result<Answer, Miss> {
     let broken = |fault: Fault| Miss::Failed(format!("not HTTP: {}", reason(fault)));
-    let mut reader = HeadReader::default();
+    let mut reader = HeadReader::of_responses();
     let mut bytes = vec![0; 64 * 1024];
     let mut total = 0;
     let mut found: Option<(Answer, BodyReader)> = None;

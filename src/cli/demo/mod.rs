@@ -88,7 +88,7 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
     let started = engine::now();
     let stop = signals::stop()?;
     let folder = folder(&config.out)?;
-    introduce(config);
+    introduce(config)?;
     let ours = our_engine(config)?;
     let mut rounds = Vec::new();
     for (index, &side) in config.scale.turns.iter().enumerate() {
@@ -115,33 +115,33 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
         }
     }
     let table = table::text(&rounds, &config.scale);
-    print::text(&table);
+    print::text(&table)?;
     let file = folder.join("table.txt");
     fs::write(&file, &table).map_err(|error| unwritable(&file, &error))?;
     print::line(format_args!(
         "\nrecords (JSON), latency distributions (hgrm) and this table: {}\ntook {:.0} s",
         folder.display(),
         engine::now().since(started).as_secs_f64()
-    ));
+    ))?;
     Ok(verdict(&rounds))
 }
 
 /// Says what will run where, and on what.
-fn introduce(config: &Config) {
+fn introduce(config: &Config) -> Result<(), Failure> {
     let facts = host::facts();
     let facts: Vec<String> = facts
         .iter()
         .map(|(name, value)| format!("{name} {value}"))
         .collect();
-    print::line(format_args!("host     {}", facts.join(", ")));
+    print::line(format_args!("host     {}", facts.join(", ")))?;
     let (server, load) = config.cpus;
     let scale = &config.scale;
     if server == load {
         print::line(format_args!(
             "CPUs     server and load share CPU {server}, the only one: latency is theirs together"
-        ));
+        ))?;
     } else {
-        print::line(format_args!("CPUs     server on {server}, load on {load}"));
+        print::line(format_args!("CPUs     server on {server}, load on {load}"))?;
     }
     print::line(format_args!(
         "load     {} WebSockets echoing {} messages of 32 bytes a second, then\n         \
@@ -151,7 +151,7 @@ fn introduce(config: &Config) {
         print::whole(u64::from(scale.streams)),
         scale.chunk_ms,
         scale.measured.as_secs_f64(),
-    ));
+    ))
 }
 
 /// The ring, or tokio where `io_uring` is not to be had.

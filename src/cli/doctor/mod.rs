@@ -102,22 +102,22 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
     let audit = || Audit::new(plan, &Facts::read(&Host(&config.root)));
     let found = match config.task {
         Task::File => {
-            print::text(&files::sysctl(plan.side, plan.connections));
+            print::text(&files::sysctl(plan.side, plan.connections))?;
             return Ok(Exit::Pass);
         }
         Task::Show => {
             let found = audit();
-            print::text(&shown::table(plan, &found));
+            print::text(&shown::table(plan, &found))?;
             found
         }
         Task::Json => {
             let found = audit();
-            print::line(shown::json(plan, &found));
+            print::line(shown::json(plan, &found))?;
             found
         }
         Task::Commands => {
             let found = audit();
-            print::text(&shown::commands(&found));
+            print::text(&shown::commands(&found))?;
             found
         }
         Task::Apply => {
@@ -125,10 +125,10 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
             let changes = before.findings.iter();
             let changes = changes.filter_map(|finding| finding.change.as_ref());
             for done in apply::apply(&config.root, changes)? {
-                print::line(done);
+                print::line(done)?;
             }
             let after = audit();
-            print::text(&shown::table(plan, &after));
+            print::text(&shown::table(plan, &after))?;
             after
         }
     };

@@ -11,7 +11,7 @@ use crate::cli::flags::LoadEngine;
 use crate::engine::{self, Plan, Stop};
 use crate::load::outcome::Ending;
 use crate::load::progress::{PROGRESS_TIME, Progress, Stage};
-use crate::load::{Load, Outcome};
+use crate::load::{Load, Nonce, Outcome};
 use crate::report::{Facts, Ledger, Metrics, Moment, Record, ServerUse, Verdict};
 use crate::shard::Shard;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -35,7 +35,11 @@ pub(super) fn drive<S: Shard<Outcome = Outcome> + 'static>(
     let sinks = Sinks::open(&config.sinks, facts.started_unix_ms)?;
     let board = Board::new(config.cpus.len());
     let noted = board.clone();
-    let load = config.load.clone();
+    let load = crate::load::Config {
+        // RFC 6455, 4.1: keys are random, also in a run of the same seed.
+        nonce: Nonce::new(fastrand::u128(..)),
+        ..config.load.clone()
+    };
     let make = move |core| {
         let board = noted.clone();
         let observer = move |progress: &Progress, outcome: &mut Outcome| {

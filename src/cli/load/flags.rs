@@ -60,6 +60,13 @@ pub(in crate::cli) struct LoadFlags {
     /// Bytes of one message, at least 8.
     #[arg(long, value_name = "BYTES", default_value = "32", value_parser = values::size)]
     pub(in crate::cli) payload: usize,
+    /// Cap on one message or event that comes: a larger one fails as `too_large`, which is this
+    /// client's own limit and not the server's mistake.
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = values::size)]
+    pub(in crate::cli) max_message: usize,
+    /// Cap on the fragments of one message that comes, in the same way.
+    #[arg(long, value_name = "N", default_value = "65536", value_parser = values::count_u32)]
+    pub(in crate::cli) max_fragments: u32,
     /// Sends text messages.
     #[arg(long, conflicts_with = "binary")]
     pub(in crate::cli) text: bool,

@@ -83,7 +83,8 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         session: flags.coming.session(),
         warm_up: flags.warm_up,
         duration: flags.pace.duration(&frame),
-        message_bytes_max: defaults.message_bytes_max.max(flags.payload),
+        message_bytes_max: flags.max_message.max(flags.payload),
+        fragments_max: flags.max_fragments,
         seed,
         ..defaults
     })

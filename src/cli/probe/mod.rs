@@ -9,8 +9,9 @@ mod websocket;
 use super::flags::ProbeFlags;
 use super::socket::Securing;
 use super::url::{Resolve, Scheme, Url};
-use super::{Exit, Failure, signals};
+use super::{Exit, Failure, print, signals};
 use crate::engine::Stop;
+use crate::protocol::websocket::Extension;
 use std::time::{Duration, Instant};
 
 /// A probe, as meant.
@@ -27,6 +28,7 @@ pub(super) struct Config {
     max_message: usize,
     headers: Vec<(String, String)>,
     subprotocols: Vec<String>,
+    extension: Extension,
     resolve: Vec<Resolve>,
     securing: Option<Securing>,
 }
@@ -79,25 +81,31 @@ impl Config {
             max_message: flags.max_message,
             securing: flags.connection.trust.securing(&flags.url)?,
             headers: flags.connection.headers(),
+            extension: if flags.connection.deflate {
+                Extension::Deflate
+            } else {
+                Extension::None
+            },
             subprotocols: flags.connection.subprotocol,
             resolve: flags.connection.resolve,
             url: flags.url,
         })
     }
 
-    /// Further request headers, after those given.
-    fn headers<'c>(&'c self, first: &[(&'c str, &'c str)]) -> Vec<(&'c str, &'c str)> {
-        let more = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
-        first.iter().copied().chain(more).collect()
+    /// The request headers that the user gives.
+    fn headers(&self) -> Vec<(&str, &str)> {
+        let headers = self.headers.iter();
+        headers
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect()
     }
 }
 
 /// When a probe ends by itself: enough messages, enough time, or a signal.
 struct End {
     left: u64,
+    /// Whether so many are what was asked for.
+    is_counted: bool,
     at: Instant,
     stop: Stop,
 }
@@ -109,12 +117,16 @@ impl End {
     }
 
     fn is_due(&self) -> bool {
-        self.left == 0 || self.stop.is_thrown() || Instant::now() >= self.at
+        self.left == 0 || self.stop.is_thrown() || Instant::now() >= self.at || print::is_unread()
     }
 
     fn exit(&self) -> Exit {
         if self.stop.is_thrown() {
             Exit::Interrupted
+        } else if self.is_counted && self.left > 0 && !print::is_unread() {
+            let missing = self.left;
+            print::note(format_args!("the time is over with {missing} to come"));
+            Exit::Threshold
         } else {
             Exit::Pass
         }
@@ -126,6 +138,7 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
     let now = Instant::now();
     let mut end = End {
         left: config.count,
+        is_counted: config.count != u64::MAX,
         at: now
             .checked_add(config.duration)
             .unwrap_or_else(|| now + FOREVER),

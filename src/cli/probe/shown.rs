@@ -1,7 +1,7 @@
 //! How a message or an event looks: for people, or as one line of JSON.
 
 use super::Form;
-use crate::cli::print;
+use crate::cli::{Failure, print};
 use crate::protocol::sse::Dispatched;
 use crate::protocol::websocket::Kind;
 use serde::Serialize;
@@ -29,13 +29,13 @@ struct Event<'e> {
 }
 
 /// Prints a WebSocket message.
-pub(super) fn message(form: Form, kind: Kind, bytes: &[u8]) {
-    print::line(message_line(form, kind, bytes));
+pub(super) fn message(form: Form, kind: Kind, bytes: &[u8]) -> Result<(), Failure> {
+    print::line(message_line(form, kind, bytes))
 }
 
 /// Prints an event.
-pub(super) fn event(form: Form, event: &Dispatched<'_>) {
-    print::line(event_line(form, event));
+pub(super) fn event(form: Form, event: &Dispatched<'_>) -> Result<(), Failure> {
+    print::line(event_line(form, event))
 }
 
 fn message_line(form: Form, kind: Kind, bytes: &[u8]) -> String {

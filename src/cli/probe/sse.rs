@@ -4,7 +4,7 @@
 use super::stream::{Got, Stream, refused, unwanted};
 use super::{Config, End, Trace, shown};
 use crate::cli::{Exit, Failure, print};
-use crate::protocol::http::{BodyReader, Request, Response};
+use crate::protocol::http::{BodyReader, Coding, Inflater, Request, Response, merged};
 use crate::protocol::sse::{Item, Parser, Pool};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,12 @@ struct Source {
     parser: Parser,
     pool: Pool,
     retry: Duration,
+}
+
+/// The body of a response: its framing, and its coding if it has one.
+struct Body {
+    framed: BodyReader,
+    inflater: Option<Inflater>,
 }
 
 /// How one connection went.
@@ -98,12 +104,16 @@ impl Source {
         if response.status != 200 || !kind.eq_ignore_ascii_case("text/event-stream") {
             return Err(unwanted(&response, "200 with text/event-stream"));
         }
-        let mut body = BodyReader::new(response.body);
+        let coding = Coding::of(&response.headers).map_err(refused)?;
+        let mut body = Body {
+            framed: BodyReader::new(response.body),
+            inflater: Inflater::new(coding),
+        };
         loop {
             if end.is_due() {
                 return Ok(Over::Due);
             }
-            if body.is_done() {
+            if body.framed.is_done() {
                 return Ok(Over::Lost("the event stream ended".to_owned()));
             }
             match stream.read() {
@@ -117,17 +127,21 @@ impl Source {
 
     fn request(&self, config: &Config) -> Vec<u8> {
         let host = config.url.authority();
-        let mut headers = vec![
+        let own = [
             ("Host", host.as_str()),
             ("Accept", "text/event-stream"),
+            // RFC 9110, 12.5.3: without it, any coding is welcome.
+            ("Accept-Encoding", "identity"),
             ("Cache-Control", "no-store"),
         ];
+        let mut headers = merged(&own, &config.headers());
         let last = self.parser.last_event_id();
         if !last.is_empty() {
+            // What was heard is newer than what the user gave to begin with.
+            headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Last-Event-ID"));
             headers.push(("Last-Event-ID", last));
         }
         let mut request = Vec::new();
-        let headers = config.headers(&headers);
         Request::encode(&mut request, "GET", &config.url.target, &headers);
         request
     }
@@ -135,30 +149,42 @@ impl Source {
     fn hear(
         &mut self,
         stream: &mut Stream,
-        body: &mut BodyReader,
+        body: &mut Body,
         config: &Config,
         end: &mut End,
     ) -> Result<(), Failure> {
         let (bytes, at) = stream.unused();
-        while let Some(piece) = body.next(bytes, at).map_err(refused)? {
+        while let Some(piece) = body.framed.next(bytes, at).map_err(refused)? {
+            let Some(inflater) = &mut body.inflater else {
+                self.parse(piece, config, end)?;
+                continue;
+            };
             let mut used = 0;
-            while let Some(item) = self
-                .parser
-                .next(piece, &mut used, &mut self.pool)
-                .map_err(refused)?
-            {
-                match item {
-                    Item::Event(_) if end.left == 0 => {}
-                    Item::Event(event) => {
-                        shown::event(config.form, &event);
-                        end.counted();
-                    }
-                    Item::Retry(ms) => {
-                        self.retry = Duration::from_millis(ms);
-                        trace(config, format_args!("retry {ms} ms"));
-                    }
-                    Item::Comment => trace(config, format_args!("comment")),
+            while let Some(content) = inflater.next(piece, &mut used).map_err(refused)? {
+                self.parse(content, config, end)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn parse(&mut self, content: &[u8], config: &Config, end: &mut End) -> Result<(), Failure> {
+        let mut used = 0;
+        while let Some(item) = self
+            .parser
+            .next(content, &mut used, &mut self.pool)
+            .map_err(refused)?
+        {
+            match item {
+                Item::Event(_) if end.left == 0 => {}
+                Item::Event(event) => {
+                    shown::event(config.form, &event)?;
+                    end.counted();
                 }
+                Item::Retry(ms) => {
+                    self.retry = Duration::from_millis(ms);
+                    trace(config, format_args!("retry {ms} ms"));
+                }
+                Item::Comment => trace(config, format_args!("comment")),
             }
         }
         Ok(())

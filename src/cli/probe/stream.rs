@@ -115,7 +115,7 @@ impl Stream {
     }
 
     fn head(&mut self, deadline: Instant, end: &End) -> Result<Option<Vec<u8>>, Failure> {
-        let mut reader = HeadReader::default();
+        let mut reader = HeadReader::of_responses();
         loop {
             match self.read()? {
                 Got::Bytes => {

@@ -9,7 +9,8 @@ use crate::protocol::Fault;
 use crate::protocol::http::Response;
 use crate::protocol::websocket::closing::{self, may_be_received};
 use crate::protocol::websocket::{
-    ClientHandshake, Decoder, Event, Kind, Opcode, Pool, Role, frame,
+    ClientHandshake, Decoder, Deflater, Event, Extension, Kind, Offer, Opcode, Pool, Role, deflate,
+    frame,
 };
 use std::io;
 use std::time::Instant;
@@ -19,6 +20,8 @@ struct Socket<'c> {
     config: &'c Config,
     stream: Stream,
     decoder: Decoder,
+    /// If messages are deflated.
+    deflater: Option<Box<Deflater>>,
     pool: Pool,
     sent: Frames,
     received: Frames,
@@ -76,9 +79,15 @@ impl<'c> Socket<'c> {
         fastrand::fill(&mut nonce);
         let handshake = ClientHandshake::new(nonce);
         let mut request = Vec::new();
-        let (host, target) = (config.url.authority(), config.url.target.as_str());
-        let extra = config.headers(&[]);
-        handshake.encode(&mut request, &host, target, &extra, &config.subprotocols);
+        let (host, headers) = (config.url.authority(), config.headers());
+        let offer = Offer {
+            host: &host,
+            target: &config.url.target,
+            headers: &headers,
+            subprotocols: &config.subprotocols,
+            extension: config.extension,
+        };
+        handshake.encode(&mut request, &offer);
         let Some(head) = stream.exchange(&request, config, end)? else {
             return Ok(None);
         };
@@ -86,13 +95,15 @@ impl<'c> Socket<'c> {
         if response.status != 101 {
             return Err(unwanted(&response, "101 Switching Protocols"));
         }
-        handshake
-            .verify(&response, &config.subprotocols)
-            .map_err(refused)?;
+        handshake.verify(&response, &offer).map_err(refused)?;
         Ok(Some(Self {
             config,
             stream,
-            decoder: Decoder::new(Role::Client),
+            decoder: Decoder::new(Role::Client).with(config.extension),
+            deflater: match config.extension {
+                Extension::Deflate => Some(Box::default()),
+                Extension::None => None,
+            },
             pool: Pool::new(config.max_message, limits::MESSAGE_FRAGMENTS),
             sent: Frames::new(config.trace, '>'),
             received: Frames::new(config.trace, '<'),
@@ -137,7 +148,7 @@ impl<'c> Socket<'c> {
                     if end.left == 0 {
                         continue;
                     }
-                    shown::message(self.config.form, kind, bytes);
+                    shown::message(self.config.form, kind, bytes)?;
                     end.counted();
                     match self.config.answer {
                         Answer::Nothing => continue,
@@ -203,7 +214,13 @@ impl<'c> Socket<'c> {
         let mut key = [0; 4];
         fastrand::fill(&mut key);
         let mut bytes = Vec::with_capacity(payload.len() + frame::HEADER_BYTES);
-        frame::encode(&mut bytes, opcode, payload, Some(key));
+        match &mut self.deflater {
+            // RFC 7692, 6: control frames are never deflated.
+            Some(deflater) if matches!(opcode, Opcode::Text | Opcode::Binary) => {
+                deflate::encode(&mut bytes, opcode, payload, Some(key), deflater);
+            }
+            _ => frame::encode(&mut bytes, opcode, payload, Some(key)),
+        }
         self.sent.pass(&bytes);
         self.stream.send(&bytes).map_err(|error| {
             let text = format!("cannot send: {error}; try: is the server still there?");

@@ -138,16 +138,24 @@ fn another_status_is_counted_by_its_number() {
 
 #[test]
 fn garbage_instead_of_a_response_is_counted() {
-    let endless = vec![b'x'; 20_000];
+    let endless = vec![b'x'; 70_000];
     let garbage: [&[u8]; 4] = [
         b"\x00\x01\x02\r\n\r\n",
         b"SSH-2.0-x\r\n\r\n",
         b"\n\n\n",
         &endless,
     ];
-    for bytes in garbage {
+    let reasons = [
+        "an HTTP version but 1.0 and 1.1",
+        "an HTTP version but 1.0 and 1.1",
+        "empty lines before the head",
+        "the head is too long",
+    ];
+    for (bytes, reason) in garbage.into_iter().zip(reasons) {
         let script = Script::answering(vec![say(bytes)]);
-        assert_never_began(&ws(), script, Stage::Upgrade, Kind::BadResponse);
+        let kind = Kind::BadResponse(reason);
+        assert_eq!(kind.to_string(), format!("bad_response: {reason}"));
+        assert_never_began(&ws(), script, Stage::Upgrade, kind);
     }
 }
 
@@ -156,7 +164,12 @@ fn a_101_that_does_not_verify_is_counted() {
     let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
         Connection: Upgrade\r\nSec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n";
     let script = Script::answering(vec![say(head)]);
-    assert_never_began(&ws(), script, Stage::Upgrade, Kind::BadResponse);
+    assert_never_began(
+        &ws(),
+        script,
+        Stage::Upgrade,
+        Kind::BadResponse("101 with another key's Sec-WebSocket-Accept"),
+    );
 }
 
 #[test]
@@ -217,10 +230,44 @@ fn broken_frames_are_counted_by_the_code_they_are_closed_with() {
     let masked = vec![0x81, 0x80, 0, 0, 0, 0];
     let not_utf8 = vec![0x81, 1, 0xff];
     let huge = [&[0x82, 127][..], &(1_u64 << 40).to_be_bytes()].concat();
-    for (frame, code) in [(masked, 1002), (not_utf8, 1007), (huge, 1009)] {
+    for (frame, kind) in [
+        (masked, Kind::Protocol(1002)),
+        (not_utf8, Kind::Protocol(1007)),
+        (huge, Kind::TooLarge),
+    ] {
         let answers = vec![say(UPGRADED), (3 * MS, Act::Say(frame))];
-        assert_lost(&ws(), Script::answering(answers), Kind::Protocol(code));
+        assert_lost(&ws(), Script::answering(answers), kind);
     }
+}
+
+#[test]
+fn what_is_too_large_for_this_client_is_not_the_servers_mistake() {
+    let idle = Config {
+        scenario: Scenario::Idle,
+        message_bytes_max: 100,
+        fragments_max: 3,
+        payload_bytes: 32,
+        ..ws()
+    };
+    let large = [&[0x82, 101][..], &[0; 101]].concat();
+    let pieces = [&[0x02, 0][..], &[0, 0, 0, 0, 0, 0]].concat();
+    for frames in [large, pieces] {
+        let answers = vec![say(UPGRADED), (3 * MS, Act::Say(frames))];
+        let peer = assert_lost(&idle, Script::answering(answers), Kind::TooLarge);
+        // RFC 6455, 7.4.1: 1009 says so.
+        let [0x88, 0x82, k0, k1, _, _, a, b, ..] = peer.heard[..] else {
+            panic!("no close frame: {:?}", peer.heard);
+        };
+        assert_eq!([a ^ k0, b ^ k1], 1009_u16.to_be_bytes());
+    }
+    let events = Config {
+        message_bytes_max: 100,
+        ..sse()
+    };
+    let event = format!("80\r\ndata: {}\r\n", "x".repeat(122));
+    let answers = vec![say(STREAM), (3 * MS, Act::Say(event.into_bytes()))];
+    assert_lost(&events, Script::answering(answers), Kind::TooLarge);
+    assert_eq!(Kind::TooLarge.to_string(), "too_large");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod accuracy;
 mod dialogues;
 mod endings;
 mod failures;
+mod heads;
 mod paces;
 mod pings;
 mod plan;

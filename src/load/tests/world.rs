@@ -440,6 +440,7 @@ pub(super) struct Script {
     pub(super) connected: Vec<(Duration, Act)>,
     pub(super) answers: Vec<(Duration, Act)>,
     pub(super) heard: Vec<u8>,
+    pub(super) requests: Vec<String>,
     asked: BTreeMap<Key, ()>,
 }
 
@@ -449,6 +450,7 @@ impl Script {
             connected,
             answers,
             heard: Vec::new(),
+            requests: Vec::new(),
             asked: BTreeMap::new(),
         }
     }
@@ -478,6 +480,7 @@ impl Peer for Script {
             .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
         let accept =
             key_line.map(|key| tungstenite::handshake::derive_accept_key(key.trim().as_bytes()));
+        self.requests.push(text);
         let fill = |act: &Act| match act {
             Act::Say(bytes) if bytes.starts_with(b"HTTP") => {
                 let text = String::from_utf8_lossy(bytes).into_owned();

@@ -35,6 +35,8 @@ enum State {
     Endless,
     /// In a chunk's size, after that many digits.
     Size { digits: u8 },
+    /// In the blanks behind a chunk's size.
+    SizeBlank,
     /// In a chunk's extensions, which mean nothing here.
     Extension,
     /// After the CR of a chunk's size line.
@@ -97,6 +99,7 @@ impl BodyReader {
                     return Ok(Some(piece));
                 }
                 State::Size { .. }
+                | State::SizeBlank
                 | State::Extension
                 | State::SizeEnd
                 | State::ChunkCr
@@ -134,8 +137,15 @@ impl BodyReader {
     fn framing(&mut self, byte: u8) -> Result<State, Fault> {
         match (self.state, byte) {
             (State::Size { digits }, _) if byte.is_ascii_hexdigit() => self.size(digits, byte),
-            (State::Size { digits: 1.. }, b';') => Ok(State::Extension),
-            (State::Size { digits: 1.. } | State::Extension, b'\r') => Ok(State::SizeEnd),
+            // RFC 9112, 7.1.1: blanks before an extension are bad, and to be taken; some servers
+            // pad the size with blanks that no extension follows.
+            (State::Size { digits: 1.. } | State::SizeBlank, b' ' | b'\t') => {
+                self.spend(State::SizeBlank)
+            }
+            (State::Size { digits: 1.. } | State::SizeBlank, b';') => Ok(State::Extension),
+            (State::Size { digits: 1.. } | State::SizeBlank | State::Extension, b'\r') => {
+                Ok(State::SizeEnd)
+            }
             (State::Extension, _) if is_text(byte) => self.spend(State::Extension),
             (State::SizeEnd, b'\n') if self.left == 0 => Ok(State::Trailer),
             (State::SizeEnd, b'\n') => Ok(State::Chunk),
@@ -242,12 +252,30 @@ mod tests {
     }
 
     #[test]
+    fn blanks_behind_a_size_are_taken() {
+        // RFC 9112, 7.1.1: BWS before the semicolon.
+        let bytes = b"4 ;a\r\nWiki\r\n5  \t\r\npedia\r\n0 \r\n\r\n";
+        for split in 0..=bytes.len() {
+            let (a, b) = bytes.split_at(split);
+            let read = read(BodyLength::Chunked, &[a, b]);
+            let expected = (b"Wikipedia".to_vec(), bytes.len(), true);
+            assert_eq!(read, Ok(expected), "split at {split}");
+        }
+        let endless = [b"1".as_slice(), &b" ".repeat(limits::HEAD_BYTES + 1)].concat();
+        let fault = read(BodyLength::Chunked, &[&endless]).unwrap_err();
+        assert!(matches!(fault, Fault::Http { status: 431, .. }));
+    }
+
+    #[test]
     fn malformed_chunks_are_refused() {
         for bytes in [
             "\r\n",
             ";x\r\n",
             " 1\r\n",
-            "1 \r\n",
+            " \r\n",
+            "1 1\r\n",
+            "1 \n",
+            "1 \0;\r\n",
             "+1\r\n",
             "-1\r\n",
             "0x1\r\n",

@@ -13,30 +13,55 @@ pub struct HeadReader {
     /// The beginning of an unfinished head, or a head that was handed out.
     kept: Vec<u8>,
     /// Bytes of `kept` that were looked at; at least the length of its complete lines.
-    seen: usize,
+    seen: u32,
     handed_out: bool,
+    whose: Whose,
+}
+
+/// Whose heads are read: a server bounds what strangers send, a client takes what servers do.
+#[derive(Clone, Copy, Debug, Default)]
+enum Whose {
+    #[default]
+    Client,
+    Server,
 }
 
 impl HeadReader {
+    /// A reader of responses, which may be as long as [`limits::RESPONSE_HEAD_BYTES`].
+    #[must_use]
+    pub const fn of_responses() -> Self {
+        Self {
+            kept: Vec::new(),
+            seen: 0,
+            handed_out: false,
+            whose: Whose::Server,
+        }
+    }
+
     /// Looks for the end of a head in what was kept plus `bytes[*at..]`.
     ///
     /// `Some(head)`, empty line included, when it is complete: then `*at` is just after it. `None`
     /// when all of `bytes` is used up. Call until `None`, or kept memory is not given back.
     ///
     /// # Errors
-    /// [`Fault::Http`] 431 as soon as the head is longer than [`limits::HEAD_BYTES`].
+    /// [`Fault::Http`] 431 as soon as the head is longer than [`limits::HEAD_BYTES`], or
+    /// [`limits::RESPONSE_HEAD_BYTES`] of a response.
     pub fn next<'e>(
         &'e mut self,
         bytes: &'e [u8],
         at: &mut usize,
     ) -> Result<Option<&'e [u8]>, Fault> {
         if self.handed_out {
-            *self = Self::default();
+            *self = Self {
+                whose: self.whose,
+                ..Self::default()
+            };
         }
+        let max = self.max();
         let rest = bytes.get(*at..).unwrap_or_default();
         if self.kept.is_empty() {
             // Beyond the limit nothing is looked at, whatever the size of the receive buffer.
-            let capped = rest.get(..limits::HEAD_BYTES).unwrap_or(rest);
+            let capped = rest.get(..max).unwrap_or(rest);
             let Some(len) = end_of_head(capped, 0) else {
                 return self.keep(rest, bytes.len(), at);
             };
@@ -44,10 +69,10 @@ impl HeadReader {
             return Ok(rest.get(..len));
         }
         let before = self.kept.len();
-        let room = limits::HEAD_BYTES.saturating_sub(before);
+        let room = max.saturating_sub(before);
         self.kept
             .extend_from_slice(rest.get(..room).unwrap_or(rest));
-        match end_of_head(&self.kept, self.seen) {
+        match end_of_head(&self.kept, self.seen as usize) {
             Some(len) => {
                 self.kept.truncate(len);
                 self.handed_out = true;
@@ -56,7 +81,7 @@ impl HeadReader {
             }
             None if rest.len() > room => Err(TOO_LONG),
             None => {
-                self.seen = self.kept.len();
+                self.seen = u32::try_from(self.kept.len()).unwrap_or(u32::MAX);
                 *at = bytes.len();
                 Ok(None)
             }
@@ -69,15 +94,28 @@ impl HeadReader {
         end: usize,
         at: &mut usize,
     ) -> Result<Option<&'static [u8]>, Fault> {
-        if rest.len() > limits::HEAD_BYTES {
+        if rest.len() > self.max() {
             return Err(TOO_LONG);
         }
         self.kept.extend_from_slice(rest);
-        self.seen = rest.len();
+        self.seen = u32::try_from(rest.len()).unwrap_or(u32::MAX);
         *at = end;
         Ok(None)
     }
+
+    /// Bytes of one head at most.
+    const fn max(&self) -> usize {
+        match self.whose {
+            Whose::Client => limits::HEAD_BYTES,
+            Whose::Server => limits::RESPONSE_HEAD_BYTES,
+        }
+    }
 }
+
+const _: () = assert!(
+    size_of::<HeadReader>() <= 32,
+    "every client of a load run has one while it connects"
+);
 
 const TOO_LONG: Fault = Fault::Http {
     status: 431,
@@ -172,6 +210,29 @@ mod tests {
         assert!(reader.kept.capacity() <= limits::HEAD_BYTES);
         let long = vec![b'x'; limits::HEAD_BYTES + 1];
         assert_eq!(HeadReader::default().next(&long, &mut 0), Err(TOO_LONG));
+    }
+
+    #[test]
+    fn a_response_may_have_a_longer_head_than_a_request() {
+        let mut head = vec![b'x'; limits::RESPONSE_HEAD_BYTES - 4];
+        head.extend_from_slice(b"\r\n\r\n");
+        for split in [
+            0,
+            1,
+            limits::HEAD_BYTES,
+            limits::HEAD_BYTES + 1,
+            head.len() - 1,
+        ] {
+            let (first, second) = head.split_at(split);
+            let mut reader = HeadReader::of_responses();
+            assert_eq!(reader.next(first, &mut 0), Ok(None), "split at {split}");
+            assert_eq!(reader.next(second, &mut 0), Ok(Some(head.as_slice())));
+            // An interim response before does not make the limit smaller.
+            assert_eq!(reader.next(&head, &mut 0), Ok(Some(head.as_slice())));
+        }
+        head.insert(0, b'x');
+        let mut reader = HeadReader::of_responses();
+        assert_eq!(reader.next(&head, &mut 0), Err(TOO_LONG));
     }
 
     #[test]

@@ -4,20 +4,31 @@ use super::BodyLength;
 use crate::limits;
 use crate::protocol::Fault;
 
-/// Header fields in the order they came, at most [`limits::HEAD_FIELDS`], on the stack.
+/// Header fields in the order they came: on the stack up to [`limits::HEAD_FIELDS`], and of a
+/// response that has more, up to [`limits::RESPONSE_FIELDS`] on the heap.
 ///
 /// Names are compared without regard to case; values come without the white space around them.
 #[derive(Clone, Debug)]
 pub struct Headers<'a> {
     fields: [httparse::Header<'a>; limits::HEAD_FIELDS],
     count: usize,
+    many: Vec<httparse::Header<'a>>,
 }
 
 impl<'a> Headers<'a> {
     pub(super) const EMPTY: Self = Self {
         fields: [httparse::EMPTY_HEADER; limits::HEAD_FIELDS],
         count: 0,
+        many: Vec::new(),
     };
+
+    /// Those fields, which are more than have room on the stack.
+    pub(super) fn of_many(many: Vec<httparse::Header<'a>>) -> Self {
+        Self {
+            many,
+            ..Self::EMPTY
+        }
+    }
 
     /// Where `httparse` puts the fields; [`Headers::set_count`] follows.
     pub(super) const fn slots(&mut self) -> &mut [httparse::Header<'a>] {
@@ -54,6 +65,7 @@ impl<'a> Headers<'a> {
         self.fields
             .iter()
             .take(self.count)
+            .chain(&self.many)
             .map(|field| (field.name, trim(field.value)))
     }
 
@@ -113,6 +125,20 @@ impl<'a> Headers<'a> {
             });
         }
         Ok(Some(BodyLength::Chunked))
+    }
+
+    /// The same of a response. `identity` says nothing: RFC 9112 has it no longer, but RFC 2616,
+    /// 4.4 read it so, and servers still send it.
+    pub(super) fn response_body_length(
+        &self,
+        minor_version: u8,
+    ) -> Result<Option<BodyLength>, Fault> {
+        let mut codings = self.values("transfer-encoding").peekable();
+        let is_plain = |coding: &[u8]| coding.eq_ignore_ascii_case(b"identity");
+        if codings.peek().is_some() && codings.all(is_plain) {
+            return Ok(self.content_length()?.map(BodyLength::Known));
+        }
+        self.body_length(minor_version)
     }
 
     fn content_length(&self) -> Result<Option<u64>, Fault> {

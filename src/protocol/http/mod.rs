@@ -2,12 +2,16 @@
 //! two parties disagree on where a message ends.
 
 pub mod body;
+pub mod coding;
+pub mod fields;
 pub mod head;
 pub mod headers;
 pub mod request;
 pub mod response;
 
 pub use body::{BodyLength, BodyReader};
+pub use coding::{Coding, Inflater};
+pub use fields::merged;
 pub use head::HeadReader;
 pub use headers::Headers;
 pub use request::Request;

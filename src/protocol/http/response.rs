@@ -2,6 +2,7 @@
 
 use super::request::encode_fields;
 use super::{BodyLength, Headers, headers};
+use crate::limits;
 use crate::protocol::Fault;
 
 /// The head of a response, borrowed from the bytes it was parsed from.
@@ -36,27 +37,35 @@ impl<'a> Response<'a> {
     fn parse_head(head: &'a [u8]) -> Result<Self, Fault> {
         let head = headers::strict(head)?;
         let mut headers = Headers::EMPTY;
-        let mut parsed = httparse::Response::new(headers.slots());
-        let complete = parsed.parse(head).map_err(headers::refused)?;
-        let (Some(status), Some(reason), Some(minor_version)) =
-            (parsed.code, parsed.reason, parsed.version)
-        else {
-            return headers::bad("an incomplete head");
+        let line = match StatusLine::read(head, headers.slots()) {
+            Ok((line, count)) => {
+                headers.set_count(count);
+                line
+            }
+            Err(httparse::Error::TooManyHeaders) => {
+                let mut many = vec![httparse::EMPTY_HEADER; limits::RESPONSE_FIELDS];
+                let read = StatusLine::read(head, &mut many);
+                let (line, count) = read.map_err(headers::refused)?;
+                many.truncate(count);
+                headers = Headers::of_many(many);
+                line
+            }
+            Err(error) => return Err(headers::refused(error)),
         };
-        if complete != httparse::Status::Complete(head.len()) {
-            return headers::bad("an incomplete head");
-        }
+        let StatusLine {
+            status,
+            reason,
+            minor_version,
+        } = line;
         if status < 100 {
             return headers::bad("a status below 100");
         }
-        let count = parsed.headers.len();
-        headers.set_count(count);
-        let declared = headers.body_length(minor_version)?;
-        let body = match declared {
-            // RFC 9112, 6.3: these have no body, whatever they declare.
-            _ if matches!(status, 100..=199 | 204 | 304) => BodyLength::None,
-            Some(length) => length,
-            None => BodyLength::UntilEnd,
+        // RFC 9112, 6.3: these have no body, whatever they declare.
+        let body = if matches!(status, 100..=199 | 204 | 304) {
+            BodyLength::None
+        } else {
+            let declared = headers.response_body_length(minor_version)?;
+            declared.unwrap_or(BodyLength::UntilEnd)
         };
         let keep_alive = body != BodyLength::UntilEnd && headers.keep_alive(minor_version);
         Ok(Self {
@@ -88,6 +97,38 @@ impl<'a> Response<'a> {
         }
         into.extend_from_slice(b"\r\n");
         into.extend_from_slice(body.unwrap_or_default());
+    }
+}
+
+/// What a response begins with.
+struct StatusLine<'a> {
+    status: u16,
+    reason: &'a str,
+    minor_version: u8,
+}
+
+impl<'a> StatusLine<'a> {
+    /// Reads a whole head; the fields, of which there are so many, go to `slots`.
+    fn read(
+        head: &'a [u8],
+        slots: &mut [httparse::Header<'a>],
+    ) -> Result<(Self, usize), httparse::Error> {
+        let mut parsed = httparse::Response::new(slots);
+        let complete = parsed.parse(head)?;
+        match (parsed.code, parsed.reason, parsed.version) {
+            (Some(status), Some(reason), Some(minor_version))
+                if complete == httparse::Status::Complete(head.len()) =>
+            {
+                let line = Self {
+                    status,
+                    reason,
+                    minor_version,
+                };
+                Ok((line, parsed.headers.len()))
+            }
+            // A head that does not end where it should.
+            _ => Err(httparse::Error::Token),
+        }
     }
 }
 
@@ -163,6 +204,26 @@ mod tests {
                 BodyLength::None,
                 true,
             ),
+            (
+                "HTTP/1.1 101 X\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+                BodyLength::None,
+                true,
+            ),
+            (
+                "HTTP/1.1 101 X\r\nContent-Length: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+                BodyLength::None,
+                true,
+            ),
+            (
+                "HTTP/1.1 200 X\r\nTransfer-Encoding: Identity\r\n\r\n",
+                BodyLength::UntilEnd,
+                false,
+            ),
+            (
+                "HTTP/1.1 200 X\r\nTransfer-Encoding: identity\r\nContent-Length: 5\r\n\r\n",
+                BodyLength::Known(5),
+                true,
+            ),
             ("HTTP/1.1 204 X\r\n\r\n", BodyLength::None, true),
             (
                 "HTTP/1.1 304 X\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -202,6 +263,7 @@ mod tests {
             "HTTP/1.1 200 X\r\nA : b\r\n\r\n",
             "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
             "HTTP/1.1 200 X\r\nContent-Length: 2\r\nContent-Length: 1\r\n\r\n",
+            "HTTP/1.1 200 X\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
             "HTTP/1.1 200 X\r\n",
             "",
         ] {
@@ -211,6 +273,20 @@ mod tests {
                 "{head:?} gives {fault}"
             );
         }
+    }
+
+    #[test]
+    fn a_response_may_have_more_fields_than_a_request() {
+        for count in [0, 1, 63, 64, 65, 255, 256] {
+            let head = format!("HTTP/1.1 101 X\r\n{}\r\n", "A: b\r\n".repeat(count));
+            let response = Response::parse(head.as_bytes()).unwrap();
+            assert_eq!(response.headers.iter().count(), count);
+            assert_eq!(response.headers.get("a").is_some(), count > 0);
+        }
+        let head = format!("HTTP/1.1 101 X\r\n{}\r\n", "A: b\r\n".repeat(257));
+        let fault = Response::parse(head.as_bytes()).unwrap_err();
+        let reason = "too many header fields";
+        assert_eq!(fault, Fault::Response { reason });
     }
 
     #[test]

@@ -6,4 +6,4 @@ mod pieces;
 
 pub use encode::{Event, Forbidden, comment, encode};
 pub use parse::{Dispatched, Item, Parser};
-pub use pieces::Pool;
+pub use pieces::{Pool, TOO_BIG};

@@ -140,12 +140,15 @@ impl Pieces {
     }
 }
 
+/// An event beyond the reader's own limit.
+pub const TOO_BIG: Fault = Fault::Response {
+    reason: "an event too big",
+};
+
 /// Whether an event may be that large.
 pub(super) const fn check_size(bytes: usize, pool: &Pool) -> Result<(), Fault> {
     if bytes > pool.max_event {
-        return Err(Fault::Response {
-            reason: "an event too big",
-        });
+        return Err(TOO_BIG);
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! The opening handshake: HTTP becomes WebSocket, seen from either side (RFC 6455, 4).
 
+use super::decoder::Extension;
 use super::deflate::{self, Agreement};
 use crate::protocol::Fault;
 use crate::protocol::http::headers::trim;
-use crate::protocol::http::{BodyLength, Request, Response};
+use crate::protocol::http::{BodyLength, Request, Response, merged};
 use tungstenite::handshake::derive_accept_key;
 
 /// Whose pages may connect (RFC 6455, 10.2). A client that is no browser sends no `Origin`, or
@@ -135,18 +136,11 @@ impl ClientHandshake {
     }
 
     /// Appends the request: the fields that RFC 6455, 4.1 demands, the subprotocols in order of
-    /// preference, and `extra` ones (`Origin`, `Authorization`) at the end.
-    pub fn encode(
-        &self,
-        into: &mut Vec<u8>,
-        host: &str,
-        target: &str,
-        extra: &[(&str, &str)],
-        subprotocols: &[String],
-    ) {
-        let subprotocols = subprotocols.join(", ");
+    /// preference, and the user's own.
+    pub fn encode(&self, into: &mut Vec<u8>, offer: &Offer<'_>) {
+        let subprotocols = offer.subprotocols.join(", ");
         let mut fields = vec![
-            ("Host", host),
+            ("Host", offer.host),
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
             ("Sec-WebSocket-Version", "13"),
@@ -158,46 +152,37 @@ impl ClientHandshake {
         if !subprotocols.is_empty() {
             fields.push(("Sec-WebSocket-Protocol", &subprotocols));
         }
-        fields.extend_from_slice(extra);
-        Request::encode(into, "GET", target, &fields);
-    }
-
-    /// Whether the answer to a request that offered these subprotocols opens the WebSocket.
-    ///
-    /// # Errors
-    /// [`Fault::Response`] if it does not: another status than 101, or any of RFC 6455, 4.1 that
-    /// does not hold.
-    pub fn verify(&self, response: &Response<'_>, offered: &[String]) -> Result<(), Fault> {
-        self.verify_upgrade(response, offered)?;
-        // RFC 6455, 4.1: what was not offered must not be agreed on.
-        let mut extensions = response.headers.values("sec-websocket-extensions");
-        if extensions.any(|value| !value.is_empty()) {
-            let reason = "101 with an extension that was not offered";
-            return Err(Fault::Response { reason });
+        if offer.extension == Extension::Deflate {
+            fields.push((EXTENSIONS, deflate::OFFER));
         }
-        Ok(())
+        Request::encode(into, "GET", offer.target, &merged(&fields, offer.headers));
     }
 
-    /// The same for a request that offered [`deflate::OFFER`] in a field of its own.
+    /// Whether the answer to a request with that offer opens the WebSocket.
     ///
     /// # Errors
-    /// [`Fault::Response`] as well if the server does not agree to it, or to something else.
-    pub fn verify_deflating(
-        &self,
-        response: &Response<'_>,
-        offered: &[String],
-    ) -> Result<(), Fault> {
-        self.verify_upgrade(response, offered)?;
-        let extensions = response.headers.values("sec-websocket-extensions");
-        let reason = match deflate::agreed(extensions) {
-            Ok(true) => return Ok(()),
-            Ok(false) => "the server does not agree to permessage-deflate",
-            Err(reason) => reason,
+    /// [`Fault::Response`] if it does not: another status than 101, any of RFC 6455, 4.1 that
+    /// does not hold, an extension that was offered and is not agreed on.
+    pub fn verify(&self, response: &Response<'_>, offer: &Offer<'_>) -> Result<(), Fault> {
+        self.verify_upgrade(response, offer)?;
+        let mut extensions = response.headers.values("sec-websocket-extensions");
+        let reason = match offer.extension {
+            Extension::Deflate => match deflate::agreed(extensions) {
+                Ok(true) => return Ok(()),
+                Ok(false) => "the server does not agree to permessage-deflate",
+                Err(reason) => reason,
+            },
+            // RFC 6455, 4.1: what was not offered must not be agreed on.
+            Extension::None if extensions.all(<[u8]>::is_empty) => return Ok(()),
+            Extension::None if offer.given(EXTENSIONS).next().is_some() => {
+                "101 with an extension that only the user offered"
+            }
+            Extension::None => "101 with an extension that was not offered",
         };
         Err(Fault::Response { reason })
     }
 
-    fn verify_upgrade(&self, response: &Response<'_>, offered: &[String]) -> Result<(), Fault> {
+    fn verify_upgrade(&self, response: &Response<'_>, offer: &Offer<'_>) -> Result<(), Fault> {
         let headers = &response.headers;
         let refuse = |reason| Err(Fault::Response { reason });
         if response.status != 101 {
@@ -209,15 +194,53 @@ impl ClientHandshake {
         if !headers.has_token("connection", "upgrade") {
             return refuse("101 without Connection: Upgrade");
         }
+        let given = offer.given("Sec-WebSocket-Key").next();
+        let accept = derive_accept_key(given.map_or(&self.key, str::as_bytes));
         match headers.single("sec-websocket-accept") {
-            Ok(Some(accept)) if accept == derive_accept_key(&self.key).as_bytes() => {}
+            Ok(Some(found)) if found == accept.as_bytes() => {}
             _ => return refuse("101 with another key's Sec-WebSocket-Accept"),
         }
         match headers.single("sec-websocket-protocol") {
             Ok(None) => Ok(()),
-            Ok(Some(agreed)) if offered.iter().any(|name| name.as_bytes() == agreed) => Ok(()),
+            Ok(Some(agreed)) if offer.has_subprotocol(agreed) => Ok(()),
             _ => refuse("101 with a subprotocol that was not offered"),
         }
+    }
+}
+
+/// What a client asks for with its handshake.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// The Host header.
+    pub host: &'a str,
+    /// The request target.
+    pub target: &'a str,
+    /// The user's own fields: each replaces ours of its name, and counts as what was offered.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// Subprotocols, best first.
+    pub subprotocols: &'a [String],
+    /// With [`Extension::Deflate`], [`deflate::OFFER`] has to be agreed to.
+    pub extension: Extension,
+}
+
+impl<'a> Offer<'a> {
+    /// What the user gave for a field.
+    fn given(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        let of_name = |(other, _): &&(&str, &str)| other.eq_ignore_ascii_case(name);
+        self.headers.iter().filter(of_name).map(|(_, value)| *value)
+    }
+
+    /// Whether that subprotocol was offered.
+    fn has_subprotocol(&self, agreed: &[u8]) -> bool {
+        let mut given = self.given("Sec-WebSocket-Protocol").peekable();
+        if given.peek().is_none() {
+            return self
+                .subprotocols
+                .iter()
+                .any(|name| name.as_bytes() == agreed);
+        }
+        let mut names = given.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
+        names.any(|name| trim(name) == agreed)
     }
 }
 

@@ -168,13 +168,9 @@ fn both_sides_agree() {
     let handshake = ClientHandshake::new(*b"the sample nonce");
     let offered = names(&["chat", "superchat"]);
     let mut bytes = Vec::new();
-    handshake.encode(
-        &mut bytes,
-        "h:80",
-        "/echo?x",
-        &[("Origin", "http://h")],
-        &offered,
-    );
+    let headers = [("Origin", "http://h")];
+    let offer = offer(&headers, &offered);
+    handshake.encode(&mut bytes, &offer);
     let request = Request::parse(&bytes).unwrap();
     assert_eq!(
         (request.path(), request.headers.get("origin")),
@@ -186,11 +182,63 @@ fn both_sides_agree() {
     let mut answer = Vec::new();
     accepted.encode(&mut answer);
     let response = Response::parse(&answer).unwrap();
-    assert_eq!(handshake.verify(&response, &offered), Ok(()));
+    assert_eq!(handshake.verify(&response, &offer), Ok(()));
     let other = ClientHandshake::new([7; 16]);
-    assert!(other.verify(&response, &offered).is_err());
-    assert!(handshake.verify(&response, &names(&["chat"])).is_err());
-    assert!(handshake.verify(&response, &[]).is_err());
+    assert!(other.verify(&response, &offer).is_err());
+    let fewer = names(&["chat"]);
+    for subprotocols in [fewer.as_slice(), &[]] {
+        let offer = Offer {
+            subprotocols,
+            ..offer
+        };
+        assert!(handshake.verify(&response, &offer).is_err());
+    }
+}
+
+fn offer<'a>(headers: &'a [(&'a str, &'a str)], subprotocols: &'a [String]) -> Offer<'a> {
+    Offer {
+        host: "h:80",
+        target: "/echo?x",
+        headers,
+        subprotocols,
+        extension: Extension::None,
+    }
+}
+
+#[test]
+fn what_the_user_gives_replaces_what_the_handshake_has() {
+    let given = [
+        ("host", "other"),
+        ("Upgrade", "WebSocket"),
+        ("connection", "keep-alive, Upgrade"),
+        ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+        ("sec-websocket-protocol", "x, superchat"),
+    ];
+    let offered = names(&["chat"]);
+    let offer = offer(&given, &offered);
+    let handshake = ClientHandshake::new(*b"the sample nonce");
+    let mut bytes = Vec::new();
+    handshake.encode(&mut bytes, &offer);
+    let request = Request::parse(&bytes).unwrap();
+    let mut seen: Vec<String> = request
+        .headers
+        .iter()
+        .map(|(name, _)| name.to_ascii_lowercase())
+        .collect();
+    seen.sort_unstable();
+    let all = seen.len();
+    seen.dedup();
+    assert_eq!(seen.len(), all, "no field is there twice: {seen:?}");
+    for (name, value) in given {
+        assert_eq!(request.headers.get(name), Some(value));
+    }
+    // What the server answers to is what was sent.
+    let known = names(&["superchat"]);
+    let accepted = accept(&request, &known, &OriginPolicy::Any).unwrap();
+    let mut answer = Vec::new();
+    accepted.encode(&mut answer);
+    let response = Response::parse(&answer).unwrap();
+    assert_eq!(handshake.verify(&response, &offer), Ok(()));
 }
 
 #[test]
@@ -200,7 +248,8 @@ fn a_client_refuses_an_answer_that_lacks_anything() {
                   Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     let handshake = ClientHandshake::new(*b"the sample nonce");
     let verify = |answer: &str| {
-        handshake.verify(&Response::parse(answer.as_bytes()).unwrap(), &names(&["a"]))
+        let response = Response::parse(answer.as_bytes()).unwrap();
+        handshake.verify(&response, &offer(&[], &names(&["a"])))
     };
     assert_eq!(verify(answer), Ok(()));
     for (from, to) in [

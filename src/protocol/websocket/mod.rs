@@ -13,7 +13,7 @@ mod pieces;
 pub use decoder::{Decoder, Event, Extension, Kind, Pool};
 pub use deflate::Deflater;
 pub use frame::{Fin, Header, Opcode, Role};
-pub use handshake::{Accepted, ClientHandshake, OriginPolicy};
+pub use handshake::{Accepted, ClientHandshake, Offer, OriginPolicy};
 
 use crate::protocol::Fault;
 

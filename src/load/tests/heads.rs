@@ -1,0 +1,183 @@
+//! What clients ask for, and what they take for an answer.
+
+use super::world::{Act, Echo, Script, World};
+use super::{MS, config};
+use crate::load::failure::{Kind, Stage};
+use crate::load::outcome::Outcome;
+use crate::load::{Again, Backoff, Config, Nonce, Scenario, Storm, Transport};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::time::Duration;
+
+const UPGRADED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n";
+
+fn sse() -> Config {
+    Config {
+        transport: Transport::Sse,
+        scenario: Scenario::Listen,
+        ..idle()
+    }
+}
+
+fn idle() -> Config {
+    Config {
+        scenario: Scenario::Idle,
+        connections: 1,
+        duration: 100 * MS,
+        ..config()
+    }
+}
+
+fn run(config: &Config, said: &[&[u8]]) -> (Outcome, Script) {
+    let said = said.iter().map(|bytes| (MS, Act::Say(bytes.to_vec())));
+    let mut world = World::new(1, config, Script::answering(said.collect()));
+    let (outcome, _) = world.run();
+    (outcome, world.peer)
+}
+
+/// Names and values of a request's fields.
+fn fields(request: &str) -> Vec<(String, String)> {
+    let fields = request
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(": "));
+    fields
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect()
+}
+
+#[test]
+fn headers_that_the_user_gives_replace_ours() {
+    let given = [
+        ("host", "other:1"),
+        ("Accept", "text/event-stream, */*"),
+        ("cache-control", "no-cache"),
+        ("Accept-Encoding", "gzip"),
+        ("Last-Event-ID", "7"),
+        ("Upgrade", "WebSocket"),
+        ("Connection", "keep-alive, Upgrade"),
+        ("Sec-WebSocket-Version", "13"),
+        ("X-Number", "{number}"),
+    ];
+    let headers = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    for transport in [Transport::WebSocket, Transport::Sse] {
+        let config = Config {
+            transport,
+            headers: headers.to_vec(),
+            ..idle()
+        };
+        let (_, peer) = run(&config, &[]);
+        let fields = fields(&peer.requests[0]);
+        let names: BTreeSet<&String> = fields.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), fields.len(), "none is there twice: {fields:?}");
+        for (name, value) in given {
+            let expected = (name.to_ascii_lowercase(), value.replace("{number}", "0"));
+            assert!(fields.contains(&expected), "{name}: {fields:?}");
+        }
+    }
+}
+
+#[test]
+fn an_event_stream_is_asked_for_without_a_coding() {
+    // RFC 9110, 12.5.3
+    let (_, peer) = run(&sse(), &[]);
+    let identity = ("accept-encoding".to_owned(), "identity".to_owned());
+    assert!(fields(&peer.requests[0]).contains(&identity));
+}
+
+#[test]
+fn a_coding_that_came_all_the_same_is_inflated_or_named() {
+    let head = |coding: &str| {
+        let fields = format!("Content-Type: text/event-stream\r\nContent-Encoding: {coding}");
+        format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n")
+    };
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    for number in 0..3 {
+        write!(gzip, "data: {number}\n\n").unwrap();
+        gzip.flush().unwrap();
+    }
+    let head_of_gzip = head("gzip");
+    let (first, rest) = gzip.get_ref().split_at(20);
+    let (outcome, _) = run(&sse(), &[head_of_gzip.as_bytes(), first, rest]);
+    assert_eq!((outcome.events.received, outcome.failures.total()), (3, 0));
+    let (outcome, _) = run(&sse(), &[head_of_gzip.as_bytes(), b"data: not packed\n\n"]);
+    assert_eq!(outcome.failures.of(Stage::Open, Kind::BadStream), 1);
+    let (outcome, _) = run(&sse(), &[head("br").as_bytes()]);
+    let kind = Kind::BadResponse("a content coding that was not asked for: br");
+    assert_eq!(outcome.failures.of(Stage::Upgrade, kind), 1);
+}
+
+#[test]
+fn each_attempt_has_a_key_of_its_own_and_so_has_each_run_of_a_seed() {
+    // RFC 6455, 4.1: randomly selected for each connection.
+    let keys = |nonce: u128| {
+        let config = Config {
+            connections: 20,
+            duration: Duration::from_secs(2),
+            again: Again {
+                retries: 0,
+                reconnects: 5,
+                backoff: Backoff {
+                    least: MS,
+                    most: 10 * MS,
+                },
+            },
+            storm: Some(Storm {
+                at: Duration::from_secs(1),
+                permille: 1000,
+            }),
+            nonce: Nonce::new(nonce),
+            ..config()
+        };
+        let mut world = World::new(2, &config, Echo::new(|_, now| Some(now + MS)));
+        world.run();
+        let all = world
+            .peer
+            .requests
+            .iter()
+            .flat_map(|request| fields(request));
+        let keys = all.filter(|(name, _)| name == "sec-websocket-key");
+        keys.map(|(_, key)| key).collect::<Vec<String>>()
+    };
+    let (first, again, other) = (keys(1), keys(1), keys(2));
+    assert_eq!(first.len(), 40, "each client connects twice");
+    assert_eq!(first, again, "a simulation is reproducible");
+    let all: BTreeSet<String> = first.into_iter().chain(other).collect();
+    assert_eq!(all.len(), 80, "none is used again");
+}
+
+#[test]
+fn a_101_may_have_many_fields_and_declare_a_body_that_it_cannot_have() {
+    let long = format!("A: {}\r\n", "b".repeat(60_000));
+    for more in [
+        "A: b\r\n".repeat(253),
+        long.clone(),
+        // RFC 9112, 6.3: a 1xx ends with its head, whatever it declares.
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n".to_owned(),
+    ] {
+        let head = format!("{UPGRADED}{more}\r\n");
+        let (outcome, _) = run(&idle(), &[head.as_bytes()]);
+        assert_eq!((outcome.connects.up, outcome.failures.total()), (1, 0));
+    }
+    for (more, reason) in [
+        ("A: b\r\n".repeat(254), "too many header fields"),
+        (long.repeat(2), "the head is too long"),
+    ] {
+        let head = format!("{UPGRADED}{more}\r\n");
+        let (outcome, _) = run(&idle(), &[head.as_bytes()]);
+        let kind = Kind::BadResponse(reason);
+        assert_eq!(outcome.failures.of(Stage::Upgrade, kind), 1, "{reason}");
+    }
+}
+
+#[test]
+fn an_event_stream_may_have_the_transfer_coding_identity() {
+    // RFC 2616, 4.4: it says nothing of the body's length.
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+        Transfer-Encoding: identity\r\n\r\ndata: 1\n\n";
+    let (outcome, _) = run(&sse(), &[head]);
+    assert_eq!((outcome.events.received, outcome.failures.total()), (1, 0));
+}
