@@ -89,6 +89,11 @@ pub const TLS_HELLO_BYTES: usize = 18 * 1024;
 /// Bytes of a TLS handshake that one side may send before an answer is due: a chain of
 /// certificates is bounded at 64 KiB.
 pub const TLS_FLIGHT_BYTES: usize = 80 * 1024;
+/// TLS records without application data that may come between such with it: key updates, session
+/// tickets, empty ones, warnings. BoringSSL and rustls take 32.
+pub const TLS_QUIET_RECORDS: u8 = 32;
+/// TLS alerts between application data that end nothing. BoringSSL and rustls take 4.
+pub const TLS_WARNINGS: u8 = 4;
 /// Plaintext of one TLS record. RFC 8446, 5.1.
 pub const TLS_RECORD_BYTES: usize = 16 * 1024;
 /// What a record adds to its plaintext at most: header, explicit nonce, content type, tag.

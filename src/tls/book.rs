@@ -261,9 +261,12 @@ impl Book {
 
     /// RFC 8446, 6.1: nothing follows.
     pub(super) fn say_goodbye<M>(&mut self, id: ConnectionId, wire: &mut impl Wire<M>) {
-        const WARNING: u8 = 1;
-        let close = u8::from(AlertDescription::CloseNotify);
-        self.say(id, Content::Alert, &[WARNING, close], wire);
+        self.warn(id, AlertDescription::CloseNotify, wire);
+    }
+
+    /// RFC 5246, 7.2.2: there will be no other handshake; the connection goes on.
+    pub(super) fn refuse_renegotiation<M>(&mut self, id: ConnectionId, wire: &mut impl Wire<M>) {
+        self.warn(id, AlertDescription::NoRenegotiation, wire);
     }
 
     /// The inner shard closes a connection.
@@ -365,6 +368,11 @@ impl Book {
         }
     }
 
+    fn warn<M>(&mut self, id: ConnectionId, alert: AlertDescription, wire: &mut impl Wire<M>) {
+        const WARNING: u8 = 1;
+        self.say(id, Content::Alert, &[WARNING, u8::from(alert)], wire);
+    }
+
     /// Sends a record of the protocol's own, after what has gathered for that connection.
     fn say<M>(&mut self, id: ConnectionId, content: Content, text: &[u8], wire: &mut impl Wire<M>) {
         self.seal(wire);
@@ -387,9 +395,12 @@ impl Book {
 
     fn seal_as<M>(&mut self, id: ConnectionId, content: Content, wire: &mut impl Wire<M>) {
         let mut record = std::mem::take(&mut self.gather.bytes);
-        let sealed = self
-            .session(id)
-            .map(|session| session.sealer.seal(content, &mut record));
+        let sealed = self.session(id).map(|session| {
+            if content == Content::Data {
+                session.data_left();
+            }
+            session.sealer.seal(content, &mut record)
+        });
         let lost = match sealed {
             None => None,
             Some(Err(bad)) => Some(reason::of_record(bad)),

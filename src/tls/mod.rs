@@ -173,6 +173,15 @@ impl<S: Shard> Tls<S> {
             Err(bad) => return self.book.fail_record(id, bad, wire),
         };
         let plain = record.get_mut(place).unwrap_or(&mut []);
+        let may = match content {
+            Content::Data if !plain.is_empty() => session.data_came(),
+            Content::Data | Content::Handshake | Content::Alert | Content::ChangeCipherSpec => {
+                session.quiet_came(content)
+            }
+        };
+        if let Err(bad) = may {
+            return self.book.fail_record(id, bad, wire);
+        }
         match content {
             Content::Data if plain.is_empty() => {}
             Content::Data => {
@@ -182,6 +191,7 @@ impl<S: Shard> Tls<S> {
             Content::Handshake => match session.hear(plain) {
                 Ok(Asked::Nothing) => {}
                 Ok(Asked::NewKey) => self.book.renew(id, wire),
+                Ok(Asked::Renegotiation) => self.book.refuse_renegotiation(id, wire),
                 Err(bad) => self.book.fail_record(id, bad, wire),
             },
             Content::Alert => self.alerted(id, plain, wire),
@@ -210,19 +220,22 @@ impl<S: Shard> Tls<S> {
         let &[level, description] = alert else {
             return self.book.fail_record(id, record::Bad::Unexpected, wire);
         };
-        match AlertDescription::from(description) {
-            AlertDescription::CloseNotify => {
-                if self.peer_ended(id, wire) == Half::Close {
-                    self.book.say_goodbye(id, wire);
-                    self.book.end(id, CloseCause::PeerEnded, wire);
-                }
+        let alert = AlertDescription::from(description);
+        if alert == AlertDescription::CloseNotify {
+            if self.peer_ended(id, wire) == Half::Close {
+                self.book.say_goodbye(id, wire);
+                self.book.end(id, CloseCause::PeerEnded, wire);
             }
-            // Warnings of TLS 1.2 that mean nothing here (RFC 5246, 7.2).
-            AlertDescription::UserCanceled | AlertDescription::NoRenegotiation if level == 1 => {}
-            _ => {
+            return;
+        }
+        let warned = self.book.session(id).map(|it| it.warned(level, alert));
+        match warned {
+            Some(Ok(true)) | None => {}
+            Some(Ok(false)) => {
                 let why = CloseCause::Insecure(Flaw::Alert(description));
                 self.book.end(id, why, wire);
             }
+            Some(Err(bad)) => self.book.fail_record(id, bad, wire),
         }
     }
 }

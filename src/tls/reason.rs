@@ -49,15 +49,17 @@ pub(super) const fn of_record(bad: Bad) -> Flaw {
         Bad::Oversized => Flaw::OversizedRecord,
         Bad::Mac => Flaw::BadRecord,
         Bad::KeyWorn => Flaw::KeyWorn,
+        Bad::Illegal | Bad::Excess => Flaw::Misbehaved,
     }
 }
 
 /// What the peer is told about it.
 pub(super) const fn alert_for(bad: Bad) -> AlertDescription {
     match bad {
-        Bad::Unexpected => AlertDescription::UnexpectedMessage,
+        Bad::Unexpected | Bad::Excess => AlertDescription::UnexpectedMessage,
         Bad::Oversized => AlertDescription::RecordOverflow,
         Bad::Mac => AlertDescription::BadRecordMac,
         Bad::KeyWorn => AlertDescription::InternalError,
+        Bad::Illegal => AlertDescription::IllegalParameter,
     }
 }

@@ -63,6 +63,10 @@ pub(super) enum Bad {
     Mac,
     /// More of them than one key is good for, and there is no other.
     KeyWorn,
+    /// A value that the protocol does not know.
+    Illegal,
+    /// One more of what a peer may send only so often.
+    Excess,
 }
 
 /// How a cipher is used.
@@ -201,6 +205,12 @@ impl Opener {
         Cipher::new(secrets, version).map(Self)
     }
 
+    /// As if so many records had been opened.
+    #[cfg(test)]
+    pub(super) const fn wear(&mut self, records: u64) {
+        self.0.sequence = records;
+    }
+
     /// Decrypts a whole record where it lies: what it carries, and where in `record`.
     pub(super) fn open(&mut self, record: &mut [u8]) -> Result<(Content, Range<usize>), Bad> {
         let cipher = &mut self.0;
@@ -216,6 +226,10 @@ impl Opener {
             Shape::Modern | Shape::Implicit => 0,
             Shape::Explicit => EXPLICIT_BYTES,
         };
+        // RFC 8446, 5.2: 256 bytes more than the plaintext.
+        if cipher.shape == Shape::Modern && sealed.len() > limits::TLS_RECORD_BYTES + 256 {
+            return Err(Bad::Oversized);
+        }
         let plain = sealed.len().checked_sub(skip + TAG_BYTES);
         let plain = plain.ok_or(Bad::Mac)?;
         let associated = match cipher.shape {
@@ -234,6 +248,10 @@ impl Opener {
             .open_within(nonce, associated.aad(), sealed, skip..)
             .map_err(|_| Bad::Mac)?;
         let (content, len) = match cipher.shape {
+            // RFC 8446, 5.4: with its type and padding, one byte more than the plaintext.
+            Shape::Modern if opened.len() > limits::TLS_RECORD_BYTES + 1 => {
+                return Err(Bad::Oversized);
+            }
             Shape::Modern => inner(opened)?,
             Shape::Explicit | Shape::Implicit => (outer, opened.len()),
         };
@@ -264,6 +282,12 @@ impl Sealer {
         Cipher::new(secrets, version).map(Self)
     }
 
+    /// As if so many records had been sealed.
+    #[cfg(test)]
+    pub(super) const fn wear(&mut self, records: u64) {
+        self.0.sequence = records;
+    }
+
     /// Bytes to leave free before the plaintext.
     pub(super) const fn room(&self) -> usize {
         match self.0.shape {
@@ -279,16 +303,21 @@ impl Sealer {
 
     /// Makes a record of `room` bytes and the plaintext that follows them, in place.
     pub(super) fn seal(&mut self, content: Content, record: &mut Vec<u8>) -> Result<(), Bad> {
+        self.seal_raw(content.byte(), record)
+    }
+
+    /// Makes a record of that type, which is there only where a test says so.
+    pub(super) fn seal_raw(&mut self, kind: u8, record: &mut Vec<u8>) -> Result<(), Bad> {
         let room = self.room();
         let cipher = &mut self.0;
         let plain = record.len().checked_sub(room).ok_or(Bad::Unexpected)?;
         let (nonce, sequence) = cipher.step()?;
         let outer = match cipher.shape {
             Shape::Modern => {
-                record.push(content.byte());
+                record.push(kind);
                 Content::Data.byte()
             }
-            Shape::Explicit | Shape::Implicit => content.byte(),
+            Shape::Explicit | Shape::Implicit => kind,
         };
         let payload = record.len() + TAG_BYTES - HEADER_BYTES;
         let [high, low] = u16::try_from(payload)

@@ -1,0 +1,427 @@
+//! What the layer promises, in either role and version, to a shard and to a peer on a scripted wire.
+
+mod closing;
+mod foreign;
+mod handshakes;
+mod records;
+mod renewal;
+
+use super::handshake::{Handshake, Progress};
+use super::record::{self, Content};
+use super::session::Session;
+use super::{Role, Tls};
+use crate::shard::{
+    Close, CloseCause, ConnectionId, Core, NoSlot, Origin, Payload, Shard, Unsent, Vitals, Wire,
+};
+use crate::time::Instant;
+use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
+};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, LazyLock};
+
+/// The connection of most tests.
+const ID: ConnectionId = ConnectionId::new(3, 7);
+/// Bytes that may be queued for one connection.
+const CAP: usize = 1 << 20;
+
+/// An authority, and what it signed for `peer`.
+static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(Certificates::new);
+
+struct Certificates {
+    root: CertificateDer<'static>,
+    leaf: CertificateDer<'static>,
+    key: Vec<u8>,
+}
+
+impl Certificates {
+    fn new() -> Self {
+        let params = |name: &str| CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut authority = params("authority");
+        authority.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority =
+            CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let leaf = params("peer").signed_by(&key, &authority).unwrap();
+        Self {
+            root: authority.der().clone(),
+            leaf: leaf.der().clone(),
+            key: key.serialize_der(),
+        }
+    }
+}
+
+/// Which side the layer under test is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Server,
+    Client,
+}
+
+/// A version, and if it matters a cipher.
+#[derive(Clone, Copy, Debug)]
+struct Spoken {
+    version: &'static SupportedProtocolVersion,
+    cipher: Option<SupportedCipherSuite>,
+}
+
+const MODERN: Spoken = Spoken {
+    version: &TLS13,
+    cipher: None,
+};
+const CLASSIC: Spoken = Spoken {
+    version: &TLS12,
+    cipher: None,
+};
+/// Both roles in both versions.
+const ALL: [(Side, Spoken); 4] = [
+    (Side::Server, MODERN),
+    (Side::Server, CLASSIC),
+    (Side::Client, MODERN),
+    (Side::Client, CLASSIC),
+];
+
+impl Spoken {
+    fn server(self) -> ServerConfig {
+        let mut provider = default_provider();
+        provider
+            .cipher_suites
+            .retain(|suite| self.cipher.is_none_or(|it| it == *suite));
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(CERTIFICATES.key.clone()));
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[self.version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![CERTIFICATES.leaf.clone()], key)
+            .unwrap();
+        config.enable_secret_extraction = true;
+        config
+    }
+
+    fn client(self) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(CERTIFICATES.root.clone()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&[self.version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.enable_secret_extraction = true;
+        config
+    }
+}
+
+fn name() -> ServerName<'static> {
+    ServerName::try_from("peer").unwrap()
+}
+
+fn target() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 443))
+}
+
+/// What the inner shard was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Told {
+    Opened(Origin),
+    Received(Vec<u8>),
+    Drained,
+    Closed(CloseCause),
+}
+
+/// What a test has the inner shard do.
+#[derive(Clone, Debug)]
+enum Order {
+    Send(Vec<u8>),
+    Close(Close),
+    Connect,
+}
+
+/// Notes what it is told, and does as it is bid.
+#[derive(Default)]
+struct Inner {
+    told: Vec<(ConnectionId, Told)>,
+    /// Sends back what it receives.
+    echoes: bool,
+    sent: Vec<Result<(), Unsent>>,
+}
+
+impl Shard for Inner {
+    type Message = Order;
+    type Outcome = ();
+    fn started(&mut self, _: &mut impl Wire<Order>) {}
+    fn opened(&mut self, id: ConnectionId, origin: Origin, _: &mut impl Wire<Order>) {
+        self.told.push((id, Told::Opened(origin)));
+    }
+    fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Order>) {
+        self.told.push((id, Told::Received(bytes.to_vec())));
+        if self.echoes {
+            self.sent.push(wire.send(id, bytes));
+        }
+    }
+    fn drained(&mut self, id: ConnectionId, _: &mut impl Wire<Order>) {
+        self.told.push((id, Told::Drained));
+    }
+    fn closed(&mut self, id: ConnectionId, cause: CloseCause, _: &mut impl Wire<Order>) {
+        self.told.push((id, Told::Closed(cause)));
+    }
+    fn forwarded(&mut self, _: Core, order: Order, wire: &mut impl Wire<Order>) {
+        match order {
+            Order::Send(bytes) => self.sent.push(wire.send(ID, &bytes)),
+            Order::Close(how) => wire.close(ID, how),
+            Order::Connect => assert_eq!(wire.connect(target(), None), Ok(ID)),
+        }
+    }
+    fn expired(&mut self, _: &mut impl Wire<Order>) {}
+    fn stopped(&mut self, _: &mut impl Wire<Order>) {}
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+    fn finished(&self) -> bool {
+        false
+    }
+    fn outcome(self) {}
+}
+
+/// The wire: what it was asked for.
+#[derive(Default)]
+struct Line {
+    now: Instant,
+    sent: Vec<(ConnectionId, Vec<u8>)>,
+    closes: Vec<(ConnectionId, Close)>,
+    /// Bytes that it has queued for a connection, as far as the layer is told.
+    backlog: usize,
+    /// It has no room.
+    is_full: bool,
+}
+
+impl Wire<Order> for Line {
+    fn now(&self) -> Instant {
+        self.now
+    }
+    fn core(&self) -> Core {
+        Core(0)
+    }
+    fn cores(&self) -> u16 {
+        1
+    }
+    fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
+        if self.is_full {
+            return Err(Unsent::Full);
+        }
+        assert!(!self.closes.iter().any(|(closed, _)| *closed == id));
+        self.sent.push((id, parts.concat()));
+        Ok(())
+    }
+    fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent> {
+        self.send_parts(id, &[payload.bytes()])
+    }
+    fn backlog(&self, _: ConnectionId) -> usize {
+        self.backlog
+    }
+    fn pause(&mut self, _: ConnectionId) {}
+    fn resume(&mut self, _: ConnectionId) {}
+    fn connect(&mut self, _: SocketAddr, _: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
+        Ok(ID)
+    }
+    fn close(&mut self, id: ConnectionId, how: Close) {
+        self.closes.push((id, how));
+    }
+    fn forward(&mut self, _: Core, _: Order) {}
+    fn stop_accepting(&mut self) {}
+    fn vitals(&mut self) -> Vitals {
+        Vitals::default()
+    }
+}
+
+/// The layer around an inner shard, on its wire.
+struct Layer {
+    tls: Tls<Inner>,
+    line: Line,
+}
+
+impl Layer {
+    fn new(side: Side, spoken: Spoken) -> Self {
+        let role = match side {
+            Side::Server => Role::Server(Arc::new(spoken.server())),
+            Side::Client => Role::Client {
+                config: Arc::new(spoken.client()),
+                names: vec![(target(), name())],
+            },
+        };
+        Self {
+            tls: Tls::new(Inner::default(), role, CAP),
+            line: Line {
+                now: Instant::from_nanos(1),
+                ..Line::default()
+            },
+        }
+    }
+
+    /// A connection comes about.
+    fn open(&mut self, side: Side, id: ConnectionId) {
+        let origin = match side {
+            Side::Server => Origin::Accepted { listener: 0 },
+            Side::Client => {
+                self.order(Order::Connect);
+                Origin::Connected
+            }
+        };
+        self.tls.opened(id, origin, &mut self.line);
+    }
+
+    /// Bytes come, and the turn in which they do ends.
+    fn receive(&mut self, id: ConnectionId, bytes: &[u8]) {
+        self.tls.received(id, &mut bytes.to_vec(), &mut self.line);
+        self.end_turn();
+    }
+
+    /// As an engine ends one.
+    fn end_turn(&mut self) {
+        while self.tls.deadline().is_some_and(|at| at <= self.line.now) {
+            self.tls.expired(&mut self.line);
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        self.tls.forwarded(Core(0), order, &mut self.line);
+    }
+
+    fn closed(&mut self, id: ConnectionId, cause: CloseCause) {
+        self.tls.closed(id, cause, &mut self.line);
+    }
+
+    /// What was sent to that connection.
+    fn sent(&mut self, id: ConnectionId) -> Vec<u8> {
+        let (to, others) = std::mem::take(&mut self.line.sent)
+            .into_iter()
+            .partition(|(to, _)| *to == id);
+        self.line.sent = others;
+        let to: Vec<(_, Vec<u8>)> = to;
+        to.into_iter().flat_map(|(_, bytes)| bytes).collect()
+    }
+
+    /// What the inner shard was told since.
+    fn told(&mut self) -> Vec<Told> {
+        let told = std::mem::take(&mut self.tls.inner.told);
+        told.into_iter().map(|(_, told)| told).collect()
+    }
+
+    /// The inner shard's bytes since.
+    fn text(&mut self) -> Vec<u8> {
+        let told = self.told().into_iter();
+        let text = told.filter_map(|told| match told {
+            Told::Received(bytes) => Some(bytes),
+            Told::Opened(_) | Told::Drained | Told::Closed(_) => None,
+        });
+        text.flatten().collect()
+    }
+
+    /// How the connection was closed.
+    fn closes(&self) -> Vec<Close> {
+        self.line.closes.iter().map(|(_, how)| *how).collect()
+    }
+}
+
+/// A layer and a peer, secured.
+struct Pair {
+    layer: Layer,
+    /// The peer's end: it says whatever a test wants it to.
+    peer: Session,
+}
+
+impl Pair {
+    fn new(side: Side, spoken: Spoken) -> Self {
+        let mut layer = Layer::new(side, spoken);
+        layer.open(side, ID);
+        let mut peer = match side {
+            Side::Server => Handshake::client(Arc::new(spoken.client()), name()).unwrap(),
+            Side::Client => {
+                Handshake::server(Arc::new(spoken.server()), Origin::Accepted { listener: 0 })
+                    .unwrap()
+            }
+        };
+        let mut bytes = layer.sent(ID);
+        loop {
+            let mut out = Vec::new();
+            let progress = peer.go_on(&bytes, &mut out);
+            layer.receive(ID, &out);
+            bytes = layer.sent(ID);
+            match progress {
+                Progress::Done => break,
+                Progress::Under => assert!(!bytes.is_empty() || !out.is_empty()),
+                Progress::Failed(why) => panic!("{why}"),
+            }
+        }
+        let (mut peer, rest) = peer.into_session().unwrap();
+        assert!(rest.is_empty());
+        let connected = Instant::from_nanos(1);
+        let origin = match side {
+            Side::Server => Origin::Accepted { listener: 0 },
+            Side::Client => Origin::Secured { connected },
+        };
+        assert_eq!(layer.told(), [Told::Opened(origin)]);
+        // The tickets of a server.
+        for (content, _) in read(&mut peer, &bytes) {
+            assert_eq!(content, Content::Handshake);
+        }
+        Self { layer, peer }
+    }
+
+    /// A record of the peer's, sealed.
+    fn sealed(&mut self, content: Content, text: &[u8]) -> Vec<u8> {
+        let mut record = vec![0; self.peer.sealer.room()];
+        record.extend_from_slice(text);
+        self.peer.sealer.seal(content, &mut record).unwrap();
+        record
+    }
+
+    /// The peer says something in one record.
+    fn say(&mut self, content: Content, text: &[u8]) {
+        let record = self.sealed(content, text);
+        self.layer.receive(ID, &record);
+    }
+
+    /// What the layer has sent since, opened.
+    fn heard(&mut self) -> Vec<(Content, Vec<u8>)> {
+        let bytes = self.layer.sent(ID);
+        read(&mut self.peer, &bytes)
+    }
+
+    /// The connection ends as the layer wants it to, and the inner shard hears why.
+    fn end(&mut self) -> CloseCause {
+        assert_eq!(self.layer.closes(), [Close::Flush]);
+        self.layer.closed(ID, CloseCause::Local);
+        match self.layer.told().pop() {
+            Some(Told::Closed(cause)) => cause,
+            told => panic!("{told:?}"),
+        }
+    }
+}
+
+/// Opens records; a change of keys takes effect.
+fn read(session: &mut Session, bytes: &[u8]) -> Vec<(Content, Vec<u8>)> {
+    let mut bytes = bytes.to_vec();
+    let mut rest = &mut bytes[..];
+    let mut records = Vec::new();
+    while let Some(len) = record::length(rest).unwrap() {
+        let (record, behind) = rest.split_at_mut(len);
+        let (content, place) = session.opener.open(record).unwrap();
+        let text = record[place].to_vec();
+        if content == Content::Handshake {
+            session.hear(&text).unwrap();
+        }
+        records.push((content, text));
+        rest = behind;
+    }
+    assert!(rest.is_empty());
+    records
+}
+
+/// An alert of that level.
+fn alert(level: u8, description: u8) -> (Content, Vec<u8>) {
+    (Content::Alert, vec![level, description])
+}
