@@ -182,7 +182,7 @@ fn what_is_no_record_or_of_another_kind_is_unexpected() {
 fn what_is_sent_in_one_event_travels_in_as_few_records_as_hold_it() {
     for (side, spoken) in ALL {
         let mut pair = Pair::new(side, spoken);
-        let text: Vec<u8> = (0..2 * RECORD + 1).map(|at| (at % 251) as u8).collect();
+        let text: Vec<u8> = (0..251).cycle().take(2 * RECORD + 1).collect();
         pair.layer.order(Order::Send(text.clone()));
         let bytes = pair.layer.sent(ID);
         assert!(bytes.len() <= sealed_bytes(text.len()));
