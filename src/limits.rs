@@ -83,6 +83,14 @@ pub const HISTORY_EVENTS: usize = 256;
 
 /// Time from accept to a finished TLS handshake, so that a slow `ClientHello` ends there too.
 pub const TLS_HANDSHAKE_TIME: Duration = HEAD_TIME;
+/// TLS handshakes under way on one core, after which the oldest makes room: what one core can sign
+/// within [`TLS_HANDSHAKE_TIME`], and a few times that.
+pub const TLS_HANDSHAKES: u64 = 64 * 1024;
+/// Bytes that those handshakes may have received and not digested, on one core.
+pub const TLS_HANDSHAKES_BYTES: usize = 32 * 1024 * 1024;
+/// Handshakes that one turn answers: each costs a signature, 0.1 ms and for RSA 1 ms, for which
+/// every other connection of the core waits.
+pub const TLS_ANSWERS_PER_TURN: usize = 4;
 /// Bytes of a `ClientHello` or a `ServerHello` at most, records included. Post-quantum key shares
 /// make one of 2 KiB; 16 KiB is the most that fits one record.
 pub const TLS_HELLO_BYTES: usize = 18 * 1024;
@@ -132,6 +140,7 @@ const _: () = assert!(ROOM_SIZE <= ROOM_SIZE_MAX);
 const _: () = assert!(CONTROL_BYTES < HEAD_BYTES);
 const _: () = assert!(HEAD_BYTES < RESPONSE_HEAD_BYTES && HEAD_FIELDS < RESPONSE_FIELDS);
 const _: () = assert!(MESSAGE_BYTES < CLIENT_MESSAGE_BYTES);
+const _: () = assert!(TLS_HANDSHAKES_BYTES > 256 * TLS_FLIGHT_BYTES);
 const _: () = assert!(TLS_HELLO_BYTES < TLS_FLIGHT_BYTES && TLS_RECORD_BYTES < TLS_HELLO_BYTES);
 const _: () = assert!(
     RECEIVE_BUFFERS.is_power_of_two(),

@@ -190,6 +190,28 @@ pub struct Vitals {
     pub tables: Vec<Table>,
     /// The engine's own counters on this core.
     pub counters: Counters,
+    /// Of a layer between engine and shard that secures what is accepted; `None` without one.
+    pub handshakes: Option<Handshakes>,
+}
+
+/// The handshakes of one core's accepted connections. Each that began is in `under_way` until it is
+/// in one of `done`, `failed`, `left`, `timed_out` and `refused`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handshakes {
+    /// Handshakes under way now.
+    pub under_way: u64,
+    /// Of those, peers that have said enough for an answer and wait for it.
+    pub waiting: u64,
+    /// Handshakes that came to a secured connection.
+    pub done: u64,
+    /// Handshakes that failed: another protocol, nothing in common, a broken message.
+    pub failed: u64,
+    /// Handshakes whose peer ended or reset the connection.
+    pub left: u64,
+    /// Handshakes that took too long.
+    pub timed_out: u64,
+    /// Handshakes that made room for newer ones.
+    pub refused: u64,
 }
 
 /// How full a table of connections is: on the ring, a table of registered descriptors.

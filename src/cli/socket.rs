@@ -1,5 +1,6 @@
 //! A blocking connection, plain or with TLS, for those who need one only.
 
+use super::tls;
 use super::url::{Security, Url};
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error, StreamOwned};
@@ -152,6 +153,9 @@ fn explained(error: &io::Error) -> String {
             )),
             _,
         ) => "--sni NAME with a name that its certificate has, or --insecure",
+        (Some(Error::InvalidCertificate(CertificateError::Other(other))), _) => {
+            return tls::explained(other);
+        }
         (Some(Error::InvalidCertificate(_)), _) => "another certificate for it, or --insecure",
         (Some(Error::InvalidMessage(_)), _) => "ws:// or http://, if it speaks no TLS there",
         (Some(Error::AlertReceived(_)), _) => "--client-cert and --client-key, if it wants them",

@@ -3,20 +3,23 @@
 //! The crypto provider is ring: it builds with a C compiler alone. Roots are those of the system
 //! unless a file says otherwise.
 
+mod unverified;
+
 use super::Failure;
 use crate::tls::Role;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, Error, OtherError, RootCertStore, ServerConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use unverified::Unverifiable;
 
 /// What is spoken inside (RFC 7301); HTTP/2 is not.
 const HTTP: &[u8] = b"http/1.1";
+
+/// What rustls says of an authority's certificate where a server's should be (RFC 5280, 4.2.1.9).
+const AUTHORITY: &str = "CaUsedAsEndEntity";
 
 /// A chain of certificates and the key of the first: two PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +80,7 @@ pub(super) fn client(
         Trust::File(path) => builder.with_root_certificates(roots(path)?),
         Trust::Anybody => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Credulous(provider))),
+            .with_custom_certificate_verifier(Arc::new(unverified::Verifier::new(&provider))),
     };
     let mut config = match identity {
         None => builder.with_no_client_auth(),
@@ -103,6 +106,21 @@ pub(super) fn client(
 pub(super) fn name(text: &str) -> Result<ServerName<'static>, String> {
     ServerName::try_from(text.to_owned())
         .map_err(|_| "write a host name or an address, such as example.org".to_owned())
+}
+
+/// What is wrong with a certificate where rustls has no word of its own for it, and what to do.
+pub(super) fn explained(error: &OtherError) -> String {
+    if let Some(why) = error.0.downcast_ref::<Unverifiable>() {
+        return format!("{why}; try: another certificate for it");
+    }
+    match error.to_string().as_str() {
+        AUTHORITY => format!(
+            "the server's certificate is that of an authority, as plain `openssl req -x509` makes \
+             them, and no server may show it; try: making it with -addext \
+             basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost, or --insecure"
+        ),
+        other => format!("{other}; try: another certificate for it, or --insecure"),
+    }
 }
 
 fn read(
@@ -169,47 +187,6 @@ fn mismatch(named: &Named, error: &Error) -> Failure {
 
 fn unusable(error: impl std::fmt::Display) -> Failure {
     Failure::Run(format!("TLS cannot be set up: {error}"))
-}
-
-/// Believes every server; still proves that the server has the key of what it shows.
-#[derive(Debug)]
-struct Credulous(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Credulous {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, known)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, known)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]

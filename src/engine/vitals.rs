@@ -13,6 +13,7 @@ pub fn read(counters: Counters, tables: Vec<Table>) -> Vitals {
         process_cpu: cpu(ClockId::ProcessCPUTime),
         tables,
         counters,
+        handshakes: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `/metrics`: what `/stats` tells, as OpenMetrics text.
 
-use super::stats::{CoreFigures, Figures, Told};
+use super::stats::{CoreFigures, Figures, Tls, Told};
 use crate::stats::exposition::{Exposition, Family, Kind};
 use crate::stats::metrics;
 
@@ -37,6 +37,7 @@ pub(super) fn write(into: &mut Vec<u8>, told: &Told<'_>) {
             text.sample(&[("core", &number)], of(&core.figures));
         }
     }
+    handshakes(&mut text, &told.cores);
     turns(&mut text, &told.cores);
     tables(&mut text, &told.cores);
     queues(&mut text, told);
@@ -144,6 +145,7 @@ fn parts(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
                 ("timed_out", |it| it.tally.closed.timed_out),
                 ("os", |it| it.tally.closed.os),
                 ("insecure", |it| it.tally.closed.insecure),
+                ("handshake", |it| it.tally.closed.handshake),
             ],
         ),
         (
@@ -169,6 +171,53 @@ fn parts(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
             for (part, of) in *parts {
                 let labels = [("core", number.as_str()), (label, part)];
                 text.sample(&labels, of(&core.figures) as f64);
+            }
+        }
+    }
+}
+
+/// Without TLS there is nothing to tell.
+fn handshakes(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
+    type Row = (Family, &'static [(&'static str, fn(&Tls) -> u64)]);
+    const FAMILIES: &[Row] = &[
+        (
+            Family::gauge("tls_handshakes_open", "TLS handshakes under way."),
+            &[("", |it| it.handshakes_open)],
+        ),
+        (
+            Family::gauge(
+                "tls_handshakes_waiting",
+                "TLS handshakes that wait for an answer.",
+            ),
+            &[("", |it| it.handshakes_waiting)],
+        ),
+        (
+            Family::counter("tls_handshakes", "TLS handshakes by how they ended."),
+            &[
+                ("done", |it| it.handshakes_done),
+                ("failed", |it| it.handshakes_failed),
+                ("left", |it| it.handshakes_left),
+                ("timed_out", |it| it.handshakes_timed_out),
+                ("refused", |it| it.handshakes_refused),
+            ],
+        ),
+    ];
+    if cores.iter().all(|it| it.figures.tls.is_none()) {
+        return;
+    }
+    for (family, parts) in FAMILIES {
+        text.family(family);
+        for core in cores {
+            let number = core.core.to_string();
+            for (part, of) in core
+                .figures
+                .tls
+                .iter()
+                .flat_map(|tls| parts.iter().map(move |(part, of)| (*part, of(tls))))
+            {
+                let labels = [("core", number.as_str()), ("end", part)];
+                let count = if part.is_empty() { 1 } else { 2 };
+                text.sample(labels.get(..count).unwrap_or(&[]), of as f64);
             }
         }
     }

@@ -9,7 +9,7 @@
 use super::tally::Tally;
 use super::{Config, metrics};
 use crate::app::rooms;
-use crate::shard::{ConnectionId, Core, TURN_BUCKETS, Table, Vitals, Wire};
+use crate::shard::{ConnectionId, Core, Handshakes, TURN_BUCKETS, Table, Vitals, Wire};
 use crate::stats::exposition::{OPENMETRICS, PROMETHEUS};
 use crate::stats::{Cgroup, HostSample, Listener, Process};
 use crate::time::Instant;
@@ -95,6 +95,8 @@ pub struct Figures {
     pub accept_pauses: u64,
     /// Times the watchdog found work that nobody had been woken for: a bug if not 0.
     pub rescues: u64,
+    /// TLS handshakes; `None` where nothing speaks TLS.
+    pub tls: Option<Tls>,
     /// CPU time of the core's thread, user and system.
     pub cpu_s: f64,
     /// Slots for connections in use.
@@ -108,6 +110,51 @@ pub struct Figures {
     pub accept_queue: Option<u64>,
     /// How many may wait.
     pub accept_queue_limit: Option<u64>,
+}
+
+/// TLS handshakes of accepted connections: [`Handshakes`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tls {
+    /// Under way now.
+    pub handshakes_open: u64,
+    /// Of those, peers that wait for an answer.
+    pub handshakes_waiting: u64,
+    /// Secured.
+    pub handshakes_done: u64,
+    /// Failed.
+    pub handshakes_failed: u64,
+    /// Given up by the peer.
+    pub handshakes_left: u64,
+    /// Took too long.
+    pub handshakes_timed_out: u64,
+    /// Made room for newer ones.
+    pub handshakes_refused: u64,
+}
+
+impl From<Handshakes> for Tls {
+    fn from(it: Handshakes) -> Self {
+        Self {
+            handshakes_open: it.under_way,
+            handshakes_waiting: it.waiting,
+            handshakes_done: it.done,
+            handshakes_failed: it.failed,
+            handshakes_left: it.left,
+            handshakes_timed_out: it.timed_out,
+            handshakes_refused: it.refused,
+        }
+    }
+}
+
+impl Tls {
+    const fn add(&mut self, other: &Self) {
+        self.handshakes_open += other.handshakes_open;
+        self.handshakes_waiting += other.handshakes_waiting;
+        self.handshakes_done += other.handshakes_done;
+        self.handshakes_failed += other.handshakes_failed;
+        self.handshakes_left += other.handshakes_left;
+        self.handshakes_timed_out += other.handshakes_timed_out;
+        self.handshakes_refused += other.handshakes_refused;
+    }
 }
 
 #[derive(Serialize)]
@@ -151,6 +198,7 @@ impl Figures {
             starved: counters.starved,
             accept_pauses: counters.accept_pauses,
             rescues: counters.rescues,
+            tls: vitals.handshakes.map(Tls::from),
             cpu_s: vitals.thread_cpu.as_secs_f64(),
             slots_used: vitals.tables.iter().map(|it| u64::from(it.used)).sum(),
             slots: vitals.tables.iter().map(|it| u64::from(it.size)).sum(),
@@ -177,6 +225,9 @@ impl Figures {
         self.starved += other.starved;
         self.accept_pauses += other.accept_pauses;
         self.rescues += other.rescues;
+        if let Some(tls) = &other.tls {
+            self.tls.get_or_insert_default().add(tls);
+        }
         self.cpu_s += other.cpu_s;
         self.slots_used += other.slots_used;
         self.slots += other.slots;

@@ -1,6 +1,6 @@
 //! What one core's server counts: connections by kind and by end, messages.
 
-use crate::shard::CloseCause;
+use crate::shard::{CloseCause, Flaw};
 use serde::Serialize;
 
 /// Connections and messages of one core, or summed over cores. `Serialize` gives the keys that
@@ -49,6 +49,8 @@ pub struct Closed {
     pub os: u64,
     /// TLS: the handshake failed, or a record was not what it should be.
     pub insecure: u64,
+    /// TLS: the handshake took too long, or made room for newer ones.
+    pub handshake: u64,
 }
 
 /// Why this side ended connections.
@@ -112,6 +114,7 @@ impl Tally {
         self.closed.timed_out += closed.timed_out;
         self.closed.os += closed.os;
         self.closed.insecure += closed.insecure;
+        self.closed.handshake += closed.handshake;
         self.decided.done += decided.done;
         self.decided.fault += decided.fault;
         self.decided.slow_consumer += decided.slow_consumer;
@@ -163,6 +166,12 @@ impl Tally {
             | CloseCause::NoSourcePort
             | CloseCause::NoDescriptor
             | CloseCause::Os(_) => &mut self.closed.os,
+            // The peer did that within a handshake, which says nothing of how secure it was.
+            CloseCause::Insecure(Flaw::Ended) => &mut self.closed.peer_ended,
+            CloseCause::Insecure(Flaw::Reset) => &mut self.closed.reset,
+            CloseCause::Insecure(Flaw::HandshakeTime | Flaw::Overload) => {
+                &mut self.closed.handshake
+            }
             CloseCause::Insecure(_) => &mut self.closed.insecure,
         };
         *count += 1;

@@ -16,6 +16,8 @@ pub enum Flaw {
     Reset,
     /// The handshake took too long.
     HandshakeTime,
+    /// The handshake had to make room: more are under way than there may be.
+    Overload,
     /// The handshake was longer than one may be.
     OversizedHandshake,
     /// No version, cipher or key exchange that both sides know.
@@ -64,6 +66,7 @@ impl fmt::Display for Flaw {
             Self::Ended => "ended",
             Self::Reset => "reset",
             Self::HandshakeTime => "handshake_time",
+            Self::Overload => "overload",
             Self::OversizedHandshake => "oversized_handshake",
             Self::Incompatible => "incompatible",
             Self::Misbehaved => "misbehaved",

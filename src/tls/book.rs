@@ -1,14 +1,15 @@
 //! The connections of one core, how far each is, and what is about to be sealed.
 
+use super::gather::Gather;
 use super::handshake::{Handshake, Progress};
+use super::queue::{Counted, End, Queue};
 use super::record::{Bad, Content};
 use super::session::Session;
 use super::{Role, reason, sealed_bytes};
 use crate::limits;
-use crate::shard::{Close, CloseCause, ConnectionId, Flaw, Origin, Unsent, Wire};
+use crate::shard::{Close, CloseCause, ConnectionId, Flaw, Handshakes, Origin, Unsent, Wire};
 use crate::time::Instant;
 use rustls::AlertDescription;
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -20,8 +21,7 @@ pub(super) struct Book {
     role: Role,
     links: Vec<Link>,
     gather: Gather,
-    /// When each handshake that the peer began has to be over, in order.
-    handshakes: VecDeque<(Instant, ConnectionId)>,
+    pub(super) queue: Queue,
     /// Buffers for records in pieces.
     spares: Vec<Vec<u8>>,
     /// What a handshake is to send.
@@ -47,23 +47,12 @@ pub(super) enum Stage {
     Closing(Option<CloseCause>),
 }
 
-/// Plaintext for one connection that will be one record: room for its header, then the text.
-#[derive(Default)]
-struct Gather {
-    id: Option<ConnectionId>,
-    bytes: Vec<u8>,
-    room: usize,
-}
-
-impl Gather {
-    const fn len(&self) -> usize {
-        self.bytes.len() - self.room
-    }
-
-    fn begin(&mut self, room: usize) {
-        self.bytes.clear();
-        self.bytes.resize(room, 0);
-        self.room = room;
+impl Stage {
+    fn counted(&self) -> Option<Counted> {
+        match self {
+            Self::Handshake(handshake) => Counted::of(handshake),
+            Self::Free | Self::Open(_) | Self::Closing(_) => None,
+        }
     }
 }
 
@@ -73,7 +62,7 @@ impl Book {
             role,
             links: Vec::new(),
             gather: Gather::default(),
-            handshakes: VecDeque::new(),
+            queue: Queue::new(),
             spares: Vec::new(),
             out: Vec::new(),
             max_backlog,
@@ -108,11 +97,8 @@ impl Book {
     ) -> Result<(), Flaw> {
         match (origin, &self.role) {
             (Origin::Accepted { .. }, Role::Server(config)) => {
-                let made = Handshake::server(Arc::clone(config), origin);
-                self.handshakes
-                    .push_back((now + limits::TLS_HANDSHAKE_TIME, id));
-                self.put(id, Stage::Closing(None));
-                let handshake = made.map_err(|error| reason::of_error(&error))?;
+                let handshake = Handshake::server(Arc::clone(config), origin);
+                self.queue.begin(id, now);
                 self.put(id, Stage::Handshake(Box::new(handshake)));
                 Ok(())
             }
@@ -136,12 +122,35 @@ impl Book {
         bytes: &[u8],
         wire: &mut impl Wire<M>,
     ) -> Progress {
+        self.proceed(id, wire, |handshake, out| handshake.go_on(bytes, out))
+    }
+
+    /// Answers a handshake that has waited for it.
+    pub(super) fn answer<M>(&mut self, id: ConnectionId, wire: &mut impl Wire<M>) -> Progress {
+        self.proceed(id, wire, Handshake::answer)
+    }
+
+    fn proceed<M>(
+        &mut self,
+        id: ConnectionId,
+        wire: &mut impl Wire<M>,
+        step: impl FnOnce(&mut Handshake, &mut Vec<u8>) -> Progress,
+    ) -> Progress {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
+        let mut held = (0, 0);
         let progress = match self.stage(id) {
-            Some(Stage::Handshake(handshake)) => handshake.go_on(bytes, &mut out),
+            Some(Stage::Handshake(handshake)) => {
+                let before = handshake.held();
+                let progress = step(handshake, &mut out);
+                if let Origin::Accepted { .. } = handshake.origin {
+                    held = (before, handshake.held());
+                }
+                progress
+            }
             Some(Stage::Free | Stage::Open(_) | Stage::Closing(_)) | None => Progress::Under,
         };
+        self.queue.hold(held.0, held.1);
         // A peer that has gone is said to have by the engine; one that reads nothing of a few
         // kilobytes of handshake does not exist under any useful cap.
         let unsent = !out.is_empty() && wire.send(id, &out) == Err(Unsent::Full);
@@ -153,6 +162,29 @@ impl Book {
         }
     }
 
+    /// A handshake waits for its answer.
+    pub(super) fn wait(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(Stage::Handshake(handshake)) = self.stage(id)
+            && !std::mem::replace(&mut handshake.is_queued, true)
+        {
+            let links = &self.links;
+            self.queue.wait(id, now, |id| !is_queued(links, id));
+        }
+    }
+
+    /// The next handshake to be answered.
+    pub(super) fn next_waiting(&mut self) -> Option<ConnectionId> {
+        while let Some(id) = self.queue.newest() {
+            if let Some(Stage::Handshake(handshake)) = self.stage(id)
+                && std::mem::take(&mut handshake.is_queued)
+            {
+                self.queue.waits_no_more();
+                return Some(id);
+            }
+        }
+        None
+    }
+
     /// The handshake is over: how the connection came to be, and what was received after it.
     pub(super) fn secure(&mut self, id: ConnectionId) -> Result<(Origin, Vec<u8>), Flaw> {
         let Some(stage) = self.stage(id) else {
@@ -162,7 +194,14 @@ impl Book {
             return Err(Flaw::Other);
         };
         let origin = handshake.origin;
-        let (session, rest) = handshake.into_session()?;
+        let counted = Counted::of(&handshake);
+        let made = handshake.into_session();
+        let how = match &made {
+            Ok(_) => End::Done,
+            Err(why) => End::Because(CloseCause::Insecure(*why)),
+        };
+        self.queue.end(counted, how);
+        let (session, rest) = made?;
         self.put(id, Stage::Open(Box::new(session)));
         Ok((origin, rest))
     }
@@ -254,9 +293,19 @@ impl Book {
             self.gather.id = None;
         }
         if let Some(stage) = self.stage(id) {
-            *stage = Stage::Closing(Some(cause));
+            let stage = std::mem::replace(stage, Stage::Closing(Some(cause)));
+            self.queue.end(stage.counted(), End::Because(cause));
         }
         wire.close(id, Close::Flush);
+    }
+
+    /// The peer has ended its stream within the handshake: there will be no answer.
+    pub(super) fn left(&mut self, id: ConnectionId) {
+        if let Some(stage @ Stage::Handshake(_)) = self.stage(id) {
+            let why = Some(CloseCause::Insecure(Flaw::Ended));
+            let stage = std::mem::replace(stage, Stage::Closing(why));
+            self.queue.end(stage.counted(), End::Left);
+        }
     }
 
     /// RFC 8446, 6.1: nothing follows.
@@ -293,7 +342,9 @@ impl Book {
         let Some(stage) = self.stage(id) else {
             return cause;
         };
-        match std::mem::replace(stage, Stage::Free) {
+        let stage = std::mem::replace(stage, Stage::Free);
+        self.queue.end(stage.counted(), End::Left);
+        match stage {
             Stage::Closing(Some(cause)) => cause,
             Stage::Handshake(handshake) => match (handshake.origin, cause) {
                 // The connect itself failed.
@@ -309,7 +360,7 @@ impl Book {
 
     /// The next connection whose time for a handshake is over.
     pub(super) fn overdue(&mut self, now: Instant) -> Option<ConnectionId> {
-        while let Some((_, id)) = self.handshakes.pop_front_if(|(at, _)| *at <= now) {
+        while let Some(id) = self.queue.overdue(now) {
             if let Some(Stage::Handshake(_)) = self.stage(id) {
                 return Some(id);
             }
@@ -317,9 +368,22 @@ impl Book {
         None
     }
 
-    /// When the next handshake has to be over.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.handshakes.front().map(|(at, _)| *at)
+    /// The next connection whose handshake has to make room.
+    pub(super) fn excess(&mut self) -> Option<ConnectionId> {
+        while let Some(id) = self.queue.excess() {
+            if let Some(Stage::Handshake(_)) = self.stage(id) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// What a server counts of its handshakes.
+    pub(super) const fn handshakes(&self) -> Option<Handshakes> {
+        match self.role {
+            Role::Server(_) => Some(self.queue.counts()),
+            Role::Client { .. } => None,
+        }
     }
 
     /// Where that connection is; `None` if it is not known.
@@ -431,4 +495,12 @@ impl Book {
             };
         }
     }
+}
+
+/// Whether that handshake waits for its answer.
+fn is_queued(links: &[Link], id: ConnectionId) -> bool {
+    links.get(id.slot()).is_some_and(|link| {
+        let stage = (link.generation == id.generation()).then_some(&link.stage);
+        matches!(stage, Some(Stage::Handshake(handshake)) if handshake.is_queued)
+    })
 }

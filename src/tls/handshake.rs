@@ -10,7 +10,7 @@ use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
-use rustls::{ClientConfig, CommonState, Error, ServerConfig};
+use rustls::{ClientConfig, CommonState, Error, HandshakeKind, ServerConfig};
 use std::sync::Arc;
 
 /// One connection that is not secure yet.
@@ -24,12 +24,28 @@ pub(super) struct Handshake {
     shown: usize,
     /// Bytes that may wait for the rest of their message.
     bytes_max: usize,
+    answer: Answer,
+    /// It is in the queue for its answer.
+    pub(super) is_queued: bool,
+}
+
+/// Whether the peer has its first answer: a server's costs a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// It has none, and waits for its turn to get it.
+    Owed,
+    /// It was asked to say hello once more (RFC 8446, 4.1.4), and waits for another turn.
+    OwedAgain,
+    /// It has it, or needs none.
+    Given,
 }
 
 /// Which side this is.
 enum Party {
-    Client(UnbufferedClientConnection),
-    Server(UnbufferedServerConnection),
+    Client(Box<UnbufferedClientConnection>),
+    Server(Box<UnbufferedServerConnection>),
+    /// A server to which nothing has been said: most of those that wait in an overload.
+    Waiting(Arc<ServerConfig>),
 }
 
 /// How a handshake stands.
@@ -37,6 +53,8 @@ enum Party {
 pub(super) enum Progress {
     /// More has to come.
     Under,
+    /// An answer is due, for which it waits its turn: [`Handshake::answer`].
+    Waits,
     /// The keys are there.
     Done,
     /// It will not be: why.
@@ -57,36 +75,74 @@ impl Handshake {
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
     ) -> Result<Self, Error> {
-        let party = Party::Client(UnbufferedClientConnection::new(config, name)?);
-        Ok(Self::new(party, Origin::Connected))
+        let party = Party::Client(Box::new(UnbufferedClientConnection::new(config, name)?));
+        Ok(Self::new(party, Origin::Connected, Answer::Given))
     }
 
     /// The server's side.
-    pub(super) fn server(config: Arc<ServerConfig>, origin: Origin) -> Result<Self, Error> {
-        let party = Party::Server(UnbufferedServerConnection::new(config)?);
-        Ok(Self::new(party, origin))
+    pub(super) const fn server(config: Arc<ServerConfig>, origin: Origin) -> Self {
+        Self::new(Party::Waiting(config), origin, Answer::Owed)
     }
 
-    fn new(party: Party, origin: Origin) -> Self {
+    const fn new(party: Party, origin: Origin, answer: Answer) -> Self {
         Self {
             party,
             origin,
             received: Vec::new(),
             shown: 0,
             bytes_max: limits::TLS_HELLO_BYTES,
+            answer,
+            is_queued: false,
         }
     }
 
     /// Goes on with what was received; appends what is to be sent, an alert included.
     pub(super) fn go_on(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Progress {
         self.received.extend_from_slice(bytes);
+        if self.answer == Answer::Given {
+            return self.proceed(out);
+        }
+        match record::length(self.unseen()) {
+            Ok(Some(len)) if len <= self.unseen().len() => Progress::Waits,
+            Ok(_) if self.received.len() <= self.bytes_max => Progress::Under,
+            Ok(_) => Progress::Failed(Flaw::OversizedHandshake),
+            Err(_) => self.fail(Flaw::NotTls, out),
+        }
+    }
+
+    /// Its turn has come.
+    pub(super) fn answer(&mut self, out: &mut Vec<u8>) -> Progress {
+        if let Party::Waiting(config) = &self.party {
+            match UnbufferedServerConnection::new(Arc::clone(config)) {
+                Ok(party) => self.party = Party::Server(Box::new(party)),
+                Err(error) => return Progress::Failed(reason::of_error(&error)),
+            }
+        }
+        let before = out.len();
+        let progress = self.proceed(out);
+        if out.len() > before {
+            let kind = self.common().and_then(CommonState::handshake_kind);
+            let again = kind == Some(HandshakeKind::FullWithHelloRetryRequest);
+            self.answer = match self.answer {
+                Answer::Owed if again => Answer::OwedAgain,
+                Answer::Owed | Answer::OwedAgain | Answer::Given => Answer::Given,
+            };
+        }
+        progress
+    }
+
+    /// Bytes that it holds.
+    pub(super) const fn held(&self) -> usize {
+        self.received.len()
+    }
+
+    fn proceed(&mut self, out: &mut Vec<u8>) -> Progress {
         loop {
             let step = self.step(out);
             match step {
                 Step::Again => {}
-                Step::Sent if !self.common().is_handshaking() => return Progress::Done,
+                Step::Sent | Step::Wants if self.is_over() => return Progress::Done,
                 Step::Sent => {}
-                Step::Wants if !self.common().is_handshaking() => return Progress::Done,
                 Step::Wants => match record::length(self.unseen()) {
                     Ok(Some(len)) if len <= self.unseen().len() => self.shown += len,
                     Ok(_) if self.received.len() <= self.bytes_max => return Progress::Under,
@@ -115,6 +171,7 @@ impl Handshake {
                 let (secrets, keys) = made.map_err(|error| reason::of_error(&error))?;
                 (version, secrets, Keys::Server(keys))
             }
+            Party::Waiting(_) => return Err(Flaw::Other),
         };
         let version = version.ok_or(Flaw::Other)?;
         let opener = Opener::new(secrets.rx, version).ok_or(Flaw::Incompatible)?;
@@ -128,6 +185,7 @@ impl Handshake {
         let (used, step) = match &mut self.party {
             Party::Client(party) => outcome_client(party.process_tls_records(shown), out),
             Party::Server(party) => outcome_server(party.process_tls_records(shown), out),
+            Party::Waiting(_) => (0, Step::Wants),
         };
         if used > 0 {
             self.received.drain(..used);
@@ -144,10 +202,15 @@ impl Handshake {
         Progress::Failed(why)
     }
 
-    fn common(&self) -> &CommonState {
+    fn is_over(&self) -> bool {
+        self.common().is_some_and(|common| !common.is_handshaking())
+    }
+
+    fn common(&self) -> Option<&CommonState> {
         match &self.party {
-            Party::Client(party) => party,
-            Party::Server(party) => party,
+            Party::Client(party) => Some(party),
+            Party::Server(party) => Some(party),
+            Party::Waiting(_) => None,
         }
     }
 

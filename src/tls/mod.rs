@@ -15,7 +15,8 @@
 //!   the same to a connection that is open. The peer gets its alert first, nobody else notices.
 //! - `Close::Flush` sends `close_notify` after what is queued; the peer's gives `ended` as its FIN
 //!   would, and whatever follows it is ignored (RFC 8446, 6.1).
-//! - A handshake on the server's side is bounded in bytes and in time; a client bounds its
+//! - A server's handshakes are bounded in number, bytes and time, and a turn answers few of them, so
+//!   that load that a core cannot sign for costs those it can none ([`queue`]). A client bounds its
 //!   connects.
 //!
 //! Pure as far as its own code goes. rustls asks the system for randomness, and its verifier asks
@@ -30,7 +31,9 @@
 )]
 
 mod book;
+mod gather;
 mod handshake;
+mod queue;
 mod reason;
 mod record;
 mod session;
@@ -94,11 +97,51 @@ impl<S: Shard> Tls<S> {
     }
 
     fn shake(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<S::Message>) {
-        match self.book.shake(id, bytes, wire) {
+        let progress = self.book.shake(id, bytes, wire);
+        self.progressed(id, progress, wire);
+    }
+
+    fn progressed(
+        &mut self,
+        id: ConnectionId,
+        progress: Progress,
+        wire: &mut impl Wire<S::Message>,
+    ) {
+        match progress {
             Progress::Under => {}
+            Progress::Waits => self.book.wait(id, wire.now()),
             Progress::Failed(why) => self.book.fail(id, why, wire),
             Progress::Done => self.secured(id, wire),
         }
+    }
+
+    /// The oldest handshakes go if there are too many.
+    fn make_room(&mut self, wire: &mut impl Wire<S::Message>) {
+        while let Some(id) = self.book.excess() {
+            self.refuse(id, Flaw::Overload, wire);
+        }
+    }
+
+    /// Ends the handshakes whose time is over, then answers some of those that wait.
+    fn tend(&mut self, wire: &mut impl Wire<S::Message>) {
+        let now = wire.now();
+        while let Some(id) = self.book.overdue(now) {
+            self.refuse(id, Flaw::HandshakeTime, wire);
+        }
+        for _ in 0..limits::TLS_ANSWERS_PER_TURN {
+            let Some(id) = self.book.next_waiting() else {
+                return;
+            };
+            let progress = self.book.answer(id, wire);
+            self.progressed(id, progress, wire);
+            self.book.seal(wire);
+        }
+    }
+
+    /// Resets a connection that is not secured.
+    fn refuse(&mut self, id: ConnectionId, why: Flaw, wire: &mut impl Wire<S::Message>) {
+        self.book.end(id, CloseCause::Insecure(why), wire);
+        wire.close(id, Close::Abort);
     }
 
     /// The handshake is over: the connection is open.
@@ -205,6 +248,7 @@ impl<S: Shard> Tls<S> {
     /// whether it has still something to send, and hears of it once.
     fn peer_ended(&mut self, id: ConnectionId, wire: &mut impl Wire<S::Message>) -> Half {
         let Some(session) = self.book.session(id) else {
+            self.book.left(id);
             return Half::Close;
         };
         if std::mem::replace(&mut session.ended, true) {
@@ -252,7 +296,11 @@ impl<S: Shard> Shard for Tls<S> {
         if let Err(why) = self.book.begin(id, origin, wire.now()) {
             return self.book.fail(id, why, wire);
         }
-        self.shake(id, &mut [], wire);
+        self.make_room(wire);
+        // A client speaks first.
+        if origin == Origin::Connected {
+            self.shake(id, &mut [], wire);
+        }
     }
 
     #[inline]
@@ -264,7 +312,10 @@ impl<S: Shard> Shard for Tls<S> {
     ) {
         match self.book.stage(id) {
             Some(Stage::Open(_)) => self.read(id, bytes, wire),
-            Some(Stage::Handshake(_)) => self.shake(id, bytes, wire),
+            Some(Stage::Handshake(_)) => {
+                self.shake(id, bytes, wire);
+                self.make_room(wire);
+            }
             Some(Stage::Free | Stage::Closing(_)) | None => {}
         }
         self.book.seal(wire);
@@ -295,12 +346,8 @@ impl<S: Shard> Shard for Tls<S> {
     }
 
     fn expired(&mut self, wire: &mut impl Wire<Self::Message>) {
+        self.tend(wire);
         let now = wire.now();
-        while let Some(id) = self.book.overdue(now) {
-            self.book
-                .end(id, CloseCause::Insecure(Flaw::HandshakeTime), wire);
-            wire.close(id, Close::Abort);
-        }
         if self.inner.deadline().is_some_and(|at| at <= now) {
             self.pass(wire, |inner, wire| inner.expired(wire));
         }
@@ -315,7 +362,7 @@ impl<S: Shard> Shard for Tls<S> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let both = [self.inner.deadline(), self.book.deadline()];
+        let both = [self.inner.deadline(), self.book.queue.deadline()];
         both.into_iter().flatten().min()
     }
 

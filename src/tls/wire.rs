@@ -68,6 +68,8 @@ impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
     }
 
     fn vitals(&mut self) -> Vitals {
-        self.wire.vitals()
+        let mut vitals = self.wire.vitals();
+        vitals.handshakes = self.book.handshakes();
+        vitals
     }
 }

@@ -9,7 +9,7 @@ mod websocket;
 
 use super::*;
 use crate::protocol::websocket::frame;
-use crate::shard::{Counters, NoSlot, Payload, Table, Unsent, Vitals};
+use crate::shard::{Counters, Handshakes, NoSlot, Payload, Table, Unsent, Vitals};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -105,6 +105,10 @@ impl Wire<Message> for Tape {
         Vitals {
             counters,
             tables: vec![Table { used: 2, size: 8 }],
+            handshakes: Some(Handshakes {
+                done: 3,
+                ..Handshakes::default()
+            }),
             ..Vitals::default()
         }
     }

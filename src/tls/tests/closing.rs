@@ -101,7 +101,34 @@ fn the_peers_close_notify_is_answered_and_ends_the_connection_as_its_fin_would()
         pair.layer.receive(ID, &bytes);
         let heard = [(Content::Data, b"bye".to_vec()), alert(1, 0)];
         assert_eq!(pair.heard(), heard, "{side:?} {spoken:?}");
-        assert_eq!(pair.layer.told(), [Told::Received(b"bye".to_vec())]);
+        let told = [Told::Received(b"bye".to_vec()), Told::Ended];
+        assert_eq!(pair.layer.told(), told);
         assert_eq!(pair.end(), CloseCause::PeerEnded);
+    }
+}
+
+#[test]
+fn who_has_something_to_say_after_the_peers_end_says_it_then_close_notify() {
+    for (side, spoken) in ALL {
+        for by_fin in [true, false] {
+            let mut pair = Pair::new(side, spoken);
+            pair.layer.tls.inner.keeps = true;
+            if by_fin {
+                let half = pair.layer.tls.ended(ID, &mut pair.layer.line);
+                assert_eq!(half, Half::Keep);
+            } else {
+                pair.say(Content::Alert, &[1, 0]);
+                pair.say(Content::Data, b"after the end");
+                // The FIN behind it is no news.
+                let half = pair.layer.tls.ended(ID, &mut pair.layer.line);
+                assert_eq!(half, Half::Keep);
+            }
+            assert_eq!(pair.layer.told(), [Told::Ended], "{side:?} {spoken:?}");
+            assert_eq!((pair.heard(), pair.layer.closes()), (vec![], vec![]));
+            pair.layer.order(Order::Send(b"answer".to_vec()));
+            pair.layer.order(Order::Close(Close::Flush));
+            let heard = [(Content::Data, b"answer".to_vec()), alert(1, 0)];
+            assert_eq!(pair.heard(), heard);
+        }
     }
 }

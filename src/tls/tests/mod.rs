@@ -1,4 +1,4 @@
-//! What the layer promises, in either role and version, to a shard and to a peer on a scripted wire.
+//! What the layer promises in either role and version, against a peer on a scripted wire.
 
 mod closing;
 mod foreign;
@@ -11,7 +11,8 @@ use super::record::{self, Content};
 use super::session::Session;
 use super::{Role, Tls};
 use crate::shard::{
-    Close, CloseCause, ConnectionId, Core, NoSlot, Origin, Payload, Shard, Unsent, Vitals, Wire,
+    Close, CloseCause, ConnectionId, Core, Half, NoSlot, Origin, Payload, Shard, Unsent, Vitals,
+    Wire,
 };
 use crate::time::Instant;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -129,6 +130,7 @@ enum Told {
     Opened(Origin),
     Received(Vec<u8>),
     Drained,
+    Ended,
     Closed(CloseCause),
 }
 
@@ -146,6 +148,8 @@ struct Inner {
     told: Vec<(ConnectionId, Told)>,
     /// Sends back what it receives.
     echoes: bool,
+    /// Has something to say when its peer has ended.
+    keeps: bool,
     sent: Vec<Result<(), Unsent>>,
 }
 
@@ -164,6 +168,10 @@ impl Shard for Inner {
     }
     fn drained(&mut self, id: ConnectionId, _: &mut impl Wire<Order>) {
         self.told.push((id, Told::Drained));
+    }
+    fn ended(&mut self, id: ConnectionId, _: &mut impl Wire<Order>) -> Half {
+        self.told.push((id, Told::Ended));
+        if self.keeps { Half::Keep } else { Half::Close }
     }
     fn closed(&mut self, id: ConnectionId, cause: CloseCause, _: &mut impl Wire<Order>) {
         self.told.push((id, Told::Closed(cause)));
@@ -315,7 +323,7 @@ impl Layer {
         let told = self.told().into_iter();
         let text = told.filter_map(|told| match told {
             Told::Received(bytes) => Some(bytes),
-            Told::Opened(_) | Told::Drained | Told::Closed(_) => None,
+            Told::Opened(_) | Told::Drained | Told::Ended | Told::Closed(_) => None,
         });
         text.flatten().collect()
     }
@@ -341,18 +349,20 @@ impl Pair {
             Side::Server => Handshake::client(Arc::new(spoken.client()), name()).unwrap(),
             Side::Client => {
                 Handshake::server(Arc::new(spoken.server()), Origin::Accepted { listener: 0 })
-                    .unwrap()
             }
         };
         let mut bytes = layer.sent(ID);
         loop {
             let mut out = Vec::new();
-            let progress = peer.go_on(&bytes, &mut out);
+            let mut progress = peer.go_on(&bytes, &mut out);
+            if progress == Progress::Waits {
+                progress = peer.answer(&mut out);
+            }
             layer.receive(ID, &out);
             bytes = layer.sent(ID);
             match progress {
                 Progress::Done => break,
-                Progress::Under => assert!(!bytes.is_empty() || !out.is_empty()),
+                Progress::Under | Progress::Waits => assert!(!bytes.is_empty() || !out.is_empty()),
                 Progress::Failed(why) => panic!("{why}"),
             }
         }
