@@ -167,9 +167,17 @@ impl Book {
         if let Some(Stage::Handshake(handshake)) = self.stage(id)
             && !std::mem::replace(&mut handshake.is_queued, true)
         {
-            let links = &self.links;
-            self.queue.wait(id, now, |id| !is_queued(links, id));
+            while let Some(oldest) = self.queue.oldest()
+                && !self.is_queued(oldest)
+            {
+                self.queue.forget_oldest();
+            }
+            self.queue.wait(id, now);
         }
+    }
+
+    fn is_queued(&mut self, id: ConnectionId) -> bool {
+        matches!(self.stage(id), Some(Stage::Handshake(handshake)) if handshake.is_queued)
     }
 
     /// The next handshake to be answered.
@@ -381,7 +389,7 @@ impl Book {
     /// What a server counts of its handshakes.
     pub(super) const fn handshakes(&self) -> Option<Handshakes> {
         match self.role {
-            Role::Server(_) => Some(self.queue.counts()),
+            Role::Server(_) => Some(self.queue.counts),
             Role::Client { .. } => None,
         }
     }
@@ -495,12 +503,4 @@ impl Book {
             };
         }
     }
-}
-
-/// Whether that handshake waits for its answer.
-fn is_queued(links: &[Link], id: ConnectionId) -> bool {
-    links.get(id.slot()).is_some_and(|link| {
-        let stage = (link.generation == id.generation()).then_some(&link.stage);
-        matches!(stage, Some(Stage::Handshake(handshake)) if handshake.is_queued)
-    })
 }

@@ -23,7 +23,7 @@ pub(super) struct Queue {
     since: Instant,
     /// Bytes received and not digested.
     bytes: usize,
-    counts: Handshakes,
+    pub(super) counts: Handshakes,
     pub(super) handshakes_max: u64,
     pub(super) bytes_max: usize,
 }
@@ -83,18 +83,21 @@ impl Queue {
         self.counts.under_way += 1;
     }
 
-    /// A handshake waits for an answer. `is_over` says which have ended.
-    pub(super) fn wait(
-        &mut self,
-        id: ConnectionId,
-        now: Instant,
-        mut is_over: impl FnMut(ConnectionId) -> bool,
-    ) {
-        // The oldest end first, one way or another.
-        while self.waiting.pop_front_if(|id| is_over(*id)).is_some() {}
+    /// A handshake waits for an answer.
+    pub(super) fn wait(&mut self, id: ConnectionId, now: Instant) {
         self.waiting.push_back(id);
         self.counts.waiting += 1;
         self.since = now;
+    }
+
+    /// The oldest that may be waiting: those end first, one way or another.
+    pub(super) fn oldest(&self) -> Option<ConnectionId> {
+        self.waiting.front().copied()
+    }
+
+    /// That one has ended.
+    pub(super) fn forget_oldest(&mut self) {
+        self.waiting.pop_front();
     }
 
     /// The newest that may be waiting.
@@ -153,9 +156,5 @@ impl Queue {
         } else {
             Some(self.since)
         }
-    }
-
-    pub(super) const fn counts(&self) -> Handshakes {
-        self.counts
     }
 }

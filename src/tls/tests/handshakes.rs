@@ -228,13 +228,12 @@ fn who_is_asked_for_another_hello_waits_for_both_answers() {
 
 #[test]
 fn what_is_no_hello_is_refused_and_counted() {
-    let oversized = [&[22, 3, 1, 80, 0][..]].concat();
-    let mut hello_twice = hello(MODERN).1;
-    hello_twice[5] = 2;
+    let oversized = vec![22, 3, 1, 80, 0];
     let cases = [
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), Flaw::NotTls),
         (oversized, Flaw::NotTls),
-        (hello_twice, Flaw::UnexpectedMessage),
+        // A `server_hello_done`.
+        (vec![22, 3, 1, 0, 4, 14, 0, 0, 0], Flaw::UnexpectedMessage),
         (vec![23, 3, 3, 0, 1, 0], Flaw::UnexpectedMessage),
         (vec![22, 3, 1, 0, 4, 1, 255, 255, 255], Flaw::BadMessage),
     ];
