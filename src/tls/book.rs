@@ -5,6 +5,7 @@ use super::handshake::{Handshake, Progress};
 use super::queue::{Counted, End, Queue};
 use super::record::{Bad, Content};
 use super::session::Session;
+use super::spares::Spares;
 use super::{Role, reason, sealed_bytes};
 use crate::limits;
 use crate::shard::{Close, CloseCause, ConnectionId, Flaw, Handshakes, Origin, Unsent, Wire};
@@ -13,9 +14,6 @@ use rustls::AlertDescription;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// A spare buffer that grew beyond this is freed: a record fits.
-const SPARE_BYTES: usize = 2 * limits::TLS_RECORD_BYTES;
-
 /// What the layer knows.
 pub(super) struct Book {
     role: Role,
@@ -23,7 +21,7 @@ pub(super) struct Book {
     gather: Gather,
     pub(super) queue: Queue,
     /// Buffers for records in pieces.
-    spares: Vec<Vec<u8>>,
+    pub(super) spares: Spares,
     /// What a handshake is to send.
     out: Vec<u8>,
     max_backlog: usize,
@@ -63,7 +61,7 @@ impl Book {
             links: Vec::new(),
             gather: Gather::default(),
             queue: Queue::new(),
-            spares: Vec::new(),
+            spares: Spares::default(),
             out: Vec::new(),
             max_backlog,
         }
@@ -412,22 +410,14 @@ impl Book {
 
     /// Keeps a part of a record until the rest comes.
     pub(super) fn keep(&mut self, id: ConnectionId, part: &[u8]) {
-        let mut spare = self.spares.pop();
+        let mut spare = self.spares.take();
         if let Some(session) = self.session(id) {
             if session.partial.capacity() == 0 {
-                session.partial = spare.take().unwrap_or_default();
+                session.partial = std::mem::take(&mut spare);
             }
             session.partial.extend_from_slice(part);
         }
-        self.spares.extend(spare);
-    }
-
-    /// A record in pieces was opened: its buffer may serve the next one.
-    pub(super) fn spare(&mut self, mut buffer: Vec<u8>) {
-        if self.spares.len() < limits::SPARE_BUFFERS && buffer.capacity() <= SPARE_BYTES {
-            buffer.clear();
-            self.spares.push(buffer);
-        }
+        self.spares.put(spare);
     }
 
     /// Plaintext that has gathered for that connection.

@@ -37,6 +37,7 @@ mod queue;
 mod reason;
 mod record;
 mod session;
+mod spares;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -199,7 +200,7 @@ impl<S: Shard> Tls<S> {
             Ok(Some(len)) if session.partial.len() == len => {
                 let mut record = std::mem::take(&mut session.partial);
                 self.open(id, &mut record, wire);
-                self.book.spare(record);
+                self.book.spares.put(record);
             }
             Ok(_) => {}
             Err(bad) => self.book.fail_record(id, bad, wire),
