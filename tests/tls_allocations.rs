@@ -62,6 +62,8 @@ impl Shard for Echo {
     fn outcome(self) {}
 }
 
+const NOW: Instant = Instant::from_nanos(1);
+
 /// What one side has sent on each connection, in buffers that are used again.
 #[derive(Default)]
 struct Cable {
@@ -72,7 +74,7 @@ struct Cable {
 
 impl Wire<()> for Cable {
     fn now(&self) -> Instant {
-        Instant::from_nanos(1)
+        NOW
     }
     fn core(&self) -> Core {
         Core(0)
@@ -162,6 +164,10 @@ fn carry(from: &mut Side, to: &mut Side, piece: usize) -> usize {
         }
         bytes.clear();
         from.cable.sent[slot] = bytes;
+    }
+    // As an engine ends a turn.
+    while to.shard.deadline().is_some_and(|at| at <= NOW) {
+        to.tell(|shard, cable| shard.expired(cable));
     }
     carried
 }
