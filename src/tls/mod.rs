@@ -15,9 +15,9 @@
 //!   the same to a connection that is open. The peer gets its alert first, nobody else notices.
 //! - `Close::Flush` sends `close_notify` after what is queued; the peer's gives `ended` as its FIN
 //!   would, and whatever follows it is ignored (RFC 8446, 6.1).
-//! - A server's handshakes are bounded in number, bytes and time, and a turn answers few of them, so
-//!   that load that a core cannot sign for costs those it can none ([`queue`]). A client bounds its
-//!   connects.
+//! - A server's handshakes are bounded in number, bytes and time, and a turn answers few of them,
+//!   so that load that a core cannot sign for costs those it can none ([`queue`]). A client bounds
+//!   its connects.
 //!
 //! Pure as far as its own code goes. rustls asks the system for randomness, and its verifier asks
 //! the time source that it was configured with.

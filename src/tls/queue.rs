@@ -1,11 +1,11 @@
 //! The handshakes that a server has under way: when each has to be over, which of them wait for an
 //! answer, and how they ended.
 //!
-//! The first answer of a handshake is a signature, nearly all of what it costs. So answers wait until
-//! everything else of a turn is done, and a turn gives few: what a peer says in a handshake that was
-//! answered is never behind those that were not. The newest is answered first: under more load than
-//! a core can sign for, the oldest peers have given up or soon will, and in their order every answer
-//! would come too late for its peer.
+//! The first answer of a handshake is a signature, nearly all of what it costs. So answers wait
+//! until everything else of a turn is done, and a turn gives few: what a peer says in a handshake
+//! that was answered is never behind those that were not. The newest is answered first: under more
+//! load than a core can sign for, the oldest peers have given up or soon will, and in their order
+//! every answer would come too late for its peer.
 
 use super::handshake::Handshake;
 use crate::limits;
