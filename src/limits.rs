@@ -122,6 +122,24 @@ pub const SAID_BYTES: usize = 64 * 1024;
 
 /// The queue of `listen(2)`; the kernel caps it at `net.core.somaxconn` (4096 by default).
 pub const LISTEN_BACKLOG: u32 = 16_384;
+/// Connections of one core at most where nothing else is said: its table costs 8 bytes of kernel
+/// memory for each.
+pub const CORE_SLOTS: u64 = 131_072;
+/// Descriptors kept for what is no connection: rings, listeners, files.
+pub const DESCRIPTORS_KEPT: u64 = 64;
+/// Submission entries of a ring: what one turn can queue before it has to enter early.
+pub const RING_SUBMISSIONS: u32 = 4096;
+/// Completion entries of a ring: at least four times the expected burst, so that the kernel does
+/// not spill.
+pub const RING_COMPLETIONS: u32 = 32_768;
+/// Memory that the rings of a core's executor lock, in bytes; measured, rounded up.
+pub const EXECUTOR_LOCKED_BYTES: u64 = 84 * 1024;
+/// Memory that one of our rings locks, in bytes: entries of 64 and of 16 bytes, an index for each
+/// submission, and the page that begins it (`io_uring/io_uring.c`, `rings_size`).
+pub const RING_LOCKED_BYTES: u64 =
+    RING_SUBMISSIONS as u64 * (64 + 4) + RING_COMPLETIONS as u64 * 16 + 4096;
+/// Memory that the list of one receive buffer locks, in bytes (`struct io_uring_buf`).
+pub const RECEIVE_BUFFER_LOCKED_BYTES: u64 = 16;
 /// Default receive buffers of one core.
 pub const RECEIVE_BUFFERS: u16 = 1024;
 /// Default size of one receive buffer, in bytes.

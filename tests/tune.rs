@@ -8,7 +8,7 @@ mod planted;
 
 use host::{Folder, Host};
 use planted::{PLANTED, plan};
-use ringstorm::tune::{Audit, Facts, Holder, Plan, RULES, Severity, Side, files};
+use ringstorm::tune::{Audit, Facts, Holder, Plan, RULES, Severity, Side, Trial, files};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -73,17 +73,141 @@ fn a_change_that_is_made_is_found_no_more() {
 }
 
 #[test]
-fn a_host_of_which_nothing_can_be_read_has_no_findings() {
-    let found = audit(
-        &plan(1000, Side::Both),
-        &Host(std::collections::BTreeMap::new()),
-    );
-    assert_eq!((found.findings.len(), found.bounds.len()), (0, 0));
+fn a_host_of_which_nothing_can_be_read_is_unknown_and_never_ready() {
+    for side in [Side::Server, Side::Client, Side::Both] {
+        for holder in [Holder::Ring, Holder::Tokio] {
+            let plan = Plan {
+                holder,
+                ..plan(1, side)
+            };
+            let found = audit(&plan, &Host(std::collections::BTreeMap::new()));
+            assert_eq!(found.findings, []);
+            assert!(!found.is_ready(&plan), "{plan:?}");
+            let named = |name| found.unknown.iter().any(|it| it.name == name);
+            assert!(named("memory") && named("RLIMIT_NOFILE"), "{found:?}");
+            assert_eq!(named("net.core.somaxconn"), side != Side::Client);
+            assert_eq!(named("net.ipv4.ip_local_port_range"), side != Side::Server);
+            assert_eq!(named("kernel.io_uring_disabled"), holder == Holder::Ring);
+        }
+    }
+}
+
+#[test]
+fn each_file_that_a_plan_depends_on_is_missed() {
+    for path in [
+        "proc/meminfo",
+        "proc/self/limits",
+        "proc/sys/fs/file-max",
+        "proc/sys/net/core/somaxconn",
+        "proc/sys/net/ipv4/ip_local_port_range",
+        "proc/sys/kernel/io_uring_disabled",
+    ] {
+        let mut host = Host::perfect();
+        host.0.remove(path).expect("it was there");
+        let plan = plan(100, Side::Both);
+        let found = audit(&plan, &host);
+        assert!(!found.is_ready(&plan), "{path}");
+        let why = format!("cannot read /{path}");
+        assert!(found.unknown.iter().all(|it| it.why == why), "{found:?}");
+        assert!(!found.unknown.is_empty(), "{path}");
+    }
+}
+
+#[test]
+fn a_ring_that_was_tried_says_more_than_a_file() {
+    let plan = plan(100, Side::Server);
+    let with = |trial| {
+        let mut facts = Facts::read(&Host::perfect());
+        facts.trial = trial;
+        Audit::new(&plan, &facts)
+    };
+    assert!(with(Trial::Runs).is_ready(&plan));
+    let refused = with(Trial::Refused {
+        why: "io_uring is forbidden here".to_owned(),
+        remedy: "--engine tokio".to_owned(),
+    });
+    let [finding] = refused.findings.as_slice() else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(finding.severity, Severity::Fault);
+    assert_eq!(finding.command, "--engine tokio");
+    assert!(!refused.is_ready(&plan));
+    let unknown = with(Trial::Unknown("no child".to_owned()));
+    assert!(unknown.findings.is_empty() && !unknown.is_ready(&plan));
+}
+
+#[test]
+fn locked_memory_is_counted_by_core_and_table_unless_the_process_may_lock_freely() {
+    let limits = |descriptors: u64, kib: u64| {
+        let bytes = kib * 1024;
+        format!(
+            "Max open files 1024 {descriptors} files\nMax locked memory {bytes} {bytes} bytes\n"
+        )
+    };
+    let plan = |cores, each| Plan {
+        cores,
+        core_connections: Some(each),
+        ..plan(1, Side::Server)
+    };
+    let ready = |plan: &Plan, host: &Host| {
+        let found = audit(plan, host);
+        !found.findings.iter().any(|it| it.name == "RLIMIT_MEMLOCK")
+    };
+    // Measured on Linux 6.18 without CAP_IPC_LOCK: what a server starts with, and what it does not.
+    for (cores, each, fails, starts) in [
+        (1, 19_000, 820, 890),
+        (2, 19_000, 1640, 1780),
+        (1, 57_000, 2380, 2480),
+        (1, 114_000, 4700, 4840),
+    ] {
+        let plan = plan(cores, each);
+        for (kib, is_ready) in [(fails, false), (starts, true)] {
+            let host = Host::perfect().with("proc/self/limits", &limits(20_000, kib));
+            assert_eq!(ready(&plan, &host), is_ready, "{plan:?}, {kib} KiB");
+            let host = host.with("proc/self/status", "Name: x\nCapEff:\t0000000000004000\n");
+            assert!(ready(&plan, &host), "CAP_IPC_LOCK: {plan:?}, {kib} KiB");
+        }
+    }
+    // glommio looks at the limit alone.
+    let host = Host::perfect()
+        .with("proc/self/limits", &limits(20_000, 500))
+        .with("proc/self/status", "CapEff:\t000001ffffffffff\n");
+    assert!(!ready(&plan(1, 19_000), &host));
+}
+
+#[test]
+fn a_server_holds_what_its_tables_do() {
+    let limits = "Max open files 1024 20000 files\nMax locked memory 8388608 unlimited bytes\n";
+    let host = Host::perfect().with("proc/self/limits", limits);
+    let by_default = Plan {
+        core_connections: None,
+        ..plan(60, Side::Server)
+    };
+    let found = audit(&by_default, &host);
+    assert_eq!(found.bounds[0].connections, 2 * (20_000 - 64 - 64));
+    assert!(!found.is_ready(&by_default));
+    let finding = found.findings.iter();
+    let finding = finding.filter(|it| it.name == "serve --max-connections");
+    let [finding] = finding.collect::<Vec<_>>()[..] else {
+        panic!("{:?}", found.findings);
+    };
+    let advised = finding.command.split_whitespace().nth(3).expect("a number");
+    let as_advised = Plan {
+        core_connections: advised.parse().ok(),
+        ..by_default
+    };
+    let found = audit(&as_advised, &host);
+    assert!(found.is_ready(&as_advised), "{advised}: {found:?}");
+    let client = Plan {
+        side: Side::Client,
+        ..by_default
+    };
+    assert!(audit(&client, &host).is_ready(&client));
 }
 
 #[test]
 fn the_descriptor_limit_is_a_ceiling_for_an_engine_with_a_descriptor_each() {
-    let limits = "Max open files 20000 20000 files\n";
+    let limits = "Max open files 20000 20000 files\nMax locked memory 0 unlimited bytes\n";
     let host = Host::perfect().with("proc/self/limits", limits);
     let ring = plan(100, Side::Server);
     assert!(audit(&ring, &host).is_ready(&ring));
@@ -138,6 +262,12 @@ fn tables_that_track_nothing_are_no_bound() {
         .with("proc/sys/net/netfilter/nf_conntrack_max", "1000\n");
     let server = plan(100, Side::Server);
     assert!(audit(&server, &host).is_ready(&server));
+    // A network namespace in which nothing is connected shows nothing either way.
+    let empty = host.clone().with("proc/net/sockstat", "TCP: inuse 0\n");
+    assert!(audit(&server, &empty).is_ready(&server));
+    let tracked = host.with("proc/sys/net/netfilter/nf_conntrack_count", "1\n");
+    let found = audit(&server, &tracked);
+    assert_eq!(found.bounds[0].connections, 999);
 }
 
 #[test]
@@ -186,7 +316,10 @@ fn stdout(output: &Output) -> String {
 #[test]
 fn the_doctor_exits_0_when_ready_and_1_when_not() {
     let perfect = Host::perfect().folder("perfect");
-    let output = doctor(&perfect, "--connections 1M --sources 16 --json");
+    let output = doctor(
+        &perfect,
+        "--connections 1M --sources 16 --max-connections 1M --json",
+    );
     assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
     let record: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(record["ready"], true);
@@ -222,9 +355,9 @@ fn what_the_doctor_applied_twice_the_script_takes_back() {
     let folder = host.folder("apply");
     let before = folder.settings(&host);
     for line in [
-        "-c 100k --sources 16 --fix --apply",
-        "-c 1M --sources 16 --fix --apply",
-        "-c 1M --sources 16 --fix --apply",
+        "-c 100k --sources 16 --max-connections 1M --fix --apply",
+        "-c 1M --sources 16 --max-connections 1M --fix --apply",
+        "-c 1M --sources 16 --max-connections 1M --fix --apply",
     ] {
         let output = doctor(&folder, line);
         assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
@@ -250,7 +383,10 @@ fn what_the_script_applied_pleases_the_doctor_and_is_taken_back() {
                 assert!(output.status.success(), "{}", stdout(&output));
             }
             assert_eq!(tune(&folder, &check).status.code(), Some(0));
-            let output = doctor(&folder, &format!("-c {size} --{side} --sources 16 --json"));
+            let output = doctor(
+                &folder,
+                &format!("-c {size} --{side} --sources 16 --max-connections 1M --json"),
+            );
             let record: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
             assert_eq!(record["findings"], serde_json::json!([]), "{size} {side}");
             // Better than asked for: left alone.

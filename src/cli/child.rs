@@ -30,11 +30,11 @@ pub(super) struct Load {
 }
 
 impl Server {
-    /// Starts a server on that CPU and a free port, and waits until it listens.
-    pub(super) fn start(engine: &str, cpu: usize, flags: &[String]) -> Result<Self, Failure> {
+    /// Starts a server on those CPUs and a free port, and waits until it listens.
+    pub(super) fn start(engine: &str, cpus: &str, flags: &[String]) -> Result<Self, Failure> {
         let mut child = program()?
             .args(["serve", "--listen", "127.0.0.1:0", "--engine", engine])
-            .args(["--cores", &cpu.to_string()])
+            .args(["--cores", cpus])
             .args(["--drain", "1s", "--end-with-parent"])
             .args(flags)
             .stdin(Stdio::null())

@@ -7,20 +7,22 @@ use rustix::thread::{CpuSet, sched_getaffinity};
 use std::collections::BTreeMap;
 use std::fs;
 
-/// Descriptors kept for what is no connection: rings, listeners, files.
-pub(super) const DESCRIPTORS_KEPT: u64 = 64;
+pub(super) use crate::limits::DESCRIPTORS_KEPT;
 
-/// Raises the soft limit on descriptors to the hard one and gives what is in force.
-pub(super) fn raise_descriptor_limit() -> u64 {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // What is refused is found out when a connection does not fit.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    );
+/// Raises the soft limits on descriptors and on locked memory to the hard ones; gives how many
+/// descriptors are allowed then.
+pub(super) fn raise_limits() -> u64 {
+    for resource in [Resource::Nofile, Resource::Memlock] {
+        let Rlimit { maximum, .. } = getrlimit(resource);
+        // What is refused is found out when a connection or a ring does not fit.
+        let _ = setrlimit(
+            resource,
+            Rlimit {
+                current: maximum,
+                maximum,
+            },
+        );
+    }
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 

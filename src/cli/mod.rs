@@ -75,7 +75,7 @@ pub fn main() -> ExitCode {
         Ok(flags) => flags,
         Err(error) => return ExitCode::from(usage::explain(&error) as u8),
     };
-    let limit = host::raise_descriptor_limit();
+    let limit = host::raise_limits();
     let command = flags.command.unwrap_or_default();
     let ended = match command {
         Command::Serve(flags) => serve::Config::new(flags, limit).and_then(serve::run),

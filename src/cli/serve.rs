@@ -6,6 +6,7 @@ use super::values::Switch;
 use super::{Exit, Failure, host, print, signals};
 use crate::baseline::{self, Baseline};
 use crate::engine::{self, EngineError, FirstWord, Listeners, Plan, Stop};
+use crate::limits;
 use crate::protocol::websocket::OriginPolicy;
 use crate::protocol::websocket::frame::HEADER_BYTES;
 use crate::sampler;
@@ -19,10 +20,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-
-/// Connections of one core at most where nobody says: its table costs 8 bytes of kernel memory
-/// for each.
-const SLOTS_MAX: u64 = 131_072;
 
 /// A server, as meant.
 pub(super) struct Config {
@@ -136,7 +133,7 @@ fn slots(typed: Option<u32>, engine: ServeEngine, descriptor_limit: u64) -> Resu
         ServeEngine::Ring => u64::from(u32::MAX),
         ServeEngine::Tokio | ServeEngine::Baseline => one_table.min(u64::from(u32::MAX)),
     };
-    let meant = typed.map_or(one_table.min(SLOTS_MAX), u64::from);
+    let meant = typed.map_or(one_table.min(limits::CORE_SLOTS), u64::from);
     if meant > allowed {
         let needed = meant + host::DESCRIPTORS_KEPT;
         return Err(Failure::Usage(format!(

@@ -1,6 +1,7 @@
 //! Predicts how many connections the host can hold and what sets it.
 
 use super::{Facts, Holder, Plan, Side};
+use crate::limits::{CORE_SLOTS, DESCRIPTORS_KEPT};
 use serde::Serialize;
 
 /// Bytes of host memory, kernel's and both programs', of one idle connection with both its ends
@@ -11,8 +12,8 @@ const PAIR_BYTES: u64 = 8295;
 const END_BYTES: u64 = PAIR_BYTES.div_ceil(2);
 /// One part in so many of the memory is left to everything else.
 const MEMORY_KEPT: u64 = 20;
-/// Descriptors kept for what is no connection.
-const DESCRIPTORS_KEPT: u64 = 64;
+/// Slots of each table that a core which listens keeps for connects of its own.
+const OUTGOING: u64 = 64;
 
 /// Something that bounds the connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,6 +33,7 @@ pub fn bounds(plan: &Plan, facts: &Facts) -> Vec<Bound> {
         tracking(facts),
         ports(plan, facts),
         descriptors(plan, facts),
+        served(plan, facts),
     ]
     .into_iter()
     .flatten()
@@ -114,4 +116,45 @@ fn descriptors(plan: &Plan, facts: &Facts) -> Option<Bound> {
             set_by: format!("RLIMIT_NOFILE {limit}: a descriptor each"),
         }),
     }
+}
+
+/// What `serve` has room for on all its cores.
+pub(super) fn served(plan: &Plan, facts: &Facts) -> Option<Bound> {
+    if !plan.side.meets(Side::Server) {
+        return None;
+    }
+    let each = core_slots(plan, facts)?;
+    let room = match plan.holder {
+        Holder::Ring => each.saturating_sub(OUTGOING * tables(each, facts)),
+        Holder::Tokio => each,
+    };
+    let how = match plan.core_connections {
+        Some(typed) => format!("--max-connections {typed}"),
+        None => "without --max-connections".to_owned(),
+    };
+    let cores = plan.cores;
+    Some(Bound {
+        connections: room.saturating_mul(cores),
+        set_by: format!("serve {how}: {room} on each of {cores} cores"),
+    })
+}
+
+/// Slots of one core of `serve`: as told, or what one table holds.
+pub(super) fn core_slots(plan: &Plan, facts: &Facts) -> Option<u64> {
+    plan.core_connections.or_else(|| {
+        let one_table = facts.descriptors?.hard.saturating_sub(DESCRIPTORS_KEPT);
+        Some(one_table.min(CORE_SLOTS))
+    })
+}
+
+/// File tables that so many slots take: each is bounded by the descriptor limit.
+pub(super) fn tables(slots: u64, facts: &Facts) -> u64 {
+    let limit = facts.descriptors.map_or(u64::MAX, |limit| limit.hard);
+    slots.div_ceil(limit.max(1)).max(1)
+}
+
+/// Slots of one core with which `serve` has room for the plan.
+pub(super) fn slots_for(plan: &Plan, facts: &Facts) -> u64 {
+    let each = plan.connections.div_ceil(plan.cores.max(1));
+    each + OUTGOING * (tables(each, facts) + 1)
 }

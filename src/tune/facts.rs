@@ -21,6 +21,25 @@ pub struct Limit {
     pub hard: u64,
 }
 
+/// How it went when the ring engine was started on this host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trial {
+    /// It was not started: this host is a folder, or the plan has another engine.
+    #[default]
+    NotMade,
+    /// It started on all cores.
+    Runs,
+    /// It did not start.
+    Refused {
+        /// What it said.
+        why: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// It could not be tried.
+    Unknown(String),
+}
+
 /// A line of a configuration file: a setting and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -39,8 +58,12 @@ pub struct Facts {
     counters: BTreeMap<String, u64>,
     /// Descriptors of one process.
     pub descriptors: Option<Limit>,
-    /// Bytes that one process may lock.
+    /// Bytes that one user's rings may lock.
     pub locked_bytes: Option<Limit>,
+    /// Whether this process may lock as much as it likes (`CAP_IPC_LOCK`).
+    pub locks_freely: bool,
+    /// How it went when the engine was started.
+    pub trial: Trial,
     /// Memory of the host.
     pub memory_bytes: Option<u64>,
     /// Memory that is free or can be freed.
@@ -138,12 +161,12 @@ impl Facts {
         }
     }
 
-    /// Whether connections are tracked; `None` without connection tracking.
+    /// Whether connections are tracked: a table that stays empty is not used in this network
+    /// namespace. Whoever reads keeps a connection that would be in it. `None` without connection
+    /// tracking.
     #[must_use]
     pub fn is_tracking(&self) -> Option<bool> {
-        let tracked = self.counter("nf_conntrack_count")?;
-        let open = self.counter("TCP inuse").unwrap_or(0);
-        Some(tracked > 0 || open == 0)
+        Some(self.counter("nf_conntrack_count")? > 0)
     }
 
     fn read_counters(&mut self, source: &impl Source) {
@@ -191,6 +214,8 @@ impl Facts {
         let limits = source.text("proc/self/limits").unwrap_or_default();
         self.descriptors = limit(&limits, "Max open files");
         self.locked_bytes = limit(&limits, "Max locked memory");
+        let status = source.text("proc/self/status").unwrap_or_default();
+        self.locks_freely = has_capability(&status, CAP_IPC_LOCK);
         let memory = source.text("proc/meminfo").unwrap_or_default();
         self.memory_bytes = kibibytes(&memory, "MemTotal:");
         self.available_bytes = kibibytes(&memory, "MemAvailable:");
@@ -330,6 +355,16 @@ fn limit(text: &str, name: &str) -> Option<Limit> {
         soft: words.next()??,
         hard: words.next()??,
     })
+}
+
+/// `include/uapi/linux/capability.h`: what may lock more than the limit.
+const CAP_IPC_LOCK: u32 = 14;
+
+/// Whether the capability is in force: `CapEff:` and its bits in hex.
+fn has_capability(status: &str, number: u32) -> bool {
+    let line = status.lines().find_map(|it| it.strip_prefix("CapEff:"));
+    let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    bits.is_some_and(|bits| bits >> number & 1 == 1)
 }
 
 fn kibibytes(text: &str, name: &str) -> Option<u64> {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// The sizes that files are made for: the word in their names, and connections.
 pub const SIZES: [(&str, u64); 2] = [("100k", 100_000), ("1m", 1_000_000)];
-/// Locked memory of a service: 512 KiB of rings for each of 64 executors, and registered buffers.
+/// Locked memory of a service: the rings of 64 cores with several tables each.
 const LOCKED: &str = "256M";
 
 /// A file of the repository.
@@ -108,5 +108,7 @@ const fn plan(side: Side, connections: u64) -> Plan {
         side,
         holder: Holder::Ring,
         sources: 1,
+        cores: 1,
+        core_connections: None,
     }
 }

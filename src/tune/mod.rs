@@ -18,11 +18,13 @@ mod harmful;
 mod noise;
 mod resources;
 mod rules;
+mod unknown;
 mod want;
 
 pub use ceiling::{Bound, bounds};
-pub use facts::{Facts, Limit, Setting, Source};
+pub use facts::{Facts, Limit, Setting, Source, Trial};
 pub use rules::{RULES, Rule};
+pub use unknown::Unknown;
 pub use want::Want;
 
 use serde::Serialize;
@@ -92,6 +94,10 @@ pub struct Plan {
     pub holder: Holder,
     /// Source addresses that the client uses; each has the ports of the range for itself.
     pub sources: u64,
+    /// Cores of each end that is here.
+    pub cores: u64,
+    /// What `serve --max-connections` is given: connections of one core.
+    pub core_connections: Option<u64>,
 }
 
 /// How much a finding matters.
@@ -145,10 +151,12 @@ pub struct Audit {
     pub findings: Vec<Finding>,
     /// What bounds the connections, the tightest first.
     pub bounds: Vec<Bound>,
+    /// What the plan depends on and could not be read or tried.
+    pub unknown: Vec<Unknown>,
 }
 
 impl Audit {
-    /// Compares the host with the plan. What could not be read is not judged.
+    /// Compares the host with the plan. What could not be read is not judged, but named.
     #[must_use]
     pub fn new(plan: &Plan, facts: &Facts) -> Self {
         let mut findings = rules::findings(plan, facts);
@@ -166,15 +174,16 @@ impl Audit {
         Self {
             findings,
             bounds: bounds(plan, facts),
+            unknown: unknown::unknown(plan, facts),
         }
     }
 
-    /// Whether the plan fits: no faults, and no bound below it.
+    /// Whether the plan fits: no faults, no bound below it, and nothing that it depends on unknown.
     #[must_use]
     pub fn is_ready(&self, plan: &Plan) -> bool {
         let fault = |finding: &Finding| finding.severity == Severity::Fault;
         let fits = |bound: &Bound| bound.connections >= plan.connections;
-        !self.findings.iter().any(fault) && self.bounds.iter().all(fits)
+        self.unknown.is_empty() && !self.findings.iter().any(fault) && self.bounds.iter().all(fits)
     }
 }
 

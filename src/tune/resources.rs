@@ -1,22 +1,27 @@
 //! Checks of what a process or the host has only so much of: descriptors, locked memory, memory,
 //! source addresses, rings.
 
-use super::ceiling::{free_bytes, needed_bytes};
+use super::ceiling::{core_slots, free_bytes, needed_bytes, slots_for, tables};
 use super::rules::descriptors;
-use super::{Check, Facts, Finding, Holder, Plan, Severity, Side, counted, note};
+use super::{Check, Facts, Finding, Holder, Plan, Severity, Side, Trial, counted, note};
+use crate::limits::{
+    EXECUTOR_LOCKED_BYTES, RECEIVE_BUFFER_LOCKED_BYTES, RECEIVE_BUFFERS, RING_LOCKED_BYTES,
+};
 
 /// Every one of them.
 pub(super) const CHECKS: &[Check] = &[
     descriptor_limit,
     locked_memory,
     ring_allowed,
+    ring_tried,
+    served,
     source_addresses,
     memory,
     threads,
 ];
 
-/// Locked bytes of one executor's rings.
-const EXECUTOR_BYTES: u64 = 512 * 1024;
+/// What glommio asks of the limit before it looks further, whatever its rings take.
+const EXECUTOR_LIMIT: u64 = 512 * 1024;
 /// Ports of one source address once the range is as wide as it gets.
 const PORTS_MAX: u64 = 65_535 - 1024 + 1;
 
@@ -46,12 +51,16 @@ fn descriptor_limit(plan: &Plan, facts: &Facts) -> Option<Finding> {
 
 fn locked_memory(plan: &Plan, facts: &Facts) -> Option<Finding> {
     let limit = facts.locked_bytes?;
-    let executors = u64::try_from(facts.softnet.len()).ok()?.max(1);
-    let wanted = executors * EXECUTOR_BYTES * plan.side.ends();
+    // A capability beats the limit, but not a program that looks at the limit alone.
+    let wanted = if facts.locks_freely {
+        EXECUTOR_LIMIT
+    } else {
+        needed_locked_bytes(plan, facts).max(EXECUTOR_LIMIT)
+    };
     if plan.holder == Holder::Tokio || limit.hard >= wanted {
         return None;
     }
-    let kib = wanted / 1024;
+    let kib = wanted.div_ceil(1024);
     let finding = note(
         "RLIMIT_MEMLOCK",
         format!("{} bytes", amount(limit.hard)),
@@ -70,6 +79,53 @@ fn ring_allowed(plan: &Plan, facts: &Facts) -> Option<Finding> {
     }
     let why = "the ring engine cannot start; --engine tokio can";
     let finding = note(name, is.to_owned(), "0", why, "").with_change(name, is, "0");
+    Some(finding.with_severity(Severity::Fault))
+}
+
+/// Memory that the rings of all cores lock: of one user together, whatever the process.
+fn needed_locked_bytes(plan: &Plan, facts: &Facts) -> u64 {
+    let of_core = |slots: u64| {
+        EXECUTOR_LOCKED_BYTES
+            + RING_LOCKED_BYTES * tables(slots, facts)
+            + RECEIVE_BUFFER_LOCKED_BYTES * u64::from(RECEIVE_BUFFERS)
+    };
+    let mut bytes = 0;
+    if plan.side.meets(Side::Server) {
+        bytes += of_core(core_slots(plan, facts).unwrap_or(0));
+    }
+    if plan.side.meets(Side::Client) {
+        bytes += of_core(plan.connections.div_ceil(plan.cores.max(1)));
+    }
+    bytes * plan.cores.max(1)
+}
+
+fn ring_tried(plan: &Plan, facts: &Facts) -> Option<Finding> {
+    // A switch that is off is a finding of its own.
+    if plan.holder == Holder::Tokio || ring_allowed(plan, facts).is_some() {
+        return None;
+    }
+    match &facts.trial {
+        Trial::NotMade | Trial::Runs | Trial::Unknown(_) => None,
+        Trial::Refused { why, remedy } => {
+            let finding = note("io_uring", "refused".to_owned(), "allowed", why, remedy);
+            Some(finding.with_severity(Severity::Fault))
+        }
+    }
+}
+
+fn served(plan: &Plan, facts: &Facts) -> Option<Finding> {
+    let room = super::ceiling::served(plan, facts)?.connections;
+    if room >= plan.connections {
+        return None;
+    }
+    let each = slots_for(plan, facts);
+    let finding = note(
+        "serve --max-connections",
+        format!("room for {room}"),
+        &plan.connections.to_string(),
+        "a full server refuses who comes next",
+        &format!("ringstorm serve --max-connections {each}  (and here the same)"),
+    );
     Some(finding.with_severity(Severity::Fault))
 }
 

@@ -81,6 +81,51 @@ async def a_host_without_io_uring_is_named_with_the_way_out(binary):
 
 
 @case(ALONE)
+async def the_doctor_tries_io_uring_and_is_not_ready_without(binary):
+    for error in (errno.EPERM, errno.ENOSYS):
+        command = forbidden(error, binary, "doctor", "-c", "1k", "--server", "--json")
+        async with await Process.start(*command) as process:
+            equal(await process.ended(), 1, f"exit code ({process.story()})")
+            found = json.loads(process.output[-1])
+            equal(found["ready"], False)
+            named = [it for it in found["findings"] if it["name"] == "io_uring"]
+            equal([it["severity"] for it in named], ["fault"])
+            says(named[0]["command"], "--engine tokio")
+    command = forbidden(errno.EPERM, binary, "doctor", "-c", "1k", "--engine", "tokio", "--json")
+    async with await Process.start(*command) as process:
+        await process.ended()
+        names = [it["name"] for it in json.loads(process.output[-1])["findings"]]
+        assert "io_uring" not in names, names
+
+
+@case(ALONE)
+async def the_locked_memory_that_the_doctor_asks_for_is_enough_and_hardly_more(binary):
+    if os.geteuid() != 0:
+        return  # Who may lock how much counts by user: others of this one would be in it.
+
+    def limited(size, *words):
+        drop = ("--bounding-set", "-ipc_lock", "--inh-caps", "-ipc_lock")
+        return ("setpriv", *drop, "prlimit", f"--memlock={size}", binary, *words)
+
+    async def wanted(size):
+        command = limited(size, "doctor", "-c", "1k", "--server", "--cores", cores(), "--json")
+        async with await Process.start(*command) as process:
+            await process.ended()
+            found = json.loads(process.output[-1])["findings"]
+            found = [it for it in found if it["name"] == "RLIMIT_MEMLOCK"]
+            return int(found[0]["should_be"].split()[0]) if found else None
+
+    size = await wanted(64 * 1024)
+    equal(await wanted(size), None, f"enough: {size}")
+    serve = ("serve", "--listen", "127.0.0.1:0", "--cores", cores())
+    async with await Server.start(*limited(size, *serve)) as server:
+        await server.until(lambda: server.listens_on(1))
+    async with await Process.start(*limited(size - 65536, *serve)) as process:
+        equal(await process.ended(), 1, f"exit code ({process.story()})")
+        says(" ".join(process.errors), "ulimit -l")
+
+
+@case(ALONE)
 async def without_io_uring_the_tokio_engine_serves_and_loads(binary):
     command = forbidden(errno.EPERM, binary, "serve", "--listen", "127.0.0.1:0", "--cores",
                         cores(), "--engine", "tokio")

@@ -21,6 +21,8 @@ pub(crate) const fn plan(thousands: u64, side: Side) -> Plan {
         side,
         holder: Holder::Ring,
         sources: 16,
+        cores: 2,
+        core_connections: Some(600_000),
     }
 }
 
@@ -85,9 +87,11 @@ pub(crate) const PLANTED: &[Planted] = planted! {
         => Warning "net.ipv4.tcp_slow_start_after_idle" "1";
     100 Server "proc/sys/net/ipv4/tcp_migrate_req" = "0\n"
         => Note "net.ipv4.tcp_migrate_req" "0";
-    100 Server "proc/self/limits" = "Max open files 1024 20000 files\n"
+    100 Server "proc/self/limits" = "Max open files 1024 20000 files\n\
+                                     Max locked memory 8388608 unlimited bytes\n"
         => Warning "RLIMIT_NOFILE" "hard 20000";
-    100 Server "proc/self/limits" = "Max locked memory 65536 65536 bytes\n"
+    100 Server "proc/self/limits" = "Max open files 1024 1200000 files\n\
+                                     Max locked memory 65536 65536 bytes\n"
         => Fault "RLIMIT_MEMLOCK" "65536 bytes";
     100 Server "proc/sys/kernel/io_uring_disabled" = "2\n"
         => Fault "kernel.io_uring_disabled" "2";

@@ -156,7 +156,7 @@ fn introduce(config: &Config) -> Result<(), Failure> {
 
 /// The ring, or tokio where `io_uring` is not to be had.
 fn our_engine(config: &Config) -> Result<&'static str, Failure> {
-    match Server::start("ring", config.cpus.0, &[]) {
+    match Server::start("ring", &config.cpus.0.to_string(), &[]) {
         Ok(server) => server.end().map(|()| "ring"),
         Err(failure) => {
             print::note(format_args!("{failure}\nso this demo runs --engine tokio"));

@@ -101,7 +101,7 @@ fn fresh(
     [warming, measured]: [&[String]; 2],
 ) -> Result<Option<Part>, Failure> {
     let every = flag("--chunk-ms", config.scale.chunk_ms);
-    let server = Server::start(turn.engine, config.cpus.0, &every)?;
+    let server = Server::start(turn.engine, &config.cpus.0.to_string(), &every)?;
     let stage = Stage {
         config,
         turn,

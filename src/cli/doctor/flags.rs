@@ -28,6 +28,13 @@ pub(in crate::cli) struct DoctorFlags {
     /// by itself towards this host, for both sides; otherwise 1.
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(super) sources: Option<u64>,
+    /// Connections of one core that `serve` is given [default: as serve, what the descriptor limit
+    /// allows].
+    #[arg(long, value_name = "N", value_parser = values::count_u32)]
+    pub(super) max_connections: Option<u32>,
+    /// CPUs of the server, or of the load client [default: all].
+    #[arg(long, value_name = "LIST", value_parser = values::cpus)]
+    pub(super) cores: Option<values::Cpus>,
     /// Prints the audit as JSON.
     #[arg(long)]
     pub(super) json: bool,

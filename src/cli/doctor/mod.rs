@@ -3,11 +3,12 @@
 mod apply;
 mod flags;
 mod shown;
+mod trial;
 
 pub(super) use flags::DoctorFlags;
 
 use super::flags::LoadEngine;
-use super::{Exit, Failure, print, sources, values};
+use super::{Exit, Failure, host, print, sources, values};
 use crate::tune::{Audit, Facts, Holder, Plan, Side, Source, files};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ const CONNECTIONS_MAX: u64 = 100_000_000;
 /// An audit, as meant.
 pub(super) struct Config {
     plan: Plan,
+    cpus: Vec<usize>,
     root: PathBuf,
     task: Task,
 }
@@ -69,6 +71,7 @@ impl Config {
             let text = "--sources: at least 1, such as --sources 2";
             return Err(Failure::Usage(text.to_owned()));
         }
+        let cpus = host::cpus(flags.cores)?;
         let plan = Plan {
             connections,
             side,
@@ -77,9 +80,12 @@ impl Config {
                 LoadEngine::Tokio => Holder::Tokio,
             },
             sources,
+            cores: u64::try_from(cpus.len()).unwrap_or(u64::MAX),
+            core_connections: flags.max_connections.map(u64::from),
         };
         Ok(Self {
             plan,
+            cpus,
             root: flags.root,
             task,
         })
@@ -99,7 +105,7 @@ fn typed_plan(side: &str, connections: &str) -> Result<(Side, u64), Failure> {
 /// Does what was meant.
 pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
     let plan = &config.plan;
-    let audit = || Audit::new(plan, &Facts::read(&Host(&config.root)));
+    let audit = || Audit::new(plan, &facts(config));
     let found = match config.task {
         Task::File => {
             print::text(&files::sysctl(plan.side, plan.connections))?;
@@ -137,6 +143,20 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
     } else {
         Exit::Failed
     })
+}
+
+/// The facts of the host, and how it goes when the engine is started on it; or those of a folder,
+/// in which nothing can be started.
+fn facts(config: &Config) -> Facts {
+    let source = Host(&config.root);
+    if config.root != Path::new("/") {
+        return Facts::read(&source);
+    }
+    let connected = trial::connected();
+    let mut facts = Facts::read(&source);
+    drop(connected);
+    facts.trial = trial::of_engine(&config.plan, &config.cpus);
+    facts
 }
 
 /// A host, or a folder that looks like one.

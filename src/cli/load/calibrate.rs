@@ -48,7 +48,7 @@ pub(super) fn headroom(config: &Config, stop: &Stop) -> Result<Option<Headroom>,
         LoadEngine::Tokio => "tokio",
     };
     let deflate = config.load.deflate.then(|| "--deflate".to_owned());
-    let server = Server::start(engine, cpu, deflate.as_slice())?;
+    let server = Server::start(engine, &cpu.to_string(), deflate.as_slice())?;
     let address: SocketAddr = server
         .address
         .parse()

@@ -2,15 +2,11 @@
 
 use super::buffers::Buffers;
 use crate::engine::EngineError;
+use crate::limits::{RING_COMPLETIONS as COMPLETIONS, RING_SUBMISSIONS as SUBMISSIONS};
 use io_uring::{EnterFlags, IoUring, cqueue, squeue, types};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
-
-/// Submission entries: what one turn can queue before it has to enter early.
-const SUBMISSIONS: u32 = 4096;
-/// Completion entries: at least four times the expected burst, so that the kernel does not spill.
-const COMPLETIONS: u32 = 32_768;
 
 /// Completions that end any wait.
 const FLOOD: usize = 4096;
@@ -95,7 +91,9 @@ impl Ring {
         Buffers::register(&self.ring, count, size).map_err(|source| EngineError::Os {
             operation: format!("cannot register {count} receive buffers of {size} bytes"),
             source,
-            remedy: "fewer or smaller buffers (--receive-buffers, --receive-bytes)".to_owned(),
+            remedy: "more locked memory (ulimit -l 65536), or fewer or smaller buffers \
+                     (--receive-buffers, --receive-bytes)"
+                .to_owned(),
         })
     }
 

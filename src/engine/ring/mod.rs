@@ -300,7 +300,7 @@ fn no_executor(cpu: usize, error: &GlommioError<()>) -> EngineError {
     let said = error.to_string();
     // glommio wraps it into an error of I/O: only its text tells.
     let remedy = if said.contains("MemLockLimit") {
-        "ulimit -l 8192 (512 KiB of locked memory per core)"
+        "ulimit -l 65536 (0.9 MiB of locked memory per core and table)"
     } else {
         "--cores with CPUs of this host (`nproc --all`)"
     };

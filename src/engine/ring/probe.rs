@@ -63,7 +63,9 @@ pub(super) fn explain_setup(source: io::Error) -> EngineError {
         Some(libc::ENOMEM) => EngineError::Os {
             operation: "cannot set up io_uring".into(),
             source,
-            remedy: "ulimit -l 8192 (512 KiB of locked memory per core), or fewer --cores".into(),
+            remedy:
+                "ulimit -l 65536 (0.9 MiB of locked memory per core and table), or fewer --cores"
+                    .into(),
         },
         _ => EngineError::Os {
             operation: "cannot set up io_uring".into(),

@@ -1,0 +1,66 @@
+//! What a plan depends on and nothing is known of: a host of which that is so is never ready.
+
+use super::{Facts, Holder, Plan, Side, Trial};
+use serde::Serialize;
+
+/// Something that the plan depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unknown {
+    /// The setting or resource.
+    pub name: String,
+    /// Why nothing is known of it.
+    pub why: String,
+}
+
+/// Everything that the plan depends on and that could not be read or tried.
+pub(super) fn unknown(plan: &Plan, facts: &Facts) -> Vec<Unknown> {
+    let (serves, loads) = (plan.side.meets(Side::Server), plan.side.meets(Side::Client));
+    let ring = plan.holder == Holder::Ring;
+    let has = |name: &str| facts.sysctl(name).is_some();
+    let tried = ring && facts.trial != Trial::NotMade;
+    // What was tried needs no file that says whether it may work.
+    let allowed = !ring || tried || has("kernel.io_uring_disabled");
+    let memory = facts.memory_bytes.is_some() && facts.available_bytes.is_some();
+    let needed = [
+        ("memory", "/proc/meminfo", memory),
+        (
+            "RLIMIT_NOFILE",
+            "/proc/self/limits",
+            facts.descriptors.is_some(),
+        ),
+        (
+            "RLIMIT_MEMLOCK",
+            "/proc/self/limits",
+            !ring || facts.locked_bytes.is_some(),
+        ),
+        ("fs.file-max", "/proc/sys/fs/file-max", has("fs.file-max")),
+        (
+            "net.core.somaxconn",
+            "/proc/sys/net/core/somaxconn",
+            !serves || has("net.core.somaxconn"),
+        ),
+        (
+            "net.ipv4.ip_local_port_range",
+            "/proc/sys/net/ipv4/ip_local_port_range",
+            !loads || facts.ports().is_some(),
+        ),
+        (
+            "kernel.io_uring_disabled",
+            "/proc/sys/kernel/io_uring_disabled",
+            allowed,
+        ),
+    ];
+    let unread = needed.into_iter().filter(|(_, _, is_known)| !is_known);
+    let unread = unread.map(|(name, path, _)| Unknown {
+        name: name.to_owned(),
+        why: format!("cannot read {path}"),
+    });
+    let untried = match &facts.trial {
+        Trial::Unknown(why) if ring => Some(Unknown {
+            name: "io_uring".to_owned(),
+            why: why.clone(),
+        }),
+        Trial::NotMade | Trial::Runs | Trial::Refused { .. } | Trial::Unknown(_) => None,
+    };
+    unread.chain(untried).collect()
+}
