@@ -127,6 +127,12 @@ pub const LISTEN_BACKLOG: u32 = 16_384;
 pub const CORE_SLOTS: u64 = 131_072;
 /// Descriptors kept for what is no connection: rings, listeners, files.
 pub const DESCRIPTORS_KEPT: u64 = 64;
+/// Slots of a file table that a core which listens keeps for connects of its own.
+pub const TABLE_CONNECTS: u32 = 64;
+/// Slots of a file table for what single accepts bring once all others are taken.
+pub const TABLE_ACCEPTS: u32 = 64;
+/// All slots of a server's file table that hold none of its connections.
+pub const TABLE_BESIDE: u64 = TABLE_CONNECTS as u64 + TABLE_ACCEPTS as u64;
 /// Submission entries of a ring: what one turn can queue before it has to enter early.
 pub const RING_SUBMISSIONS: u32 = 4096;
 /// Completion entries of a ring: at least four times the expected burst, so that the kernel does

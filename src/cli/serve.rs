@@ -128,10 +128,15 @@ const fn name(engine: ServeEngine) -> &'static str {
 /// The ring engine takes as many tables as it needs, each a descriptor; the others need a
 /// descriptor for each connection.
 fn slots(typed: Option<u32>, engine: ServeEngine, descriptor_limit: u64) -> Result<u32, Failure> {
-    let one_table = descriptor_limit.saturating_sub(host::DESCRIPTORS_KEPT);
-    let allowed = match engine {
-        ServeEngine::Ring => u64::from(u32::MAX),
-        ServeEngine::Tokio | ServeEngine::Baseline => one_table.min(u64::from(u32::MAX)),
+    let (one_table, allowed) = match engine {
+        ServeEngine::Ring => (
+            descriptor_limit.saturating_sub(limits::TABLE_BESIDE),
+            u64::from(u32::MAX),
+        ),
+        ServeEngine::Tokio | ServeEngine::Baseline => {
+            let most = descriptor_limit.saturating_sub(host::DESCRIPTORS_KEPT);
+            (most, most.min(u64::from(u32::MAX)))
+        }
     };
     let meant = typed.map_or(one_table.min(limits::CORE_SLOTS), u64::from);
     if meant > allowed {

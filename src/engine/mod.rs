@@ -54,7 +54,7 @@ impl Plan {
             first_word: FirstWord::Anyones,
             cpus,
             slots: 16_384,
-            connects: 64,
+            connects: limits::TABLE_CONNECTS,
             table: u32::MAX,
             max_backlog: limits::BACKLOG_BYTES,
             receive_buffers: limits::RECEIVE_BUFFERS,

@@ -1,7 +1,7 @@
 //! Predicts how many connections the host can hold and what sets it.
 
 use super::{Facts, Holder, Plan, Side};
-use crate::limits::{CORE_SLOTS, DESCRIPTORS_KEPT};
+use crate::limits::{CORE_SLOTS, DESCRIPTORS_KEPT, TABLE_BESIDE};
 use serde::Serialize;
 
 /// Bytes of host memory, kernel's and both programs', of one idle connection with both its ends
@@ -12,8 +12,6 @@ const PAIR_BYTES: u64 = 8295;
 const END_BYTES: u64 = PAIR_BYTES.div_ceil(2);
 /// One part in so many of the memory is left to everything else.
 const MEMORY_KEPT: u64 = 20;
-/// Slots of each table that a core which listens keeps for connects of its own.
-const OUTGOING: u64 = 64;
 
 /// Something that bounds the connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -123,11 +121,7 @@ pub(super) fn served(plan: &Plan, facts: &Facts) -> Option<Bound> {
     if !plan.side.meets(Side::Server) {
         return None;
     }
-    let each = core_slots(plan, facts)?;
-    let room = match plan.holder {
-        Holder::Ring => each.saturating_sub(OUTGOING * tables(each, facts)),
-        Holder::Tokio => each,
-    };
+    let room = core_slots(plan, facts)?;
     let how = match plan.core_connections {
         Some(typed) => format!("--max-connections {typed}"),
         None => "without --max-connections".to_owned(),
@@ -139,22 +133,22 @@ pub(super) fn served(plan: &Plan, facts: &Facts) -> Option<Bound> {
     })
 }
 
-/// Slots of one core of `serve`: as told, or what one table holds.
+/// Connections of one core of `serve`: as told, or what one file table holds.
 pub(super) fn core_slots(plan: &Plan, facts: &Facts) -> Option<u64> {
     plan.core_connections.or_else(|| {
-        let one_table = facts.descriptors?.hard.saturating_sub(DESCRIPTORS_KEPT);
+        let kept = match plan.holder {
+            Holder::Ring => TABLE_BESIDE,
+            Holder::Tokio => DESCRIPTORS_KEPT,
+        };
+        let one_table = facts.descriptors?.hard.saturating_sub(kept);
         Some(one_table.min(CORE_SLOTS))
     })
 }
 
-/// File tables that so many slots take: each is bounded by the descriptor limit.
-pub(super) fn tables(slots: u64, facts: &Facts) -> u64 {
+/// File tables that so many connections take, where each has some slots for others: a table is
+/// bounded by the descriptor limit.
+pub(super) fn tables(connections: u64, beside: u64, facts: &Facts) -> u64 {
     let limit = facts.descriptors.map_or(u64::MAX, |limit| limit.hard);
-    slots.div_ceil(limit.max(1)).max(1)
-}
-
-/// Slots of one core with which `serve` has room for the plan.
-pub(super) fn slots_for(plan: &Plan, facts: &Facts) -> u64 {
-    let each = plan.connections.div_ceil(plan.cores.max(1));
-    each + OUTGOING * (tables(each, facts) + 1)
+    let each = limit.saturating_sub(beside).max(1);
+    connections.div_ceil(each).max(1)
 }

@@ -1,11 +1,12 @@
 //! Checks of what a process or the host has only so much of: descriptors, locked memory, memory,
 //! source addresses, rings.
 
-use super::ceiling::{core_slots, free_bytes, needed_bytes, slots_for, tables};
+use super::ceiling::{core_slots, free_bytes, needed_bytes, tables};
 use super::rules::descriptors;
 use super::{Check, Facts, Finding, Holder, Plan, Severity, Side, Trial, counted, note};
 use crate::limits::{
     EXECUTOR_LOCKED_BYTES, RECEIVE_BUFFER_LOCKED_BYTES, RECEIVE_BUFFERS, RING_LOCKED_BYTES,
+    TABLE_BESIDE,
 };
 
 /// Every one of them.
@@ -84,17 +85,19 @@ fn ring_allowed(plan: &Plan, facts: &Facts) -> Option<Finding> {
 
 /// Memory that the rings of all cores lock: of one user together, whatever the process.
 fn needed_locked_bytes(plan: &Plan, facts: &Facts) -> u64 {
-    let of_core = |slots: u64| {
+    let of_core = |tables: u64| {
         EXECUTOR_LOCKED_BYTES
-            + RING_LOCKED_BYTES * tables(slots, facts)
+            + RING_LOCKED_BYTES * tables
             + RECEIVE_BUFFER_LOCKED_BYTES * u64::from(RECEIVE_BUFFERS)
     };
     let mut bytes = 0;
     if plan.side.meets(Side::Server) {
-        bytes += of_core(core_slots(plan, facts).unwrap_or(0));
+        let slots = core_slots(plan, facts).unwrap_or(0);
+        bytes += of_core(tables(slots, TABLE_BESIDE, facts));
     }
     if plan.side.meets(Side::Client) {
-        bytes += of_core(plan.connections.div_ceil(plan.cores.max(1)));
+        let slots = plan.connections.div_ceil(plan.cores.max(1));
+        bytes += of_core(tables(slots, 0, facts));
     }
     bytes * plan.cores.max(1)
 }
@@ -118,7 +121,7 @@ fn served(plan: &Plan, facts: &Facts) -> Option<Finding> {
     if room >= plan.connections {
         return None;
     }
-    let each = slots_for(plan, facts);
+    let each = plan.connections.div_ceil(plan.cores.max(1));
     let finding = note(
         "serve --max-connections",
         format!("room for {room}"),

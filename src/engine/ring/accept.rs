@@ -24,7 +24,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Single accepts armed at once on all listeners of a core, one for each at least.
-const ONES: u32 = 64;
+const ONES: u32 = limits::TABLE_ACCEPTS;
 /// Time to wait after an accept failed for want of memory or descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
