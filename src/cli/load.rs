@@ -135,14 +135,18 @@ impl Config {
     fn plan(&self, stop: Stop) -> Plan {
         let cores = u32::try_from(self.cpus.len()).unwrap_or(u32::MAX);
         let share = self.load.connections.div_ceil(cores);
-        // One that comes back may be there before the one that went has left its slot.
-        let spare = if self.load.again.reconnects > 0 || self.load.session.is_some() {
+        let sockets = self.load.sockets().div_ceil(cores);
+        // One that comes back may be there before the one that went has left its slot: all of
+        // them, where all are sent away at once.
+        let spare = if self.load.again.reconnects > 0 {
+            SLOTS_SPARE + share.max(sockets)
+        } else if self.load.session.is_some() {
             SLOTS_SPARE + share / 4
         } else {
             SLOTS_SPARE
         };
         Plan {
-            slots: self.load.sockets().div_ceil(cores) + spare,
+            slots: sockets + spare,
             stop,
             // A message fits whatever its size; behind it, less than a high backlog waits.
             max_backlog: limits::BACKLOG_BYTES + self.load.payload_bytes,

@@ -7,7 +7,11 @@ use rustls::{CertificateError, ClientConfig, ClientConnection, Error, StreamOwne
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
+
+/// RFC 8305, 5: so long one address may keep the next one waiting.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// What a client needs to secure a connection.
 #[derive(Clone, Debug)]
@@ -24,14 +28,15 @@ pub(super) enum Socket {
 }
 
 impl Socket {
-    /// Connects to that address of the URL's host, and secures the connection if the URL wants it.
+    /// Connects to the first of those addresses of the URL's host that answers, and secures the
+    /// connection if the URL wants it.
     pub(super) fn connect(
         url: &Url,
-        address: SocketAddr,
+        addresses: &[SocketAddr],
         securing: Option<&Securing>,
         by: Instant,
     ) -> Result<Self, String> {
-        let tcp = TcpStream::connect_timeout(&address, left(by)).map_err(|error| {
+        let (tcp, address) = first_of(addresses, by).map_err(|(address, error)| {
             let remedy = match error.kind() {
                 ErrorKind::ConnectionRefused => "is a server running there?",
                 ErrorKind::TimedOut => {
@@ -108,6 +113,50 @@ impl Write for Socket {
         match self {
             Self::Plain(tcp) => tcp.flush(),
             Self::Secure(stream) => stream.flush(),
+        }
+    }
+}
+
+/// A connection to the first of several addresses that answers, or why the last one failed. RFC
+/// 8305, 5: each has 250 ms, then the next one is tried beside it; at once where one has failed.
+pub(super) fn first_of(
+    addresses: &[SocketAddr],
+    by: Instant,
+) -> Result<(TcpStream, SocketAddr), (SocketAddr, io::Error)> {
+    if let [address] = *addresses {
+        let connected = TcpStream::connect_timeout(&address, left(by));
+        return connected
+            .map(|tcp| (tcp, address))
+            .map_err(|error| (address, error));
+    }
+    let (tell, told) = channel();
+    let (mut under_way, mut last) = (0, None);
+    let mut next = addresses.iter().copied();
+    loop {
+        if let Some(address) = next.next() {
+            let tell = tell.clone();
+            // Whoever is late tells nobody, and its connection is closed.
+            std::thread::spawn(move || {
+                let connected = TcpStream::connect_timeout(&address, left(by));
+                let _ = tell.send((address, connected));
+            });
+            under_way += 1;
+        } else if under_way == 0 {
+            let any = SocketAddr::from(([0, 0, 0, 0], 0));
+            return Err(last.unwrap_or_else(|| (any, ErrorKind::AddrNotAvailable.into())));
+        }
+        let patience = if next.len() > 0 {
+            ATTEMPT_DELAY
+        } else {
+            left(by) + ATTEMPT_DELAY
+        };
+        match told.recv_timeout(patience) {
+            Ok((address, Ok(tcp))) => return Ok((tcp, address)),
+            Ok((address, Err(error))) => {
+                under_way -= 1;
+                last = Some((address, error));
+            }
+            Err(_) => {}
         }
     }
 }

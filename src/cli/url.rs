@@ -2,9 +2,8 @@
 
 use rustls::pki_types::ServerName;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
-use std::time::Duration;
 
 /// What a URL's scheme asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +61,8 @@ impl Url {
         })
     }
 
-    /// The address to connect to: what `overrides` say, or what DNS does. Of several, the first
-    /// that somebody listens on (a name like `localhost` has one per family), or the first.
-    pub(super) fn resolve(
-        &self,
-        overrides: &[Resolve],
-        patience: Duration,
-    ) -> Result<SocketAddr, String> {
+    /// The addresses to connect to, at least one: what `overrides` say, or what DNS does.
+    pub(super) fn resolve(&self, overrides: &[Resolve]) -> Result<Vec<SocketAddr>, String> {
         let (host, port) = (&self.host, self.port);
         let told = overrides.iter().find(|it| it.is_for(host, port));
         let addresses: Vec<SocketAddr> = if let Some(told) = told {
@@ -82,14 +76,10 @@ impl Url {
             })?;
             found.collect()
         };
-        let first = *addresses
-            .first()
-            .ok_or_else(|| format!("dns: {host} has no address"))?;
-        if addresses.len() == 1 {
-            return Ok(first);
+        if addresses.is_empty() {
+            return Err(format!("dns: {host} has no address"));
         }
-        let listens = |address: &&SocketAddr| TcpStream::connect_timeout(address, patience).is_ok();
-        Ok(addresses.iter().find(listens).copied().unwrap_or(first))
+        Ok(addresses)
     }
 }
 
@@ -222,10 +212,7 @@ mod tests {
         let url: Url = "http://[::1]:8080".parse().unwrap();
         assert_eq!((url.scheme, url.target.as_str()), (Scheme::Http, "/"));
         assert_eq!(url.authority(), "[::1]:8080");
-        assert_eq!(
-            url.resolve(&[], Duration::ZERO),
-            Ok("[::1]:8080".parse().unwrap())
-        );
+        assert_eq!(url.resolve(&[]), Ok(vec!["[::1]:8080".parse().unwrap()]));
         let url: Url = "http://example.test?q".parse().unwrap();
         assert_eq!(
             (url.authority().as_str(), url.target.as_str()),
@@ -254,13 +241,16 @@ mod tests {
         let all = [told, many];
         let at = |url: &str| {
             let url: Url = url.parse().unwrap();
-            url.resolve(&all, Duration::from_millis(1))
+            url.resolve(&all)
         };
         assert_eq!(
             at("ws://NOWHERE.invalid:81"),
-            Ok("[::1]:81".parse().unwrap())
+            Ok(vec!["[::1]:81".parse().unwrap()])
         );
-        assert_eq!(at("ws://[::2]:82"), Ok("127.0.0.9:82".parse().unwrap()));
+        assert_eq!(
+            at("ws://[::2]:82"),
+            Ok(vec!["127.0.0.9:82".parse().unwrap()])
+        );
         let error = at("ws://nowhere.invalid:80").unwrap_err();
         assert!(
             error.starts_with("dns:") && error.contains("--resolve"),

@@ -61,6 +61,8 @@ pub(super) struct Attempt {
 pub(super) struct Past {
     /// Further attempts since the first connect, or since the loss.
     pub(super) attempts: u32,
+    /// Addresses that did not answer, of a name that has several.
+    pub(super) addresses: u32,
     /// The loss of the connection, if it was up.
     pub(super) lost: Option<Lost>,
 }

@@ -80,21 +80,31 @@ pub struct Page {
 }
 
 /// Where a URL leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// There.
     At(SocketAddr),
+    /// To several addresses of one name: connections take them in turn, and the next one where one
+    /// does not answer (RFC 8305).
+    Any(Arc<[SocketAddr]>),
     /// Nobody knows: its name was not found. Whoever is to go there has failed.
     Unknown,
 }
 
 impl Target {
-    /// The address, if it is known.
+    /// The first address, if one is known.
     #[must_use]
-    pub const fn address(self) -> Option<SocketAddr> {
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.addresses().first().copied()
+    }
+
+    /// All addresses that are known.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
         match self {
-            Self::At(address) => Some(address),
-            Self::Unknown => None,
+            Self::At(address) => std::slice::from_ref(address),
+            Self::Any(addresses) => addresses,
+            Self::Unknown => &[],
         }
     }
 }
@@ -343,8 +353,9 @@ impl Config {
         }
         self.check_comings_and_goings()?;
         let stray = self.sources.iter().find(|source| {
-            let mut known = self.targets.iter().map(|target| target.address());
-            known.all(|target| target.is_some_and(|to| to.is_ipv4() != source.is_ipv4()))
+            let known = |target: &Target| !target.addresses().is_empty();
+            let mut all = self.targets.iter().flat_map(Target::addresses);
+            self.targets.iter().all(known) && all.all(|to| to.is_ipv4() != source.is_ipv4())
         });
         stray.map_or(Ok(()), |source| Err(ConfigError::StraySource(*source)))
     }
@@ -371,17 +382,20 @@ impl Config {
         }
     }
 
-    /// Where connection `number` of the run goes, and from where; `None` if that is not known.
-    #[must_use]
-    pub fn endpoints(&self, number: u64) -> Option<(SocketAddr, Option<IpAddr>)> {
-        let target = pick(self.targets.iter(), number)?.address()?;
-        // Each target sees the sources in turn, also where there are as many of one as the other.
+    /// Where connection `number` of the run goes, and which turn of that target's it is.
+    pub(super) fn target_of(&self, number: u64) -> Option<(&Target, u64)> {
         let turn = number / u64::try_from(self.targets.len()).unwrap_or(1);
-        let fitting = self
-            .sources
-            .iter()
-            .filter(|source| source.is_ipv4() == target.is_ipv4());
-        Some((target, pick(fitting, turn).copied()))
+        Some((pick(self.targets.iter(), number)?, turn))
+    }
+
+    /// The source address of a connection to there: each target sees them in turn, also where
+    /// there are as many of one as the other.
+    pub(super) fn source_of(&self, to: SocketAddr, number: u64, turn: u64) -> Option<IpAddr> {
+        let is_fitting = |source: &&IpAddr| source.is_ipv4() == to.is_ipv4();
+        let count = u64::try_from(self.target_of(number)?.0.addresses().len()).unwrap_or(1);
+        // Several addresses of one target take its turns in turn.
+        let turn = turn / count.max(1);
+        pick(self.sources.iter().filter(is_fitting), turn).copied()
     }
 
     /// Connections that the run may have at once: of a dialogue over event streams, each client may

@@ -63,8 +63,19 @@ fn every_source_is_used_towards_every_target_of_its_family() {
         sources: four.to_vec(),
         ..config()
     };
-    let pairs: std::collections::BTreeSet<_> =
-        (0..4).map(|n| config.endpoints(n).unwrap()).collect();
+    let pairs: std::collections::BTreeSet<_> = (0..4).map(|n| endpoints(&config, n)).collect();
     assert_eq!(pairs.len(), 4, "{pairs:?}");
     assert!(pairs.iter().all(|(_, from)| from.unwrap().is_ipv4()));
+    let one_name = Config {
+        targets: vec![Target::Any(targets.into())],
+        ..config
+    };
+    let pairs: std::collections::BTreeSet<_> = (0..4).map(|n| endpoints(&one_name, n)).collect();
+    assert_eq!(pairs.len(), 4, "{pairs:?}");
+}
+
+fn endpoints(config: &Config, number: u64) -> (SocketAddr, Option<IpAddr>) {
+    let (target, turn) = config.target_of(number).unwrap();
+    let to = *pick(target.addresses().iter(), turn).unwrap();
+    (to, config.source_of(to, number, turn))
 }

@@ -1,16 +1,18 @@
 //! The connect phase: connects at their pace or a bounded number at once, upgrades, time-outs.
 
+use super::addresses::Addresses;
 use super::again::Attempt;
-use super::config::Loop;
+use super::config::{Loop, Target};
 use super::failure::{Kind, Stage};
 use super::fleet::{Client, State};
 use super::heads;
 use super::run::{AT_ONCE, Load, Message, NEVER, Phase, seeded};
 use super::scenario::Part;
 use crate::limits;
-use crate::shard::{Close, ConnectionId, NoSlot, Origin, Wire};
+use crate::shard::{Close, ConnectionId, Origin, Wire};
 use crate::time::Instant;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Connects started in one turn at most: the turn's other events wait meanwhile.
@@ -37,12 +39,21 @@ pub(super) struct Connecting {
     pub(super) under_way: u32,
     /// When each that was started times out, in order, because all have the same time.
     timeouts: VecDeque<(Instant, ConnectionId)>,
+    /// Attempts that wait until another connection has left its slot.
+    pub(super) without_slot: VecDeque<Attempt>,
+    /// Of names that have several.
+    addresses: Addresses,
 }
 
 impl Connecting {
     /// So many connects, from then on.
     pub(super) fn plan(&mut self, share: u64, begun: Instant) {
         (self.share, self.begun) = (share, begun);
+    }
+
+    /// Which address of a target to try.
+    pub(super) fn choose(&self, target: &Target, turn: u64, now: Instant) -> Option<SocketAddr> {
+        self.addresses.choose(target, turn, now)
     }
 
     /// Whether no first connect is tried again.
@@ -88,6 +99,7 @@ impl Load {
         self.connecting.next = self.connecting.share;
         self.connecting.given_up = true;
         self.recorder.outcome.connects.failed += std::mem::take(&mut self.returning.retrying);
+        self.fail_without_slot(wire);
         self.time_out(NEVER, wire);
         if self.phase == Phase::Connecting {
             self.connects_are_done(wire);
@@ -107,9 +119,11 @@ impl Load {
                 && is_under_way(client.state)
             {
                 client.state = State::Over;
+                self.posts.owner_gone(id);
                 wire.close(id, Close::Abort);
             }
         }
+        self.close_orphans(wire);
     }
 
     /// TCP is up, and secured if it is to be: sends the request.
@@ -119,16 +133,17 @@ impl Load {
         origin: Origin,
         wire: &mut impl Wire<Message>,
     ) {
+        if self.posts.has(id) {
+            return self.post_opened(id, wire);
+        }
         let now = wire.now();
         let Some(client) = self.fleet.get(id) else {
             return;
         };
-        if client.state == State::Aside {
-            return self.courier_came(id, wire);
-        }
         if client.state != State::Connecting {
             return;
         }
+        self.connecting.addresses.answered(id);
         let latencies = &mut self.recorder.outcome.latencies;
         let ns = |from: Instant, to: Instant| to.as_nanos().saturating_sub(from.as_nanos());
         match origin {
@@ -202,21 +217,58 @@ impl Load {
         assert!(is_under_way(client.state), "it failed before");
         client.state = State::Over;
         let attempt = client.attempt();
+        self.posts.owner_gone(id);
         wire.close(id, Close::Abort);
-        self.count_failed(attempt, stage, kind, wire);
+        self.count_failed(id, attempt, (stage, kind), wire);
     }
 
     /// Counts a connect that failed, and goes on with others.
     pub(super) fn count_failed(
         &mut self,
-        attempt: Attempt,
-        stage: Stage,
-        kind: Kind,
+        id: ConnectionId,
+        mut attempt: Attempt,
+        (stage, kind): (Stage, Kind),
         wire: &mut impl Wire<Message>,
     ) {
+        if self.connecting.addresses.failed(id, wire.now()) && self.has_next(&mut attempt) {
+            // RFC 8305: the next address, at once. That is one attempt, whatever it takes.
+            self.attempt(attempt, wire);
+            return;
+        }
         self.attempt_failed(attempt, stage, kind, wire);
         self.connect_more(wire);
         self.after_loss(wire);
+    }
+
+    /// Whether a connect has an address left that has not been tried.
+    fn has_next(&self, attempt: &mut Attempt) -> bool {
+        let target = self.config.target_of(u64::from(attempt.number));
+        let all = target.map_or(0, |(target, _)| target.addresses().len());
+        let past = attempt.past.get_or_insert_default();
+        past.addresses = past.addresses.wrapping_add(1);
+        let is_time = match self.phase {
+            Phase::Connecting | Phase::Waiting | Phase::Running => !self.connecting.given_up,
+            Phase::Draining | Phase::Closing | Phase::Finished => false,
+        };
+        is_time && all > 1 && !(past.addresses as usize).is_multiple_of(all)
+    }
+
+    /// A slot is free: an attempt that waits for one is made.
+    pub(super) fn use_free_slot(&mut self, wire: &mut impl Wire<Message>) {
+        if let Some(attempt) = self.connecting.without_slot.pop_front() {
+            self.attempt(attempt, wire);
+        }
+    }
+
+    /// The time for connects is over: first ones that still wait for a slot have failed.
+    fn fail_without_slot(&mut self, wire: &mut impl Wire<Message>) {
+        let waiting = std::mem::take(&mut self.connecting.without_slot);
+        let (first, others): (VecDeque<_>, VecDeque<_>) =
+            waiting.into_iter().partition(Attempt::is_first);
+        self.connecting.without_slot = others;
+        for attempt in first {
+            self.attempt_failed(attempt, Stage::Connect, Kind::NoSlot, wire);
+        }
     }
 
     /// Connects and their time-outs after the connect phase: of sessions, and of those who come
@@ -241,7 +293,8 @@ impl Load {
             .timeouts
             .front()
             .map_or(NEVER, |&(at, _)| at);
-        next.min(timeout)
+        let delay = self.connecting.addresses.deadline().unwrap_or(NEVER);
+        next.min(timeout).min(delay)
     }
 
     /// Connects under way at once, where there is no pace.
@@ -336,14 +389,26 @@ impl Load {
     pub(super) fn attempt(&mut self, attempt: Attempt, wire: &mut impl Wire<Message>) {
         let now = wire.now();
         let number = u64::from(attempt.number);
-        let started = match self.config.endpoints(number) {
-            Some((to, from)) => wire.connect(to, from).map_err(|NoSlot| Kind::NoSlot),
-            None => Err(Kind::Dns),
+        let tried = attempt.past.as_ref().map_or(0, |past| past.addresses);
+        let endpoints = self.config.target_of(number).and_then(|(target, turn)| {
+            let turn = turn.saturating_add(u64::from(tried));
+            let to = self.connecting.addresses.choose(target, turn, now)?;
+            let from = self.config.source_of(to, number, turn);
+            Some((to, from, target.addresses().len() > 1))
+        });
+        let Some((to, from, is_of_several)) = endpoints else {
+            return self.attempt_failed(attempt, Stage::Connect, Kind::Dns, wire);
         };
-        let id = match started {
-            Ok(id) => id,
-            Err(kind) => return self.attempt_failed(attempt, Stage::Connect, kind, wire),
+        let Ok(id) = wire.connect(to, from) else {
+            // It is this client that is short of something: no failure of the server, nothing to
+            // back off from.
+            self.recorder.outcome.connects.waited_for_slot += 1;
+            self.connecting.without_slot.push_back(attempt);
+            return;
         };
+        if is_of_several {
+            self.connecting.addresses.began(id, to, now);
+        }
         let by = now + self.config.connect_time;
         self.connecting.timeouts.push_back((by, id));
         let sequence = seeded(self.config.seed, number).u32(..);
@@ -363,14 +428,16 @@ impl Load {
     }
 
     fn time_out(&mut self, now: Instant, wire: &mut impl Wire<Message>) {
+        while let Some(id) = self.connecting.addresses.overdue(now) {
+            self.make_way(id, wire);
+        }
         while let Some(&(at, id)) = self.connecting.timeouts.front() {
             let client = self.fleet.get(id);
             let stage = match client.map(|client| client.state) {
                 Some(State::Connecting) => Some(Stage::Connect),
                 Some(State::Upgrading) => Some(Stage::Upgrade),
                 Some(State::Greeting) => Some(Stage::Ready),
-                Some(State::Free | State::Aside | State::Open | State::CloseSent | State::Over)
-                | None => None,
+                Some(State::Free | State::Open | State::CloseSent | State::Over) | None => None,
             };
             if at > now && stage.is_some() {
                 break;
@@ -379,6 +446,22 @@ impl Load {
             if let Some(stage) = stage {
                 self.connect_failed(id, stage, Kind::TimedOut, wire);
             }
+        }
+    }
+
+    /// A connect has kept the other addresses of its name waiting: the next one is tried.
+    fn make_way(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        let number = u64::from(client.number);
+        let tried = client.talk.past.as_ref().map_or(0, |past| past.addresses);
+        let target = self.config.target_of(number);
+        let all = target.map_or(0, |(target, _)| target.addresses().len());
+        let is_last = (tried as usize + 1).is_multiple_of(all.max(1));
+        // The last one has all the time that there is.
+        if client.state == State::Connecting && !is_last {
+            self.connect_failed(id, Stage::Connect, Kind::TimedOut, wire);
         }
     }
 
@@ -401,7 +484,7 @@ impl Load {
 fn is_under_way(state: State) -> bool {
     match state {
         State::Connecting | State::Upgrading | State::Greeting => true,
-        State::Free | State::Aside | State::Open | State::CloseSent | State::Over => false,
+        State::Free | State::Open | State::CloseSent | State::Over => false,
     }
 }
 

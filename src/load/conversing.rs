@@ -29,8 +29,6 @@ pub(super) struct Conversation {
     wake: Option<Instant>,
     /// Whether it has stopped reading.
     pub(super) is_paused: bool,
-    /// The connection that carries its posts.
-    pub(super) courier: Option<ConnectionId>,
 }
 
 /// Notes of one dialogue to another, not yet passed on.
@@ -60,7 +58,6 @@ impl Load {
             dialogue: program.begin(client.number),
             wake: None,
             is_paused: false,
-            courier: None,
         }));
         self.converse(id, wire, |dialogue, line| dialogue.up(line));
     }
@@ -304,12 +301,7 @@ impl Load {
                 self.after_loss(wire);
             }
             (
-                State::Free
-                | State::Connecting
-                | State::Upgrading
-                | State::Aside
-                | State::CloseSent
-                | State::Over,
+                State::Free | State::Connecting | State::Upgrading | State::CloseSent | State::Over,
                 _,
             ) => {}
         }
@@ -321,6 +313,7 @@ impl Load {
         if self.config.session.is_none() && !self.config.ends_with_turns() {
             self.miss(id, Kind::Reset);
         }
+        self.posts.owner_gone(id);
         if let Some(client) = self.fleet.get(id) {
             self.recorder.gone(client.talk.in_flight());
             client.talk.flight.clear(&mut self.tools.rings);

@@ -117,12 +117,13 @@ impl Load {
             self.schedule.slot += 1;
             match state {
                 State::Open => self.say_goodbye(id, wire),
-                State::Aside => self.dismiss(id, wire),
                 State::Connecting | State::Upgrading | State::Greeting => {
                     if let Some(client) = self.fleet.get(id) {
                         client.state = State::Over;
                     }
                     wire.close(id, Close::Abort);
+                    self.posts.owner_gone(id);
+                    self.close_orphans(wire);
                 }
                 State::Free | State::CloseSent | State::Over => {}
             }
@@ -201,6 +202,15 @@ impl Load {
         cause: CloseCause,
         wire: &mut impl Wire<Message>,
     ) {
+        if self.posts.has(id) {
+            self.post_closed(id, wire);
+        } else {
+            self.client_ended(id, cause, wire);
+        }
+        self.use_free_slot(wire);
+    }
+
+    fn client_ended(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Message>) {
         let Some(client) = self.fleet.get(id) else {
             return;
         };
@@ -221,7 +231,6 @@ impl Load {
                 };
                 self.ended_early(id, kind);
             }
-            State::Aside => self.courier_went(id, wire),
             State::CloseSent | State::Over | State::Free => {}
         }
         let Some(client) = self.fleet.get(id) else {
@@ -235,12 +244,13 @@ impl Load {
         client.talk.flight.clear(&mut self.tools.rings);
         let attempt = client.attempt();
         self.fleet.remove(id);
+        self.posts.owner_gone(id);
         let kind = Kind::of(cause);
         match state {
-            State::Connecting => self.count_failed(attempt, Stage::Connect, kind, wire),
-            State::Upgrading => self.count_failed(attempt, Stage::Upgrade, kind, wire),
-            State::Greeting => self.count_failed(attempt, Stage::Ready, kind, wire),
-            State::Open | State::Aside | State::CloseSent | State::Over | State::Free => {
+            State::Connecting => self.count_failed(id, attempt, (Stage::Connect, kind), wire),
+            State::Upgrading => self.count_failed(id, attempt, (Stage::Upgrade, kind), wire),
+            State::Greeting => self.count_failed(id, attempt, (Stage::Ready, kind), wire),
+            State::Open | State::CloseSent | State::Over | State::Free => {
                 self.after_loss(wire);
             }
         }
@@ -269,6 +279,7 @@ impl Load {
     /// way.
     pub(super) fn let_go(&mut self, id: ConnectionId, kind: Kind) -> u32 {
         self.miss(id, kind);
+        self.posts.owner_gone(id);
         let Some(client) = self.fleet.get(id) else {
             return 0;
         };
@@ -282,6 +293,7 @@ impl Load {
 
     /// A connection less may mean that there is nothing left to do.
     pub(super) fn after_loss(&mut self, wire: &mut impl Wire<Message>) {
+        self.close_orphans(wire);
         self.come_back(wire.now());
         match self.phase {
             Phase::Running if self.is_deserted() => self.desert(wire),
@@ -339,9 +351,11 @@ impl Load {
                 self.send_close(id, Some(closing::NORMAL), wire);
             }
             // There is no closing handshake: the client just goes.
-            Stream::Sse(_) | Stream::Head(_) | Stream::Courier(_) => {
+            Stream::Sse(_) | Stream::Head(_) => {
                 self.fleet.lower(id, State::Over);
                 wire.close(id, Close::Flush);
+                self.posts.owner_gone(id);
+                self.close_orphans(wire);
             }
         }
     }

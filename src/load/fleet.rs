@@ -2,7 +2,6 @@
 
 use super::again::{Attempt, Past};
 use super::flight::{Departure, Flight, Rings};
-use super::posting::Courier;
 use super::scenario::Part;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::{HeadReader, Inflater};
@@ -25,8 +24,6 @@ pub(super) enum State {
     Greeting,
     /// Up.
     Open,
-    /// No client of its own: it carries the posts of another.
-    Aside,
     /// Our close frame is sent (RFC 6455, 7.1.2), the peer's is awaited.
     CloseSent,
     /// Nothing more is said or heard; the engine has yet to say `closed`.
@@ -42,8 +39,6 @@ pub(super) enum Stream {
     WebSocket(Decoder),
     /// An event stream, boxed: its parser is larger than all the rest together.
     Sse(Box<EventStream>),
-    /// Answers to posts.
-    Courier(Box<Courier>),
 }
 
 /// The body of a response that is an event stream.

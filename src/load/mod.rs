@@ -40,6 +40,7 @@
     clippy::expect_used
 )]
 
+mod addresses;
 pub mod again;
 mod alarms;
 pub mod config;

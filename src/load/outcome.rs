@@ -19,6 +19,9 @@ pub struct Connects {
     pub retries: u64,
     /// Connections that were never tried, for want of time, or of room for a session.
     pub dropped: u64,
+    /// Attempts that had to wait until another connection had left its slot: this client's own
+    /// shortage.
+    pub waited_for_slot: u64,
     /// Connections that came up, upgrade included.
     pub up: u64,
     /// Connects that failed.
@@ -258,6 +261,7 @@ impl Connects {
             attempted,
             retries,
             dropped,
+            waited_for_slot,
             up,
             failed,
             unfinished,
@@ -270,6 +274,7 @@ impl Connects {
         *attempted += other.attempted;
         *retries += other.retries;
         *dropped += other.dropped;
+        *waited_for_slot += other.waited_for_slot;
         *up += other.up;
         *failed += other.failed;
         *unfinished += other.unfinished;

@@ -7,7 +7,6 @@
 use super::failure::Kind;
 use super::fleet::State;
 use super::run::{Load, Message, NEVER, Phase};
-use crate::protocol::websocket::closing;
 use crate::protocol::websocket::frame::{self, Opcode};
 use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
@@ -117,9 +116,9 @@ impl Load {
         self.say_closed(id, wire);
         let is_open = self.fleet.get(id).map(|client| client.state) == Some(State::Open);
         if is_open {
-            self.send_close(id, Some(closing::GOING_AWAY), wire);
             self.ended_early(id, Kind::NoPong);
-            wire.close(id, Close::Flush);
+            // What is queued would wait for a peer that is not there, and keep the slot meanwhile.
+            wire.close(id, Close::Abort);
             self.after_loss(wire);
         }
     }

@@ -2,8 +2,6 @@
 
 use super::config::Config;
 use super::failure::Kind;
-use super::fleet::{Client, State, Stream};
-use super::flight::Flight;
 use super::heads::refused;
 use super::run::{Load, Message};
 use super::scenario::{Leave, Post};
@@ -11,21 +9,33 @@ use super::template;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyReader, HeadReader, Request, Response, merged};
 use crate::shard::{Close, ConnectionId, Unsent, Wire};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Posts of one client that may wait: a dialogue that says more meanwhile is not listened to.
 const WAITING_MAX: usize = 64;
 
-/// The connection that carries a client's posts, as the client beside it.
+/// The connections that carry the posts of a core's clients. None of them is a client: nothing
+/// that counts or limits clients sees them.
+#[derive(Debug, Default)]
+pub(super) struct HttpPosts {
+    by_connection: BTreeMap<ConnectionId, HttpPost>,
+    /// The one connection of each client that has posted.
+    by_owner: BTreeMap<ConnectionId, ConnectionId>,
+    /// Connections of clients that are gone, to be closed.
+    orphans: Vec<ConnectionId>,
+}
+
+/// One connection for posts.
 ///
-/// One at a time: RFC 9112, 9.3.2 lets nobody send a request behind a POST that has no answer yet.
+/// One post at a time: RFC 9112, 9.3.2 lets nobody send a request behind a POST that has no answer
+/// yet.
 #[derive(Debug)]
-pub(super) struct Courier {
-    /// Whose posts they are.
+struct HttpPost {
+    /// The client whose posts they are.
     owner: ConnectionId,
     /// Posts that wait for the connection, or for the answer to the one before.
     waiting: VecDeque<Vec<u8>>,
-    road: Road,
+    state: PostState,
     head: HeadReader,
     /// The body of an answer, while it comes.
     body: Option<BodyReader>,
@@ -33,15 +43,53 @@ pub(super) struct Courier {
     is_last: bool,
 }
 
-/// What a courier's connection is doing.
+/// What a connection for posts is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Road {
+enum PostState {
     /// It is not there yet.
-    Coming,
+    Connecting,
     /// A post can go.
     Free,
     /// A post has not been answered.
-    Taken,
+    Busy,
+}
+
+impl HttpPosts {
+    /// A client is gone: its connection is to be closed.
+    #[inline]
+    pub(super) fn owner_gone(&mut self, owner: ConnectionId) {
+        if !self.by_owner.is_empty()
+            && let Some(id) = self.by_owner.remove(&owner)
+        {
+            self.by_connection.remove(&id);
+            self.orphans.push(id);
+        }
+    }
+
+    /// Whether that connection is one for posts.
+    #[inline]
+    pub(super) fn has(&self, id: ConnectionId) -> bool {
+        !self.by_connection.is_empty() && self.by_connection.contains_key(&id)
+    }
+
+    fn insert(&mut self, id: ConnectionId, owner: ConnectionId) {
+        let post = HttpPost {
+            owner,
+            waiting: VecDeque::new(),
+            state: PostState::Connecting,
+            head: HeadReader::of_responses(),
+            body: None,
+            is_last: false,
+        };
+        self.by_connection.insert(id, post);
+        self.by_owner.insert(owner, id);
+    }
+
+    fn remove(&mut self, id: ConnectionId) -> Option<HttpPost> {
+        let post = self.by_connection.remove(&id)?;
+        self.by_owner.remove(&post.owner);
+        Some(post)
+    }
 }
 
 impl Load {
@@ -58,174 +106,131 @@ impl Load {
         let config = &self.config;
         let requests = posts.drain(..).map(|post| request(config, number, &post));
         let requests: VecDeque<Vec<u8>> = requests.collect();
-        self.send_off(owner, requests, wire);
+        self.queue_posts(owner, requests, wire);
     }
 
-    /// Gives a client's requests to its courier.
-    fn send_off(
+    /// Gives a client's requests to its connection for posts, made if it has none.
+    fn queue_posts(
         &mut self,
         owner: ConnectionId,
         requests: VecDeque<Vec<u8>>,
         wire: &mut impl Wire<Message>,
     ) {
-        let Some(id) = self.courier_of(owner, wire) else {
+        let Some(id) = self.post_connection(owner, wire) else {
             return self.leave(owner, Leave::Failed(Kind::NoSlot), wire);
         };
-        let Some(courier) = self.courier(id) else {
+        let Some(post) = self.posts.by_connection.get_mut(&id) else {
             return;
         };
-        courier.waiting.extend(requests);
-        if courier.waiting.len() > WAITING_MAX {
+        post.waiting.extend(requests);
+        if post.waiting.len() > WAITING_MAX {
             let kind = Kind::Application("unread");
             return self.leave(owner, Leave::Failed(kind), wire);
         }
-        self.send_next(id, wire);
+        self.send_post(id, wire);
     }
 
-    /// A courier's connection is there.
-    pub(super) fn courier_came(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        if let Some(courier) = self.courier(id) {
-            courier.road = Road::Free;
-            self.send_next(id, wire);
+    fn post_connection(
+        &mut self,
+        owner: ConnectionId,
+        wire: &mut impl Wire<Message>,
+    ) -> Option<ConnectionId> {
+        if let Some(id) = self.posts.by_owner.get(&owner) {
+            return Some(*id);
+        }
+        let number = u64::from(self.fleet.get(owner)?.number);
+        let (target, turn) = self.config.target_of(number)?;
+        let to = self.connecting.choose(target, turn, wire.now())?;
+        let from = self.config.source_of(to, number, turn);
+        let id = wire.connect(to, from).ok()?;
+        self.posts.insert(id, owner);
+        Some(id)
+    }
+
+    /// A connection for posts is there.
+    pub(super) fn post_opened(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        if let Some(post) = self.posts.by_connection.get_mut(&id) {
+            post.state = PostState::Free;
+            self.send_post(id, wire);
         }
     }
 
-    /// A courier brings answers.
-    pub(super) fn courier_read(
+    /// Answers to posts came.
+    pub(super) fn post_answered(
         &mut self,
         id: ConnectionId,
         bytes: &[u8],
         wire: &mut impl Wire<Message>,
     ) {
-        let Some(courier) = self.courier(id) else {
+        let Some(post) = self.posts.by_connection.get_mut(&id) else {
             return;
         };
-        let owner = courier.owner;
+        let owner = post.owner;
         let mut at = 0;
         let failed = loop {
-            match courier.answer(bytes, &mut at) {
+            match post.answer(bytes, &mut at) {
                 Ok(None) => break None,
                 Ok(Some(200..=299)) => {}
                 Ok(Some(status)) => break Some(Kind::HttpStatus(status)),
                 Err(fault) => break Some(refused(fault)),
             }
         };
+        let is_over = post.state == PostState::Free && post.is_last;
         if let Some(kind) = failed {
             self.leave(owner, Leave::Failed(kind), wire);
-            return self.dismiss(id, wire);
-        }
-        if courier.road == Road::Free && courier.is_last {
-            let rest = std::mem::take(&mut courier.waiting);
-            self.part_from(owner, id);
-            self.dismiss(id, wire);
-            if !rest.is_empty() {
-                self.send_off(owner, rest, wire);
+            self.close_orphans(wire);
+        } else if is_over {
+            let rest = self.posts.remove(id).map(|post| post.waiting);
+            wire.close(id, Close::Flush);
+            if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
+                self.queue_posts(owner, rest, wire);
             }
-            return;
+        } else {
+            self.send_post(id, wire);
         }
-        self.send_next(id, wire);
     }
 
-    /// A courier's connection is over, or never came.
-    pub(super) fn courier_went(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        let Some(courier) = self.courier(id) else {
+    /// A connection for posts is over, or never came.
+    pub(super) fn post_closed(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let Some(post) = self.posts.remove(id) else {
             return;
         };
         // An answer whose body lasts until the connection ends is an answer.
-        let is_missed = courier.road != Road::Free && courier.body.is_none();
-        let (owner, rest) = (courier.owner, std::mem::take(&mut courier.waiting));
-        if !self.part_from(owner, id) {
-            return;
-        }
-        if is_missed {
+        if post.state != PostState::Free && post.body.is_none() {
             let kind = Kind::Application("post_unanswered");
-            self.leave(owner, Leave::Failed(kind), wire);
-        } else if !rest.is_empty() {
-            self.send_off(owner, rest, wire);
+            self.leave(post.owner, Leave::Failed(kind), wire);
+        } else if !post.waiting.is_empty() {
+            self.queue_posts(post.owner, post.waiting, wire);
         }
     }
 
-    /// Closes a courier's connection.
-    pub(super) fn dismiss(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        if let Some(client) = self.fleet.get(id)
-            && client.state == State::Aside
-        {
-            client.state = State::Over;
+    /// Closes the connections for posts of clients that are gone.
+    pub(super) fn close_orphans(&mut self, wire: &mut impl Wire<Message>) {
+        for id in self.posts.orphans.drain(..) {
             wire.close(id, Close::Flush);
         }
     }
 
     /// Sends the next post, if it may go.
-    fn send_next(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        let Some(courier) = self.courier(id) else {
+    fn send_post(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let Some(post) = self.posts.by_connection.get_mut(&id) else {
             return;
         };
-        if courier.road != Road::Free {
+        if post.state != PostState::Free {
             return;
         }
-        let Some(request) = courier.waiting.pop_front() else {
+        let Some(request) = post.waiting.pop_front() else {
             return;
         };
-        courier.road = Road::Taken;
-        let owner = courier.owner;
+        post.state = PostState::Busy;
+        let owner = post.owner;
         if wire.send(id, &request) == Err(Unsent::Full) {
             self.leave(owner, Leave::Failed(Kind::Application("unread")), wire);
         }
     }
-
-    /// A client has that courier no longer; whether it had.
-    fn part_from(&mut self, owner: ConnectionId, id: ConnectionId) -> bool {
-        if let Some(client) = self.fleet.get(owner)
-            && let Flight::Dialogue(conversation) = &mut client.talk.flight
-            && conversation.courier == Some(id)
-        {
-            conversation.courier = None;
-            return true;
-        }
-        false
-    }
-
-    fn courier(&mut self, id: ConnectionId) -> Option<&mut Courier> {
-        match &mut self.fleet.get(id)?.stream {
-            Stream::Courier(courier) => Some(courier),
-            Stream::Head(_) | Stream::WebSocket(_) | Stream::Sse(_) => None,
-        }
-    }
-
-    /// The courier of a client, called if it has none.
-    fn courier_of(
-        &mut self,
-        owner: ConnectionId,
-        wire: &mut impl Wire<Message>,
-    ) -> Option<ConnectionId> {
-        let client = self.fleet.get(owner)?;
-        let number = client.number;
-        let Flight::Dialogue(conversation) = &mut client.talk.flight else {
-            return None;
-        };
-        if let Some(id) = conversation.courier {
-            return Some(id);
-        }
-        let (to, from) = self.config.endpoints(u64::from(number))?;
-        let id = wire.connect(to, from).ok()?;
-        conversation.courier = Some(id);
-        let now = wire.now();
-        let mut client = Client::new(number, 0, now, now);
-        client.state = State::Aside;
-        client.stream = Stream::Courier(Box::new(Courier {
-            owner,
-            waiting: VecDeque::new(),
-            road: Road::Coming,
-            head: HeadReader::of_responses(),
-            body: None,
-            is_last: false,
-        }));
-        self.fleet.insert(id, client);
-        Some(id)
-    }
 }
 
-impl Courier {
+impl HttpPost {
     /// The status of the next answer whose head is there; `None` when all bytes are used.
     fn answer(&mut self, bytes: &[u8], at: &mut usize) -> Result<Option<u16>, Fault> {
         if let Some(body) = &mut self.body {
@@ -234,7 +239,7 @@ impl Courier {
                 return Ok(None);
             }
             self.body = None;
-            self.road = Road::Free;
+            self.state = PostState::Free;
         }
         let Some(head) = self.head.next(bytes, at)? else {
             return Ok(None);

@@ -36,6 +36,9 @@ impl Load {
         bytes: &mut [u8],
         wire: &mut impl Wire<Message>,
     ) {
+        if self.posts.has(id) {
+            return self.post_answered(id, bytes, wire);
+        }
         let Some(client) = self.fleet.get(id) else {
             return;
         };
@@ -47,7 +50,6 @@ impl Load {
                     return;
                 }
             }
-            State::Aside => return self.courier_read(id, bytes, wire),
             State::Free | State::Connecting | State::Over => return,
         }
         let Some(client) = self.fleet.get(id) else {
@@ -62,7 +64,7 @@ impl Load {
             now: wire.now(),
         };
         let end = match &client.stream {
-            Stream::Head(_) | Stream::Courier(_) => None,
+            Stream::Head(_) => None,
             Stream::WebSocket(_) => {
                 read_frames(id, client, bytes, &mut at, &mut self.tools, &mut ears, wire)
             }

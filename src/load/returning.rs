@@ -86,7 +86,7 @@ impl Load {
         };
         let (retry, last_event_id) = match &client.stream {
             Stream::Sse(stream) => (stream.retry, stream.parser.last_event_id().to_owned()),
-            Stream::Head(_) | Stream::WebSocket(_) | Stream::Courier(_) => (None, String::new()),
+            Stream::Head(_) | Stream::WebSocket(_) => (None, String::new()),
         };
         let lost = Lost {
             at: Instant::default(),
@@ -96,8 +96,8 @@ impl Load {
             up_at: None,
         };
         let past = Past {
-            attempts: 0,
             lost: Some(lost),
+            ..Past::default()
         };
         let attempt = Attempt {
             past: Some(Box::new(past)),
@@ -138,8 +138,8 @@ impl Load {
         if let Some(client) = self.fleet.get(id) {
             client.talk.pushed = lost.pushed;
             client.talk.past = Some(Box::new(Past {
-                attempts: 0,
                 lost: Some(lost),
+                ..Past::default()
             }));
         }
     }
@@ -150,6 +150,7 @@ impl Load {
         outcome.connects.unfinished += std::mem::take(&mut self.returning.retrying);
         outcome.returns.absent += std::mem::take(&mut self.returning.absent);
         self.returning.losses.clear();
+        self.connecting.without_slot.clear();
         self.alarms.clear();
     }
 

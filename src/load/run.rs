@@ -10,6 +10,7 @@ use super::outcome::{CoreUse, Ending, Outcome};
 use super::pace::{Stripe, Walk};
 use super::payload::Template;
 use super::pinging::Pinging;
+use super::posting::HttpPosts;
 use super::progress::{Observer, PROGRESS_TIME, Progress, Stage};
 use super::rally::{Rally, Signal};
 use super::recorder::Recorder;
@@ -44,6 +45,7 @@ pub struct Load {
     pub(super) storm_at: Instant,
     pub(super) rally: Rally,
     pub(super) notes: Notes,
+    pub(super) posts: HttpPosts,
     pub(super) wakes: Wakes,
     pub(super) pinging: Pinging,
     pub(super) tools: Tools,
@@ -188,6 +190,7 @@ impl Load {
             storm_at: NEVER,
             rally: Rally::default(),
             notes: Notes::new(),
+            posts: HttpPosts::default(),
             wakes: Wakes::default(),
             pinging: Pinging::default(),
             tools: Tools::new(&config, core),

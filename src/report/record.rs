@@ -110,6 +110,8 @@ pub struct Connects {
     pub attempted: u64,
     pub retries: u64,
     pub dropped: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waited_for_slot: Option<u64>,
     pub up: u64,
     pub failed: u64,
     pub unfinished: u64,
@@ -327,6 +329,7 @@ impl Connects {
             attempted: connects.attempted,
             retries: connects.retries,
             dropped: connects.dropped,
+            waited_for_slot: (connects.waited_for_slot > 0).then_some(connects.waited_for_slot),
             up: connects.up,
             failed: connects.failed,
             unfinished: connects.unfinished,

@@ -180,6 +180,11 @@ fn generator_limits(record: &Record) -> Vec<String> {
             "the generator did not get to {late} messages in time"
         ));
     }
+    if let Some(waited) = record.connects.waited_for_slot {
+        let waited = whole(waited);
+        let text = format!("{waited} connects waited for a slot: this client has too few");
+        reasons.push(format!("{text}; more --cores have more"));
+    }
     let slip = record.latency.slip.as_ref().and_then(|slip| slip.p99_ns);
     if let (Some(slip), Some(slo)) = (slip, record.run.slo_ns)
         && float(slip) > SLIP_OF_SLO_MAX * float(slo)

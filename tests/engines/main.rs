@@ -88,6 +88,7 @@ suite! {
         a_panicked_cores_listener_leaves_the_others_the_newcomers;
     bytes:
         an_echo_returns_every_byte_in_order_to_every_peer
+        nothing_is_received_before_it_was_sent
         what_is_queued_in_one_turn_leaves_in_one_send
         payloads_and_copies_arrive_interleaved_as_queued
         the_backlog_is_capped_and_drained_is_said_when_it_is_low

@@ -5,7 +5,7 @@ use ringstorm::engine::sim::{Plan, Weather, explore};
 use ringstorm::load::fan_out::FanOut;
 use ringstorm::load::outcome::Ending;
 use ringstorm::load::scenario::rooms::Rooms;
-use ringstorm::load::{self, Loop, Scenario, Transport};
+use ringstorm::load::{self, Loop, Pace, Rate, Scenario, Session, Transport};
 use ringstorm::server;
 use ringstorm::time::Instant;
 use std::sync::Arc;
@@ -148,5 +148,35 @@ fn a_room_whose_speaker_or_member_is_reset_neither_waits_nor_miscounts() {
 fn in_rough_weather_rooms_come_to_an_end() {
     explore(0..300, |seed| {
         Party::new(seed, Weather::rough()).run();
+    });
+}
+
+/// A client of an event stream posts on a second connection, which is none of the clients that
+/// there may be at once, and goes with its own.
+#[test]
+fn connections_for_posts_take_no_place_of_a_session_and_go_with_it() {
+    explore(0..40, |seed| {
+        let mut party = Party::new(seed, Weather::calm());
+        let load = &mut party.draw.load;
+        load.transport = Transport::Sse;
+        load.connections = 20 * u32::from(party.draw.plan.loads);
+        load.messages = Loop::Closed;
+        load.scenario = Scenario::Dialogue(Arc::new(Rooms {
+            iterations: None,
+            payload_bytes: 32,
+            size: None,
+        }));
+        // 15 of 20 places are taken on each core.
+        let rate = 30.0 * f64::from(party.draw.plan.loads);
+        load.connect_pace = Some(Pace::Constant(Rate::per_second(rate).unwrap()));
+        load.session = Some(Session::Constant(Duration::from_millis(500)));
+        load.duration = Duration::from_secs(3);
+        load.grace = Duration::from_secs(1);
+        load.check().unwrap();
+        let report = party.draw.run();
+        let load = settle(&report).load;
+        assert_eq!(load.connects.dropped, 0, "{:?}", load.connects);
+        assert_eq!(load.failures.total(), 0, "{:?}", load.failures);
+        assert!(load.connects.left > 0 && load.messages.replied > 0);
     });
 }

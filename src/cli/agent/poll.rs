@@ -85,8 +85,8 @@ impl Poller {
     }
 
     fn ask_anew(&mut self, deadline: Instant) -> Result<Answer, Miss> {
-        let address = self.url.resolve(&[], ANSWER_TIME).map_err(Miss::Failed)?;
-        let socket = Socket::connect(&self.url, address, self.securing.as_ref(), deadline)
+        let addresses = self.url.resolve(&[]).map_err(Miss::Failed)?;
+        let socket = Socket::connect(&self.url, &addresses, self.securing.as_ref(), deadline)
             .map_err(Miss::Failed)?;
         self.ask(socket, deadline)
     }

@@ -27,8 +27,10 @@ const UNKNOWN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFI
 /// The run that the flags describe.
 pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
     let (url, targets) = targets(flags)?;
-    let known = targets.iter().find_map(|target| target.address());
-    let address = known.unwrap_or(UNKNOWN);
+    let known = || targets.iter().flat_map(Target::addresses);
+    // Of both families, the one that has more source addresses.
+    let four = known().find(|address| address.is_ipv4());
+    let address = four.or_else(|| known().next()).copied().unwrap_or(UNKNOWN);
     let (transport, usual) = match url.scheme {
         Scheme::Ws => (Transport::WebSocket, Scenario::Echo),
         Scheme::Http => (Transport::Sse, Scenario::Listen),
@@ -227,9 +229,11 @@ fn targets(flags: &LoadFlags) -> Result<(&Url, Vec<Target>), Failure> {
                 "URL: {url}: {unknown}: {text}; try: /echo?user={{number}}"
             ));
         }
-        let found = url.resolve(&flags.connection.resolve, flags.connect_timeout);
-        targets.push(match found {
-            Ok(address) => Target::At(address),
+        targets.push(match url.resolve(&flags.connection.resolve) {
+            Ok(addresses) => match *addresses {
+                [address] => Target::At(address),
+                _ => Target::Any(addresses.into()),
+            },
             Err(error) => {
                 print::complain(&error);
                 Target::Unknown
@@ -264,15 +268,14 @@ pub(super) fn role(flags: &LoadFlags, load: &load::Config) -> Result<Option<Role
     for (url, to) in flags.urls.iter().zip(&load.targets) {
         let name = securing.name.clone().map_or_else(|| url.server_name(), Ok);
         let name = name.map_err(Failure::Usage)?;
-        let Some(to) = to.address() else { continue };
-        if names
-            .iter()
-            .any(|(other, known)| *other == to && *known != name)
-        {
-            let text = format!("URL: {to} has two names; try: --sni NAME for both, or two runs");
-            return Err(Failure::Usage(text));
+        for to in to.addresses() {
+            let is_other = |(other, known): &(_, _)| other == to && *known != name;
+            if names.iter().any(is_other) {
+                let text = format!("URL: {to} has two names; try: --sni NAME, or two runs");
+                return Err(Failure::Usage(text));
+            }
+            names.push((*to, name.clone()));
         }
-        names.push((to, name));
     }
     Ok(Some(Role::Client {
         config: securing.config,

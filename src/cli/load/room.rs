@@ -70,10 +70,17 @@ impl Room<'_> {
 
     /// Connections until some destination has had every port of every source once.
     fn by_ports(&self) -> u64 {
-        let all = self.targets.len() as u64;
-        let fit = |(to, times): (SocketAddr, u64)| self.sources_of(to) * self.ports * all / times;
+        let all = self.targets.len() as f64;
+        let fit = |(to, share): (SocketAddr, f64)| {
+            (self.sources_of(to) * self.ports) as f64 * all / share
+        };
         let fits = self.destinations().into_iter().map(fit);
-        fits.min().unwrap_or(self.ports)
+        let least = fits.fold(f64::INFINITY, f64::min);
+        if least.is_finite() {
+            least as u64
+        } else {
+            self.ports
+        }
     }
 
     /// Source addresses of the family of a destination.
@@ -85,13 +92,17 @@ impl Room<'_> {
         fitting.count().max(1) as u64
     }
 
-    /// Where connections go, and how often each is among the targets.
-    fn destinations(&self) -> BTreeMap<SocketAddr, u64> {
-        let mut times = BTreeMap::new();
-        for to in self.targets.iter().filter_map(|target| target.address()) {
-            *times.entry(to).or_insert(0) += 1;
+    /// Where connections go, and the share of the targets that each has: several addresses of one
+    /// target have a part of it each.
+    fn destinations(&self) -> BTreeMap<SocketAddr, f64> {
+        let mut shares = BTreeMap::new();
+        for target in self.targets {
+            let all = target.addresses();
+            for to in all {
+                *shares.entry(*to).or_insert(0.0) += 1.0 / all.len() as f64;
+            }
         }
-        times
+        shares
     }
 
     fn factors(&self) -> String {

@@ -1,15 +1,16 @@
 //! Fires the requests of `--trigger`, one after the other, on a thread of their own.
 
+use crate::cli::socket::first_of;
 use crate::cli::url::{Resolve, Scheme, Security, Url};
 use crate::cli::{Failure, print};
 use crate::load::scenario::Trigger;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is replaced by a stamp.
 const PLACE: &str = "{stamp}";
@@ -43,9 +44,10 @@ impl FromStr for Request {
 
 impl Request {
     /// Fires it and reads its status.
-    fn fire(&self, to: SocketAddr, stamp: &str, patience: Duration) -> Result<(), String> {
+    fn fire(&self, to: &[SocketAddr], stamp: &str, patience: Duration) -> Result<(), String> {
         let failed = |error: std::io::Error| error.to_string();
-        let mut stream = TcpStream::connect_timeout(&to, patience).map_err(failed)?;
+        let connected = first_of(to, Instant::now() + patience);
+        let (mut stream, _) = connected.map_err(|(_, error)| failed(error))?;
         stream.set_read_timeout(Some(patience)).map_err(failed)?;
         stream.set_write_timeout(Some(patience)).map_err(failed)?;
         let (method, host) = (&self.method, self.url.authority());
@@ -74,17 +76,14 @@ pub(super) fn trigger(
     overrides: &[Resolve],
     patience: Duration,
 ) -> Result<Trigger, Failure> {
-    let to = request
-        .url
-        .resolve(overrides, patience)
-        .map_err(Failure::Run)?;
+    let to = request.url.resolve(overrides).map_err(Failure::Run)?;
     let (fire, fired) = channel::<String>();
     let failed = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&failed);
     // It ends with the trigger, or with the program.
     std::thread::spawn(move || {
         for stamp in fired {
-            if let Err(error) = request.fire(to, &stamp, patience)
+            if let Err(error) = request.fire(&to, &stamp, patience)
                 && count.fetch_add(1, Ordering::Relaxed) == 0
             {
                 let url = &request.url;

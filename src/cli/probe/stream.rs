@@ -37,13 +37,10 @@ pub(super) enum Got {
 impl Stream {
     /// Connects within the time for it.
     pub(super) fn connect(config: &Config) -> Result<Self, Failure> {
-        let address = config
-            .url
-            .resolve(&config.resolve, config.connect_time)
-            .map_err(Failure::Run)?;
+        let addresses = config.url.resolve(&config.resolve).map_err(Failure::Run)?;
         let patience = config.connect_time.max(Duration::from_millis(1));
         let by = Instant::now() + patience;
-        let socket = Socket::connect(&config.url, address, config.securing.as_ref(), by)
+        let socket = Socket::connect(&config.url, &addresses, config.securing.as_ref(), by)
             .map_err(Failure::Run)?;
         socket.tcp().set_read_timeout(Some(LOOK_TIME))?;
         socket.tcp().set_write_timeout(Some(patience))?;

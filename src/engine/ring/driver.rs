@@ -124,6 +124,8 @@ impl<S: Shard> Driver<S> {
                 if lane.ring.has_work() {
                     lane.ring.enter(Wait::Not)?;
                 }
+                // What this enter received may have been sent since the turn began.
+                self.port.now = engine::now();
                 events += self.handle(ring);
             }
         }

@@ -222,6 +222,7 @@ impl<S: Shard> CoreLoop<S> {
             Poll::Ready(Err(error)) => self.io.end(id, cause::from_error(&error)),
             Poll::Ready(Ok(())) => {
                 *state = State::Open;
+                self.io.now = crate::engine::now();
                 self.tell(|shard, io| shard.opened(id, Origin::Connected, io));
                 self.serve(id, scratch);
             }
@@ -242,6 +243,9 @@ impl<S: Shard> CoreLoop<S> {
                 Poll::Ready(Ok(bytes)) => {
                     let open = link.state == State::Open;
                     self.io.counters.bytes_in += bytes as u64;
+                    // What was read now may have been sent since the turn began: a time of receipt
+                    // before it was sent would make latencies too short.
+                    self.io.now = crate::engine::now();
                     if open {
                         self.tell(|shard, io| shard.received(id, &mut scratch[..bytes], io));
                     }

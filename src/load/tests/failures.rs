@@ -4,7 +4,7 @@ use super::world::{Act, Echo, Script, World};
 use super::{MS, config};
 use crate::load::failure::{Kind, Stage};
 use crate::load::outcome::{Ending, Outcome};
-use crate::load::{Again, Config, Scenario, Target, Transport};
+use crate::load::{Again, Backoff, Config, Scenario, Target, Transport};
 use crate::shard::CloseCause;
 use std::time::Duration;
 
@@ -196,12 +196,92 @@ fn interim_responses_are_skipped() {
 }
 
 #[test]
-fn a_full_table_is_counted() {
+fn who_finds_no_slot_waits_for_one_and_fails_when_there_is_none_in_time() {
     let mut world = World::new(1, &ws(), Script::answering(vec![say(UPGRADED)]));
     world.cores[0].1.limit(2);
     let (outcome, _) = world.run();
     assert_eq!(outcome.failures.of(Stage::Connect, Kind::NoSlot), 1);
-    assert_eq!((outcome.connects.up, outcome.connects.failed), (2, 1));
+    let connects = outcome.connects;
+    assert_eq!((connects.up, connects.failed), (2, 1));
+    assert_eq!(connects.waited_for_slot, 1);
+}
+
+#[test]
+fn who_comes_back_to_a_full_table_waits_until_a_slot_is_free_and_fails_nowhere() {
+    // Each connection is closed after 20 ms, and the server keeps the next ones waiting.
+    let answers = vec![
+        say(UPGRADED),
+        (20 * MS, Act::Say(vec![0x88, 2, 0x03, 0xe9])),
+    ];
+    let config = Config {
+        scenario: Scenario::Idle,
+        connections: 4,
+        again: Again {
+            retries: 0,
+            reconnects: 1_000,
+            backoff: Backoff {
+                least: MS,
+                most: MS,
+            },
+        },
+        connect_phase: Duration::from_millis(30),
+        ..ws()
+    };
+    let mut world = World::new(1, &config, Script::answering(answers));
+    world.cores[0].1.limit(2);
+    let (outcome, _) = world.run();
+    let (connects, returns) = (outcome.connects, outcome.returns);
+    assert!(connects.waited_for_slot > 2, "{connects:?}");
+    assert!(returns.resumed > 20, "{returns:?}");
+    let open = outcome.failures.of(Stage::Open, Kind::CloseCode(1001));
+    let short = outcome.failures.of(Stage::Connect, Kind::NoSlot);
+    assert_eq!(
+        outcome.failures.total(),
+        open + short,
+        "{:?}",
+        outcome.failures
+    );
+    assert_eq!(
+        short, connects.failed,
+        "only what never had a slot has failed"
+    );
+    assert_eq!(
+        returns.lost,
+        returns.resumed + returns.given_up + returns.absent
+    );
+}
+
+#[test]
+fn the_next_address_of_a_name_is_tried_at_once_and_a_dead_one_is_passed_over() {
+    // RFC 8305: what refuses costs nothing, what is silent 250 ms.
+    let echo = || Echo::new(|_, now| Some(now + MS));
+    let all = ["127.0.0.1:1", "127.0.0.2:1", "127.0.0.3:1"].map(|at| at.parse().unwrap());
+    for silent in [None, Some(CloseCause::Refused)] {
+        let config = Config {
+            connections: 30,
+            targets: vec![Target::Any(all.into())],
+            ..config()
+        };
+        let mut world = World::new(1, &config, echo());
+        world.dead = Some((all[1], silent));
+        let (outcome, took) = world.run();
+        let connects = outcome.connects;
+        assert_eq!((connects.up, connects.failed), (30, 0));
+        assert_eq!(outcome.failures.total(), 0, "{:?}", outcome.failures);
+        let to = |address| world.targets.iter().filter(|to| **to == address).count();
+        // Those that were under way when it was found out, and none after.
+        assert_eq!([to(all[0]), to(all[1]), to(all[2])], [10, 10, 20]);
+        assert!(took < Duration::from_millis(2_500), "{took:?}");
+    }
+    let config = Config {
+        connections: 2,
+        targets: vec![Target::Any(all[1..2].into())],
+        ..config()
+    };
+    let mut world = World::new(1, &config, echo());
+    world.dead = Some((all[1], Some(CloseCause::Refused)));
+    let (outcome, _) = world.run();
+    assert_eq!(outcome.failures.of(Stage::Connect, Kind::Refused), 2);
 }
 
 #[test]
@@ -316,7 +396,7 @@ fn a_ping_is_answered_with_its_payload() {
 #[test]
 fn a_name_that_was_not_found_fails_its_connections_and_no_others() {
     let echo = || Echo::new(|_, now| Some(now + MS));
-    let known = config().targets[0];
+    let known = config().targets.remove(0);
     let config = Config {
         targets: vec![known, Target::Unknown],
         again: Again {

@@ -11,6 +11,7 @@ mod endings;
 mod failures;
 mod heads;
 mod paces;
+mod peers;
 mod pings;
 mod plan;
 mod returning;

@@ -1,5 +1,6 @@
 //! A small world for the load client: a virtual clock, cores in one thread, and a scripted peer.
 
+pub(super) use super::peers::Script;
 use crate::load::run::Load;
 use crate::load::{Config, Outcome, Signal};
 use crate::protocol::http::{HeadReader, Request};
@@ -39,7 +40,7 @@ enum Happening {
 
 /// Everything a shard asked for in one call.
 enum Asked {
-    Connect(ConnectionId, Option<IpAddr>),
+    Connect(ConnectionId, SocketAddr, Option<IpAddr>),
     Send(ConnectionId, Vec<u8>),
     Close(ConnectionId),
     Resume(ConnectionId),
@@ -74,6 +75,10 @@ pub(super) struct World<P> {
     serial: u64,
     outcomes: Vec<Outcome>,
     pub(super) sources: Vec<Option<IpAddr>>,
+    /// Where connects went.
+    pub(super) targets: Vec<SocketAddr>,
+    /// An address that ends connects so, or never answers.
+    pub(super) dead: Option<(SocketAddr, Option<CloseCause>)>,
     pub(super) turns: u64,
     /// Calls after which the shard would rather be told all at its deadline.
     pub(super) gathering: u64,
@@ -98,6 +103,8 @@ impl<P: Peer> World<P> {
             serial: 0,
             outcomes: Vec::new(),
             sources: Vec::new(),
+            targets: Vec::new(),
+            dead: None,
             turns: 0,
             gathering: 0,
             longest_gathering: Duration::ZERO,
@@ -202,10 +209,17 @@ impl<P: Peer> World<P> {
 
     fn carry_out(&mut self, core: u16, asked: Asked) {
         let acts = match asked {
-            Asked::Connect(id, from) => {
+            Asked::Connect(id, to, from) => {
                 self.sources.push(from);
+                self.targets.push(to);
                 self.alive.insert((core, id), true);
-                (id, self.peer.connected((core, id), self.now))
+                match self.dead {
+                    Some((address, None)) if address == to => (id, Vec::new()),
+                    Some((address, Some(cause))) if address == to => {
+                        (id, vec![(self.now, Act::End(cause))])
+                    }
+                    _ => (id, self.peer.connected((core, id), self.now)),
+                }
             }
             Asked::Send(id, bytes) => (id, self.peer.received((core, id), &bytes, self.now)),
             Asked::Close(id) => {
@@ -300,7 +314,7 @@ impl Wire<Signal> for TestWire {
         }
     }
 
-    fn connect(&mut self, _to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
+    fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None if self.generations.len() < self.slots as usize => {
@@ -311,7 +325,7 @@ impl Wire<Signal> for TestWire {
         };
         self.generations[slot as usize] += 1;
         let id = ConnectionId::new(slot, self.generations[slot as usize]);
-        self.asked.push(Asked::Connect(id, from));
+        self.asked.push(Asked::Connect(id, to, from));
         Ok(id)
     }
 
@@ -432,66 +446,5 @@ impl<F: FnMut(Key, Instant) -> ReplyAt> Peer for Echo<F> {
             }
         }
         acts
-    }
-}
-
-/// A peer in a few words: what happens after a connect, and after the request.
-pub(super) struct Script {
-    pub(super) connected: Vec<(Duration, Act)>,
-    pub(super) answers: Vec<(Duration, Act)>,
-    pub(super) heard: Vec<u8>,
-    pub(super) requests: Vec<String>,
-    asked: BTreeMap<Key, ()>,
-}
-
-impl Script {
-    pub(super) fn new(connected: Vec<(Duration, Act)>, answers: Vec<(Duration, Act)>) -> Self {
-        Self {
-            connected,
-            answers,
-            heard: Vec::new(),
-            requests: Vec::new(),
-            asked: BTreeMap::new(),
-        }
-    }
-
-    /// Opens at once, and answers so.
-    pub(super) fn answering(answers: Vec<(Duration, Act)>) -> Self {
-        Self::new(vec![(Duration::from_micros(10), Act::Open)], answers)
-    }
-}
-
-impl Peer for Script {
-    fn connected(&mut self, _key: Key, now: Instant) -> Vec<(Instant, Act)> {
-        self.connected
-            .iter()
-            .map(|(after, act)| (now + *after, act.clone()))
-            .collect()
-    }
-
-    fn received(&mut self, key: Key, bytes: &[u8], now: Instant) -> Vec<(Instant, Act)> {
-        if self.asked.insert(key, ()).is_some() {
-            self.heard.extend_from_slice(bytes);
-            return Vec::new();
-        }
-        let text = String::from_utf8_lossy(bytes).into_owned();
-        let key_line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
-        let accept =
-            key_line.map(|key| tungstenite::handshake::derive_accept_key(key.trim().as_bytes()));
-        self.requests.push(text);
-        let fill = |act: &Act| match act {
-            Act::Say(bytes) if bytes.starts_with(b"HTTP") => {
-                let text = String::from_utf8_lossy(bytes).into_owned();
-                let accept = accept.clone().unwrap_or_default();
-                Act::Say(text.replace("{accept}", &accept).into_bytes())
-            }
-            Act::Say(_) | Act::Open | Act::End(_) => act.clone(),
-        };
-        self.answers
-            .iter()
-            .map(|(after, act)| (now + *after, fill(act)))
-            .collect()
     }
 }
