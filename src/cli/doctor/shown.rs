@@ -100,12 +100,12 @@ fn rows(findings: &[Finding], width: u16) -> String {
         cells.map(words).max().unwrap_or(0)
     };
     let word = |text: &str| text.split_whitespace().map(str::len).max().unwrap_or(0);
-    // Severity and name are never wrapped. Each column has a blank on either side.
+    // Severity and name are never wrapped. Each column has a blank on either side and a gap after it.
     let least: [usize; 6] = std::array::from_fn(|column| match column {
         0 | 1 => longest(column, str::len),
         _ => longest(column, word),
     });
-    let needed = least.iter().map(|least| least + 2).sum::<usize>();
+    let needed = least.iter().map(|least| least + 3).sum::<usize>();
     if needed > usize::from(width) {
         return rows
             .iter()
