@@ -100,7 +100,7 @@ fn rows(findings: &[Finding], width: u16) -> String {
         cells.map(words).max().unwrap_or(0)
     };
     let word = |text: &str| text.split_whitespace().map(str::len).max().unwrap_or(0);
-    // Severity and name are never wrapped. Each column has a blank on either side and a gap after it.
+    // Severity and name are never wrapped. A column has a blank on either side, and a gap follows.
     let least: [usize; 6] = std::array::from_fn(|column| match column {
         0 | 1 => longest(column, str::len),
         _ => longest(column, word),
