@@ -50,6 +50,10 @@ pub(super) struct Config {
     tls: Option<Role>,
     server_pid: Option<i32>,
     thresholds: Vec<Threshold>,
+    /// The share of connections, and of messages, that may fail.
+    allowed_failures: f64,
+    /// Whether an open verdict is none to fail for.
+    inconclusive_ok: bool,
     /// How many connections there are sources, ports and destinations for, in words.
     capacity: String,
     /// Whether short runs find the generator's ceiling first.
@@ -112,6 +116,8 @@ impl Config {
             command: flags.command,
             server_pid: flags.server_pid,
             thresholds: facts.thresholds,
+            allowed_failures: flags.allow_failures,
+            inconclusive_ok: flags.inconclusive_ok,
             capacity,
             calibrates: flags.calibrate,
             output: if flags.json {
@@ -225,6 +231,8 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     printed?;
     Ok(match report::exit_code(&record) {
         0 => Exit::Pass,
+        report::INCONCLUSIVE_CODE if config.inconclusive_ok => Exit::Pass,
+        report::INCONCLUSIVE_CODE => Exit::Inconclusive,
         98 => Exit::Invalid,
         99 => Exit::Threshold,
         105 => Exit::Interrupted,

@@ -34,6 +34,8 @@ enum Exit {
     Failed = 1,
     /// The flags were wrong.
     Usage = 2,
+    /// What was measured does not tell.
+    Inconclusive = 97,
     /// The generator was the limit.
     Invalid = 98,
     /// A threshold failed.

@@ -49,6 +49,20 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
     scaled(text, 1000).ok_or_else(|| "write a whole number, such as 64, 10k or 1M".to_owned())
 }
 
+/// A part of all: `1%`, `0.1%`, or `0.01` of 1.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let (number, percent) = match text.strip_suffix('%') {
+        Some(number) => (number.trim_end(), 100.0),
+        None => (text, 1.0),
+    };
+    let is_plain = number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let share = number.parse().ok().filter(|_: &f64| is_plain);
+    share
+        .map(|share: f64| share / percent)
+        .filter(|share| *share <= 1.0)
+        .ok_or_else(|| "write a part of all from 0% to 100%, such as 1% or 0.1%".to_owned())
+}
+
 /// As [`count`], for what fits in 32 bits and is at least 1.
 pub(super) fn count_u32(text: &str) -> Result<u32, String> {
     let number = u32::try_from(count(text)?);
@@ -282,6 +296,17 @@ mod tests {
             duration_or_off("1s"),
             Ok(Switch::After(Duration::from_secs(1)))
         );
+    }
+
+    #[test]
+    fn a_share_is_a_percentage_or_a_part_of_one() {
+        assert_eq!(share("1%"), Ok(0.01));
+        assert_eq!(share("0%"), Ok(0.0));
+        assert_eq!(share("100%"), Ok(1.0));
+        assert_eq!(share("0.25"), Ok(0.25));
+        for wrong in ["", "%", "-1%", "101%", "5", "inf", "nan", "1e-3", "1%%"] {
+            assert!(share(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

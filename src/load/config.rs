@@ -17,8 +17,9 @@ pub const PAYLOAD_BYTES_MIN: usize = 8;
 pub const IN_FLIGHT_DEFAULT: u32 = 1024;
 /// Connects under way on one core at once where no rate is given: half of a 1024-deep accept queue.
 pub const CONNECTING_DEFAULT: u32 = 512;
-/// Default time for replies after the end of the measured time.
-pub const GRACE_TIME: Duration = Duration::from_secs(1);
+/// Default time for replies after the end of the plan: as long as a connect may take. A run whose
+/// replies have all come does not wait.
+pub const GRACE_TIME: Duration = Duration::from_secs(10);
 /// The longest time from one turn for messages of a plan to the next.
 const TICK_MAX: Duration = Duration::from_millis(100);
 /// The shortest time from one ping of a connection to the next.

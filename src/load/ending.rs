@@ -128,7 +128,7 @@ impl Load {
                 State::Free | State::CloseSent | State::Over => {}
             }
         }
-        self.finish_if_done(wire.now());
+        self.finish_if_done(wire);
     }
 
     /// Whether some connections have not been told goodbye yet.
@@ -268,7 +268,10 @@ impl Load {
 
     /// An open connection is lost to the run: what it had under way will not be replied to.
     pub(super) fn ended_early(&mut self, id: ConnectionId, kind: Kind) {
-        if self.fleet.get(id).is_some() {
+        if self.phase == Phase::Closing {
+            // It had its whole time: who ends it first is nobody's failure.
+            self.let_go(id, kind);
+        } else if self.fleet.get(id).is_some() {
             self.recorder.failed(Stage::Open, kind);
             self.recorder.outcome.connects.ended_early += 1;
             self.let_go(id, kind);
@@ -302,7 +305,7 @@ impl Load {
             Phase::Closing => {
                 let patient = wire.now() + self.config.close_time;
                 self.clock.phase_by = patient.min(self.clock.close_by);
-                self.finish_if_done(wire.now());
+                self.finish_if_done(wire);
             }
             Phase::Connecting | Phase::Waiting | Phase::Finished => {}
         }
@@ -381,10 +384,12 @@ impl Load {
         }
     }
 
-    fn finish_if_done(&mut self, now: Instant) {
-        if self.fleet.is_over() || (now >= self.clock.phase_by && !self.has_to_close()) {
+    fn finish_if_done(&mut self, wire: &mut impl Wire<Message>) {
+        let is_time = wire.now() >= self.clock.phase_by && !self.has_to_close();
+        if self.phase == Phase::Closing && (self.fleet.is_over() || is_time) {
             self.recorder.outcome.connects.still_open = self.fleet.unanswered();
             self.phase = Phase::Finished;
+            self.show(wire);
         }
     }
 }

@@ -272,6 +272,12 @@ impl Load {
             return;
         }
         self.clock.tick = self.clock.tick_after(now);
+        self.show(wire);
+    }
+
+    /// Shows the progress: the last time when it is over, so that nothing of this core is missing
+    /// while others go on.
+    pub(super) fn show(&mut self, wire: &mut impl Wire<Message>) {
         let progress = self.progress(wire);
         if let Some(observer) = &mut self.observer {
             observer(&progress, &mut self.recorder.outcome);

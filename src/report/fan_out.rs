@@ -31,7 +31,7 @@ impl FanOut {
     /// `None` of a run without broadcasts.
     pub(super) fn new(outcome: &Outcome) -> Option<Self> {
         let fan_out = outcome.fan_out.as_deref()?;
-        let of = |latency: &Latency| LatencyRecord::new(latency.histogram());
+        let of = |latency: &Latency| LatencyRecord::new(latency);
         Some(Self {
             senders: outcome.connects.speakers,
             broadcasts: fan_out.broadcasts,
@@ -73,14 +73,8 @@ impl FanOut {
         );
         for (name, latency) in self.named() {
             let _ = write!(out, "{name:<13}{:>11}", mean(latency));
-            let percentiles = [
-                latency.p50_ns,
-                latency.p90_ns,
-                latency.p99_ns,
-                latency.p99_9_ns,
-            ];
-            for value in percentiles {
-                let _ = write!(out, " {:>9}", value.map_or_else(|| "-".to_owned(), span));
+            for value in latency.shown() {
+                let _ = write!(out, " {value:>9}");
             }
             let _ = writeln!(out, " {:>9}", span(latency.max_ns));
         }

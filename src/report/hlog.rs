@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_reader_gets_back_every_sample_with_its_tag_and_time() {
-        let mut interval = Ledger::default().add(&[]);
+        let mut interval = Ledger::default().add(Vec::new()).0;
         interval.from = std::time::Duration::from_millis(1_500);
         interval.span = std::time::Duration::from_secs(1);
         (1..=1_000).for_each(|us| interval.latencies.response.record_ns(us * 1_000));

@@ -1,13 +1,20 @@
-//! One latency of a run: percentiles that enough samples stand behind, and the distribution.
+//! One latency of a run: percentiles with their intervals, and the distribution.
 
-use super::figures::float;
+use super::figures::span;
+use super::percentile::{Missing, Percentile, Ranks};
+use crate::load::latency::Latency;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 /// Steps of the ladder per halving of the distance to 100 %: HdrHistogram's default.
 const LADDER_TICKS: u32 = 5;
-/// 95 % of a normal distribution lies within this many standard deviations.
-const NORMAL_95: f64 = 1.96;
+/// The percentiles that are kept: their names in the record and to people, and their quantiles.
+const KEPT: [(&str, &str, f64); 4] = [
+    ("p50", "p50", 0.5),
+    ("p90", "p90", 0.9),
+    ("p99", "p99", 0.99),
+    ("p99_9", "p99.9", 0.999),
+];
 
 /// One latency. All values in nanoseconds, of a histogram with 3 significant digits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,14 +27,23 @@ pub struct LatencyRecord {
     pub mean_ns: f64,
     /// Standard deviation.
     pub stdev_ns: f64,
-    /// Median; `None` below 200 samples.
-    pub p50_ns: Option<u64>,
-    /// 90th percentile; `None` below 1,000 samples.
-    pub p90_ns: Option<u64>,
-    /// 99th percentile; `None` below 10,000 samples.
-    pub p99_ns: Option<u64>,
-    /// 99.9th percentile; `None` below 100,000 samples.
-    pub p99_9_ns: Option<u64>,
+    /// Messages that got no reply: the percentiles are of all that were sent, these the latest.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub unanswered: u64,
+    /// Median.
+    pub p50_ns: u64,
+    /// 90th percentile.
+    pub p90_ns: u64,
+    /// 99th percentile.
+    pub p99_ns: u64,
+    /// 99.9th percentile.
+    pub p99_9_ns: u64,
+    /// Percentiles with fewer than `100 / (1 - p)` samples behind them.
+    #[serde(default)]
+    pub few: Vec<String>,
+    /// Percentiles that fall among the messages without a reply: those are lower bounds.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub at_least: Vec<String>,
     /// Largest sample.
     pub max_ns: u64,
     /// 95 % rank confidence intervals (`n p +- 1.96 sqrt(n p (1 - p))`), as if samples were
@@ -44,56 +60,64 @@ pub struct LatencyRecord {
     pub sub_buckets: u64,
 }
 
-/// Confidence intervals of the percentiles, each low and high in nanoseconds.
+/// Confidence intervals of the percentiles, each low and high in nanoseconds; without a high one
+/// where the interval reaches into the messages without a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intervals {
     /// Of the median.
-    pub p50: Option<(u64, u64)>,
+    pub p50: (u64, Option<u64>),
     /// Of the 90th percentile.
-    pub p90: Option<(u64, u64)>,
+    pub p90: (u64, Option<u64>),
     /// Of the 99th percentile.
-    pub p99: Option<(u64, u64)>,
+    pub p99: (u64, Option<u64>),
     /// Of the 99.9th percentile.
-    pub p99_9: Option<(u64, u64)>,
+    pub p99_9: (u64, Option<u64>),
 }
-
-/// A percentile as `1 - 1 / inverse`, so that the sample rule is a whole number.
-#[derive(Clone, Copy)]
-struct Rank {
-    inverse: u64,
-}
-
-const P50: Rank = Rank { inverse: 2 };
-const P90: Rank = Rank { inverse: 10 };
-const P99: Rank = Rank { inverse: 100 };
-const P99_9: Rank = Rank { inverse: 1_000 };
 
 impl LatencyRecord {
-    /// The record of a histogram in nanoseconds; `None` if it is empty.
+    /// The record of a latency; `None` without a sample.
     #[must_use]
-    pub fn new(histogram: &Histogram<u64>) -> Option<Self> {
+    pub fn new(latency: &Latency) -> Option<Self> {
+        Self::with_missing(latency, Missing::default())
+    }
+
+    /// The record of a latency of replies, of which so many are missing.
+    pub(super) fn with_missing(latency: &Latency, missing: Missing) -> Option<Self> {
+        let ranks = Ranks::new(latency, missing);
+        let histogram = latency.histogram();
         if histogram.is_empty() {
             return None;
         }
+        let [p50, p90, p99, p99_9] = KEPT.map(|(_, _, quantile)| ranks.at(quantile));
+        let kept = [p50?, p90?, p99?, p99_9?];
+        let names = |holds: fn(&Percentile) -> bool| {
+            let named = KEPT.iter().zip(&kept).filter(|(_, it)| holds(it));
+            named.map(|((name, ..), _)| (*name).to_owned()).collect()
+        };
         let ladder = histogram.iter_quantiles(LADDER_TICKS).scan(0, |sum, step| {
             *sum += step.count_since_last_iteration();
             Some((step.value_iterated_to(), step.quantile_iterated_to(), *sum))
         });
+        let [p50_ns, p90_ns, p99_ns, p99_9_ns] = kept.map(|it| it.value_ns);
+        let [p50, p90, p99, p99_9] = kept.map(|it| it.interval_ns);
         Some(Self {
             samples: histogram.len(),
             min_ns: histogram.min(),
             mean_ns: histogram.mean(),
             stdev_ns: histogram.stdev(),
-            p50_ns: P50.value(histogram),
-            p90_ns: P90.value(histogram),
-            p99_ns: P99.value(histogram),
-            p99_9_ns: P99_9.value(histogram),
+            unanswered: missing.count,
+            p50_ns,
+            p90_ns,
+            p99_ns,
+            p99_9_ns,
+            few: names(|it| it.is_few),
+            at_least: names(|it| it.is_at_least),
             max_ns: histogram.max(),
             interval_ns: Intervals {
-                p50: P50.interval(histogram),
-                p90: P90.interval(histogram),
-                p99: P99.interval(histogram),
-                p99_9: P99_9.interval(histogram),
+                p50,
+                p90,
+                p99,
+                p99_9,
             },
             bands: bands(histogram),
             ladder: ladder.collect(),
@@ -102,15 +126,48 @@ impl LatencyRecord {
         })
     }
 
-    /// The percentile of that name, such as `p99.9`, if it is kept and known.
+    /// The percentile of that name, such as `p99.9`, if it is kept.
     pub(super) fn percentile_ns(&self, name: &str) -> Option<u64> {
-        match name {
-            "p50" => self.p50_ns,
-            "p90" => self.p90_ns,
-            "p99" => self.p99_ns,
-            "p99.9" | "p99_9" => self.p99_9_ns,
-            _ => None,
-        }
+        let mut kept = KEPT.iter().zip(self.percentiles_ns());
+        let found = kept.find(|((key, shown, _), _)| *key == name || *shown == name);
+        found.map(|(_, ns)| ns)
+    }
+
+    const fn percentiles_ns(&self) -> [u64; 4] {
+        [self.p50_ns, self.p90_ns, self.p99_ns, self.p99_9_ns]
+    }
+
+    /// The percentiles as people read them: `~` before one of few samples, `>=` before a lower
+    /// bound.
+    pub(super) fn shown(&self) -> [String; 4] {
+        let mut kept = KEPT.iter();
+        self.percentiles_ns().map(|ns| {
+            let (name, value) = (kept.next().map_or("", |(name, ..)| name), span(ns));
+            let is_in = |names: &[String]| names.iter().any(|other| other == name);
+            if is_in(&self.at_least) {
+                format!(">={value}")
+            } else if is_in(&self.few) {
+                format!("~{value}")
+            } else {
+                value
+            }
+        })
+    }
+
+    /// The intervals of the percentiles that are of few samples, for people; `None` without one.
+    pub(super) fn few_shown(&self) -> Option<String> {
+        let interval = &self.interval_ns;
+        let all = [interval.p50, interval.p90, interval.p99, interval.p99_9];
+        let few = KEPT.iter().zip(all).filter(|((name, ..), _)| {
+            let mut few = self.few.iter();
+            few.any(|other| other == name)
+        });
+        let shown = few.map(|((_, name, _), (low, high))| match high {
+            Some(high) => format!("{name} {} to {}", span(low), span(high)),
+            None => format!("{name} from {}", span(low)),
+        });
+        let shown: Vec<String> = shown.collect();
+        (!shown.is_empty()).then(|| shown.join(", "))
     }
 
     /// Samples that a percentile `1 - 1 / inverse` needs.
@@ -120,31 +177,9 @@ impl LatencyRecord {
     }
 }
 
-impl Rank {
-    fn quantile(self) -> f64 {
-        1.0 - 1.0 / float(self.inverse)
-    }
-
-    fn is_backed(self, histogram: &Histogram<u64>) -> bool {
-        histogram.len() >= LatencyRecord::samples_needed(self.inverse)
-    }
-
-    fn value(self, histogram: &Histogram<u64>) -> Option<u64> {
-        self.is_backed(histogram)
-            .then(|| histogram.value_at_quantile(self.quantile()))
-    }
-
-    fn interval(self, histogram: &Histogram<u64>) -> Option<(u64, u64)> {
-        if !self.is_backed(histogram) {
-            return None;
-        }
-        let n = float(histogram.len());
-        let middle = n * self.quantile();
-        let half = NORMAL_95 * (middle * (1.0 - self.quantile())).sqrt();
-        let low = histogram.value_at_quantile((middle - half) / n);
-        let high = histogram.value_at_quantile(((middle + half) / n).min(1.0));
-        Some((low, high))
-    }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 fn bands(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
@@ -167,28 +202,27 @@ fn bands(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::latency::Latency;
 
     fn record_of(samples: impl Iterator<Item = u64>) -> LatencyRecord {
         let mut latency = Latency::default();
         samples.for_each(|ns| latency.record_ns(ns));
-        LatencyRecord::new(latency.histogram()).unwrap()
+        LatencyRecord::new(&latency).unwrap()
     }
 
     #[test]
-    fn a_percentile_is_given_only_with_a_hundred_samples_beyond_it() {
-        assert_eq!(record_of(0..199).p50_ns, None);
-        assert!(record_of(0..200).p50_ns.is_some());
-        assert_eq!(record_of(0..9_999).p99_ns, None);
-        let enough = record_of((0..100_000).map(|i| i * 10));
-        assert!(enough.p99_9_ns.is_some() && enough.interval_ns.p99_9.is_some());
+    fn a_percentile_is_marked_below_a_hundred_samples_beyond_it() {
+        let few = |n: u64| record_of(0..n).few;
+        assert_eq!(few(199), ["p50", "p90", "p99", "p99_9"]);
+        assert_eq!(few(200), ["p90", "p99", "p99_9"]);
+        assert_eq!(few(9_999), ["p99", "p99_9"]);
+        assert!(few(100_000).is_empty());
     }
 
     #[test]
     fn the_rank_interval_holds_the_percentile() {
         let record = record_of((0..100_000).map(|i| i * 10));
-        let (low, high) = record.interval_ns.p99.unwrap();
-        let p99 = record.p99_ns.unwrap();
+        let (low, high) = record.interval_ns.p99;
+        let (p99, high) = (record.p99_ns, high.unwrap());
         assert!(low < p99 && p99 < high, "{low} {p99} {high}");
         // sqrt(n p (1 - p)) is 31.5 ranks, 1.96 of them 61.7, 10 ns apart.
         assert!((p99 - low).abs_diff(617) < 1_000 && (high - p99).abs_diff(617) < 1_000);
@@ -207,13 +241,13 @@ mod tests {
 
     #[test]
     fn nothing_recorded_is_no_record() {
-        assert_eq!(LatencyRecord::new(Latency::default().histogram()), None);
+        assert_eq!(LatencyRecord::new(&Latency::default()), None);
     }
 
     #[test]
-    fn one_sample_has_a_ladder_and_no_percentile() {
+    fn one_sample_has_a_ladder_and_marked_percentiles() {
         let record = record_of(std::iter::once(1_500_000));
-        assert_eq!((record.samples, record.p50_ns), (1, None));
+        assert_eq!(record.shown(), ["~1.50 ms"; 4].map(str::to_owned));
         assert_eq!(record.ladder.last().unwrap().2, 1);
     }
 }

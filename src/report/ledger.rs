@@ -4,6 +4,7 @@ use super::figures::float;
 use crate::load::latency::Latencies;
 use crate::load::outcome::{CoreUse, Outcome};
 use crate::load::progress::{Progress, Stage};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What one core hands over at the end of an interval.
@@ -47,6 +48,17 @@ pub struct Interval {
 pub struct Ledger {
     so_far: Outcome,
     last: Totals,
+    /// What each core told last, by its number: it stays when a core has ended before the others.
+    cores: BTreeMap<u16, Told>,
+}
+
+/// A core's counts since the run began.
+#[derive(Debug, Default)]
+struct Told {
+    progress: Option<Progress>,
+    counts: Outcome,
+    /// When its measured time began: time and CPU time.
+    begun: Option<(Duration, Duration)>,
 }
 
 /// What intervals are the differences of.
@@ -59,38 +71,46 @@ struct Totals {
     dropped: u64,
     failures: u64,
     cpu: Vec<Duration>,
-    begun: Vec<Option<(Duration, Duration)>>,
 }
 
 impl Ledger {
-    /// Adds the shares of all cores, in their order, and says what came since the last ones.
-    pub fn add(&mut self, shares: &[Share]) -> Interval {
+    /// Adds the shares of some cores or all, and says what came since the last ones.
+    pub fn add(&mut self, shares: Vec<Share>) -> (Interval, Vec<(u16, Latencies)>) {
+        let mut latencies = Latencies::default();
+        let mut used = Vec::with_capacity(shares.len());
+        for Share { progress, outcome } in shares {
+            latencies.merge(&outcome.latencies);
+            let told = self.cores.entry(progress.core).or_default();
+            if progress.measured.is_zero() {
+                told.begun = Some((progress.elapsed, progress.cpu));
+            }
+            told.progress = Some(progress);
+            let mut counts = outcome;
+            used.push((progress.core, std::mem::take(&mut counts.latencies)));
+            told.counts = counts;
+        }
         let mut whole = Outcome::default();
-        let mut up = 0;
-        let mut totals = Totals {
-            begun: std::mem::take(&mut self.last.begun),
-            ..Totals::default()
-        };
-        totals.begun.resize(shares.len(), None);
+        let (mut up, mut totals) = (0, Totals::default());
         let mut behind: Option<Progress> = None;
-        for (share, begun) in shares.iter().zip(&mut totals.begun) {
-            let (progress, outcome) = (share.progress, &share.outcome);
-            whole.merge(outcome);
+        for told in self.cores.values() {
+            let Some(progress) = told.progress else {
+                continue;
+            };
+            whole.merge(&told.counts);
             up += progress.up;
             totals.elapsed = totals.elapsed.max(progress.elapsed);
             totals.cpu.push(progress.cpu);
-            whole.cores.push(measured(&progress, begun));
+            whole.cores.push(measured(&progress, told.begun));
             let is_behind = behind.is_none_or(|other| progress.stage < other.stage);
             behind = if is_behind { Some(progress) } else { behind };
         }
         totals.take(&whole);
-        let so_far = std::mem::take(&mut self.so_far.latencies);
-        let latencies = std::mem::replace(&mut whole.latencies, so_far);
+        whole.latencies = std::mem::take(&mut self.so_far.latencies);
         whole.latencies.merge(&latencies);
         self.so_far = whole;
         let interval = self.interval(behind, up, &totals, latencies);
         self.last = totals;
-        interval
+        (interval, used)
     }
 
     /// The run so far, as if it had ended now.
@@ -193,10 +213,7 @@ impl Interval {
 }
 
 /// The use of a core so far, from when its measured time began.
-fn measured(progress: &Progress, begun: &mut Option<(Duration, Duration)>) -> CoreUse {
-    if progress.measured.is_zero() {
-        *begun = Some((progress.elapsed, progress.cpu));
-    }
+fn measured(progress: &Progress, begun: Option<(Duration, Duration)>) -> CoreUse {
     let (_, cpu) = begun.unwrap_or_default();
     CoreUse {
         core: progress.core,
@@ -234,11 +251,25 @@ mod tests {
     }
 
     #[test]
+    fn the_counts_of_a_core_that_ended_before_the_others_stay() {
+        let mut ledger = Ledger::default();
+        let add = |ledger: &mut Ledger, shares| ledger.add(shares).0;
+        add(&mut ledger, vec![share(0, 1, 100), share(1, 1, 50)]);
+        let alone = add(&mut ledger, vec![share(0, 2, 180)]);
+        assert_eq!((alone.sent, ledger.so_far().messages.sent), (80, 230));
+        let both = add(&mut ledger, vec![share(0, 3, 260)]);
+        assert_eq!((both.sent, ledger.so_far().messages.sent), (80, 310));
+        let mut whole = Outcome::default();
+        whole.messages.sent = 310;
+        assert_eq!(ledger.end(whole).sent, 0, "nothing is counted twice");
+    }
+
+    #[test]
     fn an_interval_is_what_came_since_the_last_one_and_the_run_is_all_of_it() {
         let mut ledger = Ledger::default();
-        let first = ledger.add(&[share(0, 1, 100), share(1, 1, 50)]);
+        let first = ledger.add(vec![share(0, 1, 100), share(1, 1, 50)]).0;
         assert_eq!((first.sent, first.up, first.span.as_secs()), (150, 10, 2));
-        let second = ledger.add(&[share(0, 2, 180), share(1, 2, 90)]);
+        let second = ledger.add(vec![share(0, 2, 180), share(1, 2, 90)]).0;
         assert_eq!((second.sent, second.received), (120, 120));
         assert_eq!((second.from.as_secs(), second.span.as_secs()), (2, 1));
         assert_eq!(second.busy, [0.5, 0.5]);

@@ -2,8 +2,11 @@
 //! of its key, failures by family, and two shares that follow from them.
 
 use super::figures::float;
+use super::percentile::{Missing, Ranks};
 use super::record::Record;
-use super::threshold::{share, too_few};
+use super::threshold::share;
+use crate::load::Scenario;
+use crate::load::config::{Config, Transport};
 use crate::load::failure::Family;
 use crate::load::latency::Latency;
 use crate::load::outcome::Outcome;
@@ -11,8 +14,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// 95 % of a normal distribution lies within this many standard deviations.
-const NORMAL_95: f64 = 1.96;
 /// Keys of the record whose numbers are no metrics: what was asked for, and what follows.
 const NO_METRICS: [&str; 7] = [
     "program",
@@ -45,8 +46,9 @@ pub(super) struct Figure {
     pub(super) unit: Unit,
     /// Its value, or why there is none.
     pub(super) value: Result<f64, String>,
-    /// Its 95 % rank confidence interval.
-    pub(super) interval: Option<(f64, f64)>,
+    /// Its 95 % rank confidence interval: without an upper end where messages without a reply
+    /// leave it open.
+    pub(super) interval: Option<(f64, Option<f64>)>,
     /// What it does while a run goes on.
     course: Course,
 }
@@ -65,6 +67,7 @@ enum Course {
 /// All metrics of one run.
 #[derive(Debug)]
 pub struct Metrics<'a> {
+    config: &'a Config,
     outcome: &'a Outcome,
     numbers: BTreeMap<String, Option<f64>>,
 }
@@ -72,7 +75,7 @@ pub struct Metrics<'a> {
 impl<'a> Metrics<'a> {
     /// The metrics of that outcome, whose record this is.
     #[must_use]
-    pub fn new(record: &Record, outcome: &'a Outcome) -> Self {
+    pub fn new(config: &'a Config, record: &Record, outcome: &'a Outcome) -> Self {
         let mut numbers = BTreeMap::new();
         if let Ok(Value::Object(keys)) = serde_json::to_value(record) {
             let kept = keys
@@ -82,7 +85,11 @@ impl<'a> Metrics<'a> {
                 flatten(key, value, &mut numbers);
             }
         }
-        Self { outcome, numbers }
+        Self {
+            config,
+            outcome,
+            numbers,
+        }
     }
 
     /// The metric of that name.
@@ -91,7 +98,7 @@ impl<'a> Metrics<'a> {
             return Some(errors(self.outcome));
         }
         if name == "reach" {
-            return reach(self.outcome);
+            return is_to_receive(self.config).then(|| reach(self.outcome));
         }
         let (head, tail) = name.split_once('.')?;
         if head == "failures" {
@@ -99,7 +106,10 @@ impl<'a> Metrics<'a> {
         }
         let mut latencies = self.outcome.latencies.named();
         if let Some((_, latency)) = latencies.find(|(latency, _)| *latency == head) {
-            return statistic(latency, tail);
+            let is_of_replies = matches!(head, "response" | "service");
+            let missing = is_of_replies.then(|| unanswered(self.config, self.outcome));
+            return has_latency(self.config, head)
+                .then(|| statistic(latency, missing.unwrap_or_default(), tail))?;
         }
         let value = *self.numbers.get(name)?;
         let unit = Unit::of_key(name);
@@ -120,6 +130,7 @@ impl<'a> Metrics<'a> {
             .latencies
             .named()
             .map(|(name, _)| name)
+            .filter(|name| has_latency(self.config, name))
             .collect();
         let families: Vec<&str> = Family::ALL.map(Family::name).to_vec();
         let mut known = vec![
@@ -129,9 +140,11 @@ impl<'a> Metrics<'a> {
                 STATISTICS.join(",")
             ),
             "errors".to_owned(),
-            "reach".to_owned(),
             format!("failures.{{total,{}}}", families.join(",")),
         ];
+        if is_to_receive(self.config) {
+            known.push("reach".to_owned());
+        }
         let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for name in self.numbers.keys() {
             let (group, rest) = name.split_once('.').unwrap_or((name, ""));
@@ -143,6 +156,39 @@ impl<'a> Metrics<'a> {
                 .map(|(group, keys)| format!("{group}.{}", braces(keys))),
         );
         known
+    }
+}
+
+/// Messages whose replies were waited for in vain.
+pub(super) fn unanswered(config: &Config, outcome: &Outcome) -> Missing {
+    Missing {
+        count: outcome.messages.lost,
+        waited_ns: u64::try_from(config.grace.as_nanos()).unwrap_or(u64::MAX),
+    }
+}
+
+/// Whether a run of that kind can have a latency of that name.
+fn has_latency(config: &Config, name: &str) -> bool {
+    let is_dialogue = matches!(config.scenario, Scenario::Dialogue(_));
+    let listens = matches!(config.scenario, Scenario::Listen);
+    match name {
+        "response" | "slip" => config.message_pace().is_some(),
+        "service" => config.sends(),
+        "one_way" => listens || is_dialogue,
+        "ping" => config.ping.is_some() || is_dialogue,
+        "first_event" => listens,
+        "resume" => config.again.reconnects > 0,
+        "ready" => is_dialogue,
+        _ => true,
+    }
+}
+
+/// Whether anything is to come in a run of that kind.
+fn is_to_receive(config: &Config) -> bool {
+    match (&config.scenario, config.transport) {
+        (Scenario::Idle, _) | (Scenario::Echo, Transport::Sse) => false,
+        (Scenario::Dialogue(program), _) => program.name() != "connect",
+        (Scenario::Echo | Scenario::Listen, _) => true,
     }
 }
 
@@ -179,17 +225,17 @@ fn errors(outcome: &Outcome) -> Figure {
 
 /// What came of what was to come: replies of messages sent, or pushed messages of those and the
 /// gaps between them.
-fn reach(outcome: &Outcome) -> Option<Figure> {
+fn reach(outcome: &Outcome) -> Figure {
     let (messages, events) = (&outcome.messages, &outcome.events);
     let fan_out = outcome.fan_out.as_deref();
     let reached = fan_out
         .and_then(|fan_out| share(fan_out.received, fan_out.expected))
         .or_else(|| share(messages.replied, messages.sent))
         .or_else(|| share(events.received, events.received + events.gaps));
-    Some(Figure {
+    Figure {
         course: Course::Settles,
         ..Figure::maybe(Unit::Share, reached, "nothing was to come")
-    })
+    }
 }
 
 fn failures(outcome: &Outcome, name: &str) -> Option<Figure> {
@@ -211,7 +257,7 @@ fn failures(outcome: &Outcome, name: &str) -> Option<Figure> {
     })
 }
 
-fn statistic(latency: &Latency, name: &str) -> Option<Figure> {
+fn statistic(latency: &Latency, missing: Missing, name: &str) -> Option<Figure> {
     let histogram = latency.histogram();
     let is_empty = histogram.is_empty();
     let known = |value: f64| {
@@ -229,26 +275,21 @@ fn statistic(latency: &Latency, name: &str) -> Option<Figure> {
         "max" => known(float(histogram.max())),
         _ => {
             let percent: f64 = name.strip_prefix('p')?.replace('_', ".").parse().ok()?;
-            ((0.0..100.0).contains(&percent)).then(|| percentile(latency, percent / 100.0))
+            let is_one = (0.0..100.0).contains(&percent);
+            is_one.then(|| percentile(Ranks::new(latency, missing), percent / 100.0))
         }
     }
 }
 
-/// A percentile with its rank interval, if at least `100 / (1 - p)` samples stand behind it.
-fn percentile(latency: &Latency, quantile: f64) -> Figure {
-    let histogram = latency.histogram();
-    // To the whole sample: 1 - 0.99 is a little more than a hundredth.
-    let needed = (100.0 / (1.0 - quantile)).round();
-    let n = float(histogram.len());
-    if n < needed {
-        let why = too_few(histogram.len(), needed);
-        return Figure::unknown(Unit::Nanoseconds, &why);
-    }
-    let half = NORMAL_95 * (n * quantile * (1.0 - quantile)).sqrt() / n;
-    let at = |quantile: f64| float(histogram.value_at_quantile(quantile.clamp(0.0, 1.0)));
+/// A percentile with its rank interval.
+fn percentile(ranks: Ranks<'_>, quantile: f64) -> Figure {
+    let Some(found) = ranks.at(quantile) else {
+        return Figure::unknown(Unit::Nanoseconds, "no samples");
+    };
+    let (low, high) = found.interval_ns;
     Figure {
-        interval: Some((at(quantile - half), at(quantile + half))),
-        ..Figure::maybe(Unit::Nanoseconds, Some(at(quantile)), "")
+        interval: Some((float(low), high.map(float))),
+        ..Figure::maybe(Unit::Nanoseconds, Some(float(found.value_ns)), "")
     }
 }
 

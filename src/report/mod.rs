@@ -13,6 +13,7 @@
     clippy::expect_used
 )]
 
+mod comparison;
 pub mod csv;
 pub mod fan_out;
 mod figures;
@@ -22,7 +23,9 @@ pub mod hgrm;
 pub mod hlog;
 pub mod latency;
 pub mod ledger;
+mod losses;
 mod metric;
+mod percentile;
 pub mod prometheus;
 pub mod record;
 pub mod returns;
@@ -41,4 +44,4 @@ pub use metric::Metrics;
 pub use record::{Facts, Record};
 pub use surroundings::HostSamples;
 pub use threshold::{Moment, Threshold, ThresholdError};
-pub use verdict::{Judgement, Verdict, exit_code};
+pub use verdict::{INCONCLUSIVE_CODE, Judgement, Verdict, exit_code};

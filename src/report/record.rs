@@ -5,7 +5,7 @@ use super::figures::per_second;
 use super::generator::{Generator, ServerUse};
 use super::headroom::Headroom;
 use super::latency::LatencyRecord;
-use super::metric::Metrics;
+use super::metric::{self, Metrics};
 use super::returns::{Returns, Storm};
 pub use super::run::Run;
 use super::study::Rounds;
@@ -49,6 +49,8 @@ pub struct Facts {
     pub thresholds: Vec<Threshold>,
     /// The latency objective, if there is one: slip is judged against it.
     pub slo: Option<Duration>,
+    /// The share of connections, and of messages, that may fail.
+    pub allowed_failures: f64,
 }
 
 /// One load run; see the module for the schema.
@@ -213,7 +215,7 @@ impl Record {
     #[must_use]
     pub fn new(facts: &Facts, config: &Config, outcome: &Outcome) -> Self {
         let received = received(config, outcome);
-        let latency = Latencies::new(&outcome.latencies);
+        let latency = Latencies::new(config, outcome);
         let mut record = Self {
             schema: SCHEMA.to_owned(),
             program: Program {
@@ -251,7 +253,7 @@ impl Record {
             thresholds: Vec::new(),
             verdict: Judgement::default(),
         };
-        let metrics = Metrics::new(&record, outcome);
+        let metrics = Metrics::new(config, &record, outcome);
         let judge = |threshold: &Threshold| threshold.judge(&metrics, Moment::End);
         record.thresholds = facts.thresholds.iter().map(judge).collect();
         record.verdict = verdict::judge(&record);
@@ -275,11 +277,14 @@ impl Record {
 }
 
 impl Latencies {
-    fn new(latencies: &latency::Latencies) -> Self {
-        let of = |latency: &latency::Latency| LatencyRecord::new(latency.histogram());
+    fn new(config: &Config, outcome: &Outcome) -> Self {
+        let latencies = &outcome.latencies;
+        let of = |latency: &latency::Latency| LatencyRecord::new(latency);
+        let missing = metric::unanswered(config, outcome);
+        let of_replies = |latency| LatencyRecord::with_missing(latency, missing);
         Self {
-            response: of(&latencies.response),
-            service: of(&latencies.service),
+            response: of_replies(&latencies.response),
+            service: of_replies(&latencies.service),
             slip: of(&latencies.slip),
             one_way: of(&latencies.one_way),
             ping: of(&latencies.ping),

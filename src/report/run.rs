@@ -33,6 +33,12 @@ pub struct Run {
     pub payload_kind: Option<String>,
     pub warm_up_s: f64,
     pub duration_s: f64,
+    /// Time for replies after the end of the plan.
+    #[serde(default)]
+    pub grace_s: f64,
+    /// The share of connections, and of messages, that may fail.
+    #[serde(default)]
+    pub allowed_failures: f64,
     pub seed: u64,
     pub started_unix_ms: u64,
     /// Latency objective in nanoseconds.
@@ -89,6 +95,8 @@ impl Run {
             payload_kind: sends.then(|| kind.to_owned()),
             warm_up_s: config.warm_up.as_secs_f64(),
             duration_s: config.duration.as_secs_f64(),
+            grace_s: config.grace.as_secs_f64(),
+            allowed_failures: facts.allowed_failures,
             seed: config.seed,
             started_unix_ms: facts.started_unix_ms,
             slo_ns: facts.slo.and_then(|slo| u64::try_from(slo.as_nanos()).ok()),

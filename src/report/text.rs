@@ -283,28 +283,36 @@ fn latencies(out: &mut String, record: &Record) {
         "{:<LABEL$}{:>11} {:>9} {:>9} {:>9} {:>9} {:>9}",
         "latency", "samples", "p50", "p90", "p99", "p99.9", "max"
     );
-    let mut is_thin = false;
     for (name, latency) in latency.named() {
-        let percentiles = [
-            latency.p50_ns,
-            latency.p90_ns,
-            latency.p99_ns,
-            latency.p99_9_ns,
-        ];
-        is_thin |= percentiles.contains(&None);
-        let _ = write!(
-            out,
-            "{:<LABEL$}{:>11}",
-            name.replace('_', " "),
-            whole(latency.samples)
-        );
-        for value in percentiles {
-            let _ = write!(out, " {:>9}", value.map_or_else(|| "-".to_owned(), span));
+        let samples = whole(latency.samples);
+        let _ = write!(out, "{:<LABEL$}{samples:>11}", name.replace('_', " "));
+        for value in latency.shown() {
+            let _ = write!(out, " {value:>9}");
         }
         let _ = writeln!(out, " {:>9}", span(latency.max_ns));
     }
-    if is_thin {
-        out.push_str("- stands for a percentile with fewer than 100 / (1 - p) samples\n");
+    marks(out, record);
+}
+
+/// What the marks before percentiles mean, with the intervals of the headline's.
+fn marks(out: &mut String, record: &Record) {
+    let mut named = record.latency.named();
+    if named.any(|(_, latency)| !latency.few.is_empty()) {
+        out.push_str("~ marks a percentile with fewer than 100 / (1 - p) samples\n");
+    }
+    let Some((name, latency)) = record.headline() else {
+        return;
+    };
+    let name = name.replace('_', " ");
+    if let Some(intervals) = latency.few_shown() {
+        let _ = writeln!(out, "  95 % intervals of {name}: {intervals}");
+    }
+    if !latency.at_least.is_empty() {
+        let unanswered = whole(latency.unanswered);
+        let _ = writeln!(
+            out,
+            ">= marks what {unanswered} messages without a reply leave open"
+        );
     }
 }
 

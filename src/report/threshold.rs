@@ -1,5 +1,6 @@
 //! Thresholds: what a run has to keep to, written as `metric op value`, and how it did.
 
+use super::comparison::Op;
 use super::figures::{float, rate, rounded, span, whole};
 use super::metric::{Figure, Metrics, Unit};
 use super::record::{Facts, Record};
@@ -18,16 +19,6 @@ pub struct Threshold {
     op: Op,
     number: f64,
     suffix: String,
-}
-
-/// How the measured value is compared with the bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Op {
-    Below,
-    AtMost,
-    Above,
-    AtLeast,
-    Equal,
 }
 
 /// Why a threshold cannot be meant; each text shows one that can.
@@ -70,7 +61,7 @@ pub struct Met {
     pub measured: Option<f64>,
     pub bound: f64,
     pub unit: String,
-    pub interval: Option<(f64, f64)>,
+    pub interval: Option<(f64, Option<f64>)>,
     pub reason: Option<String>,
 }
 
@@ -111,8 +102,7 @@ impl Threshold {
                 let text = "can be told at the end only";
                 (Verdict::Inconclusive, Some(text.to_owned()))
             }
-            Ok(value) if self.op.holds(value, bound) => (Verdict::Pass, None),
-            Ok(_) => (Verdict::Fail, None),
+            Ok(value) => (self.op.judge(value, figure.interval, bound), None),
             Err(ref why) => (Verdict::Inconclusive, Some(why.clone())),
         };
         Met {
@@ -159,12 +149,15 @@ impl Met {
         if let Some(reason) = &self.reason {
             text += &format!(" ({reason})");
         }
-        match self.interval {
-            Some((low, high)) if low < self.bound && self.bound < high => {
-                let (low, high) = (self.as_text(low), self.as_text(high));
-                text += &format!(" (bound within its 95 % interval, {low} to {high})");
-            }
-            Some(_) | None => {}
+        if let (Verdict::Inconclusive, None, Some((low, high))) =
+            (self.result, &self.reason, self.interval)
+        {
+            let low = self.as_text(low);
+            let interval = match high {
+                Some(high) => format!("{low} to {}", self.as_text(high)),
+                None => format!("{low} and more: messages without a reply leave it open"),
+            };
+            text += &format!(" (the bound is within its 95 % interval, {interval})");
         }
         text
     }
@@ -188,33 +181,6 @@ fn percent(share: f64) -> String {
     let text = format!("{:.4}", share * 100.0);
     let short = text.trim_end_matches('0').trim_end_matches('.');
     format!("{short} %")
-}
-
-impl Op {
-    const ALL: [(&'static str, Self); 5] = [
-        ("<=", Self::AtMost),
-        (">=", Self::AtLeast),
-        ("==", Self::Equal),
-        ("<", Self::Below),
-        (">", Self::Above),
-    ];
-
-    fn holds(self, value: f64, bound: f64) -> bool {
-        match self {
-            Self::Below => value < bound,
-            Self::AtMost => value <= bound,
-            Self::Above => value > bound,
-            Self::AtLeast => value >= bound,
-            Self::Equal => (value - bound).abs() <= f64::EPSILON * bound.abs(),
-        }
-    }
-
-    const fn is_upper(self) -> bool {
-        match self {
-            Self::Below | Self::AtMost => true,
-            Self::Above | Self::AtLeast | Self::Equal => false,
-        }
-    }
 }
 
 impl FromStr for Threshold {
@@ -261,15 +227,9 @@ impl fmt::Display for Threshold {
 pub fn check(facts: &Facts, config: &Config) -> Result<(), ThresholdError> {
     let outcome = Outcome::default();
     let record = Record::new(facts, config, &outcome);
-    let metrics = Metrics::new(&record, &outcome);
+    let metrics = Metrics::new(config, &record, &outcome);
     let each = &mut facts.thresholds.iter();
     each.try_for_each(|threshold| threshold.check(&metrics))
-}
-
-/// Samples that stand behind a percentile are too few.
-pub(super) fn too_few(samples: u64, needed: f64) -> String {
-    let (samples, needed) = (whole(samples), whole(rounded(needed)));
-    format!("{samples} samples, {needed} are needed")
 }
 
 /// Part of all; `None` of nothing.
@@ -280,6 +240,7 @@ pub(super) fn share(part: u64, all: u64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::{Loop, Pace, Rate, Scenario, Transport};
     use proptest::prelude::*;
 
     fn threshold(text: &str) -> Threshold {
@@ -291,18 +252,31 @@ mod tests {
         Config::new(address, "localhost".to_owned(), "/echo".to_owned())
     }
 
+    fn open_loop() -> Config {
+        let pace = Pace::Constant(Rate::per_second(1_000.0).unwrap());
+        Config {
+            messages: Loop::Open { pace, burst: 1 },
+            ..config()
+        }
+    }
+
     /// How a run with that outcome did.
     fn met(text: &str, outcome: &Outcome) -> Met {
-        let record = Record::new(&Facts::default(), &config(), outcome);
-        threshold(text).judge(&Metrics::new(&record, outcome), Moment::End)
+        let config = open_loop();
+        let record = Record::new(&Facts::default(), &config, outcome);
+        threshold(text).judge(&Metrics::new(&config, &record, outcome), Moment::End)
     }
 
     fn refused(text: &str) -> String {
+        refused_by(&open_loop(), text)
+    }
+
+    fn refused_by(config: &Config, text: &str) -> String {
         let facts = Facts {
             thresholds: vec![threshold(text)],
             ..Facts::default()
         };
-        check(&facts, &config()).unwrap_err().to_string()
+        check(&facts, config).unwrap_err().to_string()
     }
 
     /// An outcome with that many responses, of 1, 2, 3.. us.
@@ -329,10 +303,60 @@ mod tests {
     }
 
     #[test]
-    fn a_percentile_needs_a_hundred_samples_beyond_it() {
-        let met = met("response.p99.9<1s", &responses(99_999));
-        assert_eq!((met.result, met.measured), (Verdict::Inconclusive, None));
-        assert_eq!(met.shown(), "- (99,999 samples, 100,000 are needed)");
+    fn a_threshold_is_judged_by_the_rank_interval_and_not_by_the_count_of_samples() {
+        let mut slow = Outcome::default();
+        (0..800).for_each(|_| slow.latencies.response.record_ns(300_000_000));
+        for (text, result) in [
+            ("response.p95<50ms", Verdict::Fail),
+            ("response.p99<50ms", Verdict::Fail),
+            ("response.p99.99<50ms", Verdict::Fail),
+            ("response.p95<400ms", Verdict::Pass),
+            ("response.p99.99<400ms", Verdict::Pass),
+            ("response.p50>=400ms", Verdict::Fail),
+            ("response.p50>200ms", Verdict::Pass),
+            ("response.p50==400ms", Verdict::Fail),
+        ] {
+            assert_eq!(met(text, &slow).result, result, "{text}");
+        }
+        // Ranks 27 to 63 of 100 are the interval of the 45th.
+        let open = met("response.p45<50us", &responses(100));
+        assert_eq!(open.result, Verdict::Inconclusive, "{open:?}");
+        assert_eq!(open.reason, None);
+        assert!(
+            open.shown().contains("within its 95 % interval"),
+            "{open:?}"
+        );
+    }
+
+    #[test]
+    fn messages_without_a_reply_break_a_percentile_that_they_reach() {
+        let mut outcome = responses(790);
+        outcome.messages.sent = 1_000;
+        outcome.messages.lost = 210;
+        let result = |text| met(text, &outcome).result;
+        assert_eq!(result("response.p50<1ms"), Verdict::Pass);
+        assert_eq!(result("response.p90<50ms"), Verdict::Fail);
+        // They were waited for 10 s: a reply within the minute is not excluded.
+        assert_eq!(result("response.p90<60s"), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_metric_that_such_a_run_cannot_have_is_refused_before_it() {
+        let closed = config();
+        let text = refused_by(&closed, "response.p99<50ms");
+        assert!(text.contains("{service,"), "{text}");
+        assert!(refused_by(&closed, "slip.p99<1ms").contains("service"));
+        let stream = Config {
+            scenario: Scenario::Listen,
+            transport: Transport::Sse,
+            ..config()
+        };
+        assert!(refused_by(&stream, "response.p99<50ms").contains("one_way"));
+        let idle = Config {
+            scenario: Scenario::Idle,
+            ..config()
+        };
+        assert!(!refused_by(&idle, "reach>=99%").contains("reach failures"));
     }
 
     #[test]
@@ -394,9 +418,9 @@ mod tests {
 
     #[test]
     fn a_count_that_may_still_grow_is_not_too_small_yet() {
-        let outcome = responses(10_000);
-        let record = Record::new(&Facts::default(), &config(), &outcome);
-        let metrics = Metrics::new(&record, &outcome);
+        let (outcome, config) = (responses(10_000), open_loop());
+        let record = Record::new(&Facts::default(), &config, &outcome);
+        let metrics = Metrics::new(&config, &record, &outcome);
         let meanwhile = |text| threshold(text).judge(&metrics, Moment::Meanwhile).result;
         assert_eq!(meanwhile("messages.sent>=20k"), Verdict::Inconclusive);
         assert_eq!(meanwhile("messages.sent<5k"), Verdict::Fail);

@@ -1,16 +1,23 @@
 //! Whether a run may be believed, and its exit code. docs/measurement.md has the rules.
 
-use super::figures::{float, span, whole};
+use super::figures::{float, rounded, span, whole};
+use super::generator::GeneratorCore;
+use super::losses::{Loss, losses, own_shortage, percent};
 use super::record::{Messages, Record};
 use crate::load::scenario::rooms::OTHER_ROOM_SIZE;
 use serde::{Deserialize, Serialize};
 
-/// A generator core busier than this was the limit.
-const BUSY_MAX: f64 = 0.85;
 /// Less of the plan than this was not the planned load.
 const ACHIEVED_MIN: f64 = 0.99;
 /// Slip beyond this part of the objective is the generator's own latency.
 const SLIP_OF_SLO_MAX: f64 = 0.1;
+
+/// A core busier than this was at its end, or spun: what it did to the plan says which.
+const BUSY_MAX: f64 = 0.85;
+/// Slip of less is what turns for a plan cost by themselves: `--tick` adds to it.
+const SLIP_OF_TURNS_NS: u64 = 1_000_000;
+/// The exit code of a run whose verdict is open.
+pub const INCONCLUSIVE_CODE: u8 = 97;
 
 /// What to think of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +27,7 @@ pub enum Verdict {
     Pass,
     /// The server did not do what was asked.
     Fail,
-    /// There are not enough samples to say.
+    /// It did not show whether the server does what is asked.
     #[default]
     Inconclusive,
     /// The planned load was not applied, so its figures are not that load's.
@@ -41,34 +48,34 @@ impl Verdict {
 }
 
 /// A verdict with its reasons, and what else is worth knowing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
     /// What kept the load from being the planned one: `generator` if this program was too slow,
     /// `plan` if connections or their in-flight cap could not carry it.
     pub limited_by: Option<String>,
+    /// The lost part of the connections or of the messages, whichever is larger.
+    #[serde(default)]
+    pub failed_share: f64,
     /// Why the verdict is not PASS.
     pub reasons: Vec<String>,
     /// What does not change the verdict.
     pub notes: Vec<String>,
 }
 
-/// The exit code of a run: `0` pass, `99` failed, `98` invalid, `105` interrupted.
-///
-/// A run that is inconclusive failed no threshold: `0`. One that was aborted did: `99`.
+/// The exit code of a run: `0` pass, `97` inconclusive, `98` invalid, `99` failed, `105`
+/// interrupted.
 #[must_use]
 pub fn exit_code(record: &Record) -> u8 {
     if record.time.ending == "interrupted" {
         return 105;
     }
-    if record.time.ending == "aborted" {
-        return 99;
-    }
     match record.verdict.verdict {
-        Verdict::Pass | Verdict::Inconclusive => 0,
-        Verdict::Fail => 99,
+        Verdict::Pass => 0,
+        Verdict::Inconclusive => INCONCLUSIVE_CODE,
         Verdict::Invalid => 98,
+        Verdict::Fail => 99,
     }
 }
 
@@ -91,6 +98,7 @@ pub(super) fn judge(record: &Record) -> Judgement {
     // Latency of a load that was not wholly applied is, if anything, too good: what fails then
     // would fail of all of it. That the generator was late makes no server fail.
     let is_generator = limited_by == Some("generator");
+    let broken = aborted(record, broken);
     let verdict = if !failed.is_empty() || (!broken.is_empty() && !is_generator) {
         Verdict::Fail
     } else if limited_by.is_some() {
@@ -100,9 +108,11 @@ pub(super) fn judge(record: &Record) -> Judgement {
     } else {
         Verdict::Pass
     };
+    let shares = losses(record).into_iter().map(|loss| loss.share());
     Judgement {
         verdict,
         limited_by: limited_by.map(str::to_owned),
+        failed_share: shares.fold(0.0, f64::max),
         reasons: failed
             .into_iter()
             .chain(broken)
@@ -115,9 +125,20 @@ pub(super) fn judge(record: &Record) -> Judgement {
     }
 }
 
+/// A run that a threshold ended had broken one, whatever came after that look.
+fn aborted(record: &Record, broken: Vec<String>) -> Vec<String> {
+    if record.time.ending == "aborted" && broken.is_empty() {
+        return vec!["the run ended when a threshold had failed".to_owned()];
+    }
+    broken
+}
+
+/// What the server, or the way to it, did not do.
 fn failures(record: &Record) -> Vec<String> {
     let connects = &record.connects;
-    if connects.attempted > connects.unfinished && connects.up == 0 {
+    let losses = losses(record);
+    let failed: Vec<&Loss> = losses.iter().filter(|it| it.is_failure(record)).collect();
+    if connects.attempted > connects.unfinished && connects.up == 0 && !failed.is_empty() {
         let none = format!("none of {} connections came up", whole(connects.planned));
         let sizes = record.failures.iter().any(|it| it.kind == OTHER_ROOM_SIZE);
         let remedy = "the server's rooms are of another size than --room-size: start it with the \
@@ -127,21 +148,47 @@ fn failures(record: &Record) -> Vec<String> {
             .chain(sizes.then(|| remedy.to_owned()))
             .collect();
     }
+    let allowed = record.run.allowed_failures;
+    let mut reasons: Vec<String> = failed.iter().map(|it| it.shown()).collect();
+    if !reasons.is_empty() && allowed > 0.0 {
+        reasons.push(format!("{} may fail", percent(allowed)));
+    }
     if record.time.ending == "deserted" {
         let measured = record.time.measured_s;
-        return vec![format!(
+        reasons.push(format!(
             "every connection ended before the run did, after {measured:.2} s"
-        )];
+        ));
     }
-    Vec::new()
+    reasons.extend(silence(record));
+    reasons
+}
+
+/// Nothing came, where something was to.
+fn silence(record: &Record) -> Option<String> {
+    if let Some(messages) = &record.messages {
+        let is_silent = messages.sent > 0 && messages.replied == 0;
+        return is_silent.then(|| "no reply came".to_owned());
+    }
+    let events = record.events.as_ref()?;
+    let is_to_hear = !matches!(record.run.scenario.as_str(), "idle" | "connect" | "custom");
+    let had_time = record.connects.up > 0 && record.time.measured_s > 0.0;
+    (is_to_hear && had_time && events.received == 0).then(|| "nothing was received".to_owned())
 }
 
 /// The thresholds that ended so, as reasons.
 fn thresholds(record: &Record, result: Verdict) -> Vec<String> {
     let alike = record.thresholds.iter().filter(|met| met.result == result);
-    let said = alike.map(|met| match &met.reason {
-        Some(reason) => format!("threshold {} cannot be told: {reason}", met.threshold),
-        None => format!("threshold {} failed: {}", met.threshold, met.shown()),
+    let said = alike.map(|met| match result {
+        Verdict::Inconclusive => {
+            format!(
+                "threshold {} cannot be told: {}",
+                met.threshold,
+                met.shown()
+            )
+        }
+        Verdict::Pass | Verdict::Fail | Verdict::Invalid => {
+            format!("threshold {} failed: {}", met.threshold, met.shown())
+        }
     });
     said.collect()
 }
@@ -161,17 +208,6 @@ fn slips(record: &Record) -> impl Iterator<Item = String> {
 
 fn generator_limits(record: &Record) -> Vec<String> {
     let mut reasons = Vec::new();
-    let busiest = record
-        .generator
-        .cores
-        .iter()
-        .max_by(|a, b| a.busy.total_cmp(&b.busy));
-    if let Some(core) = busiest.filter(|core| core.busy > BUSY_MAX) {
-        let (number, busy) = (core.core, core.busy * 100.0);
-        reasons.push(format!(
-            "generator core {number} was {busy:.0} % busy (limit 85 %)"
-        ));
-    }
     if let Some(messages) = &record.messages
         && is_short(messages.dropped_by.late, messages.planned)
     {
@@ -185,7 +221,14 @@ fn generator_limits(record: &Record) -> Vec<String> {
         let text = format!("{waited} connects waited for a slot: this client has too few");
         reasons.push(format!("{text}; more --cores have more"));
     }
-    let slip = record.latency.slip.as_ref().and_then(|slip| slip.p99_ns);
+    let own = own_shortage(record);
+    if own > 0 {
+        let own = whole(own);
+        reasons.push(format!(
+            "{own} connections found no source port, descriptor or slot of this client"
+        ));
+    }
+    let slip = record.latency.slip.as_ref().map(|slip| slip.p99_ns);
     if let (Some(slip), Some(slo)) = (slip, record.run.slo_ns)
         && float(slip) > SLIP_OF_SLO_MAX * float(slo)
     {
@@ -195,7 +238,30 @@ fn generator_limits(record: &Record) -> Vec<String> {
         ));
     }
     reasons.extend(slips(record));
+    reasons.extend(fell_behind(record));
     reasons
+}
+
+/// A busy core that got to its plan too late for what is measured. One that is only busy may spin.
+fn fell_behind(record: &Record) -> Option<String> {
+    let slip = record.latency.slip.as_ref()?.p99_ns;
+    let response = record.latency.response.as_ref()?.p99_ns;
+    let tick_ns = rounded(record.run.tick_s.unwrap_or(0.0) * 1e9);
+    let core = busiest(record).filter(|core| core.busy > BUSY_MAX)?;
+    let is_late = slip > SLIP_OF_TURNS_NS + tick_ns && slip > response / 10;
+    let (slip, response) = (span(slip), span(response));
+    let (number, busy) = (core.core, core.busy * 100.0);
+    is_late.then(|| {
+        format!(
+            "slip p99 is {slip} of a response of {response}, and generator core {number} was \
+             {busy:.0} % busy"
+        )
+    })
+}
+
+fn busiest(record: &Record) -> Option<&GeneratorCore> {
+    let cores = record.generator.cores.iter();
+    cores.max_by(|a, b| a.busy.total_cmp(&b.busy))
 }
 
 fn plan_limits(record: &Record) -> Vec<String> {
@@ -231,27 +297,27 @@ fn too_thin(record: &Record) -> Option<String> {
     if record.time.ending == "interrupted" {
         return Some("the run was interrupted".to_owned());
     }
-    match (&record.messages, &record.events) {
-        (Some(messages), _) if messages.replied == 0 => Some("no reply came".to_owned()),
-        (None, Some(events)) if events.received == 0 && record.run.scenario == "listen" => {
-            Some("nothing was received".to_owned())
-        }
-        _ => None,
-    }
+    let nothing = record.messages.as_ref().is_some_and(|it| it.planned == 0);
+    (nothing && record.connects.up > 0)
+        .then(|| "no message was due in the measured time".to_owned())
 }
 
 fn notes(record: &Record) -> Vec<String> {
     let mut notes = Vec::new();
     let connects = &record.connects;
-    if connects.failed + connects.dropped > 0 && connects.up > 0 {
-        let (up, planned) = (whole(connects.up), whole(connects.planned));
-        notes.push(format!("only {up} of {planned} connections came up"));
-    }
-    if connects.ended_early > 0 {
+    let allowed = losses(record)
+        .into_iter()
+        .filter(|it| !it.is_failure(record));
+    notes.extend(allowed.map(|it| format!("{}, as allowed", it.shown())));
+    if connects.dropped > 0 && record.run.session_s.is_some() {
+        let (dropped, planned) = (whole(connects.dropped), whole(connects.planned));
         notes.push(format!(
-            "{} connections ended before the run",
-            whole(connects.ended_early)
+            "{dropped} of {planned} sessions found all connections in use"
         ));
+    }
+    if record.returns.is_some() && connects.ended_early > 0 {
+        let n = whole(connects.ended_early);
+        notes.push(format!("{n} connections ended before the run"));
     }
     if connects.still_open > 0 {
         let n = whole(connects.still_open);
@@ -261,6 +327,12 @@ fn notes(record: &Record) -> Vec<String> {
     }
     if record.run.loop_kind == "closed" {
         notes.push("closed loop: latency is exposed to coordinated omission".to_owned());
+        if let Some(core) = busiest(record).filter(|core| core.busy > BUSY_MAX) {
+            let (number, busy) = (core.core, core.busy * 100.0);
+            notes.push(format!(
+                "generator core {number} was {busy:.0} % busy: the rate may be this client's limit"
+            ));
+        }
     }
     if let Some(messages) = &record.messages {
         notes.extend(echo_notes(messages));
@@ -269,7 +341,8 @@ fn notes(record: &Record) -> Vec<String> {
     if let Some(samples) = &record.host_samples {
         notes.extend(samples.signs());
     }
-    let p99 = |latency: &Option<super::LatencyRecord>| latency.as_ref().and_then(|l| l.p99_ns);
+    let p99 =
+        |latency: &Option<super::LatencyRecord>| latency.as_ref().and_then(|l| Some(l.p99_ns));
     if let (Some(slip), Some(response)) = (p99(&record.latency.slip), p99(&record.latency.response))
         && slip > response / 10
     {
@@ -281,16 +354,14 @@ fn notes(record: &Record) -> Vec<String> {
     notes
 }
 
-fn echo_notes(messages: &Messages) -> impl Iterator<Item = String> {
-    let lost =
-        (messages.lost > 0).then(|| format!("{} messages got no reply", whole(messages.lost)));
+fn echo_notes(messages: &Messages) -> Option<String> {
     let wrong = (messages.wrong > 0).then(|| {
         format!(
             "{} messages received were not the echo expected",
             whole(messages.wrong)
         )
     });
-    lost.into_iter().chain(wrong)
+    wrong
 }
 
 fn is_short(missing: u64, planned: u64) -> bool {

@@ -193,6 +193,8 @@ fn verdict(rounds: &[Round]) -> Exit {
         Exit::Threshold
     } else if verdicts().any(|verdict| verdict == Verdict::Invalid) {
         Exit::Invalid
+    } else if verdicts().any(|verdict| verdict == Verdict::Inconclusive) {
+        Exit::Inconclusive
     } else {
         Exit::Pass
     }

@@ -76,9 +76,9 @@ fn row(engine: &str, part: &Part) -> [String; 10] {
     let server = record.server.as_ref();
     [
         engine.to_owned(),
-        percentile(latency.and_then(|it| it.p50_ns)),
-        percentile(latency.and_then(|it| it.p99_ns)),
-        percentile(latency.and_then(|it| it.p99_9_ns)),
+        percentile(latency.map(|it| it.p50_ns)),
+        percentile(latency.map(|it| it.p99_ns)),
+        percentile(latency.map(|it| it.p99_9_ns)),
         percentile(latency.map(|it| it.max_ns)),
         rate.map_or_else(|| "-".to_owned(), rounded),
         per_cpu(part).map_or_else(|| "-".to_owned(), rounded),

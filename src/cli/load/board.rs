@@ -73,6 +73,20 @@ impl Board {
         if now == seat.told {
             return;
         }
+        if progress.stage == Stage::Finished {
+            // Its last word, with what of the last second is still here.
+            let empty = seat.spare.take().unwrap_or_default();
+            let mut last = outcome.hand_over(empty);
+            if let Some(share) = &seat.share {
+                last.latencies.merge(&share.outcome.latencies);
+            }
+            seat.told = now;
+            seat.share = Some(Share {
+                progress: *progress,
+                outcome: last,
+            });
+            return;
+        }
         if seat.share.is_some() {
             seat.is_overdue = true;
         } else if let Some(empty) = seat.spare.take() {
@@ -90,19 +104,21 @@ impl Board {
         all?.into_iter().map(Total::from).reduce(Total::and)
     }
 
-    /// The shares of a second, once every core has told its own. A core that ended tells nothing
-    /// more: the others are not waited for by more than a second.
+    /// The shares of a second, once every core that goes on has told its own; the others are not
+    /// waited for by more than a second. A core that ended tells its last one and nothing more.
     pub(super) fn collect(&self) -> Option<Vec<Share>> {
-        let seats: Vec<(bool, bool)> = self
+        let seats: Vec<(bool, bool, bool)> = self
             .0
             .iter()
             .map(|seat| {
                 let seat = locked(seat);
-                (seat.share.is_some(), seat.is_overdue)
+                let has_ended = seat.told.0 == Stage::Finished;
+                (seat.share.is_some(), has_ended, seat.is_overdue)
             })
             .collect();
-        let is_due = seats.iter().all(|(told, _)| *told) || seats.iter().any(|(_, over)| *over);
-        if !is_due {
+        let is_told = seats.iter().any(|(told, ..)| *told)
+            && seats.iter().all(|(told, ended, _)| *told || *ended);
+        if !is_told && !seats.iter().any(|(.., over)| *over) {
             return None;
         }
         let shares = self.0.iter().filter_map(|seat| {
@@ -113,12 +129,11 @@ impl Board {
         Some(shares.collect())
     }
 
-    /// Gives the memory of collected shares back to their cores.
-    pub(super) fn give_back(&self, shares: Vec<Share>) {
-        for share in shares {
-            let mut latencies = share.outcome.latencies;
+    /// Gives the memory of collected latencies back to their cores.
+    pub(super) fn give_back(&self, used: Vec<(u16, Latencies)>) {
+        for (core, mut latencies) in used {
             latencies.clear();
-            if let Some(seat) = self.0.get(usize::from(share.progress.core)) {
+            if let Some(seat) = self.0.get(usize::from(core)) {
                 locked(seat).spare = Some(latencies);
             }
         }
@@ -211,6 +226,7 @@ impl Total {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::failure;
 
     fn core(core: u16, stage: Stage, sent: u64) -> Progress {
         Progress {
@@ -247,6 +263,40 @@ mod tests {
     }
 
     #[test]
+    fn a_core_that_ended_before_the_others_is_not_waited_for_and_its_counts_stay() {
+        let board = Board::new(2);
+        let mut ledger = crate::report::Ledger::default();
+        let mut failed = Outcome::default();
+        failed.connects.failed = 10;
+        failed
+            .failures
+            .count(failure::Stage::Connect, failure::Kind::Refused);
+        let ended = Progress {
+            failed: 10,
+            ..core(1, Stage::Finished, 0)
+        };
+        board.note(&ended, &mut failed);
+        let mut rows = 0;
+        for second in 1..=5_u64 {
+            let progress = Progress {
+                measured: Duration::from_secs(second),
+                ..core(0, Stage::Measuring, second * 100)
+            };
+            let mut outcome = Outcome::default();
+            outcome.messages.sent = second * 100;
+            board.note(&progress, &mut outcome);
+            let shares = board.collect().expect("a row for every second");
+            let (interval, used) = ledger.add(shares);
+            board.give_back(used);
+            rows += 1;
+            assert_eq!(interval.sent, 100, "second {second}");
+            assert_eq!(ledger.so_far().connects.failed, 10);
+            assert_eq!(ledger.so_far().failures.total(), 1);
+        }
+        assert_eq!((rows, board.total().unwrap().failed), (5, 10));
+    }
+
+    #[test]
     fn every_sample_is_handed_over_once_whoever_is_late() {
         let board = Board::new(2);
         let mut outcomes = [Outcome::default(), Outcome::default()];
@@ -268,9 +318,9 @@ mod tests {
                 board.note(&progress, outcome);
             }
             if let Some(shares) = board.collect() {
-                let interval = ledger.add(&shares);
+                let (interval, used) = ledger.add(shares);
                 assert!(!interval.latencies.response.histogram().is_empty());
-                board.give_back(shares);
+                board.give_back(used);
             }
         }
         let mut rest = Outcome::merged(&outcomes);

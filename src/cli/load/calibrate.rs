@@ -129,6 +129,8 @@ fn short(config: &Config, to: SocketAddr, rate: Rate, connections: u32) -> Confi
         server_pid: None,
         // Slip is judged against the bounds of response times.
         thresholds: config.thresholds.clone(),
+        allowed_failures: 0.0,
+        inconclusive_ok: false,
         capacity: String::new(),
         calibrates: false,
         output: config.output,

@@ -96,8 +96,8 @@ impl Watch<'_> {
                 continue;
             };
             if let Some(shares) = self.board.collect() {
-                let interval = self.ledger.add(&shares);
-                self.board.give_back(shares);
+                let (interval, used) = self.ledger.add(shares);
+                self.board.give_back(used);
                 self.sinks.take(&interval, &self.ledger);
                 self.display.take(&interval, &self.ledger);
                 self.abort_if_failed(&total);
@@ -126,7 +126,7 @@ impl Watch<'_> {
             ..self.facts.clone()
         };
         let record = Record::new(&facts, &self.config.load, so_far);
-        let metrics = Metrics::new(&record, so_far);
+        let metrics = Metrics::new(&self.config.load, &record, so_far);
         let mut thresholds = self.config.thresholds.iter();
         let has_failed = thresholds
             .any(|threshold| threshold.judge(&metrics, Moment::Meanwhile).result == Verdict::Fail);

@@ -115,6 +115,17 @@ pub(in crate::cli) struct LoadFlags {
     /// number of them, after the URL. A name that there is not lists those that there are.
     #[arg(long, value_name = "METRIC<VALUE", num_args = 1.., value_parser = threshold)]
     pub(in crate::cli) threshold: Vec<Threshold>,
+    /// Part of the connections, and of the messages, that may fail or be lost before the verdict is
+    /// FAIL; a threshold on them says it instead.
+    #[arg(long, value_name = "N%", default_value = "0%", value_parser = values::share)]
+    pub(in crate::cli) allow_failures: f64,
+    /// Exit code 0, not 97, when the verdict is INCONCLUSIVE.
+    #[arg(long)]
+    pub(in crate::cli) inconclusive_ok: bool,
+    /// How long replies are waited for after the end of the plan; a message whose reply has not
+    /// come then is lost. The run ends as soon as none is missing.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
+    pub(in crate::cli) grace: Duration,
     /// Prints the record as one line of JSON rather than the summary.
     #[arg(long)]
     pub(in crate::cli) json: bool,

@@ -87,6 +87,7 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         duration: flags.pace.duration(&frame),
         message_bytes_max: flags.max_message.max(flags.payload),
         fragments_max: flags.max_fragments,
+        grace: flags.grace,
         seed,
         ..defaults
     })

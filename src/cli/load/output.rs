@@ -47,6 +47,7 @@ pub(super) fn facts(config: &Config) -> Facts {
         started_unix_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
         host: host::facts(),
         thresholds: config.thresholds.clone(),
+        allowed_failures: config.allowed_failures,
         ..Facts::default()
     }
 }
