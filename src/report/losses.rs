@@ -85,6 +85,11 @@ pub(super) fn losses(record: &Record) -> Vec<Loss> {
     all.into_iter().filter(|loss| loss.lost > 0).collect()
 }
 
+/// Whether connections were lost, or did not come up.
+pub(super) fn has_lost_connections(record: &Record) -> bool {
+    losses(record).iter().any(|loss| loss.what == "connections")
+}
+
 /// Connects that failed for want of what this client's own host or tables had to give.
 pub(super) fn own_shortage(record: &Record) -> u64 {
     let own = record.failures.iter().filter(|failure| {
