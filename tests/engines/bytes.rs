@@ -94,7 +94,9 @@ pub(crate) fn nothing_is_received_before_it_was_sent<E: Engine>() {
             }
         })
     });
-    peers.map(|peer| peer.join().unwrap());
+    for peer in peers {
+        peer.join().unwrap();
+    }
     running.stop();
     assert_eq!(early_ns.load(SeqCst), 0);
 }

@@ -155,7 +155,7 @@ fn in_rough_weather_rooms_come_to_an_end() {
 /// there may be at once, and goes with its own.
 #[test]
 fn connections_for_posts_take_no_place_of_a_session_and_go_with_it() {
-    explore(0..40, |seed| {
+    explore(0..8, |seed| {
         let mut party = Party::new(seed, Weather::calm());
         let load = &mut party.draw.load;
         load.transport = Transport::Sse;
