@@ -114,11 +114,12 @@ pub(super) fn explained(error: &OtherError) -> String {
         return format!("{why}; try: another certificate for it");
     }
     match error.to_string().as_str() {
-        AUTHORITY => format!(
+        AUTHORITY => {
             "the server's certificate is that of an authority, as plain `openssl req -x509` makes \
              them, and no server may show it; try: making it with -addext \
              basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost, or --insecure"
-        ),
+                .to_owned()
+        }
         other => format!("{other}; try: another certificate for it, or --insecure"),
     }
 }

@@ -69,6 +69,11 @@ impl Room<'_> {
     }
 
     /// Connections until some destination has had every port of every source once.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of ports, rounded down"
+    )]
     fn by_ports(&self) -> u64 {
         let all = self.targets.len() as f64;
         let fit = |(to, share): (SocketAddr, f64)| {
