@@ -19,7 +19,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A server, as meant.
 pub(super) struct Config {
@@ -83,6 +83,7 @@ impl Config {
                 // Keyed from the system's randomness.
                 secret: RandomState::new().hash_one(engine::now().as_nanos()),
                 subprotocols: flags.subprotocol,
+                epoch: SystemTime::now().duration_since(UNIX_EPOCH).ok(),
                 origins: if flags.origin.is_empty() {
                     OriginPolicy::Any
                 } else {

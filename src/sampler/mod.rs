@@ -22,7 +22,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use threads::Team;
 
 /// Time from one reading to the next.
@@ -146,6 +146,7 @@ impl Sampler {
         let page_bytes = units().page_bytes;
         Snapshot {
             at: host.at,
+            unix: SystemTime::now().duration_since(UNIX_EPOCH).ok(),
             process: Process::parse(&self.process, page_bytes, self.team.read(reading)),
             listeners: self.waiting(),
             host,

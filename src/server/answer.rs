@@ -1,5 +1,6 @@
 //! Plain HTTP answers: what they say and how they are encoded.
 
+use super::fields::Fields;
 use super::shared::Shared;
 use super::stats::{Form, Message};
 use super::stream;
@@ -26,10 +27,33 @@ pub(super) enum Answer {
     SaidLater,
     /// Another method than POST where there is no other.
     OnlyPost,
+    /// What may be asked for.
+    Options {
+        methods: Methods,
+    },
     Refused {
         status: u16,
         reason: &'static str,
     },
+}
+
+/// The methods of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Methods {
+    Read,
+    Post,
+    All,
+}
+
+impl Methods {
+    /// The value of `Allow` (RFC 9110, 10.2.1).
+    const fn allow(self) -> &'static str {
+        match self {
+            Self::Read => "GET, HEAD, OPTIONS",
+            Self::Post => "POST, OPTIONS",
+            Self::All => "GET, HEAD, POST, OPTIONS",
+        }
+    }
 }
 
 /// Whether the content goes with the head.
@@ -45,6 +69,8 @@ pub(super) enum Content {
 pub(super) struct Reply {
     pub(super) answer: Answer,
     pub(super) content: Content,
+    /// Which of the listed origins the page is of that asks, if any.
+    pub(super) origin: Option<u16>,
     /// Why the connection ends with it; `None` if it goes on.
     pub(super) end: Option<Why>,
 }
@@ -75,7 +101,17 @@ impl Reply {
         Self {
             answer: Answer::Refused { status, reason },
             content: Content::Full,
+            origin: None,
             end,
+        }
+    }
+
+    /// The same request gets this instead: its body, which came later, was wrong.
+    pub(super) fn refused(self, fault: Fault) -> Self {
+        Self {
+            content: self.content,
+            origin: self.origin,
+            ..Self::refuse(fault)
         }
     }
 }
@@ -103,47 +139,59 @@ pub(super) fn send(
 fn encode(reply: Reply, shared: &mut Shared, wire: &mut impl Wire<Message>) {
     shared.scratch.clear();
     shared.body.clear();
-    if reply.answer == Answer::Events {
-        return Response::encode(&mut shared.scratch, 200, &stream::HEADERS, None);
-    }
     let (status, kind) = content(reply.answer, shared, wire);
-    let Shared { scratch, body, .. } = shared;
-    let connection = match (status, reply.end) {
-        // RFC 9110, 7.8: `Upgrade` is listed in `Connection`.
-        (426, None) => "Upgrade",
-        (426, Some(_)) => "Upgrade, close",
-        (_, None) => "keep-alive",
-        (_, Some(_)) => "close",
-    };
-    let allow = match reply.answer {
-        Answer::OnlyPost => "POST",
+    let Shared {
+        scratch,
+        body,
+        config,
+        clock,
+        ..
+    } = shared;
+    let mut fields = Fields::default();
+    if status == 426 {
+        // RFC 9110, 15.5.22 and RFC 6455, 4.4: what to upgrade to.
+        fields.push("Upgrade", "websocket");
+        fields.push("Sec-WebSocket-Version", "13");
+    }
+    match reply.answer {
+        Answer::Events => fields.extend(&stream::HEADERS),
+        Answer::Options { methods } => {
+            fields.push("Allow", methods.allow());
+            fields.preflight(methods.allow());
+        }
         Answer::Index
         | Answer::Health
         | Answer::Stats(_)
-        | Answer::Events
         | Answer::Said { .. }
         | Answer::SaidLater
-        | Answer::Refused { .. } => "GET, HEAD",
-    };
-    // The middle four are for all, the ends for two.
-    let headers = [
-        // RFC 9110, 15.5.22 and RFC 6455, 4.4: what to upgrade to.
-        ("Upgrade", "websocket"),
-        ("Sec-WebSocket-Version", "13"),
-        ("Content-Type", kind),
-        ("Cache-Control", "no-store"),
-        ("Access-Control-Allow-Origin", "*"),
-        ("Connection", connection),
+        | Answer::OnlyPost
+        | Answer::Refused { .. } => {
+            fields.push("Content-Type", kind);
+            fields.push("Cache-Control", "no-store");
+        }
+    }
+    fields.date(clock.date(wire.now(), config.started, config.epoch, &config.board));
+    fields.readers(&config.origins, reply.origin);
+    fields.push(
+        "Connection",
+        match (status, reply.end) {
+            // RFC 9110, 7.8: `Upgrade` is listed in `Connection`.
+            (426, None) => "Upgrade",
+            (426, Some(_)) => "Upgrade, close",
+            (_, None) => "keep-alive",
+            (_, Some(_)) => "close",
+        },
+    );
+    match (status, reply.answer) {
         // RFC 9110, 15.5.6.
-        ("Allow", allow),
-    ];
-    let headers = match status {
-        426 => headers.get(..6),
-        405 => headers.get(2..),
-        _ => headers.get(2..6),
-    };
-    let headers = headers.unwrap_or_default();
-    Response::encode(scratch, status, headers, Some(body));
+        (405, Answer::OnlyPost) => fields.push("Allow", Methods::Post.allow()),
+        (405, _) => fields.push("Allow", Methods::Read.allow()),
+        _ => {}
+    }
+    // RFC 9110, 8.6: 204 has no length, and what an event stream is long nobody knows.
+    let has_length = !matches!(reply.answer, Answer::Events | Answer::Options { .. });
+    let content = has_length.then_some(&**body);
+    Response::encode(scratch, status, fields.as_slice(), content);
     match reply.content {
         Content::Full => {}
         Content::HeadOnly => scratch.truncate(scratch.len() - body.len()),
@@ -181,8 +229,9 @@ fn content(
             return (200, JSON);
         }
         Answer::OnlyPost => (405, "only POST here\n"),
-        // The one is never sent so, the other has no content.
+        // The one is never sent so, the others have no content.
         Answer::SaidLater | Answer::Events => (200, ""),
+        Answer::Options { .. } => (204, ""),
         Answer::Refused { status, reason } => {
             body.extend_from_slice(reason.as_bytes());
             (status, "\n")

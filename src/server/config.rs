@@ -15,6 +15,9 @@ pub struct Config {
     pub engine: &'static str,
     /// When the run started: the same on every core, because push messages are numbered from it.
     pub started: Instant,
+    /// The time of day at `started`, since 1970: what `Date` follows from where the board does not
+    /// have it. Without both there is no `Date`.
+    pub epoch: Option<Duration>,
     /// Time between push messages; at least 1 ms is taken.
     pub chunk: Duration,
     /// Bytes of a push message's text, padded up to here.
@@ -55,6 +58,7 @@ impl Config {
         Self {
             engine,
             started,
+            epoch: None,
             chunk: Duration::from_secs(1),
             chunk_bytes: 0,
             max_message: limits::MESSAGE_BYTES,

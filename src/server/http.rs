@@ -4,25 +4,26 @@
 use super::Config;
 use super::answer::{self, Answer, Content, Reply};
 use super::connection::{Due, Feed, Stamp, Step};
-use super::say::{self, Saying};
+use super::routes::{self, Asked, Body};
+use super::say::Saying;
 use super::shared::Shared;
-use super::stats::{Form, Message, Reader};
+use super::stats::Message;
 use super::stream;
 use super::tally::Why;
 use super::websocket::Route;
 use crate::app::rooms;
 use crate::limits;
-use crate::protocol::Fault;
-use crate::protocol::http::{BodyLength, BodyReader, HeadReader, Request};
-use crate::protocol::websocket::{Extension, handshake};
+use crate::protocol::http::{HeadReader, Opening};
+use crate::protocol::websocket::Extension;
 use crate::shard::{Close, ConnectionId, Half, Unsent, Wire};
-use crate::stats::exposition::OPENMETRICS;
 use std::time::Duration;
 
 /// What a connection is while it speaks HTTP.
 #[derive(Default)]
 pub(super) struct Http {
     reader: HeadReader,
+    /// What the head that is incomplete has been so far.
+    opening: Opening,
     phase: Phase,
     requests: u32,
 }
@@ -44,31 +45,12 @@ enum Phase {
     Waiting(Reply),
 }
 
-struct Body {
-    reader: BodyReader,
-    bytes: u64,
-    reply: Reply,
-}
-
 /// What comes out of received bytes.
 pub(super) enum Turn {
     Step(Step),
     /// The rest of the bytes belongs to a WebSocket.
     WebSocket(Route, Extension),
     /// It is an event stream now.
-    Stream(Feed),
-}
-
-/// What a request asks for.
-enum Asked {
-    Reply(Reply),
-    /// The reply is for after the body.
-    Body(Body),
-    /// What is said is the body.
-    Say(Box<Saying>),
-    /// The response is in `Shared::scratch`.
-    WebSocket(Route, Extension),
-    /// The response is in `Shared::scratch`.
     Stream(Feed),
 }
 
@@ -96,18 +78,28 @@ impl Http {
                 Phase::Body(body) => match body.skip(bytes, at) {
                     Ok(false) => return Turn::Step(Step::Stay),
                     Ok(true) => body.reply,
-                    Err(fault) => Reply::refuse(fault),
+                    Err(fault) => body.reply.refused(fault),
                 },
                 Phase::Saying(saying) => match saying.take(bytes, at) {
                     Ok(false) => return Turn::Step(Step::Stay),
                     Ok(true) => saying.say(id, shared, wire),
-                    Err(fault) => Reply::refuse(fault),
+                    Err(fault) => saying.reply().refused(fault),
                 },
                 Phase::Fresh | Phase::Head | Phase::Idle => {
-                    let more = *at < bytes.len();
+                    let rest = bytes.get(*at..).unwrap_or_default();
                     let asked = match self.reader.next(bytes, at) {
-                        Ok(Some(head)) => asked(head, shared, wire),
-                        Ok(None) => return Turn::Step(self.rest(more, id, since, shared, wire)),
+                        Ok(Some(head)) => {
+                            self.opening = Opening::default();
+                            routes::asked(head, shared, wire)
+                        }
+                        Ok(None) => match self.opening.next(rest) {
+                            Ok(()) => {
+                                let more = !rest.is_empty();
+                                return Turn::Step(self.rest(more, id, since, shared, wire));
+                            }
+                            // It will not become a request, so it is not waited for.
+                            Err(fault) => Asked::Reply(Reply::refuse(fault)),
+                        },
                         Err(fault) => Asked::Reply(Reply::refuse(fault)),
                     };
                     *since = Stamp::new(wire.now());
@@ -124,10 +116,11 @@ impl Http {
                             continue;
                         }
                         Asked::WebSocket(route, extension) => {
-                            return begin(id, Turn::WebSocket(route, extension), shared, wire);
+                            let turn = Turn::WebSocket(route, extension);
+                            return begin(id, turn, None, shared, wire);
                         }
-                        Asked::Stream(feed) => {
-                            return begin(id, Turn::Stream(feed), shared, wire);
+                        Asked::Stream(feed, origin) => {
+                            return begin(id, Turn::Stream(feed), origin, shared, wire);
                         }
                     }
                 }
@@ -177,6 +170,7 @@ impl Http {
                 reason: "the request took too long",
             },
             content: Content::Full,
+            origin: None,
             end: Some(Why::RequestTime),
         };
         self.send(id, reply, shared, wire).unwrap_or(Step::Stay)
@@ -245,6 +239,7 @@ impl Http {
             | Answer::Events
             | Answer::Said { .. }
             | Answer::OnlyPost
+            | Answer::Options { .. }
             | Answer::Refused { .. } => false,
         };
         if waits {
@@ -296,30 +291,18 @@ fn idle(config: &Config) -> Duration {
     config.idle_timeout.unwrap_or(limits::KEEP_ALIVE_TIME)
 }
 
-impl Body {
-    /// Skips what `bytes` has of the body. True if it is over.
-    fn skip(&mut self, bytes: &[u8], at: &mut usize) -> Result<bool, Fault> {
-        while let Some(piece) = self.reader.next(bytes, at)? {
-            self.bytes += piece.len() as u64;
-            if self.bytes > limits::BODY_BYTES {
-                return Err(TOO_LARGE);
-            }
-        }
-        Ok(self.reader.is_done())
-    }
-}
-
-const TOO_LARGE: Fault = Fault::Http {
-    status: 413,
-    reason: "no body is wanted here",
-};
-
 /// Queues the response in `Shared::scratch` that makes a connection something else.
-fn begin(id: ConnectionId, turn: Turn, shared: &mut Shared, wire: &mut impl Wire<Message>) -> Turn {
+fn begin(
+    id: ConnectionId,
+    turn: Turn,
+    origin: Option<u16>,
+    shared: &mut Shared,
+    wire: &mut impl Wire<Message>,
+) -> Turn {
     let mut sent = wire.send(id, &shared.scratch);
     if let (Turn::Stream(Feed::Push), Err(Unsent::Full)) = (&turn, sent) {
         // What was missed is more than a backlog may hold: then it is lost.
-        stream::begin_stale(shared);
+        stream::begin_stale(origin, shared, wire.now());
         sent = wire.send(id, &shared.scratch);
     }
     match sent {
@@ -333,168 +316,4 @@ fn begin(id: ConnectionId, turn: Turn, shared: &mut Shared, wire: &mut impl Wire
             why: Why::SlowConsumer,
         }),
     }
-}
-
-/// Reads a request and decides what it gets.
-fn asked(head: &[u8], shared: &mut Shared, wire: &mut impl Wire<Message>) -> Asked {
-    let request = match Request::parse(head) {
-        Ok(request) => request,
-        Err(fault) => return Asked::Reply(Reply::refuse(fault)),
-    };
-    shared.tally.requests += 1;
-    match request.path() {
-        "/echo" => socket(Route::Echo, &request, shared, wire),
-        "/push" => socket(Route::Push, &request, shared, wire),
-        "/events" => events(Feed::Push, &request, shared, wire),
-        "/rooms" if handshake::is_upgrade(&request) => socket(Route::Rooms, &request, shared, wire),
-        "/rooms" => events(Feed::Rooms, &request, shared, wire),
-        rooms::SAY => say::begin(&request).map_or_else(Asked::Reply, Asked::Say),
-        "/healthz" => plain(Answer::Health, &request),
-        "/stats" => plain(Answer::Stats(Form::Json), &request),
-        "/metrics" => {
-            let form = Form::Metrics(reader(&request));
-            plain(Answer::Stats(form), &request)
-        }
-        "/" => plain(Answer::Index, &request),
-        _ => plain(
-            Answer::Refused {
-                status: 404,
-                reason: "no such route; / lists them",
-            },
-            &request,
-        ),
-    }
-}
-
-/// What a reader of metrics takes: media types in any order, their weights left aside.
-fn reader(request: &Request<'_>) -> Reader {
-    let media_type = OPENMETRICS.split(';').next().unwrap_or(OPENMETRICS);
-    let accepts = request.headers.get("Accept").unwrap_or_default();
-    let mut accepts = accepts.split([',', ';']).map(str::trim);
-    if accepts.any(|accepted| accepted.eq_ignore_ascii_case(media_type)) {
-        Reader::OpenMetrics
-    } else {
-        Reader::Any
-    }
-}
-
-/// A request for a plain answer: any body it has is skipped first.
-fn plain(answer: Answer, request: &Request<'_>) -> Asked {
-    let (answer, content) = match request.method {
-        "GET" => (answer, Content::Full),
-        "HEAD" => (answer, Content::HeadOnly),
-        _ => (
-            Answer::Refused {
-                status: 405,
-                reason: "only GET and HEAD here",
-            },
-            Content::Full,
-        ),
-    };
-    let end = if request.keep_alive {
-        None
-    } else {
-        Some(Why::Done)
-    };
-    let reply = Reply {
-        answer,
-        content,
-        end,
-    };
-    match request.body {
-        BodyLength::None | BodyLength::Known(0) => Asked::Reply(reply),
-        BodyLength::Known(bytes) if bytes > limits::BODY_BYTES => {
-            Asked::Reply(Reply::refuse(TOO_LARGE))
-        }
-        // RFC 9110, 10.1.1: a final answer instead of 100. The body may come or not, so the
-        // connection ends with it.
-        _ if request.headers.has_token("Expect", "100-continue") => Asked::Reply(Reply {
-            end: Some(Why::Done),
-            ..reply
-        }),
-        length @ (BodyLength::Known(_) | BodyLength::Chunked | BodyLength::UntilEnd) => {
-            Asked::Body(Body {
-                reader: BodyReader::new(length),
-                bytes: 0,
-                reply,
-            })
-        }
-    }
-}
-
-const DRAINING: Fault = Fault::Http {
-    status: 503,
-    reason: "the server is going away",
-};
-const BODY: Fault = Fault::Http {
-    status: 400,
-    reason: "no body is allowed here",
-};
-
-/// A request for a WebSocket route.
-fn socket(
-    route: Route,
-    request: &Request<'_>,
-    shared: &mut Shared,
-    wire: &mut impl Wire<Message>,
-) -> Asked {
-    if !handshake::is_upgrade(request) {
-        let answer = Answer::Refused {
-            status: 426,
-            reason: "this route is a WebSocket",
-        };
-        return plain(answer, request);
-    }
-    let config = &shared.config;
-    // What follows a refused upgrade may be frames: the connection ends with every refusal.
-    let accepted = match handshake::accept(request, &config.subprotocols, &config.origins) {
-        Ok(_) if request.body != BodyLength::None => return Asked::Reply(Reply::refuse(BODY)),
-        Ok(_) if shared.draining.is_some() => return Asked::Reply(Reply::refuse(DRAINING)),
-        Ok(accepted) => accepted,
-        Err(fault) => return Asked::Reply(Reply::refuse(fault)),
-    };
-    let accepted = if config.deflate {
-        accepted.deflating(request)
-    } else {
-        accepted
-    };
-    shared.scratch.clear();
-    accepted.encode(&mut shared.scratch);
-    let extension = accepted
-        .deflate
-        .map_or(Extension::None, |_| Extension::Deflate);
-    if route == Route::Push {
-        shared.wake_push(wire.now());
-    }
-    Asked::WebSocket(route, extension)
-}
-
-/// A request for an event stream.
-fn events(
-    feed: Feed,
-    request: &Request<'_>,
-    shared: &mut Shared,
-    wire: &mut impl Wire<Message>,
-) -> Asked {
-    let fault = match request.body {
-        _ if request.method != "GET" => return plain(Answer::Events, request),
-        BodyLength::None | BodyLength::Known(0) if handshake::is_upgrade(request) => Fault::Http {
-            status: 400,
-            reason: "an event stream, not a WebSocket",
-        },
-        BodyLength::None | BodyLength::Known(0) if shared.draining.is_some() => DRAINING,
-        BodyLength::None | BodyLength::Known(0) => {
-            match feed {
-                Feed::Push => {
-                    shared.wake_push(wire.now());
-                    stream::begin(stream::last_event_id(request), shared);
-                }
-                // Who comes back is a new member: it was not there.
-                Feed::Rooms => stream::begin(None, shared),
-            }
-            return Asked::Stream(feed);
-        }
-        BodyLength::Known(_) | BodyLength::Chunked | BodyLength::UntilEnd => BODY,
-    };
-    Asked::Reply(Reply::refuse(fault))
 }

@@ -16,6 +16,8 @@ pub(super) struct Saying {
     reader: BodyReader,
     text: Vec<u8>,
     address: Address,
+    /// Which of the listed origins the page is of that says it, if any.
+    pub(super) origin: Option<u16>,
     /// Why the connection ends with the answer; `None` if it goes on.
     end: Option<Why>,
 }
@@ -29,7 +31,15 @@ pub(super) fn begin(request: &Request<'_>) -> Result<Box<Saying>, Reply> {
             reason: "POST what you say",
         });
         let answer = Answer::OnlyPost;
-        return Err(Reply { answer, ..reply });
+        let content = match request.method {
+            "HEAD" => Content::HeadOnly,
+            _ => Content::Full,
+        };
+        return Err(Reply {
+            answer,
+            content,
+            ..reply
+        });
     }
     if request.headers.has_token("Expect", "100-continue") {
         return refuse(417, "send the text at once");
@@ -44,6 +54,7 @@ pub(super) fn begin(request: &Request<'_>) -> Result<Box<Saying>, Reply> {
         reader: BodyReader::new(request.body),
         text: Vec::new(),
         address,
+        origin: None,
         end: (!request.keep_alive).then_some(Why::Done),
     }))
 }
@@ -62,6 +73,16 @@ impl Saying {
         Ok(self.reader.is_done())
     }
 
+    /// The answer, before it is known what it says.
+    pub(super) fn reply(&self) -> Reply {
+        Reply {
+            answer: Answer::SaidLater,
+            content: Content::Full,
+            origin: self.origin,
+            end: self.end,
+        }
+    }
+
     /// Says it. The answer, which waits for the room's home if that is another core.
     pub(super) fn say(
         &self,
@@ -69,13 +90,9 @@ impl Saying {
         shared: &mut Shared,
         wire: &mut impl Wire<Message>,
     ) -> Reply {
-        let reply = Reply {
-            answer: Answer::SaidLater,
-            content: Content::Full,
-            end: self.end,
-        };
+        let reply = self.reply();
         let Ok(text) = std::str::from_utf8(&self.text) else {
-            return Reply::refuse(Fault::Http {
+            return reply.refused(Fault::Http {
                 status: 400,
                 reason: "a text is UTF-8",
             });

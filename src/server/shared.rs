@@ -2,13 +2,14 @@
 
 use super::Config;
 use super::errands::Errands;
+use super::fields::Clock;
 use super::stats::{Message, Round};
 use super::tally::Tally;
 use super::topic::Topic;
 use crate::app::push::{Plan, Push};
 use crate::app::rooms::{self, Rooms};
 use crate::app::{self, Effects, Notice};
-use crate::protocol::websocket::{Extension, Opcode, Pool, frame};
+use crate::protocol::websocket::{Extension, Opcode, OriginPolicy, Pool, frame};
 use crate::shard::{ConnectionId, Core, Unsent, Wire};
 use crate::time::Instant;
 use crate::wheel::Wheel;
@@ -36,12 +37,19 @@ pub(super) struct Shared {
     pub(super) body: Vec<u8>,
     /// Where the id of an event is written.
     pub(super) number: String,
+    pub(super) clock: Clock,
     /// When draining ends, once it has begun.
     pub(super) draining: Option<Instant>,
 }
 
 impl Shared {
-    pub(super) fn new(core: Core, config: Config) -> Self {
+    pub(super) fn new(core: Core, mut config: Config) -> Self {
+        if let OriginPolicy::Only(origins) = &mut config.origins {
+            // As browsers write them: what is answered is compared byte for byte (Fetch, 4.9).
+            for origin in origins {
+                origin.make_ascii_lowercase();
+            }
+        }
         let plan = Plan {
             started: config.started,
             every: config.chunk,
@@ -70,6 +78,7 @@ impl Shared {
             scratch: Vec::new(),
             body: Vec::new(),
             number: String::new(),
+            clock: Clock::default(),
             draining: None,
             config,
         }

@@ -6,12 +6,15 @@ use super::process::Process;
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// What one reading found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// When it was read.
     pub at: Instant,
+    /// The time of day then, since 1970.
+    pub unix: Option<Duration>,
     /// This process.
     pub process: Process,
     /// Its listening sockets.

@@ -54,6 +54,9 @@ pub(crate) fn each_bad_request_gets_its_status_and_the_end<H: Harness>() {
     let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(70));
     let cases = [
         ("nonsense\r\n\r\n", 400),
+        // RFC 8446, 5.1: how a handshake begins. It is not waited for.
+        ("\x16\x03\x01\x02", 400),
+        ("\0", 400),
         ("GET / HTTP/1.1\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", 400),
@@ -92,7 +95,7 @@ pub(crate) fn each_bad_request_gets_its_status_and_the_end<H: Harness>() {
 
 /// As many as `cases` above.
 const fn cases_len() -> u64 {
-    15
+    17
 }
 
 pub(crate) fn a_body_is_skipped_or_refused<H: Harness>() {

@@ -270,8 +270,14 @@ fn is_allowed(origin: Option<&[u8]>, origins: &OriginPolicy) -> bool {
 fn agree<'a>(request: &Request<'a>, known: &[String]) -> Result<Option<&'a str>, Fault> {
     let mut agreed = None;
     for list in request.headers.values("sec-websocket-protocol") {
-        for name in list.split(|byte| *byte == b',').map(trim) {
-            // RFC 6455, 4.1: each one is a non-empty token.
+        // RFC 9110, 5.6.1.2: empty members of a list are ignored; but RFC 6455, 4.3 wants one that
+        // is not.
+        let names = list.split(|byte| *byte == b',').map(trim);
+        if names.clone().all(<[u8]>::is_empty) {
+            return refuse(400, "an empty Sec-WebSocket-Protocol");
+        }
+        for name in names.filter(|name| !name.is_empty()) {
+            // RFC 6455, 4.1: each one is a token.
             let Some(name) = token(name) else {
                 return refuse(400, "a malformed Sec-WebSocket-Protocol");
             };

@@ -104,7 +104,18 @@ fn anything_but_a_full_handshake_is_refused_with_its_status() {
             400,
         ),
         ("Host", "Host: h\r\nSec-WebSocket-Protocol: a b", 400),
-        ("Host", "Host: h\r\nSec-WebSocket-Protocol: a,,b", 400),
+        // RFC 9110, 5.6.1.2: empty members of a list are ignored.
+        ("Host", "Host: h\r\nSec-WebSocket-Protocol: a,,b", 101),
+        ("Host", "Host: h\r\nSec-WebSocket-Protocol: a, ", 101),
+        ("Host", "Host: h\r\nSec-WebSocket-Protocol: ,\t,a", 101),
+        ("Connection", "Connection: , keep-alive,, Upgrade,", 101),
+        ("Upgrade", "Upgrade: ,websocket,,", 101),
+        (
+            "Host",
+            "Host: h\r\nSec-WebSocket-Extensions: , permessage-deflate,,",
+            101,
+        ),
+        ("Host", "Host: h\r\nSec-WebSocket-Protocol: , ,", 400),
         ("Host", "Host: h\r\nSec-WebSocket-Protocol:", 400),
         (
             "Host",

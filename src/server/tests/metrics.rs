@@ -52,6 +52,7 @@ fn everything() -> Snapshot {
     };
     Snapshot {
         at: START,
+        unix: None,
         process: Process::parse(&process, 4096, &threads),
         listeners: vec![Listener {
             address: "[::1]:9000".to_owned(),

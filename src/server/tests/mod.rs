@@ -2,6 +2,7 @@
 
 mod http;
 mod metrics;
+mod pages;
 mod random;
 mod stats;
 mod stream;

@@ -119,6 +119,7 @@ fn snapshot() -> Snapshot {
     };
     Snapshot {
         at: START,
+        unix: None,
         process: Process {
             rss_bytes: Some(4096),
             descriptors: Some(31),

@@ -27,7 +27,7 @@ fn a_stream_begins_with_its_head_and_retry() {
     for field in [
         "HTTP/1.1 200 OK",
         "Content-Type: text/event-stream",
-        "Cache-Control: no-store",
+        "Cache-Control: no-store, no-transform",
         "X-Accel-Buffering: no",
         "Access-Control-Allow-Origin: *",
         "Connection: close",

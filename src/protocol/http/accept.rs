@@ -1,0 +1,95 @@
+//! What a client takes: the weights of `Accept` (RFC 9110, 12.5.1 and 12.4.2).
+
+use super::Headers;
+
+/// How much a client wants a media type, in thousandths: 0 says that it is not acceptable. `None`
+/// if the client says nothing about it.
+///
+/// The most specific range counts, and the first of equals; parameters of ranges are left aside, as
+/// are empty members of the list (RFC 9110, 5.6.1.2) and ranges with a malformed weight.
+#[must_use]
+pub fn quality(headers: &Headers<'_>, media_type: &str) -> Option<u16> {
+    let kind = media_type.split('/').next().unwrap_or_default();
+    let mut found: Option<(u8, u16)> = None;
+    for range in headers.all("accept").flat_map(|list| list.split(',')) {
+        let mut parts = range.split(';').map(|part| part.trim_matches([' ', '\t']));
+        let name = parts.next().unwrap_or_default();
+        let specific = match name.split_once('/') {
+            _ if name.eq_ignore_ascii_case(media_type) => 3,
+            Some((range, "*")) if range.eq_ignore_ascii_case(kind) => 2,
+            Some(("*", "*")) => 1,
+            _ => continue,
+        };
+        let weight = parts.find_map(|part| match part.split_once('=') {
+            Some((name, value)) if name.eq_ignore_ascii_case("q") => Some(weight(value)),
+            _ => None,
+        });
+        let Some(quality) = weight.unwrap_or(Some(1000)) else {
+            continue;
+        };
+        match found {
+            // Two of one name differ in parameters: whichever is wanted more may be given.
+            Some((best, other)) if best == specific => found = Some((best, other.max(quality))),
+            Some((best, _)) if best > specific => {}
+            _ => found = Some((specific, quality)),
+        }
+    }
+    found.map(|(_, quality)| quality)
+}
+
+/// `qvalue`: 0 to 1 with at most three digits behind the dot.
+fn weight(value: &str) -> Option<u16> {
+    let (whole, rest) = value.split_once('.').unwrap_or((value, ""));
+    let is_sound = rest.len() <= 3 && rest.bytes().all(|byte| byte.is_ascii_digit());
+    let part = format!("{rest:0<3}").parse().ok()?;
+    match (whole, part) {
+        _ if !is_sound => None,
+        ("0", part) => Some(part),
+        ("1", 0) => Some(1000),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::http::Request;
+
+    fn wanted(accept: &str, media_type: &str) -> Option<u16> {
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{accept}\r\n");
+        quality(
+            &Request::parse(head.as_bytes()).unwrap().headers,
+            media_type,
+        )
+    }
+
+    #[test]
+    fn the_most_specific_range_has_the_weight() {
+        // RFC 9110, 12.5.1 and 12.4.2.
+        for (accept, quality) in [
+            ("", None),
+            ("Accept: \r\n", None),
+            ("Accept: text/html\r\n", None),
+            ("Accept: text/plain\r\n", Some(1000)),
+            ("Accept: TEXT/Plain;format=flowed ; Q=0.25\r\n", Some(250)),
+            (
+                "Accept: */*;q=0.1, text/*;q=0, text/plain;q=0.3\r\n",
+                Some(300),
+            ),
+            ("Accept: text/*;q=0\r\nAccept: */*\r\n", Some(0)),
+            ("Accept: */*\r\n", Some(1000)),
+            ("Accept: ,, text/plain;q=0.000,,\r\n", Some(0)),
+            ("Accept: text/plain;q=1.001, */*;q=0.5\r\n", Some(500)),
+            (
+                "Accept: text/plain;q=-1\r\nAccept: text/plain;q=0.1234\r\n",
+                None,
+            ),
+            (
+                "Accept: text/plain;v=1;q=0.2, text/plain;v=2;q=0.4\r\n",
+                Some(400),
+            ),
+        ] {
+            assert_eq!(wanted(accept, "text/plain"), quality, "{accept:?}");
+        }
+    }
+}

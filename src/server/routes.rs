@@ -1,0 +1,296 @@
+//! What a request asks for and what it gets: the routes.
+
+use super::answer::{Answer, Content, Methods, Reply};
+use super::connection::Feed;
+use super::fields;
+use super::say::{self, Saying};
+use super::shared::Shared;
+use super::stats::{Form, Message, Reader};
+use super::stream;
+use super::tally::Why;
+use super::websocket::Route;
+use crate::app::rooms;
+use crate::limits;
+use crate::protocol::Fault;
+use crate::protocol::http::{BodyLength, BodyReader, Request, accept};
+use crate::protocol::websocket::{Extension, handshake};
+use crate::shard::Wire;
+use crate::stats::exposition::{OPENMETRICS, PROMETHEUS};
+
+/// What a request asks for.
+pub(super) enum Asked {
+    Reply(Reply),
+    /// The reply is for after the body.
+    Body(Body),
+    /// What is said is the body.
+    Say(Box<Saying>),
+    /// The response is in `Shared::scratch`.
+    WebSocket(Route, Extension),
+    /// The response is in `Shared::scratch`; the listed origin that asks, for another one.
+    Stream(Feed, Option<u16>),
+}
+
+/// The body of a request that gets its answer after it.
+pub(super) struct Body {
+    reader: BodyReader,
+    bytes: u64,
+    pub(super) reply: Reply,
+}
+
+impl Body {
+    /// Skips what `bytes` has of the body. True if it is over.
+    pub(super) fn skip(&mut self, bytes: &[u8], at: &mut usize) -> Result<bool, Fault> {
+        while let Some(piece) = self.reader.next(bytes, at)? {
+            self.bytes += piece.len() as u64;
+            if self.bytes > limits::BODY_BYTES {
+                return Err(TOO_LARGE);
+            }
+        }
+        Ok(self.reader.is_done())
+    }
+}
+
+const TOO_LARGE: Fault = Fault::Http {
+    status: 413,
+    reason: "no body is wanted here",
+};
+
+/// Reads a request and decides what it gets.
+pub(super) fn asked(head: &[u8], shared: &mut Shared, wire: &mut impl Wire<Message>) -> Asked {
+    let request = match Request::parse(head) {
+        Ok(request) => request,
+        Err(fault) => return Asked::Reply(Reply::refuse(fault)),
+    };
+    shared.tally.requests += 1;
+    let origin = fields::listed(&request.headers, &shared.config.origins);
+    match route(&request, shared, wire) {
+        Asked::Reply(reply) => Asked::Reply(Reply { origin, ..reply }),
+        Asked::Body(mut body) => {
+            body.reply.origin = origin;
+            Asked::Body(body)
+        }
+        Asked::Say(mut saying) => {
+            saying.origin = origin;
+            Asked::Say(saying)
+        }
+        other @ (Asked::WebSocket(..) | Asked::Stream(..)) => other,
+    }
+}
+
+fn route(request: &Request<'_>, shared: &mut Shared, wire: &mut impl Wire<Message>) -> Asked {
+    match request.path() {
+        path if request.method == "OPTIONS" => options(path, request),
+        "/echo" => socket(Route::Echo, request, shared, wire),
+        "/push" => socket(Route::Push, request, shared, wire),
+        "/events" => events(Feed::Push, request, shared, wire),
+        "/rooms" if handshake::is_upgrade(request) => socket(Route::Rooms, request, shared, wire),
+        "/rooms" => events(Feed::Rooms, request, shared, wire),
+        rooms::SAY => say::begin(request).map_or_else(Asked::Reply, Asked::Say),
+        "/healthz" => plain(Answer::Health, request),
+        "/stats" => figures(
+            Some(Form::Json).filter(|it| takes(request, it.media_type())),
+            request,
+        ),
+        "/metrics" => figures(reader(request).map(Form::Metrics), request),
+        "/" => plain(Answer::Index, request),
+        _ => plain(NOWHERE, request),
+    }
+}
+
+/// What a reader of metrics takes; `None` if neither form is acceptable (RFC 9110, 12.5.1).
+fn reader(request: &Request<'_>) -> Option<Reader> {
+    let essence = |full: &'static str| full.split(';').next().unwrap_or(full);
+    let wanted = |full| accept::quality(&request.headers, essence(full));
+    let named = request.headers.all("Accept").any(|accepts| {
+        let mut names = accepts.split([',', ';']).map(str::trim);
+        names.any(|name| name.eq_ignore_ascii_case(essence(OPENMETRICS)))
+    });
+    match (wanted(OPENMETRICS), wanted(PROMETHEUS)) {
+        (Some(0), Some(0)) => None,
+        (Some(open), plain) if named && open > 0 && open >= plain.unwrap_or(0) => {
+            Some(Reader::OpenMetrics)
+        }
+        (Some(1..), Some(0)) => Some(Reader::OpenMetrics),
+        _ => Some(Reader::Any),
+    }
+}
+
+/// Whether the client does not rule the media type out.
+fn takes(request: &Request<'_>, media_type: &str) -> bool {
+    accept::quality(&request.headers, media_type) != Some(0)
+}
+
+const NOT_ACCEPTABLE: Answer = Answer::Refused {
+    status: 406,
+    reason: "there is no other media type here",
+};
+
+/// A request for the figures, in a form that the client takes.
+fn figures(form: Option<Form>, request: &Request<'_>) -> Asked {
+    plain(form.map_or(NOT_ACCEPTABLE, Answer::Stats), request)
+}
+
+/// What may be asked for there: for a page that asks before it does (Fetch, 4.8), and for anyone
+/// (RFC 9110, 9.3.7).
+fn options(path: &str, request: &Request<'_>) -> Asked {
+    let methods = match path {
+        "*" => Methods::All,
+        rooms::SAY => Methods::Post,
+        "/" | "/echo" | "/push" | "/events" | "/rooms" | "/healthz" | "/stats" | "/metrics" => {
+            Methods::Read
+        }
+        _ => return answered(NOWHERE, Content::Full, request),
+    };
+    answered(Answer::Options { methods }, Content::HeadOnly, request)
+}
+
+const NOWHERE: Answer = Answer::Refused {
+    status: 404,
+    reason: "no such route; / lists them",
+};
+
+/// A request for a plain answer: any body it has is skipped first.
+fn plain(answer: Answer, request: &Request<'_>) -> Asked {
+    let (answer, content) = match request.method {
+        "GET" => (answer, Content::Full),
+        "HEAD" => (answer, Content::HeadOnly),
+        _ => (
+            Answer::Refused {
+                status: 405,
+                reason: "only GET and HEAD here",
+            },
+            Content::Full,
+        ),
+    };
+    answered(answer, content, request)
+}
+
+/// A request with that answer, once its body has been skipped.
+fn answered(answer: Answer, content: Content, request: &Request<'_>) -> Asked {
+    let end = if request.keep_alive {
+        None
+    } else {
+        Some(Why::Done)
+    };
+    let reply = Reply {
+        answer,
+        content,
+        origin: None,
+        end,
+    };
+    match request.body {
+        BodyLength::None | BodyLength::Known(0) => Asked::Reply(reply),
+        BodyLength::Known(bytes) if bytes > limits::BODY_BYTES => {
+            Asked::Reply(reply.refused(TOO_LARGE))
+        }
+        // RFC 9110, 10.1.1: a final answer instead of 100. The body may come or not, so the
+        // connection ends with it.
+        _ if request.headers.has_token("Expect", "100-continue") => Asked::Reply(Reply {
+            end: Some(Why::Done),
+            ..reply
+        }),
+        length @ (BodyLength::Known(_) | BodyLength::Chunked | BodyLength::UntilEnd) => {
+            Asked::Body(Body {
+                reader: BodyReader::new(length),
+                bytes: 0,
+                reply,
+            })
+        }
+    }
+}
+
+const DRAINING: Fault = Fault::Http {
+    status: 503,
+    reason: "the server is going away",
+};
+const BODY: Fault = Fault::Http {
+    status: 400,
+    reason: "no body is allowed here",
+};
+
+/// A request for a WebSocket route.
+fn socket(
+    route: Route,
+    request: &Request<'_>,
+    shared: &mut Shared,
+    wire: &mut impl Wire<Message>,
+) -> Asked {
+    if !handshake::is_upgrade(request) {
+        let answer = Answer::Refused {
+            status: 426,
+            reason: "this route is a WebSocket",
+        };
+        return plain(answer, request);
+    }
+    let config = &shared.config;
+    // What follows a refused upgrade may be frames: the connection ends with every refusal.
+    let accepted = match handshake::accept(request, &config.subprotocols, &config.origins) {
+        Ok(_) if shared.draining.is_some() => return refuse(DRAINING, request),
+        // It has no body, but may say so: the WebSocket of the JDK does.
+        Ok(accepted) => accepted,
+        Err(fault) => return refuse(fault, request),
+    };
+    let accepted = if config.deflate {
+        accepted.deflating(request)
+    } else {
+        accepted
+    };
+    shared.scratch.clear();
+    accepted.encode(&mut shared.scratch);
+    let extension = accepted
+        .deflate
+        .map_or(Extension::None, |_| Extension::Deflate);
+    if route == Route::Push {
+        shared.wake_push(wire.now());
+    }
+    Asked::WebSocket(route, extension)
+}
+
+/// A request for an event stream.
+fn events(
+    feed: Feed,
+    request: &Request<'_>,
+    shared: &mut Shared,
+    wire: &mut impl Wire<Message>,
+) -> Asked {
+    let has_body = !matches!(request.body, BodyLength::None | BodyLength::Known(0));
+    match request.method {
+        "GET" if has_body => return refuse(BODY, request),
+        "GET" | "HEAD" if handshake::is_upgrade(request) => {
+            return refuse(NO_WEBSOCKET, request);
+        }
+        "GET" | "HEAD" if shared.draining.is_some() => return refuse(DRAINING, request),
+        "GET" | "HEAD" if !takes(request, stream::MEDIA_TYPE) => {
+            return plain(NOT_ACCEPTABLE, request);
+        }
+        "GET" => {}
+        _ => return plain(Answer::Events, request),
+    }
+    let origin = fields::listed(&request.headers, &shared.config.origins);
+    match feed {
+        Feed::Push => {
+            shared.wake_push(wire.now());
+            stream::begin(stream::last_event_id(request), origin, shared, wire.now());
+        }
+        // Who comes back is a new member: it was not there.
+        Feed::Rooms => stream::begin(None, origin, shared, wire.now()),
+    }
+    Asked::Stream(feed, origin)
+}
+
+const NO_WEBSOCKET: Fault = Fault::Http {
+    status: 400,
+    reason: "an event stream, not a WebSocket",
+};
+
+/// The answer to a mistake; the connection ends with it.
+fn refuse(fault: Fault, request: &Request<'_>) -> Asked {
+    let reply = Reply::refuse(fault);
+    Asked::Reply(match request.method {
+        "HEAD" => Reply {
+            content: Content::HeadOnly,
+            ..reply
+        },
+        _ => reply,
+    })
+}
