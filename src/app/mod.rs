@@ -43,8 +43,10 @@ pub struct Message<'m> {
 /// What everyone who listens to an app is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Notice<'n> {
-    /// Its place in the sequence, from 1: the `id` of an event stream.
+    /// Its place in the sequence, from 1: the `id` of an event stream, or a part of it.
     pub id: u64,
+    /// The run that the sequence belongs to, where somebody may come back to another run.
+    pub run: Option<u32>,
     /// What it is called: the `event` of an event stream.
     pub name: &'n str,
     /// The content.

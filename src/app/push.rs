@@ -23,6 +23,8 @@ const SHORTEST: Duration = Duration::from_millis(1);
 pub struct Plan {
     /// When message 0 would have been: the same on every core.
     pub started: Instant,
+    /// What tells this run's messages from those of another: the same on every core.
+    pub run: u32,
     /// Time between messages; at least 1 ms is taken.
     pub every: Duration,
     /// Bytes of a message's text, padded up to here; a message never needs fewer than about 40.
@@ -52,11 +54,13 @@ pub enum Missed {
         /// How many it missed.
         count: u64,
     },
-    /// Something after that message is not here any more, or never was.
+    /// Something after that message is not here any more.
     Lost {
-        /// The oldest message that is still here; `last + 1` if none is.
-        oldest: u64,
+        /// The oldest message of this run that the listener has not.
+        from: u64,
     },
+    /// That is no message of this run: whatever the listener has, it has nothing of this.
+    Foreign,
 }
 
 impl Push {
@@ -90,6 +94,7 @@ impl Push {
             write(&mut self.text, self.last, now, self.plan.bytes);
             effects.broadcast(Notice {
                 id: self.last,
+                run: Some(self.plan.run),
                 name: NAME,
                 text: &self.text,
             });
@@ -110,23 +115,34 @@ impl Push {
         }
     }
 
-    /// What a listener missed whose newest message was `id`, as it sent it.
+    /// What a listener missed whose newest message was `id`, as it sent it: `RUN:N`, as
+    /// [`Push::write_id`] writes it.
     #[must_use]
     pub fn missed(&self, id: &str) -> Missed {
-        let oldest = self.oldest();
-        let lost = Missed::Lost { oldest };
-        // Digits only: `parse` alone would take "+7".
-        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
-            return lost;
-        }
-        match id.parse::<u64>() {
-            // A number that was never given comes from another run.
-            Ok(after) if after <= self.last && after + 1 >= oldest => Missed::Kept {
+        match self.number(id) {
+            Some(after) if after > self.last => Missed::Foreign,
+            Some(after) if after + 1 >= self.oldest() => Missed::Kept {
                 after,
                 count: self.last - after,
             },
-            Ok(_) | Err(_) => lost,
+            Some(after) => Missed::Lost { from: after + 1 },
+            None => Missed::Foreign,
         }
+    }
+
+    /// Writes the id of a message: the run's eight hexadecimal digits, a colon, its number.
+    pub fn write_id(run: u32, number: u64, into: &mut String) {
+        // Writing to a String does not fail.
+        let _ = write!(into, "{run:08x}:{number}");
+    }
+
+    /// The number in an id of this run.
+    fn number(&self, id: &str) -> Option<u64> {
+        let (run, number) = id.split_once(':')?;
+        let is_run = run.len() == 8 && u32::from_str_radix(run, 16) == Ok(self.plan.run);
+        // Digits only: `parse` alone would take "+7".
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        number.parse().ok().filter(|_| is_run && is_number)
     }
 
     /// The number of the newest message; 0 before the first.
@@ -149,6 +165,7 @@ impl Push {
             write(text, id, *at, self.plan.bytes);
             each(Notice {
                 id,
+                run: Some(self.plan.run),
                 name: NAME,
                 text,
             });
@@ -213,6 +230,7 @@ mod tests {
         let every = Duration::from_millis(10);
         Push::new(Plan {
             started: at(1000),
+            run: 0xbeef,
             every,
             bytes: 0,
             history,
@@ -279,29 +297,43 @@ mod tests {
     fn who_comes_back_gets_what_was_missed() {
         let mut push = push(4);
         heard(&mut push, at(1100));
-        assert_eq!(push.missed("8"), Missed::Kept { after: 8, count: 2 });
+        assert_eq!(push.missed("0000beef:8"), Missed::Kept { after: 8, count: 2 });
         assert_eq!(replayed(&mut push, 8), [9, 10]);
-        assert_eq!(push.missed("6"), Missed::Kept { after: 6, count: 4 });
+        assert_eq!(push.missed("0000beef:6"), Missed::Kept { after: 6, count: 4 });
         assert_eq!(replayed(&mut push, 6), [7, 8, 9, 10]);
         assert_eq!(replayed(&mut push, 10), [0; 0]);
     }
 
     #[test]
-    fn an_id_that_is_too_old_or_never_was_is_lost() {
+    fn an_id_that_is_too_old_is_lost() {
+        let mut push = push(4);
+        heard(&mut push, at(1100));
+        assert_eq!(push.missed("0000beef:5"), Missed::Lost { from: 6 });
+        assert_eq!(push.missed("0000BEEF:0"), Missed::Lost { from: 1 });
+    }
+
+    #[test]
+    fn an_id_of_another_run_is_never_taken_for_one_of_this() {
         let mut push = push(4);
         heard(&mut push, at(1100));
         for id in [
-            "5",
-            "0",
-            "11",
+            "0000beee:8",
+            "8",
+            "0000beef:11",
+            "0000beef:",
+            "0000beef",
+            "beef:8",
+            ":8",
             "",
             "x",
-            "+8",
-            "-1",
-            "8 ",
-            "18446744073709551616",
+            "0000beef:+8",
+            "0000beef:-1",
+            "0000beef:8 ",
+            "+000beef:8",
+            "0000beef:8:8",
+            "0000beef:18446744073709551616",
         ] {
-            assert_eq!(push.missed(id), Missed::Lost { oldest: 7 }, "{id:?}");
+            assert_eq!(push.missed(id), Missed::Foreign, "{id:?}");
         }
     }
 
@@ -321,14 +353,14 @@ mod tests {
         let mut push = push(4);
         heard(&mut push, at(1020));
         push.catch_up(at(1045));
-        assert_eq!(push.missed("2"), Missed::Kept { after: 2, count: 2 });
+        assert_eq!(push.missed("0000beef:2"), Missed::Kept { after: 2, count: 2 });
         let mut told = Vec::new();
         push.replay(2, |notice| told.push(notice.text.to_owned()));
         let third = r#"{"seq":3,"sent_ns":1030000000}"#;
         let fourth = r#"{"seq":4,"sent_ns":1040000000}"#;
         assert_eq!(told, [third, fourth]);
         push.catch_up(at(100_000_000));
-        assert_eq!(push.missed("4"), Missed::Lost { oldest: 9_999_897 });
+        assert_eq!(push.missed("0000beef:4"), Missed::Lost { from: 5 });
         assert_eq!(replayed(&mut push, 9_999_898), [9_999_899, 9_999_900]);
     }
 
@@ -336,11 +368,11 @@ mod tests {
     fn without_a_history_everything_but_the_newest_is_lost() {
         let mut push = push(0);
         assert_eq!(heard(&mut push, at(1030)), [1, 2, 3]);
-        assert_eq!(push.missed("2"), Missed::Lost { oldest: 4 });
-        assert_eq!(push.missed("3"), Missed::Kept { after: 3, count: 0 });
+        assert_eq!(push.missed("0000beef:2"), Missed::Lost { from: 3 });
+        assert_eq!(push.missed("0000beef:3"), Missed::Kept { after: 3, count: 0 });
         push.catch_up(at(2000));
         assert_eq!(
-            push.missed("100"),
+            push.missed("0000beef:100"),
             Missed::Kept {
                 after: 100,
                 count: 0

@@ -13,8 +13,8 @@ use crate::sampler;
 use crate::server::{self, Outcome, Server};
 use crate::shard::{Core, Shard};
 use crate::tls::{Role, Tls, sealed_bytes};
+use ring::rand::{SecureRandom as _, SystemRandom};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -80,8 +80,8 @@ impl Config {
                 drain: flags.drain,
                 room_size: flags.room_size,
                 deflate: flags.deflate,
-                // Keyed from the system's randomness.
-                secret: RandomState::new().hash_one(engine::now().as_nanos()),
+                secret: random()?,
+                run: u32::from_ne_bytes(random()?),
                 subprotocols: flags.subprotocol,
                 epoch: SystemTime::now().duration_since(UNIX_EPOCH).ok(),
                 origins: if flags.origin.is_empty() {
@@ -157,6 +157,14 @@ fn slots(typed: Option<u32>, engine: ServeEngine, descriptor_limit: u64) -> Resu
                 "{limit} ({descriptor_limit}); try: ulimit -n 20000"
             ))
         })
+}
+
+/// Bytes from the system's randomness.
+fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| Failure::Run("the system gives no random bytes".to_owned()))?;
+    Ok(bytes)
 }
 
 /// Serves until a signal comes and the peers are gone or the drain time is over.

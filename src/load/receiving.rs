@@ -9,6 +9,7 @@ use super::pinging::sent_at;
 use super::recorder::Recorder;
 use super::returning::retry_of;
 use super::run::{Load, Message, Tools};
+use super::returning;
 use super::scenario::{Heard, Said};
 use crate::limits;
 use crate::protocol::Fault;
@@ -119,6 +120,9 @@ impl Ears<'_> {
         if self.config.has_dialogues() {
             let (kind, text) = (event.event, event.data);
             self.hear_dialogue(talk, Heard::Event { kind, text }, tools);
+        } else if event.event == returning::STALE && talk.past.is_some() {
+            self.recorder.event(event.data.len(), self.now);
+            self.recorder.stale(talk, event.last_event_id);
         } else {
             self.hear(talk, PayloadKind::Text, event.data.as_bytes(), tools);
         }

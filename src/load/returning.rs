@@ -200,7 +200,24 @@ impl Load {
     }
 }
 
+/// The event that tells a client that what it missed is lost.
+pub(super) const STALE: &str = "stale";
+
 impl Recorder {
+    /// What a client missed is lost. With an id of another run (`RUN:N`) the numbers begin anew, and
+    /// it missed all of that run so far; otherwise the next message shows what it missed.
+    #[cold]
+    pub(super) fn stale(&mut self, talk: &mut Talk, id: &str) {
+        let run = |id: &str| id.rsplit_once(':').map(|(run, _)| run.to_owned());
+        let last = talk.last_event_id().and_then(run);
+        if last.is_none() || last == run(id) {
+            return;
+        }
+        let number = id.rsplit_once(':').and_then(|(_, number)| number.parse().ok());
+        self.outcome.returns.missed += number.unwrap_or(0);
+        talk.pushed = 0;
+    }
+
     /// A stamped message came on a connection that is there again: the first one ends the
     /// absence; older ones than the connection are replayed.
     #[cold]

@@ -15,6 +15,9 @@ pub struct Config {
     pub engine: &'static str,
     /// When the run started: the same on every core, because push messages are numbered from it.
     pub started: Instant,
+    /// What tells the ids of this run's push messages from those of another: random, the same on
+    /// every core.
+    pub run: u32,
     /// The time of day at `started`, since 1970: what `Date` follows from where the board does not
     /// have it. Without both there is no `Date`.
     pub epoch: Option<Duration>,
@@ -39,8 +42,9 @@ pub struct Config {
     pub retry_ms: u64,
     /// Members of one room, 1 to [`limits::ROOM_SIZE_MAX`].
     pub room_size: u16,
-    /// What keys for members of rooms follow from: the same on every core, told to nobody.
-    pub secret: u64,
+    /// The key of the MACs that members of rooms are told: random, the same on every core, told to
+    /// nobody.
+    pub secret: [u8; 32],
     /// Agrees to permessage-deflate where a client offers it.
     pub deflate: bool,
     /// Subprotocols the server speaks, the preferred one first.
@@ -69,7 +73,8 @@ impl Config {
             heartbeat: limits::HEARTBEAT_TIME,
             retry_ms: 3000,
             room_size: limits::ROOM_SIZE,
-            secret: started.as_nanos(),
+            secret: [0; 32],
+            run: 0,
             deflate: false,
             subprotocols: Vec::new(),
             origins: OriginPolicy::Any,

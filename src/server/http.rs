@@ -8,7 +8,7 @@ use super::routes::{self, Asked, Body};
 use super::say::Saying;
 use super::shared::Shared;
 use super::stats::Message;
-use super::stream;
+use super::stream::{self, Resumed};
 use super::tally::Why;
 use super::websocket::Route;
 use crate::app::rooms;
@@ -119,8 +119,9 @@ impl Http {
                             let turn = Turn::WebSocket(route, extension);
                             return begin(id, turn, None, shared, wire);
                         }
-                        Asked::Stream(feed, origin) => {
-                            return begin(id, Turn::Stream(feed), origin, shared, wire);
+                        Asked::Stream(feed, resumed) => {
+                            let turn = Turn::Stream(feed);
+                            return begin(id, turn, Some(resumed), shared, wire);
                         }
                     }
                 }
@@ -295,14 +296,14 @@ fn idle(config: &Config) -> Duration {
 fn begin(
     id: ConnectionId,
     turn: Turn,
-    origin: Option<u16>,
+    resumed: Option<Resumed>,
     shared: &mut Shared,
     wire: &mut impl Wire<Message>,
 ) -> Turn {
     let mut sent = wire.send(id, &shared.scratch);
-    if let (Turn::Stream(Feed::Push), Err(Unsent::Full)) = (&turn, sent) {
+    if let (Some(resumed), Err(Unsent::Full)) = (resumed, sent) {
         // What was missed is more than a backlog may hold: then it is lost.
-        stream::begin_stale(origin, shared, wire.now());
+        stream::begin_stale(resumed, shared, wire.now());
         sent = wire.send(id, &shared.scratch);
     }
     match sent {

@@ -6,7 +6,7 @@ use super::fields;
 use super::say::{self, Saying};
 use super::shared::Shared;
 use super::stats::{Form, Message, Reader};
-use super::stream;
+use super::stream::{self, Resumed};
 use super::tally::Why;
 use super::websocket::Route;
 use crate::app::rooms;
@@ -26,8 +26,8 @@ pub(super) enum Asked {
     Say(Box<Saying>),
     /// The response is in `Shared::scratch`.
     WebSocket(Route, Extension),
-    /// The response is in `Shared::scratch`; the listed origin that asks, for another one.
-    Stream(Feed, Option<u16>),
+    /// The response is in `Shared::scratch`.
+    Stream(Feed, Resumed),
 }
 
 /// The body of a request that gets its answer after it.
@@ -267,15 +267,15 @@ fn events(
         _ => return plain(Answer::Events, request),
     }
     let origin = fields::listed(&request.headers, &shared.config.origins);
-    match feed {
+    let last = match feed {
         Feed::Push => {
             shared.wake_push(wire.now());
-            stream::begin(stream::last_event_id(request), origin, shared, wire.now());
+            stream::last_event_id(request)
         }
         // Who comes back is a new member: it was not there.
-        Feed::Rooms => stream::begin(None, origin, shared, wire.now()),
-    }
-    Asked::Stream(feed, origin)
+        Feed::Rooms => None,
+    };
+    Asked::Stream(feed, stream::begin(last, origin, shared, wire.now()))
 }
 
 const NO_WEBSOCKET: Fault = Fault::Http {

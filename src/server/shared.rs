@@ -52,6 +52,7 @@ impl Shared {
         }
         let plan = Plan {
             started: config.started,
+            run: config.run,
             every: config.chunk,
             bytes: config.chunk_bytes,
             history: config.history,

@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::shared::Shared;
 use super::topic::encode_event;
-use crate::app::push::Missed;
+use crate::app::push::{Missed, Push};
 use crate::limits;
 use crate::protocol::http::{Request, Response};
 use crate::protocol::sse;
@@ -25,7 +25,9 @@ pub(super) const HEADERS: [(&str, &str); 3] = [
 pub(super) const MEDIA_TYPE: &str = "text/event-stream";
 
 /// The name of the event that tells a client that it missed something for good, because HTML gives
-/// it no other sign (whatwg/html#8297). Its data: `{"oldest":N,"latest":M}`, the ids still known.
+/// it no other sign (whatwg/html#8297). Its data: `{"run":"R","missed_from":N,"latest":M}`: of run R
+/// it missed the messages N to M, and `"other_run":true` if it came with an id of another run, of
+/// which nothing is known here.
 const STALE: &str = "stale";
 
 /// The id a client has seen last: the header, or `lastEventId` of the query for clients that cannot
@@ -44,46 +46,70 @@ pub(super) fn last_event_id<'a>(request: &Request<'a>) -> Option<&'a str> {
         .filter(|id| !id.is_empty())
 }
 
+/// Whose a stream is, and where it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Resumed {
+    /// Which of the listed origins the page is of, if any.
+    origin: Option<u16>,
+    /// The first message that the client has not; `None` if it has none of this run.
+    from: Option<u64>,
+}
+
 /// Writes the beginning of a stream into `Shared::scratch`.
 pub(super) fn begin(
     last_event_id: Option<&str>,
     origin: Option<u16>,
     shared: &mut Shared,
     now: Instant,
-) {
+) -> Resumed {
+    let resumed = |from| Resumed { origin, from };
     let Some(missed) = last_event_id.map(|id| shared.push.missed(id)) else {
-        return head(origin, shared, now);
+        head(origin, shared, now);
+        return resumed(None);
     };
-    match missed {
-        Missed::Kept { after, count } if fits(count, shared.config.chunk_bytes) => {
-            head(origin, shared, now);
-            let Shared {
-                push,
-                scratch,
-                number,
-                ..
-            } = shared;
-            push.replay(after, |notice| encode_event(scratch, notice, number));
+    let resumed = match missed {
+        Missed::Kept { after, count } => {
+            if fits(count, shared.config.chunk_bytes) {
+                head(origin, shared, now);
+                let Shared {
+                    push,
+                    scratch,
+                    number,
+                    ..
+                } = shared;
+                push.replay(after, |notice| encode_event(scratch, notice, number));
+                return resumed(Some(after + 1));
+            }
+            resumed(Some(after + 1))
         }
-        Missed::Kept { .. } | Missed::Lost { .. } => begin_stale(origin, shared, now),
-    }
+        Missed::Lost { from } => resumed(Some(from)),
+        Missed::Foreign => resumed(None),
+    };
+    begin_stale(resumed, shared, now);
+    resumed
 }
 
 /// Writes the beginning of a stream whose client missed something that is lost.
-pub(super) fn begin_stale(origin: Option<u16>, shared: &mut Shared, now: Instant) {
+pub(super) fn begin_stale(resumed: Resumed, shared: &mut Shared, now: Instant) {
+    let Resumed { origin, from } = resumed;
     head(origin, shared, now);
-    let Shared { push, scratch, .. } = shared;
-    let (id, data) = (
-        push.last().to_string(),
-        format!(
-            "{{\"oldest\":{},\"latest\":{}}}",
-            push.oldest(),
-            push.last()
-        ),
+    let Shared {
+        push,
+        scratch,
+        number,
+        config,
+        ..
+    } = shared;
+    let (run, last) = (config.run, push.last());
+    number.clear();
+    Push::write_id(run, last, number);
+    let (other, from) = (from.is_none(), from.unwrap_or(1));
+    let data = format!(
+        "{{\"run\":\"{run:08x}\",\"other_run\":{other},\"missed_from\":{from},\"latest\":{last}}}"
     );
     // The id moves the client on: what it missed is told once.
     let event = sse::Event {
-        id: Some(&id),
+        id: Some(number),
         event: Some(STALE),
         retry_ms: None,
         data: &data,

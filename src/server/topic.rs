@@ -4,6 +4,7 @@
 use super::members::{Members, STEP};
 use super::tally::Tally;
 use crate::app::Notice;
+use crate::app::push::Push;
 use crate::protocol::sse;
 use crate::protocol::websocket::{Deflater, Opcode, deflate, frame};
 use crate::shard::{ConnectionId, Payload, Unsent, Wire};
@@ -155,8 +156,11 @@ impl Topic {
 /// Appends a notice as an event; `number` is scratch space.
 pub(super) fn encode_event(into: &mut Vec<u8>, notice: Notice<'_>, number: &mut String) {
     number.clear();
-    // Writing to a String does not fail.
-    let _ = write!(number, "{}", notice.id);
+    match notice.run {
+        Some(run) => Push::write_id(run, notice.id, number),
+        // Writing to a String does not fail.
+        None => drop(write!(number, "{}", notice.id)),
+    }
     let event = sse::Event {
         id: Some(number),
         event: Some(notice.name),

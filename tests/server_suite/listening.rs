@@ -12,6 +12,12 @@ struct Event {
     data: serde_json::Value,
 }
 
+/// The number in the id of an event of the run that a test's server is.
+fn number(id: &str) -> u64 {
+    let number = id.strip_prefix("00000000:").expect("this run");
+    number.parse().expect("a number")
+}
+
 /// Takes an event stream's head, and whatever heartbeats there are, up to the end of an event.
 fn event(bytes: &[u8]) -> Option<(Event, usize)> {
     let text = std::str::from_utf8(bytes).expect("UTF-8");
@@ -24,7 +30,7 @@ fn event(bytes: &[u8]) -> Option<(Event, usize)> {
             .find_map(|line| line.strip_prefix(name))
     };
     let event = Event {
-        id: field("id: ").expect("an id").parse().expect("a number"),
+        id: number(field("id: ").expect("an id")),
         name: field("event: ").expect("a name").to_owned(),
         data: serde_json::from_str(field("data: ").expect("data")).expect("JSON"),
     };
@@ -112,7 +118,7 @@ pub(crate) fn who_comes_back_misses_nothing<H: Harness>() {
     }
     // Two cores number alike, so it does not matter which one they come back to.
     for peer in 1..6 {
-        script.wait(60).listen(peer, "2");
+        script.wait(60).listen(peer, "00000000:2");
         for id in 3..8 {
             script.event(peer, move |event| {
                 assert_eq!((event.id, event.name.as_str()), (id, "push"));
@@ -132,14 +138,18 @@ pub(crate) fn who_comes_back_misses_nothing<H: Harness>() {
 pub(crate) fn an_id_that_is_too_old_is_told_so<H: Harness>() {
     let mut script = Script::default();
     script.wait(300);
-    for (peer, id) in ["1", "999999", "nonsense"].into_iter().enumerate() {
+    for (peer, id) in ["00000000:1", "00000000:999999", "0badcafe:1", "1", "nonsense"]
+        .into_iter()
+        .enumerate()
+    {
         script
             .listen(peer, id)
-            .event(peer, |event| {
+            .event(peer, move |event| {
                 assert_eq!(event.name, "stale");
-                let (oldest, latest) = (&event.data["oldest"], &event.data["latest"]);
-                assert_eq!(latest, event.id);
-                assert_eq!(oldest.as_u64().unwrap() + 3, event.id);
+                assert_eq!(event.data["latest"], event.id);
+                assert_eq!(event.data["run"], "00000000");
+                assert_eq!(event.data["other_run"], peer > 0);
+                assert_eq!(event.data["missed_from"], if peer > 0 { 1 } else { 2 });
             })
             .event(peer, |event| assert_eq!(event.name, "push"));
     }

@@ -28,8 +28,8 @@ pub struct Member {
 pub struct Address {
     /// Who says it.
     pub member: Member,
-    /// What shows that it does.
-    pub key: u64,
+    /// What shows that it does: a MAC over the member.
+    pub key: u128,
 }
 
 /// What happened in a room; `T` is the text.

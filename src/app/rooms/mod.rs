@@ -34,7 +34,7 @@ use crate::shard::Core;
 use desk::Desk;
 use guests::Guests;
 use home::Home;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use ring::hmac;
 
 /// The core that knows which rooms have a free place.
 const DESK: Core = Core(0);
@@ -48,8 +48,8 @@ pub struct Plan {
     pub cores: u16,
     /// Members of one room, 1 to [`limits::ROOM_SIZE_MAX`].
     pub size: u16,
-    /// What the keys of members' addresses follow from: the same on every core, told to nobody.
-    pub secret: u64,
+    /// The key of the MACs in members' addresses: random, the same on every core, told to nobody.
+    pub secret: [u8; 32],
 }
 
 /// Why something was not said.
@@ -78,6 +78,7 @@ pub trait Effects: Tell {
 #[derive(Debug)]
 pub struct Rooms {
     plan: Plan,
+    mac: hmac::Key,
     desk: Desk,
     home: Home,
     guests: Guests,
@@ -95,6 +96,7 @@ impl Rooms {
         let plan = Plan { size, ..plan };
         Self {
             plan,
+            mac: hmac::Key::new(hmac::HMAC_SHA256, &plan.secret),
             desk: Desk::new(plan.cores, size),
             home: Home::default(),
             guests: Guests::new(plan.cores),
@@ -262,6 +264,8 @@ impl Rooms {
         text::welcome(&mut self.text, address, (members, size), seq);
         let notice = Notice {
             id: seq,
+            // Who comes back is a new member: it asks for nothing that it missed.
+            run: None,
             name: "room",
             text: &self.text,
         };
@@ -292,6 +296,8 @@ impl Rooms {
         let name = text::news(&mut self.text, seq, news);
         let notice = Notice {
             id: seq,
+            // Who comes back is a new member: it asks for nothing that it missed.
+            run: None,
             name,
             text: &self.text,
         };
@@ -306,10 +312,16 @@ impl Rooms {
         }
     }
 
-    /// What only the member itself knows. Members are never numbered twice in a room.
-    fn key(&self, member: Member) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (self.plan.secret, member.room, member.number).hash(&mut hasher);
-        hasher.finish()
+    /// What only the member itself knows: HMAC-SHA-256 over its name, truncated to 128 bits
+    /// (RFC 2104, 5: no less than half). Members are never numbered twice in a room.
+    fn key(&self, member: Member) -> u128 {
+        let Member { room, number } = member;
+        let [home_high, home_low] = room.home.0.to_be_bytes();
+        let [a, b, c, d] = room.index.to_be_bytes();
+        let [e, f, g, h] = number.to_be_bytes();
+        let name = [home_high, home_low, a, b, c, d, e, f, g, h];
+        let tag = hmac::sign(&self.mac, &name);
+        let half = tag.as_ref().first_chunk();
+        half.map_or(0, |half| u128::from_be_bytes(*half))
     }
 }

@@ -59,7 +59,7 @@ impl World {
             here: Core(core),
             cores: CORES,
             size,
-            secret: 7,
+            secret: [7; 32],
         };
         Self {
             cores: (0..CORES).map(|core| Rooms::new(plan(core))).collect(),

@@ -18,7 +18,7 @@ pub(super) fn welcome(into: &mut String, address: Address, (members, size): (u16
         into,
         "{{\"type\":\"room\",\"seq\":{seq},\"room\":\"{home}-{index}\",\"member\":{number},\
          \"members\":{members},\"size\":{size},\
-         \"say\":\"{SAY}?room={home}-{index}&member={number}&key={key:016x}\"}}"
+         \"say\":\"{SAY}?room={home}-{index}&member={number}&key={key:032x}\"}}"
     );
 }
 
@@ -66,9 +66,9 @@ impl Address {
         };
         let number = number(value("member")?)?;
         let member = Member { room, number };
-        let is_key = |key: &&str| key.len() == 16 && key.bytes().all(|c| c.is_ascii_hexdigit());
+        let is_key = |key: &&str| key.len() == 32 && key.bytes().all(|c| c.is_ascii_hexdigit());
         let key = value("key").filter(is_key)?;
-        let key = u64::from_str_radix(key, 16).ok()?;
+        let key = u128::from_str_radix(key, 16).ok()?;
         Some(Self { member, key })
     }
 }
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_new_member_can_post_to_the_address_it_is_told() {
-        let key = 0x0123_4567_89ab_cdef;
+        let key = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
         let address = Address {
             member: MEMBER,
             key,
@@ -154,13 +154,14 @@ mod tests {
         for query in [
             "",
             "room=3-17&member=5",
-            "room=317&member=5&key=0123456789abcdef",
-            "room=3-+17&member=5&key=0123456789abcdef",
-            "room=3-17&member=-5&key=0123456789abcdef",
-            "room=3-17&member=5&key=123456789abcdef",
-            "room=3-17&member=5&key=0123456789abcdeg",
-            "room=3-17&member=5&key=+123456789abcdef",
-            "room=70000-17&member=5&key=0123456789abcdef",
+            "room=317&member=5&key=0123456789abcdef0123456789abcdef",
+            "room=3-+17&member=5&key=0123456789abcdef0123456789abcdef",
+            "room=3-17&member=-5&key=0123456789abcdef0123456789abcdef",
+            "room=3-17&member=5&key=123456789abcdef0123456789abcdef",
+            "room=3-17&member=5&key=0123456789abcdef",
+            "room=3-17&member=5&key=0123456789abcdef0123456789abcdeg",
+            "room=3-17&member=5&key=+123456789abcdef0123456789abcdef",
+            "room=70000-17&member=5&key=0123456789abcdef0123456789abcdef",
         ] {
             assert_eq!(Address::parse(query), None, "{query}");
         }

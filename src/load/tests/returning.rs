@@ -332,6 +332,33 @@ fn events_that_nobody_replays_are_missed_and_no_gap_besides() {
 }
 
 #[test]
+fn a_server_that_was_restarted_is_neither_repeating_nor_skipping() {
+    let event = |n: u64| format!("id: b:{n}\ndata: {{\"seq\":{n},\"sent_ns\":1}}\n\n");
+    // The same run as before has lost 28 and 29; the other has only come to 2.
+    let cases = [("a:29", [30, 31], 2), ("b:2", [3, 4], 2)];
+    for (id, then, missed) in cases {
+        let stale = format!("id: {id}\nevent: stale\ndata: {{}}\n\n");
+        let events = Events {
+            requests: Vec::new(),
+            first: [26, 27].map(|n| event(n).replace("b:", "a:")).concat(),
+            then: stale + &then.map(event).concat(),
+        };
+        let config = Config {
+            again: AGAIN,
+            transport: Transport::Sse,
+            scenario: Scenario::Listen,
+            connections: 1,
+            ..config()
+        };
+        let (outcome, _) = World::new(1, &config, events).run();
+        let returns = outcome.returns;
+        assert_eq!((returns.missed, returns.duplicated), (missed, 0), "{id}");
+        let events = outcome.events;
+        assert_eq!((events.gaps, events.repeated), (0, 0), "{id}");
+    }
+}
+
+#[test]
 fn a_storm_drops_its_share_and_the_curve_shows_them_come_back() {
     let config = Config {
         messages: open(20_000.0),

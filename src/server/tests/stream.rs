@@ -8,14 +8,14 @@ const TICK: Duration = Duration::from_millis(100);
 fn event(n: u32) -> String {
     let sent = START + TICK * n;
     format!(
-        "id: {n}\nevent: push\ndata: {{\"seq\":{n},\"sent_ns\":{}}}\n\n",
+        "id: 00000000:{n}\nevent: push\ndata: {{\"seq\":{n},\"sent_ns\":{}}}\n\n",
         sent.as_nanos()
     )
 }
 
 fn ids(text: &str) -> Vec<&str> {
     text.lines()
-        .filter_map(|line| line.strip_prefix("id: "))
+        .filter_map(|line| line.strip_prefix("id: 00000000:"))
         .collect()
 }
 
@@ -87,11 +87,11 @@ fn what_the_client_of_a_stream_sends_is_ignored() {
 
 #[test]
 fn who_comes_back_gets_what_was_missed_and_then_what_comes() {
-    let resume = "GET /events HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 2\r\n\r\n".to_owned();
+    let resume = "GET /events HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 00000000:2\r\n\r\n".to_owned();
     for request in [
         resume,
-        get("/events?lastEventId=2"),
-        get("/events?a=b&lastEventId=2&c"),
+        get("/events?lastEventId=00000000:2"),
+        get("/events?a=b&lastEventId=00000000:2&c"),
     ] {
         let mut rig = Rig::new(config());
         let first = rig.stream();
@@ -125,14 +125,26 @@ fn an_id_that_is_too_old_or_unknown_gets_a_stale_event() {
     });
     let _listener = rig.stream();
     rig.pass(TICK * 9);
-    for last in ["5", "10", "abc", "\"}\\"] {
+    for (last, other, from) in [
+        ("00000000:5", false, 6),
+        ("00000000:0", false, 1),
+        ("00000000:10", true, 1),
+        // Of another run of the server, or of none.
+        ("00000001:9", true, 1),
+        ("6", true, 1),
+        ("abc", true, 1),
+        ("\"}\\", true, 1),
+    ] {
         let request = format!("GET /events HTTP/1.1\r\nHost: a\r\nLast-Event-ID: {last}\r\n\r\n");
         let id = rig.asked(&request);
         let answer = rig.text(id);
-        let stale = "retry: 3000\nid: 9\nevent: stale\ndata: {\"oldest\":7,\"latest\":9}\n\n";
-        assert!(answer.ends_with(stale), "{last}: {answer}");
+        let stale = format!(
+            "retry: 3000\nid: 00000000:9\nevent: stale\ndata: {{\"run\":\"00000000\",\
+             \"other_run\":{other},\"missed_from\":{from},\"latest\":9}}\n\n"
+        );
+        assert!(answer.ends_with(&stale), "{last}: {answer}");
     }
-    let id = rig.asked("GET /events HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 6\r\n\r\n");
+    let id = rig.asked("GET /events HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 00000000:6\r\n\r\n");
     assert_eq!(ids(&rig.text(id)), ["7", "8", "9"]);
 }
 
@@ -145,13 +157,14 @@ fn what_does_not_fit_into_a_backlog_is_stale() {
     rig.wire.cap = 3000;
     let _listener = rig.stream();
     rig.pass(TICK * 2);
-    let (some, all) = ("Last-Event-ID: 1", "Last-Event-ID: 0");
+    let (some, all) = ("Last-Event-ID: 00000000:1", "Last-Event-ID: 00000000:0");
     rig.wire.now += TICK / 2;
     let id = rig.asked(&get("/events").replace("Host: a", &format!("Host: a\r\n{some}")));
     assert_eq!(ids(&rig.text(id)), ["2"]);
     rig.pass(TICK);
     let id = rig.asked(&get("/events").replace("Host: a", &format!("Host: a\r\n{all}")));
-    assert!(rig.text(id).contains("event: stale"));
+    let answer = rig.text(id);
+    assert!(answer.contains("event: stale") && answer.contains("\"missed_from\":1,"), "{answer}");
 }
 
 #[test]
