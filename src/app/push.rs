@@ -297,9 +297,15 @@ mod tests {
     fn who_comes_back_gets_what_was_missed() {
         let mut push = push(4);
         heard(&mut push, at(1100));
-        assert_eq!(push.missed("0000beef:8"), Missed::Kept { after: 8, count: 2 });
+        assert_eq!(
+            push.missed("0000beef:8"),
+            Missed::Kept { after: 8, count: 2 }
+        );
         assert_eq!(replayed(&mut push, 8), [9, 10]);
-        assert_eq!(push.missed("0000beef:6"), Missed::Kept { after: 6, count: 4 });
+        assert_eq!(
+            push.missed("0000beef:6"),
+            Missed::Kept { after: 6, count: 4 }
+        );
         assert_eq!(replayed(&mut push, 6), [7, 8, 9, 10]);
         assert_eq!(replayed(&mut push, 10), [0; 0]);
     }
@@ -353,7 +359,10 @@ mod tests {
         let mut push = push(4);
         heard(&mut push, at(1020));
         push.catch_up(at(1045));
-        assert_eq!(push.missed("0000beef:2"), Missed::Kept { after: 2, count: 2 });
+        assert_eq!(
+            push.missed("0000beef:2"),
+            Missed::Kept { after: 2, count: 2 }
+        );
         let mut told = Vec::new();
         push.replay(2, |notice| told.push(notice.text.to_owned()));
         let third = r#"{"seq":3,"sent_ns":1030000000}"#;
@@ -369,7 +378,10 @@ mod tests {
         let mut push = push(0);
         assert_eq!(heard(&mut push, at(1030)), [1, 2, 3]);
         assert_eq!(push.missed("0000beef:2"), Missed::Lost { from: 3 });
-        assert_eq!(push.missed("0000beef:3"), Missed::Kept { after: 3, count: 0 });
+        assert_eq!(
+            push.missed("0000beef:3"),
+            Missed::Kept { after: 3, count: 0 }
+        );
         push.catch_up(at(2000));
         assert_eq!(
             push.missed("0000beef:100"),

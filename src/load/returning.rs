@@ -213,7 +213,9 @@ impl Recorder {
         if last.is_none() || last == run(id) {
             return;
         }
-        let number = id.rsplit_once(':').and_then(|(_, number)| number.parse().ok());
+        let number = id
+            .rsplit_once(':')
+            .and_then(|(_, number)| number.parse().ok());
         self.outcome.returns.missed += number.unwrap_or(0);
         talk.pushed = 0;
     }

@@ -138,9 +138,15 @@ pub(crate) fn who_comes_back_misses_nothing<H: Harness>() {
 pub(crate) fn an_id_that_is_too_old_is_told_so<H: Harness>() {
     let mut script = Script::default();
     script.wait(300);
-    for (peer, id) in ["00000000:1", "00000000:999999", "0badcafe:1", "1", "nonsense"]
-        .into_iter()
-        .enumerate()
+    for (peer, id) in [
+        "00000000:1",
+        "00000000:999999",
+        "0badcafe:1",
+        "1",
+        "nonsense",
+    ]
+    .into_iter()
+    .enumerate()
     {
         script
             .listen(peer, id)

@@ -104,17 +104,6 @@ fn anything_but_a_full_handshake_is_refused_with_its_status() {
             400,
         ),
         ("Host", "Host: h\r\nSec-WebSocket-Protocol: a b", 400),
-        // RFC 9110, 5.6.1.2: empty members of a list are ignored.
-        ("Host", "Host: h\r\nSec-WebSocket-Protocol: a,,b", 101),
-        ("Host", "Host: h\r\nSec-WebSocket-Protocol: a, ", 101),
-        ("Host", "Host: h\r\nSec-WebSocket-Protocol: ,\t,a", 101),
-        ("Connection", "Connection: , keep-alive,, Upgrade,", 101),
-        ("Upgrade", "Upgrade: ,websocket,,", 101),
-        (
-            "Host",
-            "Host: h\r\nSec-WebSocket-Extensions: , permessage-deflate,,",
-            101,
-        ),
         ("Host", "Host: h\r\nSec-WebSocket-Protocol: , ,", 400),
         ("Host", "Host: h\r\nSec-WebSocket-Protocol:", 400),
         (
@@ -129,6 +118,24 @@ fn anything_but_a_full_handshake_is_refused_with_its_status() {
     assert_eq!(status(&with("Host", &format!("Host: h\r\n{key}"))), 400);
     assert_eq!(status(&head(&FIELDS).replace("GET", "POST")), 405);
     assert_eq!(status(&head(&FIELDS).replace("HTTP/1.1", "HTTP/1.0")), 400);
+}
+
+#[test]
+fn empty_members_of_lists_are_ignored() {
+    // RFC 9110, 5.6.1.2.
+    for (name, line) in [
+        ("Host", "Host: h\r\nSec-WebSocket-Protocol: a,,b"),
+        ("Host", "Host: h\r\nSec-WebSocket-Protocol: a, "),
+        ("Host", "Host: h\r\nSec-WebSocket-Protocol: ,\t,a"),
+        ("Connection", "Connection: , keep-alive,, Upgrade,"),
+        ("Upgrade", "Upgrade: ,websocket,,"),
+        (
+            "Host",
+            "Host: h\r\nSec-WebSocket-Extensions: , permessage-deflate,,",
+        ),
+    ] {
+        assert_eq!(status(&with(name, line)), 101, "{line:?}");
+    }
 }
 
 #[test]

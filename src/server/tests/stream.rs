@@ -164,7 +164,10 @@ fn what_does_not_fit_into_a_backlog_is_stale() {
     rig.pass(TICK);
     let id = rig.asked(&get("/events").replace("Host: a", &format!("Host: a\r\n{all}")));
     let answer = rig.text(id);
-    assert!(answer.contains("event: stale") && answer.contains("\"missed_from\":1,"), "{answer}");
+    assert!(
+        answer.contains("event: stale") && answer.contains("\"missed_from\":1,"),
+        "{answer}"
+    );
 }
 
 #[test]
