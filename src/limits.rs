@@ -42,11 +42,15 @@ pub const CONTROL_BYTES: usize = 125;
 /// A message below this is sent as it is where permessage-deflate is agreed on: deflating it costs
 /// more than it saves.
 pub const DEFLATE_BYTES_MIN: usize = 64;
-/// A deflated message may become so many times as long: text of a great many repeats does not reach
-/// it, a bomb (up to 1,032) does.
-pub const INFLATE_RATIO: usize = 256;
-/// Up to so many bytes it may become more times as long: they cost nobody anything.
-pub const INFLATE_BYTES_FREE: usize = 64 * 1024;
+/// Bytes that one connection may have inflated in one turn; the message that reaches it is the last
+/// of that turn. Inflating and deflating them again takes less than a millisecond. There is no bound
+/// on how many times as long a message may become: honest text of repeats reaches deflate's own
+/// greatest, 1,032.
+pub const SHARE_BYTES: usize = 64 * 1024;
+/// What a deflated message counts at least towards it: what making it ready costs.
+pub const SHARE_BYTES_OF_A_MESSAGE: usize = 256;
+/// Connections that are given a share of work in one turn.
+pub const SHARES_PER_TURN: usize = 8;
 /// Spare message buffers kept by one shard, so that assembling allocates nothing in steady state.
 pub const SPARE_BUFFERS: usize = 64;
 /// A spare buffer that grew beyond this is freed rather than kept.

@@ -139,7 +139,9 @@ impl Push {
     /// The number in an id of this run.
     fn number(&self, id: &str) -> Option<u64> {
         let (run, number) = id.split_once(':')?;
-        let is_run = run.len() == 8 && u32::from_str_radix(run, 16) == Ok(self.plan.run);
+        // Digits only, here too.
+        let is_plain = run.len() == 8 && run.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_run = is_plain && u32::from_str_radix(run, 16) == Ok(self.plan.run);
         // Digits only: `parse` alone would take "+7".
         let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
         number.parse().ok().filter(|_| is_run && is_number)

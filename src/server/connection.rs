@@ -28,6 +28,8 @@ pub(super) enum Step {
     Stay,
     /// Receive no more until the backlog is low again.
     Pause,
+    /// It has had its share of this turn: what else came is kept for its next.
+    Defer,
     /// Send a ping: the peer was silent for half of its time.
     Ping,
     /// Begin the close handshake.
@@ -58,9 +60,36 @@ pub(super) struct Connection {
     pub(super) since: Stamp,
     /// Where it sits among the listeners of its kind.
     pub(super) seat: u32,
-    /// Receiving is paused until the backlog is low.
-    pub(super) paused: bool,
+    /// Why receiving is paused, if it is.
+    pub(super) paused: Paused,
     pub(super) state: State,
+}
+
+/// Why a connection's bytes are not received: any of these reasons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Paused(u8);
+
+impl Paused {
+    /// Its backlog is high.
+    pub(super) const BACKLOG: Self = Self(1);
+    /// It has had its share of a turn.
+    pub(super) const WORK: Self = Self(2);
+
+    pub(super) const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) const fn contains(self, reason: Self) -> bool {
+        self.0 & reason.0 != 0
+    }
+
+    pub(super) const fn insert(&mut self, reason: Self) {
+        self.0 |= reason.0;
+    }
+
+    pub(super) const fn remove(&mut self, reason: Self) {
+        self.0 &= !reason.0;
+    }
 }
 
 /// What a connection is.
@@ -93,7 +122,7 @@ impl Connection {
         generation: u32::MAX,
         since: Stamp(0),
         seat: NO_SEAT,
-        paused: false,
+        paused: Paused(0),
         state: State::Vacant,
     };
 
@@ -104,6 +133,11 @@ impl Connection {
         shared: &mut Shared,
         wire: &mut impl Wire<Message>,
     ) -> Step {
+        if self.paused.contains(Paused::WORK) {
+            // What the kernel had handed over before it was paused.
+            shared.deferred.keep(id, bytes);
+            return Step::Stay;
+        }
         match &mut self.state {
             State::WebSocket(socket) => {
                 if socket.is_open() {
@@ -295,6 +329,9 @@ impl Connections {
     pub(super) fn vacate(&mut self, id: ConnectionId, shared: &mut Shared) {
         if let Some(connection) = self.get_mut(id) {
             connection.switch(State::Vacant, shared);
+            if connection.paused.contains(Paused::WORK) {
+                shared.deferred.forget(id);
+            }
             *connection = Connection::VACANT;
         }
     }

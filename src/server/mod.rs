@@ -25,6 +25,7 @@
 mod answer;
 mod config;
 mod connection;
+mod deferred;
 mod errands;
 mod fields;
 mod http;
@@ -50,7 +51,7 @@ use crate::limits;
 use crate::protocol::websocket::{Opcode, closing, frame};
 use crate::shard::{Close, CloseCause, ConnectionId, Core, Half, Origin, Shard, Wire};
 use crate::time::Instant;
-use connection::{Connection, Connections, Due, Stamp, State, Step};
+use connection::{Connection, Connections, Due, Paused, Stamp, State, Step};
 use shared::{Outbox, Shared};
 use tally::Why;
 
@@ -83,10 +84,11 @@ impl Server {
             Step::Stay => {}
             Step::Pause => {
                 if let Some(connection) = self.connections.get_mut(id) {
-                    connection.paused = true;
+                    connection.paused.insert(Paused::BACKLOG);
                     wire.pause(id);
                 }
             }
+            Step::Defer => self.defer(id, wire),
             Step::Ping => self.ping(id, wire),
             Step::CloseSocket { code, why } => self.close_socket(id, code, why, wire),
             Step::AwaitClose => self.await_close(id, wire),
@@ -135,9 +137,7 @@ impl Server {
             return;
         };
         connection.since = Stamp::new(wire.now());
-        if std::mem::take(&mut connection.paused) {
-            wire.resume(id);
-        }
+        self.resume(id, wire);
         self.shared
             .wheel
             .schedule(id, wire.now() + limits::CLOSE_TIME);
@@ -330,12 +330,7 @@ impl Shard for Server {
     }
 
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        if std::mem::take(&mut connection.paused) {
-            wire.resume(id);
-        }
+        self.resume(id, wire);
     }
 
     fn ended(&mut self, id: ConnectionId, _wire: &mut impl Wire<Message>) -> Half {
@@ -390,6 +385,7 @@ impl Shard for Server {
         }
         self.due = due;
         self.tell_listeners(now, wire);
+        self.work_on_deferred(wire);
         if self
             .shared
             .round
@@ -425,6 +421,7 @@ impl Shard for Server {
             round,
             config,
             draining,
+            deferred,
             ..
         } = &self.shared;
         let heartbeat = (!topic.streams.is_empty()).then(|| topic.spoken + config.heartbeat);
@@ -438,6 +435,7 @@ impl Shard for Server {
             heartbeat,
             pulse,
             round.deadline(),
+            deferred.deadline(),
             draining,
         ]
         .into_iter()

@@ -1,6 +1,7 @@
 //! What the connections of one core share: configuration, buffers, timers, listeners, counts.
 
 use super::Config;
+use super::deferred::Deferred;
 use super::errands::Errands;
 use super::fields::Clock;
 use super::stats::{Message, Round};
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) topic: Topic,
     pub(super) rooms: Rooms,
     pub(super) errands: Errands,
+    pub(super) deferred: Deferred,
     /// When event streams of the rooms last got a heartbeat, and how many there are.
     pub(super) pulse: Pulse,
     pub(super) tally: Tally,
@@ -70,6 +72,7 @@ impl Shared {
                 &config,
             ),
             errands: Errands::default(),
+            deferred: Deferred::default(),
             pulse: Pulse {
                 at: config.started,
                 streams: 0,

@@ -43,6 +43,11 @@ struct CloseFrame {
 impl WebSocket {
     pub(super) fn new(route: Route, extension: Extension) -> Self {
         let decoder = Decoder::new(Role::Server).with(extension);
+        // Nobody hears what is said to a push.
+        let decoder = match route {
+            Route::Push => decoder.discarding(),
+            Route::Echo | Route::Rooms => decoder,
+        };
         Self {
             decoder,
             extension,
@@ -71,8 +76,13 @@ impl WebSocket {
             errands,
             number,
             scratch,
+            deferred,
             ..
         } = shared;
+        let share = Some((id, wire.now()));
+        if pool.worked > 0 && deferred.share != share {
+            pool.worked = 0;
+        }
         let mut outbox = Outbox {
             wire,
             topic,
@@ -84,10 +94,10 @@ impl WebSocket {
             queued: false,
         };
         let (mut at, mut refused) = (0, None);
-        loop {
+        let is_spent = loop {
             let event = match self.decoder.next(bytes, &mut at, pool) {
                 Ok(Some(event)) => event,
-                Ok(None) => break,
+                Ok(None) => break false,
                 Err(fault) => return self.fail(id, fault, scratch, outbox.wire),
             };
             match event {
@@ -115,10 +125,20 @@ impl WebSocket {
                 Event::Pong(_) => {}
                 Event::Close { code, .. } => return self.answer(id, code, scratch, outbox.wire),
             }
-        }
+            if pool.worked > 0 {
+                deferred.share = share;
+                if pool.worked >= limits::SHARE_BYTES {
+                    break true;
+                }
+            }
+        };
         match (outbox.unsent, outbox.queued) {
             _ if refused.is_some() => refused.unwrap_or(Step::Stay),
             (Some(Unsent::Full), _) => TOO_SLOW,
+            _ if is_spent => {
+                deferred.keep(id, bytes.get(at..).unwrap_or_default());
+                Step::Defer
+            }
             (Some(Unsent::Gone), _) | (None, false) => Step::Stay,
             // The peer sends faster than it reads.
             (None, true) if wire.backlog(id) > limits::BACKLOG_HIGH => Step::Pause,
@@ -139,6 +159,8 @@ impl WebSocket {
         if self.is_open() {
             self.why = why;
         }
+        self.decoder =
+            std::mem::replace(&mut self.decoder, Decoder::new(Role::Server)).discarding();
         let frame = CloseFrame {
             code: Some(code),
             reason: "",

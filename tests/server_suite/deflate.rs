@@ -150,9 +150,41 @@ pub(crate) fn members_of_a_room_may_deflate_or_not<H: Harness>() {
     H::run(setup(), script);
 }
 
+pub(crate) fn a_large_message_of_repeats_comes_back<H: Harness>() {
+    // As `socket.send('a'.repeat(1 << 20))` of a browser with permessage-deflate.
+    let text = "a".repeat(limits::MESSAGE_BYTES);
+    let mut script = Script::default();
+    script
+        .offer(0, "/echo", OFFER, Some(OFFER))
+        .send(0, deflated(&text))
+        .inflates(0, move |echo| assert!(echo == text));
+    H::run(setup(), script);
+}
+
+pub(crate) fn who_makes_much_work_keeps_nobody_waiting<H: Harness>() {
+    let bulk = deflated(&"a".repeat(100_000));
+    let mut script = Script::default();
+    script
+        .offer(0, "/echo", OFFER, Some(OFFER))
+        .upgrade(1, "/echo")
+        .offer(2, "/push", OFFER, Some(OFFER))
+        .send(0, bulk.repeat(50))
+        .send(2, bulk.repeat(50))
+        .send(1, masked(Opcode::Text, b"quick"))
+        .expect(1, plain(Opcode::Text, b"quick"));
+    for _ in 0..50 {
+        script.inflates(0, |echo| assert_eq!(echo.len(), 100_000));
+    }
+    script
+        .send(0, masked(Opcode::Text, b"after"))
+        .expect(0, plain(Opcode::Text, b"after"));
+    let outcomes = H::run(setup(), script);
+    assert_eq!(outcomes[0].tally.decided.fault, 0);
+}
+
 pub(crate) fn what_cannot_be_inflated_gets_its_close_code<H: Harness>() {
     let bomb = {
-        let (mut bytes, zeroes) = (Vec::new(), vec![0; limits::MESSAGE_BYTES]);
+        let (mut bytes, zeroes) = (Vec::new(), vec![0; limits::MESSAGE_BYTES + 1]);
         let key = Some([1, 1, 1, 1]);
         encode(
             &mut bytes,

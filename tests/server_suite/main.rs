@@ -139,6 +139,8 @@ suite! {
         a_deflated_message_comes_back_deflated_and_a_plain_one_may_be
         a_broadcast_reaches_deflating_and_plain_listeners_alike
         members_of_a_room_may_deflate_or_not
+        a_large_message_of_repeats_comes_back
+        who_makes_much_work_keeps_nobody_waiting
         what_cannot_be_inflated_gets_its_close_code
         without_the_flag_nothing_is_agreed_on;
     rooms:

@@ -72,6 +72,8 @@ pub struct Decoder {
     pieces: Option<Box<Pieces>>,
     role: Role,
     extension: Extension,
+    /// Deflated messages are not inflated: nobody wants them.
+    discards: bool,
     state: State,
 }
 
@@ -114,6 +116,7 @@ impl Decoder {
             pieces: None,
             role,
             extension: Extension::None,
+            discards: false,
             state: State::Ready,
         }
     }
@@ -122,6 +125,14 @@ impl Decoder {
     #[must_use]
     pub const fn with(mut self, extension: Extension) -> Self {
         self.extension = extension;
+        self
+    }
+
+    /// The same where nobody wants what the peer says: a deflated message is not inflated, and its
+    /// event has no bytes that mean anything.
+    #[must_use]
+    pub const fn discarding(mut self) -> Self {
+        self.discards = true;
         self
     }
 
@@ -372,6 +383,10 @@ impl Decoder {
             Kind::Binary
         };
         if is_fresh && is_complete && frame.is_last && !in_message {
+            if frame.is_deflated && self.discards {
+                self.rest_if_idle(pool);
+                return Ok(Some(Step::Message(Kind::Binary, Place::Received(range))));
+            }
             let is_ascii = mask::apply_gathering(bytes, frame.key).is_ascii();
             if frame.is_deflated {
                 let pieces = self.pieces(pool);
@@ -385,10 +400,13 @@ impl Decoder {
             self.rest_if_idle(pool);
             return Ok(Some(Step::Message(kind, Place::Received(range))));
         }
-        let max_fragments = pool.max_fragments;
+        let (max_fragments, discards) = (pool.max_fragments, self.discards);
         let pieces = self.pieces(pool);
         if is_fresh {
             pieces.begin(kind, frame, max_fragments)?;
+            if discards {
+                pieces.discard();
+            }
         }
         pieces.append(bytes, frame.key)?;
         pieces.frame = frame.after(range.len());

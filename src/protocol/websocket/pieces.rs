@@ -25,6 +25,9 @@ pub struct Pool {
     /// Once a deflated message came; and where the next one is inflated into.
     inflater: Option<Box<Inflater>>,
     inflated: Vec<u8>,
+    /// Bytes inflated since it was last set to 0, and something for each message: whoever calls the
+    /// decoder may stop between two messages.
+    pub worked: usize,
 }
 
 impl Pool {
@@ -37,6 +40,7 @@ impl Pool {
             spare: Vec::new(),
             inflater: None,
             inflated: Vec::new(),
+            worked: 0,
         }
     }
 
@@ -45,6 +49,7 @@ impl Pool {
         let inflater = self.inflater.get_or_insert_with(Box::default);
         let inflated = inflater.inflate(packed, self.max_message, &mut self.inflated);
         std::mem::swap(&mut pieces.message, &mut self.inflated);
+        self.worked += limits::SHARE_BYTES_OF_A_MESSAGE + pieces.message.len();
         if self.inflated.capacity() > limits::SPARE_BYTES {
             self.inflated = Vec::new();
         }
@@ -75,6 +80,8 @@ pub(super) struct Pieces {
     pub(super) kind: Option<Kind>,
     /// Its payload is deflated.
     is_deflated: bool,
+    /// Its payload is not wanted, and not kept.
+    is_discarded: bool,
     fragments: u32,
     /// The frame whose payload is being read.
     pub(super) frame: Option<Frame>,
@@ -137,6 +144,7 @@ impl Default for Pieces {
             valid: 0,
             kind: None,
             is_deflated: false,
+            is_discarded: false,
             fragments: 0,
             frame: None,
             header: [0; HEADER_BYTES],
@@ -209,8 +217,16 @@ impl Pieces {
         Ok(())
     }
 
+    /// Neither keeps nor inflates the message that has begun, if it is deflated.
+    pub(super) const fn discard(&mut self) {
+        self.is_discarded = self.is_deflated;
+    }
+
     /// Adds masked payload of the current data frame to the message.
     pub(super) fn append(&mut self, payload: &mut [u8], key: [u8; 4]) -> Result<(), Fault> {
+        if self.is_discarded {
+            return Ok(());
+        }
         let seen = mask::apply_gathering(payload, key);
         let is_valid = self.valid == self.message.len();
         self.message.extend_from_slice(payload);
@@ -230,7 +246,7 @@ impl Pieces {
 
     /// Ends the message: its kind. The bytes stay until the pool has this back.
     pub(super) fn finish(&mut self, pool: &mut Pool) -> Result<Kind, Fault> {
-        if std::mem::take(&mut self.is_deflated) {
+        if std::mem::take(&mut self.is_deflated) && !std::mem::take(&mut self.is_discarded) {
             let packed = std::mem::take(&mut self.message);
             pool.inflate(self, &packed)?;
             self.check_inflated()?;
@@ -294,6 +310,7 @@ impl Pieces {
         self.valid = 0;
         self.kind = None;
         self.is_deflated = false;
+        self.is_discarded = false;
         self.fragments = 0;
         self.frame = None;
         self.header_len = 0;

@@ -1,5 +1,6 @@
 //! A server on a wire that only records: every state, without an engine.
 
+mod fairness;
 mod http;
 mod metrics;
 mod pages;

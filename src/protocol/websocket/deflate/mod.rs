@@ -4,8 +4,9 @@
 //! server may always demand it of both (7.1.1). So one [`Deflater`] and one [`Inflater`] serve all
 //! connections of a core, an idle connection costs nothing more, and a broadcast is deflated once.
 //!
-//! What is inflated is bounded while it is inflated: by the cap on a message, and by
-//! [`limits::INFLATE_RATIO`] (CVE-2026-27571: a small message that becomes a large one).
+//! What is inflated is bounded while it is inflated, by the cap on a message (CVE-2026-27571: a
+//! small message that becomes a large one), and counted in [`super::decoder::Pool::worked`], so that
+//! many such messages do not keep others waiting.
 
 mod negotiate;
 #[cfg(test)]
@@ -135,13 +136,10 @@ impl Inflater {
     /// Inflates a message into `into`, which is emptied first, up to `max` bytes.
     ///
     /// # Errors
-    /// 1009 for more than `max` bytes or for more than [`limits::INFLATE_RATIO`] times what came,
-    /// 1007 for what is no deflated data.
+    /// 1009 for more than `max` bytes, 1007 for what is no deflated data.
     pub fn inflate(&mut self, packed: &[u8], max: usize, into: &mut Vec<u8>) -> Result<(), Fault> {
         into.clear();
         self.stream.reset(false);
-        let ratio = packed.len().saturating_mul(limits::INFLATE_RATIO);
-        let max = max.min(ratio.max(limits::INFLATE_BYTES_FREE));
         self.feed(packed, max, into)?;
         self.feed(&TAIL, max, into)
     }

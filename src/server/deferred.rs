@@ -1,0 +1,119 @@
+//! Bytes of connections that have had their share of a turn: they wait here for their next one, and
+//! everyone else is served in between.
+
+use super::Server;
+use super::connection::Paused;
+use super::shared::Shared;
+use super::stats::Message;
+use crate::limits;
+use crate::shard::{ConnectionId, Wire};
+use crate::time::Instant;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Bytes that came and have not been looked at, by connection, and whose turn is next.
+#[derive(Debug, Default)]
+pub(super) struct Deferred {
+    bytes: BTreeMap<ConnectionId, Vec<u8>>,
+    queue: VecDeque<ConnectionId>,
+    /// Who was the last to work in this turn, on how much the pool knows.
+    pub(super) share: Option<(ConnectionId, Instant)>,
+    /// Since when something waits.
+    since: Option<Instant>,
+}
+
+impl Deferred {
+    /// Keeps bytes for the connection's next share.
+    pub(super) fn keep(&mut self, id: ConnectionId, bytes: &[u8]) {
+        self.bytes.entry(id).or_default().extend_from_slice(bytes);
+    }
+
+    /// The connection waits for its next share.
+    pub(super) fn wait(&mut self, id: ConnectionId, now: Instant) {
+        self.queue.push_back(id);
+        self.since.get_or_insert(now);
+    }
+
+    /// When the next shares are due, if somebody waits: at once.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.since
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.queue.is_empty()
+    }
+
+    /// The connection is gone, or nothing that it says counts any more.
+    pub(super) fn forget(&mut self, id: ConnectionId) {
+        self.bytes.remove(&id);
+    }
+}
+
+impl Server {
+    /// Gives those who wait a share each, in turn, some of them in one turn.
+    pub(super) fn work_on_deferred(&mut self, wire: &mut impl Wire<Message>) {
+        if self.shared.deferred.since.is_none() {
+            return;
+        }
+        let waiting = self.shared.deferred.queue.len();
+        for _ in 0..waiting.min(limits::SHARES_PER_TURN) {
+            let Some(id) = self.shared.deferred.queue.pop_front() else {
+                break;
+            };
+            self.work_on(id, wire);
+        }
+        let Shared { deferred, .. } = &mut self.shared;
+        deferred.since = (!deferred.queue.is_empty()).then(|| wire.now());
+    }
+
+    fn work_on(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            self.shared.deferred.forget(id);
+            return;
+        };
+        // Whose backlog is high waits for `drained`.
+        if !connection.paused.contains(Paused::WORK) || connection.paused.contains(Paused::BACKLOG)
+        {
+            return;
+        }
+        connection.paused.remove(Paused::WORK);
+        self.shared.deferred.share = None;
+        let mut bytes = self.shared.deferred.bytes.remove(&id).unwrap_or_default();
+        let step = connection.received(id, &mut bytes, &mut self.shared, wire);
+        self.carry_out(id, step, wire);
+        if let Some(connection) = self.connections.get_mut(id)
+            && connection.paused.is_none()
+        {
+            wire.resume(id);
+        }
+    }
+
+    /// The connection has had its share, and perhaps more than its peer reads.
+    pub(super) fn defer(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        wire.pause(id);
+        connection.paused.insert(Paused::WORK);
+        if wire.backlog(id) > limits::BACKLOG_HIGH {
+            connection.paused.insert(Paused::BACKLOG);
+        }
+        self.shared.deferred.wait(id, wire.now());
+    }
+
+    /// The backlog is low again: receives again, unless the connection waits for its share.
+    pub(super) fn resume(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if !connection.paused.contains(Paused::BACKLOG) {
+            return;
+        }
+        connection.paused.remove(Paused::BACKLOG);
+        if connection.paused.is_none() {
+            wire.resume(id);
+        } else {
+            self.shared.deferred.wait(id, wire.now());
+        }
+    }
+}

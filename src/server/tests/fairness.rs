@@ -1,0 +1,127 @@
+//! Who makes much work has a share of each turn, and everyone else is served in between.
+
+use super::*;
+use crate::protocol::websocket::{Deflater, deflate};
+
+const EXTENSIONS: &str =
+    "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n";
+
+fn rig() -> Rig {
+    Rig::new(Config {
+        deflate: true,
+        ..config()
+    })
+}
+
+fn deflating(rig: &mut Rig, path: &str) -> ConnectionId {
+    let request = upgrade(path).replace("Host: a\r\n", &format!("Host: a\r\n{EXTENSIONS}"));
+    let id = rig.asked(&request);
+    let answer = rig.text(id);
+    assert!(answer.contains("permessage-deflate"), "{answer}");
+    id
+}
+
+/// A frame that becomes so many bytes.
+fn bulk(bytes: usize) -> Vec<u8> {
+    let (mut frame, key) = (Vec::new(), Some([1, 2, 3, 4]));
+    let zeroes = vec![0; bytes];
+    deflate::encode(
+        &mut frame,
+        Opcode::Binary,
+        &zeroes,
+        key,
+        &mut Deflater::default(),
+    );
+    frame
+}
+
+#[test]
+fn one_turn_of_a_peer_whose_messages_grow_is_bounded() {
+    let mut rig = rig();
+    let (talker, other) = (deflating(&mut rig, "/echo"), rig.socket("/echo"));
+    let frame = bulk(10_000);
+    let most = u64::try_from(limits::SHARE_BYTES / 10_000 + 1).expect("small");
+    for _ in 0..3 {
+        // As many receives as the kernel had ready.
+        rig.receive(talker, &frame.repeat(20));
+    }
+    assert!(rig.line(talker).paused);
+    let (mut before, mut others) = (0, 0);
+    loop {
+        let done = rig.tally().messages_in - others;
+        assert!(
+            (before + 1..=before + most).contains(&done),
+            "{before} {done}"
+        );
+        before = done;
+        rig.receive(other, &masked(Opcode::Text, b"x"));
+        assert_eq!(rig.sent(other), plain(Opcode::Text, b"x"));
+        others += 1;
+        if done == 60 {
+            break;
+        }
+        assert!(rig.line(talker).paused, "after {done}");
+        assert!(rig.server.deadline().is_some_and(|at| at <= rig.wire.now));
+        rig.server.expired(&mut rig.wire);
+    }
+    rig.pass(Duration::from_millis(1));
+    assert!(!rig.line(talker).paused, "it is received again");
+    rig.receive(talker, &masked(Opcode::Text, b"y"));
+    assert!(rig.sent(talker).ends_with(&plain(Opcode::Text, b"y")));
+}
+
+#[test]
+fn what_waits_is_read_in_order_and_once() {
+    let mut rig = rig();
+    let id = deflating(&mut rig, "/echo");
+    let mut all = bulk(200_000);
+    all.extend(masked(Opcode::Text, b"1"));
+    let (first, second) = all.split_at(all.len() - 3);
+    rig.receive(id, first);
+    rig.receive(id, second);
+    rig.receive(id, &masked(Opcode::Text, b"2"));
+    rig.pass(Duration::from_millis(1));
+    let sent = rig.sent(id);
+    let wanted = [plain(Opcode::Text, b"1"), plain(Opcode::Text, b"2")].concat();
+    assert!(sent.ends_with(&wanted), "{:?}", &sent[sent.len() - 9..]);
+    assert_eq!(rig.tally().messages_in, 3);
+}
+
+#[test]
+fn who_has_a_high_backlog_waits_for_both_its_peer_and_its_share() {
+    let mut rig = rig();
+    let id = deflating(&mut rig, "/echo");
+    rig.line(id).backlog = limits::BACKLOG_HIGH + 1;
+    rig.receive(id, &bulk(200_000).repeat(3));
+    rig.pass(Duration::from_millis(1));
+    assert_eq!(rig.tally().messages_in, 1);
+    rig.line(id).backlog = 0;
+    rig.server.drained(id, &mut rig.wire);
+    assert!(rig.line(id).paused);
+    rig.pass(Duration::from_millis(1));
+    assert_eq!(rig.tally().messages_in, 3);
+    assert!(!rig.line(id).paused);
+}
+
+#[test]
+fn who_leaves_while_it_waits_leaves_nothing() {
+    let mut rig = rig();
+    let (gone, reset) = (deflating(&mut rig, "/echo"), deflating(&mut rig, "/echo"));
+    for id in [gone, reset] {
+        rig.receive(id, &bulk(200_000).repeat(3));
+    }
+    rig.gone(gone, CloseCause::Reset);
+    rig.stop();
+    rig.gone(reset, CloseCause::Reset);
+    rig.server.expired(&mut rig.wire);
+    assert!(rig.server.shared.deferred.is_empty() && rig.server.finished());
+}
+
+#[test]
+fn what_is_said_to_a_push_is_not_inflated() {
+    let mut rig = rig();
+    let id = deflating(&mut rig, "/push");
+    rig.receive(id, &bulk(200_000).repeat(9));
+    assert_eq!((rig.tally().messages_in, rig.line(id).paused), (9, false));
+    assert_eq!(rig.server.shared.pool.worked, 0);
+}
