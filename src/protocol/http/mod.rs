@@ -4,8 +4,8 @@
 pub mod accept;
 pub mod body;
 pub mod coding;
-pub mod fields;
 pub mod date;
+pub mod fields;
 pub mod head;
 pub mod headers;
 mod opening;
