@@ -42,10 +42,10 @@ pub const CONTROL_BYTES: usize = 125;
 /// A message below this is sent as it is where permessage-deflate is agreed on: deflating it costs
 /// more than it saves.
 pub const DEFLATE_BYTES_MIN: usize = 64;
-/// Bytes that one connection may have inflated in one turn; the message that reaches it is the last
-/// of that turn. Inflating and deflating them again takes less than a millisecond. There is no bound
-/// on how many times as long a message may become: honest text of repeats reaches deflate's own
-/// greatest, 1,032.
+/// Bytes that one connection may have inflated in one turn; the message that reaches it is the
+/// last of that turn. Inflating and deflating them again takes less than a millisecond. There is
+/// no bound on how many times as long a message may become: honest text of repeats reaches
+/// deflate's own greatest, 1,032.
 pub const SHARE_BYTES: usize = 64 * 1024;
 /// What a deflated message counts at least towards it: what making it ready costs.
 pub const SHARE_BYTES_OF_A_MESSAGE: usize = 256;

@@ -204,8 +204,8 @@ impl Load {
 pub(super) const STALE: &str = "stale";
 
 impl Recorder {
-    /// What a client missed is lost. With an id of another run (`RUN:N`) the numbers begin anew, and
-    /// it missed all of that run so far; otherwise the next message shows what it missed.
+    /// What a client missed is lost. With an id of another run (`RUN:N`) the numbers begin anew,
+    /// and it missed all of that run so far; otherwise the next message shows what it missed.
     #[cold]
     pub(super) fn stale(&mut self, talk: &mut Talk, id: &str) {
         let run = |id: &str| id.rsplit_once(':').map(|(run, _)| run.to_owned());

@@ -13,8 +13,8 @@ use std::io::Write as _;
 /// What an event stream's head says beside its status.
 ///
 /// `no-store` and `X-Accel-Buffering` keep caches and gateways from holding events back, and
-/// `no-transform` (RFC 9111, 5.2.2.6) from deflating them, which holds them back too. Neither length
-/// nor chunks: the stream ends with the connection.
+/// `no-transform` (RFC 9111, 5.2.2.6) from deflating them, which holds them back too. Neither
+/// length nor chunks: the stream ends with the connection.
 pub(super) const HEADERS: [(&str, &str); 3] = [
     ("Content-Type", MEDIA_TYPE),
     ("Cache-Control", "no-store, no-transform"),
@@ -25,9 +25,9 @@ pub(super) const HEADERS: [(&str, &str); 3] = [
 pub(super) const MEDIA_TYPE: &str = "text/event-stream";
 
 /// The name of the event that tells a client that it missed something for good, because HTML gives
-/// it no other sign (whatwg/html#8297). Its data: `{"run":"R","missed_from":N,"latest":M}`: of run R
-/// it missed the messages N to M, and `"other_run":true` if it came with an id of another run, of
-/// which nothing is known here.
+/// it no other sign (whatwg/html#8297). Its data, `{"run":"R","missed_from":N,"latest":M}`, says
+/// that of run R it missed the messages N to M, and `"other_run":true` if it came with an id of
+/// another run, of which nothing is known here.
 const STALE: &str = "stale";
 
 /// The id a client has seen last: the header, or `lastEventId` of the query for clients that cannot

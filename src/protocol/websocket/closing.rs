@@ -1,5 +1,8 @@
 //! The closing handshake as a table, and which close codes mean something (RFC 6455, 7).
 
+use super::{NOT_UTF8, broken};
+use crate::protocol::Fault;
+
 /// The purpose is fulfilled.
 pub const NORMAL: u16 = 1000;
 /// The endpoint goes away: a server that stops.
@@ -94,6 +97,23 @@ pub const fn step(state: State, input: Input) -> (State, Action) {
         }
         (State::Closed, Input::Close | Input::Received | Input::Failed | Input::Ended) => {
             (State::Closed, Action::Nothing)
+        }
+    }
+}
+
+/// Reads the payload of a close frame (RFC 6455, 5.5.1 and 7.4): its code, if it has one, and its
+/// reason.
+pub(super) fn read(payload: &[u8]) -> Result<(Option<u16>, &str), Fault> {
+    match payload {
+        [] => Ok((None, "")),
+        [_] => Err(broken("a close frame of one byte")),
+        [a, b, reason @ ..] => {
+            let code = u16::from_be_bytes([*a, *b]);
+            if !may_be_received(code) {
+                return Err(broken("a close code that may not travel"));
+            }
+            let reason = simdutf8::basic::from_utf8(reason).map_err(|_| NOT_UTF8)?;
+            Ok((Some(code), reason))
         }
     }
 }

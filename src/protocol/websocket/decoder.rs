@@ -7,7 +7,7 @@
 use super::frame::{Opcode, Role};
 use super::head::{Expected, Head};
 use super::pieces::{Frame, Pieces};
-use super::{NOT_UTF8, broken, closing, mask};
+use super::{NOT_UTF8, closing, mask};
 use crate::protocol::Fault;
 use std::ops::Range;
 
@@ -266,7 +266,10 @@ impl Decoder {
                 };
                 match opcode {
                     Opcode::Ping => Ok(Some(Event::Ping(payload))),
-                    Opcode::Close => close(payload).map(Some),
+                    Opcode::Close => {
+                        let (code, reason) = closing::read(payload)?;
+                        Ok(Some(Event::Close { code, reason }))
+                    }
                     Opcode::Pong | Opcode::Continuation | Opcode::Text | Opcode::Binary => {
                         Ok(Some(Event::Pong(payload)))
                     }
@@ -479,28 +482,6 @@ struct Payload<'e> {
     is_fresh: bool,
     bytes: &'e mut [u8],
     range: Range<usize>,
-}
-
-/// Reads the payload of a close frame (RFC 6455, 5.5.1 and 7.4).
-fn close(payload: &[u8]) -> Result<Event<'_>, Fault> {
-    match payload {
-        [] => Ok(Event::Close {
-            code: None,
-            reason: "",
-        }),
-        [_] => Err(broken("a close frame of one byte")),
-        [a, b, reason @ ..] => {
-            let code = u16::from_be_bytes([*a, *b]);
-            if !closing::may_be_received(code) {
-                return Err(broken("a close code that may not travel"));
-            }
-            let reason = simdutf8::basic::from_utf8(reason).map_err(|_| NOT_UTF8)?;
-            Ok(Event::Close {
-                code: Some(code),
-                reason,
-            })
-        }
-    }
 }
 
 #[cfg(test)]

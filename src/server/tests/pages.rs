@@ -238,7 +238,7 @@ fn what_a_client_rules_out_it_is_not_given() {
         ("/metrics", "application/openmetrics-text", Some(open)),
         (
             "/metrics",
-            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1",
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3,*/*;q=0.1",
             Some(open),
         ),
         (

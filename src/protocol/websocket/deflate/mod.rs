@@ -5,8 +5,8 @@
 //! connections of a core, an idle connection costs nothing more, and a broadcast is deflated once.
 //!
 //! What is inflated is bounded while it is inflated, by the cap on a message (CVE-2026-27571: a
-//! small message that becomes a large one), and counted in [`super::decoder::Pool::worked`], so that
-//! many such messages do not keep others waiting.
+//! small message that becomes a large one), and counted in [`super::decoder::Pool::worked`], so
+//! that many such messages do not keep others waiting.
 
 mod negotiate;
 #[cfg(test)]
