@@ -124,6 +124,12 @@ pub const ROOMS: u32 = 1024 * 1024;
 /// to six times as long where it is all control characters.
 pub const SAID_BYTES: usize = 64 * 1024;
 
+/// Messages that a client of a script keeps for a `wait` that looks at what came before it, and
+/// the bytes of one that is kept.
+pub const EARLIER_MESSAGES: usize = 64;
+/// A longer message is not kept.
+pub const EARLIER_BYTES: usize = 16 * 1024;
+
 /// The queue of `listen(2)`; the kernel caps it at `net.core.somaxconn` (4096 by default).
 pub const LISTEN_BACKLOG: u32 = 16_384;
 /// Connections of one core at most where nothing else is said: its table costs 8 bytes of kernel

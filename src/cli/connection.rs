@@ -1,6 +1,7 @@
 //! How a client connects and what it says of itself: flags that `load` and `probe` share.
 
 use super::Failure;
+use super::print;
 use super::socket::Securing;
 use super::tls::{self, Identity, Trust};
 use super::url::{Resolve, Security, Url};
@@ -71,8 +72,8 @@ pub(super) struct TrustFlags {
 }
 
 impl ConnectionFlags {
-    /// The request headers that the flags mean.
-    pub(super) fn headers(&self) -> Vec<(String, String)> {
+    /// The request headers that the flags mean, to that URL.
+    pub(super) fn headers(&self, url: &Url) -> Vec<(String, String)> {
         let is_cookie = |name: &str| name.eq_ignore_ascii_case("Cookie");
         let (cookies, headers): (Vec<_>, Vec<_>) = self
             .header
@@ -84,7 +85,8 @@ impl ConnectionFlags {
         let cookies: Vec<String> = cookies.chain(self.cookie.iter().cloned()).collect();
         let cookies = (!cookies.is_empty()).then(|| cookies.join("; "));
         let bearer = self.bearer.as_ref().map(|token| format!("Bearer {token}"));
-        let basic = self.basic.as_ref().map(|user| format!("Basic {user}"));
+        let basic = self.basic.as_ref().or(url.basic.as_ref());
+        let basic = basic.map(|user| format!("Basic {user}"));
         let own = [
             ("Cookie", cookies),
             ("Origin", self.origin.clone()),
@@ -102,6 +104,24 @@ impl ConnectionFlags {
         fields
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect()
+    }
+}
+
+/// Says that a proxy of the environment is not used, if there is one: connections go straight.
+pub(super) fn note_proxies() {
+    let names = [
+        "HTTPS_PROXY",
+        "https_proxy",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ];
+    let is_set = |name: &&&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if let Some(name) = names.iter().find(is_set) {
+        print::note(format_args!(
+            "{name} is set and not used: connections go straight"
+        ));
     }
 }
 

@@ -237,6 +237,9 @@ pub(super) struct ProbeFlags {
     /// Shows heads, frames and close codes on stderr.
     #[arg(long)]
     pub(super) debug: bool,
+    /// Follows redirects of an event stream to where the URL's scheme leads, 20 at most.
+    #[arg(long)]
+    pub(super) follow: bool,
     /// Time for the connect with its upgrade.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
     pub(super) connect_timeout: Duration,

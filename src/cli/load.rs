@@ -19,6 +19,7 @@ mod sinks;
 mod trigger;
 mod view;
 
+use super::connection::note_proxies;
 use super::flags::LoadEngine;
 use super::{Exit, Failure, host, print, signals};
 use crate::engine::{Plan, Stop};
@@ -187,6 +188,7 @@ fn drive_once(config: &Config, facts: &Facts, plan: Plan) -> Result<Ran, Failure
 pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     let stop = signals::stop()?;
     if config.form != Form::Nothing {
+        note_proxies();
         print::note(&config.capacity);
     }
     let headroom = if config.calibrates {

@@ -1,5 +1,6 @@
 //! Takes a URL apart as far as a client needs it, and finds its addresses.
 
+use super::values;
 use rustls::pki_types::ServerName;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -35,6 +36,9 @@ pub(super) struct Url {
     port: u16,
     /// Path and query, from `/`.
     pub(super) target: String,
+    /// User and password, as `Authorization: Basic` has them.
+    pub(super) basic: Option<String>,
+    /// As typed, but for the password.
     typed: String,
 }
 
@@ -51,6 +55,48 @@ impl Url {
         } else {
             format!("{host}:{}", self.port)
         }
+    }
+
+    /// The origin of a page there (RFC 6454, 6.2).
+    pub(super) fn origin(&self) -> String {
+        let scheme = match self.security {
+            Security::Plain => "http",
+            Security::Tls => "https",
+        };
+        format!("{scheme}://{}", self.authority())
+    }
+
+    /// Where a `Location` in an answer from there leads (RFC 3986, 5.2): to the same scheme only.
+    pub(super) fn joined(&self, location: &str) -> Result<Self, String> {
+        let scheme = match (self.scheme, self.security) {
+            (Scheme::Ws, Security::Plain) => "ws",
+            (Scheme::Ws, Security::Tls) => "wss",
+            (Scheme::Http, Security::Plain) => "http",
+            (Scheme::Http, Security::Tls) => "https",
+        };
+        let path = self.target.split('?').next().unwrap_or_default();
+        let text = if location.contains("://") {
+            location.to_owned()
+        } else if location.starts_with("//") {
+            format!("{scheme}:{location}")
+        } else if location.starts_with('/') {
+            format!("{scheme}://{}{location}", self.authority())
+        } else if location.starts_with('?') {
+            format!("{scheme}://{}{path}{location}", self.authority())
+        } else {
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            format!("{scheme}://{}{folder}/{location}", self.authority())
+        };
+        let url: Self = text.parse()?;
+        if (url.scheme, url.security) != (self.scheme, self.security) {
+            return Err(format!("{location} has another scheme than {scheme}://"));
+        }
+        Ok(url)
+    }
+
+    /// Whether another URL is of the same host and port: what is secret is for those only.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        self.host.eq_ignore_ascii_case(&other.host) && self.port == other.port
     }
 
     /// What a certificate has to say that the server is.
@@ -145,15 +191,29 @@ impl FromStr for Url {
 
     fn from_str(typed: &str) -> Result<Self, String> {
         let example = "write it like ws://127.0.0.1:9000/echo or http://127.0.0.1:9000/events";
-        let (scheme, security, rest) = match typed.split_once("://") {
-            Some(("ws", rest)) => (Scheme::Ws, Security::Plain, rest),
-            Some(("http", rest)) => (Scheme::Http, Security::Plain, rest),
-            Some(("wss", rest)) => (Scheme::Ws, Security::Tls, rest),
-            Some(("https", rest)) => (Scheme::Http, Security::Tls, rest),
+        let (name, rest) = typed.split_once("://").ok_or(example)?;
+        // RFC 3986, 3.1: schemes are compared without case.
+        let (scheme, security) = match name.to_ascii_lowercase().as_str() {
+            "ws" => (Scheme::Ws, Security::Plain),
+            "http" => (Scheme::Http, Security::Plain),
+            "wss" => (Scheme::Ws, Security::Tls),
+            "https" => (Scheme::Http, Security::Tls),
             _ => return Err(example.to_owned()),
         };
         let rest = rest.split('#').next().unwrap_or(rest);
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (user, authority) = match authority.rsplit_once('@') {
+            Some((user, authority)) => (Some(user), authority),
+            None => (None, authority),
+        };
+        let basic = user.map(user_and_password).transpose()?;
+        let typed = match user.and_then(|user| user.split_once(':')) {
+            // It is no reader's business of a record.
+            Some((name, password)) => {
+                typed.replacen(&format!("{name}:{password}@"), &format!("{name}:***@"), 1)
+            }
+            None => typed.to_owned(),
+        };
         let (host, port) =
             host_and_port(authority, security.port()).ok_or_else(|| example.to_owned())?;
         let target = if target.starts_with('/') {
@@ -171,7 +231,8 @@ impl FromStr for Url {
             host,
             port,
             target,
-            typed: typed.to_owned(),
+            basic,
+            typed,
         })
     }
 }
@@ -180,6 +241,30 @@ impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.typed)
     }
+}
+
+/// RFC 3986, 3.2.1: user and password before the host, percent-encoded; RFC 7617 sends them.
+fn user_and_password(typed: &str) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let mut rest = typed.bytes();
+    while let Some(byte) = rest.next() {
+        let mut digit = || char::from(rest.next()?).to_digit(16);
+        bytes.push(match byte {
+            b'%' => {
+                let code = digit().and_then(|high| Some(high * 16 + digit()?));
+                let code = code.and_then(|code| u8::try_from(code).ok());
+                code.ok_or("write % in a user or password as %25")?
+            }
+            _ => byte,
+        });
+    }
+    let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
+    let text = if text.contains(':') {
+        text
+    } else {
+        format!("{text}:")
+    };
+    values::basic(&text)
 }
 
 fn host_and_port(authority: &str, usual: u16) -> Option<(String, u16)> {
@@ -218,6 +303,37 @@ mod tests {
             (url.authority().as_str(), url.target.as_str()),
             ("example.test", "/?q")
         );
+    }
+
+    #[test]
+    fn a_location_leads_to_the_same_scheme_or_nowhere() {
+        let base: Url = "http://a:1/x/y?z".parse().unwrap();
+        for (location, expected) in [
+            ("/n", "http://a:1/n"),
+            ("n?m", "http://a:1/x/n?m"),
+            ("?m", "http://a:1/x/y?m"),
+            ("//b/c", "http://b/c"),
+            ("http://b:2/c", "http://b:2/c"),
+        ] {
+            assert_eq!(base.joined(location).unwrap().to_string(), expected);
+        }
+        assert!(base.joined("https://a:1/").unwrap_err().contains("scheme"));
+        assert!(base.joined("ftp://a/").is_err());
+        assert!(base.is_beside(&base.joined("/n").unwrap()));
+        assert!(!base.is_beside(&base.joined("//a:2/n").unwrap()));
+    }
+
+    #[test]
+    fn a_scheme_has_no_case_and_a_user_becomes_an_authorization() {
+        let url: Url = "WSS://ann:s%3Ae@Example.test/x".parse().unwrap();
+        assert_eq!((url.scheme, url.security), (Scheme::Ws, Security::Tls));
+        assert_eq!(url.authority(), "Example.test");
+        // base64 of ann:s:e
+        assert_eq!(url.basic.as_deref(), Some("YW5uOnM6ZQ=="));
+        assert_eq!(url.to_string(), "WSS://ann:***@Example.test/x");
+        let url: Url = "http://ann@h:1/".parse().unwrap();
+        assert_eq!(url.basic.as_deref(), Some("YW5uOg=="));
+        assert!("ws://a%2@h/".parse::<Url>().is_err());
     }
 
     #[test]
@@ -281,7 +397,7 @@ mod tests {
             "ws://a:b/",
             "ws://[::1/",
             "ws://[x]:1/",
-            "ws://u@h/",
+            "ws://u@/",
             "ws://a:70000/",
         ] {
             let error = wrong.parse::<Url>().unwrap_err();

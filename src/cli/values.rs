@@ -176,7 +176,9 @@ pub(super) fn header(text: &str) -> Result<(String, String), String> {
 /// The name of a subprotocol (RFC 6455, 4.1: a token of RFC 9110, 5.6.2).
 pub(super) fn token(text: &str) -> Result<String, String> {
     let name = text.trim_matches([' ', '\t']);
-    if name.is_empty() || !name.chars().all(is_token) {
+    // Braces are no part of a token: a load fills in what is between them.
+    let is_fitting = |c: char| is_token(c) || "{}".contains(c);
+    if name.is_empty() || !name.chars().all(is_fitting) {
         return Err("write a name without blanks, such as chat or mqtt".to_owned());
     }
     Ok(name.to_owned())

@@ -17,6 +17,19 @@ pub struct Again {
     pub reconnects: u32,
     /// The waits between.
     pub backoff: Backoff,
+    /// What a refusal means.
+    pub refused: Refused,
+}
+
+/// What clients make of another HTTP status than the one that they need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Refused {
+    /// They come again, as scripts around a WebSocket do.
+    #[default]
+    Again,
+    /// They stay away, as browsers' event sources do (WHATWG HTML, 9.2.3: the connection fails,
+    /// and is not made again).
+    Stop,
 }
 
 /// Waits that double, with jitter: attempt `n` waits between half and all of
@@ -63,6 +76,8 @@ pub(super) struct Past {
     pub(super) attempts: u32,
     /// Addresses that did not answer, of a name that has several.
     pub(super) addresses: u32,
+    /// What the server that refused it asks to be waited (`Retry-After`).
+    pub(super) retry_after: Option<Duration>,
     /// The loss of the connection, if it was up.
     pub(super) lost: Option<Lost>,
 }
@@ -112,6 +127,7 @@ impl Again {
             least: Duration::from_millis(100),
             most: BACKOFF_MOST,
         },
+        refused: Refused::Again,
     };
 }
 
@@ -208,7 +224,14 @@ pub(super) fn after_loss(kind: Kind, retry: Option<Duration>) -> Wait {
 }
 
 /// What to wait for after a connect failed so.
-pub(super) fn after_failure(kind: Kind, retry: Option<Duration>) -> Wait {
+pub(super) fn after_failure(kind: Kind, retry: Option<Duration>, refused: Refused) -> Wait {
+    match (kind, refused) {
+        (Kind::HttpStatus(_), Refused::Stop) => Wait::Never,
+        (kind, Refused::Stop | Refused::Again) => after_refusal(kind, retry),
+    }
+}
+
+fn after_refusal(kind: Kind, retry: Option<Duration>) -> Wait {
     match kind {
         // WHATWG HTML, 9.2.3: 204 tells a client to stop, and another content type is no stream.
         Kind::HttpStatus(204) | Kind::NotEventStream => Wait::Never,
@@ -282,8 +305,12 @@ mod tests {
         assert_eq!(after_loss(Kind::CloseCode(1012), Some(S)), Wait::Restart);
         assert_eq!(after_loss(Kind::CloseCode(1013), None), Wait::Longest);
         assert_eq!(after_loss(Kind::StreamEnded, Some(S)), Wait::Server(S));
-        assert_eq!(after_failure(Kind::HttpStatus(204), None), Wait::Never);
-        assert_eq!(after_failure(Kind::HttpStatus(503), None), Wait::Backoff);
+        let after = |status, refused| after_failure(Kind::HttpStatus(status), None, refused);
+        assert_eq!(after(204, Refused::Again), Wait::Never);
+        assert_eq!(after(503, Refused::Again), Wait::Backoff);
+        assert_eq!(after(503, Refused::Stop), Wait::Never);
+        let refused = after_failure(Kind::Refused, None, Refused::Stop);
+        assert_eq!(refused, Wait::Backoff, "a network error is none");
     }
 
     proptest! {

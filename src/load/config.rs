@@ -6,6 +6,7 @@ use super::pace::Pace;
 use super::scenario::{Program, Turns};
 use super::sessions::Session;
 use super::storm::Storm;
+use super::values::Values;
 use crate::limits;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -76,7 +77,7 @@ pub enum PayloadKind {
 pub struct Page {
     /// The Host header.
     pub host: String,
-    /// The request target: path and query; `template` says what may stand in it.
+    /// The request target: path and query; `Values` says what may stand in it.
     pub target: String,
 }
 
@@ -172,8 +173,10 @@ pub struct Config {
     pub target: String,
     /// Whom and what connections to the targets after the first ask, where that is not the same.
     pub others: Vec<Page>,
-    /// Further request headers.
+    /// The user's request headers, in whose values clients may differ.
     pub headers: Vec<(String, String)>,
+    /// What stands for names in braces in targets, headers and subprotocols.
+    pub values: Values,
     /// Subprotocols to offer, best first.
     pub subprotocols: Vec<String>,
     /// Offers permessage-deflate; a server that does not agree to it has failed.
@@ -287,6 +290,7 @@ impl Config {
             target: path,
             others: Vec::new(),
             headers: Vec::new(),
+            values: Values::default(),
             subprotocols: Vec::new(),
             deflate: false,
             transport: Transport::WebSocket,

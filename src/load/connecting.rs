@@ -443,7 +443,12 @@ impl Load {
                 break;
             }
             self.connecting.timeouts.pop_front();
-            if let Some(stage) = stage {
+            if stage == Some(Stage::Ready) {
+                // It knows what it has been waiting for, and fails by that name.
+                self.converse(id, wire, |dialogue, line| dialogue.due(line));
+            }
+            let state = self.fleet.get(id).map(|client| client.state);
+            if let Some(stage) = stage.filter(|_| state.is_some_and(is_under_way)) {
                 self.connect_failed(id, stage, Kind::TimedOut, wire);
             }
         }

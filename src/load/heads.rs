@@ -3,7 +3,6 @@
 use super::config::{Config, Scenario, Transport};
 use super::failure::Kind;
 use super::fleet::{Client, EventStream, Stream};
-use super::template;
 use crate::protocol::Fault;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::{BodyLength, Coding, Inflater, Request, Response, merged};
@@ -11,6 +10,7 @@ use crate::protocol::sse;
 use crate::protocol::websocket::decoder::Decoder;
 use crate::protocol::websocket::{ClientHandshake, Extension, Offer, Role};
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// The nonce of one attempt.
 pub(super) type Key = [u8; 16];
@@ -31,18 +31,24 @@ struct Asked<'c> {
     host: &'c str,
     target: Cow<'c, str>,
     headers: Vec<(&'c str, Cow<'c, str>)>,
+    subprotocols: Vec<String>,
 }
 
 impl<'c> Asked<'c> {
     fn new(config: &'c Config, number: u32) -> Self {
         let (host, target) = config.page(u64::from(number));
-        let expanded = |text: &'c str| template::expanded(text, config.seed, number);
+        let expanded = |text: &'c str| config.values.expanded(text, config.seed, number);
         let headers = config.headers.iter();
         Self {
             host,
             target: expanded(target),
             headers: headers
                 .map(|(name, value)| (name.as_str(), expanded(value)))
+                .collect(),
+            subprotocols: config
+                .subprotocols
+                .iter()
+                .map(|name| expanded(name).into_owned())
                 .collect(),
         }
     }
@@ -59,7 +65,7 @@ impl<'c> Asked<'c> {
             host: self.host,
             target: &self.target,
             headers,
-            subprotocols: &config.subprotocols,
+            subprotocols: &self.subprotocols,
             extension: if config.deflate {
                 Extension::Deflate
             } else {
@@ -96,7 +102,8 @@ pub(super) fn read_head(
     (bytes, at): (&[u8], &mut usize),
 ) -> Result<Option<Stream>, Kind> {
     let number = client.number;
-    let Stream::Head(reader) = &mut client.stream else {
+    let Client { stream, talk, .. } = client;
+    let Stream::Head(reader) = stream else {
         return Ok(None);
     };
     loop {
@@ -107,11 +114,17 @@ pub(super) fn read_head(
         if (100..200).contains(&response.status) && response.status != 101 {
             continue;
         }
-        return match config.transport {
+        let begun = match config.transport {
             Transport::WebSocket => begin_websocket(config, number, key, &response),
             Transport::Sse => begin_sse(&response),
+        };
+        if begun.is_err() {
+            let retry_after = retry_after(&response);
+            if retry_after.is_some() {
+                talk.past.get_or_insert_default().retry_after = retry_after;
+            }
         }
-        .map(Some);
+        return begun.map(Some);
     }
 }
 
@@ -157,6 +170,14 @@ fn begin_sse(response: &Response<'_>) -> Result<Stream, Kind> {
         is_until_end: response.body == BodyLength::UntilEnd,
         retry: None,
     })))
+}
+
+/// How long the server asks to be left alone (RFC 9110, 10.2.3), if it says so in seconds: a date
+/// would need the wall clock.
+fn retry_after(response: &Response<'_>) -> Option<Duration> {
+    let seconds: u64 = response.headers.get("retry-after")?.parse().ok()?;
+    // A day: a server that asks for more wants nobody back.
+    Some(Duration::from_secs(seconds.min(86_400)))
 }
 
 /// Why a response cannot be used.

@@ -69,11 +69,11 @@ pub mod scenario;
 mod sending;
 mod sessions;
 mod storm;
-pub mod template;
 #[cfg(test)]
 mod tests;
+mod values;
 
-pub use again::{Again, Backoff};
+pub use again::{Again, Backoff, Refused};
 pub use config::{
     Config, ConfigError, Loop, Page, PayloadKind, Scenario, Target, Think, Transport,
 };
@@ -86,3 +86,4 @@ pub use rally::Signal;
 pub use run::Load;
 pub use sessions::Session;
 pub use storm::{Recovery, Storm};
+pub use values::{Values, ValuesError};

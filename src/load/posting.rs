@@ -5,7 +5,6 @@ use super::failure::Kind;
 use super::heads::refused;
 use super::run::{Load, Message};
 use super::scenario::{Leave, Post};
-use super::template;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyReader, HeadReader, Request, Response, merged};
 use crate::shard::{Close, ConnectionId, Unsent, Wire};
@@ -265,7 +264,7 @@ fn request(config: &Config, number: u32, post: &Post) -> Vec<u8> {
         // RFC 9110, 12.5.3: without it, any coding is welcome.
         ("Accept-Encoding", "identity"),
     ];
-    let expanded = |value| template::expanded(value, config.seed, number);
+    let expanded = |value| config.values.expanded(value, config.seed, number);
     let given: Vec<_> = config
         .headers
         .iter()

@@ -51,8 +51,10 @@ impl Load {
     ) {
         self.recorder.failed(stage, kind);
         let is_first = attempt.is_first();
-        let retry = attempt.lost().and_then(|lost| lost.retry);
-        let wait = again::after_failure(kind, retry);
+        let past = attempt.past.as_mut();
+        let asked = past.and_then(|past| past.retry_after.take());
+        let retry = asked.or_else(|| attempt.lost().and_then(|lost| lost.retry));
+        let wait = again::after_failure(kind, retry, self.config.again.refused);
         if is_first {
             self.connecting.under_way -= 1;
         }

@@ -135,3 +135,39 @@ fn a_load_sends_what_the_user_gives_and_fits_large_messages() {
     assert!(sent.is_some_and(|sent| sent > 0), "{}", ran.out);
     assert_eq!(record["connects"]["failed"], 0, "{}", ran.out);
 }
+
+#[test]
+fn a_redirect_of_an_event_stream_is_followed_if_it_is_to_be() {
+    let moved = "HTTP/1.1 307 Temporary Redirect\r\nLocation: /other?x\r\n\
+                 Content-Length: 0\r\nConnection: close\r\n\r\n";
+    let (url, serving) = scripted(vec![moved, STREAM]);
+    let probe = ringstorm(&["probe", &url, "--follow", "--count", "1"]);
+    assert_eq!((probe.code, probe.out.as_str()), (0, "message: one\n"));
+    let request = serving.join().unwrap().remove(1);
+    assert!(
+        request.starts_with("GET /other?x HTTP/1.1\r\n"),
+        "{request}"
+    );
+    let (url, serving) = scripted(vec![moved]);
+    let probe = ringstorm(&["probe", &url]);
+    serving.join().unwrap();
+    assert_eq!(probe.code, 1);
+    assert!(probe.err.contains("Location, /other?x"), "{}", probe.err);
+}
+
+#[test]
+fn what_a_refusal_says_is_shown() {
+    let (url, serving) = scripted(vec![
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"x\"\r\n\
+         Content-Length: 22\r\n\r\n\r\ntoken has expired\r\nx",
+    ]);
+    let url = url.replace("http://", "HTTP://ann:secret@");
+    let probe = ringstorm(&["probe", &url]);
+    let request = serving.join().unwrap().remove(0);
+    let basic = "Authorization: Basic YW5uOnNlY3JldA==\r\n";
+    assert!(request.contains(basic), "{request}");
+    assert_eq!(probe.code, 1);
+    for part in ["401 Unauthorized", "Bearer realm=", "token has expired"] {
+        assert!(probe.err.contains(part), "{part}: {}", probe.err);
+    }
+}

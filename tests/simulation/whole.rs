@@ -128,6 +128,7 @@ fn come_and_go(random: &mut fastrand::Rng, load: &mut load::Config) {
             least: Duration::from_millis(1),
             most: Duration::from_millis(20),
         },
+        refused: load::Refused::Again,
     };
     let half = load.duration / 2;
     load.storm = random.bool().then_some(Storm {

@@ -1,8 +1,8 @@
 //! The flags that say who connects again, who is dropped and who goes.
 
 use crate::cli::values;
-use crate::load::{Again, Backoff, Session, Storm};
-use clap::Args;
+use crate::load::{Again, Backoff, Refused, Session, Storm};
+use clap::{Args, ValueEnum};
 use std::time::Duration;
 
 /// Attempts after a loss, where none are typed: about 7 minutes of them.
@@ -20,6 +20,11 @@ pub(in crate::cli) struct ComingFlags {
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "20", value_parser = values::count_u32)]
     reconnect: Option<u32>,
+    /// After another HTTP status than the one that is needed (404, 401, 503): come again like after
+    /// any failure, or stop for good as a browser's event source does. Retry-After in seconds is
+    /// waited for in any case.
+    #[arg(long, value_name = "WHAT", value_enum, default_value = "again")]
+    on_refusal: OnRefusal,
     /// Each WebSocket connection sends a ping so often, spread over that time, and the latency
     /// `ping` is the time to its pong. One whose pong has not come when the next ping is due has
     /// failed (`no_pong`) and is closed.
@@ -38,6 +43,15 @@ pub(in crate::cli) struct ComingFlags {
     session_time: Option<Session>,
 }
 
+/// What a refusal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OnRefusal {
+    /// Clients come again.
+    Again,
+    /// They stay away.
+    Stop,
+}
+
 impl ComingFlags {
     /// Who connects again.
     pub(super) fn again(&self) -> Again {
@@ -46,6 +60,10 @@ impl ComingFlags {
             retries: self.retry_failed.unwrap_or(0),
             reconnects: self.reconnect.unwrap_or(usual),
             backoff: self.backoff,
+            refused: match self.on_refusal {
+                OnRefusal::Again => Refused::Again,
+                OnRefusal::Stop => Refused::Stop,
+            },
         }
     }
 
@@ -134,6 +152,8 @@ mod tests {
             .again();
         assert_eq!((again.reconnects, again.retries), (5, 3));
         assert_eq!(again.backoff.most, Duration::from_secs(5));
+        let stop = typed("--reconnect --on-refusal stop").coming.again();
+        assert_eq!(stop.refused, Refused::Stop);
     }
 
     #[test]

@@ -47,6 +47,11 @@ pub(in crate::cli) struct LoadFlags {
     /// query {number} stands for the connection's number, {rand} for 16 random digits.
     #[arg(value_name = "URL", required = true, num_args = 1..)]
     pub(in crate::cli) urls: Vec<Url>,
+    /// Table (CSV) whose columns stand for names in braces in URL, headers, cookies and
+    /// subprotocols, as {number} and {rand} do: -H 'Authorization: Bearer {token}'. Each client has
+    /// the next row.
+    #[arg(long, value_name = "FILE.csv")]
+    pub(in crate::cli) values: Option<PathBuf>,
     /// Connections.
     #[arg(short = 'c', long, value_name = "N", default_value = "10")]
     #[arg(value_parser = values::count_u32)]

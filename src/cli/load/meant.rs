@@ -8,7 +8,7 @@ use crate::cli::url::{Scheme, Url};
 use crate::cli::{Failure, print, sources};
 use crate::load::scenario::Connect;
 use crate::load::scenario::rooms::Rooms;
-use crate::load::{self, Pace, PayloadKind, Scenario, Target, Transport};
+use crate::load::{self, Pace, PayloadKind, Scenario, Target, Transport, Values};
 use crate::tls::Role;
 use rustls::pki_types::ServerName;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -61,7 +61,8 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
             .map(|url| page(url, retarget))
             .collect(),
         sources: sources::expand(&flags.source_ip, address, ports(flags)),
-        headers: flags.connection.headers(),
+        headers: headers(flags, url),
+        values: values(flags, &subprotocols)?,
         subprotocols,
         deflate: flags.connection.deflate,
         transport,
@@ -91,6 +92,68 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         seed,
         ..defaults
     })
+}
+
+/// What stands for names in braces; what is there and stands for nothing is refused.
+fn values(flags: &LoadFlags, subprotocols: &[String]) -> Result<Values, Failure> {
+    let values = match &flags.values {
+        None => Values::default(),
+        Some(path) => {
+            let named = |error: String| {
+                let path = path.display();
+                Failure::Usage(format!(
+                    "--values: {path}: {error}; try: a first line user,token"
+                ))
+            };
+            let text = std::fs::read(path).map_err(|error| named(error.to_string()))?;
+            Values::parse(&text).map_err(|error| named(error.to_string()))?
+        }
+    };
+    let refuse = |what: String, unknown: &str| {
+        let known = values.known();
+        let text = format!("{what}: {unknown} stands for nothing; there are {known}");
+        Err(Failure::Usage(format!(
+            "{text}; try: /echo?user={{number}}"
+        )))
+    };
+    for url in &flags.urls {
+        if let Err(unknown) = values.check(&url.target) {
+            return refuse(format!("URL: {url}"), unknown);
+        }
+    }
+    if let Some((name, unknown)) = subprotocols
+        .iter()
+        .find_map(|name| Some((name, values.check(name).err()?)))
+    {
+        return refuse(format!("--subprotocol: {name}"), unknown);
+    }
+    // Other braces in headers may be JSON; with a table they are more likely a slip.
+    if flags.values.is_some() {
+        for url in &flags.urls {
+            for (name, value) in flags.connection.headers(url) {
+                // What has quotes in it is JSON, and no name of a column.
+                if let Err(unknown) = values.check(&value)
+                    && !unknown.contains('"')
+                {
+                    return refuse(format!("--header: {name}"), unknown);
+                }
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// The request headers. Of cable an `Origin` is one of them, as of a browser's page on the server:
+/// Rails answers 404 to others, unless its protection from request forgery is off.
+fn headers(flags: &LoadFlags, url: &Url) -> Vec<(String, String)> {
+    let mut headers = flags.connection.headers(url);
+    let has_origin = headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("Origin"));
+    if flags.scenario == Some(ScenarioFlag::Cable) && !has_origin {
+        headers.push(("Origin".to_owned(), url.origin()));
+    }
+    headers
 }
 
 /// Refuses flags that the scenario has no use for.
@@ -224,12 +287,6 @@ fn targets(flags: &LoadFlags) -> Result<(&Url, Vec<Target>), Failure> {
     }
     let mut targets = Vec::new();
     for url in &flags.urls {
-        if let Err(unknown) = load::template::check(&url.target) {
-            let text = "only {number} and {rand} stand for something";
-            return usage(format!(
-                "URL: {url}: {unknown}: {text}; try: /echo?user={{number}}"
-            ));
-        }
         targets.push(match url.resolve(&flags.connection.resolve) {
             Ok(addresses) => match *addresses {
                 [address] => Target::At(address),

@@ -6,6 +6,7 @@ mod stream;
 mod trace;
 mod websocket;
 
+use super::connection::note_proxies;
 use super::flags::ProbeFlags;
 use super::socket::Securing;
 use super::url::{Resolve, Scheme, Url};
@@ -29,6 +30,7 @@ pub(super) struct Config {
     headers: Vec<(String, String)>,
     subprotocols: Vec<String>,
     extension: Extension,
+    follows: bool,
     resolve: Vec<Resolve>,
     securing: Option<Securing>,
 }
@@ -80,7 +82,8 @@ impl Config {
             duration: flags.duration.unwrap_or(FOREVER),
             max_message: flags.max_message,
             securing: flags.connection.trust.securing(&flags.url)?,
-            headers: flags.connection.headers(),
+            headers: flags.connection.headers(&flags.url),
+            follows: flags.follow,
             extension: if flags.connection.deflate {
                 Extension::Deflate
             } else {
@@ -135,6 +138,7 @@ impl End {
 
 /// Runs it to its end.
 pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
+    note_proxies();
     let now = Instant::now();
     let mut end = End {
         left: config.count,

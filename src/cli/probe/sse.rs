@@ -3,6 +3,7 @@
 
 use super::stream::{Got, Stream, refused, unwanted};
 use super::{Config, End, Trace, shown};
+use crate::cli::url::Url;
 use crate::cli::{Exit, Failure, print};
 use crate::protocol::http::{BodyReader, Coding, Inflater, Request, Response, merged};
 use crate::protocol::sse::{Item, Parser, Pool};
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Time before coming back where the server does not say: what browsers use.
 const RETRY_TIME: Duration = Duration::from_secs(3);
+/// Redirects that are followed one after the other: browsers follow 20, curl 50.
+const REDIRECTS_MAX: u32 = 20;
 /// How long to sleep before looking whether to end.
 const LOOK_TIME: Duration = Duration::from_millis(50);
 
@@ -32,6 +35,8 @@ enum Over {
     Due,
     /// Come back.
     Lost(String),
+    /// Ask there.
+    Elsewhere(Box<Url>),
     /// The server does not want to be asked again (204).
     Enough,
 }
@@ -44,10 +49,23 @@ pub(super) fn run(config: &Config, end: &mut End) -> Result<Exit, Failure> {
         retry: RETRY_TIME,
     };
     // A server that cannot be reached at all is a mistake in the URL, not a loss.
-    let mut stream = Stream::connect(config)?;
+    let mut url = config.url.clone();
+    let mut stream = Stream::connect(config, &url)?;
+    let mut redirects = 0;
     loop {
-        let lost = match source.follow(stream, config, end)? {
+        let lost = match source.follow(stream, &url, config, end)? {
             Over::Due => return Ok(end.exit()),
+            Over::Elsewhere(next) if redirects < REDIRECTS_MAX => {
+                redirects += 1;
+                print::note(format_args!("redirected to {next}"));
+                stream = Stream::connect(config, &next)?;
+                url = *next;
+                continue;
+            }
+            Over::Elsewhere(next) => {
+                let text = format!("redirected {REDIRECTS_MAX} times, and then to {next}");
+                return Err(Failure::Run(text));
+            }
             Over::Enough => {
                 print::note("the server has no more events (204)");
                 return Ok(Exit::Pass);
@@ -55,6 +73,8 @@ pub(super) fn run(config: &Config, end: &mut End) -> Result<Exit, Failure> {
             Over::Lost(why) => why,
         };
         source.parser.restart(&mut source.pool);
+        // As browsers do: it is asked for where it was asked for at first.
+        (url, redirects) = (config.url.clone(), 0);
         stream = match source.reconnect(&lost, config, end) {
             Some(stream) => stream,
             None => return Ok(end.exit()),
@@ -75,7 +95,7 @@ impl Source {
                 }
                 std::thread::sleep(LOOK_TIME.min(at.saturating_duration_since(Instant::now())));
             }
-            match Stream::connect(config) {
+            match Stream::connect(config, &config.url) {
                 Ok(stream) => return Some(stream),
                 Err(failure) => lost = failure.to_string(),
             }
@@ -86,10 +106,11 @@ impl Source {
     fn follow(
         &mut self,
         mut stream: Stream,
+        url: &Url,
         config: &Config,
         end: &mut End,
     ) -> Result<Over, Failure> {
-        let head = match stream.exchange(&self.request(config), config, end) {
+        let head = match stream.exchange(&self.request(url, config), config, end) {
             Ok(Some(head)) => head,
             Ok(None) => return Ok(Over::Due),
             Err(Failure::Os(error)) => return Ok(Over::Lost(error.to_string())),
@@ -99,10 +120,22 @@ impl Source {
         if response.status == 204 {
             return Ok(Over::Enough);
         }
+        // RFC 9110, 15.4: those that keep the method, and for GET the others as well.
+        if config.follows
+            && matches!(response.status, 301 | 302 | 303 | 307 | 308)
+            && let Some(location) = response.headers.get("location")
+        {
+            let next = url.joined(location).map_err(Failure::Run)?;
+            return Ok(Over::Elsewhere(Box::new(next)));
+        }
         let kind = response.headers.get("content-type").unwrap_or("");
         let kind = kind.split(';').next().unwrap_or(kind).trim();
         if response.status != 200 || !kind.eq_ignore_ascii_case("text/event-stream") {
-            return Err(unwanted(&response, "200 with text/event-stream"));
+            return Err(unwanted(
+                &mut stream,
+                &response,
+                "200 with text/event-stream",
+            ));
         }
         let coding = Coding::of(&response.headers).map_err(refused)?;
         let mut body = Body {
@@ -125,8 +158,8 @@ impl Source {
         }
     }
 
-    fn request(&self, config: &Config) -> Vec<u8> {
-        let host = config.url.authority();
+    fn request(&self, url: &Url, config: &Config) -> Vec<u8> {
+        let host = url.authority();
         let own = [
             ("Host", host.as_str()),
             ("Accept", "text/event-stream"),
@@ -134,7 +167,16 @@ impl Source {
             ("Accept-Encoding", "identity"),
             ("Cache-Control", "no-store"),
         ];
-        let mut headers = merged(&own, &config.headers());
+        let mut given = config.headers();
+        if !url.is_beside(&config.url) {
+            // What is meant for one server, or names it, is not another's to read.
+            let is_its_own = |name: &str| {
+                let names = ["Authorization", "Cookie", "Host"];
+                names.iter().any(|own| own.eq_ignore_ascii_case(name))
+            };
+            given.retain(|(name, _)| !is_its_own(name));
+        }
+        let mut headers = merged(&own, &given);
         let last = self.parser.last_event_id();
         if !last.is_empty() {
             // What was heard is newer than what the user gave to begin with.
@@ -142,7 +184,7 @@ impl Source {
             headers.push(("Last-Event-ID", last));
         }
         let mut request = Vec::new();
-        Request::encode(&mut request, "GET", &config.url.target, &headers);
+        Request::encode(&mut request, "GET", &url.target, &headers);
         request
     }
 

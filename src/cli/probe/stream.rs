@@ -2,9 +2,10 @@
 
 use super::{Config, End, Trace};
 use crate::cli::socket::Socket;
+use crate::cli::url::Url;
 use crate::cli::{Failure, print};
 use crate::protocol::Fault;
-use crate::protocol::http::{HeadReader, Response};
+use crate::protocol::http::{BodyLength, BodyReader, HeadReader, Response};
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 const LOOK_TIME: Duration = Duration::from_millis(100);
 /// Bytes of one read.
 const READ_BYTES: usize = 64 * 1024;
+/// How long a probe waits for what a refusal says, and how many bytes of it it shows.
+const BODY_TIME: Duration = Duration::from_secs(1);
+const LINE_BYTES: usize = 200;
 /// Informational responses (1xx) before the final one.
 const INFORMATIONAL_MAX: u32 = 16;
 
@@ -36,12 +40,12 @@ pub(super) enum Got {
 
 impl Stream {
     /// Connects within the time for it.
-    pub(super) fn connect(config: &Config) -> Result<Self, Failure> {
-        let addresses = config.url.resolve(&config.resolve).map_err(Failure::Run)?;
+    pub(super) fn connect(config: &Config, url: &Url) -> Result<Self, Failure> {
+        let addresses = url.resolve(&config.resolve).map_err(Failure::Run)?;
         let patience = config.connect_time.max(Duration::from_millis(1));
         let by = Instant::now() + patience;
-        let socket = Socket::connect(&config.url, &addresses, config.securing.as_ref(), by)
-            .map_err(Failure::Run)?;
+        let socket =
+            Socket::connect(url, &addresses, config.securing.as_ref(), by).map_err(Failure::Run)?;
         socket.tcp().set_read_timeout(Some(LOOK_TIME))?;
         socket.tcp().set_write_timeout(Some(patience))?;
         if let (Trace::On, Some(terms)) = (config.trace, socket.terms()) {
@@ -111,6 +115,30 @@ impl Stream {
         ))
     }
 
+    /// The first line of a refusal's body, as far as it comes soon and is text.
+    fn first_line(&mut self, length: BodyLength) -> Option<String> {
+        let by = Instant::now() + BODY_TIME;
+        let mut body = BodyReader::new(length);
+        let mut text = Vec::new();
+        while !body.is_done() && text.len() < LINE_BYTES && !text.contains(&b'\n') {
+            match self.read() {
+                Ok(Got::Bytes) => {
+                    while let Ok(Some(piece)) = body.next(&self.bytes, &mut self.at) {
+                        text.extend_from_slice(piece);
+                    }
+                    // What is no body is of no use any more.
+                    self.at = self.bytes.len();
+                }
+                Ok(Got::Nothing) if Instant::now() < by => {}
+                Ok(Got::Nothing | Got::End) | Err(_) => break,
+            }
+        }
+        text.truncate(LINE_BYTES);
+        let text = String::from_utf8_lossy(&text);
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+        Some(line.to_owned())
+    }
+
     fn head(&mut self, deadline: Instant, end: &End) -> Result<Option<Vec<u8>>, Failure> {
         let mut reader = HeadReader::of_responses();
         loop {
@@ -147,15 +175,25 @@ pub(super) fn refused(fault: Fault) -> Failure {
     Failure::Run(format!("the server broke the protocol: {reason}"))
 }
 
-/// Says that the server answered something else than was asked for.
-pub(super) fn unwanted(response: &Response<'_>, wanted: &str) -> Failure {
+/// Says that the server answered something else than was asked for, and what else it said.
+pub(super) fn unwanted(stream: &mut Stream, response: &Response<'_>, wanted: &str) -> Failure {
     let (status, reason) = (response.status, response.reason);
+    let mut said = String::new();
+    if let Some(challenge) = response.headers.get("www-authenticate") {
+        said.push_str(&format!(
+            " (WWW-Authenticate: {})",
+            challenge.escape_debug()
+        ));
+    }
+    if let Some(line) = stream.first_line(response.body) {
+        said.push_str(&format!(", saying {line:?}"));
+    }
     let place = response.headers.get("location").map_or_else(
         || "the path of the URL, or --debug to see the heads".to_owned(),
         |place| format!("its Location, {place}"),
     );
     Failure::Run(format!(
-        "the server answered {status} {reason}, not {wanted}; try: {place}"
+        "the server answered {status} {reason}{said}, not {wanted}; try: {place}"
     ))
 }
 

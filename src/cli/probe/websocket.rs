@@ -74,7 +74,7 @@ pub(super) fn run(config: &Config, end: &mut End) -> Result<Exit, Failure> {
 impl<'c> Socket<'c> {
     /// Connects and upgrades; `None` if the probe shall end before that.
     fn open(config: &'c Config, end: &End) -> Result<Option<Self>, Failure> {
-        let mut stream = Stream::connect(config)?;
+        let mut stream = Stream::connect(config, &config.url)?;
         let mut nonce = [0; 16];
         fastrand::fill(&mut nonce);
         let handshake = ClientHandshake::new(nonce);
@@ -93,7 +93,7 @@ impl<'c> Socket<'c> {
         };
         let response = Response::parse(&head).map_err(refused)?;
         if response.status != 101 {
-            return Err(unwanted(&response, "101 Switching Protocols"));
+            return Err(unwanted(&mut stream, &response, "101 Switching Protocols"));
         }
         handshake.verify(&response, &offer).map_err(refused)?;
         Ok(Some(Self {

@@ -11,8 +11,6 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time for the welcome, and then for the word on the subscription.
-const WELCOME_TIME: Duration = Duration::from_secs(5);
 /// Time between looks at a broadcast under way.
 const LOOK_TIME: Duration = Duration::from_secs(1);
 /// Silence after which a connection is dead: two of the server's pings, as in Rails' own client.
@@ -116,9 +114,8 @@ impl Program for Cable {
 }
 
 impl Dialogue for Client {
-    fn up(&mut self, line: &mut Line<'_>) {
-        line.wake_after(WELCOME_TIME);
-    }
+    /// Nothing is said yet: for the welcome and the subscription there is the connect's own time.
+    fn up(&mut self, _line: &mut Line<'_>) {}
 
     fn heard(&mut self, heard: Heard<'_>, line: &mut Line<'_>) {
         self.heard = line.now();
@@ -178,7 +175,6 @@ impl Client {
                 let mut command = Vec::new();
                 self.plan.identifier.subscribe(&mut command);
                 line.text_parts(&[&command]);
-                line.wake_after(WELCOME_TIME);
             }
             (Stage::Subscribing, Said::Confirmed(raw)) if self.plan.identifier.is(raw) => {
                 self.be_subscribed(line);

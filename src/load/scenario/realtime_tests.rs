@@ -433,4 +433,9 @@ fn a_client_of_socketio_says_what_its_server_lacks() {
     desk.hear(SESSION);
     desk.hear(r#"44{"message":"not authorized"}"#);
     assert_eq!(desk.failure(), "namespace_refused");
+    // Of Engine.IO 3 the server joins its client to the namespace unasked.
+    let mut desk = Desk::new(&socketio("/", None), 0);
+    desk.hear(SESSION);
+    desk.hear("40");
+    assert_eq!(desk.failure(), "engine_io_3");
 }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time for the response to the handshake, and then to the subscription.
+/// The patience with silence until the server says its own.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// Calls of the handshake.
 const HANDSHAKE: u64 = 1;
@@ -117,8 +117,8 @@ impl Dialogue for Client {
     fn up(&mut self, line: &mut Line<'_>) {
         let mut text = Vec::new();
         protocol::handshake(&mut text, self.plan.auth_token.as_deref());
+        // For the handshake and the subscription there is the connect's own time.
         line.text_parts(&[&text]);
-        line.wake_after(ANSWER_TIME);
     }
 
     fn heard(&mut self, heard: Heard<'_>, line: &mut Line<'_>) {
@@ -223,7 +223,6 @@ impl Client {
         protocol::subscribe(&mut text, channel, SUBSCRIBE);
         line.text_parts(&[&text]);
         self.stage = Stage::Subscribing;
-        line.wake_after(ANSWER_TIME);
     }
 
     fn be_up(&mut self, line: &mut Line<'_>) {

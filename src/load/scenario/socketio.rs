@@ -8,7 +8,7 @@ use crate::time::Instant;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time for the session, and then for the namespace.
+/// The patience with silence until the server says its own.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// What all clients of the scenario share.
@@ -99,9 +99,8 @@ impl Program for SocketIo {
 }
 
 impl Dialogue for Client {
-    fn up(&mut self, line: &mut Line<'_>) {
-        line.wake_after(ANSWER_TIME);
-    }
+    /// Nothing is said yet: for the session and the namespace there is the connect's own time.
+    fn up(&mut self, _line: &mut Line<'_>) {}
 
     fn heard(&mut self, heard: Heard<'_>, line: &mut Line<'_>) {
         self.heard = line.now();
@@ -164,7 +163,6 @@ impl Client {
                 let token = self.plan.auth_token.as_deref();
                 protocol::connect(&mut text, &self.plan.namespace, token);
                 line.text_parts(&[&text]);
-                line.wake_after(ANSWER_TIME);
             }
             (Packet::Ping(content), _) => {
                 let mut text = Vec::new();
@@ -185,6 +183,11 @@ impl Client {
             return line.wrong();
         }
         match (said.kind, self.stage) {
+            // Socket.IO protocol, revision 5: the answer has the sid. A server of Engine.IO 3 says
+            // this unasked, without one, and then waits for pings that revision 4 does not send.
+            (Kind::Connect, Stage::Joining) if said.data.is_empty() => {
+                line.fail("engine_io_3");
+            }
             (Kind::Connect, Stage::Joining) => {
                 self.stage = Stage::Joined;
                 line.wake_after(self.patience);

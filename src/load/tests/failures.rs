@@ -5,7 +5,7 @@ use super::{MS, config};
 use crate::load::config::GRACE_TIME;
 use crate::load::failure::{Kind, Stage};
 use crate::load::outcome::{Ending, Outcome};
-use crate::load::{Again, Backoff, Config, Scenario, Target, Transport};
+use crate::load::{Again, Backoff, Config, Refused, Scenario, Target, Transport};
 use crate::shard::CloseCause;
 use std::time::Duration;
 
@@ -224,6 +224,7 @@ fn who_comes_back_to_a_full_table_waits_until_a_slot_is_free_and_fails_nowhere()
                 least: MS,
                 most: MS,
             },
+            refused: Refused::Again,
         },
         connect_phase: Duration::from_millis(30),
         ..ws()

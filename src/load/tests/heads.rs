@@ -4,11 +4,13 @@ use super::world::{Act, Echo, Script, World};
 use super::{MS, config};
 use crate::load::failure::{Kind, Stage};
 use crate::load::outcome::Outcome;
-use crate::load::{Again, Backoff, Config, Nonce, Scenario, Storm, Transport};
+use crate::load::scenario::{Cable, CableOptions, Senders};
+use crate::load::{Again, Backoff, Config, Nonce, Refused, Scenario, Storm, Transport, Values};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 const UPGRADED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
@@ -124,6 +126,7 @@ fn each_attempt_has_a_key_of_its_own_and_so_has_each_run_of_a_seed() {
                     least: MS,
                     most: 10 * MS,
                 },
+                refused: Refused::Again,
             },
             storm: Some(Storm {
                 at: Duration::from_secs(1),
@@ -180,4 +183,99 @@ fn an_event_stream_may_have_the_transfer_coding_identity() {
         Transfer-Encoding: identity\r\n\r\ndata: 1\n\n";
     let (outcome, _) = run(&sse(), &[head]);
     assert_eq!((outcome.events.received, outcome.failures.total()), (1, 0));
+}
+
+#[test]
+fn clients_differ_by_the_row_that_each_has() {
+    let values = Values::parse(b"user,token\nann,t1\nbob,t2\n").unwrap();
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let config = Config {
+        connections: 3,
+        target: "/{user}?n={number}".to_owned(),
+        headers: vec![
+            header("Authorization", "Bearer {token}"),
+            header("Cookie", "session={user}-{number}"),
+        ],
+        subprotocols: vec!["v1.{token}".to_owned()],
+        values,
+        ..idle()
+    };
+    let answer = format!("{UPGRADED}Sec-WebSocket-Protocol: v1.t1\r\n\r\n");
+    let (outcome, peer) = run(&config, &[answer.as_bytes()]);
+    for (number, (user, token)) in [("ann", "t1"), ("bob", "t2"), ("ann", "t1")]
+        .iter()
+        .enumerate()
+    {
+        let request = &peer.requests[number];
+        let line = format!("GET /{user}?n={number} HTTP/1.1");
+        assert!(request.starts_with(&line), "{request}");
+        let found = fields(request);
+        for (name, value) in [
+            ("authorization", format!("Bearer {token}")),
+            ("cookie", format!("session={user}-{number}")),
+            ("sec-websocket-protocol", format!("v1.{token}")),
+        ] {
+            assert!(found.contains(&(name.to_owned(), value)), "{request}");
+        }
+    }
+    // What the server agrees to is compared with what that client offered.
+    let kind = Kind::BadResponse("101 with a subprotocol that was not offered");
+    assert_eq!(outcome.connects.up, 2);
+    assert_eq!(outcome.failures.of(Stage::Upgrade, kind), 1);
+}
+
+#[test]
+fn retry_after_is_waited_for_and_a_refusal_may_be_final() {
+    // RFC 9110, 10.2.3
+    let refusal = b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n";
+    let run = |refused| {
+        let config = Config {
+            again: Again {
+                retries: 2,
+                refused,
+                ..Again::NEVER
+            },
+            ..idle()
+        };
+        let said = vec![(MS, Act::Say(refusal.to_vec()))];
+        let mut world = World::new(1, &config, Script::answering(said));
+        let (outcome, took) = world.run();
+        assert_eq!((outcome.connects.failed, outcome.connects.up), (1, 0));
+        (outcome.connects.retries, took)
+    };
+    let (retries, took) = run(Refused::Again);
+    assert_eq!(retries, 2);
+    assert!(took >= Duration::from_secs(4), "{took:?}");
+    let (retries, took) = run(Refused::Stop);
+    assert_eq!(retries, 0);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_handshake_of_the_application_has_the_time_of_the_connect_and_fails_by_its_name() {
+    let cable = Cable::new(CableOptions {
+        channel: "Chat".to_owned(),
+        action: "echo".to_owned(),
+        content_bytes: 32,
+        senders: Senders::ALL,
+        trigger: None,
+        seed: 1,
+    });
+    let config = Config {
+        scenario: Scenario::Dialogue(Arc::new(cable)),
+        subprotocols: vec!["actioncable-v1-json".to_owned()],
+        connect_time: Duration::from_secs(2),
+        ..idle()
+    };
+    let answer = format!("{UPGRADED}Sec-WebSocket-Protocol: actioncable-v1-json\r\n\r\n");
+    let said = vec![(MS, Act::Say(answer.into_bytes()))];
+    let (outcome, took) = World::new(1, &config, Script::answering(said)).run();
+    let kind = Kind::Application("no_welcome");
+    assert_eq!(
+        outcome.failures.of(Stage::Ready, kind),
+        1,
+        "{:?}",
+        outcome.failures
+    );
+    assert!(took < Duration::from_millis(2_500), "{took:?}");
 }

@@ -5,7 +5,8 @@ use super::world::{Act, Echo, Key, Peer, Script, World};
 use super::{MS, config, open};
 use crate::load::outcome::Ending;
 use crate::load::{
-    Again, Backoff, Config, Loop, Outcome, Pace, Rate, Scenario, Session, Storm, Think, Transport,
+    Again, Backoff, Config, Loop, Outcome, Pace, Rate, Refused, Scenario, Session, Storm, Think,
+    Transport,
 };
 use crate::shard::CloseCause;
 use crate::time::Instant;
@@ -19,6 +20,7 @@ const AGAIN: Again = Again {
         least: Duration::from_millis(20),
         most: Duration::from_millis(160),
     },
+    refused: Refused::Again,
 };
 
 /// An echo server of which connects fail and connections end: as the two functions say of the

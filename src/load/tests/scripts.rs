@@ -135,3 +135,69 @@ fn a_hello_that_is_not_answered_is_a_connect_that_failed() {
     assert_eq!(outcome.failures.of(Stage::Ready, kind), 4);
     assert_eq!((outcome.connects.up, outcome.connects.failed), (0, 4));
 }
+
+#[test]
+fn what_a_wait_captures_is_said_later() {
+    let text = r#"
+[[client]]
+hello = [
+  { send = '{"id":"a-${connection}","n":[7]}' },
+  { wait = { json = "$.id" }, capture = "id" },
+  { send = "${id}/x" },
+  { wait = { equals = "a-${connection}/x" } },
+]
+turn = [
+  { send = "number 4${iteration}!" },
+  { wait = { regex = "number ([0-9]+)" }, capture = "number" },
+  { send = "${number} of ${id}" },
+  { wait = { equals = "4${iteration} of a-${connection}" } },
+]
+"#;
+    let (outcome, _) = run(&plan(text, Some(3)));
+    assert_eq!(outcome.failures.total(), 0, "{:?}", outcome.failures);
+    assert_eq!(outcome.messages.replied, 12);
+}
+
+#[test]
+fn a_wait_may_look_at_what_came_before_it_and_takes_each_message_once() {
+    let turn = |before: &str| {
+        format!(
+            "[[client]]\nturn = [{{ send = 'one${{iteration}}' }}, {{ send = 'two' }}, \
+             {{ wait = {{ equals = 'two' }} }}, \
+             {{ wait = {{ equals = 'one${{iteration}}' }}, within_ms = 100{before} }}]"
+        )
+    };
+    let (outcome, _) = run(&plan(&turn(", before = true"), Some(3)));
+    assert_eq!(
+        (outcome.failures.total(), outcome.messages.replied),
+        (0, 12)
+    );
+    let (outcome, _) = run(&plan(&turn(""), Some(3)));
+    let kind = Kind::Application("wait_timed_out");
+    assert_eq!(outcome.failures.of(Stage::Open, kind), 4);
+    let twice = turn(", before = true").replace(
+        "before = true }]",
+        "before = true }, { wait = { regex = '^one' }, within_ms = 100, before = true }]",
+    );
+    let (outcome, _) = run(&plan(&twice, Some(3)));
+    assert_eq!(outcome.failures.of(Stage::Open, kind), 4);
+}
+
+#[test]
+fn a_capture_that_cannot_be_is_refused_by_its_key() {
+    for (step, key) in [
+        ("{ send = 'a', capture = 'x' }", "capture"),
+        ("{ wait = {}, capture = 'iteration' }", "capture"),
+        ("{ wait = {}, capture = 'a b' }", "capture"),
+        ("{ send = 'a', before = true }", "before"),
+        ("{ send = '${x}' }", "send"),
+    ] {
+        let text = format!("[[client]]\nturn = [{step}]");
+        let error = Script::parse(&text, &mut |path| Err(path.to_owned())).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.starts_with(&format!("line 2: {key}:")),
+            "{step}: {error}"
+        );
+    }
+}

@@ -2,8 +2,10 @@
 
 use super::super::{Dialogue, Exchange, Heard, Line, Part, Piece};
 use super::template::Speech;
-use super::{Kind, Script, Step};
+use super::{Kind, Script, Step, Wait};
+use crate::limits;
 use crate::time::Instant;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +33,10 @@ pub(super) struct Actor {
     /// Bytes that a slow reader has read and not paused for.
     ahead: u64,
     turn: Option<Turn>,
+    /// What waits have captured, by variable; empty before the first.
+    captured: Vec<String>,
+    /// Messages that fitted no step, if some step looks at them.
+    earlier: VecDeque<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +141,8 @@ impl Actor {
             pause_until: None,
             ahead: 0,
             turn: None,
+            captured: Vec::new(),
+            earlier: VecDeque::new(),
         }
     }
 
@@ -158,7 +166,11 @@ impl Actor {
                     line.ping(PING);
                     return self.wait(*within, line);
                 }
-                Step::Wait { within, .. } => return self.wait(*within, line),
+                Step::Wait(wait) => {
+                    if !self.came_before(wait, line) {
+                        return self.wait(wait.within, line);
+                    }
+                }
                 Step::Think(think) => {
                     let now = line.now();
                     self.pose = Pose::Thinks { since: now };
@@ -203,16 +215,13 @@ impl Actor {
                 line.binary(text.as_bytes());
             }
             Step::File(bytes) => line.binary(bytes),
-            Step::Wait { .. }
-            | Step::Ping { .. }
-            | Step::Think(_)
-            | Step::Close(_)
-            | Step::Vanish => {}
+            Step::Wait(_) | Step::Ping { .. } | Step::Think(_) | Step::Close(_) | Step::Vanish => {}
         }
     }
 
-    fn speech<'a, 'l>(&self, script: &'a Script, line: &'a mut Line<'l>) -> Speech<'a, 'l> {
+    fn speech<'a, 'l>(&'a self, script: &'a Script, line: &'a mut Line<'l>) -> Speech<'a, 'l> {
         Speech {
+            captured: &self.captured,
             row: script.row_of(line.number()),
             iteration: self.iteration,
             line,
@@ -233,7 +242,13 @@ impl Actor {
         self.read(bytes.len(), line);
         let script = Arc::clone(&self.script);
         let is_it = match step {
-            Some(Step::Wait { what, .. }) => what.fits(bytes, &mut self.speech(&script, line)),
+            Some(Step::Wait(wait)) => {
+                let fits = wait.what.fits(bytes, &mut self.speech(&script, line));
+                if fits {
+                    self.keep(wait, bytes);
+                }
+                fits
+            }
             Some(
                 Step::Send(_)
                 | Step::Binary(_)
@@ -247,8 +262,44 @@ impl Actor {
         };
         if !is_it {
             line.received(bytes.len());
+            if script.looks_back && bytes.len() <= limits::EARLIER_BYTES {
+                if self.earlier.len() == limits::EARLIER_MESSAGES {
+                    self.earlier.pop_front();
+                }
+                self.earlier.push_back(bytes.to_vec());
+            }
         }
         is_it
+    }
+
+    /// Whether what a step waits for came before it; each message is it once.
+    fn came_before(&mut self, wait: &Wait, line: &mut Line<'_>) -> bool {
+        if !wait.before {
+            return false;
+        }
+        let script = Arc::clone(&self.script);
+        let mut speech = self.speech(&script, line);
+        let found = self
+            .earlier
+            .iter()
+            .position(|bytes| wait.what.fits(bytes, &mut speech));
+        let Some(bytes) = found.and_then(|place| self.earlier.remove(place)) else {
+            return false;
+        };
+        self.keep(wait, &bytes);
+        if let Some(turn) = &mut self.turn {
+            turn.has_waited = true;
+        }
+        true
+    }
+
+    /// Keeps what a step has waited for, if it says so.
+    fn keep(&mut self, wait: &Wait, bytes: &[u8]) {
+        let Some(place) = wait.capture else { return };
+        self.captured.resize(self.script.captures, String::new());
+        if let Some(kept) = self.captured.get_mut(place) {
+            *kept = wait.what.kept(bytes);
+        }
     }
 
     fn end_turn(&mut self, line: &mut Line<'_>) {

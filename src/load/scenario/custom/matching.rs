@@ -36,6 +36,29 @@ impl Match {
     }
 }
 
+impl Match {
+    /// What a message that fits is kept as.
+    pub(super) fn kept(&self, bytes: &[u8]) -> String {
+        let text = String::from_utf8_lossy(bytes);
+        match self {
+            Self::Any | Self::Text(_) => text.into_owned(),
+            Self::Regex(regex) => {
+                let groups = regex.captures(&text);
+                let group = groups.and_then(|groups| groups.get(1).or_else(|| groups.get(0)));
+                group.map_or_else(String::new, |group| group.as_str().to_owned())
+            }
+            Self::Json(pointer, _) => {
+                let json = serde_json::from_slice::<Value>(bytes).ok();
+                match json.as_ref().and_then(|json| json.pointer(pointer)) {
+                    Some(Value::String(text)) => text.clone(),
+                    Some(value) => value.to_string(),
+                    None => String::new(),
+                }
+            }
+        }
+    }
+}
+
 /// Whether a JSON value is what was written: a text as it is, anything else as JSON.
 fn is(found: &Value, wanted: &str) -> bool {
     match found {

@@ -32,8 +32,11 @@
 //!
 //! A `wait` fits a message by `regex`; by what lies at a `json` path (`$.users[0].name`, or a
 //! pointer, `/users/0/name`); by what it `equals`, the message or what lies at that path; `{}` fits
-//! any. It sees what comes after the step has begun. Texts have `${...}`: the columns of `csv`, and
-//! `connection`, `iteration`, `random`, `now_ns`; `$${` is a `${`.
+//! any. It sees what comes after the step has begun, and with `before = true` first what came
+//! earlier and fitted no step: the last 64 messages. `capture = "id"` keeps what fitted as the
+//! variable `id` of that client: what lies at the path, the first group of the regex, or all of it;
+//! it is empty before. Texts have `${...}`: the columns of `csv`, and
+//! `connection`, `iteration`, `random`, `now_ns`, what was captured; `$${` is a `${`.
 //!
 //! A turn is one exchange. Its latency is its time without its thinking; one that waited for
 //! nothing has none.
@@ -69,6 +72,10 @@ pub struct Script {
     /// The kinds of consecutive clients, again and again: each as often as its weight says.
     pattern: Vec<usize>,
     rows: Vec<Vec<String>>,
+    /// Variables that clients capture.
+    captures: usize,
+    /// Whether some step waits for what may have come before.
+    looks_back: bool,
 }
 
 /// One kind of clients.
@@ -85,11 +92,22 @@ enum Step {
     Send(Template),
     Binary(Template),
     File(Vec<u8>),
-    Wait { what: Match, within: Duration },
+    Wait(Wait),
     Ping { within: Duration },
     Think(Think),
     Close(u16),
     Vanish,
+}
+
+/// What a client waits for.
+#[derive(Debug)]
+struct Wait {
+    what: Match,
+    within: Duration,
+    /// Whether what came before may be it.
+    before: bool,
+    /// The variable that keeps it.
+    capture: Option<usize>,
 }
 
 impl Script {
@@ -110,7 +128,7 @@ impl Script {
             Step::File(_) => Some("file"),
             Step::Ping { .. } => Some("ping"),
             Step::Close(_) => Some("close"),
-            Step::Wait { .. } | Step::Think(_) | Step::Vanish => None,
+            Step::Wait(_) | Step::Think(_) | Step::Vanish => None,
         })
     }
 
@@ -119,11 +137,9 @@ impl Script {
     pub fn is_breathless(&self) -> bool {
         let is_instant = |step: &Step| match step {
             Step::Send(_) | Step::Binary(_) | Step::File(_) => true,
-            Step::Wait { .. }
-            | Step::Ping { .. }
-            | Step::Think(_)
-            | Step::Close(_)
-            | Step::Vanish => false,
+            Step::Wait(_) | Step::Ping { .. } | Step::Think(_) | Step::Close(_) | Step::Vanish => {
+                false
+            }
         };
         let mut turns = self.kinds.iter().map(|kind| &kind.turn);
         turns.any(|turn| !turn.is_empty() && turn.iter().all(is_instant))

@@ -1,8 +1,8 @@
 //! A scenario file's text to a script: every mistake by line and key, with what would do.
 
 use super::matching::{Match, pointer};
-use super::template::Template;
-use super::{Kind, Script, Step, pattern};
+use super::template::{KNOWN, Template};
+use super::{Kind, Script, Step, Wait, pattern};
 use crate::limits;
 use crate::load::Think;
 use regex_lite::Regex;
@@ -65,6 +65,8 @@ struct RawStep {
     text: Option<bool>,
     wait: Option<RawMatch>,
     within_ms: Option<u64>,
+    before: Option<bool>,
+    capture: Option<String>,
     think_ms: Option<u64>,
     think_ms_max: Option<u64>,
     ping: Option<bool>,
@@ -85,6 +87,7 @@ struct Reader<'a, 'f> {
     text: &'a str,
     fetch: Fetch<'f>,
     variables: Vec<String>,
+    captures: Vec<String>,
 }
 
 impl Script {
@@ -98,17 +101,42 @@ impl Script {
             text,
             fetch,
             variables: Vec::new(),
+            captures: Vec::new(),
         };
         let rows = match &raw.csv {
             Some(path) => reader.rows(path)?,
             None => Vec::new(),
         };
         let weights = reader.weights(&raw.client)?;
+        let steps = |kind: &'_ RawKind| -> Vec<(usize, Option<String>, bool)> {
+            let all = kind.hello.iter().chain(&kind.turn);
+            let told = |step: &Spanned<RawStep>| {
+                let raw = step.get_ref();
+                (
+                    step.span().start,
+                    raw.capture.clone(),
+                    raw.before == Some(true),
+                )
+            };
+            all.map(told).collect()
+        };
+        let steps: Vec<_> = raw
+            .client
+            .iter()
+            .flat_map(|kind| steps(kind.get_ref()))
+            .collect();
+        for (start, capture, _) in &steps {
+            if let Some(name) = capture {
+                reader.capture(*start, name)?;
+            }
+        }
         let kinds = raw.client.iter().map(|kind| reader.kind(kind.get_ref()));
         Ok(Self {
             kinds: kinds.collect::<Result<Vec<_>, _>>()?,
             pattern: pattern(&weights),
             rows,
+            captures: reader.captures.len(),
+            looks_back: steps.iter().any(|(.., before)| *before),
         })
     }
 }
@@ -200,7 +228,14 @@ impl Reader<'_, '_> {
         let within = raw.within_ms.map_or(WAIT_TIME, Duration::from_millis);
         if let Some(what) = &raw.wait {
             let what = self.matching(start, what)?;
-            steps.push(Step::Wait { what, within });
+            let capture = raw.capture.as_ref();
+            let place = |name: &String| self.captures.iter().position(|it| it == name);
+            steps.push(Step::Wait(Wait {
+                what,
+                within,
+                before: raw.before == Some(true),
+                capture: capture.and_then(place),
+            }));
         }
         if let Some(ms) = raw.think_ms {
             steps.push(self.think(start, ms, raw.think_ms_max.unwrap_or(ms))?);
@@ -235,6 +270,16 @@ impl Reader<'_, '_> {
                 "it bounds a wait or a ping; write it beside one",
             ),
             (
+                raw.capture.is_some() && raw.wait.is_none(),
+                "capture",
+                "it keeps what a wait has found; write it beside one",
+            ),
+            (
+                raw.before.is_some() && raw.wait.is_none(),
+                "before",
+                "it lets a wait look at what came earlier; write it beside one",
+            ),
+            (
                 raw.text.is_some() && raw.file.is_none(),
                 "text",
                 "it says how a file is sent; write it beside file",
@@ -249,6 +294,21 @@ impl Reader<'_, '_> {
             Some((_, key, what)) => Err(self.refuse(start, key, what.to_owned())),
             None => Ok(()),
         }
+    }
+
+    /// Makes a variable of what a wait captures.
+    fn capture(&mut self, start: usize, name: &str) -> Result<(), ScriptError> {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let is_taken = KNOWN.split(", ").any(|known| known == name)
+            || self.variables.iter().any(|column| column == name);
+        if name.is_empty() || !name.chars().all(is_name) || is_taken {
+            let what = format!("{name:?} is no free name; use letters, digits and _, such as id");
+            return Err(self.refuse(start, "capture", what));
+        }
+        if !self.captures.iter().any(|capture| capture == name) {
+            self.captures.push(name.to_owned());
+        }
+        Ok(())
     }
 
     fn file(&mut self, start: usize, path: &str, is_text: bool) -> Result<Step, ScriptError> {
@@ -327,7 +387,8 @@ impl Reader<'_, '_> {
         key: &'static str,
         text: &str,
     ) -> Result<Template, ScriptError> {
-        Template::parse(text, &self.variables).map_err(|what| self.refuse(start, key, what))
+        Template::parse(text, &self.variables, &self.captures)
+            .map_err(|what| self.refuse(start, key, what))
     }
 
     /// The error of a key whose step or table begins at that byte.
@@ -339,113 +400,5 @@ impl Reader<'_, '_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Script, ScriptError> {
-        Script::parse(text, &mut |path| match path {
-            "users.csv" => Ok(b"\xef\xbb\xbfuser, token\nann,1\nbob,2\n".to_vec()),
-            "uneven.csv" => Ok(b"user,token\nann,1\nbob\n".to_vec()),
-            "empty.csv" => Ok(b"user\n".to_vec()),
-            "bytes.bin" => Ok(vec![0xff; 3]),
-            "large.bin" => Ok(vec![0; SAID_BYTES_MAX + 1]),
-            _ => Err(format!("{path}: no such file")),
-        })
-    }
-
-    fn refused(text: &str, parts: [&str; 2]) {
-        let error = parse(text).unwrap_err().to_string();
-        for part in parts {
-            assert!(error.contains(part), "{text}\n{error}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_step_is_named_by_line_and_key_with_what_would_do() {
-        for (step, parts) in [
-            ("{ sent = 'x' }", ["sent", "`send`"]),
-            ("{ send = '${nobody}' }", ["send: ${nobody}", "now_ns"]),
-            ("{ send = '${a' }", ["send", "$${"]),
-            ("{ wait = { regex = '(' } }", ["wait.regex", "^hello"]),
-            ("{ wait = { json = 'a' } }", ["wait.json", "$.users"]),
-            (
-                "{ wait = { json = '/a', regex = 'b' } }",
-                ["wait:", "regex alone"],
-            ),
-            ("{ wait = { equals = '${x}' } }", ["wait.equals", "csv"]),
-            ("{ send = 'a', ping = true }", ["step", "{ wait = {} }"]),
-            ("{ ping = false }", ["step", "ping = true"]),
-            ("{ close = 1006 }", ["close", "1000"]),
-            ("{ send = 'a', within_ms = 5 }", ["within_ms", "wait"]),
-            ("{ send = 'a', text = true }", ["text", "file"]),
-            ("{ think_ms = 9, think_ms_max = 8 }", ["think_ms_max", "9"]),
-            ("{ file = 'gone.bin' }", ["file", "gone.bin"]),
-            ("{ file = 'large.bin' }", ["file", "at most"]),
-            (
-                "{ file = 'bytes.bin', text = true }",
-                ["file", "leave text out"],
-            ),
-        ] {
-            let text = format!("[[client]]\nturn = [\n\n{step}]");
-            refused(&text, parts);
-            refused(&text, ["line 4", parts[0]]);
-        }
-    }
-
-    #[test]
-    fn what_else_is_wrong_is_named_by_line_and_key_with_what_would_do() {
-        for (text, line, parts) in [
-            ("[[client]]\nweight = 'x'", "line 2", ["weight", "u32"]),
-            ("[[client]]\nweight = -1", "line 2", ["weight", "u32"]),
-            ("[[client]]\nweight = 0", "line 1", ["client", "at least 1"]),
-            (
-                "[[client]]\nweight = 10_000\n[[client]]",
-                "line 3",
-                ["weight", "smaller"],
-            ),
-            (
-                "[[client]]\nread_rate = 0",
-                "line 2",
-                ["read_rate", "at least 1"],
-            ),
-            (
-                "\ncsv = 'gone.csv'\n[[client]]",
-                "line 2",
-                ["csv", "gone.csv"],
-            ),
-            (
-                "csv = 'uneven.csv'\n[[client]]",
-                "line 1",
-                ["csv: uneven.csv", "line: 3"],
-            ),
-            (
-                "csv = 'empty.csv'\n[[client]]",
-                "line 1",
-                ["csv: empty.csv", "row"],
-            ),
-            ("csv = 'users.csv'", "line 1", ["client", "missing"]),
-            ("client = []", "line 1", ["client", "at least 1"]),
-        ] {
-            refused(text, parts);
-            refused(text, [line, parts[0]]);
-        }
-    }
-
-    #[test]
-    fn what_can_be_said_and_waited_for_is_read() {
-        let turn = |steps: &str| format!("[[client]]\nturn = [{steps}]");
-        let steps = "{ send = '${user} ${token} $${x}' },
-            { wait = { json = '$.a[0]', equals = '${random}' } },
-            { wait = { equals = 'b' }, within_ms = 5 },
-            { ping = true, within_ms = 5 }, { close = 4000 }";
-        let script = parse(&format!("csv = 'users.csv'\n{}", turn(steps))).unwrap();
-        assert_eq!(script.rows, [["ann", "1"], ["bob", "2"]]);
-        assert_eq!(script.kinds[0].turn.len(), 5);
-        assert_eq!(script.needs_websocket(), Some("send"));
-        assert!(!script.is_breathless());
-        let script = parse(&turn("{ file = 'bytes.bin' }")).unwrap();
-        assert!(script.is_breathless());
-        let script = parse(&turn("{ wait = {} }, { vanish = true }")).unwrap();
-        assert_eq!(script.needs_websocket(), None);
-    }
-}
+#[path = "read_tests.rs"]
+mod tests;

@@ -12,6 +12,8 @@ enum Part {
     Text(String),
     /// A column of the table.
     Column(usize),
+    /// What was captured.
+    Captured(usize),
     /// The number of the connection in the run.
     Connection,
     /// Which turn of this client it is, from 1; 0 before the first.
@@ -25,15 +27,21 @@ enum Part {
 /// Who says something, and when in its life.
 pub(super) struct Speech<'a, 'l> {
     pub(super) row: &'a [String],
+    pub(super) captured: &'a [String],
     pub(super) iteration: u64,
     pub(super) line: &'a mut Line<'l>,
 }
 
-const KNOWN: &str = "connection, iteration, random, now_ns";
+/// Variables that every text has.
+pub(super) const KNOWN: &str = "connection, iteration, random, now_ns";
 
 impl Template {
     /// Reads a text; what is wrong with it, otherwise.
-    pub(super) fn parse(text: &str, columns: &[String]) -> Result<Self, String> {
+    pub(super) fn parse(
+        text: &str,
+        columns: &[String],
+        captures: &[String],
+    ) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
@@ -46,7 +54,7 @@ impl Template {
                 return Err("${ without its }; write $${ for the characters".to_owned());
             };
             parts.push(Part::Text(before.to_owned()));
-            parts.push(Part::variable(name, columns)?);
+            parts.push(Part::variable(name, columns, captures)?);
             rest = behind;
         }
         parts.push(Part::Text(rest.to_owned()));
@@ -55,7 +63,10 @@ impl Template {
 }
 
 impl Part {
-    fn variable(name: &str, columns: &[String]) -> Result<Self, String> {
+    fn variable(name: &str, columns: &[String], captures: &[String]) -> Result<Self, String> {
+        if let Some(place) = captures.iter().position(|capture| capture == name) {
+            return Ok(Self::Captured(place));
+        }
         let column = columns.iter().position(|column| column == name);
         match (name, column) {
             (_, Some(column)) => Ok(Self::Column(column)),
@@ -88,6 +99,9 @@ impl Speech<'_, '_> {
                 Part::Text(text) => into.write_str(text),
                 Part::Column(column) => {
                     into.write_str(self.row.get(*column).map_or("", String::as_str))
+                }
+                Part::Captured(place) => {
+                    into.write_str(self.captured.get(*place).map_or("", String::as_str))
                 }
                 Part::Connection => write!(into, "{}", line.number()),
                 Part::Iteration => write!(into, "{}", self.iteration),

@@ -1,0 +1,190 @@
+//! What differs by client in its URL, headers and subprotocols: its number, and a row of a table.
+
+use super::run::seeded;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// What the purpose of a connection's generator begins at: apart from all others.
+const PURPOSE: u64 = 1 << 34;
+
+/// A table: client `i` has row `i % rows`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Values(Arc<Table>);
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Table {
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+/// A table that is none: why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ValuesError(String);
+
+impl Values {
+    /// Reads comma-separated values (RFC 4180); the first line names the columns.
+    ///
+    /// # Errors
+    /// [`ValuesError`] for what is no such table, has no row, or a value that no header may have.
+    pub fn parse(text: &[u8]) -> Result<Self, ValuesError> {
+        let refused = |error: csv::Error| ValuesError(error.to_string());
+        // Spreadsheets put a byte order mark before the first name.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(text);
+        let columns = reader.headers().map_err(refused)?;
+        let columns = columns.iter().map(str::to_owned).collect();
+        let rows = reader.records().map(|row| {
+            let row: Vec<String> = row.map_err(refused)?.iter().map(str::to_owned).collect();
+            let is_field = |value: &String| !value.contains(['\r', '\n', '\0']);
+            match row.iter().find(|value| !is_field(value)) {
+                Some(value) => Err(ValuesError(format!("{value:?} has more than one line"))),
+                None => Ok(row),
+            }
+        });
+        let rows: Vec<Vec<String>> = rows.collect::<Result<_, _>>()?;
+        if rows.is_empty() {
+            let text = "the first line names the columns, and there is no row below it";
+            return Err(ValuesError(text.to_owned()));
+        }
+        Ok(Self(Arc::new(Table { columns, rows })))
+    }
+
+    /// Refuses a name in braces that is not known; gives that.
+    ///
+    /// # Errors
+    /// The first unknown placeholder, with its braces.
+    pub fn check<'t>(&self, text: &'t str) -> Result<(), &'t str> {
+        let mut rest = text;
+        while let Some((_, name, behind)) = next_place(rest) {
+            if self.kind_of(name).is_none() {
+                let end = name.len() + 2;
+                let start = rest.len() - behind.len() - end;
+                return Err(rest.get(start..start + end).unwrap_or(name));
+            }
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// Names that stand for something, for people.
+    #[must_use]
+    pub fn known(&self) -> String {
+        let columns = self.0.columns.iter().map(String::as_str);
+        let names = ["number", "rand"].into_iter().chain(columns);
+        names
+            .map(|name| format!("{{{name}}}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    /// The text as connection `number` has it: `{number}` is that number, from 0; `{rand}` 16
+    /// hexadecimal digits that follow from seed and number, the same wherever they stand; a
+    /// column's name its value. What stands in braces and is none of these stays.
+    pub(super) fn expanded<'t>(&self, text: &'t str, seed: u64, number: u32) -> Cow<'t, str> {
+        if !text.contains('{') {
+            return Cow::Borrowed(text);
+        }
+        let mut into = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, name, behind)) = next_place(rest) {
+            let Some(kind) = self.kind_of(name) else {
+                // Braces of something else, such as JSON: the next ones may be within.
+                into.push_str(before);
+                into.push('{');
+                rest = rest.get(before.len() + 1..).unwrap_or_default();
+                continue;
+            };
+            into.push_str(before);
+            match kind {
+                Place::Number => into.push_str(&number.to_string()),
+                Place::Random => {
+                    let random = seeded(seed, PURPOSE + u64::from(number)).u64(..);
+                    into.push_str(&format!("{random:016x}"));
+                }
+                Place::Column(column) => into.push_str(self.value(column, number)),
+            }
+            rest = behind;
+        }
+        into.push_str(rest);
+        Cow::Owned(into)
+    }
+
+    fn kind_of(&self, name: &str) -> Option<Place> {
+        let column = self.0.columns.iter().position(|column| column == name);
+        match (name, column) {
+            (_, Some(column)) => Some(Place::Column(column)),
+            ("number", None) => Some(Place::Number),
+            ("rand", None) => Some(Place::Random),
+            (_, None) => None,
+        }
+    }
+
+    fn value(&self, column: usize, number: u32) -> &str {
+        let rows = &self.0.rows;
+        let place = usize::try_from(number).ok();
+        let place = place.and_then(|number| number.checked_rem(rows.len()));
+        let row = place.and_then(|place| rows.get(place));
+        row.and_then(|row| row.get(column))
+            .map_or("", String::as_str)
+    }
+}
+
+/// What stands in a place.
+enum Place {
+    Number,
+    Random,
+    Column(usize),
+}
+
+/// The next braces: what is before them, in them and behind.
+fn next_place(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('{')?;
+    let (name, behind) = rest.split_once('}').unwrap_or((rest, ""));
+    Some((before, name, behind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &[u8] = b"\xef\xbb\xbfuser, token\nann,t-1\n\"bo,b\",t-2\n";
+
+    #[test]
+    fn each_connection_has_its_number_and_digits_of_its_own() {
+        let none = Values::default();
+        let expanded = |text, seed, number| none.expanded(text, seed, number).into_owned();
+        assert_eq!(expanded("/a?b", 1, 7), "/a?b");
+        assert_eq!(expanded("/{number}?u={number}", 1, 7), "/7?u=7");
+        assert_eq!(expanded("{rand}", 1, 7).len(), 16);
+        assert_eq!(expanded("{rand}", 1, 7), expanded("{rand}", 1, 7));
+        assert_ne!(expanded("{rand}", 1, 7), expanded("{rand}", 1, 8));
+        assert_ne!(expanded("{rand}", 1, 7), expanded("{rand}", 2, 7));
+    }
+
+    #[test]
+    fn each_client_has_the_next_row_and_other_braces_stay() {
+        let values = Values::parse(TABLE).unwrap();
+        let text = |number| values.expanded("Bearer {token} {user}{number}", 1, number);
+        assert_eq!(text(0), "Bearer t-1 ann0");
+        assert_eq!(text(1), "Bearer t-2 bo,b1");
+        assert_eq!(text(2), "Bearer t-1 ann2");
+        let json = r#"{"a":{"u":"{user}"},"b":{}"#;
+        assert_eq!(values.expanded(json, 1, 0), r#"{"a":{"u":"ann"},"b":{}"#);
+        assert_eq!(values.expanded("a{", 1, 0), "a{");
+    }
+
+    #[test]
+    fn an_unknown_placeholder_is_told_and_a_wrong_table_too() {
+        let values = Values::parse(TABLE).unwrap();
+        assert_eq!(values.check("/a?{number}{rand}{user}"), Ok(()));
+        assert_eq!(values.check("/a?{number}{name}"), Err("{name}"));
+        assert_eq!(Values::default().check("{user}"), Err("{user}"));
+        assert!(values.known().contains("{token}"), "{}", values.known());
+        for wrong in [&b""[..], b"a,b\n", b"a,b\n1\n", b"a\n\"1\n2\"\n"] {
+            assert!(Values::parse(wrong).is_err());
+        }
+    }
+}
