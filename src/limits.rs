@@ -74,8 +74,15 @@ pub const BATCH_POOL_BYTES: usize = 4 * 1024 * 1024;
 /// Time for the peer's close frame after ours. RFC 6455, 7.1.1 leaves it open; browsers use 2 to
 /// 20 s.
 pub const CLOSE_TIME: Duration = Duration::from_secs(5);
-/// Time an engine waits for the peer's FIN after ours before it closes anyway.
+/// Time an engine waits for the peer's FIN, once the peer has everything, before it closes anyway;
+/// and the time between two looks at what a closing connection's peer still has to get.
 pub const LINGER_TIME: Duration = Duration::from_secs(2);
+/// Time in which a peer has to take something of what is left for it. A window that opens by 64 KiB
+/// at a time, as on the loopback interface, opens every 13 s for a reader of 5 kB/s.
+pub const STALL_TIME: Duration = Duration::from_secs(30);
+/// Bytes a second that the peer of a closing connection has to take in the mean: a modem's pace, so
+/// that one that takes a byte now and then does not hold megabytes for ever.
+pub const CLOSING_RATE: u64 = 1024;
 /// Default time for a connect with its handshake.
 pub const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// Time a draining server gives its peers.

@@ -113,6 +113,8 @@ pub enum CloseCause {
     NoDescriptor,
     /// Any other error of the kernel: the errno.
     Os(i32),
+    /// It was closing, and the peer did not take what was left for it, or too slowly: it was reset.
+    CutOff,
     /// A layer between engine and shard could not secure the connection, or found it broken.
     Insecure(Flaw),
 }
@@ -129,7 +131,8 @@ pub enum Half {
 /// How to end a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Close {
-    /// Send what is queued, end our stream, give the peer a moment to end its own.
+    /// Send what is queued, end our stream, and wait while the peer takes it (`limits::STALL_TIME`,
+    /// `limits::CLOSING_RATE`); then give it a moment to end its own.
     Flush,
     /// Drop what is queued and reset at once: for peers that do not read, and for timeouts.
     Abort,
@@ -351,8 +354,8 @@ pub trait Wire<Message> {
     /// # Errors
     /// [`NoSlot`] if this core's table is full.
     fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot>;
-    /// Ends a connection; `closed` follows with [`CloseCause::Local`], or with what the peer did
-    /// if it ended the connection in the same turn.
+    /// Ends a connection; `closed` follows with [`CloseCause::Local`], with [`CloseCause::CutOff`],
+    /// or with what the peer did if it ended the connection in the same turn.
     fn close(&mut self, id: ConnectionId, how: Close);
     /// Says something to the same shard on another core (or to this one: it comes as an event).
     fn forward(&mut self, to: Core, message: Message);

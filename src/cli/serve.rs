@@ -220,8 +220,9 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
     let _ = sampling.join();
     let outcomes = outcomes?;
     let (total, left) = Outcome::total(&outcomes);
-    let cut = if left > 0 {
-        format!("{} cut off", print::whole(left))
+    let cut_off = total.closed.cut_off + left;
+    let cut = if cut_off > 0 {
+        format!("{} cut off", print::whole(cut_off))
     } else {
         "all closed".into()
     };

@@ -108,12 +108,16 @@ impl Book {
             // Usually `Local`; anything that can have ended it in the same turn, before the shard
             // was told, a connect's failures included.
             Phase::Closing => {}
-            Phase::Ended => assert_eq!(cause, CloseCause::PeerEnded, "{id:?} had ended"),
+            Phase::Ended => assert!(
+                matches!(cause, CloseCause::PeerEnded | CloseCause::CutOff),
+                "{id:?} had ended, but closed by {cause:?}"
+            ),
             Phase::Open | Phase::HalfOpen => assert!(
                 !matches!(
                     cause,
                     CloseCause::Local
                         | CloseCause::PeerEnded
+                        | CloseCause::CutOff
                         | CloseCause::Refused
                         | CloseCause::NoSourcePort
                         | CloseCause::NoDescriptor
@@ -121,7 +125,10 @@ impl Book {
                 "{id:?} was open, but closed by {cause:?}"
             ),
             Phase::Connecting => assert!(
-                !matches!(cause, CloseCause::Local | CloseCause::PeerEnded),
+                !matches!(
+                    cause,
+                    CloseCause::Local | CloseCause::PeerEnded | CloseCause::CutOff
+                ),
                 "{id:?} was connecting, but closed by {cause:?}"
             ),
         }

@@ -2,6 +2,7 @@
 //! have in common: the plan, the stop switch, listeners, the clock and the vitals.
 
 mod cause;
+mod closing;
 pub mod contract;
 pub mod listen;
 pub mod outbound;
@@ -15,6 +16,7 @@ use crate::limits;
 use crate::time::Instant;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 pub use listen::Listeners;
 
@@ -41,6 +43,8 @@ pub struct Plan {
     pub receive_buffers: u16,
     /// Bytes of one receive buffer.
     pub receive_bytes: u32,
+    /// How long the peer of a closing connection may take nothing of what is left for it.
+    pub stall: Duration,
     /// How the outside asks the shards to end.
     pub stop: Stop,
 }
@@ -59,6 +63,7 @@ impl Plan {
             max_backlog: limits::BACKLOG_BYTES,
             receive_buffers: limits::RECEIVE_BUFFERS,
             receive_bytes: limits::RECEIVE_BYTES,
+            stall: limits::STALL_TIME,
             stop: Stop::default(),
         }
     }

@@ -92,7 +92,7 @@ impl Kind {
     #[must_use]
     pub fn of(cause: CloseCause) -> Self {
         match cause {
-            CloseCause::Local | CloseCause::PeerEnded => Self::Ended,
+            CloseCause::Local | CloseCause::PeerEnded | CloseCause::CutOff => Self::Ended,
             CloseCause::Reset => Self::Reset,
             CloseCause::TimedOut => Self::TimedOut,
             CloseCause::Refused => Self::Refused,

@@ -90,7 +90,8 @@ pub struct Outcome {
     pub core: Core,
     /// What it counted.
     pub tally: Tally,
-    /// Connections that had not ended when the time to drain was over, and were reset.
+    /// Connections that were still open when the time to drain was over, closing ones included, and
+    /// were reset.
     pub left: u64,
 }
 

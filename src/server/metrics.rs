@@ -143,6 +143,7 @@ fn parts(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
                 ("peer_ended", |it| it.tally.closed.peer_ended),
                 ("reset", |it| it.tally.closed.reset),
                 ("timed_out", |it| it.tally.closed.timed_out),
+                ("cut_off", |it| it.tally.closed.cut_off),
                 ("os", |it| it.tally.closed.os),
                 ("insecure", |it| it.tally.closed.insecure),
                 ("handshake", |it| it.tally.closed.handshake),

@@ -62,7 +62,7 @@ pub struct Server {
     shared: Shared,
     /// Connections to look at: scratch space.
     due: Vec<ConnectionId>,
-    /// How many connections had not been ended when the time to drain was over, once it is.
+    /// How many connections were still open when the time to drain was over, once it is.
     left: Option<u64>,
 }
 
@@ -286,16 +286,14 @@ impl Server {
         }
     }
 
-    /// The time to drain is over: resets what is left.
+    /// The time to drain is over: resets what is left, also what was closing and whose peer still
+    /// has something to get.
     fn give_up(&mut self, wire: &mut impl Wire<Message>) {
         let ids: Vec<_> = self.connections.ids().collect();
-        let mut left = 0;
+        self.left = Some(ids.len() as u64);
         for id in ids {
-            let ending = |found: &mut Connection| matches!(found.state, State::Ending);
-            left += u64::from(!self.connections.get_mut(id).is_some_and(ending));
             self.end(id, Close::Abort, Why::Drain, wire);
         }
-        self.left = Some(left);
     }
 }
 

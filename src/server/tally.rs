@@ -13,7 +13,7 @@ pub struct Tally {
     pub accepted: u64,
     /// Connections closed so far, by what the engine says ended them.
     pub closed: Closed,
-    /// Of those closed by this side (`closed.local`), why.
+    /// Of those that this side closed (`closed.local`, `closed.cut_off`), why.
     pub decided: Decided,
     /// HTTP requests whose head was complete, upgrades and event streams included.
     pub requests: u64,
@@ -45,6 +45,8 @@ pub struct Closed {
     pub reset: u64,
     /// The peer stopped acknowledging.
     pub timed_out: u64,
+    /// It was closing, and the peer did not take what was left for it: it was reset.
+    pub cut_off: u64,
     /// Any other error of the kernel.
     pub os: u64,
     /// TLS: the handshake failed, or a record was not what it should be.
@@ -112,6 +114,7 @@ impl Tally {
         self.closed.peer_ended += closed.peer_ended;
         self.closed.reset += closed.reset;
         self.closed.timed_out += closed.timed_out;
+        self.closed.cut_off += closed.cut_off;
         self.closed.os += closed.os;
         self.closed.insecure += closed.insecure;
         self.closed.handshake += closed.handshake;
@@ -160,6 +163,7 @@ impl Tally {
             CloseCause::PeerEnded => &mut self.closed.peer_ended,
             CloseCause::Reset => &mut self.closed.reset,
             CloseCause::TimedOut => &mut self.closed.timed_out,
+            CloseCause::CutOff => &mut self.closed.cut_off,
             // The first four are for connects, which a server does not make.
             CloseCause::Refused
             | CloseCause::Unreachable

@@ -351,6 +351,7 @@ impl Book {
         let stage = std::mem::replace(stage, Stage::Free);
         self.queue.end(stage.counted(), End::Left);
         match stage {
+            Stage::Closing(Some(CloseCause::PeerEnded)) if cause == CloseCause::CutOff => cause,
             Stage::Closing(Some(cause)) => cause,
             Stage::Handshake(handshake) => match (handshake.origin, cause) {
                 // The connect itself failed.

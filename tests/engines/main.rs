@@ -99,6 +99,7 @@ suite! {
         a_flush_close_delivers_everything_first
         an_abort_resets_and_drops_what_is_queued
         an_abort_after_a_flush_close_ends_at_once
+        a_flush_close_waits_for_a_slow_steady_reader
         a_flush_close_does_not_wait_for_ever
         a_flush_close_throws_input_away
         a_peers_end_closes_once

@@ -211,3 +211,25 @@ pub(crate) fn a_draining_server_ends_streams<H: Harness>() {
     );
     assert_eq!((outcomes[0].left, outcomes[0].tally.decided.drain), (0, 1));
 }
+
+pub(crate) fn who_does_not_take_what_is_left_in_the_time_to_drain_is_cut_off<H: Harness>() {
+    let mut script = Script::default();
+    script
+        .send(0, get("/events"))
+        .read(0, "a head", |bytes| {
+            bytes.starts_with(b"HTTP/1.1 200 OK\r\n").then_some(0)
+        })
+        .wait(1_500)
+        .stop()
+        .wait(2_500);
+    let outcomes = H::run(
+        Setup::with(|config| {
+            config.chunk = Duration::from_millis(300);
+            config.chunk_bytes = 500_000;
+            config.drain = Duration::from_secs(1);
+        }),
+        script,
+    );
+    let cut_off = outcomes[0].left + outcomes[0].tally.closed.cut_off;
+    assert_eq!(cut_off, 1);
+}

@@ -127,14 +127,16 @@ suite! {
         each_bad_frame_gets_its_close_code
         an_echo_that_is_not_read_stops_reading_and_loses_nothing
         a_silent_websocket_is_pinged_and_then_closed
-        a_draining_server_closes_with_1001;
+        a_draining_server_closes_with_1001
+        a_draining_server_waits_for_who_reads_late;
     listening:
         push_and_events_carry_the_same_numbers
         who_comes_back_misses_nothing
         an_id_that_is_too_old_is_told_so
         a_quiet_stream_gets_heartbeats
         a_listener_that_does_not_read_is_ended_and_the_others_go_on
-        a_draining_server_ends_streams;
+        a_draining_server_ends_streams
+        who_does_not_take_what_is_left_in_the_time_to_drain_is_cut_off;
     deflate:
         a_deflated_message_comes_back_deflated_and_a_plain_one_may_be
         a_broadcast_reaches_deflating_and_plain_listeners_alike

@@ -192,3 +192,25 @@ pub(crate) fn a_draining_server_closes_with_1001<H: Harness>() {
     let outcomes = H::run(setup, script);
     assert_eq!((outcomes[0].left, outcomes[0].tally.decided.drain), (1, 3));
 }
+
+/// The drain's time is the limit, not what the kernel took: RFC 6455, 7.1.1.
+pub(crate) fn a_draining_server_waits_for_who_reads_late<H: Harness>() {
+    let message: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
+    let mut script = Script::default();
+    script
+        .upgrade(0, "/echo")
+        .send(0, masked(Opcode::Binary, &message))
+        .wait(500)
+        .stop()
+        // Longer than the time for a close frame and then for a FIN.
+        .wait(9_000)
+        .expect(0, plain(Opcode::Binary, &message))
+        .closes(0, 1001)
+        .ended(0);
+    let outcomes = H::run(
+        Setup::with(|config| config.drain = Duration::from_secs(60)),
+        script,
+    );
+    assert_eq!(outcomes[0].left, 0);
+    assert_eq!(outcomes[0].tally.closed.cut_off, 0);
+}

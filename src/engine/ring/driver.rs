@@ -221,6 +221,7 @@ impl<S: Shard> Driver<S> {
                 }
             }
             Operation::Close => self.port.descriptor_closed(id),
+            Operation::Left => self.port.heard_what_is_left(id, completion.result),
             Operation::Doorbell => self.open_mail(),
             Operation::Tick | Operation::Alarm => self.timer_ended(operation),
             Operation::Bell => self.bell_rang(),

@@ -4,10 +4,10 @@
 //! end of the turn looks at each marked slot once and submits what follows.
 
 use super::operation::{Operation, plain, tag};
-use super::option::socklen;
+use super::option::{socklen, unacknowledged_entry};
 use super::port::{News, Port};
 use super::slot::{Phase, Receive, Send, Slot};
-use crate::limits;
+use crate::engine::closing::{Closing, Verdict};
 use crate::shard::{CloseCause, ConnectionId};
 use io_uring::{opcode, squeue};
 
@@ -140,19 +140,53 @@ impl<M> Port<M> {
         }
     }
 
-    /// Looks at the connections that have been closing for a while: one that made progress gets
-    /// more time, one that did not is aborted.
+    /// Looks at the connections that have been closing for a while: asks the kernel what is left
+    /// for their peers.
     pub(super) fn expire_lingering(&mut self) {
-        while let Some(&(at, id, before)) = self.lingering.front() {
-            if at > self.now {
+        while let Some(closing) = self.lingering.pop_front_if(|it| it.at <= self.now) {
+            let id = closing.id;
+            let phase = self.slots.get(id).map(|slot| slot.phase);
+            if !matches!(phase, Some(Phase::Flushing | Phase::Lingering)) {
+                continue;
+            }
+            self.asked.push_back(closing);
+            if self.features.socket_options {
+                let entry = unacknowledged_entry(self.rings.direct(id));
+                self.rings
+                    .push(id, &entry.user_data(tag(Operation::Left, id)));
+            } else {
+                // Only what is queued here is known: what the kernel has, it delivers after the
+                // close.
+                self.heard_what_is_left(id, 0);
+            }
+        }
+    }
+
+    /// The kernel says how many bytes the peer has not acknowledged.
+    pub(super) fn heard_what_is_left(&mut self, id: ConnectionId, result: i32) {
+        // Answers come in the order of the questions: it is the first, mostly.
+        let place = self.asked.iter().position(|it| it.id == id);
+        let Some(mut closing) = place.and_then(|place| self.asked.remove(place)) else {
+            return;
+        };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        let fin = match slot.phase {
+            Phase::Flushing => 0,
+            Phase::Lingering => 1,
+            Phase::Free | Phase::Connecting | Phase::Open | Phase::Ending | Phase::Closing => {
                 return;
             }
-            self.lingering.pop_front();
-            let backlog = self.slots.backlog(id);
-            match self.slots.get(id).map(|slot| slot.phase) {
-                Some(Phase::Flushing) if backlog < before => self.linger(id),
-                Some(Phase::Flushing | Phase::Lingering) => self.abort(id),
-                _ => {}
+        };
+        let kernel = u64::try_from(result).unwrap_or(0).saturating_sub(fin);
+        let left = slot.out.backlog() as u64 + kernel;
+        match closing.look(left, self.stall, self.now) {
+            Verdict::Wait => self.lingering.push_back(closing),
+            Verdict::Done => self.end(id),
+            Verdict::CutOff => {
+                slot.cause = CloseCause::CutOff;
+                self.abort(id);
             }
         }
     }
@@ -178,7 +212,7 @@ impl<M> Port<M> {
     fn linger(&mut self, id: ConnectionId) {
         let backlog = self.slots.backlog(id);
         self.lingering
-            .push_back((self.now + limits::LINGER_TIME, id, backlog));
+            .push_back(Closing::new(id, backlog, self.now));
     }
 
     /// Sends our FIN and waits for the peer's.

@@ -36,6 +36,7 @@ use glommio::{
     BuilderErrorKind, ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement,
 };
 use mail::{Desk, Post};
+pub(super) use option::unacknowledged;
 use port::Port;
 use rings::Rings;
 use rustix::process::{Resource, getrlimit};
@@ -70,6 +71,7 @@ pub fn run<S: Shard + 'static>(
             connects: plan.connects,
             table: plan.table,
             max_backlog: plan.max_backlog,
+            stall: plan.stall,
             buffers: (plan.receive_buffers, plan.receive_bytes),
             features,
             post: Arc::clone(&post),
@@ -144,6 +146,7 @@ struct Setup<M> {
     connects: u32,
     table: u32,
     max_backlog: usize,
+    stall: Duration,
     buffers: (u16, u32),
     features: probe::Features,
     post: Post<M>,
@@ -254,10 +257,12 @@ fn furnish<S: Shard>(
         now: super::now(),
         core: setup.core,
         max_backlog: setup.max_backlog,
+        stall: setup.stall,
         features: setup.features,
         counters: Counters::default(),
         dirty: Vec::new(),
         lingering: Default::default(),
+        asked: Default::default(),
         news: Default::default(),
         waiting: Default::default(),
     };

@@ -25,6 +25,8 @@ pub(super) enum Operation {
     Shutdown,
     /// Close of a connection's direct descriptor.
     Close,
+    /// How much of what was sent to a closing connection is not acknowledged.
+    Left,
     /// A cancellation or a socket option: only its failure could matter, and it does not.
     Aside,
     /// Another core rang: there is mail.
@@ -37,7 +39,7 @@ pub(super) enum Operation {
     Bell,
 }
 
-const ALL: [Operation; 13] = [
+const ALL: [Operation; 14] = [
     Operation::AcceptMany,
     Operation::AcceptOne,
     Operation::Receive,
@@ -46,6 +48,7 @@ const ALL: [Operation; 13] = [
     Operation::Prepare,
     Operation::Shutdown,
     Operation::Close,
+    Operation::Left,
     Operation::Aside,
     Operation::Doorbell,
     Operation::Tick,

@@ -65,6 +65,28 @@ impl IntOption {
     }
 }
 
+/// Bytes that the peer has not acknowledged, our FIN included (`SIOCOUTQ`: tcp(7)).
+///
+/// # Errors
+/// The kernel's.
+pub(in crate::engine) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: ioctl(2) writes one int for this request.
+    let failed = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if failed == 0 {
+        Ok(u64::try_from(bytes).unwrap_or(0))
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// An entry that asks the same of a direct descriptor; its result is the number. `include/uapi/
+/// linux/io_uring.h`: `SOCKET_URING_OP_SIOCOUTQ`, since Linux 6.7.
+pub(super) fn unacknowledged_entry(on: types::Fixed) -> squeue::Entry {
+    const SOCKET_URING_OP_SIOCOUTQ: u32 = 1;
+    opcode::UringCmd16::new(on, SOCKET_URING_OP_SIOCOUTQ).build()
+}
+
 /// The size of a socket option's value.
 pub(super) const fn socklen<T>() -> libc::socklen_t {
     #[expect(clippy::cast_possible_truncation, reason = "options are a few bytes")]

@@ -6,6 +6,7 @@ use super::mail::Desk;
 use super::probe::Features;
 use super::rings::Rings;
 use super::slot::{Phase, Slots};
+use crate::engine::closing::Closing;
 use crate::engine::outbound::BatchPool;
 use crate::engine::vitals;
 use crate::shard::{
@@ -14,6 +15,7 @@ use crate::shard::{
 use crate::time::Instant;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// What the shard is yet to be told. Nothing is told inside a call to the wire.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +43,12 @@ pub(super) struct Port<M> {
     pub(super) counters: Counters,
     /// To be settled at the end of the turn.
     pub(super) dirty: Vec<ConnectionId>,
-    /// Connections that are closing: when to look again, and the backlog at the last look.
-    pub(super) lingering: VecDeque<(Instant, ConnectionId, usize)>,
+    /// Connections that were closing at the last look, the one to look at next first.
+    pub(super) lingering: VecDeque<Closing>,
+    /// Those of whom the kernel has been asked what is left for their peers.
+    pub(super) asked: VecDeque<Closing>,
+    /// How long the peer of a closing connection may take nothing.
+    pub(super) stall: Duration,
     pub(super) news: VecDeque<News>,
     /// Accepted on that listener when every slot was taken: opened when there is room.
     pub(super) waiting: VecDeque<(ConnectionId, u16)>,

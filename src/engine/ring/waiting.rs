@@ -100,7 +100,7 @@ impl<S: Shard> Driver<S> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let lingering = self.port.lingering.front().map(|(at, ..)| *at);
+        let lingering = self.port.lingering.front().map(|it| it.at);
         [self.shard.deadline(), lingering, self.port.gates.deadline()]
             .into_iter()
             .flatten()

@@ -1,6 +1,7 @@
 //! What the simulator lends a shard: the [`Wire`] of one core.
 
 use super::network::{Network, Node, SocketIndex};
+use crate::engine::closing::{Closing, Verdict};
 use crate::engine::outbound::{BatchPool, Outbound};
 use crate::engine::slots::Slots;
 use crate::limits;
@@ -31,7 +32,6 @@ pub(super) enum Standing {
     /// What is queued leaves, then a FIN; the shard will be told the cause.
     Closing {
         cause: CloseCause,
-        until: Instant,
     },
     /// The shard has still to be told.
     Over,
@@ -68,7 +68,7 @@ pub(super) struct Desk<M> {
     pub(super) links: Slots<Link>,
     pool: BatchPool,
     dirty: Vec<ConnectionId>,
-    closing: VecDeque<(Instant, ConnectionId)>,
+    closing: VecDeque<Closing>,
     pub(super) news: Vec<News>,
     /// Messages for this core and when they come.
     pub(super) inbox: VecDeque<(Instant, Core, M)>,
@@ -111,7 +111,7 @@ impl<M> Desk<M> {
 
     /// When a closing link is to be looked at.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.closing.front().map(|(at, _)| *at)
+        self.closing.front().map(|it| it.at)
     }
 
     /// Messages queued for the link may not exceed this many bytes; queues by `push`.
@@ -152,7 +152,6 @@ impl<M> Port<'_, M> {
             pool,
             counters,
             news,
-            now,
             ..
         } = &mut *self.desk;
         let Some(link) = links.get_mut(id) else {
@@ -173,11 +172,8 @@ impl<M> Port<'_, M> {
             if link.out.took(pool, bytes).drained {
                 news.push(News::Drained(id));
             }
-            if let Standing::Closing { until, .. } = &mut link.standing {
-                *until = *now + limits::LINGER_TIME;
-            }
         }
-        if let Standing::Closing { cause, .. } = link.standing {
+        if let Standing::Closing { cause } = link.standing {
             if link.peer_ended {
                 self.end(id, cause);
             } else if !std::mem::replace(&mut link.ended, true) {
@@ -195,7 +191,7 @@ impl<M> Port<'_, M> {
         link.peer_ended = true;
         match link.standing {
             Standing::Open => return true,
-            Standing::Closing { cause, .. } if link.ended => self.end(id, cause),
+            Standing::Closing { cause } if link.ended => self.end(id, cause),
             Standing::Closing { .. } | Standing::Connecting | Standing::Over => {}
         }
         false
@@ -214,10 +210,10 @@ impl<M> Port<'_, M> {
     }
 
     fn begin_close(&mut self, id: ConnectionId, cause: CloseCause) {
-        let until = self.desk.now + limits::LINGER_TIME;
         if let Some(link) = self.desk.links.get_mut(id) {
-            link.standing = Standing::Closing { cause, until };
-            self.desk.closing.push_back((until, id));
+            link.standing = Standing::Closing { cause };
+            let closing = Closing::new(id, link.out.backlog(), self.desk.now);
+            self.desk.closing.push_back(closing);
             self.desk.touch(id);
         }
     }
@@ -233,7 +229,7 @@ impl<M> Port<'_, M> {
         };
         let cause = match link.standing {
             Standing::Over => return,
-            Standing::Closing { cause, .. } => cause,
+            Standing::Closing { cause } => cause,
             Standing::Connecting | Standing::Open => cause,
         };
         link.standing = Standing::Over;
@@ -242,16 +238,26 @@ impl<M> Port<'_, M> {
         self.desk.news.push(News::Closed(id, cause));
     }
 
-    /// Resets closing links whose peers have not moved in time.
+    /// Looks at the closing links whose time has come.
     pub(super) fn expire(&mut self) {
         let now = self.desk.now;
-        while let Some((_, id)) = self.desk.closing.pop_front_if(|(at, _)| *at <= now) {
-            match self.desk.links.get(id).map(|link| link.standing) {
-                Some(Standing::Closing { cause, until }) if until <= now => {
+        while let Some(mut closing) = self.desk.closing.pop_front_if(|it| it.at <= now) {
+            let id = closing.id;
+            let Some(link) = self.desk.links.get_mut(id) else {
+                continue;
+            };
+            let Standing::Closing { cause } = link.standing else {
+                continue;
+            };
+            let left = link.out.backlog() + self.net.unacknowledged(link.socket);
+            match closing.look(left as u64, limits::STALL_TIME, now) {
+                Verdict::Wait => self.desk.closing.push_back(closing),
+                Verdict::Done => self.drop_link(id, cause, false),
+                Verdict::CutOff => {
+                    let cause = CloseCause::CutOff;
+                    link.standing = Standing::Closing { cause };
                     self.drop_link(id, cause, true);
                 }
-                Some(Standing::Closing { until, .. }) => self.desk.closing.push_back((until, id)),
-                Some(Standing::Connecting | Standing::Open | Standing::Over) | None => {}
             }
         }
     }

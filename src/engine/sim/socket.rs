@@ -126,6 +126,12 @@ impl Network {
         take
     }
 
+    /// Bytes that the other end's kernel has not got, and so not acknowledged; the FIN is none.
+    pub(super) fn unacknowledged(&self, socket: SocketIndex) -> usize {
+        let flow = self.sockets[socket].peer.map(|peer| &self.sockets[peer].rx);
+        flow.map_or(0, |rx| rx.bytes.len() - rx.arrived)
+    }
+
     /// Cuts bytes into segments and sends each on its way.
     fn send_off(&mut self, to: SocketIndex, bytes: usize) {
         let mut left = bytes;

@@ -3,10 +3,10 @@
 use super::accept::Acceptor;
 use super::link::{self, Link, State};
 use super::signal::{Mailbox, Ready};
+use crate::engine::closing::{Closing, Verdict};
 use crate::engine::outbound::{Batch, BatchPool};
 use crate::engine::slots::Slots;
 use crate::engine::{cause, vitals};
-use crate::limits;
 use crate::shard::{
     Close, CloseCause, ConnectionId, Core, Counters, NoSlot, Payload, Unsent, Vitals, Wire,
 };
@@ -31,6 +31,8 @@ pub(super) struct Bounds {
     pub(super) slots: u32,
     /// Outbound bytes queued for one connection.
     pub(super) max_backlog: usize,
+    /// How long the peer of a closing connection may take nothing.
+    pub(super) stall: Duration,
 }
 
 /// What follows from what a turn did; delivered by the loop, never inside a call of the shard.
@@ -44,6 +46,7 @@ pub(super) struct Io<M> {
     core: Core,
     pub(super) now: Instant,
     max_backlog: usize,
+    stall: Duration,
     ready: Arc<Ready>,
     mailboxes: Arc<[Mailbox<M>]>,
     pub(super) acceptor: Acceptor,
@@ -54,8 +57,8 @@ pub(super) struct Io<M> {
     /// Tokens that need a turn though nothing new came.
     pub(super) again: Vec<u32>,
     pub(super) events: Vec<Event>,
-    /// Links in [`State::Closing`] and when to look at them, earliest first.
-    closing: VecDeque<(Instant, ConnectionId)>,
+    /// Links that were in [`State::Closing`] at the last look, the one to look at next first.
+    closing: VecDeque<Closing>,
     /// Messages of this turn, by core.
     outbox: Vec<Vec<M>>,
     pub(super) counters: Counters,
@@ -73,6 +76,7 @@ impl<M> Io<M> {
             core,
             now: crate::engine::now(),
             max_backlog: bounds.max_backlog,
+            stall: bounds.stall,
             outbox: mailboxes.iter().map(|_| Vec::new()).collect(),
             ready,
             mailboxes,
@@ -151,7 +155,7 @@ impl<M> Io<M> {
         link.peer_ended = true;
         match link.state {
             State::Open => return true,
-            State::Closing { cause, .. } if link.ended => self.end(id, cause),
+            State::Closing { cause } if link.ended => self.end(id, cause),
             State::Closing { .. } | State::Connecting | State::Over => {}
         }
         false
@@ -159,21 +163,22 @@ impl<M> Io<M> {
 
     /// The peer has ended, and the shard has nothing to add: it is over once all is sent.
     pub(super) fn end_after_peer(&mut self, id: ConnectionId) {
-        let until = self.now + limits::LINGER_TIME;
         let Some(link) = self.links.get_mut(id) else {
             return;
         };
         match link.state {
             State::Open if link.out.is_empty() => self.end(id, CloseCause::PeerEnded),
-            State::Open => {
-                link.state = State::Closing {
-                    cause: CloseCause::PeerEnded,
-                    until,
-                };
-                self.closing.push_back((until, id));
-                self.touch(id);
-            }
+            State::Open => self.begin_close(id, CloseCause::PeerEnded),
             State::Closing { .. } | State::Connecting | State::Over => {}
+        }
+    }
+
+    fn begin_close(&mut self, id: ConnectionId, cause: CloseCause) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.state = State::Closing { cause };
+            let closing = Closing::new(id, link.out.backlog(), self.now);
+            self.closing.push_back(closing);
+            self.touch(id);
         }
     }
 
@@ -185,7 +190,7 @@ impl<M> Io<M> {
         };
         let cause = match link.state {
             State::Over => return,
-            State::Closing { cause, .. } => cause,
+            State::Closing { cause } => cause,
             State::Connecting | State::Open => cause,
         };
         link.state = State::Over;
@@ -211,15 +216,26 @@ impl<M> Io<M> {
         }
     }
 
-    /// Resets closing links whose peers have not moved in time; wakes accepting after its pause.
+    /// Looks at the closing links whose time has come; wakes accepting after its pause.
     pub(super) fn expire(&mut self) {
-        while let Some((_, id)) = self.closing.pop_front_if(|(at, _)| *at <= self.now) {
-            match self.links.get(id).map(|link| link.state) {
-                Some(State::Closing { cause, until }) if until <= self.now => {
-                    self.abort(id, cause);
+        while let Some(mut closing) = self.closing.pop_front_if(|it| it.at <= self.now) {
+            let id = closing.id;
+            let Some(link) = self.links.get_mut(id) else {
+                continue;
+            };
+            let State::Closing { cause } = &mut link.state else {
+                continue;
+            };
+            let told = *cause;
+            match closing.look(link.left(), self.stall, self.now) {
+                Verdict::Wait => self.closing.push_back(closing),
+                Verdict::Done => self.end(id, told),
+                Verdict::CutOff => {
+                    link.state = State::Closing {
+                        cause: CloseCause::CutOff,
+                    };
+                    self.abort(id, CloseCause::CutOff);
                 }
-                Some(State::Closing { until, .. }) => self.closing.push_back((until, id)),
-                Some(State::Connecting | State::Open | State::Over) | None => {}
             }
         }
         if self.acceptor.retries(self.now) {
@@ -229,7 +245,7 @@ impl<M> Io<M> {
 
     /// When [`Io::expire`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let closing = self.closing.front().map(|(at, _)| *at);
+        let closing = self.closing.front().map(|it| it.at);
         closing.into_iter().chain(self.acceptor.retry()).min()
     }
 
@@ -247,7 +263,6 @@ impl<M> Io<M> {
             stream: Some(stream),
             waker,
             out,
-            state,
             ..
         } = link
         else {
@@ -264,14 +279,11 @@ impl<M> Io<M> {
                     if out.took(&mut self.pool, bytes).drained {
                         self.events.push(Event::Drained(id));
                     }
-                    if let State::Closing { until, .. } = state {
-                        *until = self.now + limits::LINGER_TIME;
-                    }
                 }
                 Poll::Ready(Err(error)) => return self.end(id, cause::from_error(&error)),
             }
         }
-        if let State::Closing { cause, .. } = link.state {
+        if let State::Closing { cause } = link.state {
             if link.peer_ended {
                 return self.end(id, cause);
             }
@@ -381,8 +393,7 @@ impl<M> Wire<M> for Io<M> {
     }
 
     fn close(&mut self, id: ConnectionId, how: Close) {
-        let until = self.now + limits::LINGER_TIME;
-        let Some(link) = self.links.get_mut(id) else {
+        let Some(link) = self.links.get(id) else {
             return;
         };
         match (how, link.state) {
@@ -392,14 +403,9 @@ impl<M> Wire<M> for Io<M> {
                 self.abort(id, CloseCause::Local);
             }
             (Close::Flush, State::Open) => {
-                link.state = State::Closing {
-                    cause: CloseCause::Local,
-                    until,
-                };
-                self.closing.push_back((until, id));
+                self.begin_close(id, CloseCause::Local);
                 // Input has to be thrown away from now on, or a peer that only writes never ends.
                 self.resume(id);
-                self.touch(id);
             }
         }
     }

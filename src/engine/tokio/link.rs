@@ -1,10 +1,11 @@
 //! One connection of the tokio engine: a socket, what is queued for it, and how far it is closed.
 
 use crate::engine::outbound::Outbound;
+use crate::engine::ring::unacknowledged;
 use crate::shard::CloseCause;
-use crate::time::Instant;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::task::{Poll, Waker};
 use tokio::net::TcpStream;
 
@@ -33,12 +34,10 @@ pub(super) enum State {
     /// The shard uses it.
     Open,
     /// What is queued is sent, then our FIN; input is thrown away until the peer's FIN, or until
-    /// nothing has moved for a while. The shard is told the cause then.
+    /// the peer has taken nothing for too long. The shard is told the cause then.
     Closing {
         /// What the shard will be told.
         cause: CloseCause,
-        /// When to stop waiting; moves when the kernel takes bytes.
-        until: Instant,
     },
     /// The shard has still to be told; the socket is gone.
     Over,
@@ -57,6 +56,18 @@ impl Link {
             peer_ended: false,
             ended: false,
         }
+    }
+}
+
+impl Link {
+    /// Bytes that the peer has not acknowledged: queued here, or in the kernel. Our FIN is none.
+    pub(super) fn left(&self) -> u64 {
+        let kernel = self
+            .stream
+            .as_ref()
+            .and_then(|stream| unacknowledged(stream.as_fd()).ok());
+        let fin = u64::from(self.ended);
+        self.out.backlog() as u64 + kernel.unwrap_or(0).saturating_sub(fin)
     }
 }
 

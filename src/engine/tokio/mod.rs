@@ -34,6 +34,7 @@ pub fn run<S: Shard>(
     let bounds = Bounds {
         slots: plan.slots,
         max_backlog: plan.max_backlog,
+        stall: plan.stall,
     };
     let mailboxes: Arc<[Mailbox<S::Message>]> =
         plan.cpus.iter().map(|_| Mailbox::default()).collect();
