@@ -223,6 +223,8 @@ pub struct Config {
     pub duration: Duration,
     /// Time for outstanding replies after the measured time; what is missing then is lost.
     pub grace: Duration,
+    /// Listeners that hear nothing for longer are silent; `None`: the rate so far tells.
+    pub silence: Option<Duration>,
     /// Time for the closing handshakes after that: without one ending. Ten times that in all.
     pub close_time: Duration,
     /// Cap on one received message or event, in bytes.
@@ -312,6 +314,7 @@ impl Config {
             warm_up: Duration::ZERO,
             duration: Duration::from_secs(10),
             grace: GRACE_TIME,
+            silence: None,
             close_time: CLOSE_TIME,
             message_bytes_max: limits::CLIENT_MESSAGE_BYTES,
             fragments_max: limits::CLIENT_MESSAGE_FRAGMENTS,
@@ -422,6 +425,15 @@ impl Config {
         other.map_or((&self.host, &self.target), |page| {
             (&page.host, &page.target)
         })
+    }
+
+    /// The place of connection `number`'s target among the targets.
+    #[inline]
+    pub(super) fn place(&self, number: u32) -> usize {
+        match self.targets.len() {
+            0 | 1 => 0,
+            len => number as usize % len,
+        }
     }
 
     /// Whether messages are sent, rather than only received.

@@ -329,6 +329,7 @@ impl Load {
         let since = |then: Instant| now.as_nanos().saturating_sub(then.as_nanos());
         let outcome = &mut self.recorder.outcome;
         client.since = now;
+        client.talk.heard_at = now;
         match client.talk.past.take().and_then(|past| past.lost) {
             Some(lost) => self.is_back(id, lost, now),
             None => {

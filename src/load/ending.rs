@@ -1,5 +1,6 @@
 //! How a run ends: the last replies, closing handshakes, and connections that end before.
 
+use super::config::Scenario;
 use super::failure::{Kind, Stage};
 use super::fleet::{State, Stream};
 use super::outcome::Ending;
@@ -88,7 +89,12 @@ impl Load {
     /// Replies may have been the last ones awaited.
     #[inline]
     pub(super) fn end_drain_if_done(&mut self, wire: &mut impl Wire<Message>) {
-        if self.phase == Phase::Draining && self.recorder.in_flight == 0 {
+        if self.phase != Phase::Draining || self.recorder.in_flight > 0 {
+            return;
+        }
+        if self.config.has_dialogues() && wire.cores() > 1 {
+            self.say_drained(wire);
+        } else {
             self.begin_closing(wire);
         }
     }
@@ -96,11 +102,15 @@ impl Load {
     /// Nothing more is awaited: says goodbye on every connection.
     pub(super) fn begin_closing(&mut self, wire: &mut impl Wire<Message>) {
         self.stop_connecting(wire);
+        // Those that wait for all cores do not wait for this one.
+        self.phase = Phase::Closing;
+        if self.config.has_dialogues() && wire.cores() > 1 {
+            self.say_drained(wire);
+        }
         let messages = &mut self.recorder.outcome.messages;
         messages.lost = messages.sent - messages.replied;
         // A reply that comes while closing is too late: it is counted as lost already.
         self.recorder.measure(NEVER, NEVER);
-        self.phase = Phase::Closing;
         let now = wire.now();
         self.clock.close_by = now + self.config.close_time * CLOSE_TIMES_MAX;
         self.clock.phase_by = now + self.config.close_time;
@@ -330,6 +340,7 @@ impl Load {
     fn drain(&mut self, wire: &mut impl Wire<Message>) {
         let now = wire.now();
         self.stop_connecting(wire);
+        self.note_silence();
         let from = self.marks.from.unwrap_or_else(|| Mark::now(wire));
         let (cpu, time, turns) = Self::use_since(from, wire);
         let rescues = wire.vitals().counters.rescues;
@@ -342,6 +353,23 @@ impl Load {
         self.phase = Phase::Draining;
         self.clock.phase_by = now + self.config.grace;
         self.end_drain_if_done(wire);
+    }
+
+    /// Which listeners had heard nothing for long when the measured time was over.
+    fn note_silence(&mut self) {
+        if !matches!(self.config.scenario, Scenario::Listen) {
+            return;
+        }
+        let Self {
+            fleet,
+            recorder,
+            config,
+            ..
+        } = self;
+        for client in fleet.open() {
+            let (place, talk) = (config.place(client.number), &client.talk);
+            recorder.listened(place, talk.pushed, talk.heard_at, config.silence);
+        }
     }
 
     pub(super) fn say_goodbye(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {

@@ -65,6 +65,8 @@ pub(super) struct Talk {
     pub(super) flight: Flight,
     /// The last pushed sequence number, or 0.
     pub(super) pushed: u64,
+    /// When a listener last heard something, or came up.
+    pub(super) heard_at: Instant,
     /// When the connect was meant to start; 0 once the first event was heard.
     pub(super) unheard_since: Instant,
     /// What went wrong before, while it connects again or has not heard anything since.
@@ -136,6 +138,7 @@ impl Client {
                 expected: sequence,
                 flight: Flight::None,
                 pushed: 0,
+                heard_at: intended,
                 unheard_since: intended,
                 past: None,
             },
@@ -323,6 +326,12 @@ impl Fleet {
         let client = self.clients.get(slot)?;
         let id = ConnectionId::new(u32::try_from(slot).ok()?, client.generation);
         Some((id, client.state))
+    }
+
+    /// Those that are up.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Client> {
+        let open = |client: &&Client| client.state == State::Open;
+        self.clients.iter().filter(open)
     }
 
     /// How many clients are in that state.

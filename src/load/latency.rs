@@ -84,6 +84,8 @@ pub struct Latencies {
     pub resume: Latency,
     /// The stamp in a pushed message to its receipt, where not negative.
     pub one_way: Latency,
+    /// As `one_way`, of messages that a server replayed after a loss: how old they were.
+    pub replayed: Latency,
     /// A ping to its pong.
     pub ping: Latency,
 }
@@ -96,6 +98,7 @@ impl Latencies {
             ("service", &self.service),
             ("slip", &self.slip),
             ("one_way", &self.one_way),
+            ("replayed", &self.replayed),
             ("ping", &self.ping),
             ("first_event", &self.first_event),
             ("resume", &self.resume),
@@ -121,12 +124,13 @@ impl Latencies {
     }
 
     /// Each latency, in the order of `named`.
-    fn each(&mut self) -> [&mut Latency; 12] {
+    fn each(&mut self) -> [&mut Latency; 13] {
         let Self {
             response,
             service,
             slip,
             one_way,
+            replayed,
             ping,
             first_event,
             resume,
@@ -141,6 +145,7 @@ impl Latencies {
             service,
             slip,
             one_way,
+            replayed,
             ping,
             first_event,
             resume,

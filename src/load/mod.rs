@@ -46,6 +46,7 @@ mod alarms;
 pub mod config;
 mod connecting;
 mod conversing;
+mod due;
 mod ending;
 pub mod failure;
 pub mod fan_out;

@@ -1,6 +1,7 @@
 //! What a load run measured: counts, latencies, failures and what each core used. Cores merge.
 
 pub use super::again::Returns;
+pub use super::due::{Due, Numbering};
 use super::failure::Failures;
 use super::fan_out::FanOut;
 use super::latency::Latencies;
@@ -158,6 +159,8 @@ pub struct Outcome {
     pub messages: Messages,
     /// Messages received unasked.
     pub events: Events,
+    /// What was due to listeners, and who of them fell silent.
+    pub due: Due,
     /// Pings sent, if clients ping.
     pub pings: Pings,
     /// Broadcasts, if the scenario has any.
@@ -184,6 +187,7 @@ impl Outcome {
         }
         self.messages.merge(&other.messages);
         self.events.merge(&other.events);
+        self.due.merge(&other.due);
         self.pings.sent += other.pings.sent;
         self.pings.answered += other.pings.answered;
         if let Some(other) = &other.fan_out {

@@ -1,7 +1,7 @@
 //! What a run shows of itself while it runs: totals of one core, a few times a second.
 
 use super::latency::Latencies;
-use super::outcome::Outcome;
+use super::outcome::{Due, Outcome};
 use std::time::Duration;
 
 /// Time between two looks.
@@ -71,6 +71,8 @@ impl Outcome {
             recovery: None,
             messages: self.messages,
             events: self.events,
+            // Told at the end.
+            due: Due::default(),
             pings: self.pings,
             // Its histograms stay with the core.
             fan_out: None,

@@ -28,6 +28,11 @@ pub enum Signal {
     Silent,
     /// From the first core: nobody is left anywhere.
     End,
+    /// To the first core: no reply is missing here. Its connections stay, for those of other cores
+    /// whose messages they are to hear.
+    Drained,
+    /// From the first core: no reply is missing anywhere.
+    Close,
     /// From one dialogue to another.
     Tell(Address, Note),
 }
@@ -40,6 +45,9 @@ pub(super) struct Rally {
     /// How many cores have fallen silent, and whether this one has said so.
     silent: u16,
     is_silent: bool,
+    /// How many cores wait for no reply, and whether this one has said so.
+    drained: u16,
+    is_drained: bool,
 }
 
 impl Load {
@@ -101,6 +109,17 @@ impl Load {
             }
             Signal::End if self.phase == Phase::Running => self.cut_short(wire),
             Signal::End => {}
+            Signal::Drained => {
+                self.rally.drained += 1;
+                if self.rally.drained == wire.cores() {
+                    for core in 1..wire.cores() {
+                        wire.forward(Core(core), Signal::Close);
+                    }
+                    self.signalled(Signal::Close, wire);
+                }
+            }
+            Signal::Close if self.phase == Phase::Draining => self.begin_closing(wire),
+            Signal::Close => {}
             Signal::Tell(address, note) => self.notes.push_back((address, note)),
         }
     }
@@ -116,6 +135,19 @@ impl Load {
             self.signalled(Signal::Silent, wire);
         } else {
             wire.forward(Core(0), Signal::Silent);
+        }
+    }
+
+    /// No reply is missing here: what clients of other cores said may still be on its way to those
+    /// of this one, so all go together.
+    pub(super) fn say_drained(&mut self, wire: &mut impl Wire<Message>) {
+        if std::mem::replace(&mut self.rally.is_drained, true) {
+            return;
+        }
+        if wire.core() == Core(0) {
+            self.signalled(Signal::Drained, wire);
+        } else {
+            wire.forward(Core(0), Signal::Drained);
         }
     }
 

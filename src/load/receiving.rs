@@ -6,7 +6,7 @@ use super::failure::Kind;
 use super::fleet::{Client, EventStream, State, Stream, Talk};
 use super::payload::{Pushed, Template};
 use super::pinging::sent_at;
-use super::recorder::Recorder;
+use super::recorder::{Age, Recorder};
 use super::returning;
 use super::returning::retry_of;
 use super::run::{Load, Message, Tools};
@@ -184,17 +184,29 @@ impl Ears<'_> {
     #[inline]
     fn hear_push(&mut self, talk: &mut Talk, bytes: &[u8]) {
         self.recorder.event(bytes.len(), self.now);
+        let heard_at = std::mem::replace(&mut talk.heard_at, self.now);
+        if self
+            .config
+            .silence
+            .is_some_and(|most| self.now.since(heard_at) > most)
+        {
+            self.recorder.was_silent(heard_at, self.now);
+        }
         let intended = std::mem::take(&mut talk.unheard_since);
         if intended != Instant::default() {
             let ns = self.now.as_nanos().saturating_sub(intended.as_nanos());
             self.recorder.outcome.latencies.first_event.record_ns(ns);
         }
         let stamp = Pushed::parse(bytes);
-        if talk.past.is_some() {
-            self.recorder.resumed(talk, stamp, self.now);
-        }
-        self.recorder.stamped(stamp, talk.pushed, self.now);
+        let age = if talk.past.is_some() {
+            self.recorder.resumed(talk, stamp, self.now)
+        } else {
+            Age::New
+        };
+        self.recorder.stamped(stamp, talk.pushed, age, self.now);
         if let Some(stamp) = stamp {
+            self.recorder
+                .numbered(self.config.place(self.number), stamp, self.now);
             talk.pushed = stamp.sequence;
         }
     }

@@ -2,12 +2,25 @@
 
 use super::failure::{Kind, Stage};
 use super::flight::Departure;
-use super::outcome::Outcome;
+use super::outcome::{Numbering, Outcome};
 use super::payload::Pushed;
 use super::scenario::Stray;
 use crate::time::Instant;
+use std::time::Duration;
 
 const NEVER: Instant = Instant::from_nanos(u64::MAX);
+/// A shorter measured time without an event is no silence.
+const SILENCE_LEAST: Duration = Duration::from_secs(1);
+
+/// Whether a pushed message was new when it came, or sent again after a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    New,
+    Replayed,
+}
+
+/// How long a listener may hear nothing, if somebody says.
+type Silence = Option<Duration>;
 
 /// One core's outcome in the making.
 #[derive(Debug)]
@@ -113,7 +126,7 @@ impl Recorder {
 
     /// The stamp of that message, after the last one with sequence number `last` (0 for none).
     #[inline]
-    pub(super) fn stamped(&mut self, stamp: Option<Pushed>, last: u64, now: Instant) {
+    pub(super) fn stamped(&mut self, stamp: Option<Pushed>, last: u64, age: Age, now: Instant) {
         if !self.is_measured(now) {
             return;
         }
@@ -129,9 +142,72 @@ impl Recorder {
                 Some(step) => events.gaps += step - 1,
             }
         }
+        let latencies = &mut self.outcome.latencies;
+        let latency = match age {
+            Age::New => &mut latencies.one_way,
+            Age::Replayed => &mut latencies.replayed,
+        };
         match u64::try_from(now.signed_since(Instant::from_nanos(stamp.sent_ns))) {
-            Ok(ns) => self.outcome.latencies.one_way.record_ns(ns),
+            Ok(ns) => latency.record_ns(ns),
             Err(_) => events.negative += 1,
+        }
+    }
+
+    /// A listener had heard nothing for longer than it should, and hears again.
+    #[cold]
+    pub(super) fn was_silent(&mut self, since: Instant, now: Instant) {
+        if self.is_measured(now) {
+            let due = &mut self.outcome.due;
+            due.silences += 1;
+            due.longest = due.longest.max(now.since(since));
+        }
+    }
+
+    /// A number of the server at that place among the targets was heard.
+    #[inline]
+    pub(super) fn numbered(&mut self, place: usize, stamp: Pushed, now: Instant) {
+        if !self.is_measured(now) {
+            return;
+        }
+        let at = now.since(self.from);
+        match self.outcome.due.numberings.get_mut(place) {
+            Some(numbering) => numbering.heard(stamp.sequence, at),
+            None => self.first_numbered(place, stamp, at),
+        }
+    }
+
+    #[cold]
+    fn first_numbered(&mut self, place: usize, stamp: Pushed, at: Duration) {
+        let numberings = &mut self.outcome.due.numberings;
+        numberings.resize_with(place + 1, Numbering::default);
+        if let Some(numbering) = numberings.get_mut(place) {
+            numbering.heard(stamp.sequence, at);
+        }
+    }
+
+    /// The measured time is over for a listener of the server at that place, with the last number
+    /// that it heard (0 for none) and since when it has heard nothing.
+    pub(super) fn listened(&mut self, place: usize, pushed: u64, heard_at: Instant, most: Silence) {
+        let silence = self.until.since(heard_at.max(self.from));
+        let due = &mut self.outcome.due;
+        due.until = self.until.since(self.from);
+        due.listeners += 1;
+        let numbering = due.numberings.get_mut(place);
+        let late = numbering.as_ref().and_then(|it| it.late_after());
+        let is_silent = match most.or(late) {
+            Some(most) => silence > most,
+            // Nothing tells how often something is to come: in all this time it was not.
+            None => silence >= due.until && due.until >= SILENCE_LEAST,
+        };
+        if !is_silent {
+            return;
+        }
+        due.silent += 1;
+        due.longest = due.longest.max(silence);
+        if let Some(numbering) = numbering.filter(|it| it.first.0 > 0) {
+            let before_first = numbering.first.0 - 1;
+            numbering.behind += 1;
+            numbering.last_sum += pushed.max(before_first);
         }
     }
 
@@ -273,11 +349,11 @@ mod tests {
     fn gaps_repetitions_and_stamps_from_the_future_are_counted() {
         let mut recorder = Recorder::new(false);
         recorder.measure(at(0), at(9_000));
-        recorder.stamped(pushed(7, 10), 0, at(30));
-        recorder.stamped(pushed(8, 10), 7, at(30));
-        recorder.stamped(pushed(12, 40), 8, at(30));
-        recorder.stamped(pushed(12, 10), 12, at(30));
-        recorder.stamped(None, 12, at(30));
+        recorder.stamped(pushed(7, 10), 0, Age::New, at(30));
+        recorder.stamped(pushed(8, 10), 7, Age::New, at(30));
+        recorder.stamped(pushed(12, 40), 8, Age::New, at(30));
+        recorder.stamped(pushed(12, 10), 12, Age::New, at(30));
+        recorder.stamped(None, 12, Age::New, at(30));
         let events = recorder.outcome.events;
         assert_eq!((events.gaps, events.repeated), (3, 1));
         assert_eq!((events.negative, events.unstamped), (1, 1));

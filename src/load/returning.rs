@@ -7,7 +7,7 @@ use super::config::Scenario;
 use super::failure::{Kind, Stage};
 use super::fleet::{State, Stream, Talk};
 use super::payload::Pushed;
-use super::recorder::Recorder;
+use super::recorder::{Age, Recorder};
 use super::run::{Load, Message, Phase};
 use crate::shard::{ConnectionId, Wire};
 use crate::time::Instant;
@@ -225,10 +225,10 @@ impl Recorder {
     /// A stamped message came on a connection that is there again: the first one ends the
     /// absence; older ones than the connection are replayed.
     #[cold]
-    pub(super) fn resumed(&mut self, talk: &mut Talk, stamp: Option<Pushed>, now: Instant) {
+    pub(super) fn resumed(&mut self, talk: &mut Talk, stamp: Option<Pushed>, now: Instant) -> Age {
         let last = talk.pushed;
         let Some(lost) = talk.past.as_mut().and_then(|past| past.lost.as_mut()) else {
-            return;
+            return Age::New;
         };
         let returns = &mut self.outcome.returns;
         let is_first = lost.at != Instant::default();
@@ -238,7 +238,7 @@ impl Recorder {
         }
         let Some(stamp) = stamp else {
             talk.past = None;
-            return;
+            return Age::New;
         };
         if is_first && last != 0 && stamp.sequence > last {
             returns.missed += stamp.sequence - last - 1;
@@ -252,8 +252,10 @@ impl Recorder {
         let is_asked = !lost.last_event_id.is_empty();
         if is_asked && lost.up_at.is_some_and(|up| stamp.sent_ns < up.as_nanos()) {
             returns.replayed += 1;
+            Age::Replayed
         } else {
             talk.past = None;
+            Age::New
         }
     }
 }

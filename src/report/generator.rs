@@ -54,7 +54,9 @@ impl ServerUse {
 
 impl Generator {
     pub(super) fn new(outcome: &Outcome, received: u64, headroom: Option<Headroom>) -> Self {
-        let cores: Vec<GeneratorCore> = outcome.cores.iter().map(GeneratorCore::new).collect();
+        let is_connects = !outcome.rounds.is_empty();
+        let core = |core| GeneratorCore::new(core, is_connects);
+        let cores: Vec<GeneratorCore> = outcome.cores.iter().map(core).collect();
         let cpu_s: f64 = cores.iter().map(|core| core.cpu_s).sum();
         let connect_cpu_s: f64 = cores.iter().map(|core| core.connect_cpu_s).sum();
         Self {
@@ -68,10 +70,16 @@ impl Generator {
 }
 
 impl GeneratorCore {
-    fn new(core: &outcome::CoreUse) -> Self {
+    /// What a core used; of rounds of connects, how busy the connects made it.
+    fn new(core: &outcome::CoreUse, is_connects: bool) -> Self {
+        let connect_s = core.connect_time.as_secs_f64();
         Self {
             core: core.core,
-            busy: core.busy(),
+            busy: if is_connects && connect_s > 0.0 {
+                core.connect_cpu.as_secs_f64() / connect_s
+            } else {
+                core.busy()
+            },
             cpu_s: core.measured_cpu.as_secs_f64(),
             connect_cpu_s: core.connect_cpu.as_secs_f64(),
             turns: core.turns,

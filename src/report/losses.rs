@@ -75,6 +75,13 @@ pub(super) fn losses(record: &Record) -> Vec<Loss> {
             metrics: &["errors", "failures.", "connects.ended_early", "returns."],
         },
         Loss {
+            what: "connections",
+            how: "heard nothing up to the end",
+            lost: record.events.as_ref().map_or(0, |events| events.silent),
+            of: connects.up,
+            metrics: &["errors", "reach", "events.silent", "events.missing_at_end"],
+        },
+        Loss {
             what: "messages",
             how: "got no reply",
             lost: unanswered(record),

@@ -177,7 +177,7 @@ fn has_latency(config: &Config, name: &str) -> bool {
         "one_way" => listens || is_dialogue,
         "ping" => config.ping.is_some() || is_dialogue,
         "first_event" => listens,
-        "resume" => config.again.reconnects > 0,
+        "resume" | "replayed" => config.again.reconnects > 0,
         "ready" => is_dialogue,
         _ => true,
     }
@@ -214,11 +214,16 @@ fn flatten(path: &str, value: &Value, numbers: &mut BTreeMap<String, Option<f64>
     }
 }
 
-/// Work that went wrong, of all work: connects that failed, connections that ended early, messages
+/// Work that went wrong, of all work: connects that failed, connections that ended early or had
+/// fallen silent, messages
 /// without their reply and messages that were none.
 fn errors(outcome: &Outcome) -> Figure {
     let (connects, messages) = (&outcome.connects, &outcome.messages);
-    let wrong = connects.failed + connects.ended_early + messages.lost + messages.wrong;
+    let wrong = connects.failed
+        + connects.ended_early
+        + outcome.due.silent
+        + messages.lost
+        + messages.wrong;
     let work = connects.attempted + messages.sent + outcome.events.received;
     Figure::maybe(Unit::Share, share(wrong, work), "nothing was attempted")
 }
@@ -231,7 +236,10 @@ fn reach(outcome: &Outcome) -> Figure {
     let reached = fan_out
         .and_then(|fan_out| share(fan_out.received, fan_out.expected))
         .or_else(|| share(messages.replied, messages.sent))
-        .or_else(|| share(events.received, events.received + events.gaps));
+        .or_else(|| {
+            let missing = events.gaps + outcome.due.missing();
+            share(events.received, events.received + missing)
+        });
     Figure {
         course: Course::Settles,
         ..Figure::maybe(Unit::Share, reached, "nothing was to come")

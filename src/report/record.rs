@@ -133,6 +133,8 @@ pub struct Messages {
     pub dropped: u64,
     pub dropped_by: DroppedBy,
     pub replied: u64,
+    #[serde(default)]
+    pub replied_late: u64,
     pub lost: u64,
     pub wrong: u64,
     pub unmeasured: u64,
@@ -161,6 +163,14 @@ pub struct Events {
     pub negative: u64,
     pub gaps: u64,
     pub repeated: u64,
+    #[serde(default)]
+    pub missing_at_end: u64,
+    #[serde(default)]
+    pub silent: u64,
+    #[serde(default)]
+    pub silences: u64,
+    #[serde(default)]
+    pub longest_silence_s: f64,
 }
 
 /// Key `pings` of the schema.
@@ -183,6 +193,8 @@ pub struct Latencies {
     pub slip: Option<LatencyRecord>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub one_way: Option<LatencyRecord>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replayed: Option<LatencyRecord>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ping: Option<LatencyRecord>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -257,6 +269,7 @@ impl Record {
         let judge = |threshold: &Threshold| threshold.judge(&metrics, Moment::End);
         record.thresholds = facts.thresholds.iter().map(judge).collect();
         record.verdict = verdict::judge(&record);
+        record.verdict.notes.extend(clock_note(config, outcome));
         record
     }
 
@@ -287,6 +300,7 @@ impl Latencies {
             service: of_replies(&latencies.service),
             slip: of(&latencies.slip),
             one_way: of(&latencies.one_way),
+            replayed: of(&latencies.replayed),
             ping: of(&latencies.ping),
             first_event: of(&latencies.first_event),
             resume: of(&latencies.resume),
@@ -305,6 +319,7 @@ impl Latencies {
             ("service", &self.service),
             ("slip", &self.slip),
             ("one_way", &self.one_way),
+            ("replayed", &self.replayed),
             ("ping", &self.ping),
             ("first_event", &self.first_event),
             ("resume", &self.resume),
@@ -362,6 +377,7 @@ impl Messages {
                 late: dropped.late,
             },
             replied: messages.replied,
+            replied_late: messages.replied.saturating_sub(messages.replied_in_time),
             lost: messages.lost,
             wrong: messages.wrong,
             unmeasured: messages.unmeasured,
@@ -382,8 +398,24 @@ impl Events {
             negative: events.negative,
             gaps: events.gaps,
             repeated: events.repeated,
+            missing_at_end: outcome.due.missing(),
+            silent: outcome.due.silent,
+            silences: outcome.due.silences,
+            longest_silence_s: outcome.due.longest.as_secs_f64(),
         }
     }
+}
+
+/// Stamps of a server elsewhere are by another clock.
+fn clock_note(config: &Config, outcome: &Outcome) -> Option<String> {
+    let has_stamps = !outcome.latencies.one_way.histogram().is_empty();
+    let mut targets = config.targets.iter().filter_map(|it| it.address());
+    let is_elsewhere = targets.any(|at| !at.ip().is_loopback());
+    (has_stamps && is_elsewhere).then(|| {
+        "one_way takes the server's clock for this host's: of a server on another host it is off \
+         by the difference of the two, which is not known"
+            .to_owned()
+    })
 }
 
 /// Whether messages could come, or did, that answer nothing.

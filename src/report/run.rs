@@ -19,6 +19,9 @@ pub struct Run {
     pub connections: u32,
     pub connect_rate_per_s: Option<f64>,
     pub connect_pace: Option<String>,
+    /// Connects under way on one core at most, where no pace says when they start.
+    #[serde(default)]
+    pub connecting: Option<u32>,
     pub rate_per_s: Option<f64>,
     pub pace: Option<String>,
     /// Shortest and longest think time, in seconds.
@@ -81,6 +84,7 @@ impl Run {
                 }
             }),
             connect_pace: config.connect_pace.as_ref().map(Pace::to_string),
+            connecting: config.connect_pace.is_none().then_some(config.connecting),
             rate_per_s: config
                 .message_pace()
                 .map(|pace| pace.mean_per_second(config.warm_up..config.warm_up + config.duration)),

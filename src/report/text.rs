@@ -147,6 +147,9 @@ fn connects(out: &mut String, record: &Record) {
     if let Some(per_s) = connects.up_per_s {
         parts.push(format!("{:.3} s, {}", record.time.connect_s, rate(per_s)));
     }
+    if let Some(under_way) = record.run.connecting {
+        parts.push(format!("at most {under_way} under way on a core"));
+    }
     line(out, "", &parts.join(", "));
 }
 
@@ -238,11 +241,12 @@ fn messages(out: &mut String, messages: &Messages) {
         &format!("{replied} replied, {lost} lost, {wrong} wrong"),
     );
     if let (Some(sent), Some(replied)) = (messages.sent_per_s, messages.replied_per_s) {
-        line(
-            out,
-            "",
-            &format!("sent {}, replied {}", rate(sent), rate(replied)),
-        );
+        let mut rates = format!("sent {}, replied {}", rate(sent), rate(replied));
+        if messages.replied_late > 0 {
+            let late = whole(messages.replied_late);
+            let _ = write!(rates, " and {late} after the measured time");
+        }
+        line(out, "", &rates);
     }
 }
 
@@ -260,7 +264,7 @@ fn events(out: &mut String, events: &Events) {
         ),
     );
     let [gaps, repeated, unstamped, negative] = [
-        events.gaps,
+        events.gaps + events.missing_at_end,
         events.repeated,
         events.unstamped,
         events.negative,

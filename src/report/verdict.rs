@@ -3,7 +3,7 @@
 use super::figures::{float, rounded, span, whole};
 use super::generator::GeneratorCore;
 use super::losses::{Loss, has_lost_connections, losses, own_shortage, percent};
-use super::record::{Messages, Record};
+use super::record::{Events, Messages, Record};
 use crate::load::scenario::rooms::OTHER_ROOM_SIZE;
 use serde::{Deserialize, Serialize};
 
@@ -280,9 +280,11 @@ fn plan_limits(record: &Record) -> Vec<String> {
     let cap = record.run.in_flight.unwrap_or(0);
     if by.in_flight > 0 {
         let n = whole(by.in_flight);
-        reasons.push(format!(
-            "{n} met the cap of {cap} in flight: replies came too slowly"
-        ));
+        reasons.push(if record.run.scenario == "echo" {
+            format!("{n} met the cap of {cap} in flight: replies came too slowly")
+        } else {
+            format!("{n} were due while what came before was under way: replies came too slowly")
+        });
     }
     if by.backlog > 0 {
         reasons.push(format!(
@@ -322,6 +324,9 @@ fn notes(record: &Record) -> Vec<String> {
         let n = whole(connects.ended_early);
         notes.push(format!("{n} connections ended before the run"));
     }
+    if let Some(events) = &record.events {
+        notes.extend(silence_note(events));
+    }
     if connects.still_open > 0 {
         let n = whole(connects.still_open);
         notes.push(format!(
@@ -340,6 +345,7 @@ fn notes(record: &Record) -> Vec<String> {
     if let Some(messages) = &record.messages {
         notes.extend(echo_notes(messages));
     }
+    notes.extend(pace_note(record));
     notes.extend(record.generator.headroom.and_then(|it| it.note()));
     if let Some(samples) = &record.host_samples {
         notes.extend(samples.signs());
@@ -354,6 +360,34 @@ fn notes(record: &Record) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// Random times that are nearer to each other than the turns that send for them.
+fn pace_note(record: &Record) -> Option<String> {
+    let is_random = record.run.pace.as_ref()?.contains("Poisson");
+    let rate_per_s = record.run.rate_per_s?;
+    // One gap of a hundred is shorter than a hundredth of the mean.
+    let is_near = rate_per_s > 100.0;
+    (is_random && is_near).then(|| {
+        "messages leave in turns 50 to 100 us (--tick) apart: random gaps below that come together"
+            .to_owned()
+    })
+}
+
+fn silence_note(events: &Events) -> Option<String> {
+    let (silent, silences) = (whole(events.silent), whole(events.silences));
+    let longest = span(rounded(events.longest_silence_s * 1e9));
+    let due = whole(events.missing_at_end);
+    match (events.silent, events.silences) {
+        (0, 0) => None,
+        (0, _) => Some(format!(
+            "{silences} silences of connections, of up to {longest}"
+        )),
+        (_, _) => Some(format!(
+            "{silent} connections had heard nothing for up to {longest} at the end: {due} events \
+             were due to them"
+        )),
+    }
 }
 
 fn echo_notes(messages: &Messages) -> Option<String> {

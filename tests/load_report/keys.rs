@@ -28,6 +28,7 @@ fn full() -> Value {
     let latencies = &mut outcome.latencies;
     for latency in [
         &mut latencies.one_way,
+        &mut latencies.replayed,
         &mut latencies.ping,
         &mut latencies.first_event,
         &mut latencies.resume,

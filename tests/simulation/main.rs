@@ -9,4 +9,5 @@ mod certificates;
 mod rooms;
 mod secured;
 mod tiny;
+mod verdicts;
 mod whole;

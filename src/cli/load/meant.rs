@@ -89,6 +89,7 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         message_bytes_max: flags.max_message.max(flags.payload),
         fragments_max: flags.max_fragments,
         grace: flags.grace,
+        silence: flags.silence,
         seed,
         ..defaults
     })
