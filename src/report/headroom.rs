@@ -12,7 +12,7 @@ const LEAST: f64 = 0.125;
 /// How near the bisection comes.
 const NEAR: f64 = 1.05;
 /// Runs of one search at most.
-const RUNS_MAX: u32 = 16;
+const RUNS_MAX: u32 = 24;
 
 /// Key `generator.headroom` of the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct Headroom {
     pub ceiling_per_s: f64,
     pub planned_per_s: f64,
     pub is_lower_bound: bool,
+    /// A rate below the ceiling that was too much all the same.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failed_below_per_s: Option<f64>,
     pub connections: u32,
     pub runs: u32,
 }
@@ -37,15 +40,23 @@ pub enum Trial {
     ServerLimited,
 }
 
-/// The search for the highest rate that a generator holds: doubled, then bisected. A single breach
-/// is measured again (docs/measurement.md, verdicts).
+/// The search for the highest rate that a generator holds: doubled, then bisected, and the result
+/// measured again. A single breach is measured again too, and a rate that is too much does not say
+/// that a higher one is: the one above it is tried as well (docs/measurement.md, verdicts).
 #[derive(Clone, Debug)]
 pub struct Ceiling {
     planned_per_s: f64,
     held: Option<f64>,
+    /// The lowest rate above `held` that was too much.
     broken: Option<(f64, Trial)>,
+    /// A rate that was too much, below one that was not.
+    failed_below: Option<f64>,
     /// Broke once, to be tried again.
     doubted: Option<f64>,
+    /// The rate above the first that was too much has been looked at.
+    has_looked_above: bool,
+    /// The result was measured once more.
+    is_confirmed: bool,
     runs: u32,
 }
 
@@ -57,7 +68,10 @@ impl Ceiling {
             planned_per_s,
             held: None,
             broken: None,
+            failed_below: None,
             doubted: None,
+            has_looked_above: false,
+            is_confirmed: false,
             runs: 0,
         }
     }
@@ -73,10 +87,14 @@ impl Ceiling {
             (Some(doubted), ..) => Some(doubted),
             (None, None, None) => Some(planned * ENOUGH),
             (None, Some(held), None) => (held < planned * MOST).then_some(held * 2.0),
-            (None, None, Some((broken, _))) => (broken > planned * LEAST).then_some(broken / 2.0),
-            (None, Some(held), Some((broken, _))) => {
-                (broken > held * NEAR).then(|| (held * broken).sqrt())
+            (None, _, Some((broken, Trial::GeneratorLimited))) if self.looks_above(broken) => {
+                Some(broken * 2.0)
             }
+            (None, None, Some((broken, _))) => (broken > planned * LEAST).then_some(broken / 2.0),
+            (None, Some(held), Some((broken, _))) if broken > held * NEAR => {
+                Some((held * broken).sqrt())
+            }
+            (None, Some(held), Some(_)) => (!self.is_confirmed).then_some(held),
         };
         next.map(f64::round).filter(|next| *next >= 1.0)
     }
@@ -85,11 +103,36 @@ impl Ceiling {
     pub fn tried(&mut self, per_s: f64, trial: Trial) {
         self.runs += 1;
         let is_doubted = self.doubted.take().is_some();
+        let is_above = self.broken.is_some_and(|(broken, _)| per_s > broken);
+        let is_again = self.held.is_some_and(|held| per_s <= held);
         match trial {
-            Trial::Held => self.held = Some(self.held.map_or(per_s, |held| held.max(per_s))),
-            Trial::GeneratorLimited if !is_doubted => self.doubted = Some(per_s),
-            Trial::GeneratorLimited | Trial::ServerLimited => self.broken = Some((per_s, trial)),
+            Trial::GeneratorLimited if !is_doubted && !is_above => self.doubted = Some(per_s),
+            Trial::Held => {
+                self.is_confirmed = is_again;
+                if is_above {
+                    self.failed_below = self.broken.take().map(|(broken, _)| broken);
+                }
+                self.has_looked_above = false;
+                self.held = Some(self.held.map_or(per_s, |held| held.max(per_s)));
+            }
+            // Not even so much was too much: what is below it is looked for.
+            Trial::GeneratorLimited | Trial::ServerLimited if is_above => {
+                self.has_looked_above = true;
+            }
+            Trial::GeneratorLimited | Trial::ServerLimited => {
+                if is_again {
+                    self.held = None;
+                    self.has_looked_above = true;
+                }
+                self.broken = Some((per_s, trial));
+            }
         }
+    }
+
+    /// Whether a rate that was too much has yet to be doubled: only while it is the first one.
+    fn looks_above(&self, broken: f64) -> bool {
+        let is_first = self.held.is_none_or(|held| broken >= held * 1.9);
+        is_first && !self.has_looked_above && broken < self.planned_per_s * MOST
     }
 
     /// What was found, with so many connections.
@@ -102,6 +145,7 @@ impl Ceiling {
             ceiling_per_s,
             planned_per_s: self.planned_per_s,
             is_lower_bound: !by_generator,
+            failed_below_per_s: self.failed_below.filter(|failed| *failed < ceiling_per_s),
             connections,
             runs: self.runs,
         }
@@ -127,6 +171,15 @@ impl Headroom {
             "the generator can hardly do more; use more --cores, or a lower rate"
         };
         (headroom < ENOUGH).then(|| format!("headroom {bound}{headroom:.1} is below 2: {advice}"))
+    }
+
+    /// A pass above a fail.
+    pub(super) fn uneven(&self) -> Option<String> {
+        let (failed, held) = (rate(self.failed_below_per_s?), rate(self.ceiling_per_s));
+        Some(format!(
+            "the calibration held {held} and not {failed}: there is no single rate up to which \
+             this client holds all"
+        ))
     }
 
     const fn bound(&self) -> &'static str {
@@ -184,6 +237,49 @@ mod tests {
         assert_eq!(ceiling.next_per_s(), Some(200.0));
         ceiling.tried(200.0, Trial::Held);
         assert_eq!(ceiling.next_per_s(), Some(400.0));
+    }
+
+    #[test]
+    fn a_pass_above_a_fail_is_looked_for_and_told() {
+        // Too much between 150,000 and 200,000 a second, and from 700,000 on.
+        let holds = |per_s: f64| !(150e3..200e3).contains(&per_s) && per_s < 700e3;
+        let mut ceiling = Ceiling::new(80e3);
+        while let Some(per_s) = ceiling.next_per_s() {
+            let trial = if holds(per_s) {
+                Trial::Held
+            } else {
+                Trial::GeneratorLimited
+            };
+            ceiling.tried(per_s, trial);
+        }
+        let found = ceiling.found(64);
+        let ratio = 700e3 / found.ceiling_per_s;
+        assert!((1.0..=NEAR).contains(&ratio), "{found:?}");
+        assert_eq!(found.failed_below_per_s, Some(160e3));
+        assert!(
+            found
+                .uneven()
+                .is_some_and(|note| note.contains("160,000/s"))
+        );
+    }
+
+    #[test]
+    fn a_result_that_does_not_hold_again_is_searched_below() {
+        let mut ceiling = Ceiling::new(100.0);
+        let mut lucky = true;
+        while let Some(per_s) = ceiling.next_per_s() {
+            // Once it held more than it does.
+            let holds = per_s <= 1_000.0 || (per_s <= 1_400.0 && std::mem::take(&mut lucky));
+            let trial = if holds {
+                Trial::Held
+            } else {
+                Trial::GeneratorLimited
+            };
+            ceiling.tried(per_s, trial);
+        }
+        let found = ceiling.found(64);
+        let ratio = 1_000.0 / found.ceiling_per_s;
+        assert!((1.0..=1.15).contains(&ratio), "{found:?}");
     }
 
     #[test]

@@ -55,6 +55,7 @@ fn full() -> Value {
             ceiling_per_s: 2.0,
             planned_per_s: 1.0,
             is_lower_bound: false,
+            failed_below_per_s: Some(0.5),
             connections: 1,
             runs: 1,
         }),
