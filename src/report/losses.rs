@@ -40,6 +40,15 @@ impl Loss {
         thresholds.any(|met| self.metrics.iter().any(|name| names(name, &met.metric)))
     }
 
+    /// Why it does not fail the run.
+    pub(super) fn excuse(&self, record: &Record) -> &'static str {
+        if self.is_governed(record) {
+            "as a threshold judges"
+        } else {
+            "as allowed"
+        }
+    }
+
     /// For people: `441 of 500 connections did not come up (88.2 %)`.
     pub(super) fn shown(&self) -> String {
         let (lost, of, share) = (whole(self.lost), whole(self.of), percent(self.share()));

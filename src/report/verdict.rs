@@ -313,7 +313,7 @@ fn notes(record: &Record) -> Vec<String> {
     let allowed = losses(record)
         .into_iter()
         .filter(|it| !it.is_failure(record));
-    notes.extend(allowed.map(|it| format!("{}, as allowed", it.shown())));
+    notes.extend(allowed.map(|it| format!("{}, {}", it.shown(), it.excuse(record))));
     if connects.dropped > 0 && record.run.session_s.is_some() {
         let (dropped, planned) = (whole(connects.dropped), whole(connects.planned));
         notes.push(format!(

@@ -16,12 +16,29 @@ pub(super) struct Deferred {
     bytes: BTreeMap<ConnectionId, Vec<u8>>,
     queue: VecDeque<ConnectionId>,
     /// Who was the last to work in this turn, on how much the pool knows.
-    pub(super) share: Option<(ConnectionId, Instant)>,
+    share: Option<(ConnectionId, Instant)>,
     /// Since when something waits.
     since: Option<Instant>,
 }
 
 impl Deferred {
+    /// A connection begins its share of a turn: what others worked is none of it.
+    #[inline]
+    pub(super) fn begin(&self, share: (ConnectionId, Instant), worked: &mut usize) {
+        if *worked > 0 && self.share != Some(share) {
+            *worked = 0;
+        }
+    }
+
+    /// Whether it has worked for all of its share.
+    #[inline]
+    pub(super) fn is_spent(&mut self, share: (ConnectionId, Instant), worked: usize) -> bool {
+        if worked > 0 {
+            self.share = Some(share);
+        }
+        worked >= limits::SHARE_BYTES
+    }
+
     /// Keeps bytes for the connection's next share.
     pub(super) fn keep(&mut self, id: ConnectionId, bytes: &[u8]) {
         self.bytes.entry(id).or_default().extend_from_slice(bytes);

@@ -79,10 +79,8 @@ impl WebSocket {
             deferred,
             ..
         } = shared;
-        let share = Some((id, wire.now()));
-        if pool.worked > 0 && deferred.share != share {
-            pool.worked = 0;
-        }
+        let share = (id, wire.now());
+        deferred.begin(share, &mut pool.worked);
         let mut outbox = Outbox {
             wire,
             topic,
@@ -125,11 +123,8 @@ impl WebSocket {
                 Event::Pong(_) => {}
                 Event::Close { code, .. } => return self.answer(id, code, scratch, outbox.wire),
             }
-            if pool.worked > 0 {
-                deferred.share = share;
-                if pool.worked >= limits::SHARE_BYTES {
-                    break true;
-                }
+            if deferred.is_spent(share, pool.worked) {
+                break true;
             }
         };
         match (outbox.unsent, outbox.queued) {

@@ -6,6 +6,7 @@ use crate::shard::{Flaw, Handshakes};
 use rustls::crypto::ring::kx_group::SECP256R1;
 use std::time::Duration;
 
+#[expect(clippy::cast_possible_truncation, reason = "a handful")]
 const TURN: u32 = limits::TLS_ANSWERS_PER_TURN as u32;
 
 fn id(slot: u32) -> ConnectionId {
@@ -100,7 +101,7 @@ fn a_peer_that_has_left_or_is_out_of_time_is_not_answered() {
     layer.closed(id(2), CloseCause::Reset);
     let half = layer.tls.ended(id(1), &mut layer.line);
     assert_eq!(half, Half::Close);
-    layer.line.now = layer.line.now + limits::TLS_HANDSHAKE_TIME;
+    layer.line.now += limits::TLS_HANDSHAKE_TIME;
     let _client = greet(&mut layer, id(9));
     expire(&mut layer);
     assert_eq!(answered(&mut layer), [9]);
@@ -131,7 +132,7 @@ fn a_peer_that_says_nothing_or_not_all_is_out_of_time_too() {
         layer.line.now = layer.line.now + limits::TLS_HANDSHAKE_TIME - Duration::from_nanos(1);
         layer.end_turn();
         assert_eq!(layer.closes(), []);
-        layer.line.now = layer.line.now + Duration::from_nanos(1);
+        layer.line.now += Duration::from_nanos(1);
         layer.end_turn();
         assert_eq!(layer.closes(), [Close::Flush, Close::Abort]);
         assert_eq!(layer.tls.deadline(), None);
@@ -305,7 +306,7 @@ fn who_is_not_what_its_role_says_has_no_name() {
     layer.order(Order::Connect);
     assert_eq!(layer.closes(), [Close::Flush]);
     layer.closed(ID, CloseCause::Local);
-    assert_eq!(layer.told(), [no_name.clone()]);
+    assert_eq!(layer.told(), std::slice::from_ref(&no_name));
     let mut layer = Layer::new(Side::Client, MODERN);
     let accepted = Origin::Accepted { listener: 0 };
     layer.tls.opened(ID, accepted, &mut layer.line);
