@@ -131,8 +131,8 @@ pub(in crate::cli) struct LoadFlags {
     /// come then is lost. The run ends as soon as none is missing.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
     pub(in crate::cli) grace: Duration,
-    /// Of the scenario listen: a connection that hears nothing for longer is silent, which is counted
-    /// and, at the end, a failure [default: what the rate of the events so far tells].
+    /// Of the scenario listen: a connection that hears nothing for longer is silent, which is
+    /// counted and, at the end, a failure [default: what the rate of the events so far tells].
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub(in crate::cli) silence: Option<Duration>,
     /// Prints the record as one line of JSON rather than the summary.
