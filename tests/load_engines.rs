@@ -6,8 +6,10 @@ use ringstorm::load::scenario::rooms::Rooms;
 use ringstorm::load::{self, Config, Load, Loop, Outcome, Pace, Rate, Scenario, Transport};
 use ringstorm::server::{self, Server};
 use ringstorm::shard::Shard;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,8 +32,12 @@ impl Engine {
     }
 }
 
+/// One run at a time: some of them want the CPUs for themselves, others take them.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// Runs the load against a server that is there for it alone.
 fn run(engine: Engine, cores: usize, path: &str, change: impl FnOnce(&mut Config)) -> Outcome {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let any: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 0));
     let listeners = Listeners::bind(&[any], 1).expect("a free port");
     let address = listeners.addresses()[0];
@@ -217,4 +223,87 @@ fn pushes_are_heard_on_the_ring() {
 fn pushes_are_heard_on_tokio() {
     listens(Engine::Tokio, Transport::WebSocket, "/push");
     listens(Engine::Tokio, Transport::Sse, "/events");
+}
+
+/// What a server says to every request, and then closes; `None`: there is no server.
+const REFUSALS: [Option<&str>; 4] = [
+    Some("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+    Some("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"),
+    // RFC 6455, 4.1: the client fails the connection over a wrong Sec-WebSocket-Accept.
+    Some(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n",
+    ),
+    None,
+];
+
+/// A server that says that to every request until `over`.
+fn refusing(answer: Option<&'static str>, over: &Arc<AtomicBool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let Some(answer) = answer else {
+        return address;
+    };
+    let over = Arc::clone(over);
+    thread::spawn(move || {
+        for peer in listener.incoming() {
+            if over.load(Ordering::Relaxed) {
+                return;
+            }
+            let mut peer = peer.expect("a peer");
+            let mut head = [0; 2048];
+            let _ = peer.read(&mut head);
+            let _ = peer.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+/// Many short runs on two cores, in which no connect succeeds, while others want the CPUs.
+fn every_run_ends_where_every_connect_fails(engine: Engine, rounds: usize) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let over = Arc::new(AtomicBool::new(false));
+    let others: Vec<_> = (0..2)
+        .map(|_| {
+            let over = Arc::clone(&over);
+            thread::spawn(move || while !over.load(Ordering::Relaxed) {})
+        })
+        .collect();
+    for answer in REFUSALS {
+        let address = refusing(answer, &over);
+        for round in 0..rounds {
+            let mut config = Config::new(address, address.to_string(), "/echo".to_owned());
+            config.connections = 2 + u32::from(round % 3 == 0);
+            config.duration = Duration::from_millis(20);
+            config.check().expect("a run");
+            let begun = Instant::now();
+            let outcomes = engine
+                .run(Plan::new(vec![0, 1]), move |core| {
+                    Load::new(core, config.clone(), None)
+                })
+                .expect("the load runs");
+            let took = begun.elapsed();
+            assert!(
+                took < Duration::from_secs(20),
+                "{engine:?}, run {round} against {answer:?} took {took:?}"
+            );
+            let outcome = Outcome::merged(&outcomes);
+            assert_eq!(outcome.connects.up, 0, "{answer:?}");
+            assert!(outcome.failures.total() > 0, "{answer:?}");
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+    for other in others {
+        other.join().expect("no panic");
+    }
+}
+
+#[test]
+fn hundreds_of_runs_end_where_every_connect_fails_on_the_ring() {
+    every_run_ends_where_every_connect_fails(Engine::Ring, 50);
+}
+
+#[test]
+fn runs_end_where_every_connect_fails_on_tokio() {
+    every_run_ends_where_every_connect_fails(Engine::Tokio, 10);
 }

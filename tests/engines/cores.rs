@@ -79,6 +79,32 @@ pub(crate) fn a_message_to_oneself_comes_as_an_event<E: Engine>() {
     assert_eq!(running.finish()[0].0, 5);
 }
 
+pub(crate) fn the_last_message_of_a_core_that_finishes_arrives<E: Engine>() {
+    for round in 1..=5 {
+        // Both sleep, then one speaks and finishes in the same turn: there is no later one in
+        // which its engine could send what it has said.
+        let running = start::<E, _>(
+            plan(2, 0),
+            |_| 0,
+            move |scene, event| match event {
+                Event::Started if scene.wire.core() == Core(0) => {
+                    *scene.deadline = Some(scene.wire.now() + Duration::from_millis(60));
+                }
+                Event::Expired => {
+                    scene.wire.forward(Core(1), round);
+                    *scene.finished = true;
+                }
+                Event::Forwarded(_, number) => {
+                    *scene.state = number;
+                    *scene.finished = true;
+                }
+                _ => {}
+            },
+        );
+        assert_eq!(running.finish(), [0, round]);
+    }
+}
+
 pub(crate) fn a_deadline_is_kept_and_never_early<E: Engine>() {
     // That it is never early is the checker's assertion.
     let running = start::<E, _>(

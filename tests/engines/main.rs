@@ -123,6 +123,7 @@ suite! {
     cores:
         messages_between_cores_arrive_once_and_in_order
         a_message_to_oneself_comes_as_an_event
+        the_last_message_of_a_core_that_finishes_arrives
         a_deadline_is_kept_and_never_early
         a_moved_deadline_counts_from_its_last_place
         a_stop_reaches_every_parked_core

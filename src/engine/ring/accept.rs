@@ -137,6 +137,13 @@ impl Gates {
         self.stale = true;
     }
 
+    /// A cancellation of a listener's accepts is over. It has not found one that was just on its way
+    /// to the listener's queue: what is still armed then is cancelled again.
+    pub(super) fn cancelled(&mut self, ring: usize, listener: usize) {
+        self.gates[ring][listener].cancelling = false;
+        self.stale = true;
+    }
+
     /// An accept failed: a pause if it is for want of something.
     pub(super) fn failed(&mut self, errno: i32, now: Instant, counters: &mut Counters) {
         let harmless = matches!(
@@ -245,7 +252,7 @@ impl Gates {
             }
             if gate.many && mode != Mode::Many(index) {
                 gate.cancelling = true;
-                cancel(ring, plain(Operation::AcceptMany, listener));
+                cancel(ring, Operation::AcceptMany, listener);
             }
             let stays = match mode {
                 Mode::None => false,
@@ -254,7 +261,7 @@ impl Gates {
             };
             if gate.ones > 0 && !stays {
                 gate.cancelling = true;
-                cancel(ring, plain(Operation::AcceptOne, listener));
+                cancel(ring, Operation::AcceptOne, listener);
             }
         }
     }
@@ -307,9 +314,8 @@ fn accept_one(listener: types::Fd) -> squeue::Entry {
 
 /// Cancels all of them at once: a cancellation for each would meet the same one again and again,
 /// because the kernel takes a polled request off its list only later.
-fn cancel(ring: &mut Ring, user_data: u64) {
-    let all = types::CancelBuilder::user_data(user_data).all();
+fn cancel(ring: &mut Ring, accepts: Operation, listener: u32) {
+    let all = types::CancelBuilder::user_data(plain(accepts, listener)).all();
     let entry = opcode::AsyncCancel2::new(all).build();
-    let aside = plain(Operation::Aside, 0);
-    ring.push(&entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(aside));
+    ring.push(&entry.user_data(plain(Operation::CancelAccept, listener)));
 }

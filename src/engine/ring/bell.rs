@@ -5,6 +5,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The eventfd that wakes a parked core: by the kernel, by another thread, by the watchdog.
 pub(super) struct Bell {
@@ -58,12 +59,17 @@ impl Ringing {
 
     /// Whether it rings now.
     pub(super) fn is_ringing(&self) -> bool {
+        self.rings_within(Duration::ZERO)
+    }
+
+    /// Whether it rings now or within that time.
+    pub(super) fn rings_within(&self, span: Duration) -> bool {
         let mut polled = [PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::IN)];
-        let at_once = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
+        let span = Timespec {
+            tv_sec: span.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: span.subsec_nanos().into(),
         };
-        poll(&mut polled, Some(&at_once)).is_ok_and(|count| count > 0)
+        poll(&mut polled, Some(&span)).is_ok_and(|count| count > 0)
     }
 
     /// Makes it silent, if it rings.

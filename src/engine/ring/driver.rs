@@ -43,8 +43,8 @@ pub(super) struct Driver<S: Shard> {
     pub(super) polled: bool,
     /// What was accepted of late.
     pub(super) influx: Influx,
-    /// A timer's span, read by the kernel when it takes the entry.
-    pub(super) span: Box<types::Timespec>,
+    /// The spans of tick and alarm, read by the kernel when it takes the entry.
+    pub(super) spans: Box<[types::Timespec; 2]>,
 }
 
 impl<S: Shard> Driver<S> {
@@ -70,7 +70,7 @@ impl<S: Shard> Driver<S> {
             bell,
             polled: false,
             influx: Influx::default(),
-            span: Box::new(types::Timespec::new()),
+            spans: Box::default(),
         }
     }
 
@@ -86,7 +86,7 @@ impl<S: Shard> Driver<S> {
     /// shard does in steps what it could not do in one turn.
     pub(super) fn is_urgent(&self) -> bool {
         let late = |at| at <= self.port.now;
-        self.port.desk.has_own() || self.shard.deadline().is_some_and(late)
+        self.port.desk.has_mail() || self.shard.deadline().is_some_and(late)
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -132,7 +132,7 @@ impl<S: Shard> Driver<S> {
         self.port.counters.events += events as u64;
         self.port.counters.note_turn_of(events as u64);
         self.influx.note_turn(self.port.now, events - self.rung);
-        if self.port.desk.has_own() {
+        if self.port.desk.has_mail() {
             self.open_mail();
         }
         if !self.shard.finished() {
@@ -211,8 +211,8 @@ impl<S: Shard> Driver<S> {
             }
             Operation::Connect => self.connected(id, completion.result),
             Operation::Prepare => {
-                let cause = cause::from_errno(-completion.result);
-                self.port.broke(id, cause);
+                self.port
+                    .unprepared(id, cause::from_errno(-completion.result));
             }
             Operation::Shutdown => {
                 if let Some(slot) = self.port.slots.get(id) {
@@ -225,7 +225,12 @@ impl<S: Shard> Driver<S> {
             Operation::Doorbell => self.open_mail(),
             Operation::Tick | Operation::Alarm => self.timer_ended(operation),
             Operation::Bell => self.bell_rang(),
-            Operation::Send | Operation::Aside => {}
+            Operation::CancelReceive | Operation::CancelSend | Operation::CancelConnect => {
+                self.port.missed(operation, id);
+            }
+            Operation::CancelAccept => self.port.gates.cancelled(ring, id.slot()),
+            Operation::Ringing => self.port.desk.ring_bell(id.slot()),
+            Operation::Send | Operation::Aside | Operation::CancelRest => {}
         }
     }
 

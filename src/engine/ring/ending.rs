@@ -16,11 +16,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 impl<S: Shard> Driver<S> {
     /// Ends the core: takes every operation back from the kernel, then lets go.
     pub(super) fn finish(mut self) -> S::Outcome {
+        self.port.desk.close();
         let ids: Vec<ConnectionId> = self.port.slots.ids().collect();
         for id in ids {
             self.port.take_back(id);
         }
-        self.wait_while(Self::holds_connections);
+        // What the last turn has asked for leaves first, other cores' doorbells above all.
+        self.wait_while(|it| it.holds_connections() || it.rings().have_entries());
+        if self.rings().have_entries() {
+            self.port.desk.ring_all_bells();
+        }
         self.cancel_rest();
         self.wait_while(Self::is_held);
         let held = self.is_held();
@@ -41,11 +46,16 @@ impl<S: Shard> Driver<S> {
     /// Cancels whatever is left. Only when that is little: the kernel searches all of it again for
     /// each that it finds, which for a table full of receives takes seconds.
     fn cancel_rest(&mut self) {
-        let all = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build();
-        let all = all.user_data(plain(Operation::Aside, 0));
         for ring in 0..self.port.rings.count() {
-            self.port.rings.lane(ring).ring.push(&all);
+            self.cancel_rest_of(ring);
         }
+    }
+
+    fn cancel_rest_of(&mut self, ring: usize) {
+        let all = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build();
+        let index = u32::try_from(ring).unwrap_or(u32::MAX);
+        let all = all.user_data(plain(Operation::CancelRest, index));
+        self.port.rings.lane(ring).ring.push(&all);
     }
 
     /// Notes what ends, while that is so, but not for ever.
@@ -81,6 +91,10 @@ impl<S: Shard> Driver<S> {
         let Some((operation, id)) = untag(completion.user_data) else {
             return;
         };
+        if operation == Operation::CancelRest && self.is_held() {
+            // It finds what has come to rest since.
+            self.cancel_rest_of(ring);
+        }
         let slot = self.port.slots.get(id);
         match (operation, slot) {
             (Operation::Receive, Some(slot)) if !completion.more() => slot.receive = Receive::Ended,
@@ -92,6 +106,10 @@ impl<S: Shard> Driver<S> {
             }
             (Operation::Tick | Operation::Alarm, _) => self.timer_ended(operation),
             (Operation::Bell, _) => self.polled = false,
+            (Operation::Ringing, _) => self.port.desk.ring_bell(id.slot()),
+            (Operation::CancelReceive | Operation::CancelSend | Operation::CancelConnect, _) => {
+                self.port.missed(operation, id);
+            }
             _ => {}
         }
     }

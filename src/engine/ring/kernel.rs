@@ -1,15 +1,17 @@
-//! One io_uring: entries pushed, one system call a turn, completions taken. Knows no connection.
+//! One ring: entries pushed, one system call a turn, completions taken. Knows no connection.
 
 use super::buffers::Buffers;
+#[cfg(not(test))]
+use super::uring::Uring;
 use crate::engine::EngineError;
-use crate::limits::{RING_COMPLETIONS as COMPLETIONS, RING_SUBMISSIONS as SUBMISSIONS};
-use io_uring::{EnterFlags, IoUring, cqueue, squeue, types};
+use io_uring::{cqueue, squeue};
+use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::time::Duration;
 
-/// Completions that end any wait.
-const FLOOD: usize = 4096;
+/// How long a core rests when the kernel has no memory for its entries.
+const SHORT_OF_MEMORY: Duration = Duration::from_millis(1);
 
 /// How long to stay in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +46,52 @@ impl Completion {
     }
 }
 
+/// What a ring asks of the kernel. Unit tests put a scripted kernel in its place; elsewhere there
+/// is one, and every call is direct.
+pub(super) trait Kernel {
+    /// Queues an entry; false if the queue is full.
+    fn push(&mut self, entry: &squeue::Entry) -> bool;
+    /// Lets the kernel take entries and waits for nothing.
+    fn submit(&mut self) -> io::Result<usize>;
+    /// Lets the kernel take entries, runs deferred work, waits.
+    fn enter(&mut self, wait: Wait) -> io::Result<usize>;
+    /// Moves all completions to the end of `into`.
+    fn take(&mut self, into: &mut Vec<Completion>);
+    /// Whether every entry has been taken and every completion shown.
+    fn is_settled(&mut self) -> bool;
+    /// Whether completions are there to be taken.
+    fn has_completions(&mut self) -> bool;
+    /// Whether entries are queued that the kernel has not taken.
+    fn has_entries(&mut self) -> bool;
+    /// Whether deferred work waits for an enter, or completions that found no room.
+    fn has_deferred(&mut self) -> bool;
+    /// The ring's descriptor, to which other cores send their doorbells.
+    fn descriptor(&self) -> RawFd;
+    /// Registers receive buffers; the caller keeps them longer than the ring.
+    fn register_buffers(&mut self, count: u16, size: u32) -> io::Result<Buffers>;
+    /// Reserves the slots below `first` for [`Self::install`]: the kernel chooses above. It can
+    /// since 6.0.
+    fn reserve_below(&mut self, first: u32, slots: u32) -> io::Result<()>;
+    /// Registers the eventfd that wakes a parked core; its notifications start disabled.
+    fn register_eventfd(&mut self, descriptor: RawFd) -> io::Result<()>;
+    /// Turns its notifications on, with the fence that orders it before the last look.
+    fn enable_eventfd(&mut self);
+    /// Turns its notifications off.
+    fn disable_eventfd(&mut self);
+    /// Puts a descriptor into a slot of the table.
+    fn install(&mut self, slot: u32, descriptor: RawFd) -> io::Result<()>;
+}
+
+#[cfg(not(test))]
+type Backend = Uring;
+#[cfg(test)]
+type Backend = Box<dyn Kernel>;
+
 /// A ring with its file table.
 pub(super) struct Ring {
-    ring: IoUring,
+    kernel: Backend,
+    /// Entries for which the queue had no room while the kernel would take none, in order.
+    held_back: VecDeque<squeue::Entry>,
     /// Calls of `io_uring_enter` so far.
     enters: u64,
     /// Entries queued so far.
@@ -54,41 +99,27 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Sets up a ring with a table of `slots` direct descriptors.
-    ///
-    /// # Errors
-    /// [`EngineError`] with the remedy: io_uring forbidden, kernel too old, limits too low.
-    pub(super) fn new(slots: u32) -> Result<Self, EngineError> {
-        let ring: IoUring = IoUring::builder()
-            .setup_cqsize(COMPLETIONS)
-            .setup_single_issuer()
-            .setup_defer_taskrun()
-            .setup_taskrun_flag()
-            .setup_submit_all()
-            .build(SUBMISSIONS)
-            .map_err(super::probe::explain_setup)?;
-        ring.submitter()
-            .register_files_sparse(slots)
-            .map_err(|source| EngineError::Os {
-                operation: format!("cannot register a table of {slots} descriptors"),
-                source,
-                remedy: format!(
-                    "ulimit -n {slots} (a table is bounded by it), or fewer connections"
-                ),
-            })?;
-        Ok(Self {
-            ring,
+    /// Makes a ring of what talks to the kernel.
+    pub(super) fn new(kernel: impl Into<Backend>) -> Self {
+        Self {
+            kernel: kernel.into(),
+            held_back: VecDeque::new(),
             enters: 0,
             entries: 0,
-        })
+        }
     }
 
     /// Registers receive buffers with this ring; the caller keeps them longer than the ring.
     ///
     /// # Errors
     /// [`EngineError::Os`] with the remedy.
-    pub(super) fn register_buffers(&self, count: u16, size: u32) -> Result<Buffers, EngineError> {
-        Buffers::register(&self.ring, count, size).map_err(|source| EngineError::Os {
+    pub(super) fn register_buffers(
+        &mut self,
+        count: u16,
+        size: u32,
+    ) -> Result<Buffers, EngineError> {
+        let registered = self.kernel.register_buffers(count, size);
+        registered.map_err(|source| EngineError::Os {
             operation: format!("cannot register {count} receive buffers of {size} bytes"),
             source,
             remedy: "more locked memory (ulimit -l 65536), or fewer or smaller buffers \
@@ -97,103 +128,70 @@ impl Ring {
         })
     }
 
-    /// Reserves the slots below `first` for [`Self::install`]: the kernel chooses above.
-    ///
-    /// # Errors
-    /// The kernel's; it has been there since 6.0.
-    pub(super) fn reserve_below(&self, first: u32, slots: u32) -> io::Result<()> {
-        #[repr(C)]
-        struct Range {
-            off: u32,
-            len: u32,
-            resv: u64,
-        }
-        const REGISTER_FILE_ALLOC_RANGE: libc::c_long = 25;
-        let range = Range {
-            off: first,
-            len: slots - first,
-            resv: 0,
-        };
-        // SAFETY: io_uring_register(2) reads one `struct io_uring_file_index_range`.
-        let failed = unsafe {
-            libc::syscall(
-                libc::SYS_io_uring_register,
-                libc::c_long::from(self.ring.as_raw_fd()),
-                REGISTER_FILE_ALLOC_RANGE,
-                &raw const range,
-                0 as libc::c_long,
-            )
-        };
-        if failed == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
-    }
-
-    /// The ring's descriptor, to which other cores send their doorbells.
-    pub(super) fn descriptor(&self) -> RawFd {
-        self.ring.as_raw_fd()
-    }
-
     /// Queues an entry for the next enter, which comes early if the queue is full.
     ///
     /// The memory that the entry points to must stay until its completion (sends) or until the
-    /// next enter (addresses, options): the driver owns it that long.
+    /// ring [is settled](Self::is_settled) (addresses, options): the driver owns it that long.
     #[inline]
     pub(super) fn push(&mut self, entry: &squeue::Entry) {
-        loop {
-            // SAFETY: every entry is built by this module's siblings, which keep what it points
-            // to alive as said above.
-            let pushed = unsafe { self.ring.submission().push(entry) };
-            if pushed.is_ok() {
-                self.entries += 1;
+        self.entries += 1;
+        if !self.held_back.is_empty() || !self.kernel.push(entry) {
+            self.make_room_for(entry);
+        }
+    }
+
+    /// A full queue is normal in a broadcast. But a kernel without memory takes nothing, and one
+    /// with completions to be taken may refuse more: both end only after this turn, so an entry
+    /// that finds no room then waits for the next enter.
+    #[cold]
+    fn make_room_for(&mut self, entry: &squeue::Entry) {
+        if self.held_back.is_empty() {
+            self.enters += 1;
+            let _ = self.kernel.submit();
+            if self.kernel.push(entry) {
                 return;
             }
-            // A full queue is normal in a broadcast; EBUSY means that completions wait for us,
-            // and the kernel has still taken what it could.
-            self.enters += 1;
-            let _ = self.ring.submit();
         }
+        self.held_back.push_back(entry.clone());
     }
 
     /// Submits everything and runs deferred work; waits for a completion as long as `wait` says.
     ///
     /// # Errors
-    /// Only what no retry can mend; ETIME, EINTR, EAGAIN and EBUSY are the normal life of a ring.
+    /// Only what no retry can mend; ETIME, EINTR, EAGAIN, ENOMEM and EBUSY are the normal life of a
+    /// ring. io_uring_enter(2): EAGAIN is want of memory, EBUSY completions that wait for room.
     pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
         self.enters += 1;
-        let entered = match wait {
-            Wait::Not => {
-                let entries = u32::try_from(self.ring.submission().len()).unwrap_or(u32::MAX);
-                // GETEVENTS runs deferred work even when nothing is waited for.
-                let flags = EnterFlags::GETEVENTS.bits();
-                // SAFETY: no argument is passed to the kernel.
-                unsafe {
-                    self.ring
-                        .submitter()
-                        .enter::<libc::sigset_t>(entries, 0, flags, None)
-                }
-            }
-            Wait::AtMost(span) => self.enter_for(1, span),
-            Wait::Through(span) => self.enter_for(FLOOD, span),
-            Wait::ForOne => self.ring.submitter().submit_and_wait(1),
+        let entered = if self.held_back.is_empty() {
+            self.kernel.enter(wait)
+        } else {
+            self.enter_with_held_back(wait)
         };
         match entered {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error() {
-                Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY) => Ok(()),
+                Some(libc::ETIME | libc::EINTR) => Ok(()),
+                Some(libc::EAGAIN | libc::ENOMEM | libc::EBUSY) => {
+                    if !self.kernel.has_completions() {
+                        std::thread::sleep(SHORT_OF_MEMORY);
+                    }
+                    Ok(())
+                }
                 _ => Err(error),
             },
         }
     }
 
-    fn enter_for(&self, completions: usize, span: Duration) -> io::Result<usize> {
-        let span = types::Timespec::from(span);
-        let arguments = types::SubmitArgs::new().timespec(&span);
-        self.ring
-            .submitter()
-            .submit_with_args(completions, &arguments)
+    /// Waits only if nothing is held back any more: what is waited for may follow from it.
+    #[cold]
+    fn enter_with_held_back(&mut self, wait: Wait) -> io::Result<usize> {
+        while let Some(entry) = self.held_back.front() {
+            if !self.kernel.push(entry) {
+                return self.kernel.enter(Wait::Not);
+            }
+            self.held_back.pop_front();
+        }
+        self.kernel.enter(wait)
     }
 
     /// Calls of `io_uring_enter` and entries queued so far.
@@ -204,20 +202,13 @@ impl Ring {
     /// Moves all completions to the end of `into`.
     #[inline]
     pub(super) fn take(&mut self, into: &mut Vec<Completion>) {
-        for entry in self.ring.completion() {
-            into.push(Completion {
-                user_data: entry.user_data(),
-                result: entry.result(),
-                flags: entry.flags(),
-            });
-        }
+        self.kernel.take(into);
     }
 
     /// Whether the kernel has taken every entry and shown every completion it has posted.
     #[inline]
     pub(super) fn is_settled(&mut self) -> bool {
-        let queue = self.ring.submission();
-        queue.is_empty() && !queue.cq_overflow()
+        self.kernel.is_settled() && self.held_back.is_empty()
     }
 
     /// Whether a park now would miss something: completions, deferred work, overflow, entries.
@@ -225,42 +216,42 @@ impl Ring {
     /// Deferred work must be looked at: one enter runs only about 20 items of it, and the eventfd
     /// is signalled only when that list goes from empty to not empty.
     pub(super) fn has_work(&mut self) -> bool {
-        if !self.ring.completion().is_empty() {
-            return true;
-        }
-        let queue = self.ring.submission();
-        queue.taskrun() || queue.cq_overflow() || !queue.is_empty()
+        self.kernel.has_completions() || self.kernel.has_deferred() || self.has_entries()
     }
 
     /// Whether entries wait for an enter.
     #[inline]
     pub(super) fn has_entries(&mut self) -> bool {
-        !self.ring.submission().is_empty()
+        self.kernel.has_entries() || !self.held_back.is_empty()
     }
 
-    /// Registers the eventfd that wakes a parked core; its notifications start disabled.
-    pub(super) fn register_eventfd(&mut self, descriptor: RawFd) -> io::Result<()> {
-        self.ring.submitter().register_eventfd(descriptor)?;
-        self.ring.completion().disable_eventfd();
-        Ok(())
+    /// Its descriptor, to which other cores send their doorbells.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.kernel.descriptor()
     }
 
-    /// Turns the eventfd's notifications on, with the fence that orders it before the last look.
-    pub(super) fn enable_eventfd(&mut self) {
-        self.ring.completion().enable_eventfd();
-        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
-    }
-
-    /// Turns the eventfd's notifications off.
-    pub(super) fn disable_eventfd(&mut self) {
-        self.ring.completion().disable_eventfd();
+    /// Reserves the slots below `first` for [`Self::install`].
+    pub(super) fn reserve_below(&mut self, first: u32, slots: u32) -> io::Result<()> {
+        self.kernel.reserve_below(first, slots)
     }
 
     /// Puts a descriptor into a slot of the table.
     pub(super) fn install(&mut self, slot: u32, descriptor: RawFd) -> io::Result<()> {
-        self.ring
-            .submitter()
-            .register_files_update(slot, &[descriptor])
-            .map(drop)
+        self.kernel.install(slot, descriptor)
+    }
+
+    /// Registers the eventfd that wakes a parked core; its notifications start disabled.
+    pub(super) fn register_eventfd(&mut self, descriptor: RawFd) -> io::Result<()> {
+        self.kernel.register_eventfd(descriptor)
+    }
+
+    /// Turns the eventfd's notifications on.
+    pub(super) fn enable_eventfd(&mut self) {
+        self.kernel.enable_eventfd();
+    }
+
+    /// Turns the eventfd's notifications off.
+    pub(super) fn disable_eventfd(&mut self) {
+        self.kernel.disable_eventfd();
     }
 }

@@ -3,7 +3,7 @@
 //! Whatever happens to a connection in a turn only changes its slot and marks it; `settle` at the
 //! end of the turn looks at each marked slot once and submits what follows.
 
-use super::operation::{Operation, plain, tag};
+use super::operation::{Operation, tag};
 use super::option::{socklen, unacknowledged_entry};
 use super::port::{News, Port};
 use super::slot::{Phase, Receive, Send, Slot};
@@ -106,7 +106,7 @@ impl<M> Port<M> {
             let name = libc::SO_LINGER.cast_unsigned();
             let entry =
                 opcode::SetSockOpt::new(self.rings.direct(id), level, name, value, len).build();
-            self.push_aside(id, entry);
+            self.push_silent(id, entry, Operation::Aside);
         }
         self.end(id);
     }
@@ -128,6 +128,18 @@ impl<M> Port<M> {
             slot.cause = cause;
         }
         self.end(id);
+    }
+
+    /// A step before the connect failed. The connect may have been told first, and then only that
+    /// it had no socket: the step's failure says why.
+    pub(super) fn unprepared(&mut self, id: ConnectionId, cause: CloseCause) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        if slot.phase == Phase::Ending && slot.cause == CloseCause::Os(libc::EBADF) {
+            slot.cause = cause;
+        }
+        self.broke(id, cause);
     }
 
     /// The peer has ended its stream, and the shard has nothing to add. What is queued leaves.
@@ -252,10 +264,10 @@ impl<M> Port<M> {
             self.cancel_receive(id);
         }
         if sending {
-            self.cancel(id, tag(Operation::Send, id));
+            self.cancel(id, Operation::CancelSend, Operation::Send);
         }
         if connecting {
-            self.cancel(id, tag(Operation::Connect, id));
+            self.cancel(id, Operation::CancelConnect, Operation::Connect);
         }
         self.mark(id);
     }
@@ -263,7 +275,7 @@ impl<M> Port<M> {
     fn cancel_receive(&mut self, id: ConnectionId) {
         if let Some(slot) = self.slots.get(id) {
             slot.receive = Receive::Cancelling;
-            self.cancel(id, tag(Operation::Receive, id));
+            self.cancel(id, Operation::CancelReceive, Operation::Receive);
         }
     }
 
@@ -281,14 +293,37 @@ impl<M> Port<M> {
             .push(id, &entry.user_data(tag(Operation::Close, id)));
     }
 
-    fn cancel(&mut self, id: ConnectionId, user_data: u64) {
-        let entry = opcode::AsyncCancel::new(user_data).build();
-        self.push_aside(id, entry);
+    /// A cancellation missed, and is repeated if what it was for is still with the kernel.
+    ///
+    /// The kernel looks for a request where it waits: io_uring/cancel.c, `io_try_cancel`. One that
+    /// is on its way there or back, as deferred work, is found nowhere (ENOENT), and goes on.
+    pub(super) fn missed(&mut self, cancel: Operation, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        let ending = slot.phase == Phase::Ending;
+        match cancel {
+            Operation::CancelReceive if slot.receive == Receive::Cancelling => {
+                self.cancel(id, cancel, Operation::Receive);
+            }
+            Operation::CancelSend if ending && slot.send == Send::Waiting => {
+                self.cancel(id, cancel, Operation::Send);
+            }
+            Operation::CancelConnect if ending && slot.busy => {
+                self.cancel(id, cancel, Operation::Connect);
+            }
+            _ => {}
+        }
     }
 
-    fn push_aside(&mut self, id: ConnectionId, entry: squeue::Entry) {
+    fn cancel(&mut self, id: ConnectionId, cancel: Operation, what: Operation) {
+        let entry = opcode::AsyncCancel::new(tag(what, id)).build();
+        self.push_silent(id, entry, cancel);
+    }
+
+    /// Only the entry's failure is told.
+    fn push_silent(&mut self, id: ConnectionId, entry: squeue::Entry, operation: Operation) {
         let entry = entry.flags(squeue::Flags::SKIP_SUCCESS);
-        self.rings
-            .push(id, &entry.user_data(plain(Operation::Aside, 0)));
+        self.rings.push(id, &entry.user_data(tag(operation, id)));
     }
 }

@@ -1,9 +1,9 @@
 //! The ring engine: one pinned glommio executor per core, an io_uring of our own inside it.
 //!
-//! The only `unsafe` of the program is in this folder. From the bottom up: [`kernel`] (one ring),
-//! [`buffers`], [`operation`] (what a completion belongs to), [`slot`] (one connection), then, all
-//! on [`port`] (what a shard sees): [`sending`], [`accept`], [`connect`], [`lifecycle`], [`mail`];
-//! [`driver`] makes a turn of them, [`rest`] a loop of turns.
+//! The only `unsafe` of the program is in this folder. From the bottom up: [`uring`] (the system
+//! calls), [`kernel`] (one ring), [`buffers`], [`operation`] (what a completion belongs to),
+//! [`slot`] (one connection), then, all on [`port`] (what a shard sees): [`sending`], [`accept`],
+//! [`connect`], [`lifecycle`], [`mail`]; [`driver`] makes a turn of them, [`rest`] a loop of turns.
 
 #![expect(unsafe_code, reason = "the one folder that talks to io_uring")]
 
@@ -25,6 +25,7 @@ mod rest;
 mod rings;
 mod sending;
 mod slot;
+mod uring;
 mod waiting;
 
 use super::{EngineError, FirstWord, Plan, Stop};
@@ -35,6 +36,7 @@ use driver::Driver;
 use glommio::{
     BuilderErrorKind, ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement,
 };
+use kernel::Ring;
 use mail::{Desk, Post};
 pub(super) use option::unacknowledged;
 use port::Port;
@@ -165,7 +167,7 @@ async fn core<S: Shard + 'static>(
         Arc::clone(&setup.gate),
         setup.stop.clone(),
     );
-    let id = setup.core;
+    let (id, post) = (setup.core, Arc::clone(&setup.post));
     let listeners = Arc::new(std::mem::take(&mut setup.listeners));
     let lost = Arc::downgrade(&listeners);
     let (driver, bell) = match furnish(setup, listeners, || make(id)) {
@@ -182,19 +184,35 @@ async fn core<S: Shard + 'static>(
     }
     let rope = bell.rope();
     stop.on_throw(move || rope.ring());
-    let _ends_all = EndsAll(stop, lost);
-    rest::run(driver, bell).await.map(Some)
+    let mut ends_all = EndsAll {
+        stop,
+        post,
+        core: id,
+        listeners: lost,
+        well: false,
+    };
+    let outcome = rest::run(driver, bell).await;
+    ends_all.well = outcome.is_ok();
+    outcome.map(Some)
 }
 
-/// Stops the other cores when this one panics, half a program is worse than none, and leaves them
-/// its newcomers: what the ring holds of it is not freed then.
-struct EndsAll(Stop, Weak<Vec<TcpListener>>);
+/// Stops the other cores when this one panics or fails, half a program is worse than none, and
+/// leaves them its newcomers: what the ring holds of it is not freed then.
+struct EndsAll<M> {
+    stop: Stop,
+    post: Post<M>,
+    core: Core,
+    listeners: Weak<Vec<TcpListener>>,
+    /// It has ended as it should.
+    well: bool,
+}
 
-impl Drop for EndsAll {
+impl<M> Drop for EndsAll<M> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            accept::take_down(&self.1);
-            self.0.throw();
+        if !self.well {
+            self.post[self.core.index()].close();
+            accept::take_down(&self.listeners);
+            self.stop.throw();
         }
     }
 }
@@ -233,7 +251,7 @@ fn furnish<S: Shard>(
     let mut rings = Vec::new();
     let mut buffers = Vec::new();
     for _ in 0..tables {
-        let mut ring = kernel::Ring::new(table)?;
+        let mut ring = Ring::new(uring::Uring::new(table)?);
         buffers.push(ring.register_buffers(share(setup.buffers.0, tables), setup.buffers.1)?);
         if listens {
             ring.reserve_below(outgoing, table)
@@ -246,7 +264,7 @@ fn furnish<S: Shard>(
     let count = rings.len();
     let mut rings = Rings::new(rings, table);
     let desk = Desk::new(setup.post, setup.core);
-    desk.hang_bell(rings.lead().descriptor());
+    desk.hang(rings.lead().descriptor(), bell.rope());
     let port = Port {
         rings,
         slots: Slots::new(count, size, setup.slots),

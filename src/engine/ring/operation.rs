@@ -27,8 +27,21 @@ pub(super) enum Operation {
     Close,
     /// How much of what was sent to a closing connection is not acknowledged.
     Left,
-    /// A cancellation or a socket option: only its failure could matter, and it does not.
+    /// Cancellation of a connection's receive. Only its failure is told: see
+    /// [`super::lifecycle`], "missed".
+    CancelReceive,
+    /// Cancellation of a connection's send; the same.
+    CancelSend,
+    /// Cancellation of a connection's connect; the same.
+    CancelConnect,
+    /// Cancellation of the accepts of a listener; the slot field is the listener's index.
+    CancelAccept,
+    /// Cancellation of whatever is left in a ring; the slot field is the ring's index.
+    CancelRest,
+    /// A socket option of a connection that ends: what comes of it does not matter.
     Aside,
+    /// This core rang for another one, whose index the slot field is. Only its failure is told.
+    Ringing,
     /// Another core rang: there is mail.
     Doorbell,
     /// The timer that ends a wait.
@@ -39,7 +52,7 @@ pub(super) enum Operation {
     Bell,
 }
 
-const ALL: [Operation; 14] = [
+const ALL: [Operation; 20] = [
     Operation::AcceptMany,
     Operation::AcceptOne,
     Operation::Receive,
@@ -49,7 +62,13 @@ const ALL: [Operation; 14] = [
     Operation::Shutdown,
     Operation::Close,
     Operation::Left,
+    Operation::CancelReceive,
+    Operation::CancelSend,
+    Operation::CancelConnect,
+    Operation::CancelAccept,
+    Operation::CancelRest,
     Operation::Aside,
+    Operation::Ringing,
     Operation::Doorbell,
     Operation::Tick,
     Operation::Alarm,

@@ -26,6 +26,9 @@ const QUIET: Duration = Duration::from_millis(25);
 /// How often the watchdog looks.
 const WATCH: Duration = Duration::from_secs(1);
 
+/// How long the kernel's signal may take after the work that it announces.
+const SIGNAL: Duration = Duration::from_millis(10);
+
 /// What the watchdog and the loop know of each other.
 #[derive(Default)]
 struct Watch {
@@ -70,22 +73,30 @@ pub(super) async fn run<S: Shard>(mut driver: Driver<S>, bell: Bell) -> io::Resu
 async fn park<S: Shard>(driver: &mut Driver<S>, bell: &Bell, watch: &Watch) -> io::Result<()> {
     driver.arm_alarm();
     driver.rings().enable_eventfds();
-    // Flushes what is queued and runs deferred work; whatever comes after this rings.
+    // Flushes what is queued and runs deferred work; whatever comes after this rings. Letters are
+    // looked at too: their bell may not have rung.
     driver.rings().lead().enter(Wait::Not)?;
     driver.enter_others()?;
-    if driver.rings().have_work() {
+    if driver.rings().have_work() || driver.is_urgent() {
         driver.rings().disable_eventfds();
         return Ok(());
     }
     watch.parked.set(true);
     let rings = bell.heard().await;
     watch.parked.set(false);
-    driver.rings().disable_eventfds();
     let alone = watch.rang.take() && rings == 1;
-    if alone && driver.rings().have_work() && !bell.rope().is_ringing() {
+    if alone && was_missed(|| driver.rings().have_work(), &bell.rope()) {
         driver.count_rescue();
     }
+    driver.rings().disable_eventfds();
     Ok(())
+}
+
+/// Whether work is there for which no bell rings, after the watchdog has rung for none. To be asked
+/// while the kernel still rings: what comes meanwhile rings too, if after a moment, since the
+/// kernel puts work on its list before it signals (io_uring/tw.c, `io_req_local_work_add`).
+fn was_missed(mut has_work: impl FnMut() -> bool, bell: &Ringing) -> bool {
+    has_work() && !bell.rings_within(SIGNAL)
 }
 
 /// Rings once a second while the core is parked.

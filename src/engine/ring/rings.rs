@@ -102,6 +102,11 @@ impl Rings {
         self.lanes.iter_mut().any(Lane::has_work)
     }
 
+    /// Whether entries wait for an enter in any ring.
+    pub(super) fn have_entries(&mut self) -> bool {
+        self.lanes.iter_mut().any(|lane| lane.ring.has_entries())
+    }
+
     /// Whether rings other than the lead have something to do.
     #[inline]
     pub(super) fn others_have_work(&mut self) -> bool {

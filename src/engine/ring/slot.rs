@@ -208,9 +208,20 @@ impl Slots {
     }
 
     /// Takes the slot of a table that the kernel chose for an accepted connection.
+    ///
+    /// That it did is the proof that the descriptor before is closed: the kernel promises no order
+    /// between the completions of two requests (io_uring(7)), and before 6.15 an accept's may come
+    /// before that of the close which made room for it.
     pub(super) fn accepted(&mut self, table: usize, index: u32) -> ConnectionId {
         let incoming = self.size.outgoing..self.size.table;
         assert!(incoming.contains(&index), "the kernel keeps to the range");
+        let place = table * self.size.table as usize + index as usize;
+        if let Some(slot) = self.slots.get_mut(place)
+            && slot.phase == Phase::Closing
+        {
+            slot.phase = Phase::Free;
+            self.tables[table].accepted -= 1;
+        }
         self.tables[table].accepted += 1;
         self.enter(table, index, Phase::Open)
     }
@@ -299,6 +310,27 @@ mod tests {
         assert_eq!(slots.room(0), 2, "released twice counts once");
         slots.release(connect);
         assert_eq!(slots.connecting().map(ConnectionId::slot), Some(0));
+    }
+
+    #[test]
+    fn an_accept_is_the_proof_that_the_descriptor_before_is_closed() {
+        let mut slots = slots(1, 1, 3);
+        let before = slots.accepted(0, 2);
+        slots.get(before).unwrap().phase = Phase::Closing;
+        let after = slots.accepted(0, 2);
+        assert_eq!((slots.room(0), after.slot()), (1, before.slot()));
+        // The completion of that close comes now.
+        slots.release(before);
+        assert!(slots.get(before).is_none() && slots.get(after).is_some());
+        assert_eq!(slots.room(0), 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "a slot is taken only when it is free")]
+    fn a_slot_that_is_in_use_is_not_taken() {
+        let mut slots = slots(1, 1, 3);
+        slots.accepted(0, 2);
+        slots.accepted(0, 2);
     }
 
     #[test]

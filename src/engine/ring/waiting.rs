@@ -32,7 +32,7 @@ impl<S: Shard> Driver<S> {
     /// that deadline, whatever comes.
     pub(super) fn patience(&mut self, most: Duration) -> Wait {
         let starved = !self.port.rings.lane(0).starved.is_empty();
-        if starved || self.port.desk.has_own() || most.is_zero() || !self.others_will_ring() {
+        if starved || self.port.desk.has_mail() || most.is_zero() || !self.others_will_ring() {
             return Wait::Not;
         }
         let tick = match self.tick {
@@ -81,8 +81,10 @@ impl<S: Shard> Driver<S> {
 
     fn arm_timer(&mut self, timer: Operation, span: Duration) {
         self.timers += 1;
-        *self.span = types::Timespec::from(span);
-        let entry = opcode::Timeout::new(&raw const *self.span).build();
+        // One each: the kernel may not have taken the entry of the other yet.
+        let place = &mut self.spans[usize::from(timer == Operation::Alarm)];
+        *place = types::Timespec::from(span);
+        let entry = opcode::Timeout::new(&raw const *place).build();
         self.port
             .rings
             .lead()
