@@ -259,43 +259,43 @@ fn refusing(answer: Option<&'static str>, over: &Arc<AtomicBool>) -> SocketAddr 
     address
 }
 
-/// Many short runs on two cores, in which no connect succeeds, while others want the CPUs.
-fn every_run_ends_where_every_connect_fails(engine: Engine, rounds: usize) {
+/// Many short runs on two cores in which no connect succeeds; they have to share the CPUs.
+fn every_run_ends_where_every_connect_fails(engine: Engine, rounds: u32) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let over = Arc::new(AtomicBool::new(false));
-    let others: Vec<_> = (0..2)
-        .map(|_| {
-            let over = Arc::clone(&over);
-            thread::spawn(move || while !over.load(Ordering::Relaxed) {})
-        })
-        .collect();
-    for answer in REFUSALS {
+    let runs = REFUSALS.map(|answer| {
         let address = refusing(answer, &over);
-        for round in 0..rounds {
-            let mut config = Config::new(address, address.to_string(), "/echo".to_owned());
-            config.connections = 2 + u32::from(round % 3 == 0);
-            config.duration = Duration::from_millis(20);
-            config.check().expect("a run");
-            let begun = Instant::now();
-            let outcomes = engine
-                .run(Plan::new(vec![0, 1]), move |core| {
-                    Load::new(core, config.clone(), None)
-                })
-                .expect("the load runs");
-            let took = begun.elapsed();
-            assert!(
-                took < Duration::from_secs(20),
-                "{engine:?}, run {round} against {answer:?} took {took:?}"
-            );
-            let outcome = Outcome::merged(&outcomes);
-            assert_eq!(outcome.connects.up, 0, "{answer:?}");
-            assert!(outcome.failures.total() > 0, "{answer:?}");
-        }
+        thread::spawn(move || {
+            for round in 0..rounds {
+                a_run_of_failures_ends(engine, address, round);
+            }
+        })
+    });
+    for run in runs {
+        run.join().expect("every run ends");
     }
     over.store(true, Ordering::Relaxed);
-    for other in others {
-        other.join().expect("no panic");
-    }
+}
+
+fn a_run_of_failures_ends(engine: Engine, address: SocketAddr, round: u32) {
+    let mut config = Config::new(address, address.to_string(), "/echo".to_owned());
+    config.connections = 2 + round % 2;
+    config.duration = Duration::from_millis(20);
+    config.check().expect("a run");
+    let begun = Instant::now();
+    let outcomes = engine
+        .run(Plan::new(vec![0, 1]), move |core| {
+            Load::new(core, config.clone(), None)
+        })
+        .expect("the load runs");
+    let took = begun.elapsed();
+    assert!(
+        took < Duration::from_secs(20),
+        "{engine:?}: run {round} took {took:?}"
+    );
+    let outcome = Outcome::merged(&outcomes);
+    assert_eq!(outcome.connects.up, 0);
+    assert!(outcome.failures.total() > 0);
 }
 
 #[test]

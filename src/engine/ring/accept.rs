@@ -137,8 +137,8 @@ impl Gates {
         self.stale = true;
     }
 
-    /// A cancellation of a listener's accepts is over. It has not found one that was just on its way
-    /// to the listener's queue: what is still armed then is cancelled again.
+    /// A cancellation of a listener's accepts is over. One that was just on its way to the queue of
+    /// the listener it has not found: what is still armed then is cancelled again.
     pub(super) fn cancelled(&mut self, ring: usize, listener: usize) {
         self.gates[ring][listener].cancelling = false;
         self.stale = true;
