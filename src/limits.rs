@@ -139,6 +139,40 @@ pub const EARLIER_BYTES: usize = 16 * 1024;
 
 /// The queue of `listen(2)`; the kernel caps it at `net.core.somaxconn` (4096 by default).
 pub const LISTEN_BACKLOG: u32 = 16_384;
+/// Connections of one core beyond the most that are configured: each is told that the server is
+/// full, or how it is.
+pub const SPARE_CONNECTIONS: u32 = 128;
+/// Time from accept to a complete head on one of those: others wait for its place.
+pub const SPARE_TIME: Duration = Duration::from_secs(2);
+/// Connections of one core on the listener for health and figures.
+pub const ADMIN_CONNECTIONS: u32 = 32;
+/// Connections of one core that are being reset, because not even a spare place was left.
+pub const RESET_CONNECTIONS: u32 = 64;
+/// What one core of a server can have open beside its connections.
+pub const EXTRA_CONNECTIONS: u32 = SPARE_CONNECTIONS + ADMIN_CONNECTIONS + RESET_CONNECTIONS;
+
+/// Connections that one core of `serve` has room for where nobody says, under that limit on
+/// descriptors, if it needs none for them: as many as one table of the ring engine holds.
+#[must_use]
+pub const fn ring_connections(descriptors: u64) -> u64 {
+    at_most(descriptors.saturating_sub(TABLE_BESIDE), CORE_SLOTS)
+}
+
+/// The same if each connection is a descriptor of the process, which all cores share.
+#[must_use]
+pub const fn descriptor_connections(descriptors: u64, cores: u64) -> u64 {
+    let each = descriptors.saturating_sub(DESCRIPTORS_KEPT) / at_least(cores, 1);
+    at_most(each.saturating_sub(EXTRA_CONNECTIONS as u64), CORE_SLOTS)
+}
+
+const fn at_most(number: u64, most: u64) -> u64 {
+    if number < most { number } else { most }
+}
+
+const fn at_least(number: u64, least: u64) -> u64 {
+    if number > least { number } else { least }
+}
+
 /// Connections of one core at most where nothing else is said: its table costs 8 bytes of kernel
 /// memory for each.
 pub const CORE_SLOTS: u64 = 131_072;
@@ -148,8 +182,8 @@ pub const DESCRIPTORS_KEPT: u64 = 64;
 pub const TABLE_CONNECTS: u32 = 64;
 /// Slots of a file table for what single accepts bring once all others are taken.
 pub const TABLE_ACCEPTS: u32 = 64;
-/// All slots of a server's file table that hold none of its connections.
-pub const TABLE_BESIDE: u64 = TABLE_CONNECTS as u64 + TABLE_ACCEPTS as u64;
+/// All slots of a server's only file table that hold none of its connections. It makes no connects.
+pub const TABLE_BESIDE: u64 = (EXTRA_CONNECTIONS + TABLE_ACCEPTS) as u64;
 /// Submission entries of a ring: what one turn can queue before it has to enter early.
 pub const RING_SUBMISSIONS: u32 = 4096;
 /// Completion entries of a ring: at least four times the expected burst, so that the kernel does

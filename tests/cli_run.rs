@@ -1,6 +1,8 @@
 //! The program as used: serve, load and probe together, over real sockets, on every engine.
 
 mod agent_terminal;
+#[path = "cli_run/capacity.rs"]
+mod capacity;
 #[path = "cli_run/checking.rs"]
 mod checking;
 mod cli_usage;

@@ -184,7 +184,10 @@ fn a_server_holds_what_its_tables_do() {
         ..plan(60, Side::Server)
     };
     let found = audit(&by_default, &host);
-    assert_eq!(found.bounds[0].connections, 2 * (20_000 - 128));
+    assert_eq!(
+        found.bounds[0].connections,
+        2 * ringstorm::limits::ring_connections(20_000)
+    );
     assert!(!found.is_ready(&by_default));
     let finding = found.findings.iter();
     let finding = finding.filter(|it| it.name == "serve --max-connections");

@@ -78,7 +78,10 @@ impl Baseline {
         let listeners: Vec<_> = config
             .listen
             .iter()
-            .map(|&address| listen(address))
+            .map(|&address| {
+                let same = |other: &SocketAddr| other.is_ipv4() && other.port() == address.port();
+                listen(address, config.listen.iter().any(same))
+            })
             .collect::<io::Result<_>>()?;
         let addresses = listeners
             .iter()
@@ -201,14 +204,15 @@ fn check_cpus(cpus: &[usize]) -> io::Result<()> {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    try_listen(address).map_err(|error| {
+fn listen(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
+    try_listen(address, only_v6).map_err(|error| {
         let text = format!("cannot listen on {address}: {error}; try: another --listen address");
         io::Error::new(error.kind(), text)
     })
 }
 
-fn try_listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// `[::]` takes IPv4 too, unless an IPv4 address with that port is given as well.
+fn try_listen(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -216,7 +220,7 @@ fn try_listen(address: SocketAddr) -> io::Result<TcpListener> {
     )?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+        socket.set_only_v6(only_v6)?;
     }
     socket.bind(&address.into())?;
     socket.listen(limits::LISTEN_BACKLOG.cast_signed())?;

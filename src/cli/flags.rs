@@ -3,12 +3,12 @@
 
 use super::connection::{ConnectionFlags, TrustFlags};
 use super::doctor::DoctorFlags;
+use super::listen::{self, Listen};
 use super::load::flags::LoadFlags;
 use super::url::Url;
 use super::values::{self, Cpus, Switch};
 use crate::limits;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -150,10 +150,15 @@ pub(super) enum LoadEngine {
 /// Flags of `serve`.
 #[derive(Args, Debug)]
 pub(super) struct ServeFlags {
-    /// Address to listen on, IPv4 or IPv6; may be given several times. Port 0 picks a free one.
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9000")]
-    #[arg(value_parser = listen_address, value_delimiter = ',')]
-    pub(super) listen: Vec<SocketAddr>,
+    /// Address to listen on, or a port of all addresses; may be given several times. Port 0 picks
+    /// a free one. [::] takes IPv4 too, unless an IPv4 address with that port is given as well.
+    #[arg(long, value_name = "[HOST:]PORT", default_value = "127.0.0.1:9000")]
+    #[arg(value_parser = listen::parse, value_delimiter = ',')]
+    pub(super) listen: Vec<Listen>,
+    /// Another address, for /healthz, /stats and /metrics alone: they answer there
+    /// when the server is full, and no connection there counts.
+    #[arg(long, value_name = "[HOST:]PORT", value_parser = listen::parse)]
+    pub(super) admin_listen: Option<Listen>,
     /// CPUs to run on, one thread each, such as 0-3,6 [default: all allowed].
     #[arg(long, value_name = "LIST", value_parser = values::cpus)]
     pub(super) cores: Option<Cpus>,
@@ -183,10 +188,19 @@ pub(super) struct ServeFlags {
     /// Closes a WebSocket that is silent for so long, after a ping at half of it.
     #[arg(long, value_name = "TIME", default_value = "off", value_parser = values::duration_or_off)]
     pub(super) idle_timeout: Switch,
-    /// Time that peers get when the server stops.
+    /// Time that peers get when the server stops, after --drain-delay and --drain-spread.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     pub(super) drain: Duration,
-    /// Most connections of one core [default: what the descriptor limit allows].
+    /// Goes on serving for so long after the signal, while /healthz says 503: for load balancers.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
+    pub(super) drain_delay: Duration,
+    /// Closes connections evenly over so long, so that not all come back at once.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
+    pub(super) drain_spread: Duration,
+    /// Close code that WebSockets get then: 1001, going away, or 1012, service restart.
+    #[arg(long, value_name = "CODE", default_value = "1001", value_parser = values::drain_code)]
+    pub(super) drain_code: u16,
+    /// Most connections of one core [default: what the descriptor limit allows]. More get 503.
     #[arg(long, value_name = "N", value_parser = values::count_u32)]
     pub(super) max_connections: Option<u32>,
     /// Receive buffers of one core, a power of two (engine ring).
@@ -292,12 +306,6 @@ pub(super) struct DemoFlags {
     pub(super) short: bool,
 }
 
-fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "write an IP address and a port, such as 127.0.0.1:9000 or [::]:9000".to_owned()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,7 +319,7 @@ mod tests {
     #[test]
     fn a_wrong_value_names_the_flag_and_shows_a_right_one() {
         for (flag, value, example) in [
-            ("--listen", "9000", "127.0.0.1:9000"),
+            ("--listen", "::1", "127.0.0.1:9000"),
             ("--cores", "x", "0-3,6"),
             ("--idle-timeout", "60", "10s"),
             ("--max-message", "big", "64k"),

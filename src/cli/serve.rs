@@ -1,9 +1,10 @@
 //! `serve`: what was typed becomes servers on cores; one line when ready, one when it is over.
 
 use super::flags::{ServeEngine, ServeFlags};
+use super::room::{self, Host, Room};
 use super::tls::{self, Identity};
 use super::values::Switch;
-use super::{Exit, Failure, host, print, signals};
+use super::{Exit, Failure, host, listen, print, signals};
 use crate::baseline::{self, Baseline};
 use crate::engine::{self, EngineError, FirstWord, Listeners, Plan, Stop};
 use crate::limits;
@@ -24,10 +25,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// A server, as meant.
 pub(super) struct Config {
     listen: Vec<SocketAddr>,
+    /// The last listener is the one for health and figures.
+    admin: bool,
     cpus: Vec<usize>,
     engine: ServeEngine,
     server: server::Config,
-    slots: u32,
+    room: Room,
     max_backlog: usize,
     receive_buffers: u16,
     receive_bytes: u32,
@@ -38,7 +41,16 @@ pub(super) struct Config {
 impl Config {
     /// What the flags mean, under that limit on descriptors.
     pub(super) fn new(flags: ServeFlags, descriptor_limit: u64) -> Result<Self, Failure> {
-        let cpus = host::cpus(flags.cores)?;
+        let cpus = host::cpus(flags.cores.clone())?;
+        let (listen, admin_listener) = listen(&flags)?;
+        let room = Room::new(
+            flags.max_connections,
+            flags.engine,
+            Host {
+                descriptors: descriptor_limit,
+                cores: cpus.len() as u64,
+            },
+        )?;
         let usage = |text: String| Err(Failure::Usage(text));
         if sealed_bytes(flags.max_message.saturating_add(HEADER_BYTES)) > flags.max_backlog {
             return usage(format!(
@@ -67,7 +79,8 @@ impl Config {
         let identity = identity.map(|(certificate, key)| Identity { certificate, key });
         Ok(Self {
             tls: identity.as_ref().map(tls::server).transpose()?,
-            slots: slots(flags.max_connections, flags.engine, descriptor_limit)?,
+            room,
+            admin: admin_listener.is_some(),
             server: server::Config {
                 chunk: Duration::from_millis(flags.chunk_ms),
                 chunk_bytes: flags.chunk_bytes,
@@ -77,6 +90,11 @@ impl Config {
                     Switch::Off => None,
                     Switch::After(span) => Some(span),
                 },
+                max_connections: room.connections,
+                admin_listener,
+                drain_delay: flags.drain_delay,
+                drain_spread: flags.drain_spread,
+                drain_code: flags.drain_code,
                 drain: flags.drain,
                 room_size: flags.room_size,
                 deflate: flags.deflate,
@@ -91,7 +109,7 @@ impl Config {
                 },
                 ..server::Config::new(name(flags.engine), engine::now())
             },
-            listen: flags.listen,
+            listen,
             cpus,
             engine: flags.engine,
             max_backlog: flags.max_backlog,
@@ -106,7 +124,12 @@ impl Config {
             listeners: Listeners::bind(&self.listen, self.cpus.len())?,
             // HTTP: a client that does not ask is not answered.
             first_word: FirstWord::Peers,
-            slots: self.slots,
+            slots: self
+                .room
+                .connections
+                .saturating_add(limits::EXTRA_CONNECTIONS),
+            // A server makes none.
+            connects: 0,
             max_backlog: self.max_backlog,
             receive_buffers: self.receive_buffers,
             receive_bytes: self.receive_bytes,
@@ -124,39 +147,24 @@ const fn name(engine: ServeEngine) -> &'static str {
     }
 }
 
-/// Connections of one core: what was typed, or what one file table holds.
-///
-/// The ring engine takes as many tables as it needs, each a descriptor; the others need a
-/// descriptor for each connection.
-fn slots(typed: Option<u32>, engine: ServeEngine, descriptor_limit: u64) -> Result<u32, Failure> {
-    let (one_table, allowed) = match engine {
-        ServeEngine::Ring => (
-            descriptor_limit.saturating_sub(limits::TABLE_BESIDE),
-            u64::from(u32::MAX),
-        ),
-        ServeEngine::Tokio | ServeEngine::Baseline => {
-            let most = descriptor_limit.saturating_sub(host::DESCRIPTORS_KEPT);
-            (most, most.min(u64::from(u32::MAX)))
-        }
+/// All addresses, that for health and figures last, and which listener that is.
+fn listen(flags: &ServeFlags) -> Result<(Vec<SocketAddr>, Option<u16>), Failure> {
+    let mut all = listen::addresses("--listen", &flags.listen)?;
+    let Some(admin) = &flags.admin_listen else {
+        return Ok((all, None));
     };
-    let meant = typed.map_or(one_table.min(limits::CORE_SLOTS), u64::from);
-    if meant > allowed {
-        let needed = meant + host::DESCRIPTORS_KEPT;
-        return Err(Failure::Usage(format!(
-            "--max-connections: {meant} connections of one core do not fit a limit of \
-             {descriptor_limit} descriptors; try: --engine ring, --max-connections {allowed}, or \
-             ulimit -n {needed}"
-        )));
+    if flags.engine == ServeEngine::Baseline {
+        let text = "--admin-listen: the baseline has no such listener; try: --engine tokio";
+        return Err(Failure::Usage(text.to_owned()));
     }
-    u32::try_from(meant)
-        .ok()
-        .filter(|&slots| slots > 0)
-        .ok_or_else(|| {
-            let limit = "the limit on descriptors is too low";
-            Failure::Run(format!(
-                "{limit} ({descriptor_limit}); try: ulimit -n 20000"
-            ))
-        })
+    let addresses = listen::addresses("--admin-listen", std::slice::from_ref(admin))?;
+    let Some(&first) = addresses.first() else {
+        return Err(Failure::Usage("--admin-listen: no address".to_owned()));
+    };
+    listen::check("--admin-listen", &all, first)?;
+    let number = u16::try_from(all.len()).unwrap_or(u16::MAX);
+    all.push(first);
+    Ok((all, Some(number)))
 }
 
 /// Bytes from the system's randomness.
@@ -169,7 +177,7 @@ fn random<const N: usize>() -> Result<[u8; N], Failure> {
 
 /// Serves until a signal comes and the peers are gone or the drain time is over.
 pub(super) fn run(config: Config) -> Result<Exit, Failure> {
-    let stop = signals::stop()?;
+    let stop = signals::server_stop()?;
     if config.end_with_parent {
         set_parent_process_death_signal(Some(Signal::TERM)).map_err(io::Error::from)?;
     }
@@ -198,16 +206,19 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
 ) -> Result<String, Failure> {
     let cores = config.cpus.len();
     let ready = ready_line(plan.listeners.addresses(), config);
+    let room = config.room.line(cores);
+    room::tell_refusals(&config.server.refusals, config.room)?;
     let (board, stop) = (config.server.board.clone(), plan.stop.clone());
     let sampling = sampler::start(board, plan.listeners.sockets()?, &config.cpus, &stop)?;
     let up = Arc::new(AtomicUsize::new(0));
     let server = config.server.clone();
     let make = move |core: Core| {
         // A core asks for its server when all else of it is set up.
-        if up.fetch_add(1, Ordering::Relaxed) + 1 == cores
-            && let Err(failure) = print::line(&ready)
-        {
-            print::complain(&failure);
+        if up.fetch_add(1, Ordering::Relaxed) + 1 == cores {
+            if let Err(failure) = print::line(&ready) {
+                print::complain(&failure);
+            }
+            print::note(&room);
         }
         wrap(Server::new(core, server.clone()))
     };
@@ -252,33 +263,17 @@ fn run_baseline(config: Config, stop: Stop) -> Result<String, Failure> {
 /// What scripts wait for: a URL per address, ports filled in.
 fn ready_line(addresses: &[SocketAddr], config: &Config) -> String {
     let scheme = if config.tls.is_some() { "wss" } else { "ws" };
+    let (admin, addresses) = match addresses.split_last() {
+        Some((admin, rest)) if config.admin => (format!(", admin http://{admin}"), rest),
+        _ => (String::new(), addresses),
+    };
     let urls: Vec<String> = addresses
         .iter()
         .map(|address| format!("{scheme}://{address}"))
         .collect();
     let (name, cpus) = (name(config.engine), host::listed(&config.cpus));
     format!(
-        "listening on {} (engine {name}, CPUs {cpus})",
+        "listening on {} (engine {name}, CPUs {cpus}{admin})",
         urls.join(" ")
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn more_connections_than_descriptors_are_refused_with_what_fits() {
-        let tokio = ServeEngine::Tokio;
-        assert_eq!(slots(None, tokio, 1024).ok(), Some(960));
-        assert_eq!(slots(Some(500), tokio, 1024).ok(), Some(500));
-        let error = slots(Some(2000), tokio, 1024).unwrap_err().to_string();
-        assert!(
-            error.contains("960") && error.contains("ulimit -n 2064"),
-            "{error}"
-        );
-        assert_eq!(slots(Some(2000), ServeEngine::Ring, 1024).ok(), Some(2000));
-        assert!(slots(None, tokio, 10).is_err());
-        assert_eq!(slots(None, tokio, u64::MAX).ok(), Some(131_072));
-    }
 }

@@ -2,6 +2,7 @@
 //! Every refusal shows what would do.
 
 use crate::load::{Rate, Think};
+use crate::protocol::websocket::closing;
 use std::time::Duration;
 
 /// A span of time: `10s`, `500ms`, `2m`, `1.5h`.
@@ -32,6 +33,15 @@ pub(super) fn duration_or_off(text: &str) -> Result<Switch, String> {
         Ok(Duration::ZERO) => Ok(Switch::Off),
         Ok(span) => Ok(Switch::After(span)),
         Err(example) => Err(format!("{example}, or off")),
+    }
+}
+
+/// The code that WebSockets are closed with when the server stops.
+pub(super) fn drain_code(text: &str) -> Result<u16, String> {
+    match text {
+        "1001" => Ok(closing::GOING_AWAY),
+        "1012" => Ok(closing::SERVICE_RESTART),
+        _ => Err("write 1001 (going away) or 1012 (service restart)".to_owned()),
     }
 }
 

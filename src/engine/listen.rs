@@ -44,9 +44,11 @@ impl Listeners {
             // Without SO_REUSEPORT first: another process on that port must be an error,
             // not a silent share of its connections.
             let mut address = wanted;
-            probe(wanted).map_err(|source| refused(wanted, source))?;
+            let family = Family::of(wanted, addresses);
+            probe(wanted, family).map_err(|source| refused(wanted, source))?;
             for set in &mut all.per_core {
-                let listener = listen(address).map_err(|source| refused(address, source))?;
+                let listener =
+                    listen(address, family).map_err(|source| refused(address, source))?;
                 address = listener
                     .local_addr()
                     .map_err(|source| refused(address, source))?;
@@ -85,7 +87,28 @@ impl Listeners {
     }
 }
 
-fn socket(address: SocketAddr) -> io::Result<Socket> {
+/// Which peers a socket of an IPv6 address takes.
+#[derive(Clone, Copy)]
+enum Family {
+    Both,
+    /// So that an IPv4 address with the same port can be given beside it.
+    OnlyIpv6,
+}
+
+impl Family {
+    /// What is meant by an address among all that are given: `[::]` alone takes IPv4 too, as users
+    /// of other servers expect, whatever `net.ipv6.bindv6only` says.
+    fn of(address: SocketAddr, all: &[SocketAddr]) -> Self {
+        let same = |other: &SocketAddr| other.is_ipv4() && other.port() == address.port();
+        if all.iter().any(same) {
+            Self::OnlyIpv6
+        } else {
+            Self::Both
+        }
+    }
+}
+
+fn socket(address: SocketAddr, family: Family) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -93,29 +116,28 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     )?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        // One socket, one family: `0.0.0.0` and `::` can both be given.
-        socket.set_only_v6(true)?;
+        socket.set_only_v6(matches!(family, Family::OnlyIpv6))?;
     }
     Ok(socket)
 }
 
 /// Finds out whether another process holds the port. Patient for a moment: the kernel takes a ring
 /// and its listeners down some time after the process that had them is gone.
-fn probe(address: SocketAddr) -> io::Result<()> {
+fn probe(address: SocketAddr, family: Family) -> io::Result<()> {
     if address.port() == 0 {
         return Ok(());
     }
     for _ in 0..PROBES {
-        match socket(address)?.bind(&address.into()) {
+        match socket(address, family)?.bind(&address.into()) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(PAUSE),
             bound => return bound,
         }
     }
-    socket(address)?.bind(&address.into())
+    socket(address, family)?.bind(&address.into())
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket(address)?;
+fn listen(address: SocketAddr, family: Family) -> io::Result<TcpListener> {
+    let socket = socket(address, family)?;
     socket.set_reuse_port(true)?;
     // Accepted connections inherit it: no system call per accept.
     socket.set_tcp_nodelay(true)?;

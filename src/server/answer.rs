@@ -186,6 +186,8 @@ fn encode(reply: Reply, shared: &mut Shared, wire: &mut impl Wire<Message>) {
         // RFC 9110, 15.5.6.
         (405, Answer::OnlyPost) => fields.push("Allow", Methods::Post.allow()),
         (405, _) => fields.push("Allow", Methods::Read.allow()),
+        // RFC 9110, 10.2.3: seconds. Places come free all the time.
+        (503, _) => fields.push("Retry-After", "1"),
         _ => {}
     }
     // RFC 9110, 8.6: 204 has no length, and what an event stream is long nobody knows.
@@ -207,7 +209,7 @@ fn content(
     shared: &mut Shared,
     wire: &mut impl Wire<Message>,
 ) -> (u16, &'static str) {
-    let draining = shared.draining.is_some();
+    let draining = shared.unready;
     let Shared {
         body,
         round,

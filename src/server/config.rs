@@ -1,8 +1,9 @@
 //! What a server is asked to be, and what it leaves behind.
 
+use super::admission::Refusals;
 use super::tally::Tally;
 use crate::limits;
-use crate::protocol::websocket::OriginPolicy;
+use crate::protocol::websocket::{OriginPolicy, closing};
 use crate::shard::Core;
 use crate::stats::Board;
 use crate::time::Instant;
@@ -32,6 +33,18 @@ pub struct Config {
     /// A WebSocket that is silent for so long is closed with 1001, after a ping at half of it; a
     /// kept-alive HTTP connection without a request as well. `None` leaves WebSockets alone.
     pub idle_timeout: Option<Duration>,
+    /// Connections of this core; newcomers beyond them get 503.
+    pub max_connections: u32,
+    /// The listener for health and figures alone, whose connections do not count.
+    pub admin_listener: Option<u16>,
+    /// Where it is counted how many newcomers were refused.
+    pub refusals: Refusals,
+    /// Time between the word to stop and the end of accepting: health says 503, all else goes on.
+    pub drain_delay: Duration,
+    /// Time over which a draining server ends its connections.
+    pub drain_spread: Duration,
+    /// The close code that WebSockets get then: 1001 or 1012.
+    pub drain_code: u16,
     /// Time a draining server gives its peers before it resets what is left.
     pub drain: Duration,
     /// Push messages kept per core for `Last-Event-ID`.
@@ -68,6 +81,12 @@ impl Config {
             max_message: limits::MESSAGE_BYTES,
             max_fragments: limits::MESSAGE_FRAGMENTS,
             idle_timeout: None,
+            max_connections: u32::MAX,
+            admin_listener: None,
+            refusals: Refusals::default(),
+            drain_delay: Duration::ZERO,
+            drain_spread: Duration::ZERO,
+            drain_code: closing::GOING_AWAY,
             drain: limits::DRAIN_TIME,
             history: limits::HISTORY_EVENTS,
             heartbeat: limits::HEARTBEAT_TIME,

@@ -1,6 +1,7 @@
 //! One connection of the server and all of a core: an array indexed by slot, generations checked.
 
 use super::Config;
+use super::admission::Place;
 use super::errands::{self, Speech};
 use super::http::{Http, Turn};
 use super::members::{Moves, NO_SEAT};
@@ -62,6 +63,8 @@ pub(super) struct Connection {
     pub(super) seat: u32,
     /// Why receiving is paused, if it is.
     pub(super) paused: Paused,
+    /// What it counts as.
+    pub(super) place: Place,
     pub(super) state: State,
 }
 
@@ -123,6 +126,7 @@ impl Connection {
         since: Stamp(0),
         seat: NO_SEAT,
         paused: Paused(0),
+        place: Place::Nowhere,
         state: State::Vacant,
     };
 
@@ -162,7 +166,10 @@ impl Connection {
             return Step::Stay;
         };
         let mut at = 0;
-        match http.received(id, bytes, &mut at, &mut self.since, shared, wire) {
+        shared.admission.asking = self.place;
+        let turn = http.received(id, bytes, &mut at, &mut self.since, shared, wire);
+        self.place = shared.admission.asking;
+        match turn {
             Turn::Step(step) => step,
             Turn::Stream(feed) => {
                 self.switch(State::Stream(feed), shared);
@@ -255,7 +262,7 @@ impl Connection {
         let at = |limit: Duration| Due::Later(now + limit.saturating_sub(waited));
         match &self.state {
             State::Http(http) => {
-                let (limit, over) = http.limit(config);
+                let (limit, over) = http.limit(self.place, config);
                 if waited < limit { at(limit) } else { over }
             }
             State::WebSocket(socket) if !socket.is_open() => {
@@ -332,6 +339,7 @@ impl Connections {
             if connection.paused.contains(Paused::WORK) {
                 shared.deferred.forget(id);
             }
+            shared.admission.leave(connection.place);
             *connection = Connection::VACANT;
         }
     }

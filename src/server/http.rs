@@ -2,6 +2,7 @@
 //! WebSocket or an event stream.
 
 use super::Config;
+use super::admission::Place;
 use super::answer::{self, Answer, Content, Reply};
 use super::connection::{Due, Feed, Stamp, Step};
 use super::routes::{self, Asked, Body};
@@ -183,10 +184,10 @@ impl Http {
     }
 
     /// How long the present phase may take, and what follows.
-    pub(super) fn limit(&self, config: &Config) -> (Duration, Due) {
+    pub(super) fn limit(&self, place: Place, config: &Config) -> (Duration, Due) {
         match self.phase {
             Phase::Fresh | Phase::Head | Phase::Body(_) | Phase::Saying(_) => {
-                (limits::HEAD_TIME, Due::RequestTime)
+                (place.head_time(), Due::RequestTime)
             }
             Phase::Idle => (
                 idle(config),
@@ -261,6 +262,9 @@ impl Http {
         let last = self.requests >= limits::KEPT_ALIVE_REQUESTS;
         if reply.end.is_none() && (last || shared.draining.is_some()) {
             reply.end = Some(if last { Why::Done } else { Why::Drain });
+        }
+        if reply.end.is_none() && shared.admission.is_brief() {
+            reply.end = Some(Why::Full);
         }
         match (answer::send(id, reply, shared, wire), reply.end) {
             (Ok(()), None) => {

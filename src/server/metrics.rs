@@ -162,6 +162,7 @@ fn parts(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
                 ("idle", |it| it.tally.decided.idle),
                 ("request_time", |it| it.tally.decided.request_time),
                 ("drain", |it| it.tally.decided.drain),
+                ("full", |it| it.tally.decided.full),
             ],
         ),
     ];

@@ -22,10 +22,12 @@
     clippy::expect_used
 )]
 
+mod admission;
 mod answer;
 mod config;
 mod connection;
 mod deferred;
+mod draining;
 mod errands;
 mod fields;
 mod http;
@@ -42,6 +44,7 @@ mod tests;
 mod topic;
 mod websocket;
 
+pub use admission::{RefusalCounts, Refusals};
 pub use config::{Config, Outcome};
 pub use stats::{Figures, Message};
 pub use tally::{Closed, Decided, Open, Tally};
@@ -51,7 +54,9 @@ use crate::limits;
 use crate::protocol::websocket::{Opcode, closing, frame};
 use crate::shard::{Close, CloseCause, ConnectionId, Core, Half, Origin, Shard, Wire};
 use crate::time::Instant;
+use admission::Place;
 use connection::{Connection, Connections, Due, Paused, Stamp, State, Step};
+use draining::Draining;
 use shared::{Outbox, Shared};
 use tally::Why;
 
@@ -64,6 +69,9 @@ pub struct Server {
     due: Vec<ConnectionId>,
     /// How many connections were still open when the time to drain was over, once it is.
     left: Option<u64>,
+    draining: Draining,
+    /// When connections were last told to end.
+    last_step: Instant,
 }
 
 impl Server {
@@ -76,6 +84,8 @@ impl Server {
             shared: Shared::new(core, config),
             due: Vec::new(),
             left: None,
+            draining: Draining::default(),
+            last_step: Instant::default(),
         }
     }
 
@@ -269,32 +279,6 @@ impl Server {
         }
         self.due = askers;
     }
-
-    /// Ends what may end at once, because the server is draining.
-    fn dismiss(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        let why = Why::Drain;
-        match self
-            .connections
-            .get_mut(id)
-            .map(|connection| &connection.state)
-        {
-            Some(State::WebSocket(_)) => self.close_socket(id, closing::GOING_AWAY, why, wire),
-            Some(State::Stream(_)) => self.end(id, Close::Flush, why, wire),
-            // A request that has begun gets its answer, which ends the connection.
-            Some(State::Http(http)) if http.is_quiet() => self.end(id, Close::Flush, why, wire),
-            Some(State::Vacant | State::Http(_) | State::Ending) | None => {}
-        }
-    }
-
-    /// The time to drain is over: resets what is left, also what was closing and whose peer still
-    /// has something to get.
-    fn give_up(&mut self, wire: &mut impl Wire<Message>) {
-        let ids: Vec<_> = self.connections.ids().collect();
-        self.left = Some(ids.len() as u64);
-        for id in ids {
-            self.end(id, Close::Abort, Why::Drain, wire);
-        }
-    }
 }
 
 impl Shard for Server {
@@ -306,12 +290,24 @@ impl Shard for Server {
         self.shared.started(self.core, wire.cores());
     }
 
-    fn opened(&mut self, id: ConnectionId, _origin: Origin, wire: &mut impl Wire<Message>) {
+    fn opened(&mut self, id: ConnectionId, origin: Origin, wire: &mut impl Wire<Message>) {
         let now = wire.now();
         self.shared.tally.accepted += 1;
-        if let Some(connection) = self.connections.open(id, now) {
-            connection.switch(State::Http(Box::default()), &mut self.shared);
-            self.shared.wheel.schedule(id, now + limits::HEAD_TIME);
+        let listener = match origin {
+            Origin::Accepted { listener } => listener,
+            Origin::Connected | Origin::Secured { .. } => 0,
+        };
+        let place = self.shared.admission.enter(listener, &self.shared.config);
+        let Some(connection) = self.connections.open(id, now) else {
+            return;
+        };
+        connection.place = place;
+        connection.switch(State::Http(Box::default()), &mut self.shared);
+        if place == Place::Nowhere {
+            self.shared.refuse_by_reset();
+            self.end(id, Close::Abort, Why::Full, wire);
+        } else {
+            self.shared.wheel.schedule(id, now + place.head_time());
         }
     }
 
@@ -392,21 +388,12 @@ impl Shard for Server {
         {
             self.answer_askers(wire);
         }
-        if self.shared.draining.is_some_and(|until| until <= now) && self.left.is_none() {
-            self.give_up(wire);
-        }
+        self.go_on_stopping(wire);
         self.settle(wire);
     }
 
     fn stopped(&mut self, wire: &mut impl Wire<Message>) {
-        wire.stop_accepting();
-        self.shared.draining = Some(wire.now() + self.shared.config.drain);
-        self.shared.rooms.close();
-        self.shared.topic.finish(&mut self.shared.tally, wire);
-        let ids: Vec<_> = self.connections.ids().collect();
-        for id in ids {
-            self.dismiss(id, wire);
-        }
+        self.begin_to_stop(wire);
         self.settle(wire);
     }
 
@@ -435,6 +422,7 @@ impl Shard for Server {
             round.deadline(),
             deferred.deadline(),
             draining,
+            self.draining_deadline(),
         ]
         .into_iter()
         .flatten()

@@ -1,5 +1,6 @@
 //! What a request asks for and what it gets: the routes.
 
+use super::admission::FULL;
 use super::answer::{Answer, Content, Methods, Reply};
 use super::connection::Feed;
 use super::fields;
@@ -62,6 +63,14 @@ pub(super) fn asked(head: &[u8], shared: &mut Shared, wire: &mut impl Wire<Messa
         Err(fault) => return Asked::Reply(Reply::refuse(fault)),
     };
     shared.tally.requests += 1;
+    if let Err(fault) = shared.admission.admit(request.path(), &shared.config) {
+        let mut reply = Reply::refuse(fault);
+        if fault == FULL {
+            shared.tally.refused += 1;
+            reply.end = Some(Why::Full);
+        }
+        return Asked::Reply(reply);
+    }
     let origin = fields::listed(&request.headers, &shared.config.origins);
     match route(&request, shared, wire) {
         Asked::Reply(reply) => Asked::Reply(Reply { origin, ..reply }),

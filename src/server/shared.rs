@@ -1,6 +1,7 @@
 //! What the connections of one core share: configuration, buffers, timers, listeners, counts.
 
 use super::Config;
+use super::admission::Admission;
 use super::deferred::Deferred;
 use super::errands::Errands;
 use super::fields::Clock;
@@ -14,6 +15,7 @@ use crate::protocol::websocket::{Extension, Opcode, OriginPolicy, Pool, frame};
 use crate::shard::{ConnectionId, Core, Unsent, Wire};
 use crate::time::Instant;
 use crate::wheel::Wheel;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// To within this a connection's time-out is kept. With the wheel's buckets it makes a horizon of
@@ -40,6 +42,9 @@ pub(super) struct Shared {
     /// Where the id of an event is written.
     pub(super) number: String,
     pub(super) clock: Clock,
+    pub(super) admission: Admission,
+    /// The outside asked to end: health says so.
+    pub(super) unready: bool,
     /// When draining ends, once it has begun.
     pub(super) draining: Option<Instant>,
 }
@@ -83,6 +88,8 @@ impl Shared {
             body: Vec::new(),
             number: String::new(),
             clock: Clock::default(),
+            admission: Admission::default(),
+            unready: false,
             draining: None,
             config,
         }
@@ -109,6 +116,12 @@ impl Shared {
             queued: false,
         };
         (&mut self.rooms, outbox)
+    }
+
+    /// A newcomer is reset, because there is no place to answer it.
+    pub(super) fn refuse_by_reset(&mut self) {
+        self.tally.refused += 1;
+        self.config.refusals.reset.fetch_add(1, Relaxed);
     }
 
     /// Somebody is about to listen: if nobody did, makes up for the messages nobody heard.

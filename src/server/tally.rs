@@ -15,6 +15,8 @@ pub struct Tally {
     pub closed: Closed,
     /// Of those that this side closed (`closed.local`, `closed.cut_off`), why.
     pub decided: Decided,
+    /// Newcomers refused because the server was full, with 503 or by a reset.
+    pub refused: u64,
     /// HTTP requests whose head was complete, upgrades and event streams included.
     pub requests: u64,
     /// WebSocket messages received, and texts posted to rooms.
@@ -102,6 +104,7 @@ impl Tally {
             accepted,
             closed,
             decided,
+            refused,
             requests,
             messages_in,
             messages_out,
@@ -125,6 +128,7 @@ impl Tally {
         self.decided.request_time += decided.request_time;
         self.decided.drain += decided.drain;
         self.decided.full += decided.full;
+        self.refused += refused;
         self.requests += requests;
         self.messages_in += messages_in;
         self.messages_out += messages_out;

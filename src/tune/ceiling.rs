@@ -1,7 +1,7 @@
 //! Predicts how many connections the host can hold and what sets it.
 
 use super::{Facts, Holder, Plan, Side};
-use crate::limits::{CORE_SLOTS, DESCRIPTORS_KEPT, TABLE_BESIDE};
+use crate::limits::{self, DESCRIPTORS_KEPT};
 use serde::Serialize;
 
 /// Bytes of host memory, kernel's and both programs', of one idle connection with both its ends
@@ -136,12 +136,11 @@ pub(super) fn served(plan: &Plan, facts: &Facts) -> Option<Bound> {
 /// Connections of one core of `serve`: as told, or what one file table holds.
 pub(super) fn core_slots(plan: &Plan, facts: &Facts) -> Option<u64> {
     plan.core_connections.or_else(|| {
-        let kept = match plan.holder {
-            Holder::Ring => TABLE_BESIDE,
-            Holder::Tokio => DESCRIPTORS_KEPT,
-        };
-        let one_table = facts.descriptors?.hard.saturating_sub(kept);
-        Some(one_table.min(CORE_SLOTS))
+        let limit = facts.descriptors?.hard;
+        Some(match plan.holder {
+            Holder::Ring => limits::ring_connections(limit),
+            Holder::Tokio => limits::descriptor_connections(limit, plan.cores),
+        })
     })
 }
 

@@ -21,8 +21,10 @@ pub(super) struct Running(Option<Child>);
 pub(super) struct Serving {
     running: Running,
     out: BufReader<ChildStdout>,
-    /// Where it listens: `127.0.0.1:PORT`.
+    /// Where it listens first: `127.0.0.1:PORT`.
     pub(super) address: String,
+    /// What it said when it was ready.
+    pub(super) line: String,
 }
 
 /// Runs the program to its end.
@@ -76,11 +78,12 @@ impl Drop for Running {
 impl Serving {
     /// Starts a server on a free port and waits until it listens.
     pub(super) fn start(flags: &[&str]) -> Self {
-        let all = [
-            &["serve", "--listen", "127.0.0.1:0", "--drain", "5s"],
-            flags,
-        ]
-        .concat();
+        Self::start_at("127.0.0.1:0", flags)
+    }
+
+    /// Starts a server there and waits until it listens.
+    pub(super) fn start_at(address: &str, flags: &[&str]) -> Self {
+        let all = [&["serve", "--listen", address, "--drain", "5s"], flags].concat();
         let mut running = Running::start(&all);
         let child = running.0.as_mut().expect("not ended yet");
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
@@ -96,6 +99,7 @@ impl Serving {
             running,
             out,
             address,
+            line,
         }
     }
 
@@ -135,6 +139,26 @@ impl Serving {
             .expect("the server answers");
         let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
         serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"))
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        self.running.signal(signal);
+    }
+
+    /// Asks it to end: its exit code and what it said on stderr.
+    pub(super) fn stop_and_read(self) -> (i32, String) {
+        self.running.signal(Signal::TERM);
+        self.read_to_end()
+    }
+
+    /// Waits for its end: its exit code and what it said on stderr.
+    pub(super) fn read_to_end(mut self) -> (i32, String) {
+        let mut said = String::new();
+        self.out
+            .read_to_string(&mut said)
+            .expect("its output can be read");
+        let ran = self.running.end();
+        (ran.code, ran.err)
     }
 
     /// Asks it to end: its exit code and last line.

@@ -201,9 +201,7 @@ pub(crate) fn a_draining_server_ends_streams<H: Harness>() {
         .listen(0, "")
         .event(0, |_| {})
         .stop()
-        .read(0, "what was queued", |bytes| {
-            (bytes.is_empty() || bytes.ends_with(b"\n\n")).then_some(bytes.len())
-        });
+        .told_to_return(0);
     script.ended(0);
     let outcomes = H::run(
         Setup::with(|config| config.chunk = Duration::from_millis(200)),

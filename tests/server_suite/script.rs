@@ -126,6 +126,17 @@ impl Script {
         })
     }
 
+    /// Expects what was queued for an event stream, and behind it when to come back.
+    pub(crate) fn told_to_return(&mut self, peer: usize) -> &mut Self {
+        self.read(peer, "when to come back", |bytes| {
+            let text = std::str::from_utf8(bytes).expect("UTF-8");
+            let digits = text.strip_suffix("\n\n")?.rsplit("retry: ").next()?;
+            let ms: u64 = digits.parse().ok()?;
+            assert!((3000..6000).contains(&ms), "{ms}");
+            Some(bytes.len())
+        })
+    }
+
     pub(crate) fn ended(&mut self, peer: usize) -> &mut Self {
         self.act(peer, Act::Ended)
     }

@@ -23,8 +23,6 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// Single accepts armed at once on all listeners of a core, one for each at least.
-const ONES: u32 = limits::TABLE_ACCEPTS;
 /// Time to wait after an accept failed for want of memory or descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -72,7 +70,7 @@ pub(super) fn spare_slots(listeners: usize) -> u32 {
 
 /// Single accepts of each of so many listeners.
 fn share(listeners: u32) -> u32 {
-    (ONES / listeners.max(1)).max(1)
+    (limits::TABLE_ACCEPTS / listeners.max(1)).max(1)
 }
 
 /// Takes listeners out of the kernel's hands: newcomers go to the other cores' from now on.

@@ -23,6 +23,14 @@ pub struct Forbidden {
     pub field: &'static str,
 }
 
+/// Appends how long a client is to wait before it comes back, and no event.
+pub fn encode_retry(into: &mut Vec<u8>, retry_ms: u64) {
+    let mut digits = [0; 20];
+    into.extend_from_slice(b"retry: ");
+    into.extend_from_slice(decimal(retry_ms, &mut digits));
+    into.extend_from_slice(b"\n\n");
+}
+
 /// Appends an event, its empty line included.
 ///
 /// # Errors

@@ -4,6 +4,6 @@ pub mod encode;
 pub mod parse;
 mod pieces;
 
-pub use encode::{Event, Forbidden, comment, encode};
+pub use encode::{Event, Forbidden, comment, encode, encode_retry};
 pub use parse::{Dispatched, Item, Parser};
 pub use pieces::{Pool, TOO_BIG};

@@ -1,5 +1,7 @@
 //! A server on a wire that only records: every state, without an engine.
 
+mod admission;
+mod draining;
 mod fairness;
 mod http;
 mod metrics;
@@ -158,11 +160,15 @@ impl Rig {
     }
 
     fn open(&mut self) -> ConnectionId {
+        self.open_at(0)
+    }
+
+    fn open_at(&mut self, listener: u16) -> ConnectionId {
         let id = ConnectionId::new(self.slots, 1);
         self.slots += 1;
         self.wire.lines.insert(id, Line::default());
         self.server
-            .opened(id, Origin::Accepted { listener: 0 }, &mut self.wire);
+            .opened(id, Origin::Accepted { listener }, &mut self.wire);
         id
     }
 

@@ -1,0 +1,188 @@
+//! How many connections a server has room for, and saying so: at the start, and when it is full.
+
+use super::flags::ServeEngine;
+use super::{Failure, print};
+use crate::limits;
+use crate::server::Refusals;
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Time between two looks at what was refused, and so between two lines.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What bounds the connections of a host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Host {
+    /// The limit on descriptors of this process.
+    pub(super) descriptors: u64,
+    /// Cores of the run.
+    pub(super) cores: u64,
+}
+
+/// How many connections one core takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) connections: u32,
+    set_by: SetBy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SetBy {
+    Flag,
+    Descriptors(u64),
+    /// The most that is taken where nobody says.
+    Most,
+    /// The baseline takes what comes.
+    Nothing,
+}
+
+impl Room {
+    /// What was typed, or what the limit on descriptors has room for.
+    ///
+    /// The ring engine takes as many tables as it needs, each a descriptor; the others need a
+    /// descriptor for each connection.
+    pub(super) fn new(
+        typed: Option<u32>,
+        engine: ServeEngine,
+        host: Host,
+    ) -> Result<Self, Failure> {
+        let Host { descriptors, cores } = host;
+        let default = match engine {
+            ServeEngine::Ring => limits::ring_connections(descriptors),
+            ServeEngine::Tokio => limits::descriptor_connections(descriptors, cores),
+            ServeEngine::Baseline => u64::from(u32::MAX),
+        };
+        if let Some(typed) = typed {
+            let extra = u64::from(limits::EXTRA_CONNECTIONS);
+            let needed = (u64::from(typed) + extra) * cores + limits::DESCRIPTORS_KEPT;
+            if engine == ServeEngine::Tokio && needed > descriptors {
+                return Err(Failure::Usage(format!(
+                    "--max-connections: {typed} connections on each of {cores} cores do not fit a \
+                     limit of {descriptors} descriptors; try: --engine ring, --max-connections \
+                     {default}, or ulimit -n {needed}"
+                )));
+            }
+            return Ok(Self {
+                connections: typed,
+                set_by: SetBy::Flag,
+            });
+        }
+        if default == 0 {
+            return Err(Failure::Run(format!(
+                "the limit on descriptors is too low ({descriptors}); try: ulimit -n 20000"
+            )));
+        }
+        Ok(Self {
+            connections: u32::try_from(default).unwrap_or(u32::MAX),
+            set_by: match engine {
+                ServeEngine::Baseline => SetBy::Nothing,
+                ServeEngine::Ring | ServeEngine::Tokio if default == limits::CORE_SLOTS => {
+                    SetBy::Most
+                }
+                ServeEngine::Ring | ServeEngine::Tokio => SetBy::Descriptors(descriptors),
+            },
+        })
+    }
+
+    /// What there is room for on so many cores, and why.
+    pub(super) fn line(self, cores: usize) -> String {
+        let each = u64::from(self.connections);
+        let all = print::whole(each * cores as u64);
+        let why = match self.set_by {
+            SetBy::Flag => "--max-connections".to_owned(),
+            SetBy::Descriptors(limit) => {
+                let limit = print::whole(limit);
+                format!("the limit of {limit} descriptors; more: --max-connections or ulimit -n")
+            }
+            SetBy::Most => "the default; more: --max-connections".to_owned(),
+            SetBy::Nothing => return "room for as many connections as descriptors".to_owned(),
+        };
+        let each = print::whole(each);
+        format!("room for {all} connections, {each} on each core, set by {why}")
+    }
+}
+
+/// Says on stderr, once a second at most, that newcomers were refused.
+pub(super) fn tell_refusals(refusals: &Refusals, room: Room) -> io::Result<()> {
+    let refusals = refusals.clone();
+    let tell = move || {
+        let mut before = (0, 0);
+        loop {
+            std::thread::sleep(LOOK);
+            let now = (
+                refusals.answered.load(Relaxed),
+                refusals.reset.load(Relaxed),
+            );
+            if now != before {
+                print::note(full_line(now.0 - before.0, now.1 - before.1, room));
+            }
+            before = now;
+        }
+    };
+    let thread = std::thread::Builder::new().name("refusals".to_owned());
+    thread.spawn(tell).map(drop)
+}
+
+fn full_line(answered: u64, reset: u64, room: Room) -> String {
+    format!(
+        "full: {} newcomers got 503 and {} were reset; a core has room for {} connections: \
+         --max-connections",
+        print::whole(answered),
+        print::whole(reset),
+        print::whole(u64::from(room.connections))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(typed: Option<u32>, engine: ServeEngine, descriptors: u64) -> Result<u32, String> {
+        let host = Host {
+            descriptors,
+            cores: 2,
+        };
+        let room = Room::new(typed, engine, host).map_err(|error| error.to_string());
+        room.map(|room| room.connections)
+    }
+
+    #[test]
+    fn what_the_flag_says_is_taken_and_what_does_not_fit_is_refused_with_what_fits() {
+        let tokio = ServeEngine::Tokio;
+        assert_eq!(room(Some(1), tokio, 1024), Ok(1));
+        // Two cores share the descriptors: (1024 - 64) / 2, and 224 beside the connections.
+        assert_eq!(room(None, tokio, 1024), Ok(256));
+        assert_eq!(room(Some(256), tokio, 1024), Ok(256));
+        let error = room(Some(257), tokio, 1024).unwrap_err();
+        assert!(
+            error.contains("256") && error.contains("ulimit -n 1026"),
+            "{error}"
+        );
+        assert_eq!(room(Some(2000), ServeEngine::Ring, 1024), Ok(2000));
+        assert!(room(None, tokio, 10).is_err() && room(None, ServeEngine::Ring, 10).is_err());
+        assert_eq!(room(None, tokio, u64::MAX), Ok(131_072));
+    }
+
+    #[test]
+    fn room_is_told_with_what_sets_it() {
+        let host = Host {
+            descriptors: 20_000,
+            cores: 2,
+        };
+        let ring = ServeEngine::Ring;
+        let line = |typed| {
+            Room::new(typed, ring, host)
+                .ok()
+                .map(|it| it.line(2))
+                .unwrap()
+        };
+        assert!(
+            line(None).contains("39,424 connections, 19,712 on each core"),
+            "{}",
+            line(None)
+        );
+        assert!(line(None).contains("20,000 descriptors"));
+        assert!(line(Some(100)).contains("200 connections, 100 on each core, set by --max"));
+    }
+}
