@@ -2,5 +2,6 @@
 
 #[path = "framing/main.rs"]
 mod framing;
+mod fuzzing;
 mod heads;
 mod sse;

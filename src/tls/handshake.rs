@@ -196,9 +196,12 @@ impl Handshake {
         step
     }
 
-    /// Collects the alert that says why.
+    /// Collects the alert that says why, and no more: asked once again, rustls looks at what failed
+    /// again, and asserts that it has not failed before.
     fn fail(&mut self, why: Flaw, out: &mut Vec<u8>) -> Progress {
-        while let Step::Again = self.step(out) {}
+        while self.common().is_some_and(CommonState::wants_write)
+            && matches!(self.step(out), Step::Again)
+        {}
         Progress::Failed(why)
     }
 

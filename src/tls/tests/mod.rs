@@ -2,6 +2,7 @@
 
 mod closing;
 mod foreign;
+mod fuzzing;
 mod handshakes;
 mod records;
 mod renewal;
