@@ -51,6 +51,13 @@ class Table:
         """No bar: what the figures above are to be read with."""
         self._row("  " + figure, "", spread(values), "")
 
+    def no_worse(self, figure, bar, median, low, high):
+        """The upper end of the median's interval must reach the bar."""
+        if high < bar:
+            self.failed.append(figure)
+        shown = f"{digits(median)} ({digits(low)}..{digits(high)})"
+        self._row(figure, f">= {number(bar)}", shown, "FAIL" if high < bar else "pass")
+
     def broken(self, figure, reason):
         """A figure that could not be measured fails."""
         self.failed.append(figure)

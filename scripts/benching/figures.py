@@ -60,16 +60,8 @@ def pipeline(host, options, table):
 
 def accept(host, options, table):
     """Server CPU of one accepted and upgraded connection."""
-    def us_per_accept(kind):
-        if kind == "speed":
-            return us_bare(host)
-        server = host.start(kind)
-        protocol = "tcp" if kind == "limit" else "ws"
-        result = host.drive(server, "accept", protocol, "--connections", "6000")
-        host.end_all()
-        return per_message(result)
-
-    rounds = interleaved(("speed", "limit", "ring", "baseline"), options.pairs, us_per_accept)
+    rounds = interleaved(("speed", "limit", "ring", "baseline"), options.pairs, lambda kind:
+                         us_bare(host) if kind == "speed" else us_per_accept(host, kind))
     table.at_most_us("accept and upgrade: us of CPU per connection", 16, column(rounds, "ring"),
                      column(rounds, "speed"))
     table.beside("the same, tokio-tungstenite", column(rounds, "baseline"))
@@ -80,11 +72,7 @@ def broadcast(host, options, table):
     """Server CPU of one message that reaches one of 5,000 listeners."""
     for protocol, path in (("ws", "/push"), ("sse", "/events")):
         def us_per_delivery(kind):
-            server = host.start(kind, "--chunk-ms", str(CHUNK_MS))
-            result = host.drive(server, "listen", protocol, "--path", path, "--connections",
-                                str(LISTENERS), "--seconds", str(options.seconds), "--warm", "1",
-                                seconds=options.seconds)
-            host.end_all()
+            result = delivery(host, kind, protocol, path, options.seconds)
             planned = result["seconds"] * 1000 / CHUNK_MS * LISTENERS
             delivered[kind].append(result["messages"] / planned * 100)
             return per_message(result)
@@ -101,14 +89,8 @@ def broadcast(host, options, table):
 def rooms(host, options, table):
     """Server CPU of one text that reaches one of six members, of the baseline's broadcast."""
     def us_per_delivery(kind):
-        server = host.start(kind, "--chunk-ms", str(CHUNK_MS))
-        shape, path, members = (("rooms", "/rooms", MEMBERS) if kind == "ring"
-                                else ("listen", "/push", LISTENERS))
-        result = host.drive(server, shape, "ws", "--path", path, "--connections", str(members),
-                            "--seconds", str(options.seconds), "--warm", "1",
-                            seconds=options.seconds)
-        host.end_all()
-        return per_message(result)
+        return per_message(rooms_delivery(host, options.seconds) if kind == "ring"
+                           else delivery(host, kind, "ws", "/push", options.seconds))
 
     rounds = interleaved(("ring", "baseline"), options.pairs, us_per_delivery)
     table.at_most(f"{MEMBERS} members in rooms of 6: CPU per delivery, of the baseline's broadcast",
@@ -136,26 +118,11 @@ def memory(host, options, table):
 
 def generator(host, options, table):
     """CPU that our load client spends on one echo at 64 connections."""
-    def us_per_echo_of_load():
-        server = host.start("ring")
-        length = options.seconds + 30
-        client = host.load(server, "/echo", "--scenario", "echo", "-c", "64", "-d", f"{length:g}s",
-                           "--payload", "32")
-        wait_open(server, "websocket", 64)
-        time.sleep(0.5)
-        before = (client.cpu_s(), server.stats()["total"]["messages_in"])
-        time.sleep(options.seconds)
-        after = (client.cpu_s(), server.stats()["total"]["messages_in"])
-        host.end_all()
-        if after[1] == before[1]:
-            raise Failure("the load client sends nothing")
-        return (after[0] - before[0]) / (after[1] - before[1]) * 1e6
-
     def measure(kind):
         if kind == "limit":
             return us_bare(host)
         if kind == "load":
-            return us_per_echo_of_load()
+            return us_per_echo_of_load(host, host.start("ring"), options.seconds)
         return us_per_echo(host, "ring", 64, 1, options.seconds, whose="driver_cpu_s")
 
     rounds = interleaved(("limit", "load", "driver"), options.pairs * 3, measure)
@@ -335,6 +302,48 @@ def us_per_echo(host, kind, connections, in_flight, seconds, whose="server_cpu_s
     return per_message(result, whose)
 
 
+def us_per_echo_of_load(host, server, seconds):
+    """Microseconds of the load client's CPU for an echo, in a closed loop on 64 connections."""
+    client = host.load(server, "/echo", "--scenario", "echo", "-c", "64", "-d",
+                       f"{seconds + 30:g}s", "--payload", "32")
+    wait_open(server, "websocket", 64)
+    time.sleep(0.5)
+    before = (client.cpu_s(), server.stats()["total"]["messages_in"])
+    time.sleep(seconds)
+    after = (client.cpu_s(), server.stats()["total"]["messages_in"])
+    host.end_all()
+    if after[1] == before[1]:
+        raise Failure("the load client sends nothing")
+    return (after[0] - before[0]) / (after[1] - before[1]) * 1e6
+
+
+def us_per_accept(host, kind):
+    """Microseconds of the server's CPU for an accepted and upgraded connection."""
+    server = host.start(kind)
+    protocol = "tcp" if kind == "limit" else "ws"
+    result = host.drive(server, "accept", protocol, "--connections", "6000")
+    host.end_all()
+    return per_message(result)
+
+
+def delivery(host, kind, protocol, path, seconds):
+    """A broadcast to LISTENERS, every CHUNK_MS: what the driver measured."""
+    server = host.start(kind, "--chunk-ms", str(CHUNK_MS))
+    result = host.drive(server, "listen", protocol, "--path", path, "--connections",
+                        str(LISTENERS), "--seconds", str(seconds), "--warm", "1", seconds=seconds)
+    host.end_all()
+    return result
+
+
+def rooms_delivery(host, seconds):
+    """Texts said in rooms of six: what the driver measured."""
+    server = host.start("ring", "--chunk-ms", str(CHUNK_MS))
+    result = host.drive(server, "rooms", "ws", "--path", "/rooms", "--connections", str(MEMBERS),
+                        "--seconds", str(seconds), "--warm", "1", seconds=seconds)
+    host.end_all()
+    return result
+
+
 def us_bare(host):
     """How fast this host is now: the bare ring's CPU per message at 64 connections."""
     return us_per_echo(host, "limit", 64, 1, 0.5)
@@ -347,11 +356,11 @@ def per_message(result, whose="server_cpu_s"):
     return result[whose] / result["messages"] * 1e6
 
 
-def server_slopes(host, protocol, path):
+def server_slopes(host, protocol, path, steps=STEPS):
     """Bytes of the server per connection: proportional set size, anonymous."""
     server = host.start("ring", *QUIET)
     points = []
-    for held in host.hold(server, protocol, path, STEPS):
+    for held in host.hold(server, protocol, path, steps):
         time.sleep(SETTLE_SECONDS)
         still_open(server, held)
         points.append((held, server.memory()))
@@ -359,10 +368,10 @@ def server_slopes(host, protocol, path):
     return slopes_of(points)
 
 
-def client_slopes(host, path, scenario, *more):
+def client_slopes(host, path, scenario, *more, steps=STEPS):
     """Bytes of the load client per connection; a fresh client for each step."""
     points = []
-    for connections in STEPS:
+    for connections in steps:
         server = host.start("ring", *QUIET)
         client = host.load(server, path, "--scenario", scenario, "-c", str(connections),
                            "--connect-rate", "5000", "-d", "180s", *more)

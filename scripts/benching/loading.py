@@ -102,17 +102,27 @@ def connect(host, options, table):
     def us_per_connect(kind):
         if kind == "limit":
             return us_bare(host)
-        server = host.start(kind)
-        record = host.loaded(server, "/echo", "--scenario", "idle", "-c", str(CONNECTS), "-d",
-                             "100ms")
-        host.end_all()
-        if record["connects"]["up"] < CONNECTS:
-            raise Failure(f"only {record['connects']['up']:,} of {CONNECTS:,} came up")
-        return record["generator"]["connect_cpu_us"]
+        return us_per_connect_to(host, host.start(kind))
 
     rounds = interleaved(("limit", "ring"), options.pairs, us_per_connect)
     table.at_most_us("load client, connect with upgrade: us of CPU", 25, column(rounds, "ring"),
                      column(rounds, "limit"))
+
+
+def us_per_connect_to(host, server):
+    """Microseconds of the load client's CPU for a connect with its upgrade."""
+    record = host.loaded(server, "/echo", "--scenario", "idle", "-c", str(CONNECTS), "-d", "100ms")
+    host.end_all()
+    if record["connects"]["up"] < CONNECTS:
+        raise Failure(f"only {record['connects']['up']:,} of {CONNECTS:,} came up")
+    return record["generator"]["connect_cpu_us"]
+
+
+def us_per_paced_to(host, server, seconds):
+    """Microseconds of the load client's CPU for a message of an open loop, pipelined."""
+    record = echoes(host, server, PACED_PER_S, seconds, *MANNERS["paced"])
+    host.end_all()
+    return cpu_s(record) / record["messages"]["sent"] * 1e6
 
 
 def echoes(host, server, per_s, seconds, *flags):

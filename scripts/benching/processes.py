@@ -1,5 +1,6 @@
 """Builds the programs, starts them pinned, reads their CPU time and memory, and ends them."""
 
+import contextlib
 import json
 import os
 import signal
@@ -211,6 +212,16 @@ class Host:
             child.process.stdin.write(b"\n")
             child.process.stdin.flush()
         child.end()
+
+    @contextlib.contextmanager
+    def using(self, program):
+        """For the time of the block, that built ringstorm is what is started."""
+        usual = self.programs["ringstorm"]
+        self.programs["ringstorm"] = program
+        try:
+            yield
+        finally:
+            self.programs["ringstorm"] = usual
 
     def end_all(self):
         """Ends every child that is left."""
