@@ -20,6 +20,8 @@ mod scripts;
 #[path = "cli_run/thresholds.rs"]
 mod thresholds;
 mod tune;
+#[path = "cli_run/verdicts.rs"]
+mod verdicts;
 
 use program::{Serving, ringstorm};
 use serde_json::Value;

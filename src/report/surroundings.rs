@@ -69,7 +69,9 @@ impl HostSamples {
                 None => lines.push((means, said)),
             }
         }
-        let said = |(means, line): (&str, String)| format!("this host counted {line}: {means}");
+        let said = |(means, line): (&str, String)| {
+            format!("this host, with all that runs on it, counted {line}: {means}")
+        };
         lines.into_iter().map(said).collect()
     }
 }
@@ -98,8 +100,10 @@ mod tests {
         assert_eq!(
             lines,
             [
-                format!("this host counted 3 listen drops: {ACCEPTING}"),
-                format!("this host counted 1,200 retransmits, 600 TCP timeouts: {NETWORK}"),
+                format!("this host, with all that runs on it, counted 3 listen drops: {ACCEPTING}"),
+                format!(
+                    "this host, with all that runs on it, counted 1,200 retransmits, 600 TCP timeouts: {NETWORK}"
+                ),
             ]
         );
     }

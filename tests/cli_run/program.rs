@@ -103,6 +103,10 @@ impl Serving {
         }
     }
 
+    pub(super) fn signal(&self, signal: Signal) {
+        self.running.signal(signal);
+    }
+
     /// Its process, as a flag wants it.
     pub(super) fn pid(&self) -> String {
         let child = self.running.0.as_ref();
