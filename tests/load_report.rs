@@ -221,7 +221,7 @@ fn a_run_tells_its_headroom_and_what_ran_short_on_its_host() {
     );
     assert!(!enough.contains("is below 2"), "{enough}");
     assert!(
-        enough.contains("note: this host, with all that runs on it, counted 12 listen overflows: a server here accepts"),
+        enough.contains("note: this whole host counted 12 listen overflows: a server here accepts"),
         "{enough}"
     );
     let short = text(1.4);

@@ -69,9 +69,8 @@ impl HostSamples {
                 None => lines.push((means, said)),
             }
         }
-        let said = |(means, line): (&str, String)| {
-            format!("this host, with all that runs on it, counted {line}: {means}")
-        };
+        let said =
+            |(means, line): (&str, String)| format!("this whole host counted {line}: {means}");
         lines.into_iter().map(said).collect()
     }
 }
@@ -100,10 +99,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                format!("this host, with all that runs on it, counted 3 listen drops: {ACCEPTING}"),
-                format!(
-                    "this host, with all that runs on it, counted 1,200 retransmits, 600 TCP timeouts: {NETWORK}"
-                ),
+                format!("this whole host counted 3 listen drops: {ACCEPTING}"),
+                format!("this whole host counted 1,200 retransmits, 600 TCP timeouts: {NETWORK}"),
             ]
         );
     }
