@@ -145,10 +145,6 @@ impl Serving {
         serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"))
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
-        self.running.signal(signal);
-    }
-
     /// Asks it to end: its exit code and what it said on stderr.
     pub(super) fn stop_and_read(self) -> (i32, String) {
         self.running.signal(Signal::TERM);
