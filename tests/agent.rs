@@ -370,6 +370,26 @@ fn the_view_says_that_the_server_is_lost_or_was_restarted() {
 }
 
 #[test]
+fn what_a_narrow_terminal_cuts_has_a_sign() {
+    let cells = |width: u16| -> Vec<String> {
+        let shown = drawn((width, 40), HostFigures::On, &[Some(10), Some(11)]);
+        let rows = shown.lines().filter(|row| !row.contains(['█', '░']));
+        let cells = rows.flat_map(|row| row.split('│').skip(1).map(str::trim).map(str::to_owned));
+        cells.filter(|cell| !cell.is_empty()).collect()
+    };
+    let wide = cells(200);
+    let mut signs = 0;
+    for width in 30..80 {
+        for cell in cells(width) {
+            let has_sign = cell.ends_with('…') || cell.starts_with('+');
+            assert!(has_sign || wide.contains(&cell), "{width}: {cell:?}");
+            signs += usize::from(has_sign);
+        }
+    }
+    assert!(signs > 50, "{signs}");
+}
+
+#[test]
 fn no_size_of_a_terminal_breaks_the_view() {
     for size in [(1, 1), (10, 3), (40, 12), (79, 23), (300, 5), (20, 80)] {
         drawn(size, HostFigures::On, &[Some(10), Some(11)]);

@@ -273,8 +273,6 @@ pub(super) struct AgentFlags {
     /// http://HOST:PORT or https://HOST:PORT of a ringstorm server of any engine; /stats is asked
     /// there.
     pub(super) url: Url,
-    #[command(flatten)]
-    pub(super) trust: TrustFlags,
     /// Time from one sample to the next.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::duration)]
     pub(super) refresh: Duration,
@@ -293,6 +291,8 @@ pub(super) struct AgentFlags {
     /// This host's figures too: CPUs, sockets, listen overflows, retransmits, memory.
     #[arg(long)]
     pub(super) host: bool,
+    #[command(flatten)]
+    pub(super) trust: TrustFlags,
 }
 
 /// Flags of `demo`.
@@ -314,6 +314,35 @@ mod tests {
     #[test]
     fn the_flags_do_not_contradict_each_other() {
         Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn a_heading_holds_for_its_own_flags_only() {
+        use clap::{Args as _, Command};
+        let groups = [
+            ("TLS", TrustFlags::augment_args(Command::new("x"))),
+            (
+                "Connection",
+                ConnectionFlags::augment_args(Command::new("x")),
+            ),
+        ];
+        let all = Flags::command();
+        for (heading, group) in groups {
+            let under = |command: &Command| -> Vec<String> {
+                let args = command.get_arguments();
+                let args = args.filter(|arg| arg.get_help_heading() == Some(heading));
+                args.map(|arg| arg.get_id().to_string()).collect()
+            };
+            let own = under(&group);
+            for command in all.get_subcommands() {
+                let found = under(command);
+                assert!(
+                    found.is_empty() || found == own,
+                    "{}, {heading}: {found:?}",
+                    command.get_name()
+                );
+            }
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ use flags::LoadFlags;
 use meant::{meant, role};
 use room::{Room, check_source};
 use sinks::Wanted;
-use std::io::{IsTerminal, stderr};
+use std::io::stderr;
 use std::path::PathBuf;
 
 /// Slots of a core beyond its share: a closed connection keeps its slot for a moment.
@@ -166,7 +166,7 @@ impl Config {
 fn form(flags: &LoadFlags) -> Form {
     if flags.quiet {
         Form::Nothing
-    } else if flags.plain || !stderr().is_terminal() {
+    } else if flags.plain || !print::draws(&stderr()) {
         Form::Lines
     } else {
         Form::View

@@ -4,7 +4,7 @@
 use super::Failure;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 /// A line on stdout, at once: what the user asked for.
 pub(super) fn line(text: impl Display) -> Result<(), Failure> {
@@ -35,6 +35,13 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Whether a live view can be drawn there: a terminal that moves its cursor. An editor's shell and
+/// the like say `TERM=dumb`, or nothing.
+pub(super) fn draws(out: &impl IsTerminal) -> bool {
+    let term = std::env::var_os("TERM").unwrap_or_default();
+    out.is_terminal() && !term.is_empty() && term != "dumb"
 }
 
 /// A line on stderr: what goes on meanwhile.

@@ -5,23 +5,41 @@ use crate::load::{Rate, Think};
 use crate::protocol::websocket::closing;
 use std::time::Duration;
 
-/// A span of time: `10s`, `500ms`, `2m`, `1.5h`.
+/// A span of time: `10s`, `500ms`, `2m`, `1.5h`, `1h30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = split(text);
-    let unit_s = match unit {
-        "us" => 1e-6,
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(time_example()),
-    };
-    let number: f64 = number.parse().map_err(|_| time_example())?;
-    Duration::try_from_secs_f64(number * unit_s).map_err(|_| time_example())
+    let (mut rest, mut sum, mut above) = (text, Duration::ZERO, f64::INFINITY);
+    loop {
+        let (number, after) = split(rest);
+        let (unit, next) = after.split_at(
+            after
+                .find(|c: char| c.is_ascii_digit())
+                .unwrap_or(after.len()),
+        );
+        let unit_s = match unit {
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" | "sec" => 1.0,
+            "m" | "min" => 60.0,
+            "h" => 3600.0,
+            "d" => 86_400.0,
+            _ => return Err(time_example()),
+        };
+        // `1h30m`, but neither `30m1h` nor `1h2h`.
+        if unit_s >= above {
+            return Err(time_example());
+        }
+        let number: f64 = number.parse().map_err(|_| time_example())?;
+        let span = Duration::try_from_secs_f64(number * unit_s).map_err(|_| time_example())?;
+        sum = sum.checked_add(span).ok_or_else(time_example)?;
+        if next.is_empty() {
+            return Ok(sum);
+        }
+        (rest, above) = (next, unit_s);
+    }
 }
 
 fn time_example() -> String {
-    "write a number and its unit, such as 500ms, 10s or 2m".to_owned()
+    "write numbers and their units, such as 500ms, 10s, 2m or 1h30m".to_owned()
 }
 
 /// A span of time, or `off`.
@@ -96,7 +114,8 @@ pub(super) fn rate(text: &str) -> Result<Rate, String> {
     let factor = match unit {
         "" => 1.0,
         "k" | "K" => 1e3,
-        "M" => 1e6,
+        "M" | "m" => 1e6,
+        "G" | "g" => 1e9,
         _ => f64::NAN,
     };
     let number: f64 = number.replace('_', "").parse().unwrap_or(f64::NAN);
@@ -288,13 +307,21 @@ mod tests {
         assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("1m0.5s250ms"), Ok(Duration::from_millis(60_750)));
+        assert_eq!(duration("1d"), Ok(Duration::from_secs(86_400)));
         for wrong in [
             "10",
             "",
             "s",
             "-1s",
-            "1d",
+            "1w",
             "1e3s",
+            "1h30",
+            "30m1h",
+            "1h1h",
+            "1h 30m",
+            "1hs",
             "1..2s",
             "99999999999999999999h",
         ] {
@@ -339,7 +366,7 @@ mod tests {
     #[test]
     fn a_rate_may_be_a_fraction() {
         assert_eq!(rate("20k"), rate("20000/s"));
-        assert!(rate("0.5").is_ok());
+        assert!(rate("0.5").is_ok() && rate("1G").is_ok());
         for wrong in ["0", "-1", "x", "", "1q", "2G"] {
             assert!(rate(wrong).is_err(), "{wrong}");
         }

@@ -14,11 +14,11 @@ pub mod view;
 use super::flags::AgentFlags;
 use super::socket::Securing;
 use super::url::{Scheme, Url};
-use super::{Exit, Failure, signals};
+use super::{Exit, Failure, print, signals};
 use crate::engine::Stop;
 use crate::stats::{Reading, State};
 use look::Looker;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 /// How an agent tells what it sees.
@@ -109,7 +109,7 @@ impl Config {
         let form = match (flags.json, flags.once) {
             (true, _) => Form::Json,
             (false, true) => Form::Table,
-            (false, false) if flags.plain || !io::stdout().is_terminal() => Form::Plain,
+            (false, false) if flags.plain || !print::draws(&io::stdout()) => Form::Plain,
             (false, false) => Form::View,
         };
         Ok(Self {

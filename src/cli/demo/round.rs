@@ -8,7 +8,7 @@ use crate::engine::Stop;
 use crate::report::Record;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::{self, File};
-use std::io::{IsTerminal, stderr};
+use std::io::stderr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -211,7 +211,7 @@ struct Live {
 
 impl Live {
     fn new(what: String) -> Self {
-        let bar = stderr().is_terminal().then(ProgressBar::new_spinner);
+        let bar = print::draws(&stderr()).then(ProgressBar::new_spinner);
         if let (Some(bar), Ok(style)) = (&bar, ProgressStyle::with_template("{spinner} {wide_msg}"))
         {
             bar.set_style(style);

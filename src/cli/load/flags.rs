@@ -107,18 +107,18 @@ pub(in crate::cli) struct LoadFlags {
     /// 127.0.0.0/28, or auto for what fits the target.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = sources::source)]
     pub(in crate::cli) source_ip: Vec<Source>,
-    #[command(flatten)]
-    pub(in crate::cli) connection: ConnectionFlags,
     /// Process of the server on this host: its CPU time is measured.
     #[arg(long, value_name = "PID")]
     pub(in crate::cli) server_pid: Option<i32>,
     /// First finds the highest rate that this client could keep, in short runs against a server of
     /// its own: the headroom over the plan, which the summary shows.
     #[arg(long)]
+    #[arg(help_heading = "Verdict")]
     pub(in crate::cli) calibrate: bool,
     /// What the run has to keep to, such as 'response.p99<50ms' 'errors<0.1%' 'reach>=99.99%'; any
     /// number of them, after the URL. A name that there is not lists those that there are.
     #[arg(long, value_name = "METRIC<VALUE", num_args = 1.., value_parser = threshold)]
+    #[arg(help_heading = "Verdict")]
     pub(in crate::cli) threshold: Vec<Threshold>,
     /// Part of the connections, and of the messages, that may fail or be lost before the verdict is
     /// FAIL; a threshold on them says it instead.
@@ -137,30 +137,39 @@ pub(in crate::cli) struct LoadFlags {
     pub(in crate::cli) silence: Option<Duration>,
     /// Prints the record as one line of JSON rather than the summary.
     #[arg(long)]
+    #[arg(help_heading = "Output")]
     pub(in crate::cli) json: bool,
     /// Writes the latency distribution to this file, for HdrHistogram plotters.
     #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = "Output")]
     pub(in crate::cli) hgrm: Option<PathBuf>,
     /// Ends the run as soon as a threshold has failed for good, after its first second.
     #[arg(long, requires = "threshold")]
+    #[arg(help_heading = "Verdict")]
     pub(in crate::cli) abort_on_fail: bool,
     /// Writes a row for every second to this file.
     #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = "Output")]
     pub(in crate::cli) csv: Option<PathBuf>,
     /// Writes every latency of every second to this file, as an interval log of HdrHistogram.
     #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = "Output")]
     pub(in crate::cli) hlog: Option<PathBuf>,
     /// Writes the run so far to this file every second, for the textfile collector of Prometheus.
     #[arg(long, value_name = "FILE.prom")]
+    #[arg(help_heading = "Output")]
     pub(in crate::cli) prometheus: Option<PathBuf>,
     /// Answers GET /metrics there while it runs.
     #[arg(long, value_name = "IP:PORT", value_parser = metrics_address)]
+    #[arg(help_heading = "Output")]
     pub(in crate::cli) metrics_listen: Option<SocketAddr>,
     /// Progress as a line a second, also on a terminal.
     #[arg(long, conflicts_with = "quiet")]
+    #[arg(help_heading = "Output")]
     pub(in crate::cli) plain: bool,
     /// No progress on stderr.
     #[arg(long)]
+    #[arg(help_heading = "Output")]
     pub(in crate::cli) quiet: bool,
     /// Seed of everything random [default: random, and printed with --json].
     #[arg(long, value_name = "N")]
@@ -168,6 +177,9 @@ pub(in crate::cli) struct LoadFlags {
     /// The command line, with what environment and file add to it.
     #[arg(skip)]
     pub(in crate::cli) command: Vec<String>,
+    // Flags of a group are last: a heading holds for all that follow it.
+    #[command(flatten)]
+    pub(in crate::cli) connection: ConnectionFlags,
     /// When messages are sent and connects start.
     #[command(flatten)]
     pub(in crate::cli) pace: PaceFlags,

@@ -69,9 +69,8 @@ fn draw_head(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
         Span::raw(screen.url.clone()),
         Span::raw(told.unwrap_or_default()),
     ]);
-    frame.render_widget(Paragraph::new(line), area);
     let keys = format!("every {:?}  q quits", screen.refresh);
-    frame.render_widget(Paragraph::new(Line::from(keys).right_aligned()), area);
+    draw_ends(frame, line, &keys, area);
 }
 
 fn draw_status(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
@@ -83,18 +82,38 @@ fn draw_status(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
             Style::new().fg(Color::Red).add_modifier(Modifier::BOLD),
         ),
     };
+    let text = panels::cut(&text, usize::from(area.width));
+    let has_room = text.chars().count() + 30 < usize::from(area.width);
     frame.render_widget(Paragraph::new(Line::styled(text, style)), area);
-    if screen.health() == Health::Well {
+    if has_room && screen.health() == Health::Well {
         let kept = span(screen.refresh.as_secs_f64() * screen.open.len() as f64);
         let line = Line::from(format!("curves: last {kept}")).right_aligned();
         frame.render_widget(Paragraph::new(line), area);
     }
 }
 
+/// A line with something at its right end, which gives way first.
+pub(in crate::cli) fn draw_ends(frame: &mut Frame<'_>, left: Line<'_>, right: &str, area: Rect) {
+    let (width, taken) = (usize::from(area.width), right.chars().count() + 1);
+    let line = if left.width() + taken <= width {
+        let right = Line::from(right).right_aligned();
+        frame.render_widget(Paragraph::new(right), area);
+        left
+    } else {
+        let text: String = left.iter().map(|span| span.content.as_ref()).collect();
+        let style = left.iter().next().map(|span| span.style);
+        Line::styled(panels::cut(&text, width), style.unwrap_or_default())
+    };
+    frame.render_widget(Paragraph::new(line), area);
+}
+
 pub(in crate::cli) fn draw_panel(frame: &mut Frame<'_>, title: &str, lines: &[String], area: Rect) {
-    let lines: Vec<Line<'_>> = lines.iter().map(|line| Line::from(line.as_str())).collect();
-    let panel = Paragraph::new(lines).block(Block::bordered().title(format!(" {title} ")));
-    frame.render_widget(panel, area);
+    let block = Block::bordered();
+    let inner = block.inner(area);
+    let lines = panels::fitting(lines, usize::from(inner.width), usize::from(inner.height));
+    let lines: Vec<Line<'_>> = lines.into_iter().map(Line::from).collect();
+    let title = panels::cut(&format!(" {title} "), usize::from(inner.width));
+    frame.render_widget(Paragraph::new(lines).block(block.title(title)), area);
 }
 
 fn draw_curves(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
@@ -118,7 +137,7 @@ pub(in crate::cli) fn draw_curve(frame: &mut Frame<'_>, name: &str, history: &Hi
     let values: Vec<Option<u64>> = values.iter().map(|value| value.map(height)).collect();
     let top = rate(Some(largest));
     let title = Line::styled(
-        format!("{name}, most {top}"),
+        panels::cut(&format!("{name}, most {top}"), width),
         Style::new().add_modifier(Modifier::BOLD),
     );
     let curve = Sparkline::default()

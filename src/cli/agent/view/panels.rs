@@ -174,6 +174,32 @@ pub(in crate::cli) fn bar(name: &str, share: Option<f64>) -> String {
     format!("{name:<8}{full}{rest} {text:>5}")
 }
 
+/// The text in so many cells; what does not fit gives way to a sign for it.
+pub(in crate::cli) fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    if width > 0 {
+        kept.push('…');
+    }
+    kept
+}
+
+/// The lines in so many cells; lines that do not fit are counted.
+pub(super) fn fitting(lines: &[String], width: usize, height: usize) -> Vec<String> {
+    let shown = if lines.len() > height {
+        height.saturating_sub(1)
+    } else {
+        lines.len()
+    };
+    let mut fitting: Vec<String> = lines.iter().take(shown).map(|it| cut(it, width)).collect();
+    if shown < lines.len() && height > 0 {
+        fitting.push(cut(&format!("+{} lines", lines.len() - shown), width));
+    }
+    fitting
+}
+
 /// The cells in columns of so many lines, as many columns as the width holds; what does not fit is
 /// counted.
 pub(in crate::cli) fn in_columns(cells: &[String], width: usize, height: usize) -> Vec<String> {
@@ -206,6 +232,19 @@ mod tests {
         assert_eq!(bar("core 0", Some(250.0)), "core 0  ██████████ 250 %");
         assert_eq!(bar("core 1", None), "core 1  ░░░░░░░░░░     -");
         assert_eq!(bar("core 1", Some(f64::NAN)).chars().count(), 24);
+    }
+
+    #[test]
+    fn what_does_not_fit_has_a_sign() {
+        assert_eq!(
+            (cut("12345", 5), cut("12345", 4)),
+            ("12345".into(), "123…".into())
+        );
+        assert_eq!((cut("█░░", 2), cut("12", 0)), ("█…".into(), String::new()));
+        let lines: Vec<String> = ["ab", "c", "d"].map(str::to_owned).to_vec();
+        assert_eq!(fitting(&lines, 8, 3), ["ab", "c", "d"]);
+        assert_eq!(fitting(&lines, 8, 2), ["ab", "+2 lines"]);
+        assert_eq!(fitting(&lines, 1, 1), ["…"]);
     }
 
     #[test]

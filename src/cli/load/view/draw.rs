@@ -2,14 +2,14 @@
 
 use super::Screen;
 use crate::cli::agent::shown::{count, rate};
-use crate::cli::agent::view::draw::{draw_curve, draw_panel, halves};
-use crate::cli::agent::view::panels::{bar, in_columns};
+use crate::cli::agent::view::draw::{draw_curve, draw_ends, draw_panel, halves};
+use crate::cli::agent::view::panels::{bar, cut, in_columns};
 use crate::report::text::span;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Gauge, Paragraph};
+use ratatui::widgets::{Block, Gauge};
 
 /// Draws the whole view.
 pub(in crate::cli) fn draw(frame: &mut Frame<'_>, screen: &Screen) {
@@ -49,9 +49,7 @@ pub(in crate::cli) fn draw(frame: &mut Frame<'_>, screen: &Screen) {
 fn draw_head(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
     let name = Span::styled("ringstorm load ", Style::new().add_modifier(Modifier::BOLD));
     let line = Line::from(vec![name, Span::raw(screen.url.clone())]);
-    frame.render_widget(Paragraph::new(line), area);
-    let keys = Line::from("q ends the run").right_aligned();
-    frame.render_widget(Paragraph::new(keys), area);
+    draw_ends(frame, line, "q ends the run", area);
 }
 
 fn draw_state(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
@@ -60,7 +58,7 @@ fn draw_state(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
     let part = if of > 0.0 { at / of } else { 0.0 };
     let gauge = Gauge::default()
         .ratio(part.clamp(0.0, 1.0))
-        .label(total.state(screen.duration))
+        .label(cut(&total.state(screen.duration), usize::from(area.width)))
         .use_unicode(true);
     frame.render_widget(gauge, area);
 }
