@@ -21,6 +21,7 @@ mod view;
 
 use super::connection::note_proxies;
 use super::flags::LoadEngine;
+use super::sources::Source;
 use super::{Exit, Failure, host, print, signals};
 use crate::engine::{Plan, Stop};
 use crate::limits;
@@ -90,6 +91,7 @@ impl Config {
             descriptor_limit,
             engine: flags.engine,
             sources: &load.sources,
+            is_auto: flags.source_ip.contains(&Source::Auto),
             targets: &load.targets,
             ports: host::local_ports(),
         };
@@ -186,6 +188,7 @@ fn drive_once(config: &Config, facts: &Facts, plan: Plan) -> Result<Ran, Failure
 
 /// Runs it and prints what it measured.
 pub(super) fn run(config: Config) -> Result<Exit, Failure> {
+    output::check(&config)?;
     let stop = signals::stop()?;
     if config.form != Form::Nothing {
         note_proxies();

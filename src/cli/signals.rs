@@ -1,34 +1,48 @@
-//! SIGINT and SIGTERM throw a stop switch; the second one ends the process at once.
+//! SIGINT, SIGTERM and SIGHUP throw a stop switch; a second one of the first two ends the process
+//! at once.
 
 use super::{Exit, Failure, print};
 use crate::engine::Stop;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+/// What SIGHUP is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HangUp {
+    /// The terminal has gone: the end.
+    End,
+    /// A wish for a reload: the process goes on.
+    Reload,
+}
+
 /// A switch that the first signal throws.
 pub(super) fn stop() -> Result<Stop, Failure> {
-    listen(&[SIGINT, SIGTERM])
+    listen(HangUp::End)
 }
 
 /// The same for a server, which goes on after SIGHUP: whoever sends it wants a reload.
 pub(super) fn server_stop() -> Result<Stop, Failure> {
-    listen(&[SIGINT, SIGTERM, SIGHUP])
+    listen(HangUp::Reload)
 }
 
-fn listen(to: &[i32]) -> Result<Stop, Failure> {
+fn listen(hang_up: HangUp) -> Result<Stop, Failure> {
     let stop = Stop::default();
-    let mut signals = Signals::new(to)?;
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    if hang_up == HangUp::Reload || !ignores_hangup() {
+        signals.add_signal(SIGHUP)?;
+    }
     let thrown = stop.clone();
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
             let mut asked = false;
             for signal in signals.forever() {
-                if signal == SIGHUP {
+                if signal == SIGHUP && hang_up == HangUp::Reload {
                     print::note("SIGHUP: there is nothing to reload yet; the server goes on");
                     continue;
                 }
-                if asked {
+                // A terminal that goes sends its hang-up, and its shell sends it once more.
+                if asked && signal != SIGHUP {
                     std::process::exit(Exit::Interrupted as i32);
                 }
                 asked = true;
@@ -36,4 +50,13 @@ fn listen(to: &[i32]) -> Result<Stop, Failure> {
             }
         })?;
     Ok(stop)
+}
+
+/// Whether whoever started this process wants it to live on without its terminal: nohup(1) and the
+/// like ignore the hang-up for it. proc(5): bit n - 1 of `SigIgn` is signal n.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|it| it.strip_prefix("SigIgn:"));
+    let ignored = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    ignored.is_some_and(|bits| bits >> (SIGHUP - 1) & 1 == 1)
 }

@@ -2,6 +2,7 @@
 
 use super::tls;
 use super::url::{Security, Url};
+use crate::report::remedy;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error, StreamOwned};
 use std::io::{self, ErrorKind, Read, Write};
@@ -38,10 +39,8 @@ impl Socket {
     ) -> Result<Self, String> {
         let (tcp, address) = first_of(addresses, by).map_err(|(address, error)| {
             let remedy = match error.kind() {
-                ErrorKind::ConnectionRefused => "is a server running there?",
-                ErrorKind::TimedOut => {
-                    "is the host reachable, its accept queue not full? A longer time-out may help"
-                }
+                ErrorKind::ConnectionRefused => remedy::REFUSED,
+                ErrorKind::TimedOut => remedy::TIMED_OUT,
                 _ => "another URL",
             };
             format!("cannot connect to {address}: {error}; try: {remedy}")
@@ -194,26 +193,24 @@ fn explained(error: &io::Error) -> String {
         .and_then(|inner| inner.downcast_ref::<Error>());
     let remedy = match (found, error.kind()) {
         (Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)), _) => {
-            "--ca FILE with the certificate of its authority, or --insecure"
+            remedy::UNKNOWN_ISSUER
         }
         (
             Some(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )),
             _,
-        ) => "--sni NAME with a name that its certificate has, or --insecure",
+        ) => remedy::WRONG_NAME,
         (Some(Error::InvalidCertificate(CertificateError::Other(other))), _) => {
             return tls::explained(other);
         }
-        (Some(Error::InvalidCertificate(_)), _) => "another certificate for it, or --insecure",
-        (Some(Error::InvalidMessage(_)), _) => "ws:// or http://, if it speaks no TLS there",
-        (Some(Error::AlertReceived(_)), _) => "--client-cert and --client-key, if it wants them",
+        (Some(Error::InvalidCertificate(_)), _) => remedy::BAD_CERTIFICATE,
+        (Some(Error::InvalidMessage(_)), _) => remedy::NOT_TLS,
+        (Some(Error::AlertReceived(_)), _) => remedy::ALERT,
         (_, ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            return "no answer in time; try: ws:// or http://, if it speaks no TLS there".into();
+            return format!("no answer in time; try: {}", remedy::NOT_TLS);
         }
-        (_, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
-            "ws:// or http://, if it speaks no TLS there"
-        }
+        (_, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => remedy::NOT_TLS,
         _ => "another URL",
     };
     format!("{error}; try: {remedy}")

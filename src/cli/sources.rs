@@ -9,6 +9,28 @@ const BLOCK_MAX: u32 = 65_536;
 /// search for a free port slows down as they run out.
 const CONNECTIONS_EACH: u32 = 8_000;
 
+/// What source addresses are for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Need {
+    /// So many connections to one destination.
+    pub(super) connections: u32,
+    /// Ports of one address (`net.ipv4.ip_local_port_range`).
+    pub(super) ports: u64,
+}
+
+impl Need {
+    /// How many addresses of its own a loopback has for them by default.
+    pub(super) fn loopback_addresses(self) -> u32 {
+        let count = u64::from(self.connections).div_ceil(self.connections_each());
+        u32::try_from(count).map_or(BLOCK_MAX, |count| count.clamp(1, BLOCK_MAX))
+    }
+
+    /// Half of a short range: a connection that ended may keep its port for a while.
+    fn connections_each(self) -> u64 {
+        (self.ports / 2).clamp(1, CONNECTIONS_EACH.into())
+    }
+}
+
 /// One item of `--source-ip`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -48,16 +70,17 @@ pub(super) fn source(text: &str) -> Result<Source, String> {
 ///
 /// Without items the kernel chooses, except for many connections on loopback: there it would search
 /// long for a free port of its one address, and others are to be had.
-pub(super) fn expand(items: &[Source], target: SocketAddr, connections: u32) -> Vec<IpAddr> {
-    if items.is_empty() && is_loopback(target.ip()) && connections > CONNECTIONS_EACH {
-        return fitting(target.ip(), connections);
+pub(super) fn expand(items: &[Source], target: SocketAddr, need: Need) -> Vec<IpAddr> {
+    let is_many = u64::from(need.connections) > need.connections_each();
+    if items.is_empty() && is_loopback(target.ip()) && is_many {
+        return fitting(target.ip(), need);
     }
     let mut addresses = Vec::new();
     for item in items {
         match *item {
             Source::One(address) => addresses.push(address),
             Source::Block(first, size) => addresses.extend(block(first, size)),
-            Source::Auto => addresses.extend(fitting(target.ip(), connections)),
+            Source::Auto => addresses.extend(fitting(target.ip(), need)),
         }
     }
     addresses
@@ -69,9 +92,9 @@ fn block(first: Ipv4Addr, size: u32) -> impl Iterator<Item = IpAddr> {
 
 /// On loopback as many addresses of 127.0.0.0/8 as are good for the run; elsewhere all addresses
 /// of the interface that reaches the target; none if that is not to be found out.
-fn fitting(target: IpAddr, connections: u32) -> Vec<IpAddr> {
+fn fitting(target: IpAddr, need: Need) -> Vec<IpAddr> {
     if is_loopback(target) {
-        let count = u32::try_from(on_loopback(connections.into())).unwrap_or(BLOCK_MAX);
+        let count = need.loopback_addresses();
         return block(Ipv4Addr::new(127, 0, 0, 2), count).collect();
     }
     let Some(local) = reaching(target) else {
@@ -86,14 +109,6 @@ fn fitting(target: IpAddr, connections: u32) -> Vec<IpAddr> {
         .map(if_addrs::Interface::ip)
         .filter(|address| address.is_ipv4() == target.is_ipv4())
         .collect()
-}
-
-/// How many addresses of its own a loopback has for so many connections by default.
-pub(super) fn on_loopback(connections: u64) -> u64 {
-    let most = u64::from(BLOCK_MAX);
-    connections
-        .div_ceil(u64::from(CONNECTIONS_EACH))
-        .clamp(1, most)
 }
 
 /// Whether all of 127.0.0.0/8 reaches the target.
@@ -117,10 +132,17 @@ fn reaching(target: IpAddr) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
+    fn need(connections: u32) -> Need {
+        Need {
+            connections,
+            ports: 28_232,
+        }
+    }
+
     fn meant(text: &str, connections: u32) -> Vec<String> {
         let target = SocketAddr::from(([127, 0, 0, 1], 9000));
         let items = [source(text).unwrap()];
-        let addresses = expand(&items, target, connections);
+        let addresses = expand(&items, target, need(connections));
         addresses.iter().map(IpAddr::to_string).collect()
     }
 
@@ -139,12 +161,25 @@ mod tests {
     }
 
     #[test]
+    fn auto_takes_more_addresses_where_each_has_few_ports() {
+        let target = SocketAddr::from(([127, 0, 0, 1], 9000));
+        let few = Need {
+            connections: 8_000,
+            ports: 1_000,
+        };
+        assert_eq!(expand(&[Source::Auto], target, few).len(), 16);
+        assert_eq!(expand(&[], target, few).len(), 16, "also without a flag");
+        let one = Need { ports: 1, ..few };
+        assert_eq!(expand(&[Source::Auto], target, one).len(), 8_000);
+    }
+
+    #[test]
     fn many_connections_on_loopback_need_no_flag() {
         let target = SocketAddr::from(([127, 0, 0, 1], 9000));
-        assert_eq!(expand(&[], target, 8_000), Vec::<IpAddr>::new());
-        assert_eq!(expand(&[], target, 18_000).len(), 3);
+        assert_eq!(expand(&[], target, need(8_000)), Vec::<IpAddr>::new());
+        assert_eq!(expand(&[], target, need(18_000)).len(), 3);
         let elsewhere = SocketAddr::from(([192, 0, 2, 1], 9000));
-        assert_eq!(expand(&[], elsewhere, 18_000), Vec::<IpAddr>::new());
+        assert_eq!(expand(&[], elsewhere, need(18_000)), Vec::<IpAddr>::new());
     }
 
     #[test]

@@ -7,17 +7,27 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Prints help or the fault; gives the exit code.
 pub(super) fn explain(error: &clap::Error) -> Exit {
-    let _ = error.print();
+    let words: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let command = words.first().map(String::as_str);
+    let hint = hint(error, command, &words);
+    let unknown = error
+        .get(ContextKind::InvalidArg)
+        .filter(|_| error.kind() == ErrorKind::UnknownArgument);
+    match (&hint, unknown) {
+        // What clap adds, a flag that is merely spelt alike, would contradict the hint.
+        (Some(_), Some(typed)) => print::note(format_args!("error: there is no {typed} here")),
+        _ => {
+            let _ = error.print();
+        }
+    }
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Pass,
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Exit::Usage,
         _ => {
-            let words: Vec<String> = std::env::args_os()
-                .skip(1)
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect();
-            let command = words.first().map(String::as_str);
-            if let Some(hint) = hint(error, command, &words) {
+            if let Some(hint) = hint {
                 print::note(format_args!("\n{hint}"));
             }
             print::note(format_args!("\nexample: {}", example(command)));

@@ -55,8 +55,7 @@ impl Load {
     pub(super) fn be_ready(&mut self, wire: &mut impl Wire<Message>) {
         assert_eq!(self.phase, Phase::Connecting, "a core is ready once");
         self.phase = Phase::Waiting;
-        let (cpu, time, _) = Self::use_since(self.marks.begun, wire);
-        self.note_use(|used| (used.connect_cpu, used.connect_time) = (cpu, time));
+        self.note_connect_phase(wire);
         let up = u64::try_from(self.fleet.up()).unwrap_or(u64::MAX);
         let patience = if wire.core() == Core(0) {
             PATIENCE_TIME
@@ -69,6 +68,12 @@ impl Load {
         } else {
             wire.forward(Core(0), Signal::Ready { up });
         }
+    }
+
+    /// The connects are over on this core: how long they took.
+    pub(super) fn note_connect_phase(&mut self, wire: &mut impl Wire<Message>) {
+        let (cpu, time, _) = Self::use_since(self.marks.begun, wire);
+        self.note_use(|used| (used.connect_cpu, used.connect_time) = (cpu, time));
     }
 
     /// Another core said something, or this one to itself.

@@ -28,6 +28,7 @@ mod metric;
 mod percentile;
 pub mod prometheus;
 pub mod record;
+pub mod remedy;
 pub mod returns;
 mod run;
 pub mod study;

@@ -4,6 +4,7 @@ pub use super::figures::span;
 use super::figures::{float, rate, whole};
 use super::latency::LatencyRecord;
 use super::record::{Events, Messages, Record};
+use super::remedy::remedies;
 use super::returns::Storm;
 use super::study;
 use std::fmt::Write;
@@ -356,6 +357,7 @@ fn failures(out: &mut String, record: &Record) {
         return;
     }
     out.push('\n');
+    let mut remedies = remedies(record).into_iter();
     for (place, failure) in record.failures.iter().enumerate() {
         let label = if place == 0 { "failures" } else { "" };
         let what = failure.kind.replace('_', " ");
@@ -364,6 +366,9 @@ fn failures(out: &mut String, record: &Record) {
             label,
             &format!("{:>9} {}: {what}", whole(failure.count), failure.stage),
         );
+        if let Some(remedy) = remedies.next().flatten() {
+            line(out, "", &format!("{:>9} try: {remedy}", ""));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a load run writes while it runs: rows, interval log, textfile, scrapes; and its early end.
 
 use super::program::{Running, Serving, ringstorm};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -139,4 +140,163 @@ fn a_file_that_cannot_be_written_ends_a_load_before_it_connects() {
             refused.err
         );
     }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_refused_before_anything_is_connected() {
+    // Nobody listens there: a run that began would say that.
+    let url = "ws://127.0.0.1:1/echo";
+    for flag in ["--hgrm", "--csv", "--hlog", "--prometheus"] {
+        for extra in [&["--calibrate"][..], &[]] {
+            let path = "/nowhere/at/all.txt";
+            let line = [&["load", url, "-r", "100", flag, path], extra].concat();
+            let ran = ringstorm(&line);
+            assert_eq!(ran.code, 1, "{flag}: {}", ran.err);
+            assert!(
+                ran.err.contains(flag) && ran.err.contains(path),
+                "{}",
+                ran.err
+            );
+            assert!(!ran.err.contains("refused"), "{flag}: {}", ran.err);
+        }
+    }
+    let path = file("twice.csv");
+    let path = path.to_str().expect("UTF-8");
+    let ran = ringstorm(&["load", url, "--csv", path, "--hlog", path]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("--csv") && ran.err.contains("--hlog"));
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let ran = ringstorm(&[
+        "load",
+        url,
+        "-r",
+        "9",
+        "--metrics-listen",
+        &address,
+        "--calibrate",
+    ]);
+    assert!(ran.err.contains("--metrics-listen"), "{}", ran.err);
+}
+
+#[test]
+fn a_file_is_as_it_was_when_nothing_was_measured() {
+    let (kept, absent) = (file("kept.hgrm"), file("absent.hgrm"));
+    std::fs::write(&kept, "precious").expect("written");
+    for path in [&kept, &absent] {
+        let hgrm = path.to_str().expect("UTF-8");
+        ringstorm(&[
+            "load",
+            "ws://127.0.0.1:1/echo",
+            "-d",
+            "200ms",
+            "--hgrm",
+            hgrm,
+        ]);
+    }
+    assert_eq!(
+        std::fs::read_to_string(&kept).expect("still there"),
+        "precious"
+    );
+    assert!(!absent.exists());
+    std::fs::remove_file(kept).expect("removed");
+}
+
+/// A record of a run that a signal ended.
+fn ended_by(signal: Signal, load: Running) -> (i32, Value) {
+    load.signal(signal);
+    let ran = load.end();
+    let record = serde_json::from_str(&ran.out);
+    let record = record.unwrap_or_else(|error| panic!("{error}: {} {}", ran.out, ran.err));
+    (ran.code, record)
+}
+
+#[test]
+fn a_hang_up_said_twice_ends_a_run_with_its_record() {
+    for engine in ["ring", "tokio"] {
+        let server = Serving::start(&["--cores", "0", "--engine", engine]);
+        let url = format!("ws://{}/echo", server.address);
+        let flags = ["-c", "3", "-r", "100", "-d", "60s", "--json", "--quiet"];
+        let load = Running::start(&[&["load", &url, "--engine", engine][..], &flags].concat());
+        server.wait_for_open(3);
+        std::thread::sleep(Duration::from_millis(500));
+        // A terminal's and its shell's.
+        load.signal(Signal::HUP);
+        let (code, record) = ended_by(Signal::HUP, load);
+        assert_eq!(
+            (code, record["time"]["ending"].as_str()),
+            (105, Some("interrupted"))
+        );
+        assert!(record["connects"]["up"].as_u64() == Some(3), "{record}");
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_while_it_connects_says_how_long_it_did() {
+    // Takes connections and answers none.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("ws://{}/echo", silent.local_addr().expect("bound"));
+    let csv = file("connecting.csv");
+    let path = csv.to_str().expect("UTF-8");
+    let load = Running::start(&[
+        "load", &url, "-c", "5", "-d", "60s", "--json", "--quiet", "--csv", path,
+    ]);
+    std::thread::sleep(Duration::from_millis(1500));
+    let (code, record) = ended_by(Signal::INT, load);
+    assert_eq!(code, 105, "{record}");
+    let connect_s = record["time"]["connect_s"].as_f64().expect("a number");
+    assert!(connect_s > 0.5, "{record}");
+    let rows = std::fs::read_to_string(&csv).expect("rows");
+    std::fs::remove_file(csv).expect("removed");
+    let (head, rows) = rows.split_once('\n').expect("a head");
+    let at_s = head
+        .split(',')
+        .position(|it| it == "at_s")
+        .expect("a column");
+    let last = rows.lines().last().expect("a row");
+    let until = last.split(',').nth(at_s).expect("a cell");
+    let until: f64 = until.parse().expect("a number");
+    assert!((until - connect_s).abs() < 0.1, "{connect_s}: {rows}");
+}
+
+#[test]
+fn a_failure_is_told_with_what_to_try_once_for_each_kind() {
+    let server = Serving::start(&["--cores", "0"]);
+    let at = &server.address;
+    for (url, tried) in [
+        (format!("ws://{at}/nothing-there"), "the path of the URL"),
+        (format!("ws://{at}/healthz"), "the path of a WebSocket"),
+        (format!("http://{at}/echo"), "ws:// or wss://"),
+        (format!("wss://{at}/echo"), "ws:// or http://"),
+        (
+            "ws://127.0.0.1:1/echo".to_owned(),
+            "is a server running there?",
+        ),
+    ] {
+        for engine in ["ring", "tokio"] {
+            let ran = ringstorm(&["load", &url, "-c", "3", "-d", "300ms", "--engine", engine]);
+            let lines = ran.out.lines().filter(|line| line.contains("try:"));
+            let lines: Vec<&str> = lines.collect();
+            assert!(
+                matches!(lines[..], [line] if line.contains(tried)),
+                "{url}, {engine}: {lines:?}, {}",
+                ran.out
+            );
+        }
+        let probed = ringstorm(&["probe", &url, "--count", "1"]);
+        assert!(probed.err.contains(tried), "{url}: {}", probed.err);
+    }
+}
+
+#[test]
+fn a_hang_up_is_ignored_where_it_was_before() {
+    let server = Serving::start(&["--cores", "0"]);
+    let url = format!("ws://{}/echo", server.address);
+    // As nohup(1) starts a program.
+    let load = Running::start_ignoring_hang_up(&[
+        "load", &url, "-c", "3", "-r", "50", "-d", "2s", "--json", "--quiet",
+    ]);
+    server.wait_for_open(3);
+    let (code, record) = ended_by(Signal::HUP, load);
+    assert_eq!(record["time"]["ending"], "complete", "{code}: {record}");
 }

@@ -34,7 +34,18 @@ pub(super) fn ringstorm(arguments: &[&str]) -> Ran {
 
 impl Running {
     pub(super) fn start(arguments: &[&str]) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_ringstorm"))
+        Self::start_by(Command::new(env!("CARGO_BIN_EXE_ringstorm")), arguments)
+    }
+
+    /// As a script starts it that is to go on without its terminal; nohup(1) gives way to it.
+    pub(super) fn start_ignoring_hang_up(arguments: &[&str]) -> Self {
+        let mut command = Command::new("nohup");
+        command.arg(env!("CARGO_BIN_EXE_ringstorm"));
+        Self::start_by(command, arguments)
+    }
+
+    fn start_by(mut command: Command, arguments: &[&str]) -> Self {
+        let child = command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -64,7 +64,12 @@ impl Config {
             )));
         }
         let sources = flags.sources.unwrap_or(match side {
-            Side::Both => sources::on_loopback(connections),
+            Side::Both => sources::Need {
+                connections: u32::try_from(connections).unwrap_or(u32::MAX),
+                ports: host::local_ports(),
+            }
+            .loopback_addresses()
+            .into(),
             Side::Server | Side::Client => 1,
         });
         if sources == 0 {

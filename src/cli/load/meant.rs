@@ -4,8 +4,9 @@ use super::flags::{LoadFlags, ScenarioFlag};
 use super::pacing::Frame;
 use super::realtime::Realtime;
 use super::script;
+use crate::cli::sources::Need;
 use crate::cli::url::{Scheme, Url};
-use crate::cli::{Failure, print, sources};
+use crate::cli::{Failure, host, print, sources};
 use crate::load::scenario::Connect;
 use crate::load::scenario::rooms::Rooms;
 use crate::load::{self, Pace, PayloadKind, Scenario, Target, Transport, Values};
@@ -60,7 +61,14 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
             .skip(1)
             .map(|url| page(url, retarget))
             .collect(),
-        sources: sources::expand(&flags.source_ip, address, ports(flags)),
+        sources: sources::expand(
+            &flags.source_ip,
+            address,
+            Need {
+                connections: ports(flags),
+                ports: host::local_ports(),
+            },
+        ),
         headers: headers(flags, url),
         values: values(flags, &subprotocols)?,
         subprotocols,

@@ -1,11 +1,65 @@
 //! What a run leaves behind: files, and the facts that its record needs.
 
-use super::Config;
+use super::{Config, scrape};
 use crate::cli::flags::LoadEngine;
 use crate::cli::{Failure, host, print};
 use crate::report::{self, Facts, Record};
+use std::fs::OpenOptions;
+use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Refuses files that cannot be written, and one that two flags name, before anything is measured.
+pub(super) fn check(config: &Config) -> Result<(), Failure> {
+    let sinks = &config.sinks;
+    let named = [
+        ("--hgrm", &config.hgrm),
+        ("--csv", &sinks.csv),
+        ("--hlog", &sinks.hlog),
+        ("--prometheus", &sinks.prometheus),
+    ];
+    let mut seen: Vec<(&str, &Path)> = Vec::new();
+    for (flag, path) in named {
+        let Some(path) = path.as_deref() else {
+            continue;
+        };
+        // Whatever goes to /dev/null may go there twice.
+        let is_file = path.metadata().map_or(true, |found| found.is_file());
+        let same = seen.iter().find(|(_, it)| is_file && *it == path);
+        if let Some((other, _)) = same {
+            return Err(Failure::Usage(format!(
+                "{flag}: {} is the file of {other} as well; try: another file",
+                path.display()
+            )));
+        }
+        seen.push((flag, path));
+        try_to_write(path).map_err(|error| {
+            let path = path.display();
+            Failure::Run(format!(
+                "{flag}: cannot write {path}: {error}; try: another file"
+            ))
+        })?;
+    }
+    if let Some(address) = sinks.metrics_listen {
+        // It is bound again when the run begins.
+        drop(scrape::listen(address)?);
+    }
+    Ok(())
+}
+
+/// Opens it for writing, and leaves it as it was.
+fn try_to_write(path: &Path) -> io::Result<()> {
+    let was_there = path.symlink_metadata().is_ok();
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    if was_there {
+        return Ok(());
+    }
+    std::fs::remove_file(path)
+}
 
 pub(super) fn write_hgrm(path: &Path, record: &Record) -> Result<(), Failure> {
     let Some((name, latency)) = record.headline() else {

@@ -7,12 +7,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
+/// All ports that a user's program may have.
+const WIDE: &str = "sysctl -w net.ipv4.ip_local_port_range='1024 65535'";
+
 /// What bounds the connections of a run.
 pub(super) struct Room<'a> {
     pub(super) descriptor_limit: u64,
     pub(super) engine: LoadEngine,
     /// Source addresses; none: one that the kernel chooses.
     pub(super) sources: &'a [IpAddr],
+    /// Whether the sources are already all that `--source-ip auto` finds.
+    pub(super) is_auto: bool,
     /// Where connections go in turn; one that is there twice gets twice as many.
     pub(super) targets: &'a [Target],
     /// Ports of one source address, each good for one connection to each destination.
@@ -38,7 +43,12 @@ impl Room<'_> {
             // As many addresses for each as one has now, so many times.
             let sources = self.sources.len().max(1) as u64;
             let needed = (connections * sources).div_ceil(ports.max(1));
-            let more = format!("--source-ip auto, or {needed} addresses");
+            let more = if self.is_auto {
+                // What was tried is no advice.
+                format!("{needed} source addresses (`ip addr add`), or a wider port range: {WIDE}")
+            } else {
+                format!("--source-ip auto, or {needed} addresses")
+            };
             return refuse(self.factors(), more);
         }
         Ok(())
@@ -161,6 +171,7 @@ mod tests {
         look(&Room {
             descriptor_limit: 20_000,
             engine,
+            is_auto: false,
             sources: &sources,
             targets: &targets,
             ports: 28_232,
@@ -185,6 +196,20 @@ mod tests {
             "{error}"
         );
         assert!(tried(LoadEngine::Ring, 2, 30_000).is_ok());
+    }
+
+    #[test]
+    fn auto_is_not_advised_to_who_asked_for_it() {
+        let check = |room: &Room<'_>| {
+            let tried = Room {
+                is_auto: true,
+                ..*room
+            };
+            tried.check(30_000).unwrap_err().to_string()
+        };
+        let error = with_room(LoadEngine::Ring, 1, ONE, check);
+        assert!(!error.contains("auto"), "{error}");
+        assert!(error.contains("2 source addresses") && error.contains("ip_local_port_range"));
     }
 
     #[test]

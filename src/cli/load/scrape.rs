@@ -18,11 +18,7 @@ pub(super) struct Scrape(Arc<Mutex<String>>);
 impl Scrape {
     /// Listens there, for as long as the program runs.
     pub(super) fn start(address: SocketAddr) -> Result<Self, Failure> {
-        let listener = TcpListener::bind(address).map_err(|error| {
-            Failure::Run(format!(
-                "--metrics-listen: cannot listen on {address}: {error}; try: another port"
-            ))
-        })?;
+        let listener = listen(address)?;
         let text = Arc::new(Mutex::new(String::new()));
         let shared = Arc::clone(&text);
         std::thread::Builder::new()
@@ -44,6 +40,15 @@ impl Scrape {
     pub(super) fn set(&self, text: String) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
+}
+
+/// Listens, or says why not.
+pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|error| {
+        Failure::Run(format!(
+            "--metrics-listen: cannot listen on {address}: {error}; try: another port"
+        ))
+    })
 }
 
 fn answer(mut peer: TcpStream, text: &str) -> io::Result<()> {

@@ -7,6 +7,7 @@ use crate::cli::url::Url;
 use crate::cli::{Exit, Failure, print};
 use crate::protocol::http::{BodyReader, Coding, Inflater, Request, Response, merged};
 use crate::protocol::sse::{Item, Parser, Pool};
+use crate::report::remedy::Asked;
 use std::time::{Duration, Instant};
 
 /// Time before coming back where the server does not say: what browsers use.
@@ -131,11 +132,7 @@ impl Source {
         let kind = response.headers.get("content-type").unwrap_or("");
         let kind = kind.split(';').next().unwrap_or(kind).trim();
         if response.status != 200 || !kind.eq_ignore_ascii_case("text/event-stream") {
-            return Err(unwanted(
-                &mut stream,
-                &response,
-                "200 with text/event-stream",
-            ));
+            return Err(unwanted(&mut stream, &response, Asked::EventStream));
         }
         let coding = Coding::of(&response.headers).map_err(refused)?;
         let mut body = Body {

@@ -6,6 +6,7 @@ use crate::cli::url::Url;
 use crate::cli::{Failure, print};
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, HeadReader, Response};
+use crate::report::remedy::{self, Asked};
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
@@ -150,9 +151,8 @@ impl Stream {
                     }
                 }
                 Got::End => {
-                    let text = "the server ended the connection without a response; \
-                                try: is it an HTTP server?";
-                    return Err(Failure::Run(text.to_owned()));
+                    let text = "the server ended the connection without a response";
+                    return Err(Failure::Run(format!("{text}; try: {}", remedy::ENDED)));
                 }
                 Got::Nothing if end.is_due() => return Ok(None),
                 Got::Nothing if Instant::now() >= deadline => {
@@ -176,7 +176,11 @@ pub(super) fn refused(fault: Fault) -> Failure {
 }
 
 /// Says that the server answered something else than was asked for, and what else it said.
-pub(super) fn unwanted(stream: &mut Stream, response: &Response<'_>, wanted: &str) -> Failure {
+pub(super) fn unwanted(stream: &mut Stream, response: &Response<'_>, asked: Asked) -> Failure {
+    let wanted = match asked {
+        Asked::WebSocket => "101 Switching Protocols",
+        Asked::EventStream => "200 with text/event-stream",
+    };
     let (status, reason) = (response.status, response.reason);
     let mut said = String::new();
     if let Some(challenge) = response.headers.get("www-authenticate") {
@@ -189,7 +193,7 @@ pub(super) fn unwanted(stream: &mut Stream, response: &Response<'_>, wanted: &st
         said.push_str(&format!(", saying {line:?}"));
     }
     let place = response.headers.get("location").map_or_else(
-        || "the path of the URL, or --debug to see the heads".to_owned(),
+        || remedy::of_status(&status.to_string(), asked).to_owned(),
         |place| format!("its Location, {place}"),
     );
     Failure::Run(format!(

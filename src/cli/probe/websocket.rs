@@ -12,6 +12,7 @@ use crate::protocol::websocket::{
     ClientHandshake, Decoder, Deflater, Event, Extension, Kind, Offer, Opcode, Pool, Role, deflate,
     frame,
 };
+use crate::report::remedy::Asked;
 use std::io;
 use std::time::Instant;
 
@@ -93,7 +94,7 @@ impl<'c> Socket<'c> {
         };
         let response = Response::parse(&head).map_err(refused)?;
         if response.status != 101 {
-            return Err(unwanted(&mut stream, &response, "101 Switching Protocols"));
+            return Err(unwanted(&mut stream, &response, Asked::WebSocket));
         }
         handshake.verify(&response, &offer).map_err(refused)?;
         Ok(Some(Self {

@@ -191,6 +191,7 @@ fn a_run_stopped_while_it_connects_ends_at_once() {
     );
     assert_eq!(outcome.ending, Ending::Interrupted);
     assert_eq!(outcome.failures.total(), 0, "what was stopped did not fail");
+    assert_eq!(outcome.connect_time(), Duration::from_secs(3));
     assert!(took < Duration::from_millis(3_010), "{took:?}");
 }
 
