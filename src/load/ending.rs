@@ -101,6 +101,10 @@ impl Load {
 
     /// Nothing more is awaited: says goodbye on every connection.
     pub(super) fn begin_closing(&mut self, wire: &mut impl Wire<Message>) {
+        // A run may be stopped while it connects.
+        if self.phase == Phase::Connecting {
+            self.note_connect_phase(wire);
+        }
         self.stop_connecting(wire);
         // Those that wait for all cores do not wait for this one.
         self.phase = Phase::Closing;

@@ -386,9 +386,6 @@ impl Shard for Load {
     fn stopped(&mut self, wire: &mut impl Wire<Message>) {
         match self.phase {
             Phase::Connecting | Phase::Waiting => {
-                if self.phase == Phase::Connecting {
-                    self.note_connect_phase(wire);
-                }
                 self.recorder.outcome.ending = Ending::Interrupted;
                 self.stop_connecting(wire);
                 self.begin_closing(wire);
