@@ -209,7 +209,8 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
     let room = config.room.line(cores);
     room::tell_refusals(&config.server.refusals, config.room)?;
     let (board, stop) = (config.server.board.clone(), plan.stop.clone());
-    let sampling = sampler::start(board, plan.listeners.sockets()?, &config.cpus, &stop)?;
+    let sampling = sampler::start(board, plan.listeners.sockets()?, &config.cpus, &stop)
+        .map_err(|source| EngineError::no_threads("the sampler", source))?;
     let up = Arc::new(AtomicUsize::new(0));
     let server = config.server.clone();
     let make = move |core: Core| {

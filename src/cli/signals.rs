@@ -2,7 +2,7 @@
 //! at once.
 
 use super::{Exit, Failure, print};
-use crate::engine::Stop;
+use crate::engine::{EngineError, Stop};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -48,7 +48,8 @@ fn listen(hang_up: HangUp) -> Result<Stop, Failure> {
                 asked = true;
                 thrown.throw();
             }
-        })?;
+        })
+        .map_err(|source| EngineError::no_threads("the thread for signals", source))?;
     Ok(stop)
 }
 

@@ -158,6 +158,20 @@ pub enum EngineError {
     },
 }
 
+impl EngineError {
+    /// The kernel starts no more threads here; `what` are those that it refused.
+    #[must_use]
+    pub fn no_threads(what: &str, source: io::Error) -> Self {
+        Self::Os {
+            operation: format!("cannot start {what} (clone)"),
+            source,
+            remedy: "a higher limit of tasks (pids.max of the cgroup, docker's --pids-limit, \
+                     ulimit -u), or fewer --cores"
+                .to_owned(),
+        }
+    }
+}
+
 /// Reads `CLOCK_MONOTONIC`.
 #[must_use]
 pub fn now() -> Instant {

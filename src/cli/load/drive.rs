@@ -8,7 +8,7 @@ use super::sinks::Sinks;
 use super::view::View;
 use crate::cli::Failure;
 use crate::cli::flags::LoadEngine;
-use crate::engine::{self, Plan, Stop};
+use crate::engine::{self, EngineError, Plan, Stop};
 use crate::load::outcome::Ending;
 use crate::load::progress::{PROGRESS_TIME, Progress, Stage};
 use crate::load::{Load, Nonce, Outcome};
@@ -62,7 +62,9 @@ pub(super) fn drive<S: Shard<Outcome = Outcome> + 'static>(
         is_aborted: false,
     };
     std::thread::scope(|scope| {
-        let watcher = scope.spawn(move || watch.until(&is_over));
+        let watcher = std::thread::Builder::new()
+            .spawn_scoped(scope, move || watch.until(&is_over))
+            .map_err(|source| EngineError::no_threads("the watching thread", source))?;
         let outcomes = match config.engine {
             LoadEngine::Ring => engine::ring::run(plan, make),
             LoadEngine::Tokio => engine::tokio::run(plan, make),

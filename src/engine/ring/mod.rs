@@ -25,6 +25,7 @@ mod rest;
 mod rings;
 mod sending;
 mod slot;
+mod thread;
 mod uring;
 mod waiting;
 
@@ -33,9 +34,6 @@ use crate::shard::{Core, Counters, Shard};
 use accept::Gates;
 use bell::Bell;
 use driver::Driver;
-use glommio::{
-    BuilderErrorKind, ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement,
-};
 use kernel::Ring;
 use mail::{Desk, Post};
 pub(super) use option::unacknowledged;
@@ -47,6 +45,7 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Runs one shard per core over io_uring until each has finished; outcomes in core order.
@@ -59,6 +58,7 @@ pub fn run<S: Shard + 'static>(
 ) -> Result<Vec<S::Outcome>, EngineError> {
     let features = probe::check()?;
     let cores = plan.cpus.len();
+    thread::rehearse(cores)?;
     let make = Arc::new(make);
     let gate = Arc::new(Gate::default());
     let post: Post<S::Message> = mail::post(cores);
@@ -82,15 +82,18 @@ pub fn run<S: Shard + 'static>(
             gate: Arc::clone(&gate),
         };
         let make = Arc::clone(&make);
-        let spawned = LocalExecutorBuilder::new(Placement::Fixed(plan.cpus[index]))
-            .name(&format!("ring-{index}"))
-            .preempt_timer(Duration::from_secs(3600))
-            .spawn(move || core(setup, make));
-        match spawned {
+        let cpu = plan.cpus[index];
+        let started = thread::start(index, move || {
+            let executor = thread::executor(index, cpu)?;
+            executor
+                .run(core(setup, make))
+                .map_err(|source| broke(index, source))
+        });
+        match started {
             Ok(thread) => threads.push(thread),
             Err(error) => {
                 gate.open(false);
-                return Err(no_executor(plan.cpus[index], &error));
+                return Err(error);
             }
         }
     }
@@ -102,7 +105,7 @@ pub fn run<S: Shard + 'static>(
     let fell_silent = matches!(readiness, Err(None));
     let mut failure = readiness.err().flatten();
     for (index, thread) in threads.into_iter().enumerate() {
-        match joined(index, plan.cpus[index], thread) {
+        match joined(index, thread) {
             Ok(outcome) => outcomes.extend(outcome),
             Err(error) => {
                 failure.get_or_insert(error);
@@ -119,23 +122,34 @@ pub fn run<S: Shard + 'static>(
 }
 
 /// How a core ended; `Ok(None)` if it did not begin because another could not.
-fn joined<O: Send + 'static>(
+fn joined<O>(
     core: usize,
-    cpu: usize,
-    thread: ExecutorJoinHandle<io::Result<Option<O>>>,
+    thread: JoinHandle<Result<Option<O>, EngineError>>,
 ) -> Result<Option<O>, EngineError> {
-    match thread.join() {
-        Ok(Ok(outcome)) => Ok(outcome),
-        Ok(Err(source)) => Err(EngineError::Os {
-            operation: format!("core {core}: io_uring_enter"),
-            source,
-            remedy: "--engine tokio, and tell the maintainers".to_owned(),
-        }),
-        Err(error @ GlommioError::BuilderError(BuilderErrorKind::ThreadPanic(_))) => {
-            let message = error.to_string();
-            Err(EngineError::Panicked { core, message })
+    thread.join().unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+        Err(EngineError::Panicked {
+            core,
+            message: text.unwrap_or_else(|| "without a message".to_owned()),
+        })
+    })
+}
+
+/// What io_uring_enter says that no retry can mend.
+fn broke(core: usize, source: io::Error) -> EngineError {
+    EngineError::Os {
+        operation: format!("core {core}: io_uring_enter"),
+        remedy: match source.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES | libc::ENOSYS) => {
+                "a container profile that allows io_uring_enter, or --engine tokio"
+            }
+            // io_uring_enter(2): a completion was lost for want of memory.
+            Some(libc::EBADR) => "more memory for this process (memory.max of the cgroup)",
+            _ => "--engine tokio, and tell the maintainers",
         }
-        Err(error) => Err(no_executor(cpu, &error)),
+        .to_owned(),
+        source,
     }
 }
 
@@ -317,20 +331,6 @@ fn all_ready(
         readied.recv().map_err(|_| None)?.map_err(Some)?;
     }
     Ok(())
-}
-
-fn no_executor(cpu: usize, error: &GlommioError<()>) -> EngineError {
-    let said = error.to_string();
-    // glommio wraps it into an error of I/O: only its text tells.
-    let remedy = if said.contains("MemLockLimit") {
-        "ulimit -l 65536 (0.9 MiB of locked memory per core and table)"
-    } else {
-        "--cores with CPUs of this host (`nproc --all`)"
-    };
-    EngineError::Unsupported {
-        what: format!("cannot start an executor on CPU {cpu}: {said}"),
-        remedy: remedy.to_owned(),
-    }
 }
 
 /// Holds every core until all are set up, so that no letter finds a core without a bell.

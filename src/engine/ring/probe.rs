@@ -20,11 +20,12 @@ pub(super) struct Features {
 /// # Errors
 /// [`EngineError::Unsupported`] or [`EngineError::Os`] with the remedy.
 pub(super) fn check() -> Result<Features, EngineError> {
-    let ring: IoUring = IoUring::builder()
+    let mut ring: IoUring = IoUring::builder()
         .setup_single_issuer()
         .setup_defer_taskrun()
         .build(4)
         .map_err(explain_setup)?;
+    enter(&mut ring)?;
     let mut probe = Probe::new();
     ring.submitter()
         .register_probe(&mut probe)
@@ -48,6 +49,19 @@ pub(super) fn check() -> Result<Features, EngineError> {
         socket_options,
         sockets: socket_options && probe.is_supported(opcode::Socket::CODE),
         bind: probe.is_supported(opcode::Bind::CODE),
+    })
+}
+
+/// Enters once: a filter may allow the set-up of a ring and forbid its use.
+fn enter(ring: &mut IoUring) -> Result<(), EngineError> {
+    let nothing = opcode::Nop::new().build();
+    // SAFETY: the entry points to no memory.
+    let pushed = unsafe { ring.submission().push(&nothing) };
+    let entered = pushed.map_or(Ok(0), |()| ring.submit_and_wait(1));
+    entered.map(drop).map_err(|source| EngineError::Os {
+        operation: "cannot use io_uring (io_uring_enter)".into(),
+        source,
+        remedy: "a container profile that allows io_uring_enter, or --engine tokio".into(),
     })
 }
 

@@ -57,7 +57,7 @@ pub fn run<S: Shard>(
         let thread = std::thread::Builder::new()
             .name(format!("tokio-{index}"))
             .spawn(move || bail.guard(|| start.run(make.as_ref())))
-            .map_err(|source| os("cannot start a thread", source, "ulimit -u"));
+            .map_err(|source| EngineError::no_threads("the thread of a core", source));
         match thread {
             Ok(thread) => threads.push(thread),
             Err(error) => {
