@@ -193,11 +193,44 @@ fn unusable(error: impl std::fmt::Display) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::CertificateError;
+    use rustls::client::danger::ServerCertVerifier as _;
+    use rustls::pki_types::UnixTime;
 
     fn file(name: &str, text: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("{}-{name}", std::process::id()));
         std::fs::write(&path, text).unwrap();
         path
+    }
+
+    /// RFC 5280, 4.2.1.9; plain `openssl req -x509` makes such certificates.
+    #[test]
+    fn a_servers_certificate_that_is_an_authoritys_is_told_how_to_be_made_right() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let made = params.self_signed(&key).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.der().clone()).unwrap();
+        let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(
+            Arc::new(roots),
+            Arc::new(ring::default_provider()),
+        );
+        let found = verifier.build().unwrap().verify_server_cert(
+            made.der(),
+            &[],
+            &name("a.test").unwrap(),
+            &[],
+            UnixTime::since_unix_epoch(std::time::Duration::from_secs(1 << 30)),
+        );
+        let Err(Error::InvalidCertificate(CertificateError::Other(error))) = found else {
+            panic!("{found:?}");
+        };
+        let text = explained(&error);
+        assert!(
+            text.contains("basicConstraints=critical,CA:FALSE"),
+            "{text}"
+        );
     }
 
     #[test]

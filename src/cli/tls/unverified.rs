@@ -237,6 +237,13 @@ impl<'a> Der<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::crypto::ring::default_provider;
+    use rustls::crypto::ring::sign::any_supported_type;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::server::{ClientHello, ParsedCertificate as EndEntity, ResolvesServerCert};
+    use rustls::sign::CertifiedKey;
+    use rustls::version::{TLS12, TLS13};
+    use rustls::{ClientConnection, ServerConfig, ServerConnection, SupportedProtocolVersion};
 
     /// `openssl req -x509 -newkey rsa:1024 -nodes`, version 1.
     const RSA_1024: &str = include_str!("unverified/rsa-1024-v1.pem");
@@ -260,6 +267,95 @@ mod tests {
             // Whatever comes of it.
             let _ = Key::of(&changed).and_then(|key| key.rsa_bits());
         }
+    }
+
+    /// A value in DER.
+    fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+        let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82, high, low], content].concat()
+    }
+
+    /// The same certificate as it would be in version 1: without version and extensions.
+    fn first_version(certificate: &[u8]) -> CertificateDer<'static> {
+        let mut outer = Der(Der(certificate).take(0x30).unwrap());
+        let mut body = Der(outer.take(0x30).unwrap());
+        body.take(0xa0).unwrap();
+        let serial = der(0x02, body.take(0x02).unwrap());
+        let rest = (0..5).flat_map(|_| der(0x30, body.take(0x30).unwrap()));
+        let body = der(0x30, &serial.into_iter().chain(rest).collect::<Vec<_>>());
+        der(0x30, &[body, outer.0.to_vec()].concat()).into()
+    }
+
+    /// Shows one certificate, whatever its key is.
+    #[derive(Debug)]
+    struct Shows(Arc<CertifiedKey>);
+
+    impl ResolvesServerCert for Shows {
+        fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            Some(Arc::clone(&self.0))
+        }
+    }
+
+    /// What a client with `--insecure` says of a server that shows this and signs with that.
+    fn handshake(
+        shown: CertificateDer<'static>,
+        key: &rcgen::KeyPair,
+        version: &'static SupportedProtocolVersion,
+    ) -> Result<(), Error> {
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let key = any_supported_type(&key).unwrap();
+        let provider = Arc::new(default_provider());
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Shows(Arc::new(CertifiedKey::new(
+                vec![shown],
+                key,
+            )))));
+        let client = super::super::client(&super::super::Trust::Anybody, None).unwrap();
+        let name = ServerName::try_from("any.test").unwrap();
+        let mut client = ClientConnection::new(client, name).unwrap();
+        let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+        while client.is_handshaking() {
+            let mut bytes = Vec::new();
+            client.write_tls(&mut bytes).unwrap();
+            server.read_tls(&mut &bytes[..]).unwrap();
+            server.process_new_packets()?;
+            bytes.clear();
+            while server.wants_write() {
+                server.write_tls(&mut bytes).unwrap();
+            }
+            client.read_tls(&mut &bytes[..]).unwrap();
+            client.process_new_packets()?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn any_certificate_is_taken_whose_key_the_server_proves_to_have() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let other = rcgen::KeyPair::generate().unwrap();
+        let made = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap();
+        let made = made.self_signed(&key).unwrap().der().clone();
+        let bad = Error::InvalidCertificate(CertificateError::BadSignature);
+        for version in [&TLS12, &TLS13] {
+            for shown in [made.clone(), first_version(&made)] {
+                assert_eq!(handshake(shown.clone(), &key, version), Ok(()));
+                assert_eq!(handshake(shown, &other, version), Err(bad.clone()));
+            }
+            let none = CertificateDer::from(vec![0x30, 0]);
+            let Err(Error::InvalidCertificate(CertificateError::Other(error))) =
+                handshake(none, &key, version)
+            else {
+                panic!("taken");
+            };
+            let text = super::super::explained(&error);
+            assert!(text.contains("no certificate (X.509)"), "{text}");
+        }
+        // What is checked otherwise is: the rest of rustls takes no certificate of version 1.
+        assert!(EndEntity::try_from(&first_version(&made)).is_err());
+        assert!(EndEntity::try_from(&made).is_ok());
     }
 
     #[test]

@@ -7,8 +7,7 @@ use crate::shard::Flaw;
 fn a_close_sends_what_is_queued_then_close_notify_and_nothing_after_it() {
     for (side, spoken) in ALL {
         let mut pair = Pair::new(side, spoken);
-        pair.layer.order(Order::Send(b"last".to_vec()));
-        pair.layer.order(Order::Close(Close::Flush));
+        pair.layer.order(Order::Finish(b"last".to_vec()));
         pair.layer.order(Order::Send(b"late".to_vec()));
         let heard = [(Content::Data, b"last".to_vec()), alert(1, 0)];
         assert_eq!(pair.heard(), heard, "{side:?} {spoken:?}");

@@ -376,3 +376,68 @@ fn what_a_client_sends_right_behind_its_handshake_is_read() {
         assert_eq!(layer.text(), b"early bird", "{spoken:?}");
     }
 }
+
+/// One core on a clock that only work moves: an answer takes a millisecond, any other event 20 us.
+/// Clients come at that many a second, give up after their patience, and finish as soon as they are
+/// answered. Returns how many were served in time.
+fn served(per_second: u32, lasting: Duration) -> usize {
+    const PATIENCE: Duration = Duration::from_millis(40);
+    let hello = hello(MODERN).1;
+    let mut layer = Layer::new(Side::Server, MODERN);
+    let start = layer.line.now;
+    let gap = Duration::from_secs(1) / per_second;
+    let (mut next, mut served) = (0, 0);
+    let mut here: Vec<(u32, Instant)> = Vec::new();
+    let mut answered: Vec<u32> = Vec::new();
+    while layer.line.now < start + lasting {
+        let mut events = 0;
+        // Those that were answered say the rest: it is all there is to do for them.
+        for slot in answered.drain(..) {
+            events += 1;
+            if let Some(at) = here.iter().position(|(it, _)| *it == slot) {
+                here.swap_remove(at);
+                layer.closed(id(slot), CloseCause::PeerEnded);
+                served += 1;
+            }
+        }
+        while start + gap * next <= layer.line.now {
+            events += 2;
+            layer.open(Side::Server, id(next));
+            layer
+                .tls
+                .received(id(next), &mut hello.clone(), &mut layer.line);
+            here.push((next, start + gap * next + PATIENCE));
+            next += 1;
+        }
+        let now = layer.line.now;
+        here.retain(|(slot, until)| {
+            let stays = *until > now;
+            if !stays {
+                events += 1;
+                layer.closed(id(*slot), CloseCause::Reset);
+            }
+            stays
+        });
+        if layer.tls.deadline().is_some_and(|at| at <= now) {
+            layer.tls.expired(&mut layer.line);
+        }
+        let sent = std::mem::take(&mut layer.line.sent);
+        answered.extend(
+            sent.iter()
+                .filter_map(|(id, _)| u32::try_from(id.slot()).ok()),
+        );
+        let work =
+            Duration::from_millis(answered.len() as u64) + events * Duration::from_micros(20);
+        layer.line.now = now + work.max(Duration::from_micros(50));
+    }
+    served
+}
+
+#[test]
+fn under_twice_the_load_as_many_are_served_in_time_as_at_the_limit() {
+    let lasting = Duration::from_millis(250);
+    let limit = served(900, lasting);
+    assert!(limit >= 200, "{limit}");
+    let twice = served(2000, lasting);
+    assert!(10 * twice >= 9 * limit, "{twice} instead of {limit}");
+}

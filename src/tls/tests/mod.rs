@@ -140,6 +140,8 @@ enum Told {
 enum Order {
     Send(Vec<u8>),
     Close(Close),
+    /// Both in one event.
+    Finish(Vec<u8>),
     Connect,
 }
 
@@ -181,6 +183,11 @@ impl Shard for Inner {
         match order {
             Order::Send(bytes) => self.sent.push(wire.send(ID, &bytes)),
             Order::Close(how) => wire.close(ID, how),
+            Order::Finish(bytes) => {
+                self.sent.push(wire.send(ID, &bytes));
+                assert_eq!(wire.backlog(ID), bytes.len(), "it has gathered");
+                wire.close(ID, Close::Flush);
+            }
             Order::Connect => assert_eq!(wire.connect(target(), None), Ok(ID)),
         }
     }
