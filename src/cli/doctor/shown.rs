@@ -45,7 +45,7 @@ pub(super) fn table(plan: &Plan, audit: &Audit) -> String {
     for unknown in &audit.unknown {
         let _ = writeln!(text, "unknown: {}: {}", unknown.name, unknown.why);
     }
-    text += &predicted(&audit.bounds);
+    text += &predicted(&audit.bounds, usize::from(width));
     let count = |severity| {
         let found = audit.findings.iter();
         found.filter(|it| it.severity == severity).count()
@@ -159,21 +159,18 @@ fn wrapped(line: &str, width: usize, indent: usize) -> String {
     text + "\n"
 }
 
-fn predicted(bounds: &[Bound]) -> String {
+fn predicted(bounds: &[Bound], width: usize) -> String {
     let mut text = String::new();
     for (index, bound) in bounds.iter().enumerate() {
         let title = if index == 0 {
-            "\npredicted ceiling"
+            text += "\n";
+            "predicted ceiling"
         } else {
             "then"
         };
         let connections = print::whole(bound.connections);
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "{title}: {connections} connections ({})",
-            bound.set_by
-        );
+        let line = format!("{title}: {connections} connections ({})", bound.set_by);
+        text += &wrapped(&line, width, 0);
     }
     text
 }
