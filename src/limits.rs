@@ -80,6 +80,15 @@ pub const LINGER_TIME: Duration = Duration::from_secs(2);
 /// Time in which a peer has to take something of what is left for it. A window that opens by 64 KiB
 /// at a time, as on the loopback interface, opens every 13 s for a reader of 5 kB/s.
 pub const STALL_TIME: Duration = Duration::from_secs(30);
+/// Time without a sign of life after which the kernel takes a peer for gone: nothing that was sent
+/// is acknowledged, no keepalive is answered, or its window stays shut. Above [`STALL_TIME`]: a
+/// reader of 5 kB/s on the loopback interface is not taken for gone.
+pub const GONE_TIME: Duration = Duration::from_secs(60);
+/// Silence after which a WebSocket is closed where the user sets none: its ping at half of it comes
+/// before the 60 s after which nginx and most load balancers drop a quiet connection.
+pub const SILENCE_TIME: Duration = Duration::from_secs(100);
+/// Bytes of late push messages that a listener is sent at once, if that is more than one message.
+pub const CATCH_UP_BYTES: usize = 64 * 1024;
 /// Bytes a second that the peer of a closing connection has to take in the mean: a modem's pace, so
 /// that one that takes a byte now and then does not hold megabytes for ever.
 pub const CLOSING_RATE: u64 = 1024;

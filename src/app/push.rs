@@ -6,6 +6,7 @@
 //! wake for messages that nobody hears: it makes up for them, in order, when the next one comes.
 
 use super::{Effects, Notice};
+use crate::limits;
 use crate::time::Instant;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -15,6 +16,8 @@ use std::time::Duration;
 pub const NAME: &str = "push";
 /// Late messages broadcast in one call: a core that fell behind catches up over several turns.
 const CATCH_UP: u64 = 64;
+/// Bytes of a message beside its text, at most.
+const AROUND: usize = 128;
 /// The shortest interval: below it a core would do nothing else.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -39,6 +42,8 @@ pub struct Push {
     plan: Plan,
     /// The number of the newest message that was made.
     last: u64,
+    /// While messages are overdue: when the next of them may leave.
+    resume: Option<Instant>,
     /// When the newest messages were made, in order; the back one is message `last`.
     made: VecDeque<Instant>,
     text: String,
@@ -72,6 +77,7 @@ impl Push {
         Self {
             plan,
             last: 0,
+            resume: None,
             made: VecDeque::with_capacity(plan.history),
             text: String::new(),
         }
@@ -80,15 +86,24 @@ impl Push {
     /// When the next message is due.
     #[must_use]
     pub fn deadline(&self) -> Instant {
-        let next = u128::from(self.last) + 1;
-        let after = next * self.plan.every.as_nanos();
-        self.plan.started + Duration::from_nanos(u64::try_from(after).unwrap_or(u64::MAX))
+        self.planned(self.last + 1)
+            .max(self.resume.unwrap_or_default())
     }
 
-    /// Broadcasts the messages that are due, at most `CATCH_UP` of them: if the deadline is still
-    /// in the past then call it again.
-    pub fn expired(&mut self, now: Instant, effects: &mut impl Effects) {
-        let due = self.due(now).min(self.last + CATCH_UP);
+    /// Broadcasts the messages that are due. Returns how many of them were late by more than an
+    /// interval: this core was late, not its listeners. So those that are overdue leave a few at a
+    /// time, twice as fast as planned if they are large: a listener that keeps up with that is no
+    /// slow consumer.
+    pub fn expired(&mut self, now: Instant, effects: &mut impl Effects) -> u64 {
+        if self.resume.is_some_and(|at| now < at) {
+            return 0;
+        }
+        let all = self.due(now);
+        let each = self.plan.bytes.saturating_add(AROUND);
+        let few = u64::try_from(limits::CATCH_UP_BYTES / each).unwrap_or(CATCH_UP);
+        let due = all.min(self.last + few.clamp(1, CATCH_UP));
+        let late = due.min(all.saturating_sub(1)).saturating_sub(self.last);
+        self.resume = (due < all).then(|| now + self.plan.every / 2);
         while self.last < due {
             self.make(now);
             write(&mut self.text, self.last, now, self.plan.bytes);
@@ -99,11 +114,13 @@ impl Push {
                 text: &self.text,
             });
         }
+        late
     }
 
     /// Somebody listens again after nobody did: makes what nobody heard, for the history, as if at
     /// its time, so that it is told alike by a core that did have listeners.
     pub fn catch_up(&mut self, now: Instant) {
+        self.resume = None;
         let due = self.due(now);
         let kept = u64::try_from(self.plan.history).unwrap_or(u64::MAX);
         if due.saturating_sub(self.last) > kept {
@@ -111,7 +128,7 @@ impl Push {
             self.last = due - kept;
         }
         while self.last < due {
-            self.make(self.deadline());
+            self.make(self.planned(self.last + 1));
         }
     }
 
@@ -178,6 +195,12 @@ impl Push {
     fn due(&self, now: Instant) -> u64 {
         let count = now.since(self.plan.started).as_nanos() / self.plan.every.as_nanos();
         u64::try_from(count).unwrap_or(u64::MAX)
+    }
+
+    /// When a message belongs.
+    fn planned(&self, number: u64) -> Instant {
+        let after = u128::from(number) * self.plan.every.as_nanos();
+        self.plan.started + Duration::from_nanos(u64::try_from(after).unwrap_or(u64::MAX))
     }
 
     fn make(&mut self, now: Instant) {
@@ -265,7 +288,33 @@ mod tests {
         let mut push = push(4);
         assert_eq!(heard(&mut push, at(1045)), [1, 2, 3, 4]);
         assert_eq!(heard(&mut push, at(9000)).len(), 64);
-        assert!(push.deadline() < at(9000));
+        assert_eq!(push.deadline(), at(9005), "a moment for whoever listens");
+        assert_eq!(heard(&mut push, at(9004)), [0; 0]);
+        assert_eq!(heard(&mut push, at(9005))[0], 69);
+    }
+
+    #[test]
+    fn large_overdue_messages_leave_twice_as_fast_as_planned_and_count_as_late() {
+        let mut push = push(4);
+        push.plan.bytes = 64 * 1024;
+        let (mut now, mut late) = (at(1705), 0);
+        loop {
+            let mut heard = Heard::default();
+            late += push.expired(now, &mut heard);
+            assert_eq!(heard.0.len(), 1, "one at a time");
+            if push.resume.is_none() {
+                break;
+            }
+            now = push.deadline();
+        }
+        assert!(now < at(1705 + 710), "it has caught up");
+        assert!((130..=140).contains(&late), "{late}");
+        let mut heard = Heard::default();
+        assert_eq!(
+            push.expired(push.deadline(), &mut heard),
+            0,
+            "in time again"
+        );
     }
 
     #[test]

@@ -185,9 +185,10 @@ pub(super) struct ServeFlags {
     /// Most outbound bytes queued for one connection; a slower reader is closed.
     #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = values::size)]
     pub(super) max_backlog: usize,
-    /// Closes a WebSocket that is silent for so long, after a ping at half of it.
-    #[arg(long, value_name = "TIME", default_value = "off", value_parser = values::duration_or_off)]
-    pub(super) idle_timeout: Switch,
+    /// Closes a WebSocket that is silent for so long, after a ping at half of it, and a kept-alive
+    /// HTTP connection without a request [default: 100s, HTTP 60s].
+    #[arg(long, value_name = "TIME", value_parser = values::duration_or_off)]
+    pub(super) idle_timeout: Option<Switch>,
     /// Time that peers get when the server stops, after --drain-delay and --drain-spread.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     pub(super) drain: Duration,

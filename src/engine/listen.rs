@@ -4,7 +4,7 @@
 use super::EngineError;
 use crate::limits;
 use crate::shard::Core;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -80,6 +80,16 @@ impl Listeners {
         Ok(sockets)
     }
 
+    /// Takes peers for gone that give no sign of life for so long ([`limits::GONE_TIME`] without
+    /// it), for all connections that are accepted from now on; whole seconds, at least one.
+    ///
+    /// # Errors
+    /// The kernel's, of a socket that is open: not to be expected.
+    pub fn give_up_after(&self, span: Duration) -> io::Result<()> {
+        let mut all = self.per_core.iter().flatten();
+        all.try_for_each(|listener| watch(&SockRef::from(listener), span))
+    }
+
     /// Takes the sockets apart, a set per core.
     #[must_use]
     pub fn into_cores(self) -> Vec<Vec<TcpListener>> {
@@ -141,9 +151,24 @@ fn listen(address: SocketAddr, family: Family) -> io::Result<TcpListener> {
     socket.set_reuse_port(true)?;
     // Accepted connections inherit it: no system call per accept.
     socket.set_tcp_nodelay(true)?;
+    watch(&SockRef::from(&socket), limits::GONE_TIME)?;
     socket.bind(&address.into())?;
     socket.listen(limits::LISTEN_BACKLOG.cast_signed())?;
     Ok(socket.into())
+}
+
+/// Has the kernel find out about peers that vanish; accepted connections inherit it.
+///
+/// tcp(7), `TCP_USER_TIMEOUT`: it ends a connection whose data is not acknowledged, whose window
+/// stays shut, or, with keepalive, whose peer does not answer: the number of probes then means
+/// nothing (net/ipv4/tcp_timer.c, `tcp_keepalive_timer`).
+fn watch(socket: &SockRef<'_>, span: Duration) -> io::Result<()> {
+    let second = Duration::from_secs(1);
+    let keepalive = TcpKeepalive::new()
+        .with_time(span.max(second))
+        .with_interval((span / 6).max(second));
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(span))
 }
 
 fn refused(address: SocketAddr, source: io::Error) -> EngineError {

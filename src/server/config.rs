@@ -31,7 +31,7 @@ pub struct Config {
     /// Cap on the fragments of one message; more closes with 1009.
     pub max_fragments: u32,
     /// A WebSocket that is silent for so long is closed with 1001, after a ping at half of it; a
-    /// kept-alive HTTP connection without a request as well. `None` leaves WebSockets alone.
+    /// kept-alive HTTP connection without a request as well. `None` leaves it at the defaults.
     pub idle_timeout: Option<Duration>,
     /// Connections of this core; newcomers beyond them get 503.
     pub max_connections: u32,
@@ -45,6 +45,8 @@ pub struct Config {
     pub drain_spread: Duration,
     /// The close code that WebSockets get then: 1001 or 1012.
     pub drain_code: u16,
+    /// The same for WebSockets alone, where `idle_timeout` is `None`.
+    pub silence: Option<Duration>,
     /// Time a draining server gives its peers before it resets what is left.
     pub drain: Duration,
     /// Push messages kept per core for `Last-Event-ID`.
@@ -87,6 +89,7 @@ impl Config {
             drain_delay: Duration::ZERO,
             drain_spread: Duration::ZERO,
             drain_code: closing::GOING_AWAY,
+            silence: Some(limits::SILENCE_TIME),
             drain: limits::DRAIN_TIME,
             history: limits::HISTORY_EVENTS,
             heartbeat: limits::HEARTBEAT_TIME,
@@ -99,6 +102,11 @@ impl Config {
             origins: OriginPolicy::Any,
             board: Board::default(),
         }
+    }
+
+    /// How long a WebSocket may be silent.
+    pub(super) fn websocket_idle(&self) -> Option<Duration> {
+        self.idle_timeout.or(self.silence)
     }
 }
 

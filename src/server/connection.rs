@@ -198,7 +198,7 @@ impl Connection {
                         self.enter(id, Speech::Deflated, shared, wire);
                     }
                 }
-                if let Some(idle) = shared.config.idle_timeout {
+                if let Some(idle) = shared.config.websocket_idle() {
                     shared.wheel.schedule(id, wire.now() + idle / 2);
                 }
                 match bytes.get_mut(at..) {
@@ -274,7 +274,7 @@ impl Connection {
                     why: socket.why(),
                 })
             }
-            State::WebSocket(socket) => match config.idle_timeout {
+            State::WebSocket(socket) => match config.websocket_idle() {
                 None => Due::Never,
                 Some(idle) if waited >= idle => Due::Now(Step::CloseSocket {
                     code: closing::GOING_AWAY,

@@ -66,6 +66,13 @@ const CORE: &[Row] = &[
         |it| it.tally.messages_out as f64,
     ),
     (
+        Family::counter(
+            "pushes_late",
+            "Push messages that left more than an interval late.",
+        ),
+        |it| it.tally.pushes_late as f64,
+    ),
+    (
         Family::counter("received_bytes", "Bytes received from peers."),
         |it| it.bytes_in as f64,
     ),

@@ -117,7 +117,7 @@ impl Server {
         let header = frame::header(Opcode::Ping, 0, None);
         // If the backlog is full then the peer does not read, and time will tell.
         let _ = wire.send(id, header.as_bytes());
-        if let Some(idle) = self.shared.config.idle_timeout {
+        if let Some(idle) = self.shared.config.websocket_idle() {
             self.shared.wheel.schedule(id, wire.now() + idle / 2);
         }
     }
@@ -220,7 +220,8 @@ impl Server {
                 unsent: None,
                 queued: false,
             };
-            push.expired(now, &mut outbox);
+            let late = push.expired(now, &mut outbox);
+            tally.pushes_late += late;
         }
         if free && !topic.streams.is_empty() && topic.spoken + config.heartbeat <= now {
             topic.heartbeat(tally, wire);

@@ -23,6 +23,8 @@ pub struct Tally {
     pub messages_in: u64,
     /// WebSocket messages and events queued for peers.
     pub messages_out: u64,
+    /// Push messages that left more than an interval late, because this core was late.
+    pub pushes_late: u64,
 }
 
 /// Connections open now, by what they are.
@@ -108,6 +110,7 @@ impl Tally {
             requests,
             messages_in,
             messages_out,
+            pushes_late,
         } = other;
         self.open.websocket += open.websocket;
         self.open.sse += open.sse;
@@ -132,6 +135,7 @@ impl Tally {
         self.requests += requests;
         self.messages_in += messages_in;
         self.messages_out += messages_out;
+        self.pushes_late += pushes_late;
     }
 
     /// Connections open now, whatever they are.

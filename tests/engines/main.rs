@@ -13,6 +13,7 @@ mod load_engines;
 mod peer;
 mod places;
 mod script;
+mod vanished;
 
 use ringstorm::engine::{EngineError, Plan, ring, tokio};
 use ringstorm::shard::{Core, Shard};
@@ -110,6 +111,8 @@ suite! {
         a_close_in_opened_gives_only_closed
         after_closing_nothing_is_sent_and_a_second_close_is_ignored
         finishing_drops_what_is_open;
+    vanished:
+        a_peer_that_vanishes_is_noticed;
     places:
         a_connect_opens_talks_and_closes
         a_connect_uses_its_source_address

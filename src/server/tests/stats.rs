@@ -46,6 +46,7 @@ fn one_core_answers_at_once_with_every_key() {
         "bytes_out",
         "messages_in",
         "messages_out",
+        "pushes_late",
         "backlog_bytes",
         "turns",
         "events",

@@ -205,3 +205,36 @@ fn a_stream_that_does_not_read_is_reset_and_the_others_go_on() {
     assert_eq!(rig.text(fast), event(1) + &event(2));
     assert_eq!(rig.tally().decided.slow_consumer, 1);
 }
+
+/// A core that was stopped for 700 ms is late; who listens is not slow.
+#[test]
+fn a_late_core_catches_up_in_steps_that_its_listeners_can_take() {
+    const BYTES: usize = 64 * 1024;
+    let mut rig = Rig::new(Config {
+        chunk: Duration::from_millis(10),
+        chunk_bytes: BYTES,
+        ..config()
+    });
+    let ids: Vec<_> = (0..20).map(|_| rig.stream()).collect();
+    rig.pass(Duration::from_millis(50));
+    assert_eq!(rig.tally().pushes_late, 0);
+    ids.iter().for_each(|&id| drop(rig.sent(id)));
+    rig.wire.now = rig.wire.now + Duration::from_millis(700);
+    rig.server.expired(&mut rig.wire);
+    for &id in &ids {
+        let sent = rig.sent(id).len();
+        assert!((BYTES..3 * BYTES).contains(&sent), "{sent} bytes at once");
+    }
+    rig.pass(Duration::from_millis(800));
+    let text = rig.text(ids[7]);
+    for number in 8..=155 {
+        assert!(text.contains(&format!("{{\"seq\":{number},")), "{number}");
+    }
+    let tally = rig.tally();
+    assert!(tally.pushes_late >= 69, "{}", tally.pushes_late);
+    assert_eq!(tally.decided.slow_consumer, 0);
+    ids.iter().for_each(|&id| drop(rig.sent(id)));
+    let late = tally.pushes_late;
+    rig.pass(Duration::from_millis(500));
+    assert_eq!(rig.tally().pushes_late, late, "in time again");
+}

@@ -187,7 +187,10 @@ fn a_push_listener_gets_every_message_until_it_leaves() {
 
 #[test]
 fn a_push_without_listeners_wakes_nobody() {
-    let mut rig = Rig::new(config());
+    let mut rig = Rig::new(Config {
+        silence: None,
+        ..config()
+    });
     let id = rig.socket("/push");
     rig.gone(id, CloseCause::PeerEnded);
     // What is left is the entry for the head's deadline.
@@ -278,9 +281,29 @@ fn a_silent_websocket_is_pinged_at_half_its_time_and_closed_at_the_end() {
     assert_eq!(rig.tally().decided.idle, 1);
 }
 
+/// RFC 6455, 5.5.2: a ping is a keepalive, and tells whether the peer is still there.
+#[test]
+fn by_default_a_silent_websocket_is_pinged_within_a_minute_and_closed_if_it_stays_silent() {
+    let mut rig = Rig::new(config());
+    let (lively, gone) = (rig.socket("/echo"), rig.socket("/echo"));
+    for _ in 0..4 {
+        rig.pass(59 * SECOND);
+        assert_eq!(rig.sent(lively), plain(Opcode::Ping, b""));
+        rig.receive(lively, &masked(Opcode::Pong, b""));
+    }
+    assert_eq!(rig.closed(lively), None);
+    let ping = plain(Opcode::Ping, b"");
+    assert_eq!(rig.sent(gone), [ping, close_frame(1001)].concat());
+    assert_eq!(rig.closed(gone), Some(Close::Flush));
+    assert_eq!(rig.tally().decided.idle, 1);
+}
+
 #[test]
 fn without_an_idle_timeout_a_silent_websocket_costs_no_wake() {
-    let mut rig = Rig::new(config());
+    let mut rig = Rig::new(Config {
+        silence: None,
+        ..config()
+    });
     let id = rig.socket("/echo");
     rig.pass(11 * SECOND);
     assert_eq!(rig.server.deadline(), None);
