@@ -47,6 +47,13 @@ impl Bell {
 pub(super) struct Ringing(Arc<OwnedFd>);
 
 impl Ringing {
+    /// A bell that no executor hears.
+    #[cfg(test)]
+    pub(super) fn new() -> io::Result<Self> {
+        let descriptor = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
+        Ok(Self(Arc::new(descriptor)))
+    }
+
     pub(super) fn descriptor(&self) -> i32 {
         self.0.as_raw_fd()
     }

@@ -30,19 +30,7 @@ impl Buffers {
     /// # Errors
     /// The kernel's, if memory is short or the kernel is older than 5.19.
     pub(super) fn register(ring: &IoUring, count: u16, size: u32) -> io::Result<Self> {
-        assert!(
-            count.is_power_of_two(),
-            "the kernel masks the tail with count - 1"
-        );
-        let entries = map(usize::from(count) * size_of::<BufRingEntry>())?;
-        let memory = map(usize::from(count) * stride(size))?;
-        let mut buffers = Self {
-            entries: entries.cast(),
-            memory,
-            count,
-            size,
-            tail: 0,
-        };
+        let mut buffers = Self::map(count, size)?;
         // SAFETY: the mapping is page-aligned, holds `count` entries, and lives until `Drop`,
         // which the owner runs only after the ring is gone.
         let registered = unsafe {
@@ -59,6 +47,23 @@ impl Buffers {
         }
         buffers.publish();
         Ok(buffers)
+    }
+
+    /// Maps memory for them and shows none yet.
+    pub(super) fn map(count: u16, size: u32) -> io::Result<Self> {
+        assert!(
+            count.is_power_of_two(),
+            "the kernel masks the tail with count - 1"
+        );
+        let entries = map(usize::from(count) * size_of::<BufRingEntry>())?;
+        let memory = map(usize::from(count) * stride(size))?;
+        Ok(Self {
+            entries: entries.cast(),
+            memory,
+            count,
+            size,
+            tail: 0,
+        })
     }
 
     /// How many buffers there are.

@@ -23,6 +23,8 @@ mod port;
 mod probe;
 mod rest;
 mod rings;
+#[cfg(test)]
+mod scripted;
 mod sending;
 mod slot;
 mod thread;

@@ -1,0 +1,517 @@
+//! The ring's bookkeeping against a kernel that follows a script: what is legal but rare.
+
+use super::accept::Gates;
+use super::bell::Ringing;
+use super::buffers::Buffers;
+use super::driver::Driver;
+use super::kernel::{Completion, Kernel, Ring, Wait};
+use super::mail::{self, Desk, Post};
+use super::operation::{Operation, plain, tag, untag};
+use super::port::Port;
+use super::probe::Features;
+use super::rings::Rings;
+use super::slot::{Phase, Receive, Send, Size, Slots};
+use crate::engine::Stop;
+use crate::shard::{Close, CloseCause, ConnectionId, Core, Counters, Origin, Shard, Wire};
+use crate::time::Instant;
+use io_uring::{opcode, squeue};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Entries of the scripted submission queue.
+const ROOM: usize = 4;
+/// `IORING_CQE_F_BUFFER` and `IORING_CQE_F_MORE` of include/uapi/linux/io_uring.h.
+const BUFFER: u32 = 1;
+const MORE: u32 = 2;
+
+/// What the kernel does, and what it was asked.
+#[derive(Default)]
+struct Script {
+    queue: VecDeque<u64>,
+    /// Entries that it will not take yet.
+    keeps: usize,
+    refuses: Option<i32>,
+    overflow: bool,
+    completions: Vec<Completion>,
+    taken: Vec<u64>,
+    waits: Vec<Wait>,
+}
+
+#[derive(Clone, Default)]
+struct Scripted(Rc<RefCell<Script>>);
+
+impl Scripted {
+    fn completes(&self, user_data: u64, result: i32, flags: u32) {
+        self.0.borrow_mut().completions.push(Completion {
+            user_data,
+            result,
+            flags,
+        });
+    }
+
+    /// What it has taken since it was last asked, timers left out.
+    fn taken(&self) -> Vec<Operation> {
+        let taken = std::mem::take(&mut self.0.borrow_mut().taken);
+        let operations = taken.into_iter().filter_map(|it| Some(untag(it)?.0));
+        operations
+            .filter(|it| !matches!(it, Operation::Tick | Operation::Alarm))
+            .collect()
+    }
+}
+
+impl From<Scripted> for Box<dyn Kernel> {
+    fn from(scripted: Scripted) -> Self {
+        Box::new(scripted)
+    }
+}
+
+impl Kernel for Scripted {
+    fn push(&mut self, entry: &squeue::Entry) -> bool {
+        let queue = &mut self.0.borrow_mut().queue;
+        let room = queue.len() < ROOM;
+        if room {
+            queue.push_back(entry.get_user_data());
+        }
+        room
+    }
+
+    fn submit(&mut self) -> io::Result<usize> {
+        self.enter(Wait::Not)
+    }
+
+    fn enter(&mut self, wait: Wait) -> io::Result<usize> {
+        let script = &mut *self.0.borrow_mut();
+        script.waits.push(wait);
+        if let Some(errno) = script.refuses {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        let takes = script.queue.len().saturating_sub(script.keeps);
+        script.taken.extend(script.queue.drain(..takes));
+        Ok(takes)
+    }
+
+    fn take(&mut self, into: &mut Vec<Completion>) {
+        into.append(&mut self.0.borrow_mut().completions);
+    }
+
+    fn is_settled(&mut self) -> bool {
+        let script = self.0.borrow();
+        script.queue.is_empty() && !script.overflow
+    }
+
+    fn has_completions(&mut self) -> bool {
+        !self.0.borrow().completions.is_empty()
+    }
+
+    fn has_entries(&mut self) -> bool {
+        !self.0.borrow().queue.is_empty()
+    }
+
+    fn has_deferred(&mut self) -> bool {
+        self.0.borrow().overflow
+    }
+
+    fn descriptor(&self) -> RawFd {
+        -1
+    }
+
+    fn register_buffers(&mut self, count: u16, size: u32) -> io::Result<Buffers> {
+        Buffers::map(count, size)
+    }
+
+    fn reserve_below(&mut self, _: u32, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn register_eventfd(&mut self, _: RawFd) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn enable_eventfd(&mut self) {}
+
+    fn disable_eventfd(&mut self) {}
+
+    fn install(&mut self, _: u32, _: RawFd) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Echoes, and notes what it was told.
+#[derive(Default)]
+struct Echo {
+    opened: Vec<ConnectionId>,
+    closed: Vec<(ConnectionId, CloseCause)>,
+    letters: Vec<u8>,
+}
+
+impl Shard for Echo {
+    type Message = u8;
+    type Outcome = Self;
+
+    fn started(&mut self, _: &mut impl Wire<u8>) {}
+
+    fn opened(&mut self, id: ConnectionId, _: Origin, _: &mut impl Wire<u8>) {
+        self.opened.push(id);
+    }
+
+    fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<u8>) {
+        wire.send(id, bytes).expect("there is room");
+    }
+
+    fn drained(&mut self, _: ConnectionId, _: &mut impl Wire<u8>) {}
+
+    fn closed(&mut self, id: ConnectionId, cause: CloseCause, _: &mut impl Wire<u8>) {
+        self.closed.push((id, cause));
+    }
+
+    fn forwarded(&mut self, _: Core, message: u8, _: &mut impl Wire<u8>) {
+        self.letters.push(message);
+    }
+
+    fn expired(&mut self, _: &mut impl Wire<u8>) {}
+
+    fn stopped(&mut self, _: &mut impl Wire<u8>) {}
+
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn finished(&self) -> bool {
+        false
+    }
+
+    fn outcome(self) -> Self {
+        self
+    }
+}
+
+/// The first of two cores, with four slots for connects and four for accepts.
+fn core() -> (Driver<Echo>, Scripted, Post<u8>) {
+    let kernel = Scripted::default();
+    let mut ring = Ring::new(kernel.clone());
+    let buffers = ring.register_buffers(4, 64).unwrap();
+    let post = mail::post(2);
+    Desk::new(Arc::clone(&post), Core(1)).hang(-1, Ringing::new().unwrap());
+    let size = Size {
+        outgoing: 4,
+        incoming: 4,
+        table: 8,
+    };
+    let port = Port {
+        rings: Rings::new(vec![ring], 8),
+        slots: Slots::new(1, size, 4),
+        pool: Default::default(),
+        gates: Gates::new(Arc::default(), 1),
+        addresses: Default::default(),
+        desk: Desk::new(Arc::clone(&post), Core(0)),
+        now: crate::engine::now(),
+        core: Core(0),
+        max_backlog: 1 << 20,
+        stall: Duration::from_secs(30),
+        features: Features {
+            socket_options: true,
+            sockets: true,
+            bind: true,
+        },
+        counters: Counters::default(),
+        dirty: Vec::new(),
+        lingering: Default::default(),
+        asked: Default::default(),
+        news: Default::default(),
+        waiting: Default::default(),
+    };
+    let bell = Ringing::new().unwrap();
+    let driver = Driver::new(Echo::default(), port, vec![buffers], Stop::default(), bell);
+    (driver, kernel, post)
+}
+
+fn turn(driver: &mut Driver<Echo>) {
+    driver.turn(Duration::from_millis(10)).unwrap();
+}
+
+/// A connection is accepted in that slot, and its receive armed.
+fn accept(driver: &mut Driver<Echo>, index: u32) -> ConnectionId {
+    let id = driver.port.slots.accepted(0, index);
+    driver.port.slots.get(id).unwrap().owed = true;
+    driver.port.mark(id);
+    for _ in 0..2 {
+        turn(driver);
+    }
+    id
+}
+
+/// Five bytes come for a connection.
+fn receive(driver: &mut Driver<Echo>, kernel: &Scripted, id: ConnectionId) {
+    driver.buffers[0].bytes(0, 5).copy_from_slice(b"hello");
+    kernel.completes(tag(Operation::Receive, id), 5, BUFFER | MORE);
+    turn(driver);
+}
+
+fn send(driver: &mut Driver<Echo>, id: ConnectionId) -> Send {
+    driver.port.slots.get(id).unwrap().send
+}
+
+#[test]
+fn entries_without_room_wait_in_order_while_the_kernel_takes_none() {
+    for errno in [libc::EAGAIN, libc::EBUSY, libc::ENOMEM] {
+        let kernel = Scripted::default();
+        let mut ring = Ring::new(kernel.clone());
+        kernel.0.borrow_mut().refuses = Some(errno);
+        let numbers: Vec<u64> = (0..11).collect();
+        for &number in &numbers {
+            ring.push(&opcode::Nop::new().build().user_data(number));
+        }
+        ring.enter(Wait::ForOne).unwrap();
+        assert!(ring.has_entries() && ring.has_work() && !ring.is_settled());
+        kernel.0.borrow_mut().refuses = None;
+        kernel.0.borrow_mut().waits.clear();
+        while ring.has_entries() {
+            assert!(!ring.is_settled(), "some are held back");
+            ring.enter(Wait::ForOne).unwrap();
+        }
+        assert!(ring.is_settled());
+        let script = kernel.0.borrow();
+        assert_eq!(script.taken, numbers);
+        assert_eq!(
+            script.waits,
+            [Wait::Not, Wait::Not, Wait::ForOne],
+            "only the last may wait: what it waits for may follow from what was held back"
+        );
+    }
+}
+
+#[test]
+fn a_refusal_that_no_retry_mends_is_an_error() {
+    let kernel = Scripted::default();
+    let mut ring = Ring::new(kernel.clone());
+    for (errno, mends) in [
+        (libc::EINTR, true),
+        (libc::ETIME, true),
+        (libc::EBADR, false),
+    ] {
+        kernel.0.borrow_mut().refuses = Some(errno);
+        assert_eq!(ring.enter(Wait::ForOne).is_ok(), mends, "{errno}");
+    }
+}
+
+#[test]
+fn a_send_is_not_proven_before_the_kernel_has_taken_it() {
+    let (mut driver, kernel, _post) = core();
+    let id = accept(&mut driver, 4);
+    receive(&mut driver, &kernel, id);
+    assert_eq!(send(&mut driver, id), Send::Unproven);
+    kernel.0.borrow_mut().keeps = usize::MAX;
+    turn(&mut driver);
+    assert_eq!(send(&mut driver, id), Send::Unproven, "still in the queue");
+    assert_eq!(driver.port.slots.backlog(id), 5, "its buffer is kept");
+    kernel.0.borrow_mut().keeps = 0;
+    turn(&mut driver);
+    assert_eq!(send(&mut driver, id), Send::Off);
+    assert_eq!(driver.port.slots.backlog(id), 0);
+}
+
+#[test]
+fn a_send_is_not_proven_while_a_failure_may_wait_for_room() {
+    let (mut driver, kernel, _post) = core();
+    let id = accept(&mut driver, 4);
+    receive(&mut driver, &kernel, id);
+    kernel.0.borrow_mut().overflow = true;
+    turn(&mut driver);
+    assert_eq!(send(&mut driver, id), Send::Unproven);
+    // The overflow held this: it found no room in the socket.
+    kernel.0.borrow_mut().overflow = false;
+    kernel.completes(tag(Operation::Send, id), -libc::EAGAIN, 0);
+    turn(&mut driver);
+    assert_eq!(send(&mut driver, id), Send::Waiting);
+    assert_eq!(driver.port.slots.backlog(id), 5);
+    kernel.completes(tag(Operation::Send, id), 2, 0);
+    turn(&mut driver);
+    assert_eq!(
+        driver.port.slots.backlog(id),
+        3,
+        "cut short: the rest again"
+    );
+    assert_eq!(send(&mut driver, id), Send::Waiting);
+    kernel.completes(tag(Operation::Send, id), 3, 0);
+    turn(&mut driver);
+    assert_eq!(driver.port.slots.backlog(id), 0);
+    assert_eq!(driver.port.counters.bytes_out, 5);
+}
+
+#[test]
+fn a_cancellation_that_misses_is_repeated_until_what_it_was_for_ends() {
+    let (mut driver, kernel, _post) = core();
+    let id = accept(&mut driver, 4);
+    kernel.taken();
+    driver.port.close(id, Close::Abort);
+    for _ in 0..3 {
+        turn(&mut driver);
+        turn(&mut driver);
+        let taken = kernel.taken();
+        assert!(taken.contains(&Operation::CancelReceive), "{taken:?}");
+        assert!(!taken.contains(&Operation::Close), "it is still held");
+        kernel.completes(tag(Operation::CancelReceive, id), -libc::ENOENT, 0);
+    }
+    // It ends in the same turn as the last of them misses, in either order.
+    kernel.completes(tag(Operation::Receive, id), -libc::ECANCELED, 0);
+    turn(&mut driver);
+    turn(&mut driver);
+    kernel.completes(tag(Operation::CancelReceive, id), -libc::ENOENT, 0);
+    turn(&mut driver);
+    turn(&mut driver);
+    let taken = kernel.taken();
+    assert_eq!(
+        taken.iter().filter(|&&it| it == Operation::Close).count(),
+        1
+    );
+    assert_eq!(driver.shard.closed, [(id, CloseCause::Local)]);
+}
+
+#[test]
+fn a_missed_cancellation_of_a_send_and_of_a_connect_is_repeated() {
+    let (mut driver, kernel, _post) = core();
+    let to = "127.0.0.1:9".parse().unwrap();
+    let connecting = driver.port.connect(to, None).unwrap();
+    let sending = accept(&mut driver, 4);
+    receive(&mut driver, &kernel, sending);
+    turn(&mut driver);
+    receive(&mut driver, &kernel, sending);
+    kernel.completes(tag(Operation::Send, sending), -libc::EAGAIN, 0);
+    turn(&mut driver);
+    assert_eq!(send(&mut driver, sending), Send::Waiting);
+    let both = [
+        (connecting, Operation::CancelConnect),
+        (sending, Operation::CancelSend),
+    ];
+    for (id, cancel) in both {
+        driver.port.close(id, Close::Abort);
+        for _ in 0..2 {
+            turn(&mut driver);
+            turn(&mut driver);
+            let taken = kernel.taken();
+            assert!(taken.contains(&cancel), "{cancel:?} of {taken:?}");
+            kernel.completes(tag(cancel, id), -libc::ENOENT, 0);
+        }
+    }
+    assert!(driver.shard.closed.is_empty(), "the kernel holds both");
+}
+
+#[test]
+fn a_paused_receive_whose_cancellation_missed_goes_on_when_it_is_resumed() {
+    let (mut driver, kernel, _post) = core();
+    let id = accept(&mut driver, 4);
+    driver.port.pause(id);
+    turn(&mut driver);
+    driver.port.resume(id);
+    kernel.completes(tag(Operation::CancelReceive, id), -libc::ENOENT, 0);
+    turn(&mut driver);
+    kernel.completes(tag(Operation::Receive, id), -libc::ECANCELED, 0);
+    turn(&mut driver);
+    assert_eq!(driver.port.slots.get(id).unwrap().receive, Receive::Armed);
+}
+
+#[test]
+fn an_accept_that_comes_before_the_close_of_its_slot_takes_it() {
+    let (mut driver, kernel, _post) = core();
+    let before = accept(&mut driver, 5);
+    driver.port.close(before, Close::Abort);
+    kernel.completes(tag(Operation::Receive, before), -libc::ECANCELED, 0);
+    turn(&mut driver);
+    turn(&mut driver);
+    let slot = driver.port.slots.get(before).unwrap();
+    assert_eq!(slot.phase, Phase::Closing);
+    let after = accept(&mut driver, 5);
+    kernel.completes(tag(Operation::Close, before), 0, 0);
+    turn(&mut driver);
+    assert_eq!(driver.port.slots.get(after).unwrap().phase, Phase::Open);
+    assert_eq!(driver.shard.closed, [(before, CloseCause::Local)]);
+}
+
+#[test]
+fn why_a_connect_has_no_socket_is_told_in_either_order() {
+    for connect_first in [false, true] {
+        let (mut driver, kernel, _post) = core();
+        let to = "127.0.0.1:9".parse().unwrap();
+        let id = driver.port.connect(to, None).unwrap();
+        turn(&mut driver);
+        let mut said = [
+            (Operation::Prepare, -libc::EMFILE),
+            (Operation::Connect, -libc::EBADF),
+        ];
+        if connect_first {
+            said.reverse();
+        }
+        for (operation, result) in said {
+            kernel.completes(tag(operation, id), result, 0);
+        }
+        turn(&mut driver);
+        turn(&mut driver);
+        assert_eq!(driver.shard.closed, [(id, CloseCause::NoDescriptor)]);
+    }
+}
+
+#[test]
+fn a_receive_without_buffers_is_armed_again() {
+    let (mut driver, kernel, _post) = core();
+    let id = accept(&mut driver, 4);
+    kernel.completes(tag(Operation::Receive, id), -libc::ENOBUFS, 0);
+    kernel.taken();
+    turn(&mut driver);
+    turn(&mut driver);
+    assert_eq!(kernel.taken(), [Operation::Receive]);
+    assert_eq!(driver.port.counters.starved, 1);
+}
+
+#[test]
+fn a_doorbell_that_the_kernel_did_not_ring_rings_the_bell() {
+    let (mut driver, kernel, post) = core();
+    let bell = Ringing::new().unwrap();
+    let post_of_two = mail::post(2);
+    let other = Desk::new(Arc::clone(&post_of_two), Core(1));
+    other.hang(-1, bell.clone());
+    driver.port.desk = Desk::new(post_of_two, Core(0));
+    drop(post);
+    driver.port.forward(Core(1), 7);
+    turn(&mut driver);
+    turn(&mut driver);
+    assert_eq!(kernel.taken(), [Operation::Ringing]);
+    assert!(other.has_mail() && !bell.is_ringing());
+    kernel.completes(plain(Operation::Ringing, 1), -libc::ENOMEM, 0);
+    turn(&mut driver);
+    assert!(bell.is_ringing());
+}
+
+#[test]
+fn letters_are_read_though_no_doorbell_rang() {
+    let (mut driver, _kernel, post) = core();
+    let mut other: Desk<u8> = Desk::new(post, Core(1));
+    let mut ring = Ring::new(Scripted::default());
+    other.write(Core(0), 9);
+    other.deliver(&mut ring);
+    assert!(driver.is_urgent(), "it does not park");
+    turn(&mut driver);
+    assert_eq!(driver.shard.letters, [9]);
+    assert!(!driver.is_urgent());
+}
+
+#[test]
+fn a_core_that_ends_lets_its_last_entries_leave_and_takes_no_more_letters() {
+    let (mut driver, kernel, post) = core();
+    driver.port.forward(Core(1), 7);
+    // As the last turn does; the kernel takes it only after a while.
+    let mut ring = Ring::new(kernel.clone());
+    driver.port.desk.deliver(&mut ring);
+    kernel.0.borrow_mut().keeps = 0;
+    driver.finish();
+    assert!(kernel.taken().contains(&Operation::Ringing));
+    let mut other: Desk<u8> = Desk::new(Arc::clone(&post), Core(1));
+    other.write(Core(0), 1);
+    other.deliver(&mut Ring::new(Scripted::default()));
+    let own: Desk<u8> = Desk::new(post, Core(0));
+    assert!(!own.has_mail());
+}
