@@ -155,8 +155,8 @@ pub(super) struct ServeFlags {
     #[arg(long, value_name = "[HOST:]PORT", default_value = "127.0.0.1:9000")]
     #[arg(value_parser = listen::parse, value_delimiter = ',')]
     pub(super) listen: Vec<Listen>,
-    /// Another address, for /healthz, /stats and /metrics alone: they answer there
-    /// when the server is full, and no connection there counts.
+    /// Another address, for /healthz, /stats and /metrics alone: they answer there, without TLS,
+    /// when the server is full, and no connection there counts as one.
     #[arg(long, value_name = "[HOST:]PORT", value_parser = listen::parse)]
     pub(super) admin_listen: Option<Listen>,
     /// CPUs to run on, one thread each, such as 0-3,6 [default: all allowed].

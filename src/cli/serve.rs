@@ -187,10 +187,14 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
         ServeEngine::Ring | ServeEngine::Tokio => {
             let plan = config.plan(stop)?;
             let cap = plan.max_backlog;
+            let plain = config.server.admin_listener;
+            let most = plan.slots.saturating_sub(limits::RESET_CONNECTIONS);
             match config.tls.clone() {
                 None => run_shards(&config, plan, |server| server)?,
                 Some(role) => run_shards(&config, plan, move |server| {
                     Tls::new(server, role.clone(), cap)
+                        .except(plain)
+                        .at_most(most)
                 })?,
             }
         }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 /// What the layer knows.
 pub(super) struct Book {
+    pub(super) plain: Option<u16>,
     role: Role,
     links: Vec<Link>,
     gather: Gather,
@@ -57,6 +58,7 @@ impl Stage {
 impl Book {
     pub(super) fn new(role: Role, max_backlog: usize) -> Self {
         Self {
+            plain: None,
             role,
             links: Vec::new(),
             gather: Gather::default(),
@@ -376,8 +378,8 @@ impl Book {
     }
 
     /// The next connection whose handshake has to make room.
-    pub(super) fn excess(&mut self) -> Option<ConnectionId> {
-        while let Some(id) = self.queue.excess() {
+    pub(super) fn excess(&mut self, is_crowded: bool) -> Option<ConnectionId> {
+        while let Some(id) = self.queue.excess(is_crowded) {
             if let Some(Stage::Handshake(_)) = self.stage(id) {
                 return Some(id);
             }

@@ -74,6 +74,10 @@ pub enum Role {
 pub struct Tls<S> {
     inner: S,
     book: Book,
+    /// Connections there may be before the oldest handshake makes room for a newcomer.
+    most: u32,
+    /// Connections there are.
+    open: u32,
 }
 
 impl<S: Shard> Tls<S> {
@@ -83,7 +87,23 @@ impl<S: Shard> Tls<S> {
         Self {
             inner,
             book: Book::new(role, max_backlog),
+            most: u32::MAX,
+            open: 0,
         }
+    }
+
+    /// Leaves the connections of one listener as they are: the book does not know them.
+    #[must_use]
+    pub fn except(mut self, plain: Option<u16>) -> Self {
+        self.book.plain = plain;
+        self
+    }
+
+    /// With so many connections the oldest handshake makes room for each newcomer: handshakes
+    /// never keep it from being accepted.
+    #[must_use]
+    pub fn at_most(self, most: u32) -> Self {
+        Self { most, ..self }
     }
 
     /// Gives the inner shard one event, and sends what it gathered.
@@ -95,6 +115,11 @@ impl<S: Shard> Tls<S> {
         let book = &mut self.book;
         event(&mut self.inner, &mut Secured { wire, book });
         self.book.seal(wire);
+    }
+
+    /// Whether a connection of the engine's is left as it is.
+    fn is_plain(&mut self, id: ConnectionId) -> bool {
+        is_plain(&mut self.book, id)
     }
 
     fn shake(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<S::Message>) {
@@ -118,7 +143,7 @@ impl<S: Shard> Tls<S> {
 
     /// The oldest handshakes go if there are too many.
     fn make_room(&mut self, wire: &mut impl Wire<S::Message>) {
-        while let Some(id) = self.book.excess() {
+        while let Some(id) = self.book.excess(false) {
             self.refuse(id, Flaw::Overload, wire);
         }
     }
@@ -294,6 +319,18 @@ impl<S: Shard> Shard for Tls<S> {
     }
 
     fn opened(&mut self, id: ConnectionId, origin: Origin, wire: &mut impl Wire<Self::Message>) {
+        self.open += 1;
+        if self.open > self.most
+            && let Some(oldest) = self.book.excess(true)
+        {
+            self.refuse(oldest, Flaw::Overload, wire);
+        }
+        match (origin, self.book.plain) {
+            (Origin::Accepted { listener }, Some(plain)) if listener == plain => {
+                return self.pass(wire, |inner, wire| inner.opened(id, origin, wire));
+            }
+            _ => {}
+        }
         if let Err(why) = self.book.begin(id, origin, wire.now()) {
             return self.book.fail(id, why, wire);
         }
@@ -317,22 +354,33 @@ impl<S: Shard> Shard for Tls<S> {
                 self.shake(id, bytes, wire);
                 self.make_room(wire);
             }
-            Some(Stage::Free | Stage::Closing(_)) | None => {}
+            Some(Stage::Closing(_)) => {}
+            Some(Stage::Free) | None => {
+                if self.is_plain(id) {
+                    self.pass(wire, |inner, wire| inner.received(id, bytes, wire));
+                }
+            }
         }
         self.book.seal(wire);
     }
 
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>) {
-        if self.book.session(id).is_some() {
+        if self.is_plain(id) || self.book.session(id).is_some() {
             self.pass(wire, |inner, wire| inner.drained(id, wire));
         }
     }
 
     fn ended(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>) -> Half {
+        if self.is_plain(id) {
+            let mut half = Half::Close;
+            self.pass(wire, |inner, wire| half = inner.ended(id, wire));
+            return half;
+        }
         self.peer_ended(id, wire)
     }
 
     fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Self::Message>) {
+        self.open = self.open.saturating_sub(1);
         let cause = self.book.forget(id, cause);
         self.pass(wire, |inner, wire| inner.closed(id, cause, wire));
     }
@@ -374,6 +422,11 @@ impl<S: Shard> Shard for Tls<S> {
     fn outcome(self) -> Self::Outcome {
         self.inner.outcome()
     }
+}
+
+/// Whether a connection that the engine knows is not secured: then the book does not know it.
+fn is_plain(book: &mut Book, id: ConnectionId) -> bool {
+    book.plain.is_some() && matches!(book.stage(id), None | Some(Stage::Free))
 }
 
 /// What `len` bytes of plaintext are on the wire at most.

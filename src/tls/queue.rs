@@ -142,9 +142,11 @@ impl Queue {
             .map(|(_, id)| id)
     }
 
-    /// The oldest that may be under way, if there are too many.
-    pub(super) fn excess(&mut self) -> Option<ConnectionId> {
-        let is_over = self.counts.under_way > self.handshakes_max || self.bytes > self.bytes_max;
+    /// The oldest that may be under way, if there are too many, or connections are.
+    pub(super) fn excess(&mut self, is_crowded: bool) -> Option<ConnectionId> {
+        let is_over = is_crowded
+            || self.counts.under_way > self.handshakes_max
+            || self.bytes > self.bytes_max;
         let oldest = is_over.then(|| self.due.pop_front())?;
         oldest.map(|(_, id)| id)
     }

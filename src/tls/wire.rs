@@ -1,6 +1,7 @@
 //! The wire as the inner shard sees it: what it sends is gathered, sealed, and passed on.
 
 use super::book::Book;
+use super::is_plain;
 use crate::shard::{Close, ConnectionId, Core, NoSlot, Payload, Unsent, Vitals, Wire};
 use crate::time::Instant;
 use std::net::{IpAddr, SocketAddr};
@@ -26,12 +27,15 @@ impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
 
     #[inline]
     fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
-        self.book.gather(id, parts, self.wire)
+        match self.book.gather(id, parts, self.wire) {
+            Err(Unsent::Gone) if is_plain(self.book, id) => self.wire.send_parts(id, parts),
+            queued => queued,
+        }
     }
 
     /// Everybody has keys of their own: what is shared is copied after all.
     fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent> {
-        self.book.gather(id, &[payload.bytes()], self.wire)
+        self.send_parts(id, &[payload.bytes()])
     }
 
     #[inline]
@@ -56,6 +60,9 @@ impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
     }
 
     fn close(&mut self, id: ConnectionId, how: Close) {
+        if is_plain(self.book, id) {
+            return self.wire.close(id, how);
+        }
         self.book.close(id, how, self.wire);
     }
 
