@@ -9,7 +9,7 @@ use std::time::Duration;
 #[expect(clippy::cast_possible_truncation, reason = "a handful")]
 const TURN: u32 = limits::TLS_ANSWERS_PER_TURN as u32;
 
-fn id(slot: u32) -> ConnectionId {
+pub(super) fn id(slot: u32) -> ConnectionId {
     ConnectionId::new(slot, 1)
 }
 
@@ -23,7 +23,7 @@ fn hello(spoken: Spoken) -> (Handshake, Vec<u8>) {
 
 /// A server that has accepted connections in these slots, and been greeted on them in one turn that
 /// has not ended.
-fn greeted(slots: std::ops::Range<u32>) -> (Layer, Vec<Handshake>) {
+pub(super) fn greeted(slots: std::ops::Range<u32>) -> (Layer, Vec<Handshake>) {
     let mut layer = Layer::new(Side::Server, MODERN);
     let clients = slots.map(|slot| greet(&mut layer, id(slot))).collect();
     (layer, clients)
@@ -48,7 +48,7 @@ fn answered(layer: &mut Layer) -> Vec<usize> {
     sent.iter().map(|(id, _)| id.slot()).collect()
 }
 
-fn counts(layer: &mut Layer) -> Handshakes {
+pub(super) fn counts(layer: &mut Layer) -> Handshakes {
     let book = &mut layer.tls.book;
     let line = &mut layer.line;
     let counts = Wire::<Order>::vitals(&mut super::super::wire::Secured { wire: line, book });
@@ -440,69 +440,4 @@ fn under_twice_the_load_as_many_are_served_in_time_as_at_the_limit() {
     assert!(limit >= 200, "{limit}");
     let twice = served(2000, lasting);
     assert!(10 * twice >= 9 * limit, "{twice} instead of {limit}");
-}
-
-#[test]
-fn one_listener_may_be_plain_and_the_others_are_not() {
-    const PLAIN: u16 = 3;
-    let (mut layer, _) = greeted(5..6);
-    layer.tls = layer.tls.except(Some(PLAIN));
-    layer.tls.inner.echoes = true;
-    let origin = Origin::Accepted { listener: PLAIN };
-    layer.tls.opened(ID, origin, &mut layer.line);
-    layer.receive(ID, b"GET");
-    assert_eq!(layer.sent(ID), b"GET");
-    layer.tls.drained(ID, &mut layer.line);
-    assert_eq!(layer.tls.ended(ID, &mut layer.line), Half::Close);
-    layer.order(Order::Close(Close::Flush));
-    assert_eq!(layer.line.closes, [(ID, Close::Flush)]);
-    let after = layer.line.sent.iter();
-    assert_eq!(after.filter(|it| it.0 == ID).count(), 0, "no close_notify");
-    layer.tls.closed(ID, CloseCause::Local, &mut layer.line);
-    let told = std::mem::take(&mut layer.tls.inner.told);
-    let all = [
-        Told::Opened(origin),
-        Told::Received(b"GET".to_vec()),
-        Told::Drained,
-        Told::Ended,
-        Told::Closed(CloseCause::Local),
-    ];
-    assert_eq!(told, all.map(|told| (ID, told)));
-    // On another listener the same bytes are no hello.
-    layer.line.closes.clear();
-    layer.open(Side::Server, id(9));
-    layer.receive(id(9), b"GET / HTTP/1.1\r\n\r\n");
-    assert!(layer.tls.inner.told.is_empty());
-    assert_eq!(layer.line.closes, [(id(9), Close::Flush)]);
-}
-
-#[test]
-fn where_connections_are_many_the_oldest_handshake_makes_room_for_each_newcomer() {
-    let (mut layer, _) = greeted(0..3);
-    layer.tls = layer.tls.at_most(3);
-    for slot in 3..5 {
-        layer.open(Side::Server, id(slot));
-    }
-    assert_eq!(
-        layer.line.closes[..]
-            .chunks(2)
-            .map(|it| it[1])
-            .collect::<Vec<_>>(),
-        [(id(0), Close::Abort), (id(1), Close::Abort)]
-    );
-    assert_eq!(counts(&mut layer).refused, 2);
-    for slot in 0..2 {
-        layer
-            .tls
-            .closed(id(slot), CloseCause::Local, &mut layer.line);
-    }
-    layer.open(Side::Server, id(0));
-    assert_eq!(counts(&mut layer).refused, 3, "three are left");
-    for slot in [0, 2] {
-        layer
-            .tls
-            .closed(id(slot), CloseCause::Local, &mut layer.line);
-    }
-    layer.open(Side::Server, id(7));
-    assert_eq!(counts(&mut layer).refused, 3);
 }

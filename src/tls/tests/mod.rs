@@ -4,6 +4,7 @@ mod closing;
 mod foreign;
 mod fuzzing;
 mod handshakes;
+mod places;
 mod records;
 mod renewal;
 

@@ -1,0 +1,69 @@
+//! A listener that is plain, and handshakes that take the places of newcomers.
+
+use super::handshakes::{counts, greeted, id};
+use super::*;
+
+#[test]
+fn one_listener_may_be_plain_and_the_others_are_not() {
+    const PLAIN: u16 = 3;
+    let (mut layer, _) = greeted(5..6);
+    layer.tls = layer.tls.except(Some(PLAIN));
+    layer.tls.inner.echoes = true;
+    let origin = Origin::Accepted { listener: PLAIN };
+    layer.tls.opened(ID, origin, &mut layer.line);
+    layer.receive(ID, b"GET");
+    assert_eq!(layer.sent(ID), b"GET");
+    layer.tls.drained(ID, &mut layer.line);
+    assert_eq!(layer.tls.ended(ID, &mut layer.line), Half::Close);
+    layer.order(Order::Close(Close::Flush));
+    assert_eq!(layer.line.closes, [(ID, Close::Flush)]);
+    let after = layer.line.sent.iter();
+    assert_eq!(after.filter(|it| it.0 == ID).count(), 0, "no close_notify");
+    layer.tls.closed(ID, CloseCause::Local, &mut layer.line);
+    let told = std::mem::take(&mut layer.tls.inner.told);
+    let all = [
+        Told::Opened(origin),
+        Told::Received(b"GET".to_vec()),
+        Told::Drained,
+        Told::Ended,
+        Told::Closed(CloseCause::Local),
+    ];
+    assert_eq!(told, all.map(|told| (ID, told)));
+    // On another listener the same bytes are no hello.
+    layer.line.closes.clear();
+    layer.open(Side::Server, id(9));
+    layer.receive(id(9), b"GET / HTTP/1.1\r\n\r\n");
+    assert!(layer.tls.inner.told.is_empty());
+    assert_eq!(layer.line.closes, [(id(9), Close::Flush)]);
+}
+
+#[test]
+fn where_connections_are_many_the_oldest_handshake_makes_room_for_each_newcomer() {
+    let (mut layer, _) = greeted(0..3);
+    layer.tls = layer.tls.at_most(3);
+    for slot in 3..5 {
+        layer.open(Side::Server, id(slot));
+    }
+    assert_eq!(
+        layer.line.closes[..]
+            .chunks(2)
+            .map(|it| it[1])
+            .collect::<Vec<_>>(),
+        [(id(0), Close::Abort), (id(1), Close::Abort)]
+    );
+    assert_eq!(counts(&mut layer).refused, 2);
+    for slot in 0..2 {
+        layer
+            .tls
+            .closed(id(slot), CloseCause::Local, &mut layer.line);
+    }
+    layer.open(Side::Server, id(0));
+    assert_eq!(counts(&mut layer).refused, 3, "three are left");
+    for slot in [0, 2] {
+        layer
+            .tls
+            .closed(id(slot), CloseCause::Local, &mut layer.line);
+    }
+    layer.open(Side::Server, id(7));
+    assert_eq!(counts(&mut layer).refused, 3);
+}
