@@ -297,9 +297,6 @@ impl Book {
 
     /// Ends a connection from here; the inner shard will be told this cause.
     pub(super) fn end<M>(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<M>) {
-        if self.gather.id == Some(id) {
-            self.gather.id = None;
-        }
         if let Some(stage) = self.stage(id) {
             let stage = std::mem::replace(stage, Stage::Closing(Some(cause)));
             self.queue.end(stage.counted(), End::Because(cause));
@@ -333,9 +330,6 @@ impl Book {
             (Close::Flush, Some(Stage::Open(_))) => self.say_goodbye(id, wire),
             (Close::Flush | Close::Abort, Some(Stage::Handshake(_)))
             | (Close::Abort, Some(Stage::Open(_) | Stage::Closing(_))) => {}
-        }
-        if self.gather.id == Some(id) {
-            self.gather.id = None;
         }
         if let Some(stage) = self.stage(id)
             && !matches!(stage, Stage::Closing(_))

@@ -377,6 +377,44 @@ fn what_a_client_sends_right_behind_its_handshake_is_read() {
     }
 }
 
+#[test]
+fn a_peer_that_takes_nothing_of_the_handshake_is_given_up() {
+    let (mut layer, _) = greeted(0..1);
+    layer.line.is_full = true;
+    expire(&mut layer);
+    assert_eq!(layer.closes(), [Close::Flush]);
+    layer.closed(id(0), CloseCause::Local);
+    let why = CloseCause::Insecure(Flaw::Backlog);
+    assert_eq!(layer.told(), [Told::Closed(why)]);
+}
+
+#[test]
+fn the_inner_shards_time_is_kept_beside_that_of_handshakes() {
+    let (mut layer, _) = greeted(0..1);
+    let later = layer.line.now + Duration::from_secs(1);
+    layer.tls.inner.deadline = Some(later);
+    layer.end_turn();
+    assert_eq!(layer.tls.inner.expired, 0);
+    assert_eq!(layer.tls.deadline(), Some(later));
+    layer.line.now = later;
+    layer.end_turn();
+    assert_eq!(layer.tls.inner.expired, 1);
+}
+
+#[test]
+fn what_comes_for_the_last_connection_of_a_slot_does_not_reach_the_next() {
+    let (old, new) = (ConnectionId::new(0, 1), ConnectionId::new(0, 2));
+    let mut layer = Layer::new(Side::Server, MODERN);
+    let _client = greet(&mut layer, old);
+    layer.closed(old, CloseCause::Reset);
+    layer.open(Side::Server, new);
+    layer.told();
+    layer.receive(old, b"no TLS");
+    layer.closed(old, CloseCause::Local);
+    assert_eq!(layer.closes(), []);
+    assert_eq!(counts(&mut layer).under_way, 1);
+}
+
 /// One core on a clock that only work moves: an answer takes a millisecond, any other event 20 us.
 /// Clients come at that many a second, give up after their patience, and finish as soon as they are
 /// answered. Returns how many were served in time.

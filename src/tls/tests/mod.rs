@@ -143,6 +143,8 @@ enum Order {
     Close(Close),
     /// Both in one event.
     Finish(Vec<u8>),
+    /// Both in one event.
+    Twice(Vec<u8>),
     Connect,
 }
 
@@ -154,6 +156,8 @@ struct Inner {
     echoes: bool,
     /// Has something to say when its peer has ended.
     keeps: bool,
+    deadline: Option<Instant>,
+    expired: usize,
     sent: Vec<Result<(), Unsent>>,
 }
 
@@ -184,6 +188,7 @@ impl Shard for Inner {
         match order {
             Order::Send(bytes) => self.sent.push(wire.send(ID, &bytes)),
             Order::Close(how) => wire.close(ID, how),
+            Order::Twice(bytes) => self.sent.extend([(); 2].map(|()| wire.send(ID, &bytes))),
             Order::Finish(bytes) => {
                 self.sent.push(wire.send(ID, &bytes));
                 assert_eq!(wire.backlog(ID), bytes.len(), "it has gathered");
@@ -192,10 +197,13 @@ impl Shard for Inner {
             Order::Connect => assert_eq!(wire.connect(target(), None), Ok(ID)),
         }
     }
-    fn expired(&mut self, _: &mut impl Wire<Order>) {}
+    fn expired(&mut self, _: &mut impl Wire<Order>) {
+        self.expired += 1;
+        self.deadline = None;
+    }
     fn stopped(&mut self, _: &mut impl Wire<Order>) {}
     fn deadline(&self) -> Option<Instant> {
-        None
+        self.deadline
     }
     fn finished(&self) -> bool {
         false

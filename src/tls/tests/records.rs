@@ -128,6 +128,17 @@ fn padding_is_dropped_and_counts_against_the_length_of_a_record() {
         let record = sealed_as_padding(&mut pair, &padded(RECORD + 260));
         pair.layer.receive(ID, &record);
         refused(&mut pair, 22, Flaw::OversizedRecord);
+        // Nor is it decrypted first: RFC 8446, 5.2 bounds what is encrypted by itself.
+        for (len, description, why) in [
+            (RECORD + 256, 20, Flaw::BadRecord),
+            (RECORD + 257, 22, Flaw::OversizedRecord),
+        ] {
+            let mut pair = Pair::new(side, MODERN);
+            let [high, low] = u16::try_from(len).unwrap().to_be_bytes();
+            let record = [&[23, 3, 3, high, low][..], &vec![0; len]].concat();
+            pair.layer.receive(ID, &record);
+            refused(&mut pair, description, why);
+        }
         // Nothing but zeros: there is no type.
         let mut pair = Pair::new(side, MODERN);
         let record = sealed_as_padding(&mut pair, &[0; 9]);
@@ -207,6 +218,12 @@ fn what_does_not_fit_the_backlog_once_sealed_is_refused_before_it_is_sealed() {
         pair.layer.order(Order::Send(vec![1; 10]));
         assert_eq!(pair.heard(), [(Content::Data, vec![1; 10])]);
         assert_eq!(pair.layer.tls.inner.sent, [Err(Unsent::Full), Ok(())]);
+        // What has gathered counts.
+        pair.layer.line.backlog -= 9;
+        pair.layer.tls.inner.sent.clear();
+        pair.layer.order(Order::Twice(vec![1; 10]));
+        assert_eq!(pair.heard(), [(Content::Data, vec![1; 10])]);
+        assert_eq!(pair.layer.tls.inner.sent, [Ok(()), Err(Unsent::Full)]);
         assert_eq!(pair.layer.closes(), []);
     }
 }
