@@ -42,6 +42,17 @@ pub const CONTROL_BYTES: usize = 125;
 /// A message below this is sent as it is where permessage-deflate is agreed on: deflating it costs
 /// more than it saves.
 pub const DEFLATE_BYTES_MIN: usize = 64;
+/// Progress worth the name, in [`STALL_TIME`]: slower than any modem.
+pub const PROGRESS_BYTES: usize = 4096;
+/// Default budget of one core for what its peers make it hold: unfinished messages and requests,
+/// and backlogs.
+pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
+/// How often a core that holds something looks who has stalled.
+pub const SWEEP_TIME: Duration = Duration::from_secs(1);
+/// Connections looked at in one turn of a sweep: a fraction of a millisecond.
+pub const SWEEP_STEP: usize = 4096;
+/// Time between two looks for who holds most, while the budget seems to be exceeded.
+pub const BUDGET_TIME: Duration = Duration::from_millis(50);
 /// Bytes that one connection may have inflated in one turn; the message that reaches it is the
 /// last of that turn. Inflating and deflating them again takes less than a millisecond. There is
 /// no bound on how many times as long a message may become: honest text of repeats reaches
@@ -77,7 +88,8 @@ pub const CLOSE_TIME: Duration = Duration::from_secs(5);
 /// Time an engine waits for the peer's FIN, once the peer has everything, before it closes anyway;
 /// and the time between two looks at what a closing connection's peer still has to get.
 pub const LINGER_TIME: Duration = Duration::from_secs(2);
-/// Time in which a peer has to take something of what is left for it. A window that opens by 64 KiB
+/// Default time in which a peer has to go on with a message that it has begun, and to take something
+/// of what is queued or left for it. A window that opens by 64 KiB
 /// at a time, as on the loopback interface, opens every 13 s for a reader of 5 kB/s.
 pub const STALL_TIME: Duration = Duration::from_secs(30);
 /// Time without a sign of life after which the kernel takes a peer for gone: nothing that was sent

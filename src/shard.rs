@@ -173,6 +173,12 @@ impl Payload {
         &self.0
     }
 
+    /// Bytes of memory for each of those who hold it.
+    #[must_use]
+    pub fn share_bytes(&self) -> usize {
+        self.0.capacity() / Rc::strong_count(&self.0)
+    }
+
     /// The buffer, emptied, if nobody else holds it: to encode the next payload without allocating.
     pub fn recycle(&mut self) -> Option<&mut Vec<u8>> {
         let buffer = Rc::get_mut(&mut self.0)?;
@@ -344,6 +350,20 @@ pub trait Wire<Message> {
     fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent>;
     /// Bytes queued for the connection and not yet taken by the kernel.
     fn backlog(&self, id: ConnectionId) -> usize;
+    /// Bytes queued for all connections of this core and not yet taken by the kernel; a shared payload
+    /// counts for each.
+    fn backlog_bytes(&self) -> u64 {
+        0
+    }
+    /// Memory that the connection's backlog takes; of a shared payload, a share.
+    fn held(&self, id: ConnectionId) -> usize {
+        self.backlog(id)
+    }
+    /// Another number whenever the kernel has taken something of what is queued for the connection;
+    /// the number itself means nothing.
+    fn progress(&self, _id: ConnectionId) -> u64 {
+        0
+    }
     /// Stops receiving: the peer feels it when the kernel's buffers are full.
     fn pause(&mut self, id: ConnectionId);
     /// Receives again.

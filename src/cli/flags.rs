@@ -189,6 +189,16 @@ pub(super) struct ServeFlags {
     /// HTTP connection without a request [default: 100s, HTTP 60s].
     #[arg(long, value_name = "TIME", value_parser = values::duration_or_off)]
     pub(super) idle_timeout: Option<Switch>,
+    /// Closes a WebSocket whose unfinished message makes no progress for so long.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration_or_off)]
+    pub(super) message_timeout: Switch,
+    /// Resets a connection that takes nothing of what is queued for it for so long.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration_or_off)]
+    pub(super) backlog_timeout: Switch,
+    /// Most bytes that the peers of one core make it hold, unfinished messages and unread output
+    /// together; beyond it those who hold most are ended.
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = values::size)]
+    pub(super) max_memory: usize,
     /// Time that peers get when the server stops, after --drain-delay and --drain-spread.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     pub(super) drain: Duration,

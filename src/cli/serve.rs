@@ -41,6 +41,7 @@ pub(super) struct Config {
 impl Config {
     /// What the flags mean, under that limit on descriptors.
     pub(super) fn new(flags: ServeFlags, descriptor_limit: u64) -> Result<Self, Failure> {
+        check_bounds(&flags)?;
         let cpus = host::cpus(flags.cores.clone())?;
         let (listen, admin_listener) = listen(&flags)?;
         let room = Room::new(
@@ -52,15 +53,6 @@ impl Config {
             },
         )?;
         let usage = |text: String| Err(Failure::Usage(text));
-        if sealed_bytes(flags.max_message.saturating_add(HEADER_BYTES)) > flags.max_backlog {
-            return usage(format!(
-                "--max-backlog: {} bytes have no room for the echo of a message of \
-                 --max-message {} bytes; try: --max-backlog {}",
-                flags.max_backlog,
-                flags.max_message,
-                sealed_bytes(flags.max_message.saturating_add(HEADER_BYTES)).next_power_of_two()
-            ));
-        }
         let receive_buffers = u16::try_from(flags.receive_buffers).unwrap_or(0);
         if !receive_buffers.is_power_of_two() {
             let text = "--receive-buffers: write a power of two up to 32768, such as 1024";
@@ -90,6 +82,9 @@ impl Config {
                     None | Some(Switch::Off) => None,
                     Some(Switch::After(span)) => Some(span),
                 },
+                message_time: time(flags.message_timeout),
+                backlog_time: time(flags.backlog_timeout),
+                memory: flags.max_memory,
                 max_connections: room.connections,
                 admin_listener,
                 drain_delay: flags.drain_delay,
@@ -166,6 +161,33 @@ fn listen(flags: &ServeFlags) -> Result<(Vec<SocketAddr>, Option<u16>), Failure>
     let number = u16::try_from(all.len()).unwrap_or(u16::MAX);
     all.push(first);
     Ok((all, Some(number)))
+}
+
+/// Whether the bounds on bytes go together.
+fn check_bounds(flags: &ServeFlags) -> Result<(), Failure> {
+    if sealed_bytes(flags.max_message.saturating_add(HEADER_BYTES)) > flags.max_backlog {
+        return Err(Failure::Usage(format!(
+            "--max-backlog: {} bytes have no room for the echo of a message of \
+             --max-message {} bytes; try: --max-backlog {}",
+            flags.max_backlog,
+            flags.max_message,
+            sealed_bytes(flags.max_message.saturating_add(HEADER_BYTES)).next_power_of_two()
+        )));
+    }
+    if flags.max_memory < flags.max_message {
+        return Err(Failure::Usage(format!(
+            "--max-memory: {} bytes do not hold a message of --max-message {} bytes",
+            flags.max_memory, flags.max_message
+        )));
+    }
+    Ok(())
+}
+
+const fn time(switch: Switch) -> Option<Duration> {
+    match switch {
+        Switch::Off => None,
+        Switch::After(span) => Some(span),
+    }
 }
 
 /// Bytes from the system's randomness.

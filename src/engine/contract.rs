@@ -319,6 +319,18 @@ impl<M, W: Wire<M>> Wire<M> for Watched<'_, W> {
         self.wire.backlog(id)
     }
 
+    fn backlog_bytes(&self) -> u64 {
+        self.wire.backlog_bytes()
+    }
+
+    fn held(&self, id: ConnectionId) -> usize {
+        self.wire.held(id)
+    }
+
+    fn progress(&self, id: ConnectionId) -> u64 {
+        self.wire.progress(id)
+    }
+
     fn pause(&mut self, id: ConnectionId) {
         self.wire.pause(id);
     }

@@ -24,6 +24,8 @@ pub struct Batch {
     bytes: Vec<u8>,
     cuts: Vec<Cut>,
     len: usize,
+    /// Which of all that were taken from the pool.
+    serial: u32,
 }
 
 /// A shared payload that comes before `bytes[at..]`.
@@ -74,6 +76,15 @@ impl Batch {
             });
             self.len += bytes.len();
         }
+    }
+
+    /// Bytes of memory that it takes, of each payload a share.
+    fn held(&self) -> usize {
+        let shared = self
+            .lead
+            .iter()
+            .chain(self.cuts.iter().map(|cut| &cut.payload));
+        self.capacity() + shared.map(Payload::share_bytes).sum::<usize>()
     }
 
     /// Everything, if it is one piece of memory: only copies, or only one payload.
@@ -146,17 +157,25 @@ pub struct BatchPool {
     free: Vec<Handle>,
     /// Bytes of heap memory that the free batches keep.
     kept: usize,
+    /// How many were taken, modulo 2^32.
+    serial: u32,
 }
 
 impl BatchPool {
     fn take(&mut self) -> Handle {
+        self.serial = self.serial.wrapping_add(1);
         if let Some(handle) = self.free.pop() {
-            self.kept -= self.batches[handle as usize].capacity();
+            let batch = &mut self.batches[handle as usize];
+            batch.serial = self.serial;
+            self.kept -= batch.capacity();
             return handle;
         }
         let handle = Handle::try_from(self.batches.len()).unwrap_or(NONE);
         assert_ne!(handle, NONE, "two batches a slot are fewer than 2^32");
-        self.batches.push(Batch::default());
+        self.batches.push(Batch {
+            serial: self.serial,
+            ..Batch::default()
+        });
         handle
     }
 
@@ -312,6 +331,24 @@ impl Outbound {
         self.backlog as usize
     }
 
+    /// Bytes of memory that what is queued takes, of each payload a share.
+    #[must_use]
+    pub fn held(&self, pool: &BatchPool) -> usize {
+        let batch = |handle| pool.batches.get(handle as usize).map_or(0, Batch::held);
+        batch(self.flight) + batch(self.queued)
+    }
+
+    /// Another number whenever the kernel has taken something.
+    #[must_use]
+    pub fn progress(&self, pool: &BatchPool) -> u64 {
+        let (handle, sent) = match self.flight {
+            NONE => (self.queued, 0),
+            flight => (flight, self.sent),
+        };
+        let batch = pool.batches.get(handle as usize);
+        batch.map_or(0, |batch| u64::from(batch.serial) << 32 | u64::from(sent))
+    }
+
     /// Whether a batch was handed out by [`Outbound::flight`] and has not landed.
     #[must_use]
     pub fn in_flight(&self) -> bool {
@@ -449,6 +486,48 @@ mod tests {
         assert_eq!(out.share(&mut pool, 10, &payload(0, 1)), Err(Unsent::Full));
         assert_eq!(out.push_parts(&mut pool, 10, &[b""]), Ok(()));
         assert_eq!(out.flight(&pool).unwrap().0.len(), 10);
+    }
+
+    #[test]
+    fn memory_is_counted_once_however_many_share_it() {
+        let mut pool = BatchPool::default();
+        let mut many: Vec<Outbound> = (0..10).map(|_| Outbound::default()).collect();
+        let payload = payload(1, 10_000);
+        for out in &mut many {
+            out.share(&mut pool, CAP, &payload).unwrap();
+        }
+        let held = |pool: &BatchPool, many: &[Outbound]| -> usize {
+            many.iter().map(|out| out.held(pool)).sum()
+        };
+        let shared = held(&pool, &many);
+        assert!((9_000..=10_000).contains(&shared), "{shared}");
+        many[0].push_parts(&mut pool, CAP, &[&[0; 5000]]).unwrap();
+        assert!(held(&pool, &many) >= shared + 5000);
+        for out in &mut many {
+            out.clear(&mut pool);
+        }
+        assert_eq!(held(&pool, &many), 0);
+    }
+
+    #[test]
+    fn progress_changes_whenever_something_is_taken_and_not_else() {
+        let mut pool = BatchPool::default();
+        let mut out = Outbound::default();
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..5 {
+            out.push_parts(&mut pool, CAP, &[b"12345"]).unwrap();
+            assert!(seen.insert(out.progress(&pool)));
+            out.flight(&pool);
+            assert!(!seen.insert(out.progress(&pool)), "nothing was taken");
+            out.push_parts(&mut pool, CAP, &[b"6"]).unwrap();
+            assert!(!seen.insert(out.progress(&pool)), "nothing was taken");
+            out.took(&mut pool, 2);
+            assert!(seen.insert(out.progress(&pool)));
+            out.took(&mut pool, 3);
+            out.flight(&pool);
+            assert!(seen.insert(out.progress(&pool)));
+            out.took(&mut pool, 1);
+        }
     }
 
     #[test]

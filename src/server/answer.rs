@@ -210,11 +210,11 @@ fn content(
     wire: &mut impl Wire<Message>,
 ) -> (u16, &'static str) {
     let draining = shared.unready;
+    let figures = shared.figures();
     let Shared {
         body,
         round,
         config,
-        tally,
         ..
     } = shared;
     let (status, text) = match answer {
@@ -222,7 +222,7 @@ fn content(
         Answer::Health if draining => (503, "draining\n"),
         Answer::Health => (200, "ok\n"),
         Answer::Stats(form) => {
-            round.write(body, form, config, *tally, wire);
+            round.write(body, form, config, figures, wire);
             return (200, form.media_type());
         }
         Answer::Said { seq } => {

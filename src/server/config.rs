@@ -47,6 +47,14 @@ pub struct Config {
     pub drain_code: u16,
     /// The same for WebSockets alone, where `idle_timeout` is `None`.
     pub silence: Option<Duration>,
+    /// Time for an unfinished message that makes no progress worth the name
+    /// ([`limits::PROGRESS_BYTES`]); `None` for any time.
+    pub message_time: Option<Duration>,
+    /// Time for a backlog of which the kernel takes nothing; `None` for any time.
+    pub backlog_time: Option<Duration>,
+    /// Bytes that the peers of one core may make it hold: unfinished messages and requests, and
+    /// backlogs. Beyond it those who hold most are ended.
+    pub memory: usize,
     /// Time a draining server gives its peers before it resets what is left.
     pub drain: Duration,
     /// Push messages kept per core for `Last-Event-ID`.
@@ -90,6 +98,9 @@ impl Config {
             drain_spread: Duration::ZERO,
             drain_code: closing::GOING_AWAY,
             silence: Some(limits::SILENCE_TIME),
+            message_time: Some(limits::STALL_TIME),
+            backlog_time: Some(limits::STALL_TIME),
+            memory: limits::MEMORY_BYTES,
             drain: limits::DRAIN_TIME,
             history: limits::HISTORY_EVENTS,
             heartbeat: limits::HEARTBEAT_TIME,

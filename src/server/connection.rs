@@ -15,6 +15,7 @@ use crate::limits;
 use crate::protocol::websocket::{Extension, closing};
 use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
+use std::ops::Range;
 use std::time::Duration;
 
 /// What an idle connection may cost here: with the engine's slot, the wheel's entry and the seat in
@@ -165,10 +166,11 @@ impl Connection {
         let State::Http(http) = &mut self.state else {
             return Step::Stay;
         };
-        let mut at = 0;
+        let (mut at, before) = (0, http.held());
         shared.admission.asking = self.place;
         let turn = http.received(id, bytes, &mut at, &mut self.since, shared, wire);
         self.place = shared.admission.asking;
+        shared.watch.requests = shared.watch.requests + http.held() - before;
         match turn {
             Turn::Step(step) => step,
             Turn::Stream(feed) => {
@@ -226,6 +228,11 @@ impl Connection {
     pub(super) fn switch(&mut self, state: State, shared: &mut Shared) {
         if let Some(sort) = self.sort() {
             *shared.tally.sort(sort) -= 1;
+        }
+        match &mut self.state {
+            State::Http(http) => shared.watch.requests -= http.held(),
+            State::WebSocket(socket) => socket.release(&mut shared.pool),
+            State::Stream(_) | State::Ending | State::Vacant => {}
         }
         self.state = state;
         if let Some(sort) = self.sort() {
@@ -332,6 +339,16 @@ impl Connections {
             .filter(|found| found.generation == id.generation())
     }
 
+    pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        let found = self.slots.get(id.slot());
+        found.filter(|found| found.generation == id.generation())
+    }
+
+    /// Slots, vacant ones included.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Empties a slot.
     pub(super) fn vacate(&mut self, id: ConnectionId, shared: &mut Shared) {
         if let Some(connection) = self.get_mut(id) {
@@ -340,14 +357,23 @@ impl Connections {
                 shared.deferred.forget(id);
             }
             shared.admission.leave(connection.place);
+            shared.watch.forget(id);
             *connection = Connection::VACANT;
         }
     }
 
     /// The ids of all that are not vacant.
     pub(super) fn ids(&self) -> impl Iterator<Item = ConnectionId> {
+        self.ids_of(0..usize::MAX)
+    }
+
+    /// The ids of those in these slots that are not vacant.
+    pub(super) fn ids_of(&self, slots: Range<usize>) -> impl Iterator<Item = ConnectionId> {
+        let len = slots.len();
         (0..)
             .zip(&self.slots)
+            .skip(slots.start)
+            .take(len)
             .filter(|(_, connection)| !matches!(connection.state, State::Vacant))
             .map(|(slot, connection)| ConnectionId::new(slot, connection.generation))
     }
@@ -364,7 +390,7 @@ impl Stamp {
         Self((at.as_nanos() >> 20) as u32)
     }
 
-    fn elapsed(self, now: Instant) -> Duration {
+    pub(super) fn elapsed(self, now: Instant) -> Duration {
         Duration::from_nanos(u64::from(Self::new(now).0.wrapping_sub(self.0)) << 20)
     }
 }

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Debug, Default)]
 pub(super) struct Deferred {
     bytes: BTreeMap<ConnectionId, Vec<u8>>,
+    held: usize,
     queue: VecDeque<ConnectionId>,
     /// Who was the last to work in this turn, on how much the pool knows.
     share: Option<(ConnectionId, Instant)>,
@@ -42,6 +43,7 @@ impl Deferred {
     /// Keeps bytes for the connection's next share.
     pub(super) fn keep(&mut self, id: ConnectionId, bytes: &[u8]) {
         self.bytes.entry(id).or_default().extend_from_slice(bytes);
+        self.held += bytes.len();
     }
 
     /// The connection waits for its next share.
@@ -62,7 +64,23 @@ impl Deferred {
 
     /// The connection is gone, or nothing that it says counts any more.
     pub(super) fn forget(&mut self, id: ConnectionId) {
-        self.bytes.remove(&id);
+        self.take(id);
+    }
+
+    /// Bytes kept for all.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Bytes kept for that connection.
+    pub(super) fn held_for(&self, id: ConnectionId) -> usize {
+        self.bytes.get(&id).map_or(0, Vec::len)
+    }
+
+    fn take(&mut self, id: ConnectionId) -> Vec<u8> {
+        let bytes = self.bytes.remove(&id).unwrap_or_default();
+        self.held -= bytes.len();
+        bytes
     }
 }
 
@@ -95,7 +113,7 @@ impl Server {
         }
         connection.paused.remove(Paused::WORK);
         self.shared.deferred.share = None;
-        let mut bytes = self.shared.deferred.bytes.remove(&id).unwrap_or_default();
+        let mut bytes = self.shared.deferred.take(id);
         let step = connection.received(id, &mut bytes, &mut self.shared, wire);
         self.carry_out(id, step, wire);
         if let Some(connection) = self.connections.get_mut(id)

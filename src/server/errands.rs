@@ -76,6 +76,15 @@ impl Errands {
         }
     }
 
+    /// Frees what is kept to be written into.
+    pub(super) fn trim(&mut self) {
+        self.spare.clear();
+        for parcel in [&mut self.frame, &mut self.deflated, &mut self.event] {
+            parcel.large.trim();
+            parcel.small = Vec::new();
+        }
+    }
+
     /// Keeps a post that has been read.
     pub(super) fn recycle(&mut self, mut post: Box<Post>) {
         if self.spare.len() < SPARE_POSTS && post.capacity() <= limits::SPARE_BYTES {

@@ -178,6 +178,15 @@ impl Http {
         self.send(id, reply, shared, wire).unwrap_or(Step::Stay)
     }
 
+    /// Bytes of an unfinished request.
+    pub(super) fn held(&self) -> usize {
+        let text = match &self.phase {
+            Phase::Saying(saying) => saying.held(),
+            Phase::Fresh | Phase::Head | Phase::Idle | Phase::Body(_) | Phase::Waiting(_) => 0,
+        };
+        self.reader.held() + text
+    }
+
     /// Whether no request is under way.
     pub(super) fn is_quiet(&self) -> bool {
         matches!(self.phase, Phase::Fresh | Phase::Idle)

@@ -82,6 +82,13 @@ const CORE: &[Row] = &[
     ),
     (
         Family::gauge(
+            "inbound_bytes",
+            "Bytes kept of messages and requests that are unfinished.",
+        ),
+        |it| it.tally.inbound_bytes as f64,
+    ),
+    (
+        Family::gauge(
             "backlog_bytes",
             "Bytes queued and not yet taken by the kernel.",
         ),

@@ -10,7 +10,7 @@
 //! `/stats` answers with JSON: `engine`, `uptime_s`, `cores` (an entry per core: `core` and the
 //! keys of [`Figures`] and [`Tally`]), `total` (the same summed), `missing` (cores that did not
 //! tell in 500 ms); and what the [`crate::stats::Board`] shows: `process`, `listeners`, `host`,
-//! `cgroup`, `sample_age_s`. `open`, `backlog_bytes`, `slots` and `accept_queue` are levels, what
+//! `cgroup`, `sample_age_s`. `open`, `inbound_bytes`, `backlog_bytes`, `slots` and `accept_queue` are levels, what
 //! else a core has only grows. `/metrics` has the same figures for Prometheus.
 
 #![forbid(unsafe_code)]
@@ -42,6 +42,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod watch;
 mod websocket;
 
 pub use admission::{RefusalCounts, Refusals};
@@ -236,6 +237,7 @@ impl Server {
         if !self.shared.topic.slow.is_empty() || !self.shared.errands.is_empty() {
             self.run_errands(wire);
         }
+        self.watch(wire);
     }
 
     /// Answers a request that waited for another core.
@@ -357,7 +359,7 @@ impl Shard for Server {
         match message {
             Message::Ask { round } => {
                 let vitals = self.shared.round.vitals(wire);
-                let figures = Box::new(Figures::new(self.shared.tally, &vitals));
+                let figures = Box::new(Figures::new(self.shared.figures(), &vitals));
                 wire.forward(from, Message::Tell { round, figures });
             }
             Message::Tell { round, figures } => {
@@ -379,6 +381,7 @@ impl Shard for Server {
             self.look(id, now, wire);
         }
         self.due = due;
+        self.sweep(wire);
         self.tell_listeners(now, wire);
         self.work_on_deferred(wire);
         if self
@@ -408,6 +411,7 @@ impl Shard for Server {
             config,
             draining,
             deferred,
+            watch,
             ..
         } = &self.shared;
         let heartbeat = (!topic.streams.is_empty()).then(|| topic.spoken + config.heartbeat);
@@ -422,6 +426,7 @@ impl Shard for Server {
             pulse,
             round.deadline(),
             deferred.deadline(),
+            watch.deadline(),
             draining,
             self.draining_deadline(),
         ]

@@ -62,6 +62,11 @@ pub(super) fn begin(request: &Request<'_>) -> Result<Box<Saying>, Reply> {
 const TOO_LONG: &str = "a text is at most 65536 bytes";
 
 impl Saying {
+    /// Bytes of the text that have come.
+    pub(super) fn held(&self) -> usize {
+        self.text.len()
+    }
+
     /// Takes what `bytes` has of the text. True if it is whole.
     pub(super) fn take(&mut self, bytes: &[u8], at: &mut usize) -> Result<bool, Fault> {
         while let Some(piece) = self.reader.next(bytes, at)? {

@@ -8,6 +8,7 @@ use super::fields::Clock;
 use super::stats::{Message, Round};
 use super::tally::Tally;
 use super::topic::Topic;
+use super::watch::Watch;
 use crate::app::push::{Plan, Push};
 use crate::app::rooms::{self, Rooms};
 use crate::app::{self, Effects, Notice};
@@ -31,6 +32,7 @@ pub(super) struct Shared {
     pub(super) rooms: Rooms,
     pub(super) errands: Errands,
     pub(super) deferred: Deferred,
+    pub(super) watch: Watch,
     /// When event streams of the rooms last got a heartbeat, and how many there are.
     pub(super) pulse: Pulse,
     pub(super) tally: Tally,
@@ -78,6 +80,7 @@ impl Shared {
             ),
             errands: Errands::default(),
             deferred: Deferred::default(),
+            watch: Watch::default(),
             pulse: Pulse {
                 at: config.started,
                 streams: 0,

@@ -25,6 +25,8 @@ pub struct Tally {
     pub messages_out: u64,
     /// Push messages that left more than an interval late, because this core was late.
     pub pushes_late: u64,
+    /// Bytes kept now of messages and requests that are unfinished or wait for a share of work.
+    pub inbound_bytes: u64,
 }
 
 /// Connections open now, by what they are.
@@ -76,6 +78,10 @@ pub struct Decided {
     pub drain: u64,
     /// There was no room for a newcomer.
     pub full: u64,
+    /// The peer did not go on with a message, or took nothing of what was queued for it.
+    pub stalled: u64,
+    /// The core held too much, and most of it for this peer.
+    pub memory: u64,
 }
 
 /// Why this side ends a connection.
@@ -88,6 +94,8 @@ pub(super) enum Why {
     RequestTime,
     Drain,
     Full,
+    Stalled,
+    Memory,
 }
 
 /// What an open connection is.
@@ -111,6 +119,7 @@ impl Tally {
             messages_in,
             messages_out,
             pushes_late,
+            inbound_bytes,
         } = other;
         self.open.websocket += open.websocket;
         self.open.sse += open.sse;
@@ -132,10 +141,13 @@ impl Tally {
         self.decided.drain += decided.drain;
         self.decided.full += decided.full;
         self.refused += refused;
+        self.decided.stalled += decided.stalled;
+        self.decided.memory += decided.memory;
         self.requests += requests;
         self.messages_in += messages_in;
         self.messages_out += messages_out;
         self.pushes_late += pushes_late;
+        self.inbound_bytes += inbound_bytes;
     }
 
     /// Connections open now, whatever they are.
@@ -161,6 +173,8 @@ impl Tally {
             Why::RequestTime => &mut self.decided.request_time,
             Why::Drain => &mut self.decided.drain,
             Why::Full => &mut self.decided.full,
+            Why::Stalled => &mut self.decided.stalled,
+            Why::Memory => &mut self.decided.memory,
         };
         *count += 1;
     }

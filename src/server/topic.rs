@@ -148,6 +148,13 @@ impl Topic {
         }
     }
 
+    /// Frees what is kept to be encoded into.
+    pub(super) fn trim(&mut self) {
+        for payloads in [&mut self.frames, &mut self.deflated, &mut self.events] {
+            payloads.trim();
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.sockets.is_empty() && self.deflating.is_empty() && self.streams.is_empty()
     }
@@ -197,6 +204,10 @@ impl Payloads {
             None => self.kept.push(payload.clone()),
         }
         payload
+    }
+
+    pub(super) fn trim(&mut self) {
+        (self.kept, self.next) = (Vec::new(), 0);
     }
 
     /// The index of a free payload; else where a new one belongs.

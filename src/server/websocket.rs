@@ -9,8 +9,10 @@ use crate::app::{self, echo};
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::websocket::closing::{self, Action, Input, State};
-use crate::protocol::websocket::{Decoder, Event, Extension, Kind, Opcode, Role, frame};
+use crate::protocol::websocket::{Decoder, Event, Extension, Kind, Opcode, Pool, Role, frame};
 use crate::shard::{Close, ConnectionId, Unsent, Wire};
+use crate::time::Instant;
+use std::time::Duration;
 
 /// Which app a WebSocket is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +163,53 @@ impl WebSocket {
             reason: "",
         };
         self.advance(Input::Close, frame, id, scratch, wire)
+    }
+
+    /// Tells the peer that it is ended for that reason, and ends it.
+    pub(super) fn give_up(
+        &mut self,
+        id: ConnectionId,
+        why: Why,
+        scratch: &mut Vec<u8>,
+        wire: &mut impl Wire<Message>,
+    ) -> Step {
+        self.why = why;
+        let frame = match why {
+            Why::Memory => CloseFrame {
+                code: Some(closing::TRY_AGAIN_LATER),
+                reason: "too much is held for all",
+            },
+            Why::Stalled
+            | Why::Done
+            | Why::Fault
+            | Why::SlowConsumer
+            | Why::Idle
+            | Why::RequestTime
+            | Why::Drain
+            | Why::Full => CloseFrame {
+                code: Some(closing::POLICY),
+                reason: "a message that does not go on",
+            },
+        };
+        self.advance(Input::Failed, frame, id, scratch, wire)
+    }
+
+    /// Bytes of an unfinished message.
+    pub(super) fn held(&self) -> usize {
+        self.decoder.held()
+    }
+
+    /// How long the peer has been at a message without making progress, if it is heard.
+    pub(super) fn stalled(&mut self, is_heard: bool, now: Instant) -> Duration {
+        if !is_heard {
+            self.decoder.excuse();
+        }
+        self.decoder.stalled(now)
+    }
+
+    /// Gives back what it keeps: it ends.
+    pub(super) fn release(&mut self, pool: &mut Pool) {
+        self.decoder.release(pool);
     }
 
     /// Whether the close handshake has not begun.

@@ -43,6 +43,18 @@ impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
         self.wire.backlog(id) + self.book.gathered(id)
     }
 
+    fn backlog_bytes(&self) -> u64 {
+        self.wire.backlog_bytes()
+    }
+
+    fn held(&self, id: ConnectionId) -> usize {
+        self.wire.held(id)
+    }
+
+    fn progress(&self, id: ConnectionId) -> u64 {
+        self.wire.progress(id)
+    }
+
     fn pause(&mut self, id: ConnectionId) {
         self.wire.pause(id);
     }

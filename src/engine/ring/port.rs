@@ -124,6 +124,19 @@ impl<M> Wire<M> for Port<M> {
         self.slots.backlog(id)
     }
 
+    #[inline]
+    fn backlog_bytes(&self) -> u64 {
+        self.counters.backlog_bytes
+    }
+
+    fn held(&self, id: ConnectionId) -> usize {
+        self.slots.out(id).map_or(0, |out| out.held(&self.pool))
+    }
+
+    fn progress(&self, id: ConnectionId) -> u64 {
+        self.slots.out(id).map_or(0, |out| out.progress(&self.pool))
+    }
+
     fn pause(&mut self, id: ConnectionId) {
         if let Some(slot) = self.slots.get(id) {
             slot.paused = true;

@@ -200,11 +200,13 @@ impl Slots {
 
     /// The backlog of the connection with that id.
     pub(super) fn backlog(&self, id: ConnectionId) -> usize {
-        let slot = self
-            .slots
-            .get(id.slot())
-            .filter(|slot| slot.generation == id.generation());
-        slot.map_or(0, |slot| slot.out.backlog())
+        self.out(id).map_or(0, Outbound::backlog)
+    }
+
+    /// What is queued for the connection with that id.
+    pub(super) fn out(&self, id: ConnectionId) -> Option<&Outbound> {
+        let slot = self.slots.get(id.slot())?;
+        (slot.generation == id.generation()).then_some(&slot.out)
     }
 
     /// Takes the slot of a table that the kernel chose for an accepted connection.

@@ -290,6 +290,20 @@ impl<M> Wire<M> for Port<'_, M> {
         self.desk.links.get(id).map_or(0, |link| link.out.backlog())
     }
 
+    fn backlog_bytes(&self) -> u64 {
+        self.desk.counters.backlog_bytes
+    }
+
+    fn held(&self, id: ConnectionId) -> usize {
+        let link = self.desk.links.get(id);
+        link.map_or(0, |link| link.out.held(&self.desk.pool))
+    }
+
+    fn progress(&self, id: ConnectionId) -> u64 {
+        let link = self.desk.links.get(id);
+        link.map_or(0, |link| link.out.progress(&self.desk.pool))
+    }
+
     fn pause(&mut self, id: ConnectionId) {
         if let Some(link) = self.desk.links.get_mut(id)
             && link.standing == Standing::Open

@@ -361,6 +361,20 @@ impl<M> Wire<M> for Io<M> {
         self.links.get(id).map_or(0, |link| link.out.backlog())
     }
 
+    fn backlog_bytes(&self) -> u64 {
+        self.counters.backlog_bytes
+    }
+
+    fn held(&self, id: ConnectionId) -> usize {
+        let link = self.links.get(id);
+        link.map_or(0, |link| link.out.held(&self.pool))
+    }
+
+    fn progress(&self, id: ConnectionId) -> u64 {
+        let link = self.links.get(id);
+        link.map_or(0, |link| link.out.progress(&self.pool))
+    }
+
     fn pause(&mut self, id: ConnectionId) {
         if let Some(link) = self.links.get_mut(id)
             && link.state == State::Open

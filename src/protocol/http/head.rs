@@ -88,6 +88,12 @@ impl HeadReader {
         }
     }
 
+    /// Bytes that are kept.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.kept.len()
+    }
+
     fn keep(
         &mut self,
         rest: &[u8],

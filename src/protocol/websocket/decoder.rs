@@ -9,30 +9,12 @@ use super::head::{Expected, Head};
 use super::pieces::{Frame, Pieces};
 use super::{NOT_UTF8, closing, mask};
 use crate::protocol::Fault;
+use crate::time::Instant;
 use std::ops::Range;
+use std::time::Duration;
 
+pub use super::frame::Kind;
 pub use super::pieces::Pool;
-
-/// What a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// UTF-8, which has been checked.
-    Text,
-    /// Any bytes.
-    Binary,
-}
-
-impl Kind {
-    /// The opcode to send such a message with.
-    #[must_use]
-    #[inline]
-    pub const fn opcode(self) -> Opcode {
-        match self {
-            Self::Text => Opcode::Text,
-            Self::Binary => Opcode::Binary,
-        }
-    }
-}
 
 /// What a peer said. Borrowed from the received bytes or from the decoder.
 #[derive(Debug, PartialEq, Eq)]
@@ -186,6 +168,26 @@ impl Decoder {
             pool.give_back(pieces);
         }
         self.state = State::Dead;
+    }
+
+    /// Bytes of an unfinished message that are kept.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.pieces.as_ref().map_or(0, |it| it.message.capacity())
+    }
+
+    /// How long the peer has been at a message without making progress worth the name; 0 if it is
+    /// at none. To be asked now and then: it knows of no time in between.
+    pub fn stalled(&mut self, now: Instant) -> Duration {
+        let pieces = self.pieces.as_mut();
+        pieces.map_or(Duration::ZERO, |pieces| pieces.stalled(now))
+    }
+
+    /// Nothing is received from the peer for now: what it does not say does not count.
+    pub fn excuse(&mut self) {
+        if let Some(pieces) = &mut self.pieces {
+            pieces.excuse();
+        }
     }
 
     /// A message in one frame of up to 65,535 bytes at the start of `rest`, if it is all there
@@ -411,7 +413,9 @@ impl Decoder {
                 pieces.discard();
             }
         }
-        pieces.append(bytes, frame.key)?;
+        let appended = pieces.append(bytes, frame.key);
+        pieces.count(pool);
+        appended?;
         pieces.frame = frame.after(range.len());
         if !is_complete || !frame.is_last {
             return Ok(None);

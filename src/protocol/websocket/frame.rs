@@ -44,6 +44,27 @@ impl Opcode {
     }
 }
 
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8, which has been checked.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
+impl Kind {
+    /// The opcode to send such a message with.
+    #[must_use]
+    #[inline]
+    pub const fn opcode(self) -> Opcode {
+        match self {
+            Self::Text => Opcode::Text,
+            Self::Binary => Opcode::Binary,
+        }
+    }
+}
+
 /// Whose decoder it is: clients mask what they send, servers do not (RFC 6455, 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {

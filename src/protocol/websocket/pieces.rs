@@ -2,13 +2,15 @@
 
 use super::NOT_UTF8;
 use super::TOO_MANY;
-use super::decoder::Kind;
 use super::deflate::Inflater;
+use super::frame::Kind;
 use super::frame::{HEADER_BYTES, Opcode};
 use super::head::{Expected, Head};
 use super::mask;
 use crate::limits;
 use crate::protocol::Fault;
+use crate::time::Instant;
+use std::time::Duration;
 
 /// What all decoders of a shard share: limits, and spare buffers for messages in pieces.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Pool {
     /// Once a deflated message came; and where the next one is inflated into.
     inflater: Option<Box<Inflater>>,
     inflated: Vec<u8>,
+    /// Bytes of unfinished messages that all decoders keep now.
+    pub held: usize,
     /// Bytes inflated since it was last set to 0, and something for each message: whoever calls the
     /// decoder may stop between two messages.
     pub worked: usize,
@@ -40,6 +44,7 @@ impl Pool {
             spare: Vec::new(),
             inflater: None,
             inflated: Vec::new(),
+            held: 0,
             worked: 0,
         }
     }
@@ -56,11 +61,19 @@ impl Pool {
         inflated
     }
 
+    /// Frees the spare buffers.
+    pub fn trim(&mut self) {
+        self.spare.clear();
+        self.inflated = Vec::new();
+    }
+
     pub(super) fn take(&mut self) -> Box<Pieces> {
         self.spare.pop().unwrap_or_default()
     }
 
     pub(super) fn give_back(&mut self, mut pieces: Box<Pieces>) {
+        self.held -= pieces.counted;
+        pieces.counted = 0;
         let is_small = pieces.message.capacity() <= limits::SPARE_BYTES;
         if is_small && self.spare.len() < limits::SPARE_BUFFERS {
             pieces.clear();
@@ -74,6 +87,10 @@ impl Pool {
 pub(super) struct Pieces {
     /// Unmasked payload of the message so far. It grows with what came, not with what is declared.
     pub(super) message: Vec<u8>,
+    /// Bytes of `message` that are counted in [`Pool::held`].
+    counted: usize,
+    /// How long `message` was when it last had grown by much, and when that was.
+    grown: Option<(usize, Instant)>,
     /// Bytes of `message` that are known to be UTF-8; all but an unfinished character of a text.
     valid: usize,
     /// The message whose last fragment has not come.
@@ -141,6 +158,8 @@ impl Default for Pieces {
     fn default() -> Self {
         Self {
             message: Vec::new(),
+            counted: 0,
+            grown: None,
             valid: 0,
             kind: None,
             is_deflated: false,
@@ -244,6 +263,29 @@ impl Pieces {
         Ok(())
     }
 
+    /// Counts what the message has grown by.
+    pub(super) const fn count(&mut self, pool: &mut Pool) {
+        pool.held += self.message.len() - self.counted;
+        self.counted = self.message.len();
+    }
+
+    /// How long an unfinished message has not grown by what is worth the name.
+    pub(super) fn stalled(&mut self, now: Instant) -> Duration {
+        let len = self.message.len();
+        match self.grown {
+            Some((before, at)) if len < before + limits::PROGRESS_BYTES => now.since(at),
+            Some(_) | None => {
+                self.grown = Some((len, now));
+                Duration::ZERO
+            }
+        }
+    }
+
+    /// The peer is not heard for now: what it does not say is not held against it.
+    pub(super) const fn excuse(&mut self) {
+        self.grown = None;
+    }
+
     /// Ends the message: its kind. The bytes stay until the pool has this back.
     pub(super) fn finish(&mut self, pool: &mut Pool) -> Result<Kind, Fault> {
         if std::mem::take(&mut self.is_deflated) && !std::mem::take(&mut self.is_discarded) {
@@ -307,6 +349,7 @@ impl Pieces {
 
     fn clear(&mut self) {
         self.message.clear();
+        self.grown = None;
         self.valid = 0;
         self.kind = None;
         self.is_deflated = false;

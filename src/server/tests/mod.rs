@@ -4,6 +4,7 @@ mod admission;
 mod draining;
 mod fairness;
 mod http;
+mod memory;
 mod metrics;
 mod pages;
 mod random;
@@ -24,6 +25,8 @@ struct Line {
     sent: Vec<u8>,
     /// Bytes the peer has not read, as far as the server is told.
     backlog: usize,
+    /// Changes when the kernel takes something.
+    progress: u64,
     paused: bool,
     closed: Option<Close>,
 }
@@ -75,6 +78,12 @@ impl Wire<Message> for Tape {
     }
     fn backlog(&self, id: ConnectionId) -> usize {
         self.lines.get(&id).map_or(0, |line| line.backlog)
+    }
+    fn backlog_bytes(&self) -> u64 {
+        self.lines.values().map(|line| line.backlog as u64).sum()
+    }
+    fn progress(&self, id: ConnectionId) -> u64 {
+        self.lines.get(&id).map_or(0, |line| line.progress)
     }
     fn pause(&mut self, id: ConnectionId) {
         if let Some(line) = self.lines.get_mut(&id) {

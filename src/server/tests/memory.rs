@@ -1,0 +1,181 @@
+//! What silent peers hold: it has a time, and a sum.
+
+use super::*;
+use proptest::prelude::*;
+
+const PART: usize = 100_000;
+
+/// The beginning of a message of a million bytes.
+fn begun(bytes: usize) -> Vec<u8> {
+    let mut frame = masked(Opcode::Binary, &vec![7; 1_000_000]);
+    frame.truncate(bytes);
+    frame
+}
+
+#[test]
+fn a_message_that_does_not_go_on_is_ended_in_its_time() {
+    let mut rig = Rig::new(config());
+    let (held, header, whole) = (
+        rig.socket("/echo"),
+        rig.socket("/push"),
+        rig.socket("/echo"),
+    );
+    rig.receive(held, &begun(PART));
+    rig.receive(header, &begun(3));
+    rig.receive(whole, &masked(Opcode::Text, b"x"));
+    rig.pass(limits::STALL_TIME - Duration::from_secs(1));
+    assert_eq!((rig.closed(held), rig.closed(header)), (None, None));
+    rig.pass(Duration::from_secs(3));
+    assert_eq!(close_code(&rig.sent(held)), 1008);
+    assert_eq!(rig.closed(held), Some(Close::Flush));
+    // The beginning of a header holds next to nothing, but is unfinished too.
+    assert!(rig.closed(header).is_some());
+    assert_eq!(rig.closed(whole), None);
+    assert_eq!(rig.tally().decided.stalled, 2);
+    assert_eq!(rig.server.shared.inbound_bytes(), 0);
+}
+
+#[test]
+fn a_trickle_is_no_progress_and_a_slow_upload_is() {
+    let mut rig = Rig::new(config());
+    let (slow, trickle) = (rig.socket("/echo"), rig.socket("/echo"));
+    let frame = begun(1_000_006);
+    let mut peers = [(slow, 300, PART), (trickle, 9, PART)];
+    for (id, _, at) in peers {
+        rig.receive(id, &frame[..at]);
+    }
+    for _ in 0..120 {
+        for (id, bytes, at) in &mut peers {
+            rig.receive(*id, &frame[*at..*at + *bytes]);
+            *at += *bytes;
+        }
+        rig.pass(Duration::from_secs(1));
+    }
+    assert_eq!(rig.closed(slow), None);
+    assert!(rig.closed(trickle).is_some());
+}
+
+#[test]
+fn who_is_not_heard_is_not_blamed_for_its_silence() {
+    let mut rig = Rig::new(config());
+    let id = rig.socket("/echo");
+    rig.line(id).backlog = limits::BACKLOG_HIGH + 1;
+    rig.receive(id, &[masked(Opcode::Text, b"x"), begun(PART)].concat());
+    assert!(rig.line(id).paused);
+    for second in 0..60 {
+        rig.line(id).progress = second;
+        rig.pass(Duration::from_secs(1));
+    }
+    assert_eq!(rig.closed(id), None);
+}
+
+#[test]
+fn a_backlog_of_which_nothing_is_taken_is_reset_in_its_time() {
+    let mut rig = Rig::new(config());
+    let (dead, slow, stream) = (rig.socket("/echo"), rig.socket("/echo"), rig.stream());
+    for id in [dead, slow, stream] {
+        rig.line(id).backlog = 9_000;
+    }
+    rig.receive(slow, &masked(Opcode::Text, b"x"));
+    for second in 0..33 {
+        rig.line(slow).progress = second;
+        rig.pass(Duration::from_secs(1));
+    }
+    for id in [dead, stream] {
+        assert_eq!(rig.closed(id), Some(Close::Abort));
+    }
+    assert_eq!(rig.closed(slow), None);
+    assert_eq!(rig.tally().decided.stalled, 2);
+}
+
+#[test]
+fn beyond_the_budget_the_largest_and_then_the_oldest_go() {
+    let mut rig = Rig::new(Config {
+        memory: 10 * PART,
+        ..config()
+    });
+    let small = rig.socket("/echo");
+    rig.receive(small, &begun(PART / 10));
+    let mut sockets = Vec::new();
+    for _ in 0..9 {
+        let id = rig.socket("/echo");
+        rig.receive(id, &begun(PART));
+        sockets.push(id);
+        rig.pass(Duration::from_millis(100));
+    }
+    assert!(sockets.iter().all(|&id| rig.closed(id).is_none()));
+    let large = rig.socket("/echo");
+    rig.receive(large, &begun(3 * PART));
+    let ended: Vec<_> = sockets.iter().map(|&id| rig.closed(id).is_some()).collect();
+    assert_eq!(close_code(&rig.sent(large)), 1013);
+    let count = ended.iter().take_while(|ended| **ended).count();
+    assert!(
+        ended[count..].iter().all(|ended| !ended),
+        "the oldest first: {ended:?}"
+    );
+    assert_eq!(rig.closed(small), None);
+    assert!(rig.server.shared.inbound_bytes() <= 10 * PART);
+    assert_eq!(rig.tally().decided.memory, 1 + count as u64);
+}
+
+#[test]
+fn backlogs_count_towards_the_budget_and_who_does_not_read_is_reset() {
+    let mut rig = Rig::new(Config {
+        memory: 10 * PART,
+        ..config()
+    });
+    let (deaf, other) = (rig.socket("/echo"), rig.socket("/echo"));
+    rig.line(deaf).backlog = 11 * PART;
+    rig.receive(other, &masked(Opcode::Text, b"x"));
+    assert_eq!(rig.closed(deaf), Some(Close::Abort));
+    assert_eq!(rig.closed(other), None);
+}
+
+#[test]
+fn what_is_held_is_told_and_given_back() {
+    let mut rig = Rig::new(config());
+    let (socket, asking) = (rig.socket("/echo"), rig.asked("GET / HTTP/1.1\r\n"));
+    rig.receive(socket, &begun(PART + 8));
+    let stats = rig.asked(&get("/stats"));
+    let answer = rig.text(stats);
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let json: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    let held = json["total"]["inbound_bytes"].as_u64().expect("a number");
+    assert!((PART as u64..PART as u64 + 100).contains(&held), "{held}");
+    for id in [socket, asking, stats] {
+        rig.gone(id, CloseCause::Reset);
+    }
+    assert_eq!(rig.server.shared.inbound_bytes(), 0);
+    rig.pass(Duration::from_secs(5));
+    let watch = &rig.server.shared.watch;
+    assert_eq!(watch.deadline(), None, "nothing is left to look at");
+}
+
+proptest! {
+    #[test]
+    fn the_sum_is_always_what_is_kept(
+        steps in prop::collection::vec((0..3_usize, 0..5_u8, 1..5_000_usize), 1..60),
+    ) {
+        let mut rig = Rig::new(Config { deflate: true, ..config() });
+        let mut ids: Vec<_> = (0..3).map(|_| rig.socket("/echo")).collect();
+        let whole = masked(Opcode::Text, &[b'x'; 9_000]);
+        let mut at = [0; 3];
+        for (which, act, bytes) in steps {
+            let id = ids[which];
+            match act {
+                0 if at[which] == 0 => rig.receive(id, &masked(Opcode::Ping, b"x")),
+                4 => {
+                    rig.gone(id, CloseCause::Reset);
+                    (ids[which], at[which]) = (rig.socket("/echo"), 0);
+                }
+                _ => {
+                    let end = whole.len().min(at[which] + bytes);
+                    rig.receive(id, &whole[at[which]..end]);
+                    at[which] = end % whole.len();
+                }
+            }
+            let kept: usize = at.iter().map(|at| at.saturating_sub(8)).sum();
+            prop_assert_eq!(rig.server.shared.inbound_bytes(), kept);
+        }
+    }
+}
