@@ -47,6 +47,10 @@ pub const PROGRESS_BYTES: usize = 4096;
 /// Default budget of one core for what its peers make it hold: unfinished messages and requests,
 /// and backlogs.
 pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that were held, from which on memory is given back to the system once nothing is held.
+pub const MUCH_BYTES: u64 = 8 * 1024 * 1024;
+/// Time without so much, after which it is given back: a flood that goes on needs it again.
+pub const QUIET_TIME: Duration = Duration::from_secs(3);
 /// How often a core that holds something looks who has stalled.
 pub const SWEEP_TIME: Duration = Duration::from_secs(1);
 /// Connections looked at in one turn of a sweep: a fraction of a millisecond.
@@ -88,7 +92,7 @@ pub const CLOSE_TIME: Duration = Duration::from_secs(5);
 /// Time an engine waits for the peer's FIN, once the peer has everything, before it closes anyway;
 /// and the time between two looks at what a closing connection's peer still has to get.
 pub const LINGER_TIME: Duration = Duration::from_secs(2);
-/// Default time in which a peer has to go on with a message that it has begun, and to take something
+/// Default time in which a peer has to go on with a message that it has begun, and to take some
 /// of what is queued or left for it. A window that opens by 64 KiB
 /// at a time, as on the loopback interface, opens every 13 s for a reader of 5 kB/s.
 pub const STALL_TIME: Duration = Duration::from_secs(30);
@@ -157,6 +161,14 @@ pub const SAID_BYTES: usize = 64 * 1024;
 pub const EARLIER_MESSAGES: usize = 64;
 /// A longer message is not kept.
 pub const EARLIER_BYTES: usize = 16 * 1024;
+/// Bytes of texts, and something for each, that one member may say in one [`SAID_TIME`]: 4 MiB a
+/// second. Whoever says more is not heard until the next, rather than that who listens is ended
+/// because it cannot keep up; and so what waits between two cores is bounded too.
+pub const SAID_BYTES_AT_ONCE: usize = 256 * 1024;
+/// How long an allowance for what is said lasts.
+pub const SAID_TIME: Duration = Duration::from_millis(64);
+/// What a text counts at least towards it.
+pub const SAID_BYTES_MIN: usize = 64;
 
 /// The queue of `listen(2)`; the kernel caps it at `net.core.somaxconn` (4096 by default).
 pub const LISTEN_BACKLOG: u32 = 16_384;
@@ -233,6 +245,10 @@ const _: () = assert!(
     "nobody is a slow consumer because of one message"
 );
 const _: () = assert!(ROOM_SIZE <= ROOM_SIZE_MAX);
+const _: () = assert!(
+    SAID_BYTES < SAID_BYTES_AT_ONCE,
+    "the longest text can be said"
+);
 const _: () = assert!(CONTROL_BYTES < HEAD_BYTES);
 const _: () = assert!(HEAD_BYTES < RESPONSE_HEAD_BYTES && HEAD_FIELDS < RESPONSE_FIELDS);
 const _: () = assert!(MESSAGE_BYTES < CLIENT_MESSAGE_BYTES);

@@ -319,6 +319,10 @@ impl<M, W: Wire<M>> Wire<M> for Watched<'_, W> {
         self.wire.backlog(id)
     }
 
+    fn trim_memory(&mut self) {
+        self.wire.trim_memory();
+    }
+
     fn backlog_bytes(&self) -> u64 {
         self.wire.backlog_bytes()
     }

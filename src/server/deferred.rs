@@ -16,6 +16,8 @@ pub(super) struct Deferred {
     bytes: BTreeMap<ConnectionId, Vec<u8>>,
     held: usize,
     queue: VecDeque<ConnectionId>,
+    /// Who waits for a time, the first first.
+    later: VecDeque<(Instant, ConnectionId)>,
     /// Who was the last to work in this turn, on how much the pool knows.
     share: Option<(ConnectionId, Instant)>,
     /// Since when something waits.
@@ -52,14 +54,22 @@ impl Deferred {
         self.since.get_or_insert(now);
     }
 
-    /// When the next shares are due, if somebody waits: at once.
+    /// When the next shares are due, if somebody waits.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.since
+        let later = self.later.front().map(|(at, _)| *at);
+        self.since.or(later)
+    }
+
+    /// Those whose time has come wait no longer than the others.
+    fn wake(&mut self, now: Instant) {
+        while let Some((_, id)) = self.later.pop_front_if(|(at, _)| *at <= now) {
+            self.wait(id, now);
+        }
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.queue.is_empty()
+        self.bytes.is_empty() && self.queue.is_empty() && self.later.is_empty()
     }
 
     /// The connection is gone, or nothing that it says counts any more.
@@ -87,6 +97,7 @@ impl Deferred {
 impl Server {
     /// Gives those who wait a share each, in turn, some of them in one turn.
     pub(super) fn work_on_deferred(&mut self, wire: &mut impl Wire<Message>) {
+        self.shared.deferred.wake(wire.now());
         if self.shared.deferred.since.is_none() {
             return;
         }
@@ -124,7 +135,12 @@ impl Server {
     }
 
     /// The connection has had its share, and perhaps more than its peer reads.
-    pub(super) fn defer(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    pub(super) fn defer(
+        &mut self,
+        id: ConnectionId,
+        until: Option<Instant>,
+        wire: &mut impl Wire<Message>,
+    ) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -133,7 +149,10 @@ impl Server {
         if wire.backlog(id) > limits::BACKLOG_HIGH {
             connection.paused.insert(Paused::BACKLOG);
         }
-        self.shared.deferred.wait(id, wire.now());
+        match until {
+            None => self.shared.deferred.wait(id, wire.now()),
+            Some(at) => self.shared.deferred.later.push_back((at, id)),
+        }
     }
 
     /// The backlog is low again: receives again, unless the connection waits for its share.

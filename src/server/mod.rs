@@ -23,6 +23,7 @@
 )]
 
 mod admission;
+mod allowance;
 mod answer;
 mod config;
 mod connection;
@@ -99,7 +100,7 @@ impl Server {
                     wire.pause(id);
                 }
             }
-            Step::Defer => self.defer(id, wire),
+            Step::Defer { until } => self.defer(id, until, wire),
             Step::Ping => self.ping(id, wire),
             Step::CloseSocket { code, why } => self.close_socket(id, code, why, wire),
             Step::AwaitClose => self.await_close(id, wire),

@@ -25,6 +25,8 @@ pub(super) struct Watch {
     found: bool,
     /// Backlogs that sweeps found: how far the kernel was, and since when.
     backlogs: BTreeMap<ConnectionId, (u64, Instant)>,
+    /// Much was held, and until then may be again: then memory is given back.
+    much_until: Option<Instant>,
     /// When it may next be looked for who holds most.
     look: Instant,
     /// Bytes of unfinished requests.
@@ -89,6 +91,9 @@ impl Server {
         if self.shared.watch.next.is_none() {
             self.shared.watch.next = Some(wire.now() + limits::SWEEP_TIME);
         }
+        if held > limits::MUCH_BYTES {
+            self.shared.watch.much_until = Some(wire.now() + limits::QUIET_TIME);
+        }
         if held > self.shared.config.memory as u64 && self.shared.watch.look <= wire.now() {
             self.keep_to_budget(wire);
         }
@@ -119,11 +124,14 @@ impl Server {
             return;
         }
         watch.at = 0;
-        if watch.found {
+        if watch.found || watch.much_until.is_some_and(|until| until > now) {
             watch.next = Some(now.max(watch.began + limits::SWEEP_TIME));
-        } else {
-            (watch.next, watch.backlogs) = (None, BTreeMap::new());
+            return;
+        }
+        (watch.next, watch.backlogs) = (None, BTreeMap::new());
+        if watch.much_until.take().is_some() {
             self.shared.trim();
+            wire.trim_memory();
         }
     }
 

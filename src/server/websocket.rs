@@ -1,5 +1,6 @@
 //! A WebSocket of the server: frames in, app effects out, and both sides of the close handshake.
 
+use super::allowance::Allowance;
 use super::connection::Step;
 use super::shared::{Outbox, Shared};
 use super::stats::Message;
@@ -31,6 +32,7 @@ pub(super) struct WebSocket {
     extension: Extension,
     /// Why the close handshake was begun here, if it was.
     why: Why,
+    allowance: Allowance,
     /// A ping was sent because nothing came for half the idle time.
     pub(super) pinged: bool,
 }
@@ -56,6 +58,7 @@ impl WebSocket {
             closing: State::Open,
             route,
             why: Why::Done,
+            allowance: Allowance::default(),
             pinged: false,
         }
     }
@@ -93,7 +96,7 @@ impl WebSocket {
             unsent: None,
             queued: false,
         };
-        let (mut at, mut refused) = (0, None);
+        let (mut at, mut refused, mut until) = (0, None, None);
         let is_spent = loop {
             let event = match self.decoder.next(bytes, &mut at, pool) {
                 Ok(Some(event)) => event,
@@ -104,11 +107,9 @@ impl WebSocket {
                 Event::Message { kind, bytes } => {
                     outbox.tally.messages_in += 1;
                     match (self.closing, self.route) {
-                        (State::Open, Route::Echo) => {
-                            let kind = app_kind(kind);
-                            echo::said(app::Message { kind, bytes }, &mut outbox);
-                        }
+                        (State::Open, Route::Echo) => repeat(kind, bytes, &mut outbox),
                         (State::Open, Route::Rooms) => {
+                            until = self.allowance.spend(bytes.len(), outbox.wire.now());
                             let message = (Seat(seat), kind, &*bytes);
                             refused = refused.or_else(|| say(message, rooms, &mut outbox));
                         }
@@ -125,7 +126,7 @@ impl WebSocket {
                 Event::Pong(_) => {}
                 Event::Close { code, .. } => return self.answer(id, code, scratch, outbox.wire),
             }
-            if deferred.is_spent(share, pool.worked) {
+            if until.is_some() || deferred.is_spent(share, pool.worked) {
                 break true;
             }
         };
@@ -134,7 +135,7 @@ impl WebSocket {
             (Some(Unsent::Full), _) => TOO_SLOW,
             _ if is_spent => {
                 deferred.keep(id, bytes.get(at..).unwrap_or_default());
-                Step::Defer
+                Step::Defer { until }
             }
             (Some(Unsent::Gone), _) | (None, false) => Step::Stay,
             // The peer sends faster than it reads.
@@ -313,6 +314,12 @@ const TOO_SLOW: Step = Step::CloseSocket {
     code: closing::TRY_AGAIN_LATER,
     why: Why::SlowConsumer,
 };
+
+#[inline]
+fn repeat<W: Wire<Message>>(kind: Kind, bytes: &[u8], outbox: &mut Outbox<'_, W>) {
+    let kind = app_kind(kind);
+    echo::said(app::Message { kind, bytes }, outbox);
+}
 
 /// Says a message to a room. What becomes of the WebSocket if its room does not hear it.
 fn say<W: Wire<Message>>(

@@ -43,6 +43,10 @@ impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
         self.wire.backlog(id) + self.book.gathered(id)
     }
 
+    fn trim_memory(&mut self) {
+        self.wire.trim_memory();
+    }
+
     fn backlog_bytes(&self) -> u64 {
         self.wire.backlog_bytes()
     }

@@ -13,6 +13,7 @@ mod buffers;
 mod connect;
 mod driver;
 mod ending;
+pub(in crate::engine) mod heap;
 mod influx;
 mod kernel;
 mod lifecycle;

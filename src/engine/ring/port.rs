@@ -2,6 +2,7 @@
 
 use super::accept::Gates;
 use super::connect::Addresses;
+use super::heap;
 use super::mail::Desk;
 use super::probe::Features;
 use super::rings::Rings;
@@ -125,6 +126,10 @@ impl<M> Wire<M> for Port<M> {
     }
 
     #[inline]
+    fn trim_memory(&mut self) {
+        heap::trim();
+    }
+
     fn backlog_bytes(&self) -> u64 {
         self.counters.backlog_bytes
     }

@@ -5,6 +5,7 @@ use super::link::{self, Link, State};
 use super::signal::{Mailbox, Ready};
 use crate::engine::closing::{Closing, Verdict};
 use crate::engine::outbound::{Batch, BatchPool};
+use crate::engine::ring::heap;
 use crate::engine::slots::Slots;
 use crate::engine::{cause, vitals};
 use crate::shard::{
@@ -359,6 +360,10 @@ impl<M> Wire<M> for Io<M> {
 
     fn backlog(&self, id: ConnectionId) -> usize {
         self.links.get(id).map_or(0, |link| link.out.backlog())
+    }
+
+    fn trim_memory(&mut self) {
+        heap::trim();
     }
 
     fn backlog_bytes(&self) -> u64 {

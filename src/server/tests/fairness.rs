@@ -125,3 +125,24 @@ fn what_is_said_to_a_push_is_not_inflated() {
     assert_eq!((rig.tally().messages_in, rig.line(id).paused), (9, false));
     assert_eq!(rig.server.shared.pool.worked, 0);
 }
+
+#[test]
+fn a_member_that_says_too_much_is_not_heard_for_a_while_and_nobody_is_ended() {
+    let mut rig = rig();
+    let [talker, listener] = ["/rooms"; 2].map(|path| rig.asked(&upgrade(path)));
+    let text = masked(Opcode::Text, &[b'x'; 16_000]);
+    rig.receive(talker, &text.repeat(40));
+    assert!(rig.line(talker).paused);
+    let at_once = u64::try_from(limits::SAID_BYTES_AT_ONCE / 16_000 + 1).expect("small");
+    let heard = rig.tally().messages_in;
+    assert!((1..=at_once).contains(&heard), "{heard}");
+    // What others say is heard.
+    rig.receive(listener, &masked(Opcode::Text, b"stop"));
+    assert_eq!(rig.tally().messages_in, heard + 1);
+    rig.pass(limits::SAID_TIME);
+    assert!((heard + 2..=2 * at_once + 1).contains(&rig.tally().messages_in));
+    rig.pass(limits::SAID_TIME * 4);
+    assert_eq!(rig.tally().messages_in, 41);
+    assert!(!rig.line(talker).paused);
+    assert_eq!((rig.closed(talker), rig.closed(listener)), (None, None));
+}

@@ -151,6 +151,26 @@ fn what_is_held_is_told_and_given_back() {
     assert_eq!(watch.deadline(), None, "nothing is left to look at");
 }
 
+#[test]
+fn after_much_was_held_memory_is_given_back_once_and_not_in_between() {
+    let mut rig = Rig::new(config());
+    let ids: Vec<_> = (0..12).map(|_| rig.socket("/echo")).collect();
+    for &id in &ids {
+        rig.receive(id, &begun(900_000));
+    }
+    rig.pass(Duration::from_secs(9));
+    assert_eq!(rig.wire.trimmed, 0);
+    for &id in &ids {
+        rig.gone(id, CloseCause::Reset);
+    }
+    rig.pass(Duration::from_secs(9));
+    let other = rig.socket("/echo");
+    rig.receive(other, &begun(9));
+    rig.gone(other, CloseCause::Reset);
+    rig.pass(Duration::from_secs(9));
+    assert_eq!(rig.wire.trimmed, 1);
+}
+
 proptest! {
     #[test]
     fn the_sum_is_always_what_is_kept(

@@ -41,6 +41,7 @@ struct Tape {
     forwarded: Vec<(Core, Message)>,
     accepting: bool,
     readings: u64,
+    trimmed: u64,
 }
 
 impl Tape {
@@ -81,6 +82,9 @@ impl Wire<Message> for Tape {
     }
     fn backlog_bytes(&self) -> u64 {
         self.lines.values().map(|line| line.backlog as u64).sum()
+    }
+    fn trim_memory(&mut self) {
+        self.trimmed += 1;
     }
     fn progress(&self, id: ConnectionId) -> u64 {
         self.lines.get(&id).map_or(0, |line| line.progress)
@@ -158,6 +162,7 @@ impl Rig {
             forwarded: Vec::new(),
             accepting: true,
             readings: 0,
+            trimmed: 0,
         };
         let mut server = Server::new(core, config);
         server.started(&mut wire);
