@@ -350,8 +350,8 @@ pub trait Wire<Message> {
     fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent>;
     /// Bytes queued for the connection and not yet taken by the kernel.
     fn backlog(&self, id: ConnectionId) -> usize;
-    /// Bytes queued for all connections of this core and not yet taken by the kernel; a shared payload
-    /// counts for each.
+    /// Bytes queued for all connections of this core and not yet taken by the kernel; a shared
+    /// payload counts for each.
     fn backlog_bytes(&self) -> u64 {
         0
     }

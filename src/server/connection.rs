@@ -30,7 +30,7 @@ pub(super) enum Step {
     Stay,
     /// Receive no more until the backlog is low again.
     Pause,
-    /// It has had its share: what else came is kept for its next, which is then or in the next turn.
+    /// It has had its share: what else came is kept for its next, then or in the next turn.
     Defer { until: Option<Instant> },
     /// Send a ping: the peer was silent for half of its time.
     Ping,
