@@ -185,7 +185,8 @@ impl Load {
             return false;
         };
         let key = self.config.nonce.key(wire.core(), id);
-        match heads::read_head(&self.config, client, key, (bytes, at)) {
+        let seen = &mut self.recorder.outcome.failures;
+        match heads::read_head(&self.config, client, key, (bytes, at), seen) {
             Ok(None) => false,
             Ok(Some(stream)) => {
                 client.stream = stream;
@@ -433,8 +434,7 @@ impl Load {
             self.make_way(id, wire);
         }
         while let Some(&(at, id)) = self.connecting.timeouts.front() {
-            let client = self.fleet.get(id);
-            let stage = match client.map(|client| client.state) {
+            let stage = match self.fleet.get(id).map(|client| client.state) {
                 Some(State::Connecting) => Some(Stage::Connect),
                 Some(State::Upgrading) => Some(Stage::Upgrade),
                 Some(State::Greeting) => Some(Stage::Ready),

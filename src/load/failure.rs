@@ -218,38 +218,67 @@ impl fmt::Display for Kind {
     }
 }
 
+/// Statuses whose words are kept.
+const REFUSALS_MAX: usize = 8;
+
 /// How often what went wrong, in the order of stage and kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Failures(BTreeMap<(Stage, Kind), u64>);
+pub struct Failures {
+    counts: BTreeMap<(Stage, Kind), u64>,
+    /// What servers said with a refusal, the first of each status.
+    said: BTreeMap<u16, String>,
+}
 
 impl Failures {
     /// Counts one.
     pub fn count(&mut self, stage: Stage, kind: Kind) {
-        *self.0.entry((stage, kind)).or_insert(0) += 1;
+        *self.counts.entry((stage, kind)).or_insert(0) += 1;
     }
 
     /// Adds another core's.
     pub fn merge(&mut self, other: &Self) {
-        for (key, n) in &other.0 {
-            *self.0.entry(*key).or_insert(0) += n;
+        for (key, n) in &other.counts {
+            *self.counts.entry(*key).or_insert(0) += n;
         }
+        for (status, said) in &other.said {
+            self.refused(*status, || Some(said.clone()));
+        }
+    }
+
+    /// Notes what came with a refusal, if it is the first of its status: a few short ones are kept.
+    pub(super) fn refused(&mut self, status: u16, said: impl FnOnce() -> Option<String>) {
+        if self.said.len() < REFUSALS_MAX && !self.said.contains_key(&status) {
+            self.said.insert(status, said().unwrap_or_default());
+        }
+    }
+
+    /// What a server said when it refused with that status, if it said anything.
+    #[must_use]
+    pub fn said(&self, kind: Kind) -> Option<&str> {
+        let Kind::HttpStatus(status) = kind else {
+            return None;
+        };
+        let said = self.said.get(&status).map(String::as_str);
+        said.filter(|said| !said.is_empty())
     }
 
     /// How often that happened.
     #[must_use]
     pub fn of(&self, stage: Stage, kind: Kind) -> u64 {
-        self.0.get(&(stage, kind)).copied().unwrap_or(0)
+        self.counts.get(&(stage, kind)).copied().unwrap_or(0)
     }
 
     /// Everything together.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.0.values().sum()
+        self.counts.values().sum()
     }
 
     /// Each stage and kind with its count.
     pub fn iter(&self) -> impl Iterator<Item = (Stage, Kind, u64)> {
-        self.0.iter().map(|(&(stage, kind), &n)| (stage, kind, n))
+        self.counts
+            .iter()
+            .map(|(&(stage, kind), &n)| (stage, kind, n))
     }
 }
 

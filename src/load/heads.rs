@@ -1,7 +1,7 @@
 //! The heads of a connect: the request that is sent, the response that makes a stream.
 
 use super::config::{Config, Scenario, Transport};
-use super::failure::Kind;
+use super::failure::{Failures, Kind};
 use super::fleet::{Client, EventStream, Stream};
 use crate::protocol::Fault;
 use crate::protocol::http::body::BodyReader;
@@ -11,6 +11,9 @@ use crate::protocol::websocket::decoder::Decoder;
 use crate::protocol::websocket::{ClientHandshake, Extension, Offer, Role};
 use std::borrow::Cow;
 use std::time::Duration;
+
+/// Bytes of a refusal's body that are looked at.
+const SAID_BYTES: usize = 200;
 
 /// The nonce of one attempt.
 pub(super) type Key = [u8; 16];
@@ -100,6 +103,7 @@ pub(super) fn read_head(
     client: &mut Client,
     key: Key,
     (bytes, at): (&[u8], &mut usize),
+    failures: &mut Failures,
 ) -> Result<Option<Stream>, Kind> {
     let number = client.number;
     let Client { stream, talk, .. } = client;
@@ -118,6 +122,10 @@ pub(super) fn read_head(
             Transport::WebSocket => begin_websocket(config, number, key, &response),
             Transport::Sse => begin_sse(&response),
         };
+        if let Err(Kind::HttpStatus(status)) = begun {
+            let rest = bytes.get(*at..).unwrap_or_default();
+            failures.refused(status, || said(&response, rest));
+        }
         if begun.is_err() {
             let retry_after = retry_after(&response);
             if retry_after.is_some() {
@@ -170,6 +178,23 @@ fn begin_sse(response: &Response<'_>) -> Result<Stream, Kind> {
         is_until_end: response.body == BodyLength::UntilEnd,
         retry: None,
     })))
+}
+
+/// What a refusal says for people: its challenge, and the first line of its body as far as it came
+/// with the head.
+fn said(response: &Response<'_>, rest: &[u8]) -> Option<String> {
+    let mut body = BodyReader::new(response.body);
+    let content = body.next(rest, &mut 0).ok().flatten().unwrap_or_default();
+    let content = content.get(..SAID_BYTES).unwrap_or(content);
+    let text = String::from_utf8_lossy(content);
+    let mut lines = text.lines().map(str::trim);
+    let line = lines.find(|line| !line.is_empty()).map(str::to_owned);
+    let challenge = response.headers.get("www-authenticate");
+    let challenge = challenge.map(|challenge| format!("WWW-Authenticate: {challenge}"));
+    let all: Vec<String> = challenge.into_iter().chain(line).collect();
+    let mut all = all.join("; ");
+    all.retain(|c| !c.is_control());
+    (!all.is_empty()).then_some(all)
 }
 
 /// How long the server asks to be left alone (RFC 9110, 10.2.3), if it says so in seconds: a date

@@ -220,6 +220,8 @@ pub struct Failure {
     pub stage: String,
     pub kind: String,
     pub count: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub said: Option<String>,
 }
 
 impl Record {
@@ -438,6 +440,7 @@ fn failures(outcome: &Outcome) -> Vec<Failure> {
         stage: stage.to_string(),
         kind: kind.to_string(),
         count,
+        said: outcome.failures.said(kind).map(str::to_owned),
     })
     .collect()
 }

@@ -360,7 +360,11 @@ fn failures(out: &mut String, record: &Record) {
     let mut remedies = remedies(record).into_iter();
     for (place, failure) in record.failures.iter().enumerate() {
         let label = if place == 0 { "failures" } else { "" };
-        let what = failure.kind.replace('_', " ");
+        let mut what = failure.kind.replace('_', " ");
+        if let Some(said) = &failure.said {
+            what.push_str(": ");
+            what.push_str(said);
+        }
         line(
             out,
             label,

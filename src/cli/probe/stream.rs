@@ -184,10 +184,7 @@ pub(super) fn unwanted(stream: &mut Stream, response: &Response<'_>, asked: Aske
     let (status, reason) = (response.status, response.reason);
     let mut said = String::new();
     if let Some(challenge) = response.headers.get("www-authenticate") {
-        said.push_str(&format!(
-            " (WWW-Authenticate: {})",
-            challenge.escape_debug()
-        ));
+        said.push_str(&format!(" (WWW-Authenticate: {})", challenge));
     }
     if let Some(line) = stream.first_line(response.body) {
         said.push_str(&format!(", saying {line:?}"));

@@ -227,7 +227,8 @@ fn clients_differ_by_the_row_that_each_has() {
 #[test]
 fn retry_after_is_waited_for_and_a_refusal_may_be_final() {
     // RFC 9110, 10.2.3
-    let refusal = b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n";
+    let refusal = b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nWWW-Authenticate: Basic\r\n\
+        Content-Length: 13\r\n\r\n\ncome back\r\nx";
     let run = |refused| {
         let config = Config {
             again: Again {
@@ -241,6 +242,8 @@ fn retry_after_is_waited_for_and_a_refusal_may_be_final() {
         let mut world = World::new(1, &config, Script::answering(said));
         let (outcome, took) = world.run();
         assert_eq!((outcome.connects.failed, outcome.connects.up), (1, 0));
+        let said = outcome.failures.said(Kind::HttpStatus(503));
+        assert_eq!(said, Some("WWW-Authenticate: Basic; come back"));
         (outcome.connects.retries, took)
     };
     let (retries, took) = run(Refused::Again);
