@@ -131,6 +131,7 @@ mod tests {
             stage: stage.to_owned(),
             kind: kind.to_owned(),
             count: 1,
+            said: None,
         };
         remedy(&failure, Asked::by(url))
     }
