@@ -61,14 +61,7 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
             .skip(1)
             .map(|url| page(url, retarget))
             .collect(),
-        sources: sources::expand(
-            &flags.source_ip,
-            address,
-            Need {
-                connections: ports(flags),
-                ports: host::local_ports(),
-            },
-        ),
+        sources: sources::expand(&flags.source_ip, address, need(flags)),
         headers: headers(flags, url),
         values: values(flags, &subprotocols)?,
         subprotocols,
@@ -215,9 +208,12 @@ fn longest(flags: &LoadFlags) -> Option<Duration> {
 }
 
 /// How many ports are taken: those of the rounds before are not free at once.
-fn ports(flags: &LoadFlags) -> u32 {
+fn need(flags: &LoadFlags) -> Need {
     let rounds = rounds(flags.scenario, flags.iterations).unwrap_or(1);
-    flags.connections.saturating_mul(rounds)
+    Need {
+        connections: flags.connections.saturating_mul(rounds),
+        ports: host::local_ports(),
+    }
 }
 
 /// The rounds of connects, if that is the scenario.
