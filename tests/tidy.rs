@@ -379,13 +379,13 @@ fn the_source_keeps_every_rule() {
 const PLANTED: &[(Rule, &str, &str, &str)] = &[
     (
         arrows,
-        "src/load/run.rs",
+        "src/load/shard.rs",
         "use crate::server::Server;",
         "`load` may know",
     ),
     (
         arrows,
-        "src/load/run.rs",
+        "src/load/shard.rs",
         "use super::super::{limits, server};",
         "not `server`",
     ),
@@ -471,7 +471,7 @@ fn what_is_allowed_is_not_found() {
     let kept: &[(Rule, &str, &str)] = &[
         (
             arrows,
-            "src/load/run.rs",
+            "src/load/shard.rs",
             "use crate::{limits, shard::Wire}; use super::config;",
         ),
         (

@@ -1,11 +1,11 @@
 //! What a load run is: three independent values (pace, scenario, transport) and their bounds.
 
-use super::again::Again;
 use super::nonce::Nonce;
+use super::outage::Storm;
 use super::pace::Pace;
+use super::retry::Again;
 use super::scenario::{Program, Turns};
 use super::sessions::Session;
-use super::storm::Storm;
 use super::values::Values;
 use crate::limits;
 use std::net::{IpAddr, SocketAddr};

@@ -1,10 +1,10 @@
 //! How a run ends: the last replies, closing handshakes, and connections that end before.
 
+use super::client::table::{State, Stream};
 use super::config::Scenario;
-use super::failure::{Kind, Stage};
-use super::fleet::{State, Stream};
-use super::outcome::Ending;
-use super::run::{Load, Mark, Message, NEVER, Phase};
+use super::measure::failure::{Kind, Stage};
+use super::measure::outcome::Ending;
+use super::shard::{Load, Mark, Message, NEVER, Phase};
 use crate::protocol::websocket::closing;
 use crate::protocol::websocket::frame::{self, Opcode};
 use crate::shard::{Close, CloseCause, ConnectionId, Wire};

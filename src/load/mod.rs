@@ -1,10 +1,11 @@
 //! The load client: one core's share of a run, as a shard.
 //!
 //! Three independent values make a run: pace (when), scenario (what one client does) and
-//! transport (what carries it). There is one loop for all of them: `sending` follows the pace,
-//! `receiving` turns bytes into messages by transport and messages into measurements by scenario,
-//! `connecting` and `ending` are the same for all. A scenario that is more than an echo, a
-//! listener or an idler is a dialogue: `scenario` says what that is, `conversing` leads it.
+//! transport (what carries it). There is one loop for all of them: `pacer` follows the pace,
+//! `client::receiver` turns bytes into messages by transport and messages into measurements by
+//! scenario, `connector` and `ending` are the same for all. A scenario that is more than an echo,
+//! a listener or an idler is a dialogue: `scenario` says what that is, `client::dialogue` leads
+//! it. What is measured, and how it is summed over cores, is in `measure`.
 //!
 //! # The phases of a run
 //!
@@ -41,50 +42,38 @@
 )]
 
 mod addresses;
-pub mod again;
-mod alarms;
+mod barrier;
+mod client;
 pub mod config;
-mod connecting;
-mod conversing;
-mod due;
+mod connector;
 mod ending;
-pub mod failure;
-pub mod fan_out;
-mod fleet;
-mod flight;
-mod heads;
-pub mod latency;
+pub mod measure;
 mod nonce;
-pub mod outcome;
+mod outage;
 pub mod pace;
-mod payload;
-mod pinging;
-mod posting;
-pub mod progress;
-mod rally;
-mod receiving;
-mod recorder;
+mod pacer;
+pub mod retry;
 mod returning;
-mod run;
 pub mod scenario;
-mod sending;
 mod sessions;
-mod storm;
+mod shard;
 #[cfg(test)]
 mod tests;
+mod timers;
 mod values;
 
-pub use again::{Again, Backoff, Refused};
+pub use barrier::Signal;
+pub use client::keepalive::Pings;
 pub use config::{
     Config, ConfigError, Loop, Page, PayloadKind, Scenario, Target, Think, Transport,
 };
+pub use measure::outcome::Outcome;
+pub use measure::progress::{Observer, Progress};
+pub use measure::{failure, fan_out, latency, outcome, progress};
 pub use nonce::Nonce;
-pub use outcome::Outcome;
+pub use outage::{Recovery, Storm};
 pub use pace::{Buckets, Pace, Poisson, Rate, Stage, Stages, StagesError, Stripe, Walk};
-pub use pinging::Pings;
-pub use progress::{Observer, Progress};
-pub use rally::Signal;
-pub use run::Load;
+pub use retry::{Again, Backoff, Refused};
 pub use sessions::Session;
-pub use storm::{Recovery, Storm};
+pub use shard::Load;
 pub use values::{Values, ValuesError};

@@ -1,14 +1,14 @@
 //! Clients that come back: failed connects are tried again, lost connections made anew, and what
 //! was missed meanwhile is counted.
 
-use super::again::{self, Attempt, Lost, Past, Wait};
-use super::alarms::Errand;
+use super::client::payload::Pushed;
+use super::client::table::{State, Stream, Talk};
 use super::config::Scenario;
-use super::failure::{Kind, Stage};
-use super::fleet::{State, Stream, Talk};
-use super::payload::Pushed;
-use super::recorder::{Age, Recorder};
-use super::run::{Load, Message, Phase};
+use super::measure::failure::{Kind, Stage};
+use super::measure::recorder::{Age, Recorder};
+use super::retry::{self, Attempt, Lost, Past, Wait};
+use super::shard::{Load, Message, Phase};
+use super::timers::Errand;
 use crate::shard::{ConnectionId, Wire};
 use crate::time::Instant;
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl Load {
         let past = attempt.past.as_mut();
         let asked = past.and_then(|past| past.retry_after.take());
         let retry = asked.or_else(|| attempt.lost().and_then(|lost| lost.retry));
-        let wait = again::after_failure(kind, retry, self.config.again.refused);
+        let wait = retry::after_failure(kind, retry, self.config.again.refused);
         if is_first {
             self.connecting.under_way -= 1;
         }
@@ -105,7 +105,7 @@ impl Load {
             past: Some(Box::new(past)),
             ..client.attempt()
         };
-        let wait = again::after_loss(kind, retry);
+        let wait = retry::after_loss(kind, retry);
         let returns = &mut self.recorder.outcome.returns;
         returns.lost += 1;
         if wait == Wait::Never {

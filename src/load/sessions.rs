@@ -1,9 +1,9 @@
 //! Sessions: clients that arrive at the connect pace while the run runs, stay for a time and go.
 
-use super::alarms::Errand;
-use super::fleet::State;
+use super::client::table::State;
 use super::pace::Pace;
-use super::run::{Load, Message, Phase};
+use super::shard::{Load, Message, Phase};
+use super::timers::Errand;
 use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
 use std::time::Duration;

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::limits;
 use crate::load::Transport;
-use crate::load::failure::Kind;
-use crate::load::flight::Departure;
-use crate::load::recorder::Recorder;
+use crate::load::client::in_flight::Departure;
+use crate::load::measure::failure::Kind;
+use crate::load::measure::recorder::Recorder;
 use crate::protocol::websocket::Role;
 use crate::protocol::websocket::decoder::{Decoder, Event, Pool};
 use crate::shard::{ConnectionId, Core};

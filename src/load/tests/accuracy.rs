@@ -3,7 +3,7 @@
 use super::world::{Echo, Key, World};
 use super::{config, open};
 use crate::load::Config;
-use crate::load::outcome::Outcome;
+use crate::load::measure::outcome::Outcome;
 use crate::time::Instant;
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -2,8 +2,8 @@
 
 use super::world::{Echo, World};
 use super::{MS, config, open};
-use crate::load::failure::{Kind, Stage};
-use crate::load::outcome::{Ending, Outcome};
+use crate::load::measure::failure::{Kind, Stage};
+use crate::load::measure::outcome::{Ending, Outcome};
 use crate::load::scenario::{
     Address, Dialogue, Exchange, Heard, Line, Note, Part, Piece, Program, Stray, Turns,
 };

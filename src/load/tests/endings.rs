@@ -3,8 +3,8 @@
 use super::world::{Act, Echo, Key, Peer, Script, World};
 use super::{MS, config, open};
 use crate::load::config::GRACE_TIME;
-use crate::load::outcome::Ending;
-use crate::load::progress::Stage;
+use crate::load::measure::outcome::Ending;
+use crate::load::measure::progress::Stage;
 use crate::load::{Config, Load, Pace, Progress, Rate, Scenario, Transport};
 use crate::shard::{CloseCause, Core};
 use crate::time::Instant;

@@ -3,8 +3,8 @@
 use super::world::{Act, Echo, Script, World};
 use super::{MS, config};
 use crate::load::config::GRACE_TIME;
-use crate::load::failure::{Kind, Stage};
-use crate::load::outcome::{Ending, Outcome};
+use crate::load::measure::failure::{Kind, Stage};
+use crate::load::measure::outcome::{Ending, Outcome};
 use crate::load::{Again, Backoff, Config, Refused, Scenario, Target, Transport};
 use crate::shard::CloseCause;
 use std::time::Duration;

@@ -2,8 +2,8 @@
 
 use super::world::{Act, Echo, Script, World};
 use super::{MS, config};
-use crate::load::failure::{Kind, Stage};
-use crate::load::outcome::Outcome;
+use crate::load::measure::failure::{Kind, Stage};
+use crate::load::measure::outcome::Outcome;
 use crate::load::scenario::{Cable, CableOptions, Senders};
 use crate::load::{Again, Backoff, Config, Nonce, Refused, Scenario, Storm, Transport, Values};
 use flate2::Compression;

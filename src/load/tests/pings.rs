@@ -2,8 +2,8 @@
 
 use super::world::{Echo, World};
 use super::{MS, config};
-use crate::load::failure::{Kind, Stage};
-use crate::load::outcome::{Ending, Outcome};
+use crate::load::measure::failure::{Kind, Stage};
+use crate::load::measure::outcome::{Ending, Outcome};
 use crate::load::scenario::custom::{Custom, Script};
 use crate::load::{Again, Config, ConfigError, Scenario, Transport};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use super::world::{Echo, World};
 use super::{MS, config, open};
 use crate::load::config::GRACE_TIME;
-use crate::load::outcome::Ending;
+use crate::load::measure::outcome::Ending;
 use crate::load::{Config, Loop, Pace, PayloadKind, Rate};
 use crate::shard::Unsent;
 use proptest::prelude::*;

@@ -3,7 +3,7 @@
 
 use super::world::{Act, Echo, Key, Peer, Script, World};
 use super::{MS, config, open};
-use crate::load::outcome::Ending;
+use crate::load::measure::outcome::Ending;
 use crate::load::{
     Again, Backoff, Config, Loop, Outcome, Pace, Rate, Refused, Scenario, Session, Storm, Think,
     Transport,

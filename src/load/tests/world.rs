@@ -1,7 +1,7 @@
 //! A small world for the load client: a virtual clock, cores in one thread, and a scripted peer.
 
 pub(super) use super::peers::Script;
-use crate::load::run::Load;
+use crate::load::shard::Load;
 use crate::load::{Config, Outcome, Signal};
 use crate::protocol::http::{HeadReader, Request};
 use crate::protocol::websocket::decoder::{Decoder, Event, Kind, Pool};

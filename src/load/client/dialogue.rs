@@ -1,15 +1,15 @@
 //! Leads the dialogues of a core's clients: calls them, then carries out what they said.
 
-use super::config::{Config, Scenario};
-use super::failure::{Kind, Stage};
-use super::fleet::{Client, State, Stream};
-use super::flight::{Departure, Flight};
-use super::recorder::Recorder;
-use super::run::{Load, Message, NEVER};
-use super::scenario::{
+use super::in_flight::{Departure, Flight};
+use super::table::{Client, State, Stream};
+use crate::limits;
+use crate::load::config::{Config, Scenario};
+use crate::load::measure::failure::{Kind, Stage};
+use crate::load::measure::recorder::Recorder;
+use crate::load::scenario::{
     Address, Dialogue, Flow, Leave, Line, Note, Part, Piece, Said, Speaker, Turns, Wake,
 };
-use crate::limits;
+use crate::load::shard::{Load, Message, NEVER};
 use crate::shard::{Close, ConnectionId, Core, Unsent, Wire};
 use crate::time::Instant;
 use crate::wheel::Wheel;
@@ -23,27 +23,27 @@ const TURNS_AT_ONCE: u32 = 64;
 
 /// What a client with a dialogue has beyond other clients.
 #[derive(Debug)]
-pub(super) struct Conversation {
+pub(in crate::load) struct Conversation {
     dialogue: Box<dyn Dialogue>,
     /// When it wants to be told that it is due.
     wake: Option<Instant>,
     /// Whether it has stopped reading.
-    pub(super) is_paused: bool,
+    pub(in crate::load) is_paused: bool,
 }
 
 /// Notes of one dialogue to another, not yet passed on.
-pub(super) type Notes = VecDeque<(Address, Note)>;
+pub(in crate::load) type Notes = VecDeque<(Address, Note)>;
 
 /// When the dialogues of a core want to be woken.
 #[derive(Debug, Default)]
-pub(super) struct Wakes {
+pub(in crate::load) struct Wakes {
     wheel: Option<Wheel>,
     due: Vec<ConnectionId>,
 }
 
 impl Load {
     /// A connection has been upgraded and its scenario is a dialogue: begins it.
-    pub(super) fn greet(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    pub(in crate::load) fn greet(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         let now = wire.now();
         let (Some(client), Scenario::Dialogue(program)) =
             (self.fleet.get(id), &self.config.scenario)
@@ -63,7 +63,7 @@ impl Load {
     }
 
     /// Calls a client's dialogue, then carries out what it said.
-    pub(super) fn converse(
+    pub(in crate::load) fn converse(
         &mut self,
         id: ConnectionId,
         wire: &mut impl Wire<Message>,
@@ -90,7 +90,7 @@ impl Load {
     }
 
     /// Carries out what a client's dialogue has said since the last time.
-    pub(super) fn carry_out(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    pub(in crate::load) fn carry_out(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         if self.tools.said.is_nothing() {
             return;
         }
@@ -138,7 +138,7 @@ impl Load {
     }
 
     /// Passes on what dialogues have told each other.
-    pub(super) fn pass_notes(&mut self, wire: &mut impl Wire<Message>) {
+    pub(in crate::load) fn pass_notes(&mut self, wire: &mut impl Wire<Message>) {
         while let Some((address, note)) = self.notes.pop_front() {
             if address.core == wire.core() {
                 self.converse(address.id, wire, |dialogue, line| dialogue.told(note, line));
@@ -151,7 +151,7 @@ impl Load {
     }
 
     /// Wakes the dialogues that are due.
-    pub(super) fn wake_dialogues(&mut self, wire: &mut impl Wire<Message>) {
+    pub(in crate::load) fn wake_dialogues(&mut self, wire: &mut impl Wire<Message>) {
         let now = wire.now();
         let Some(wheel) = &mut self.wakes.wheel else {
             return;
@@ -176,13 +176,13 @@ impl Load {
 
     /// When a dialogue wants to be woken next.
     #[inline]
-    pub(super) fn wake_deadline(&self) -> Instant {
+    pub(in crate::load) fn wake_deadline(&self) -> Instant {
         let wheel = self.wakes.wheel.as_ref();
         wheel.and_then(Wheel::deadline).unwrap_or(NEVER)
     }
 
     /// Gives a client turns while it has room for more and takes them; closed loops only.
-    pub(super) fn take_turns(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    pub(in crate::load) fn take_turns(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         for _ in 0..TURNS_AT_ONCE {
             let now = wire.now();
             let Some(client) = self.fleet.get(id) else {
@@ -209,7 +209,11 @@ impl Load {
     }
 
     /// Gives the pieces of the batch to a client as its turns; counts those it does not take.
-    pub(super) fn give_planned(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    pub(in crate::load) fn give_planned(
+        &mut self,
+        id: ConnectionId,
+        wire: &mut impl Wire<Message>,
+    ) {
         let batch = std::mem::take(&mut self.tools.batch);
         for departure in &batch {
             let piece = std::slice::from_ref(departure);
@@ -267,7 +271,12 @@ impl Load {
     }
 
     /// A dialogue ends its connection.
-    pub(super) fn leave(&mut self, id: ConnectionId, leave: Leave, wire: &mut impl Wire<Message>) {
+    pub(in crate::load) fn leave(
+        &mut self,
+        id: ConnectionId,
+        leave: Leave,
+        wire: &mut impl Wire<Message>,
+    ) {
         let Some(client) = self.fleet.get(id) else {
             return;
         };
@@ -369,18 +378,18 @@ impl Load {
 }
 
 /// Where a dialogue is called from: what it is lent a line to.
-pub(super) struct Booth<'a> {
-    pub(super) core: Core,
-    pub(super) now: Instant,
-    pub(super) config: &'a Config,
-    pub(super) recorder: &'a mut Recorder,
-    pub(super) said: &'a mut Said,
-    pub(super) rng: &'a mut fastrand::Rng,
+pub(in crate::load) struct Booth<'a> {
+    pub(in crate::load) core: Core,
+    pub(in crate::load) now: Instant,
+    pub(in crate::load) config: &'a Config,
+    pub(in crate::load) recorder: &'a mut Recorder,
+    pub(in crate::load) said: &'a mut Said,
+    pub(in crate::load) rng: &'a mut fastrand::Rng,
 }
 
 impl Booth<'_> {
     /// Calls a client's dialogue, if it has one and has not ended its connection.
-    pub(super) fn call(
+    pub(in crate::load) fn call(
         &mut self,
         id: ConnectionId,
         client: &mut Client,
@@ -391,11 +400,11 @@ impl Booth<'_> {
     }
 
     /// The same, of a client that is taken apart.
-    pub(super) fn call_talk(
+    pub(in crate::load) fn call_talk(
         &mut self,
         id: ConnectionId,
         number: u32,
-        talk: &mut super::fleet::Talk,
+        talk: &mut super::table::Talk,
         call: impl FnOnce(&mut dyn Dialogue, &mut Line<'_>),
     ) {
         let Flight::Dialogue(conversation) = &mut talk.flight else {
@@ -426,7 +435,7 @@ impl Booth<'_> {
 
 impl Config {
     /// Whether the run is over when nobody takes turns any more.
-    pub(super) fn ends_with_turns(&self) -> bool {
+    pub(in crate::load) fn ends_with_turns(&self) -> bool {
         match &self.scenario {
             Scenario::Dialogue(program) => program.turns() == Turns::Limited,
             Scenario::Echo | Scenario::Listen | Scenario::Idle => false,
@@ -435,7 +444,7 @@ impl Config {
 
     /// Whether clients have dialogues.
     #[inline]
-    pub(super) fn has_dialogues(&self) -> bool {
+    pub(in crate::load) fn has_dialogues(&self) -> bool {
         matches!(self.scenario, Scenario::Dialogue(_))
     }
 }

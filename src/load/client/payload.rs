@@ -1,6 +1,6 @@
 //! Message content: a sequence number and filler, so that every echo is verified byte by byte.
 
-use super::config::PayloadKind;
+use crate::load::config::PayloadKind;
 use crate::protocol::websocket::frame::{self, Opcode};
 use crate::protocol::websocket::{Deflater, mask};
 
@@ -13,7 +13,7 @@ const STAMP_BYTES: usize = 8;
 /// number and its complement, both little-endian. Numbers start at random, per connection, so
 /// that another connection's echo does not pass for this one's.
 #[derive(Debug)]
-pub(super) struct Template {
+pub(in crate::load) struct Template {
     kind: PayloadKind,
     /// What follows the stamp: printable ASCII.
     filler: Vec<u8>,
@@ -21,7 +21,7 @@ pub(super) struct Template {
 
 impl Template {
     /// Messages of `bytes` bytes, at least 8; the filler follows from the seed.
-    pub(super) fn new(kind: PayloadKind, bytes: usize, rng: &mut fastrand::Rng) -> Self {
+    pub(in crate::load) fn new(kind: PayloadKind, bytes: usize, rng: &mut fastrand::Rng) -> Self {
         let filler = (STAMP_BYTES..bytes).map(|_| rng.u8(b'0'..=b'z'));
         Self {
             kind,
@@ -30,7 +30,7 @@ impl Template {
     }
 
     /// Bytes of one frame on the wire, mask key included.
-    pub(super) fn frame_bytes(&self) -> usize {
+    pub(in crate::load) fn frame_bytes(&self) -> usize {
         let bytes = STAMP_BYTES + self.filler.len();
         bytes
             + frame::header(Opcode::Binary, bytes, Some([0; 4]))
@@ -40,7 +40,7 @@ impl Template {
 
     /// Appends a masked frame with that sequence number.
     #[inline]
-    pub(super) fn encode(&self, into: &mut Vec<u8>, sequence: u32, key: [u8; 4]) {
+    pub(in crate::load) fn encode(&self, into: &mut Vec<u8>, sequence: u32, key: [u8; 4]) {
         let bytes = STAMP_BYTES + self.filler.len();
         into.extend_from_slice(frame::header(self.opcode(), bytes, Some(key)).as_bytes());
         let start = into.len();
@@ -53,7 +53,7 @@ impl Template {
 
     /// The same, deflated if that makes it smaller.
     #[inline(never)]
-    pub(super) fn encode_deflated(
+    pub(in crate::load) fn encode_deflated(
         &self,
         into: &mut Vec<u8>,
         sequence: u32,
@@ -86,7 +86,7 @@ impl Template {
 
     /// The sequence number of a message of ours; `None` for any other content.
     #[inline]
-    pub(super) fn sequence(&self, kind: PayloadKind, bytes: &[u8]) -> Option<u32> {
+    pub(in crate::load) fn sequence(&self, kind: PayloadKind, bytes: &[u8]) -> Option<u32> {
         let (stamp, filler) = bytes.split_first_chunk::<STAMP_BYTES>()?;
         (kind == self.kind && filler == self.filler)
             .then(|| read(kind, *stamp))
@@ -95,7 +95,7 @@ impl Template {
 
     /// Whether these bytes are the message with that sequence number.
     #[inline]
-    pub(super) fn is(&self, sequence: u32, kind: PayloadKind, bytes: &[u8]) -> bool {
+    pub(in crate::load) fn is(&self, sequence: u32, kind: PayloadKind, bytes: &[u8]) -> bool {
         match bytes.split_first_chunk::<STAMP_BYTES>() {
             Some((stamped, filler)) => {
                 kind == self.kind && *stamped == stamp(kind, sequence) && filler == self.filler
@@ -139,17 +139,17 @@ fn hexadecimal(n: u32) -> [u8; STAMP_BYTES] {
 
 /// The stamp of a pushed message: `{"seq":N,"sent_ns":T` and anything after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pushed {
+pub(in crate::load) struct Pushed {
     /// Rises by one from message to message.
-    pub(super) sequence: u64,
+    pub(in crate::load) sequence: u64,
     /// The server's `CLOCK_MONOTONIC` when it was encoded, in nanoseconds.
-    pub(super) sent_ns: u64,
+    pub(in crate::load) sent_ns: u64,
 }
 
 impl Pushed {
     /// Reads the stamp; `None` for anything that does not begin exactly so.
     #[inline]
-    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::load) fn parse(bytes: &[u8]) -> Option<Self> {
         let (sequence, rest) = digits(bytes.strip_prefix(b"{\"seq\":")?)?;
         let (sent_ns, rest) = digits(rest.strip_prefix(b",\"sent_ns\":")?)?;
         matches!(rest, [b',' | b'}', ..]).then_some(Self { sequence, sent_ns })

@@ -4,9 +4,9 @@
 //! many come up at once their pings are spread evenly. A ping carries the time at which it was
 //! sent, so a connection keeps no more than whether a pong is awaited, and its entry in a wheel.
 
-use super::failure::Kind;
-use super::fleet::State;
-use super::run::{Load, Message, NEVER, Phase};
+use super::table::State;
+use crate::load::measure::failure::Kind;
+use crate::load::shard::{Load, Message, NEVER, Phase};
 use crate::protocol::websocket::frame::{self, Opcode};
 use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
@@ -30,19 +30,19 @@ pub struct Pings {
 
 /// When the clients of a core ping next.
 #[derive(Debug, Default)]
-pub(super) struct Pinging {
+pub(in crate::load) struct Pinging {
     wheel: Option<Wheel>,
     due: Vec<ConnectionId>,
 }
 
 impl Load {
     /// A connection is up: it pings from now on.
-    pub(super) fn begin_pinging(&mut self, id: ConnectionId, now: Instant) {
+    pub(in crate::load) fn begin_pinging(&mut self, id: ConnectionId, now: Instant) {
         self.ping_from(id, now, now);
     }
 
     /// Sends the pings that are due; who has not answered the last one has failed.
-    pub(super) fn send_pings(&mut self, wire: &mut impl Wire<Message>) {
+    pub(in crate::load) fn send_pings(&mut self, wire: &mut impl Wire<Message>) {
         let now = wire.now();
         let mut due = std::mem::take(&mut self.pinging.due);
         if let Some(wheel) = &mut self.pinging.wheel {
@@ -74,7 +74,7 @@ impl Load {
 
     /// When pings are due next.
     #[inline]
-    pub(super) fn ping_deadline(&self) -> Instant {
+    pub(in crate::load) fn ping_deadline(&self) -> Instant {
         let wheel = self.pinging.wheel.as_ref();
         match self.phase {
             Phase::Connecting | Phase::Waiting | Phase::Running => {
@@ -134,7 +134,7 @@ fn payload(now: Instant) -> [u8; 12] {
 }
 
 /// When the ping was sent whose pong this is, if it is one of ours.
-pub(super) fn sent_at(pong: &[u8]) -> Option<Instant> {
+pub(in crate::load) fn sent_at(pong: &[u8]) -> Option<Instant> {
     let time = pong.strip_prefix(MARK)?.try_into().ok()?;
     Some(Instant::from_nanos(u64::from_be_bytes(time)))
 }

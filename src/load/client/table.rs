@@ -1,8 +1,8 @@
 //! The clients of one core: by slot, and as a dense list of those that are up.
 
-use super::again::{Attempt, Past};
-use super::flight::{Departure, Flight, Rings};
-use super::scenario::Part;
+use super::in_flight::{Departure, Flight, Rings};
+use crate::load::retry::{Attempt, Past};
+use crate::load::scenario::Part;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::{HeadReader, Inflater};
 use crate::protocol::sse;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// How far a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(in crate::load) enum State {
     /// The slot has no client.
     Free,
     /// TCP is under way.
@@ -32,7 +32,7 @@ pub(super) enum State {
 
 /// What the bytes of a connection are, by transport.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(in crate::load) enum Stream {
     /// A response head.
     Head(HeadReader),
     /// WebSocket frames.
@@ -43,52 +43,52 @@ pub(super) enum Stream {
 
 /// The body of a response that is an event stream.
 #[derive(Debug)]
-pub(super) struct EventStream {
-    pub(super) body: BodyReader,
+pub(in crate::load) struct EventStream {
+    pub(in crate::load) body: BodyReader,
     /// If the content is coded, though that was not asked for.
-    pub(super) inflater: Option<Box<Inflater>>,
-    pub(super) parser: sse::Parser,
+    pub(in crate::load) inflater: Option<Box<Inflater>>,
+    pub(in crate::load) parser: sse::Parser,
     /// The body lasts until the connection ends, so that the end is in good order.
-    pub(super) is_until_end: bool,
+    pub(in crate::load) is_until_end: bool,
     /// What the server asks to be waited before the next connect.
-    pub(super) retry: Option<Duration>,
+    pub(in crate::load) retry: Option<Duration>,
 }
 
 /// What a scenario remembers of one connection.
 #[derive(Debug)]
-pub(super) struct Talk {
+pub(in crate::load) struct Talk {
     /// Sequence number of the next message to send.
-    pub(super) next: u32,
+    pub(in crate::load) next: u32,
     /// Sequence number of the next reply expected. `next - expected` messages are under way.
-    pub(super) expected: u32,
+    pub(in crate::load) expected: u32,
     /// When they went.
-    pub(super) flight: Flight,
+    pub(in crate::load) flight: Flight,
     /// The last pushed sequence number, or 0.
-    pub(super) pushed: u64,
+    pub(in crate::load) pushed: u64,
     /// When a listener last heard something, or came up.
-    pub(super) heard_at: Instant,
+    pub(in crate::load) heard_at: Instant,
     /// When the connect was meant to start; 0 once the first event was heard.
-    pub(super) unheard_since: Instant,
+    pub(in crate::load) unheard_since: Instant,
     /// What went wrong before, while it connects again or has not heard anything since.
-    pub(super) past: Option<Box<Past>>,
+    pub(in crate::load) past: Option<Box<Past>>,
 }
 
 impl Talk {
     /// The last event ID before the loss that this connect follows.
-    pub(super) fn last_event_id(&self) -> Option<&str> {
+    pub(in crate::load) fn last_event_id(&self) -> Option<&str> {
         let lost = self.past.as_ref()?.lost.as_ref()?;
         Some(lost.last_event_id.as_str()).filter(|id| !id.is_empty())
     }
 
     /// Messages under way.
     #[inline]
-    pub(super) fn in_flight(&self) -> u32 {
+    pub(in crate::load) fn in_flight(&self) -> u32 {
         self.next.wrapping_sub(self.expected)
     }
 
     /// Notes a message as sent.
     #[inline]
-    pub(super) fn sent(&mut self, departure: Departure, rings: &mut Rings) {
+    pub(in crate::load) fn sent(&mut self, departure: Departure, rings: &mut Rings) {
         self.flight.push(departure, rings);
         self.next = self.next.wrapping_add(1);
     }
@@ -96,24 +96,24 @@ impl Talk {
 
 /// One connection's state.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(in crate::load) struct Client {
     /// The slot's generation, so that nothing late reaches a client that took the slot over.
     generation: u32,
     /// Its place in the list of those that are up; meaningless in other states than open.
     place: u32,
     /// Its place among the core's connections of the plan, from 0.
-    pub(super) seat: u32,
+    pub(in crate::load) seat: u32,
     /// It has set itself an alarm to speak.
-    pub(super) thinks: bool,
+    pub(in crate::load) thinks: bool,
     /// Its last ping has not been answered.
-    pub(super) awaits_pong: bool,
+    pub(in crate::load) awaits_pong: bool,
     /// The connection's index in the whole run.
-    pub(super) number: u32,
-    pub(super) state: State,
+    pub(in crate::load) number: u32,
+    pub(in crate::load) state: State,
     /// When its present state began.
-    pub(super) since: Instant,
-    pub(super) talk: Talk,
-    pub(super) stream: Stream,
+    pub(in crate::load) since: Instant,
+    pub(in crate::load) talk: Talk,
+    pub(in crate::load) stream: Stream,
 }
 
 const _: () = assert!(
@@ -123,7 +123,12 @@ const _: () = assert!(
 
 impl Client {
     /// A client whose connect was meant for `intended` and started at `now`.
-    pub(super) fn new(number: u32, sequence: u32, intended: Instant, now: Instant) -> Self {
+    pub(in crate::load) fn new(
+        number: u32,
+        sequence: u32,
+        intended: Instant,
+        now: Instant,
+    ) -> Self {
         Self {
             generation: 0,
             place: 0,
@@ -147,7 +152,7 @@ impl Client {
     }
 
     /// Its connect, to be tried again; what went wrong before goes with it.
-    pub(super) fn attempt(&mut self) -> Attempt {
+    pub(in crate::load) fn attempt(&mut self) -> Attempt {
         Attempt {
             number: self.number,
             seat: self.seat,
@@ -167,7 +172,7 @@ impl Client {
 
 /// All clients of a core.
 #[derive(Debug, Default)]
-pub(super) struct Fleet {
+pub(in crate::load) struct Fleet {
     clients: Vec<Client>,
     /// Slots of the open ones: first those that take turns, then those that do not.
     up: Vec<u32>,
@@ -180,18 +185,18 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// Makes room for that many clients, without the slack of doubling.
-    pub(super) fn reserve(&mut self, clients: usize) {
+    pub(in crate::load) fn reserve(&mut self, clients: usize) {
         self.clients.reserve_exact(clients);
         self.up.reserve_exact(clients);
     }
 
     /// Keeps which client has which seat: from now on [`Fleet::in_seat`] knows it.
-    pub(super) fn keep_seats(&mut self, seats: usize) {
+    pub(in crate::load) fn keep_seats(&mut self, seats: usize) {
         self.seats = vec![None; seats];
     }
 
     /// Puts a client into its slot, which is free.
-    pub(super) fn insert(&mut self, id: ConnectionId, client: Client) {
+    pub(in crate::load) fn insert(&mut self, id: ConnectionId, client: Client) {
         while self.clients.len() <= id.slot() {
             self.clients.push(Client::free());
         }
@@ -211,14 +216,14 @@ impl Fleet {
 
     /// The client of that connection.
     #[inline]
-    pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Client> {
+    pub(in crate::load) fn get(&mut self, id: ConnectionId) -> Option<&mut Client> {
         let client = self.clients.get_mut(id.slot())?;
         let is_it = client.generation == id.generation() && client.state != State::Free;
         is_it.then_some(client)
     }
 
     /// Lists a client as up.
-    pub(super) fn raise(&mut self, id: ConnectionId) {
+    pub(in crate::load) fn raise(&mut self, id: ConnectionId) {
         let place = u32::try_from(self.up.len()).unwrap_or(u32::MAX);
         let slot = u32::try_from(id.slot()).unwrap_or(u32::MAX);
         if let Some(client) = self.get(id) {
@@ -234,7 +239,7 @@ impl Fleet {
     }
 
     /// Lets an open client take turns, or not.
-    pub(super) fn set_part(&mut self, id: ConnectionId, part: Part) {
+    pub(in crate::load) fn set_part(&mut self, id: ConnectionId, part: Part) {
         let Some(client) = self.get(id) else { return };
         debug_assert_eq!(client.state, State::Open, "only open clients are listed");
         let place = client.place as usize;
@@ -252,14 +257,14 @@ impl Fleet {
     }
 
     /// Whether an open client takes turns.
-    pub(super) fn speaks(&mut self, id: ConnectionId) -> bool {
+    pub(in crate::load) fn speaks(&mut self, id: ConnectionId) -> bool {
         let speakers = self.speakers;
         self.get(id)
             .is_some_and(|client| client.state == State::Open && (client.place as usize) < speakers)
     }
 
     /// Takes an open client off that list and gives it another state.
-    pub(super) fn lower(&mut self, id: ConnectionId, to: State) {
+    pub(in crate::load) fn lower(&mut self, id: ConnectionId, to: State) {
         let Some(client) = self.get(id) else { return };
         assert!(
             client.state == State::Open && to != State::Open,
@@ -277,7 +282,7 @@ impl Fleet {
     }
 
     /// Forgets a client; it is not listed as up.
-    pub(super) fn remove(&mut self, id: ConnectionId) {
+    pub(in crate::load) fn remove(&mut self, id: ConnectionId) {
         if let Some(client) = self.get(id) {
             debug_assert_ne!(client.state, State::Open, "lower it first");
             *client = Client::free();
@@ -286,24 +291,24 @@ impl Fleet {
     }
 
     /// Clients in any state.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::load) fn len(&self) -> usize {
         self.len
     }
 
     /// Clients that are up.
     #[inline]
-    pub(super) fn up(&self) -> usize {
+    pub(in crate::load) fn up(&self) -> usize {
         self.up.len()
     }
 
     /// Clients that take turns.
-    pub(super) fn speakers(&self) -> usize {
+    pub(in crate::load) fn speakers(&self) -> usize {
         self.speakers
     }
 
     /// The open client whose turn it is, when turns go round.
     #[inline]
-    pub(super) fn in_turn(&self, turn: u64) -> Option<ConnectionId> {
+    pub(in crate::load) fn in_turn(&self, turn: u64) -> Option<ConnectionId> {
         let len = u64::try_from(self.speakers).ok()?;
         let place = usize::try_from(turn.checked_rem(len)?).ok()?;
         let slot = *self.up.get(place)?;
@@ -313,7 +318,7 @@ impl Fleet {
 
     /// The open client in the seat whose turn it is, when turns go round all seats.
     #[inline]
-    pub(super) fn in_seat(&self, turn: u64) -> Option<ConnectionId> {
+    pub(in crate::load) fn in_seat(&self, turn: u64) -> Option<ConnectionId> {
         let seats = u64::try_from(self.seats.len()).ok()?;
         let seat = usize::try_from(turn.checked_rem(seats)?).ok()?;
         let slot = (*self.seats.get(seat)?)?;
@@ -322,20 +327,20 @@ impl Fleet {
     }
 
     /// The client in a slot with its state; `None` past the last slot.
-    pub(super) fn at(&self, slot: usize) -> Option<(ConnectionId, State)> {
+    pub(in crate::load) fn at(&self, slot: usize) -> Option<(ConnectionId, State)> {
         let client = self.clients.get(slot)?;
         let id = ConnectionId::new(u32::try_from(slot).ok()?, client.generation);
         Some((id, client.state))
     }
 
     /// Those that are up.
-    pub(super) fn open(&self) -> impl Iterator<Item = &Client> {
+    pub(in crate::load) fn open(&self) -> impl Iterator<Item = &Client> {
         let open = |client: &&Client| client.state == State::Open;
         self.clients.iter().filter(open)
     }
 
     /// How many clients are in that state.
-    pub(super) fn count(&self, state: State) -> u64 {
+    pub(in crate::load) fn count(&self, state: State) -> u64 {
         let alike = self.clients.iter().filter(|client| client.state == state);
         u64::try_from(alike.count()).unwrap_or(u64::MAX)
     }

@@ -1,17 +1,17 @@
 //! What peers say: bytes to messages by transport, messages to measurements by scenario.
 
-use super::config::{Config, PayloadKind, Scenario};
-use super::conversing::Booth;
-use super::failure::Kind;
-use super::fleet::{Client, EventStream, State, Stream, Talk};
+use super::dialogue::Booth;
+use super::keepalive::sent_at;
 use super::payload::{Pushed, Template};
-use super::pinging::sent_at;
-use super::recorder::{Age, Recorder};
-use super::returning;
-use super::returning::retry_of;
-use super::run::{Load, Message, Tools};
-use super::scenario::{Heard, Said};
+use super::table::{Client, EventStream, State, Stream, Talk};
 use crate::limits;
+use crate::load::config::{Config, PayloadKind, Scenario};
+use crate::load::measure::failure::Kind;
+use crate::load::measure::recorder::{Age, Recorder};
+use crate::load::returning;
+use crate::load::returning::retry_of;
+use crate::load::scenario::{Heard, Said};
+use crate::load::shard::{Load, Message, Tools};
 use crate::protocol::Fault;
 use crate::protocol::http::Inflater;
 use crate::protocol::sse::{self, Dispatched, Item};
@@ -31,7 +31,7 @@ enum End {
 
 impl Load {
     /// Bytes came.
-    pub(super) fn read(
+    pub(in crate::load) fn read(
         &mut self,
         id: ConnectionId,
         bytes: &mut [u8],
@@ -215,7 +215,7 @@ impl Ears<'_> {
 /// The shared things that hearing a message touches.
 struct Tongue<'a> {
     template: &'a Template,
-    rings: &'a mut super::flight::Rings,
+    rings: &'a mut super::in_flight::Rings,
     said: &'a mut Said,
     rng: &'a mut fastrand::Rng,
 }

@@ -1,8 +1,8 @@
 //! How the cores of a run begin at one time: each says when it is ready, the first says when to go.
 
-use super::outcome::{CoreUse, Ending};
-use super::run::{Load, Message, Phase};
+use super::measure::outcome::{CoreUse, Ending};
 use super::scenario::{Address, Note};
+use super::shard::{Load, Message, Phase};
 use crate::shard::{Core, Wire};
 use crate::time::Instant;
 use std::time::Duration;
@@ -188,7 +188,7 @@ impl Load {
     }
 
     fn is_before_start(&self) -> bool {
-        let is_unset = self.clock.start == super::run::NEVER;
+        let is_unset = self.clock.start == super::shard::NEVER;
         is_unset && matches!(self.phase, Phase::Connecting | Phase::Waiting)
     }
 }

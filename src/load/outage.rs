@@ -1,8 +1,8 @@
 //! A storm: many connections are dropped at once, and how they come back is watched.
 
-use super::failure::Kind;
-use super::fleet::State;
-use super::run::{Load, Message, NEVER, seeded};
+use super::client::table::State;
+use super::measure::failure::Kind;
+use super::shard::{Load, Message, NEVER, seeded};
 use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
 use std::time::Duration;

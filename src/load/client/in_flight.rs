@@ -1,6 +1,6 @@
 //! The messages of one connection that are under way: one inline, more in a ring from a pool.
 
-use super::conversing::Conversation;
+use super::dialogue::Conversation;
 use crate::time::Instant;
 use std::collections::VecDeque;
 
@@ -10,16 +10,16 @@ const SPARE_RINGS: usize = 4096;
 
 /// When a message was meant to go and when it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Departure {
+pub(in crate::load) struct Departure {
     /// The pace's time; in a closed loop the same as `submitted`.
-    pub(super) intended: Instant,
+    pub(in crate::load) intended: Instant,
     /// When it was handed to the engine.
-    pub(super) submitted: Instant,
+    pub(in crate::load) submitted: Instant,
 }
 
 /// Departures in the order of sending. Holds no heap memory with at most one of them.
 #[derive(Debug, Default)]
-pub(super) enum Flight {
+pub(in crate::load) enum Flight {
     /// Nothing is under way.
     #[default]
     None,
@@ -35,12 +35,12 @@ type Ring = Box<VecDeque<Departure>>;
 
 /// Rings that no connection needs at the moment.
 #[derive(Debug, Default)]
-pub(super) struct Rings(Vec<Ring>);
+pub(in crate::load) struct Rings(Vec<Ring>);
 
 impl Flight {
     /// Adds the latest departure.
     #[inline]
-    pub(super) fn push(&mut self, departure: Departure, rings: &mut Rings) {
+    pub(in crate::load) fn push(&mut self, departure: Departure, rings: &mut Rings) {
         match self {
             Self::None => *self = Self::One(departure),
             Self::One(first) => {
@@ -55,7 +55,7 @@ impl Flight {
 
     /// Takes the earliest departure.
     #[inline]
-    pub(super) fn pop(&mut self, rings: &mut Rings) -> Option<Departure> {
+    pub(in crate::load) fn pop(&mut self, rings: &mut Rings) -> Option<Departure> {
         match self {
             Self::None | Self::Dialogue(_) => None,
             Self::One(departure) => {
@@ -74,7 +74,7 @@ impl Flight {
     }
 
     /// Whether a dialogue has stopped reading.
-    pub(super) fn is_paused(&self) -> bool {
+    pub(in crate::load) fn is_paused(&self) -> bool {
         match self {
             Self::None | Self::One(_) | Self::Many(_) => false,
             Self::Dialogue(conversation) => conversation.is_paused,
@@ -82,7 +82,7 @@ impl Flight {
     }
 
     /// Forgets what is under way, gives the ring back and ends the dialogue.
-    pub(super) fn clear(&mut self, rings: &mut Rings) {
+    pub(in crate::load) fn clear(&mut self, rings: &mut Rings) {
         if let Self::Many(mut ring) = std::mem::take(self)
             && rings.0.len() < SPARE_RINGS
         {

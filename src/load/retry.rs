@@ -1,6 +1,6 @@
 //! Coming back: whether, and how long after a failed connect or a loss, a client connects again.
 
-use super::failure::Kind;
+use super::measure::failure::Kind;
 use crate::time::Instant;
 use std::time::Duration;
 

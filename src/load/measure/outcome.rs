@@ -1,12 +1,12 @@
 //! What a load run measured: counts, latencies, failures and what each core used. Cores merge.
 
-pub use super::again::Returns;
 pub use super::due::{Due, Numbering};
 use super::failure::Failures;
 use super::fan_out::FanOut;
 use super::latency::Latencies;
-pub use super::pinging::Pings;
-use super::storm::Recovery;
+pub use crate::load::client::keepalive::Pings;
+use crate::load::outage::Recovery;
+pub use crate::load::retry::Returns;
 use std::time::Duration;
 
 /// Counts of connects. `planned = attempted + dropped`; `attempted = up + failed + unfinished`.

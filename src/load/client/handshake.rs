@@ -1,8 +1,8 @@
 //! The heads of a connect: the request that is sent, the response that makes a stream.
 
-use super::config::{Config, Scenario, Transport};
-use super::failure::{Failures, Kind};
-use super::fleet::{Client, EventStream, Stream};
+use super::table::{Client, EventStream, Stream};
+use crate::load::config::{Config, Scenario, Transport};
+use crate::load::measure::failure::{Failures, Kind};
 use crate::protocol::Fault;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::{BodyLength, Coding, Inflater, Request, Response, merged};
@@ -16,10 +16,15 @@ use std::time::Duration;
 const SAID_BYTES: usize = 200;
 
 /// The nonce of one attempt.
-pub(super) type Key = [u8; 16];
+pub(in crate::load) type Key = [u8; 16];
 
 /// Appends the request that a client's transport begins with.
-pub(super) fn encode_request(into: &mut Vec<u8>, config: &Config, client: &Client, key: Key) {
+pub(in crate::load) fn encode_request(
+    into: &mut Vec<u8>,
+    config: &Config,
+    client: &Client,
+    key: Key,
+) {
     let asked = Asked::new(config, client.number);
     match config.transport {
         Transport::Sse => encode_sse_request(into, &asked, client),
@@ -98,7 +103,7 @@ fn encode_sse_request(into: &mut Vec<u8>, asked: &Asked<'_>, client: &Client) {
 
 /// The stream after a complete and right response head; `None` while it is not complete. `bytes`
 /// are what came, and how much of it is used.
-pub(super) fn read_head(
+pub(in crate::load) fn read_head(
     config: &Config,
     client: &mut Client,
     key: Key,
@@ -206,7 +211,7 @@ fn retry_after(response: &Response<'_>) -> Option<Duration> {
 }
 
 /// Why a response cannot be used.
-pub(super) fn refused(fault: Fault) -> Kind {
+pub(in crate::load) fn refused(fault: Fault) -> Kind {
     match fault {
         Fault::Http { reason, .. }
         | Fault::WebSocket { reason, .. }

@@ -1,10 +1,10 @@
 //! Puts what happens into the outcome: only what belongs to the measured time.
 
 use super::failure::{Kind, Stage};
-use super::flight::Departure;
 use super::outcome::{Numbering, Outcome};
-use super::payload::Pushed;
-use super::scenario::Stray;
+use crate::load::client::in_flight::Departure;
+use crate::load::client::payload::Pushed;
+use crate::load::scenario::Stray;
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const SILENCE_LEAST: Duration = Duration::from_secs(1);
 
 /// Whether a pushed message was new when it came, or sent again after a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Age {
+pub(in crate::load) enum Age {
     New,
     Replayed,
 }
@@ -24,10 +24,10 @@ type Silence = Option<Duration>;
 
 /// One core's outcome in the making.
 #[derive(Debug)]
-pub(super) struct Recorder {
-    pub(super) outcome: Outcome,
+pub(in crate::load) struct Recorder {
+    pub(in crate::load) outcome: Outcome,
     /// Messages under way on all connections, measured or not.
-    pub(super) in_flight: u64,
+    pub(in crate::load) in_flight: u64,
     /// The measured time. What is meant for its beginning is in, for its end is out.
     from: Instant,
     until: Instant,
@@ -35,7 +35,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(is_open_loop: bool) -> Self {
+    pub(in crate::load) fn new(is_open_loop: bool) -> Self {
         let outcome = Outcome::default();
         Self {
             outcome,
@@ -47,19 +47,19 @@ impl Recorder {
     }
 
     /// Says when the measured time is, as soon as it is known.
-    pub(super) fn measure(&mut self, from: Instant, until: Instant) {
+    pub(in crate::load) fn measure(&mut self, from: Instant, until: Instant) {
         (self.from, self.until) = (from, until);
     }
 
     /// Whether a message meant for then is measured.
     #[inline]
-    pub(super) fn is_measured(&self, intended: Instant) -> bool {
+    pub(in crate::load) fn is_measured(&self, intended: Instant) -> bool {
         self.from <= intended && intended < self.until
     }
 
     /// A message was sent.
     #[inline]
-    pub(super) fn sent(&mut self, departure: Departure) {
+    pub(in crate::load) fn sent(&mut self, departure: Departure) {
         self.in_flight += 1;
         let messages = &mut self.outcome.messages;
         if !(self.from <= departure.intended && departure.intended < self.until) {
@@ -78,7 +78,7 @@ impl Recorder {
     }
 
     /// Messages of the plan that are not sent; how many of them are measured.
-    pub(super) fn dropped(&mut self, planned: &[Departure]) -> u64 {
+    pub(in crate::load) fn dropped(&mut self, planned: &[Departure]) -> u64 {
         let measured = planned
             .iter()
             .filter(|planned| self.is_measured(planned.intended));
@@ -89,7 +89,7 @@ impl Recorder {
 
     /// The reply to that message came and verified.
     #[inline]
-    pub(super) fn replied(&mut self, departure: Departure, now: Instant) {
+    pub(in crate::load) fn replied(&mut self, departure: Departure, now: Instant) {
         self.done(departure);
         if !self.is_measured(departure.intended) {
             return;
@@ -104,20 +104,20 @@ impl Recorder {
 
     /// That message is over as it was to be, whether or not there was a reply to time.
     #[inline]
-    pub(super) fn done(&mut self, departure: Departure) {
+    pub(in crate::load) fn done(&mut self, departure: Departure) {
         self.in_flight -= 1;
         let is_measured = self.is_measured(departure.intended);
         self.outcome.messages.replied += u64::from(is_measured);
     }
 
     /// Messages under way will never be replied to.
-    pub(super) fn gone(&mut self, messages: u32) {
+    pub(in crate::load) fn gone(&mut self, messages: u32) {
         self.in_flight -= u64::from(messages);
     }
 
     /// A message came that was not sent from here, with that many bytes of payload.
     #[inline]
-    pub(super) fn event(&mut self, bytes: usize, now: Instant) {
+    pub(in crate::load) fn event(&mut self, bytes: usize, now: Instant) {
         if self.is_measured(now) {
             self.outcome.events.received += 1;
             self.outcome.events.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -126,7 +126,13 @@ impl Recorder {
 
     /// The stamp of that message, after the last one with sequence number `last` (0 for none).
     #[inline]
-    pub(super) fn stamped(&mut self, stamp: Option<Pushed>, last: u64, age: Age, now: Instant) {
+    pub(in crate::load) fn stamped(
+        &mut self,
+        stamp: Option<Pushed>,
+        last: u64,
+        age: Age,
+        now: Instant,
+    ) {
         if !self.is_measured(now) {
             return;
         }
@@ -155,7 +161,7 @@ impl Recorder {
 
     /// A listener had heard nothing for longer than it should, and hears again.
     #[cold]
-    pub(super) fn was_silent(&mut self, since: Instant, now: Instant) {
+    pub(in crate::load) fn was_silent(&mut self, since: Instant, now: Instant) {
         if self.is_measured(now) {
             let due = &mut self.outcome.due;
             due.silences += 1;
@@ -165,7 +171,7 @@ impl Recorder {
 
     /// A number of the server at that place among the targets was heard.
     #[inline]
-    pub(super) fn numbered(&mut self, place: usize, stamp: Pushed, now: Instant) {
+    pub(in crate::load) fn numbered(&mut self, place: usize, stamp: Pushed, now: Instant) {
         if !self.is_measured(now) {
             return;
         }
@@ -187,7 +193,13 @@ impl Recorder {
 
     /// The measured time is over for a listener of the server at that place, with the last number
     /// that it heard (0 for none) and since when it has heard nothing.
-    pub(super) fn listened(&mut self, place: usize, pushed: u64, heard_at: Instant, most: Silence) {
+    pub(in crate::load) fn listened(
+        &mut self,
+        place: usize,
+        pushed: u64,
+        heard_at: Instant,
+        most: Silence,
+    ) {
         let silence = self.until.since(heard_at.max(self.from));
         let due = &mut self.outcome.due;
         due.until = self.until.since(self.from);
@@ -212,7 +224,7 @@ impl Recorder {
     }
 
     /// A message came that was said at that time, on the clock of this host.
-    pub(super) fn one_way(&mut self, sent: Instant, now: Instant) {
+    pub(in crate::load) fn one_way(&mut self, sent: Instant, now: Instant) {
         if self.is_measured(now) {
             match u64::try_from(now.signed_since(sent)) {
                 Ok(ns) => self.outcome.latencies.one_way.record_ns(ns),
@@ -222,7 +234,7 @@ impl Recorder {
     }
 
     /// The pong came for the ping that was sent then.
-    pub(super) fn ponged(&mut self, sent: Instant, now: Instant) {
+    pub(in crate::load) fn ponged(&mut self, sent: Instant, now: Instant) {
         self.outcome.pings.answered += 1;
         if self.is_measured(sent) {
             let ns = now.as_nanos().saturating_sub(sent.as_nanos());
@@ -231,7 +243,7 @@ impl Recorder {
     }
 
     /// A message was sent that is to reach so many.
-    pub(super) fn broadcast(&mut self, departure: Departure, expected: u32) {
+    pub(in crate::load) fn broadcast(&mut self, departure: Departure, expected: u32) {
         if self.is_measured(departure.intended) {
             let fan_out = self.outcome.fan_out.get_or_insert_default();
             fan_out.broadcasts += 1;
@@ -240,14 +252,14 @@ impl Recorder {
     }
 
     /// It reached one more.
-    pub(super) fn delivered(&mut self, departure: Departure) {
+    pub(in crate::load) fn delivered(&mut self, departure: Departure) {
         if self.is_measured(departure.intended) {
             self.outcome.fan_out.get_or_insert_default().received += 1;
         }
     }
 
     /// It reached everyone, after these times in ascending order.
-    pub(super) fn spread(&mut self, departure: Departure, delays_ns: &[u64]) {
+    pub(in crate::load) fn spread(&mut self, departure: Departure, delays_ns: &[u64]) {
         if !self.is_measured(departure.intended) {
             return;
         }
@@ -267,7 +279,7 @@ impl Recorder {
     }
 
     /// Something was wrong with a delivery.
-    pub(super) fn stray(&mut self, stray: Stray, now: Instant) {
+    pub(in crate::load) fn stray(&mut self, stray: Stray, now: Instant) {
         if self.is_measured(now) {
             let fan_out = self.outcome.fan_out.get_or_insert_default();
             match stray {
@@ -279,7 +291,7 @@ impl Recorder {
     }
 
     /// Something went wrong with a connection.
-    pub(super) fn failed(&mut self, stage: Stage, kind: Kind) {
+    pub(in crate::load) fn failed(&mut self, stage: Stage, kind: Kind) {
         self.outcome.failures.count(stage, kind);
     }
 }

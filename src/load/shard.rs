@@ -1,21 +1,21 @@
 //! One core's share of a run: the shard, its phases and its clock.
 
-use super::alarms::Alarms;
+use super::barrier::{Rally, Signal};
+use super::client::dialogue::{Notes, Wakes};
+use super::client::http_post::HttpPosts;
+use super::client::in_flight::{Departure, Rings};
+use super::client::keepalive::Pinging;
+use super::client::payload::Template;
+use super::client::table::{Fleet, State};
 use super::config::{Config, Loop};
-use super::connecting::Connecting;
-use super::conversing::{Notes, Wakes};
-use super::fleet::{Fleet, State};
-use super::flight::{Departure, Rings};
-use super::outcome::{CoreUse, Ending, Outcome};
+use super::connector::Connecting;
+use super::measure::outcome::{CoreUse, Ending, Outcome};
+use super::measure::progress::{Observer, PROGRESS_TIME, Progress, Stage};
+use super::measure::recorder::Recorder;
 use super::pace::{Stripe, Walk};
-use super::payload::Template;
-use super::pinging::Pinging;
-use super::posting::HttpPosts;
-use super::progress::{Observer, PROGRESS_TIME, Progress, Stage};
-use super::rally::{Rally, Signal};
-use super::recorder::Recorder;
 use super::returning::Returning;
 use super::scenario::Said;
+use super::timers::Alarms;
 use crate::protocol::sse;
 use crate::protocol::websocket::Deflater;
 use crate::protocol::websocket::decoder::Pool;

@@ -246,7 +246,7 @@ impl Failures {
     }
 
     /// Notes what came with a refusal, if it is the first of its status: a few short ones are kept.
-    pub(super) fn refused(&mut self, status: u16, said: impl FnOnce() -> Option<String>) {
+    pub(in crate::load) fn refused(&mut self, status: u16, said: impl FnOnce() -> Option<String>) {
         if self.said.len() < REFUSALS_MAX && !self.said.contains_key(&status) {
             self.said.insert(status, said().unwrap_or_default());
         }

@@ -1,11 +1,11 @@
 //! The running phase: messages at their intended times (open loop), or as replies make room.
 
-use super::alarms::Errand;
+use super::client::in_flight::Departure;
+use super::client::table::{Client, State};
 use super::config::{Loop, Think};
-use super::fleet::{Client, State};
-use super::flight::Departure;
-use super::recorder::Recorder;
-use super::run::{AT_ONCE, Load, Mark, Message, NEVER, Phase, Tools};
+use super::measure::recorder::Recorder;
+use super::shard::{AT_ONCE, Load, Mark, Message, NEVER, Phase, Tools};
+use super::timers::Errand;
 use crate::shard::{ConnectionId, Unsent, Wire};
 use crate::time::Instant;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! What a dialogue says over HTTP: posts on a second connection, which is kept.
 
-use super::config::Config;
-use super::failure::Kind;
-use super::heads::refused;
-use super::run::{Load, Message};
-use super::scenario::{Leave, Post};
+use super::handshake::refused;
+use crate::load::config::Config;
+use crate::load::measure::failure::Kind;
+use crate::load::scenario::{Leave, Post};
+use crate::load::shard::{Load, Message};
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyReader, HeadReader, Request, Response, merged};
 use crate::shard::{Close, ConnectionId, Unsent, Wire};
@@ -16,7 +16,7 @@ const WAITING_MAX: usize = 64;
 /// The connections that carry the posts of a core's clients. None of them is a client: nothing
 /// that counts or limits clients sees them.
 #[derive(Debug, Default)]
-pub(super) struct HttpPosts {
+pub(in crate::load) struct HttpPosts {
     by_connection: BTreeMap<ConnectionId, HttpPost>,
     /// The one connection of each client that has posted.
     by_owner: BTreeMap<ConnectionId, ConnectionId>,
@@ -56,7 +56,7 @@ enum PostState {
 impl HttpPosts {
     /// A client is gone: its connection is to be closed.
     #[inline]
-    pub(super) fn owner_gone(&mut self, owner: ConnectionId) {
+    pub(in crate::load) fn owner_gone(&mut self, owner: ConnectionId) {
         if !self.by_owner.is_empty()
             && let Some(id) = self.by_owner.remove(&owner)
         {
@@ -67,7 +67,7 @@ impl HttpPosts {
 
     /// Whether that connection is one for posts.
     #[inline]
-    pub(super) fn has(&self, id: ConnectionId) -> bool {
+    pub(in crate::load) fn has(&self, id: ConnectionId) -> bool {
         !self.by_connection.is_empty() && self.by_connection.contains_key(&id)
     }
 
@@ -93,7 +93,7 @@ impl HttpPosts {
 
 impl Load {
     /// Sends a client's posts, each when the one before has been answered.
-    pub(super) fn post(
+    pub(in crate::load) fn post(
         &mut self,
         owner: ConnectionId,
         posts: &mut Vec<Post>,
@@ -147,7 +147,7 @@ impl Load {
     }
 
     /// A connection for posts is there.
-    pub(super) fn post_opened(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    pub(in crate::load) fn post_opened(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         if let Some(post) = self.posts.by_connection.get_mut(&id) {
             post.state = PostState::Free;
             self.send_post(id, wire);
@@ -155,7 +155,7 @@ impl Load {
     }
 
     /// Answers to posts came.
-    pub(super) fn post_answered(
+    pub(in crate::load) fn post_answered(
         &mut self,
         id: ConnectionId,
         bytes: &[u8],
@@ -190,7 +190,7 @@ impl Load {
     }
 
     /// A connection for posts is over, or never came.
-    pub(super) fn post_closed(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    pub(in crate::load) fn post_closed(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         let Some(post) = self.posts.remove(id) else {
             return;
         };
@@ -204,7 +204,7 @@ impl Load {
     }
 
     /// Closes the connections for posts of clients that are gone.
-    pub(super) fn close_orphans(&mut self, wire: &mut impl Wire<Message>) {
+    pub(in crate::load) fn close_orphans(&mut self, wire: &mut impl Wire<Message>) {
         for id in self.posts.orphans.drain(..) {
             wire.close(id, Close::Flush);
         }

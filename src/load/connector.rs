@@ -1,13 +1,13 @@
 //! The connect phase: connects at their pace or a bounded number at once, upgrades, time-outs.
 
 use super::addresses::Addresses;
-use super::again::Attempt;
+use super::client::handshake;
+use super::client::table::{Client, State};
 use super::config::{Loop, Target};
-use super::failure::{Kind, Stage};
-use super::fleet::{Client, State};
-use super::heads;
-use super::run::{AT_ONCE, Load, Message, NEVER, Phase, seeded};
+use super::measure::failure::{Kind, Stage};
+use super::retry::Attempt;
 use super::scenario::Part;
+use super::shard::{AT_ONCE, Load, Message, NEVER, Phase, seeded};
 use crate::limits;
 use crate::shard::{Close, ConnectionId, Origin, Wire};
 use crate::time::Instant;
@@ -160,7 +160,7 @@ impl Load {
         let scratch = &mut self.tools.scratch;
         scratch.clear();
         let key = self.config.nonce.key(wire.core(), id);
-        heads::encode_request(scratch, &self.config, client, key);
+        handshake::encode_request(scratch, &self.config, client, key);
         let sent = wire.send(id, scratch);
         // A request that cannot be queued is beyond the backlog's cap: no server would take it.
         if sent.is_err() {
@@ -186,7 +186,7 @@ impl Load {
         };
         let key = self.config.nonce.key(wire.core(), id);
         let seen = &mut self.recorder.outcome.failures;
-        match heads::read_head(&self.config, client, key, (bytes, at), seen) {
+        match handshake::read_head(&self.config, client, key, (bytes, at), seen) {
             Ok(None) => false,
             Ok(Some(stream)) => {
                 client.stream = stream;

@@ -1,0 +1,9 @@
+//! What a load run measures: counts, latencies and failures, and their sums over cores.
+
+pub(super) mod due;
+pub mod failure;
+pub mod fan_out;
+pub mod latency;
+pub mod outcome;
+pub mod progress;
+pub(super) mod recorder;
