@@ -22,8 +22,8 @@ pub(super) struct Flags {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 internal error, 2 wrong flags, 98 the generator was the limit,
-99 a threshold failed, 105 interrupted.
+Exit codes: 0 done, 1 it could not, 2 wrong flags, 97 inconclusive, 98 the planned load was not
+applied, 99 the server or a threshold failed, 105 interrupted.
 
 Examples:
   ringstorm                                           the demo: server and load on this host
@@ -52,7 +52,7 @@ It says `listening on URL...` when it is ready. SIGINT or SIGTERM drains it.")]
 Examples:
   ringstorm load ws://127.0.0.1:9000/echo -c 1000 -r 20k -d 10s      open loop: honest latency
   ringstorm load ws://127.0.0.1:9000/echo -c 64 --pipeline 16        closed loop: throughput
-  ringstorm load ws://127.0.0.1:9000/echo --stages 10k,30s;100k,2m  ramps; --poisson, --spike
+  ringstorm load ws://127.0.0.1:9000/echo --stages '10k,30s;100k,2m'  ramps; --poisson, --spike
   ringstorm load ws://127.0.0.1:9000/echo -c 1000 --think 50ms-2s     users who think
   ringstorm load ws://127.0.0.1:9000/echo -c 9000 -b 100 -m 50        100 connects every 50 ms
   ringstorm load http://127.0.0.1:9000/events -c 5000 --storm 50%@5s  how fast they come back
@@ -104,6 +104,7 @@ do so, and watched on; only one that is not there at the start ends the agent.")
     #[command(after_help = "\
 Examples:
   ringstorm demo
+  ringstorm demo --short                             about ten seconds
   ringstorm demo --out /tmp/ringstorm")]
     Demo(DemoFlags),
     /// Says whether this host can hold so many connections, what stands in the way, what to do.
@@ -312,7 +313,7 @@ pub(super) struct DemoFlags {
     /// Folder for the records of the run, in a folder of its own.
     #[arg(long, value_name = "FOLDER", default_value = "out")]
     pub(super) out: PathBuf,
-    /// A few seconds with few connections: whether it works, not how fast.
+    /// About ten seconds with fewer connections: one run of each server.
     #[arg(long)]
     pub(super) short: bool,
 }

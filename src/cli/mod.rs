@@ -5,6 +5,8 @@ mod child;
 mod connection;
 mod demo;
 mod doctor;
+#[cfg(test)]
+mod documents;
 mod flags;
 mod host;
 mod listen;

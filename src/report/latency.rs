@@ -139,7 +139,8 @@ impl LatencyRecord {
 
     /// The percentiles as people read them: `~` before one of few samples, `>=` before a lower
     /// bound.
-    pub(super) fn shown(&self) -> [String; 4] {
+    #[must_use]
+    pub fn shown(&self) -> [String; 4] {
         let mut kept = KEPT.iter();
         self.percentiles_ns().map(|ns| {
             let (name, value) = (kept.next().map_or("", |(name, ..)| name), span(ns));

@@ -3,7 +3,8 @@
 use super::round::{Part, Round};
 use super::{Scale, Side};
 use crate::cli::print;
-use crate::report::{Record, Verdict};
+use crate::report::text::span;
+use crate::report::{LatencyRecord, Record, Verdict};
 use comfy_table::{CellAlignment, Table, presets};
 use std::fmt::Write;
 
@@ -39,7 +40,7 @@ pub(super) fn text(rounds: &[Round], scale: &Scale) -> String {
     );
     text += "\nper CPU-s: messages per second of the server's CPU time, user and system\n\
              bytes/conn: private memory of the server per connection, above that before them\n\
-             fds: its descriptors; queue: longest accept queue seen; -: too few samples\n";
+             fds: its descriptors; queue: longest accept queue seen; ~: few samples\n";
     text
 }
 
@@ -68,7 +69,9 @@ fn section(text: &mut String, title: &str, rounds: &[Round], part: impl Fn(&Roun
 fn row(engine: &str, part: &Part) -> [String; 10] {
     let record = &part.record;
     let latency = record.headline().map(|(_, latency)| latency);
-    let percentile = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), span);
+    let unknown = || "-".to_owned();
+    let [p50, _, p99, p99_9] =
+        latency.map_or_else(|| std::array::from_fn(|_| unknown()), LatencyRecord::shown);
     let rate = match (&record.messages, &record.events) {
         (Some(messages), _) => messages.replied_per_s,
         (None, events) => events.as_ref().and_then(|events| events.received_per_s),
@@ -76,18 +79,18 @@ fn row(engine: &str, part: &Part) -> [String; 10] {
     let server = record.server.as_ref();
     [
         engine.to_owned(),
-        percentile(latency.map(|it| it.p50_ns)),
-        percentile(latency.map(|it| it.p99_ns)),
-        percentile(latency.map(|it| it.p99_9_ns)),
-        percentile(latency.map(|it| it.max_ns)),
-        rate.map_or_else(|| "-".to_owned(), rounded),
-        per_cpu(part).map_or_else(|| "-".to_owned(), rounded),
+        p50,
+        p99,
+        p99_9,
+        latency.map_or_else(unknown, |it| span(it.max_ns)),
+        rate.map_or_else(unknown, rounded),
+        per_cpu(part).map_or_else(unknown, rounded),
         print::whole(
             part.grown_bytes
                 .checked_div(record.connects.up)
                 .unwrap_or(0),
         ),
-        server.map_or_else(|| "-".to_owned(), |it| print::whole(it.descriptors)),
+        server.map_or_else(unknown, |it| print::whole(it.descriptors)),
         print::whole(part.accept_queue),
     ]
 }
@@ -153,38 +156,9 @@ fn rounded(rate: f64) -> String {
     whole.parse().map_or(whole, print::whole)
 }
 
-/// Nanoseconds in the unit that fits, with three digits.
-fn span(ns: u64) -> String {
-    let micro = ns / 1000;
-    match ns {
-        0..10_000 => format!("{micro}.{:02} us", ns % 1000 / 10),
-        10_000..100_000 => format!("{micro}.{} us", ns % 1000 / 100),
-        100_000..1_000_000 => format!("{micro} us"),
-        1_000_000..10_000_000 => format!("{}.{:02} ms", micro / 1000, micro % 1000 / 10),
-        10_000_000..100_000_000 => format!("{}.{} ms", micro / 1000, micro % 1000 / 100),
-        100_000_000..1_000_000_000 => format!("{} ms", micro / 1000),
-        _ => format!("{}.{:02} s", micro / 1_000_000, micro / 1000 % 1000 / 10),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_span_has_three_digits_and_its_unit() {
-        let cases = [
-            (1234, "1.23 us"),
-            (81_500, "81.5 us"),
-            (112_900, "112 us"),
-            (1_380_000, "1.38 ms"),
-            (250_000_000, "250 ms"),
-            (2_340_000_000, "2.34 s"),
-        ];
-        for (ns, text) in cases {
-            assert_eq!(span(ns), text);
-        }
-    }
 
     #[test]
     fn the_median_of_two_is_between_them() {
