@@ -132,7 +132,12 @@ fn dechunked(mut body: &[u8]) -> Option<(Vec<u8>, usize)> {
     };
     loop {
         let size = line(&mut body)?;
-        let size = size.split(';').next()?.to_owned();
+        // RFC 9112, 7.1.1: blanks may stand before the `;`; senders put them at the end too.
+        let size = size
+            .split(';')
+            .next()?
+            .trim_end_matches([' ', '\t'])
+            .to_owned();
         let is_hex = size.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !is_hex || size.is_empty() || size.len() > 16 {
             return None;
@@ -213,7 +218,11 @@ proptest! {
         let mut bytes = Vec::new();
         for _ in 0..rng.usize(0..4) {
             let len = rng.usize(1..20);
-            let size = if rng.bool() { format!("{len:x}") } else { format!("{len:04X};a=\"b\"") };
+            let blank = rng.choice(["", " ", "\t "]).expect("one of three");
+            let size = match rng.bool() {
+                true => format!("{len:x}{blank}"),
+                false => format!("{len:04X}{blank};a=\"b\""),
+            };
             bytes.extend(format!("{size}\r\n{}\r\n", "x".repeat(len)).into_bytes());
         }
         bytes.extend(b"0\r\n");

@@ -17,6 +17,7 @@ use crate::limits;
 use crate::protocol::http::{HeadReader, Opening};
 use crate::protocol::websocket::Extension;
 use crate::shard::{Close, ConnectionId, Half, Unsent, Wire};
+use std::mem;
 use std::time::Duration;
 
 /// What a connection is while it speaks HTTP.
@@ -90,8 +91,8 @@ impl Http {
                     let rest = bytes.get(*at..).unwrap_or_default();
                     let asked = match self.reader.next(bytes, at) {
                         Ok(Some(head)) => {
-                            self.opening = Opening::default();
-                            routes::asked(head, shared, wire)
+                            let asked = routes::asked(head, shared, wire);
+                            self.as_in_pieces(rest, asked)
                         }
                         Ok(None) => match self.opening.next(rest) {
                             Ok(()) => {
@@ -101,7 +102,7 @@ impl Http {
                             // It will not become a request, so it is not waited for.
                             Err(fault) => Asked::Reply(Reply::refuse(fault)),
                         },
-                        Err(fault) => Asked::Reply(Reply::refuse(fault)),
+                        Err(fault) => self.as_in_pieces(rest, Asked::Reply(Reply::refuse(fault))),
                     };
                     *since = Stamp::new(wire.now());
                     match asked {
@@ -130,6 +131,18 @@ impl Http {
             if let Some(step) = self.answer(id, reply, shared, wire) {
                 return Turn::Step(step);
             }
+        }
+    }
+
+    /// A refused head is refused for its first impossible byte, whether it came whole or in pieces.
+    fn as_in_pieces(&mut self, rest: &[u8], asked: Asked) -> Asked {
+        let mut opening = mem::take(&mut self.opening);
+        match asked {
+            Asked::Reply(reply) if matches!(reply.answer, Answer::Refused { .. }) => {
+                let fault = opening.next(rest).err();
+                Asked::Reply(fault.map_or(reply, Reply::refuse))
+            }
+            asked => asked,
         }
     }
 
