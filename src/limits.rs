@@ -234,6 +234,9 @@ pub const RECEIVE_BUFFER_LOCKED_BYTES: u64 = 16;
 pub const RECEIVE_BUFFERS: u16 = 1024;
 /// Default size of one receive buffer, in bytes.
 pub const RECEIVE_BYTES: u32 = 4096;
+/// Connections of a core of the load client whose ring is asked for its sockets while it measures:
+/// the core waits for about as many microseconds.
+pub const SOCKETS_LISTED_MAX: u64 = 2_000;
 
 const _: () = assert!(BACKLOG_LOW < BACKLOG_HIGH && BACKLOG_HIGH < BACKLOG_BYTES);
 const _: () = assert!(

@@ -7,6 +7,8 @@ mod capacity;
 mod checking;
 mod cli_usage;
 mod load_report;
+#[path = "cli_run/networks.rs"]
+mod networks;
 #[path = "cli_run/outputs.rs"]
 mod outputs;
 #[path = "cli_run/probes.rs"]

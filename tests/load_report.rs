@@ -48,6 +48,7 @@ fn facts() -> Facts {
         headroom: None,
         host_samples: None,
         server: None,
+        network: None,
         thresholds: Vec::new(),
         slo: None,
         allowed_failures: 0.0,

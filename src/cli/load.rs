@@ -218,6 +218,7 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
         headroom,
         host_samples: Some(host_samples),
         server: ran.server,
+        network: ran.network,
         ..facts
     };
     let record = Record::new(&facts, &config.load, &ran.outcome);

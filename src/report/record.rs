@@ -6,6 +6,7 @@ use super::generator::{Generator, ServerUse};
 use super::headroom::Headroom;
 use super::latency::LatencyRecord;
 use super::metric::{self, Metrics};
+use super::network::Network;
 use super::returns::{Returns, Storm};
 pub use super::run::Run;
 use super::study::Rounds;
@@ -45,6 +46,8 @@ pub struct Facts {
     pub host_samples: Option<HostSamples>,
     /// What the server used, if it was asked.
     pub server: Option<ServerUse>,
+    /// What the kernel knows of the run's own sockets, if it was asked.
+    pub network: Option<Network>,
     /// What the run has to keep to.
     pub thresholds: Vec<Threshold>,
     /// The latency objective, if there is one: slip is judged against it.
@@ -80,6 +83,8 @@ pub struct Record {
     pub failures: Vec<Failure>,
     pub generator: Generator,
     pub server: Option<ServerUse>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub network: Option<Network>,
     #[serde(default)]
     pub thresholds: Vec<Met>,
     pub verdict: Judgement,
@@ -264,6 +269,7 @@ impl Record {
             failures: failures(outcome),
             generator: Generator::new(outcome, received, facts.headroom),
             server: facts.server.map(|server| server.per_message(received)),
+            network: facts.network,
             thresholds: Vec::new(),
             verdict: Judgement::default(),
         };

@@ -406,6 +406,9 @@ fn generator(out: &mut String, record: &Record) {
         let _ = write!(used, ", {} KiB resident", whole(server.rss_bytes / 1024));
         line(out, "server", &used);
     }
+    if let Some(network) = &record.network {
+        line(out, "network", &network.shown());
+    }
 }
 
 fn verdict(out: &mut String, record: &Record) {

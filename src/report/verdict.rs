@@ -3,6 +3,7 @@
 use super::figures::{float, rounded, span, whole};
 use super::generator::GeneratorCore;
 use super::losses::{Loss, has_lost_connections, losses, own_shortage, percent};
+use super::network;
 use super::record::{Events, Messages, Record};
 use crate::load::scenario::rooms::OTHER_ROOM_SIZE;
 use serde::{Deserialize, Serialize};
@@ -351,6 +352,7 @@ fn notes(record: &Record) -> Vec<String> {
     if let Some(samples) = &record.host_samples {
         notes.extend(samples.signs());
     }
+    notes.extend(network::note(record));
     let p99 = |latency: &Option<super::LatencyRecord>| latency.as_ref().map(|l| l.p99_ns);
     if let (Some(slip), Some(response)) = (p99(&record.latency.slip), p99(&record.latency.response))
         && slip > response / 10

@@ -3,9 +3,11 @@
 //!
 //! The texts become figures in `stats`. Nothing here grows with the number of connections.
 
+pub mod diagnosis;
 mod files;
 mod groups;
 pub mod queues;
+pub mod sockets;
 mod threads;
 
 use crate::engine::{Stop, now};
@@ -14,8 +16,9 @@ use crate::stats::cgroup::CgroupTexts;
 use crate::stats::host::Units;
 use crate::stats::process::ProcessTexts;
 use crate::stats::{Board, Cgroup, HostSample, Listener, Process, Snapshot, Texts};
+use diagnosis::Family;
 use files::{Files, Pace, RARE};
-use queues::{Family, Queues};
+use queues::Queues;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::fs;

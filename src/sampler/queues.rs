@@ -3,20 +3,10 @@
 //! It lists the sockets of one state, here the listening ones, which have a table of their own
 //! (net/ipv4/inet_diag.c, `inet_diag_dump_icsk`): the cost does not grow with the connections.
 
-use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-};
-use netlink_packet_sock_diag::SockDiagMessage;
-use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
-use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
-use netlink_sys::protocols::NETLINK_SOCK_DIAG;
-use netlink_sys::{Socket, SocketAddr};
+use super::diagnosis::{Diagnosis, Family, Question};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, StateFlags};
 use std::io;
-
-/// Bytes of one answer of the kernel, at most (net/netlink/af_netlink.c, `netlink_dump`).
-const ANSWER_BYTES: usize = 32 * 1024;
-/// Answers to one question at most: a kernel that never says that it is done is not believed.
-const ANSWERS_MAX: usize = 1024;
+use std::ops::ControlFlow;
 
 /// A listening socket of this network namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,31 +21,10 @@ pub struct Queue {
     pub limit: u32,
 }
 
-/// Which listening sockets are asked for: a question of its own for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
-impl Family {
-    /// That of the address.
-    #[must_use]
-    pub const fn of(address: std::net::SocketAddr) -> Self {
-        match address {
-            std::net::SocketAddr::V4(_) => Self::V4,
-            std::net::SocketAddr::V6(_) => Self::V6,
-        }
-    }
-}
-
 /// A socket to ask on.
 pub struct Queues {
-    socket: Socket,
+    diagnosis: Diagnosis,
     questions: Vec<Vec<u8>>,
-    answer: Vec<u8>,
 }
 
 impl Queues {
@@ -64,13 +33,9 @@ impl Queues {
     /// # Errors
     /// The kernel's: without socket diagnosis, or where a container forbids it.
     pub fn open(families: &[Family]) -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
         Ok(Self {
-            socket,
+            diagnosis: Diagnosis::open()?,
             questions: families.iter().copied().map(question).collect(),
-            answer: Vec::with_capacity(ANSWER_BYTES),
         })
     }
 
@@ -80,42 +45,19 @@ impl Queues {
     /// The kernel's, or an answer that cannot be read.
     pub fn read(&mut self) -> io::Result<Vec<Queue>> {
         let mut queues = Vec::new();
-        for index in 0..self.questions.len() {
-            self.socket.send(&self.questions[index], 0)?;
-            self.take(&mut queues)?;
+        for question in &self.questions {
+            self.diagnosis.ask(question, |response| {
+                queues.push(Queue {
+                    port: response.header.socket_id.source_port,
+                    inode: response.header.inode,
+                    // For a listening socket these are its accept queue.
+                    length: response.header.recv_queue,
+                    limit: response.header.send_queue,
+                });
+                ControlFlow::Continue(())
+            })?;
         }
         Ok(queues)
-    }
-
-    /// Takes the answers to one question, up to its last.
-    fn take(&mut self, queues: &mut Vec<Queue>) -> io::Result<()> {
-        for _ in 0..ANSWERS_MAX {
-            self.answer.clear();
-            let length = self.socket.recv(&mut self.answer, 0)?;
-            let mut rest = self.answer.get(..length).unwrap_or_default();
-            while !rest.is_empty() {
-                let message = NetlinkMessage::<SockDiagMessage>::deserialize(rest);
-                let message = message.map_err(io::Error::other)?;
-                match message.payload {
-                    NetlinkPayload::Done(_) => return Ok(()),
-                    NetlinkPayload::Error(error) => return Err(error.to_io()),
-                    NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
-                        queues.push(Queue {
-                            port: response.header.socket_id.source_port,
-                            inode: response.header.inode,
-                            // For a listening socket these are its accept queue.
-                            length: response.header.recv_queue,
-                            limit: response.header.send_queue,
-                        });
-                    }
-                    _ => {}
-                }
-                // A message is followed by the next at a multiple of four.
-                let length = (message.header.length as usize).next_multiple_of(4).max(4);
-                rest = rest.get(length..).unwrap_or_default();
-            }
-        }
-        Err(io::Error::other("the kernel's answer has no end"))
     }
 }
 
@@ -126,24 +68,13 @@ impl std::fmt::Debug for Queues {
 }
 
 fn question(family: Family) -> Vec<u8> {
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let (family, any) = match family {
-        Family::V4 => (AF_INET, SocketId::new_v4()),
-        Family::V6 => (AF_INET6, SocketId::new_v6()),
-    };
-    let request = InetRequest {
+    let question = Question {
         family,
-        protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::empty(),
         states: StateFlags::LISTEN,
-        socket_id: any,
+        extensions: ExtensionFlags::empty(),
+        peer_port: 0,
     };
-    let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
-    bytes
+    question.encoded()
 }
 
 #[cfg(test)]

@@ -44,6 +44,14 @@ impl Running {
         Self::start_by(command, arguments)
     }
 
+    /// In a network namespace of that name. ip(8) becomes the program, so a signal meets it.
+    pub(super) fn start_within(namespace: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new("ip");
+        let program = env!("CARGO_BIN_EXE_ringstorm");
+        command.args(["netns", "exec", namespace, program]);
+        Self::start_by(command, arguments)
+    }
+
     fn start_by(mut command: Command, arguments: &[&str]) -> Self {
         let child = command
             .args(arguments)
@@ -95,7 +103,16 @@ impl Serving {
     /// Starts a server there and waits until it listens.
     pub(super) fn start_at(address: &str, flags: &[&str]) -> Self {
         let all = [&["serve", "--listen", address, "--drain", "5s"], flags].concat();
-        let mut running = Running::start(&all);
+        Self::once_it_listens(Running::start(&all), flags)
+    }
+
+    /// As `start_at`, in a network namespace of that name.
+    pub(super) fn start_within(namespace: &str, address: &str, flags: &[&str]) -> Self {
+        let all = [&["serve", "--listen", address, "--drain", "5s"], flags].concat();
+        Self::once_it_listens(Running::start_within(namespace, &all), flags)
+    }
+
+    fn once_it_listens(mut running: Running, flags: &[&str]) -> Self {
         let child = running.0.as_mut().expect("not ended yet");
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();

@@ -95,4 +95,12 @@ fn stopped(engine: &str, (scheme, path): (&str, &str), reason: &str) {
     let ran = load.end();
     server.signal(Signal::CONT);
     assert_failed(&ran, reason, &format!("{engine}, {path}"));
+    if path == "echo" {
+        // Its host acknowledges what it does not answer.
+        assert!(
+            ran.out.contains("the server, not the network"),
+            "{}",
+            ran.out
+        );
+    }
 }

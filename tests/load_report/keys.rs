@@ -3,7 +3,7 @@
 use super::{good, with_thresholds};
 use ringstorm::load::failure::{Kind, Stage};
 use ringstorm::load::{Again, Recovery, Storm};
-use ringstorm::report::{Facts, Headroom, Record, ServerUse};
+use ringstorm::report::{Facts, Headroom, Network, Record, ServerUse};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -50,6 +50,7 @@ fn full() -> Value {
     outcome.failures.count(Stage::Open, Kind::Refused);
     let facts = Facts {
         server: Some(ServerUse::default()),
+        network: Some(Network::default()),
         headroom: Some(Headroom {
             headroom: 2.0,
             ceiling_per_s: 2.0,

@@ -1,6 +1,7 @@
 //! Watches a server's process from outside: its private memory, its accept queue.
 
-use crate::sampler::queues::{Family, Queues};
+use crate::sampler::diagnosis::Family;
+use crate::sampler::queues::Queues;
 use std::fs;
 
 /// Bytes that only that process holds and has written (`Private_Dirty` of `smaps_rollup`); 0 if

@@ -9,11 +9,14 @@ use super::view::View;
 use crate::cli::Failure;
 use crate::cli::flags::LoadEngine;
 use crate::engine::{self, EngineError, Plan, Stop};
+use crate::limits;
 use crate::load::outcome::Ending;
 use crate::load::progress::{PROGRESS_TIME, Progress, Stage};
-use crate::load::{Load, Nonce, Outcome};
-use crate::report::{Facts, Ledger, Metrics, Moment, Record, ServerUse, Verdict};
+use crate::load::{Load, Nonce, Outcome, Target};
+use crate::report::{Facts, Ledger, Metrics, Moment, Network, Record, ServerUse, Verdict};
+use crate::sampler::sockets::Own;
 use crate::shard::Shard;
+use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -21,6 +24,8 @@ use std::time::Duration;
 pub(super) struct Ran {
     pub(super) outcome: Outcome,
     pub(super) server: Option<ServerUse>,
+    /// Of its sockets, where they could be looked at.
+    pub(super) network: Option<Network>,
 }
 
 /// Runs one load shard per core, each in what `wrap` puts around it; shows, keeps and judges what
@@ -60,6 +65,10 @@ pub(super) fn drive<S: Shard<Outcome = Outcome> + 'static>(
         sinks,
         ledger: Ledger::default(),
         is_aborted: false,
+        network: None,
+        own: Own::default(),
+        has_found: false,
+        has_sampled: false,
     };
     std::thread::scope(|scope| {
         let watcher = std::thread::Builder::new()
@@ -88,6 +97,11 @@ struct Watch<'a> {
     sinks: Sinks,
     ledger: Ledger,
     is_aborted: bool,
+    network: Option<Network>,
+    /// The run's sockets.
+    own: Own,
+    has_found: bool,
+    has_sampled: bool,
 }
 
 impl Watch<'_> {
@@ -111,6 +125,7 @@ impl Watch<'_> {
             {
                 meter.read();
             }
+            self.look_at_sockets(&total);
         }
         self.display = Display::Nothing;
         self
@@ -138,6 +153,33 @@ impl Watch<'_> {
         }
     }
 
+    /// Looks once at this run's own sockets, as late as they are surely there: what the network
+    /// did to them is known by then. They are looked for while they are made, and again at the end
+    /// where that keeps no core from its messages.
+    fn look_at_sockets(&mut self, total: &Total) {
+        let is_soon = match total.stage {
+            Stage::Connecting | Stage::Waiting | Stage::WarmUp => false,
+            Stage::Measuring => total.measured + 2 * PROGRESS_TIME >= self.config.load.duration,
+            Stage::Draining | Stage::Closing | Stage::Finished => true,
+        };
+        // Where the kernel does not tell, it is not known.
+        if total.up > 0 && !self.has_found {
+            self.has_found = self.own.find().is_ok();
+        }
+        if !is_soon || self.has_sampled {
+            return;
+        }
+        self.has_sampled = true;
+        let cores = u64::try_from(self.config.cpus.len()).unwrap_or(1);
+        if total.connections <= cores * limits::SOCKETS_LISTED_MAX {
+            let _ = self.own.find();
+        }
+        let targets = self.config.load.targets.iter();
+        let peers: Vec<SocketAddr> = targets.flat_map(Target::addresses).copied().collect();
+        let sample = self.own.sample(&peers);
+        self.network = sample.ok().and_then(|it| Network::of(&it));
+    }
+
     /// Puts together what was handed over meanwhile and what the cores had left.
     fn end(mut self, outcomes: &[Outcome]) -> Result<Ran, Failure> {
         let mut outcome = Outcome::merged(outcomes);
@@ -156,6 +198,7 @@ impl Watch<'_> {
                 .meter
                 .and_then(|meter| meter.used(Use::Messages, &outcome)),
             outcome,
+            network: self.network,
         })
     }
 }

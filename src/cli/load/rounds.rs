@@ -30,5 +30,6 @@ pub(super) fn run(
     Ok(Ran {
         server: meter.and_then(|meter| meter.used(Use::Connects, &whole)),
         outcome: whole,
+        network: None,
     })
 }

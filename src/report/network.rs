@@ -1,0 +1,223 @@
+//! What the kernel knows of this run's own sockets: whether the way was slow, or what is behind it.
+
+use super::figures::{float, span, whole};
+use super::record::Record;
+use super::verdict::Verdict;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+/// More segments than this that had to be sent again, of all with data, are a slow network.
+const RESENT_MAX: f64 = 0.01;
+
+/// One socket, of its whole life (include/uapi/linux/tcp.h, `tcp_info`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketFigures {
+    rtt_us: u32,
+    data_segments: u32,
+    retransmits: u32,
+    out_of_order: u32,
+    /// Its time-out for an acknowledgement has passed, and none came since.
+    is_stalled: bool,
+    /// It waited for the peer's receive window more than half of the time it had to send.
+    is_window_limited: bool,
+}
+
+/// Key `network` of the schema: a sample of the run's sockets, shortly before its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
+pub struct Network {
+    pub sockets: u64,
+    pub rtt_p50_us: u64,
+    pub rtt_p99_us: u64,
+    pub rtt_max_us: u64,
+    pub data_segments: u64,
+    pub retransmits: u64,
+    pub retransmitting: u64,
+    pub stalled: u64,
+    pub out_of_order: u64,
+    pub window_limited: u64,
+}
+
+impl SocketFigures {
+    /// Reads a `tcp_info`: what an older kernel does not tell is 0, too short a one is `None`.
+    #[must_use]
+    pub fn parse(info: &[u8]) -> Option<Self> {
+        let number = |at: usize| {
+            let bytes = info.get(at..at + 4)?;
+            Some(u32::from_ne_bytes(bytes.try_into().ok()?))
+        };
+        let time = |at: usize| {
+            let bytes = info.get(at..at + 8)?;
+            Some(u64::from_ne_bytes(bytes.try_into().ok()?))
+        };
+        // tcpi_busy_time, tcpi_rwnd_limited
+        let (busy, limited) = (time(168).unwrap_or(0), time(176).unwrap_or(0));
+        Some(Self {
+            rtt_us: number(68)?,
+            retransmits: number(100)?,
+            data_segments: number(156).unwrap_or(0),
+            out_of_order: number(224).unwrap_or(0),
+            // tcpi_retransmits (since the last acknowledgement), tcpi_unacked
+            is_stalled: *info.get(2)? > 0 && number(24)? > 0,
+            is_window_limited: limited > busy / 2,
+        })
+    }
+}
+
+impl Network {
+    /// What a sample says; `None` of no socket.
+    #[must_use]
+    pub fn of(sample: &[SocketFigures]) -> Option<Self> {
+        let mut rtts: Vec<u64> = sample.iter().map(|it| u64::from(it.rtt_us)).collect();
+        rtts.sort_unstable();
+        // The smallest that so many percent are not above.
+        let rank = |percent: usize| {
+            let place = (rtts.len() * percent).div_ceil(100).saturating_sub(1);
+            rtts.get(place).copied()
+        };
+        let sum = |of: fn(&SocketFigures) -> u32| sample.iter().map(|it| u64::from(of(it))).sum();
+        let those =
+            |is: fn(&SocketFigures) -> bool| sample.iter().map(|it| u64::from(is(it))).sum();
+        Some(Self {
+            sockets: u64::try_from(sample.len()).unwrap_or(u64::MAX),
+            rtt_p50_us: rank(50)?,
+            rtt_p99_us: rank(99)?,
+            rtt_max_us: rank(100)?,
+            data_segments: sum(|it| it.data_segments),
+            retransmits: sum(|it| it.retransmits),
+            retransmitting: those(|it| it.retransmits > 0),
+            stalled: those(|it| it.is_stalled),
+            out_of_order: sum(|it| it.out_of_order),
+            window_limited: those(|it| it.is_window_limited),
+        })
+    }
+
+    /// The summary's line.
+    pub(super) fn shown(&self) -> String {
+        let [p50, p99] = [self.rtt_p50_us, self.rtt_p99_us].map(|us| span(us * 1_000));
+        let [sockets, again, of] = [self.sockets, self.retransmits, self.data_segments].map(whole);
+        let mut line = format!("RTT p50 {p50}, p99 {p99}; {again} of {of} segments sent again");
+        let rest = [
+            (self.out_of_order, "out of order"),
+            (self.stalled, "sockets without an answer of the peer's host"),
+            (
+                self.window_limited,
+                "sockets that waited for the peer to read",
+            ),
+        ];
+        for (n, what) in rest.iter().filter(|(n, _)| *n > 0) {
+            let _ = write!(line, ", {} {what}", whole(*n));
+        }
+        let _ = write!(line, " ({sockets} own sockets)");
+        line
+    }
+
+    fn is_slow(&self) -> bool {
+        self.stalled > 0 || float(self.retransmits) > RESENT_MAX * float(self.data_segments)
+    }
+}
+
+/// Whether the network or what is behind it was slow, where something was.
+pub(super) fn note(record: &Record) -> Option<String> {
+    let network = record.network.as_ref()?;
+    let sockets = whole(network.sockets);
+    if network.is_slow() {
+        let [resending, stalled] = [network.retransmitting, network.stalled].map(whole);
+        let [again, of] = [network.retransmits, network.data_segments].map(whole);
+        return Some(format!(
+            "the network, not the server: of {sockets} of this run's own sockets {resending} sent \
+             again ({again} of {of} segments), {stalled} had no answer of the peer's host at the \
+             end"
+        ));
+    }
+    if network.window_limited > 0 {
+        let limited = whole(network.window_limited);
+        return Some(format!(
+            "the server, not the network: {limited} of {sockets} of this run's own sockets waited \
+             for it to read"
+        ));
+    }
+    let is_late = record.thresholds.iter().any(|met| {
+        let latency = met.latency_bound_ns().map(|(latency, ..)| latency);
+        met.result == Verdict::Fail && latency.is_some_and(|latency| latency != "slip")
+    });
+    let has_lost = record.messages.as_ref().is_some_and(|it| it.lost > 0);
+    (is_late || has_lost).then(|| {
+        let [p50, p99] = [network.rtt_p50_us, network.rtt_p99_us].map(|us| span(us * 1_000));
+        format!(
+            "the server, not the network: {sockets} of this run's own sockets had a round trip of \
+             {p50} (p99 {p99}) and sent {} segments again",
+            whole(network.retransmits)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A `tcp_info` of this kernel's length with some fields set.
+    fn info(fields: &[(usize, u32)]) -> Vec<u8> {
+        let mut bytes = vec![0; 248];
+        for &(at, value) in fields {
+            bytes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_tcp_info_is_read_by_the_kernels_layout_and_an_older_ones_is_shorter() {
+        let bytes = info(&[(24, 3), (68, 700), (100, 9), (156, 80), (224, 5), (168, 10)]);
+        let figures = SocketFigures::parse(&bytes).expect("long enough");
+        let expected = SocketFigures {
+            rtt_us: 700,
+            data_segments: 80,
+            retransmits: 9,
+            out_of_order: 5,
+            is_stalled: false,
+            is_window_limited: false,
+        };
+        assert_eq!(figures, expected);
+        // Linux 3.x: up to tcpi_total_retrans.
+        let old = SocketFigures::parse(&bytes[..104]).expect("long enough");
+        assert_eq!((old.retransmits, old.data_segments), (9, 0));
+        assert_eq!(SocketFigures::parse(&bytes[..60]), None);
+    }
+
+    #[test]
+    fn a_socket_is_stalled_while_what_it_sent_again_is_not_acknowledged() {
+        let mut bytes = info(&[(24, 1)]);
+        bytes[2] = 4;
+        assert!(
+            SocketFigures::parse(&bytes)
+                .expect("long enough")
+                .is_stalled
+        );
+        bytes[24] = 0;
+        assert!(
+            !SocketFigures::parse(&bytes)
+                .expect("long enough")
+                .is_stalled
+        );
+    }
+
+    #[test]
+    fn a_sample_is_summed_and_its_round_trips_are_ranked() {
+        let sample: Vec<SocketFigures> = (1..=200)
+            .map(|n| SocketFigures {
+                rtt_us: n,
+                data_segments: 10,
+                retransmits: u32::from(n == 7) * 3,
+                ..SocketFigures::default()
+            })
+            .collect();
+        let network = Network::of(&sample).expect("a sample");
+        assert_eq!(
+            (network.rtt_p50_us, network.rtt_p99_us, network.rtt_max_us),
+            (100, 198, 200)
+        );
+        assert_eq!((network.retransmits, network.retransmitting), (3, 1));
+        assert!(!network.is_slow(), "3 of 2,000 are not one in a hundred");
+        assert_eq!(Network::of(&[]), None);
+    }
+}
