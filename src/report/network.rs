@@ -3,24 +3,12 @@
 use super::figures::{float, span, whole};
 use super::record::Record;
 use super::verdict::Verdict;
+use crate::stats::SocketFigures;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
 /// More segments than this that had to be sent again, of all with data, are a slow network.
 const RESENT_MAX: f64 = 0.01;
-
-/// One socket, of its whole life (include/uapi/linux/tcp.h, `tcp_info`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SocketFigures {
-    rtt_us: u32,
-    data_segments: u32,
-    retransmits: u32,
-    out_of_order: u32,
-    /// Its time-out for an acknowledgement has passed, and none came since.
-    is_stalled: bool,
-    /// It waited for the peer's receive window more than half of the time it had to send.
-    is_window_limited: bool,
-}
 
 /// Key `network` of the schema: a sample of the run's sockets, shortly before its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,32 +24,6 @@ pub struct Network {
     pub stalled: u64,
     pub out_of_order: u64,
     pub window_limited: u64,
-}
-
-impl SocketFigures {
-    /// Reads a `tcp_info`: what an older kernel does not tell is 0, too short a one is `None`.
-    #[must_use]
-    pub fn parse(info: &[u8]) -> Option<Self> {
-        let number = |at: usize| {
-            let bytes = info.get(at..at + 4)?;
-            Some(u32::from_ne_bytes(bytes.try_into().ok()?))
-        };
-        let time = |at: usize| {
-            let bytes = info.get(at..at + 8)?;
-            Some(u64::from_ne_bytes(bytes.try_into().ok()?))
-        };
-        // tcpi_busy_time, tcpi_rwnd_limited
-        let (busy, limited) = (time(168).unwrap_or(0), time(176).unwrap_or(0));
-        Some(Self {
-            rtt_us: number(68)?,
-            retransmits: number(100)?,
-            data_segments: number(156).unwrap_or(0),
-            out_of_order: number(224).unwrap_or(0),
-            // tcpi_retransmits (since the last acknowledgement), tcpi_unacked
-            is_stalled: *info.get(2)? > 0 && number(24)? > 0,
-            is_window_limited: limited > busy / 2,
-        })
-    }
 }
 
 impl Network {
@@ -155,51 +117,6 @@ pub(super) fn note(record: &Record) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A `tcp_info` of this kernel's length with some fields set.
-    fn info(fields: &[(usize, u32)]) -> Vec<u8> {
-        let mut bytes = vec![0; 248];
-        for &(at, value) in fields {
-            bytes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
-        }
-        bytes
-    }
-
-    #[test]
-    fn a_tcp_info_is_read_by_the_kernels_layout_and_an_older_ones_is_shorter() {
-        let bytes = info(&[(24, 3), (68, 700), (100, 9), (156, 80), (224, 5), (168, 10)]);
-        let figures = SocketFigures::parse(&bytes).expect("long enough");
-        let expected = SocketFigures {
-            rtt_us: 700,
-            data_segments: 80,
-            retransmits: 9,
-            out_of_order: 5,
-            is_stalled: false,
-            is_window_limited: false,
-        };
-        assert_eq!(figures, expected);
-        // Linux 3.x: up to tcpi_total_retrans.
-        let old = SocketFigures::parse(&bytes[..104]).expect("long enough");
-        assert_eq!((old.retransmits, old.data_segments), (9, 0));
-        assert_eq!(SocketFigures::parse(&bytes[..60]), None);
-    }
-
-    #[test]
-    fn a_socket_is_stalled_while_what_it_sent_again_is_not_acknowledged() {
-        let mut bytes = info(&[(24, 1)]);
-        bytes[2] = 4;
-        assert!(
-            SocketFigures::parse(&bytes)
-                .expect("long enough")
-                .is_stalled
-        );
-        bytes[24] = 0;
-        assert!(
-            !SocketFigures::parse(&bytes)
-                .expect("long enough")
-                .is_stalled
-        );
-    }
 
     #[test]
     fn a_sample_is_summed_and_its_round_trips_are_ranked() {

@@ -5,7 +5,7 @@
 //! by which socket diagnosis tells which of the host's sockets are this process's.
 
 use super::diagnosis::{Diagnosis, Family, Question};
-use crate::report::network::SocketFigures;
+use crate::stats::SocketFigures;
 use netlink_packet_sock_diag::inet::nlas::Nla;
 use netlink_packet_sock_diag::inet::{ExtensionFlags, StateFlags};
 use std::collections::BTreeSet;

@@ -19,6 +19,7 @@ pub mod proc;
 pub mod process;
 pub mod rates;
 pub mod sample;
+pub mod socket;
 pub mod watch;
 
 #[cfg(test)]
@@ -31,4 +32,5 @@ pub use host::{HostRates, HostSample, Texts};
 pub use process::{Process, Threads};
 pub use rates::Rates;
 pub use sample::Sample;
+pub use socket::SocketFigures;
 pub use watch::{News, Reading, State, Watch};
