@@ -52,21 +52,11 @@ impl Config {
                 cores: cpus.len() as u64,
             },
         )?;
-        let usage = |text: String| Err(Failure::Usage(text));
-        let receive_buffers = u16::try_from(flags.receive_buffers).unwrap_or(0);
-        if !receive_buffers.is_power_of_two() {
-            let text = "--receive-buffers: write a power of two up to 32768, such as 1024";
-            return usage(text.to_owned());
-        }
-        let receive_bytes = u32::try_from(flags.receive_bytes).unwrap_or(0);
-        if !(64..=1 << 24).contains(&receive_bytes) {
-            let text = "--receive-bytes: write a size from 64 to 16M, such as 4k";
-            return usage(text.to_owned());
-        }
+        let (receive_buffers, receive_bytes) = receiving(&flags)?;
         let identity = flags.tls_cert.zip(flags.tls_key);
         if identity.is_some() && flags.engine == ServeEngine::Baseline {
             let text = "--tls-cert: the baseline speaks no TLS; try: --engine ring";
-            return usage(text.to_owned());
+            return Err(Failure::Usage(text.to_owned()));
         }
         let identity = identity.map(|(certificate, key)| Identity { certificate, key });
         Ok(Self {
@@ -161,6 +151,20 @@ fn listen(flags: &ServeFlags) -> Result<(Vec<SocketAddr>, Option<u16>), Failure>
     let number = u16::try_from(all.len()).unwrap_or(u16::MAX);
     all.push(first);
     Ok((all, Some(number)))
+}
+
+/// How many receive buffers a ring has, and how long each is.
+fn receiving(flags: &ServeFlags) -> Result<(u16, u32), Failure> {
+    let usage = |text: &str| Err(Failure::Usage(text.to_owned()));
+    let buffers = u16::try_from(flags.receive_buffers).unwrap_or(0);
+    if !buffers.is_power_of_two() {
+        return usage("--receive-buffers: write a power of two up to 32768, such as 1024");
+    }
+    let bytes = u32::try_from(flags.receive_bytes).unwrap_or(0);
+    if !(64..=1 << 24).contains(&bytes) {
+        return usage("--receive-bytes: write a size from 64 to 16M, such as 4k");
+    }
+    Ok((buffers, bytes))
 }
 
 /// Whether the bounds on bytes go together.

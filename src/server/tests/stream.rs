@@ -219,7 +219,7 @@ fn a_late_core_catches_up_in_steps_that_its_listeners_can_take() {
     rig.pass(Duration::from_millis(50));
     assert_eq!(rig.tally().pushes_late, 0);
     ids.iter().for_each(|&id| drop(rig.sent(id)));
-    rig.wire.now = rig.wire.now + Duration::from_millis(700);
+    rig.wire.now += Duration::from_millis(700);
     rig.server.expired(&mut rig.wire);
     for &id in &ids {
         let sent = rig.sent(id).len();
