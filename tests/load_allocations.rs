@@ -2,7 +2,7 @@
 
 use crate::counting::measure;
 use ringstorm::load::{
-    Buckets, Config, Load, Loop, Pace, Poisson, Rate, Scenario, Signal, Stage, Stages, Think,
+    Buckets, Config, CoreMessage, Load, Loop, Pace, Poisson, Rate, Scenario, Stage, Stages, Think,
     Transport,
 };
 use ringstorm::protocol::http::Request;
@@ -44,7 +44,7 @@ impl Mirror {
     }
 }
 
-impl Wire<Signal> for Mirror {
+impl Wire<CoreMessage> for Mirror {
     fn now(&self) -> Instant {
         self.now
     }
@@ -75,7 +75,7 @@ impl Wire<Signal> for Mirror {
         Ok(ConnectionId::new(slot, 0))
     }
     fn close(&mut self, _: ConnectionId, _: Close) {}
-    fn forward(&mut self, _: Core, _: Signal) {}
+    fn forward(&mut self, _: Core, _: CoreMessage) {}
     fn stop_accepting(&mut self) {}
     fn vitals(&mut self) -> Vitals {
         Vitals::default()

@@ -1,9 +1,7 @@
-//! How the cores of a run begin at one time: each says when it is ready, the first says when to go.
+//! How the cores of a run begin and end at one time: each tells the first how far it is, and the
+//! first tells all when to go on.
 
-use super::measure::outcome::{CoreUse, Ending};
 use super::scenario::{Address, Note};
-use super::shard::{Load, Message, Phase};
-use crate::shard::{Core, Wire};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -14,7 +12,7 @@ const PATIENCE_TIME: Duration = Duration::from_secs(1);
 
 /// What the cores of a run tell each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub enum CoreMessage {
     /// To the first core: this core's connects are done.
     Ready {
         /// Connections that are up.
@@ -25,7 +23,7 @@ pub enum Signal {
     /// From the first core: no core has a connection; there is nothing to measure.
     Abandon,
     /// To the first core: nobody is left here who takes turns, and the scenario ends with them.
-    Silent,
+    TurnsDone,
     /// From the first core: nobody is left anywhere.
     End,
     /// To the first core: no reply is missing here. Its connections stay, for those of other cores
@@ -34,161 +32,172 @@ pub enum Signal {
     /// From the first core: no reply is missing anywhere.
     Close,
     /// From one dialogue to another.
-    Tell(Address, Note),
+    Note(Address, Note),
 }
 
-/// What the first core has been told.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rally {
+/// What a shard of this kind says to its like.
+pub(super) type Message = CoreMessage;
+
+/// What begins a run that nobody has a connection for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WithoutConnections {
+    /// There is nothing to measure.
+    Abandon,
+    /// Connections come while the run runs.
+    Start,
+}
+
+/// What a core has told, and the first one has been told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Barrier {
+    cores: u16,
+    without: WithoutConnections,
+    /// Cores whose connects are done, and their connections.
     ready: u16,
     up: u64,
-    /// How many cores have fallen silent, and whether this one has said so.
-    silent: u16,
-    is_silent: bool,
-    /// How many cores wait for no reply, and whether this one has said so.
-    drained: u16,
-    is_drained: bool,
+    turns_done: Count,
+    drained: Count,
 }
 
-impl Load {
-    /// This core's connects are done: says so and waits.
-    pub(super) fn be_ready(&mut self, wire: &mut impl Wire<Message>) {
-        assert_eq!(self.phase, Phase::Connecting, "a core is ready once");
-        self.phase = Phase::Waiting;
-        self.note_connect_phase(wire);
-        let up = u64::try_from(self.fleet.up()).unwrap_or(u64::MAX);
-        let patience = if wire.core() == Core(0) {
+/// How many cores have said something, and whether this one has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    cores: u16,
+    is_said: bool,
+}
+
+impl Barrier {
+    /// Among so many cores.
+    pub(super) fn new(cores: u16, without: WithoutConnections) -> Self {
+        Self {
+            cores,
+            without,
+            ready: 0,
+            up: 0,
+            turns_done: Count::default(),
+            drained: Count::default(),
+        }
+    }
+
+    /// The first core was told something: what it then tells every core, itself among them.
+    pub(super) fn told(&mut self, message: CoreMessage, now: Instant) -> Option<CoreMessage> {
+        match message {
+            CoreMessage::Ready { up } => {
+                self.ready += 1;
+                self.up += up;
+                (self.ready == self.cores).then(|| self.start(now))
+            }
+            CoreMessage::TurnsDone => {
+                self.turns_done.cores += 1;
+                (self.turns_done.cores == self.cores).then_some(CoreMessage::End)
+            }
+            CoreMessage::Drained => {
+                self.drained.cores += 1;
+                (self.drained.cores == self.cores).then_some(CoreMessage::Close)
+            }
+            CoreMessage::Start(_)
+            | CoreMessage::Abandon
+            | CoreMessage::End
+            | CoreMessage::Close
+            | CoreMessage::Note(..) => None,
+        }
+    }
+
+    /// How all begin, though some cores may not have said that they are ready.
+    pub(super) fn start(&self, now: Instant) -> CoreMessage {
+        if self.up == 0 && self.without == WithoutConnections::Abandon {
+            return CoreMessage::Abandon;
+        }
+        let lead = if self.cores == 1 {
+            Duration::ZERO
+        } else {
+            LEAD_TIME
+        };
+        CoreMessage::Start(now + lead)
+    }
+
+    /// Nobody takes turns on this core any more: what the first core is to be told, once.
+    pub(super) fn turns_done(&mut self) -> Option<CoreMessage> {
+        self.turns_done.say(CoreMessage::TurnsDone)
+    }
+
+    /// No reply is missing on this core: what the first core is to be told, once.
+    pub(super) fn drained(&mut self) -> Option<CoreMessage> {
+        self.drained.say(CoreMessage::Drained)
+    }
+
+    /// How long a core waits for the common start after the time for connects: the first one less,
+    /// so that all begin together without a core that is missing.
+    pub(super) fn patience(is_first: bool) -> Duration {
+        if is_first {
             PATIENCE_TIME
         } else {
             2 * PATIENCE_TIME
-        };
-        self.clock.phase_by = self.clock.connect_by.max(wire.now()) + patience;
-        if wire.core() == Core(0) {
-            self.signalled(Signal::Ready { up }, wire);
-        } else {
-            wire.forward(Core(0), Signal::Ready { up });
         }
     }
+}
 
-    /// The connects are over on this core: how long they took.
-    pub(super) fn note_connect_phase(&mut self, wire: &mut impl Wire<Message>) {
-        let (cpu, time, _) = Self::use_since(self.marks.begun, wire);
-        self.note_use(|used| (used.connect_cpu, used.connect_time) = (cpu, time));
+impl Count {
+    fn say(&mut self, message: CoreMessage) -> Option<CoreMessage> {
+        (!std::mem::replace(&mut self.is_said, true)).then_some(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_nanos(7);
+
+    #[test]
+    fn all_begin_when_the_last_is_ready_and_a_little_later_if_there_are_several() {
+        let mut alone = Barrier::new(1, WithoutConnections::Abandon);
+        let ready = |up| CoreMessage::Ready { up };
+        assert_eq!(alone.told(ready(3), NOW), Some(CoreMessage::Start(NOW)));
+        let mut three = Barrier::new(3, WithoutConnections::Abandon);
+        assert_eq!(three.told(ready(0), NOW), None);
+        assert_eq!(three.told(ready(1), NOW), None);
+        let start = CoreMessage::Start(NOW + LEAD_TIME);
+        assert_eq!(three.told(ready(0), NOW), Some(start));
     }
 
-    /// Another core said something, or this one to itself.
-    pub(super) fn signalled(&mut self, signal: Signal, wire: &mut impl Wire<Message>) {
-        match signal {
-            Signal::Ready { up } => {
-                self.rally.ready += 1;
-                self.rally.up += up;
-                if self.rally.ready == wire.cores() && self.is_before_start() {
-                    self.give_start(wire);
-                }
-            }
-            Signal::Start(at) if self.is_before_start() => {
-                if self.phase == Phase::Connecting {
-                    self.give_up_connecting(wire);
-                }
-                self.set_start(at);
-                if at <= wire.now() {
-                    self.begin_running(wire);
-                }
-            }
-            Signal::Abandon if self.is_before_start() => {
-                if self.phase == Phase::Connecting {
-                    self.give_up_connecting(wire);
-                }
-                self.recorder.outcome.ending = Ending::NeverBegan;
-                self.begin_closing(wire);
-            }
-            Signal::Start(_) | Signal::Abandon => {}
-            Signal::Silent => {
-                self.rally.silent += 1;
-                if self.rally.silent == wire.cores() {
-                    for core in 1..wire.cores() {
-                        wire.forward(Core(core), Signal::End);
-                    }
-                    self.signalled(Signal::End, wire);
-                }
-            }
-            Signal::End if self.phase == Phase::Running => self.cut_short(wire),
-            Signal::End => {}
-            Signal::Drained => {
-                self.rally.drained += 1;
-                if self.rally.drained == wire.cores() {
-                    for core in 1..wire.cores() {
-                        wire.forward(Core(core), Signal::Close);
-                    }
-                    self.signalled(Signal::Close, wire);
-                }
-            }
-            Signal::Close if self.phase == Phase::Draining => self.begin_closing(wire),
-            Signal::Close => {}
-            Signal::Tell(address, note) => self.notes.push_back((address, note)),
-        }
+    #[test]
+    fn without_a_connection_only_sessions_begin() {
+        let ready = CoreMessage::Ready { up: 0 };
+        let mut barrier = Barrier::new(1, WithoutConnections::Abandon);
+        assert_eq!(barrier.told(ready, NOW), Some(CoreMessage::Abandon));
+        let mut barrier = Barrier::new(1, WithoutConnections::Start);
+        assert_eq!(barrier.told(ready, NOW), Some(CoreMessage::Start(NOW)));
     }
 
-    /// In a scenario that ends with its turns, nobody here may be left to take one.
-    pub(super) fn fall_silent_if_done(&mut self, wire: &mut impl Wire<Message>) {
-        let is_done = self.phase == Phase::Running && self.fleet.speakers() == 0;
-        if !is_done || self.rally.is_silent || !self.config.ends_with_turns() {
-            return;
-        }
-        self.rally.is_silent = true;
-        if wire.core() == Core(0) {
-            self.signalled(Signal::Silent, wire);
-        } else {
-            wire.forward(Core(0), Signal::Silent);
-        }
+    #[test]
+    fn a_core_that_is_missing_is_not_waited_for_for_ever() {
+        let mut barrier = Barrier::new(2, WithoutConnections::Abandon);
+        assert_eq!(barrier.told(CoreMessage::Ready { up: 1 }, NOW), None);
+        assert_eq!(barrier.start(NOW), CoreMessage::Start(NOW + LEAD_TIME));
+        assert!(Barrier::patience(true) < Barrier::patience(false));
     }
 
-    /// No reply is missing here: what clients of other cores said may still be on its way to those
-    /// of this one, so all go together.
-    pub(super) fn say_drained(&mut self, wire: &mut impl Wire<Message>) {
-        if std::mem::replace(&mut self.rally.is_drained, true) {
-            return;
-        }
-        if wire.core() == Core(0) {
-            self.signalled(Signal::Drained, wire);
-        } else {
-            wire.forward(Core(0), Signal::Drained);
-        }
+    #[test]
+    fn each_core_says_once_that_it_is_done_and_all_end_with_the_last() {
+        let mut barrier = Barrier::new(2, WithoutConnections::Abandon);
+        assert_eq!(barrier.turns_done(), Some(CoreMessage::TurnsDone));
+        assert_eq!(barrier.turns_done(), None);
+        assert_eq!(barrier.drained(), Some(CoreMessage::Drained));
+        assert_eq!(barrier.drained(), None);
+        assert_eq!(barrier.told(CoreMessage::TurnsDone, NOW), None);
+        assert_eq!(barrier.told(CoreMessage::Drained, NOW), None);
+        let end = barrier.told(CoreMessage::TurnsDone, NOW);
+        assert_eq!(end, Some(CoreMessage::End));
+        let close = barrier.told(CoreMessage::Drained, NOW);
+        assert_eq!(close, Some(CoreMessage::Close));
     }
 
-    /// A core is missing: the run begins without it.
-    pub(super) fn wait_no_longer(&mut self, wire: &mut impl Wire<Message>) {
-        if wire.core() == Core(0) {
-            self.give_start(wire);
-        } else {
-            self.signalled(Signal::Start(wire.now()), wire);
+    #[test]
+    fn what_the_first_core_says_is_no_word_of_a_core() {
+        let mut barrier = Barrier::new(1, WithoutConnections::Start);
+        for message in [CoreMessage::End, CoreMessage::Close, CoreMessage::Abandon] {
+            assert_eq!(barrier.told(message, NOW), None);
         }
-    }
-
-    /// Changes what is known of this core's use of its thread.
-    pub(super) fn note_use(&mut self, change: impl FnOnce(&mut CoreUse)) {
-        if let Some(used) = self.recorder.outcome.cores.first_mut() {
-            change(used);
-        }
-    }
-
-    fn give_start(&mut self, wire: &mut impl Wire<Message>) {
-        let alone = wire.cores() == 1;
-        let lead = if alone { Duration::ZERO } else { LEAD_TIME };
-        // Sessions come when the run runs.
-        let signal = if self.rally.up == 0 && self.config.session.is_none() {
-            Signal::Abandon
-        } else {
-            Signal::Start(wire.now() + lead)
-        };
-        for core in 1..wire.cores() {
-            wire.forward(Core(core), signal);
-        }
-        self.signalled(signal, wire);
-    }
-
-    fn is_before_start(&self) -> bool {
-        let is_unset = self.clock.start == super::shard::NEVER;
-        is_unset && matches!(self.phase, Phase::Connecting | Phase::Waiting)
     }
 }

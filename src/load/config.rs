@@ -454,6 +454,18 @@ impl Config {
             Loop::Open { .. } | Loop::Seated { .. } | Loop::Closed | Loop::Thinking(_) => None,
         }
     }
+
+    /// From the first intended connect to the last one.
+    pub(super) fn connect_ramp(&self) -> Duration {
+        let last = u64::from(self.connections.saturating_sub(1));
+        let ramp = self.connect_pace.as_ref().map(|pace| pace.offset_ns(last));
+        Duration::from_nanos(ramp.unwrap_or(0))
+    }
+
+    /// Whether a reply makes room for the next message.
+    pub(super) fn is_closed_loop(&self) -> bool {
+        matches!(self.messages, Loop::Closed | Loop::Thinking(_)) && self.sends()
+    }
 }
 
 fn pick<T>(among: impl Iterator<Item = T> + Clone, number: u64) -> Option<T> {

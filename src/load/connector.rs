@@ -1,13 +1,16 @@
 //! The connect phase: connects at their pace or a bounded number at once, upgrades, time-outs.
 
 use super::addresses::Addresses;
+use super::barrier::Message;
 use super::client::handshake;
 use super::client::table::{Client, State};
 use super::config::{Loop, Target};
 use super::measure::failure::{Kind, Stage};
+use super::phase::{AT_ONCE, NEVER, Phase};
 use super::retry::Attempt;
 use super::scenario::Part;
-use super::shard::{AT_ONCE, Load, Message, NEVER, Phase, seeded};
+use super::seed::seeded;
+use super::shard::Load;
 use crate::limits;
 use crate::shard::{Close, ConnectionId, Origin, Wire};
 use crate::time::Instant;
@@ -71,7 +74,7 @@ impl Load {
             None => share,
             Some(_) => 0,
         };
-        self.connecting.plan(first, self.clock.begun);
+        self.connecting.plan(first, self.timeline.begun());
         self.recorder.outcome.connects.planned = first;
         let share = usize::try_from(share).unwrap_or(0);
         self.fleet.reserve(share);
@@ -84,7 +87,7 @@ impl Load {
     /// The time has come for connects or for time-outs.
     pub(super) fn go_on_connecting(&mut self, wire: &mut impl Wire<Message>) {
         let now = wire.now();
-        if now >= self.clock.connect_by {
+        if now >= self.timeline.connect_by() {
             self.give_up_connecting(wire);
             return;
         }
@@ -101,7 +104,7 @@ impl Load {
         self.recorder.outcome.connects.failed += std::mem::take(&mut self.returning.retrying);
         self.fail_without_slot(wire);
         self.time_out(NEVER, wire);
-        if self.phase == Phase::Connecting {
+        if self.timeline.phase() == Phase::Connecting {
             self.connects_are_done(wire);
         }
     }
@@ -247,7 +250,7 @@ impl Load {
         let all = target.map_or(0, |(target, _)| target.addresses().len());
         let past = attempt.past.get_or_insert_default();
         past.addresses = past.addresses.wrapping_add(1);
-        let is_time = match self.phase {
+        let is_time = match self.timeline.phase() {
             Phase::Connecting | Phase::Waiting | Phase::Running => !self.connecting.given_up,
             Phase::Draining | Phase::Closing | Phase::Finished => false,
         };
@@ -309,10 +312,8 @@ impl Load {
 
     fn is_upgraded(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         if let Some(client) = self.fleet.get(id) {
-            let ns = wire
-                .now()
-                .as_nanos()
-                .saturating_sub(client.since.as_nanos());
+            let now = wire.now().as_nanos();
+            let ns = now.saturating_sub(client.since.as_nanos());
             self.recorder.outcome.latencies.upgrade.record_ns(ns);
         }
         self.is_up(id, Part::Speaks, wire);
@@ -364,7 +365,7 @@ impl Load {
         }
         let is_tried = self.connecting.next == self.connecting.share;
         let is_done = is_tried && self.connecting.under_way == 0 && self.returning.retrying == 0;
-        if is_done && self.phase == Phase::Connecting {
+        if is_done && self.timeline.phase() == Phase::Connecting {
             self.connects_are_done(wire);
         }
     }
@@ -475,12 +476,9 @@ impl Load {
         // A queue of all connections would otherwise stay for the whole run; those who come back
         // may be under way.
         let fleet = &mut self.fleet;
-        let mut is_under_way = |id| {
-            let state = fleet.get(id).map(|client| client.state);
-            state.is_some_and(is_under_way)
-        };
+        let is_under_way = |client: &mut Client| is_under_way(client.state);
         let timeouts = &mut self.connecting.timeouts;
-        timeouts.retain(|&(_, id)| is_under_way(id));
+        timeouts.retain(|&(_, id)| fleet.get(id).is_some_and(is_under_way));
         timeouts.shrink_to_fit();
         self.be_ready(wire);
     }

@@ -1,21 +1,20 @@
 //! How a run ends: the last replies, closing handshakes, and connections that end before.
 
+use super::barrier::Message;
 use super::client::table::{State, Stream};
 use super::config::Scenario;
 use super::measure::failure::{Kind, Stage};
 use super::measure::outcome::Ending;
-use super::shard::{Load, Mark, Message, NEVER, Phase};
+use super::measure::usage::Mark;
+use super::phase::{NEVER, Phase};
+use super::shard::Load;
 use crate::protocol::websocket::closing;
 use crate::protocol::websocket::frame::{self, Opcode};
 use crate::shard::{Close, CloseCause, ConnectionId, Wire};
 use crate::time::Instant;
-use std::time::Duration;
 
 /// Connections closed in one turn at most.
 const CLOSES_PER_TURN: u32 = 1024;
-/// The closing lasts as long as handshakes keep ending, but no longer than this many close times:
-/// a busy server gets through 18,000 of them, a dead one does not hold the run up.
-const CLOSE_TIMES_MAX: u32 = 10;
 /// RFC 6455, 7.4.1: no code was in the peer's close frame. Never sent.
 const NO_CODE: u16 = 1005;
 
@@ -33,7 +32,9 @@ impl Load {
     pub(super) fn cut_short(&mut self, wire: &mut impl Wire<Message>) {
         let now = wire.now();
         if let Some(pace) = self.config.message_pace() {
-            let elapsed = now.as_nanos().saturating_sub(self.clock.start.as_nanos());
+            let elapsed = now
+                .as_nanos()
+                .saturating_sub(self.timeline.start().as_nanos());
             let share = self.stripe.share(pace.before(elapsed));
             let end = share.min(self.schedule.end);
             let rest = self.rest_of_plan(end);
@@ -72,7 +73,7 @@ impl Load {
         };
         if self.config.ends_with_turns() {
             // Other cores may have turns left, and the first one is told when they have not.
-            self.fall_silent_if_done(wire);
+            self.end_turns_if_done(wire);
         } else {
             self.cut_short_with_plan(wire);
         }
@@ -89,7 +90,7 @@ impl Load {
     /// Replies may have been the last ones awaited.
     #[inline]
     pub(super) fn end_drain_if_done(&mut self, wire: &mut impl Wire<Message>) {
-        if self.phase != Phase::Draining || self.recorder.in_flight > 0 {
+        if self.timeline.phase() != Phase::Draining || self.recorder.in_flight > 0 {
             return;
         }
         if self.config.has_dialogues() && wire.cores() > 1 {
@@ -102,12 +103,13 @@ impl Load {
     /// Nothing more is awaited: says goodbye on every connection.
     pub(super) fn begin_closing(&mut self, wire: &mut impl Wire<Message>) {
         // A run may be stopped while it connects.
-        if self.phase == Phase::Connecting {
+        if self.timeline.phase() == Phase::Connecting {
             self.note_connect_phase(wire);
         }
         self.stop_connecting(wire);
         // Those that wait for all cores do not wait for this one.
-        self.phase = Phase::Closing;
+        let now = wire.now();
+        self.timeline.close(now, self.config.close_time);
         if self.config.has_dialogues() && wire.cores() > 1 {
             self.say_drained(wire);
         }
@@ -115,9 +117,6 @@ impl Load {
         messages.lost = messages.sent - messages.replied;
         // A reply that comes while closing is too late: it is counted as lost already.
         self.recorder.measure(NEVER, NEVER);
-        let now = wire.now();
-        self.clock.close_by = now + self.config.close_time * CLOSE_TIMES_MAX;
-        self.clock.phase_by = now + self.config.close_time;
         self.schedule.slot = 0;
         self.go_on_closing(wire);
     }
@@ -282,7 +281,7 @@ impl Load {
 
     /// An open connection is lost to the run: what it had under way will not be replied to.
     pub(super) fn ended_early(&mut self, id: ConnectionId, kind: Kind) {
-        if self.phase == Phase::Closing {
+        if self.timeline.phase() == Phase::Closing {
             // It had its whole time: who ends it first is nobody's failure.
             self.let_go(id, kind);
         } else if self.fleet.get(id).is_some() {
@@ -312,13 +311,12 @@ impl Load {
     pub(super) fn after_loss(&mut self, wire: &mut impl Wire<Message>) {
         self.close_orphans(wire);
         self.come_back(wire.now());
-        match self.phase {
+        match self.timeline.phase() {
             Phase::Running if self.is_deserted() => self.desert(wire),
-            Phase::Running => self.fall_silent_if_done(wire),
+            Phase::Running => self.end_turns_if_done(wire),
             Phase::Draining => self.end_drain_if_done(wire),
             Phase::Closing => {
-                let patient = wire.now() + self.config.close_time;
-                self.clock.phase_by = patient.min(self.clock.close_by);
+                self.timeline.closed_one(wire.now(), self.config.close_time);
                 self.finish_if_done(wire);
             }
             Phase::Connecting | Phase::Waiting | Phase::Finished => {}
@@ -334,10 +332,9 @@ impl Load {
 
     /// The measured time ends before its time.
     fn end_now(&mut self, now: Instant) {
-        // What was sent in this very nanosecond belongs to it.
-        let until = (now + Duration::from_nanos(1)).min(self.clock.until);
-        self.clock.until = until;
-        self.recorder.measure(self.clock.from, until);
+        self.timeline.cut_short(now);
+        self.recorder
+            .measure(self.timeline.from(), self.timeline.until());
     }
 
     /// Waits for the last replies, if there are any.
@@ -346,7 +343,7 @@ impl Load {
         self.stop_connecting(wire);
         self.note_silence();
         let from = self.marks.from.unwrap_or_else(|| Mark::now(wire));
-        let (cpu, time, turns) = Self::use_since(from, wire);
+        let (cpu, time, turns) = from.since(wire);
         let rescues = wire.vitals().counters.rescues;
         self.note_use(|used| {
             (used.measured_cpu, used.measured_time) = (cpu, time);
@@ -354,8 +351,7 @@ impl Load {
         });
         let messages = &mut self.recorder.outcome.messages;
         messages.replied_in_time = messages.replied;
-        self.phase = Phase::Draining;
-        self.clock.phase_by = now + self.config.grace;
+        self.timeline.drain(now, self.config.grace);
         self.end_drain_if_done(wire);
     }
 
@@ -417,10 +413,10 @@ impl Load {
     }
 
     fn finish_if_done(&mut self, wire: &mut impl Wire<Message>) {
-        let is_time = wire.now() >= self.clock.phase_by && !self.has_to_close();
-        if self.phase == Phase::Closing && (self.fleet.is_over() || is_time) {
+        let is_time = wire.now() >= self.timeline.phase_by() && !self.has_to_close();
+        if self.timeline.phase() == Phase::Closing && (self.fleet.is_over() || is_time) {
             self.recorder.outcome.connects.still_open = self.fleet.unanswered();
-            self.phase = Phase::Finished;
+            self.timeline.finish();
             self.show(wire);
         }
     }

@@ -52,9 +52,11 @@ mod nonce;
 mod outage;
 pub mod pace;
 mod pacer;
+mod phase;
 pub mod retry;
 mod returning;
 pub mod scenario;
+mod seed;
 mod sessions;
 mod shard;
 #[cfg(test)]
@@ -62,7 +64,7 @@ mod tests;
 mod timers;
 mod values;
 
-pub use barrier::Signal;
+pub use barrier::CoreMessage;
 pub use client::keepalive::Pings;
 pub use config::{
     Config, ConfigError, Loop, Page, PayloadKind, Scenario, Target, Think, Transport,

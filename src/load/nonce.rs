@@ -1,6 +1,6 @@
 //! What keys of opening handshakes are made of: chance from outside, which no seed fixes.
 
-use super::shard::seeded;
+use super::seed::seeded;
 use crate::shard::{ConnectionId, Core};
 
 /// What all keys of a run follow from. RFC 6455, 4.1: each is randomly selected for each

@@ -1,8 +1,11 @@
 //! A storm: many connections are dropped at once, and how they come back is watched.
 
+use super::barrier::Message;
 use super::client::table::State;
 use super::measure::failure::Kind;
-use super::shard::{Load, Message, NEVER, seeded};
+use super::phase::NEVER;
+use super::seed::seeded;
+use super::shard::Load;
 use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
 use std::time::Duration;
@@ -74,7 +77,7 @@ impl Load {
     /// When the storm breaks, once the start is known.
     pub(super) fn await_storm(&mut self) {
         if let Some(storm) = self.config.storm {
-            self.storm_at = self.clock.from + storm.at;
+            self.storm_at = self.timeline.from() + storm.at;
         }
     }
 
@@ -84,7 +87,7 @@ impl Load {
         let Some(storm) = self.config.storm else {
             return;
         };
-        while self.storm_at <= now && self.storm_at < self.clock.until {
+        while self.storm_at <= now && self.storm_at < self.timeline.until() {
             let step = storm.step(self.config.duration);
             if self.recorder.outcome.recovery.is_none() {
                 self.recorder.outcome.recovery = Some(Recovery {
@@ -98,7 +101,7 @@ impl Load {
             }
             self.storm_at += step;
         }
-        if self.storm_at >= self.clock.until {
+        if self.storm_at >= self.timeline.until() {
             self.storm_at = NEVER;
         }
     }

@@ -1,10 +1,15 @@
 //! The running phase: messages at their intended times (open loop), or as replies make room.
 
-use super::client::in_flight::Departure;
+use super::barrier::Message;
 use super::client::table::{Client, State};
+use super::client::tools::Tools;
 use super::config::{Loop, Think};
+use super::measure::departure::Departure;
 use super::measure::recorder::Recorder;
-use super::shard::{AT_ONCE, Load, Mark, Message, NEVER, Phase, Tools};
+use super::measure::usage::Mark;
+use super::pace::{Stripe, Walk};
+use super::phase::{AT_ONCE, NEVER, Phase};
+use super::shard::Load;
 use super::timers::Errand;
 use crate::shard::{ConnectionId, Unsent, Wire};
 use crate::time::Instant;
@@ -27,22 +32,57 @@ const RUSH_TURN_TIME: Duration = Duration::from_micros(100);
 /// Bytes of frames built for one connection before they are handed over.
 const BATCH_BYTES: usize = 64 * 1024;
 
+/// How far the plan of messages, the first messages of a closed loop and the closing are.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    /// The plan of messages, if there is one.
+    pub(super) plan: Option<Plan>,
+    /// This core's next message.
+    pub(super) next: u64,
+    /// This core's first measured message, and the end of its plan.
+    pub(super) first_measured: u64,
+    pub(super) end: u64,
+    /// When messages were last sent at intended times.
+    pub(super) last_turn: Instant,
+    /// What was planned for the time before that, a second: replies have no part in it.
+    pub(super) per_s: u64,
+    /// The slot whose client is next to be started (closed loop) or closed.
+    pub(super) slot: usize,
+}
+
+/// The plan of messages, as this core walks it.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) walk: Walk,
+    pub(super) stripe: Stripe,
+    /// When the next message is due, from the start.
+    pub(super) next_ns: u64,
+}
+
+impl Plan {
+    /// When this core's message of that index is due, from the start.
+    #[inline]
+    pub(super) fn offset_ns(&mut self, index: u64) -> u64 {
+        self.walk.offset_ns(self.stripe.global(index))
+    }
+}
+
 impl Load {
     /// Messages begin.
     pub(super) fn begin_running(&mut self, wire: &mut impl Wire<Message>) {
-        self.phase = Phase::Running;
+        self.timeline.run();
         self.go_on_running(wire);
     }
 
     /// The time has come for messages, for a mark or for the end.
     pub(super) fn go_on_running(&mut self, wire: &mut impl Wire<Message>) {
         let now = wire.now();
-        if self.marks.from.is_none() && now >= self.clock.from {
+        if self.marks.from.is_none() && now >= self.timeline.from() {
             self.marks.from = Some(Mark::now(wire));
         }
         if self.is_deserted() {
             self.desert(wire);
-            if self.phase != Phase::Running {
+            if self.timeline.phase() != Phase::Running {
                 return;
             }
         }
@@ -50,13 +90,13 @@ impl Load {
         match self.config.messages {
             Loop::Open { burst, .. } => self.send_due(burst, wire),
             Loop::Seated { .. } => self.send_due(1, wire),
-            Loop::Closed | Loop::Thinking(_) if now < self.clock.until => {
+            Loop::Closed | Loop::Thinking(_) if now < self.timeline.until() => {
                 self.start_clients(wire);
             }
             Loop::Closed | Loop::Thinking(_) => {}
         }
-        self.fall_silent_if_done(wire);
-        if now >= self.clock.until && self.phase == Phase::Running {
+        self.end_turns_if_done(wire);
+        if now >= self.timeline.until() && self.timeline.phase() == Phase::Running {
             self.begin_draining(wire);
         }
     }
@@ -64,17 +104,19 @@ impl Load {
     /// When the running phase needs attention next.
     pub(super) fn run_deadline(&self) -> Instant {
         let mark = if self.marks.from.is_none() {
-            self.clock.from
+            self.timeline.from()
         } else {
             NEVER
         };
-        mark.min(self.clock.until).min(self.next_send())
+        mark.min(self.timeline.until()).min(self.next_send())
     }
 
     /// A reply or a lower backlog made room: fills it, in a closed loop.
     pub(super) fn top_up(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         let now = wire.now();
-        if self.phase != Phase::Running || !self.config.is_closed_loop() || now >= self.clock.until
+        if self.timeline.phase() != Phase::Running
+            || !self.config.is_closed_loop()
+            || now >= self.timeline.until()
         {
             return;
         }
@@ -125,7 +167,11 @@ impl Load {
             if self.schedule.next >= self.schedule.end {
                 return NEVER;
             }
-            let due = self.clock.start.as_nanos().saturating_add(plan.next_ns);
+            let due = self
+                .timeline
+                .start()
+                .as_nanos()
+                .saturating_add(plan.next_ns);
             return Instant::from_nanos(due).max(self.schedule.last_turn + self.turn_time());
         }
         if self.config.is_closed_loop() && self.has_to_start() {
@@ -197,7 +243,7 @@ impl Load {
     /// but for bursts; which one depends on the index and on what is up, never on replies.
     fn send_due(&mut self, burst: u32, wire: &mut impl Wire<Message>) {
         let now = wire.now();
-        let start = self.clock.start.as_nanos();
+        let start = self.timeline.start().as_nanos();
         let elapsed = now.as_nanos().saturating_sub(start);
         let (first, end) = (self.schedule.next, self.schedule.end);
         let until = end.min(self.schedule.next.saturating_add(self.messages_per_turn()));

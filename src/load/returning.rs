@@ -1,13 +1,15 @@
 //! Clients that come back: failed connects are tried again, lost connections made anew, and what
 //! was missed meanwhile is counted.
 
+use super::barrier::Message;
 use super::client::payload::Pushed;
 use super::client::table::{State, Stream, Talk};
 use super::config::Scenario;
 use super::measure::failure::{Kind, Stage};
 use super::measure::recorder::{Age, Recorder};
+use super::phase::Phase;
 use super::retry::{self, Attempt, Lost, Past, Wait};
-use super::shard::{Load, Message, Phase};
+use super::shard::Load;
 use super::timers::Errand;
 use crate::shard::{ConnectionId, Wire};
 use crate::time::Instant;
@@ -185,7 +187,7 @@ impl Load {
 
     /// Whether a client that connects now is of use to the run.
     fn has_time_for(&self, is_first: bool) -> bool {
-        match self.phase {
+        match self.timeline.phase() {
             Phase::Connecting => !is_first || !self.connecting.is_over(),
             Phase::Waiting | Phase::Running => !is_first || self.config.session.is_some(),
             Phase::Draining | Phase::Closing | Phase::Finished => false,
@@ -195,7 +197,7 @@ impl Load {
     fn speak(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         if let Some(client) = self.fleet.get(id) {
             client.thinks = false;
-            if client.state == State::Open && self.phase == Phase::Running {
+            if client.state == State::Open && self.timeline.phase() == Phase::Running {
                 self.fill_up(id, wire);
             }
         }

@@ -1,8 +1,10 @@
 //! Sessions: clients that arrive at the connect pace while the run runs, stay for a time and go.
 
+use super::barrier::Message;
 use super::client::table::State;
 use super::pace::Pace;
-use super::shard::{Load, Message, Phase};
+use super::phase::Phase;
+use super::shard::Load;
 use super::timers::Errand;
 use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
@@ -33,7 +35,7 @@ impl Load {
         if self.config.session.is_none() {
             return;
         }
-        let (start, until) = (self.clock.start, self.clock.until);
+        let (start, until) = (self.timeline.start(), self.timeline.until());
         let planned = self.config.connect_pace.as_ref().map_or(0, |pace: &Pace| {
             pace.before(until.as_nanos().saturating_sub(start.as_nanos()))
         });
@@ -59,7 +61,7 @@ impl Load {
     /// A session's time is over.
     pub(super) fn end_session(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
         let is_open = self.fleet.get(id).map(|client| client.state) == Some(State::Open);
-        if is_open && self.phase == Phase::Running {
+        if is_open && self.timeline.phase() == Phase::Running {
             self.recorder.outcome.connects.left += 1;
             self.say_goodbye(id, wire);
             let by = wire.now() + self.config.close_time;

@@ -1,30 +1,24 @@
-//! One core's share of a run: the shard, its phases and its clock.
+//! One core's share of a run: the shard, and what it does in each phase.
 
-use super::barrier::{Rally, Signal};
+use super::barrier::{Barrier, Message, WithoutConnections};
 use super::client::dialogue::{Notes, Wakes};
 use super::client::http_post::HttpPosts;
-use super::client::in_flight::{Departure, Rings};
 use super::client::keepalive::Pinging;
-use super::client::payload::Template;
-use super::client::table::{Fleet, State};
+use super::client::table::Fleet;
+use super::client::tools::Tools;
 use super::config::{Config, Loop};
 use super::connector::Connecting;
 use super::measure::outcome::{CoreUse, Ending, Outcome};
-use super::measure::progress::{Observer, PROGRESS_TIME, Progress, Stage};
+use super::measure::progress::{Observer, Progress};
 use super::measure::recorder::Recorder;
-use super::pace::{Stripe, Walk};
+use super::measure::usage::{Mark, Marks};
+use super::pace::Stripe;
+use super::pacer::{Plan, Schedule};
+use super::phase::{AT_ONCE, NEVER, Phase, Timeline};
 use super::returning::Returning;
-use super::scenario::Said;
 use super::timers::Alarms;
-use crate::protocol::sse;
-use crate::protocol::websocket::Deflater;
-use crate::protocol::websocket::decoder::Pool;
 use crate::shard::{CloseCause, ConnectionId, Core, Origin, Shard, Wire};
 use crate::time::Instant;
-use std::time::Duration;
-
-/// What a shard of this kind says to its like: see the rally.
-pub(super) type Message = Signal;
 
 /// One core's share of a load run.
 ///
@@ -34,8 +28,7 @@ pub(super) type Message = Signal;
 pub struct Load {
     pub(super) config: Config,
     pub(super) stripe: Stripe,
-    pub(super) phase: Phase,
-    pub(super) clock: Clock,
+    pub(super) timeline: Timeline,
     pub(super) fleet: Fleet,
     pub(super) connecting: Connecting,
     pub(super) schedule: Schedule,
@@ -43,7 +36,7 @@ pub struct Load {
     pub(super) returning: Returning,
     /// When the storm breaks, or its next point is due.
     pub(super) storm_at: Instant,
-    pub(super) rally: Rally,
+    barrier: Barrier,
     pub(super) notes: Notes,
     pub(super) posts: HttpPosts,
     pub(super) wakes: Wakes,
@@ -53,113 +46,6 @@ pub struct Load {
     pub(super) marks: Marks,
     observer: Option<Observer>,
 }
-
-/// What happens now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Connections are being made.
-    Connecting,
-    /// This core is ready; others may not be.
-    Waiting,
-    /// Messages run.
-    Running,
-    /// Nothing more is sent; the last replies come.
-    Draining,
-    /// Connections are being closed.
-    Closing,
-    /// Nothing is left to do.
-    Finished,
-}
-
-/// The times of a run. Those that are not known yet are in the far future.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
-    pub(super) begun: Instant,
-    /// Connects that are not done then are given up.
-    pub(super) connect_by: Instant,
-    /// When messages begin, on all cores.
-    pub(super) start: Instant,
-    /// When the measured time begins and ends.
-    pub(super) from: Instant,
-    pub(super) until: Instant,
-    /// When the present phase ends by itself, if it is waiting, draining or closing.
-    pub(super) phase_by: Instant,
-    /// When the closing ends at the latest.
-    pub(super) close_by: Instant,
-    /// The next look at the progress.
-    pub(super) tick: Instant,
-}
-
-/// How far the plan of messages, the first messages of a closed loop and the closing are.
-#[derive(Debug, Default)]
-pub(super) struct Schedule {
-    /// The plan of messages, if there is one.
-    pub(super) plan: Option<Plan>,
-    /// This core's next message.
-    pub(super) next: u64,
-    /// This core's first measured message, and the end of its plan.
-    pub(super) first_measured: u64,
-    pub(super) end: u64,
-    /// When messages were last sent at intended times.
-    pub(super) last_turn: Instant,
-    /// What was planned for the time before that, a second: replies have no part in it.
-    pub(super) per_s: u64,
-    /// The slot whose client is next to be started (closed loop) or closed.
-    pub(super) slot: usize,
-}
-
-/// The plan of messages, as this core walks it.
-#[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) walk: Walk,
-    pub(super) stripe: Stripe,
-    /// When the next message is due, from the start.
-    pub(super) next_ns: u64,
-}
-
-impl Plan {
-    /// When this core's message of that index is due, from the start.
-    #[inline]
-    pub(super) fn offset_ns(&mut self, index: u64) -> u64 {
-        self.walk.offset_ns(self.stripe.global(index))
-    }
-}
-
-/// What all connections share: buffers, spares and randomness.
-pub(super) struct Tools {
-    pub(super) template: Template,
-    /// If messages are deflated.
-    pub(super) deflater: Option<Box<Deflater>>,
-    pub(super) pool: Pool,
-    pub(super) sse_pool: sse::Pool,
-    pub(super) rings: Rings,
-    pub(super) rng: fastrand::Rng,
-    /// Outbound bytes of one call.
-    pub(super) scratch: Vec<u8>,
-    /// What a dialogue has said and is not carried out yet.
-    pub(super) said: Said,
-    /// Messages to send next on one connection.
-    pub(super) batch: Vec<Departure>,
-}
-
-/// The engine's figures at the turning points of a run.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Marks {
-    pub(super) begun: Mark,
-    pub(super) from: Option<Mark>,
-}
-
-/// The time and what the engine had used by then.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Mark {
-    at: Instant,
-    thread_cpu: Duration,
-    turns: u64,
-}
-
-pub(super) const NEVER: Instant = Instant::from_nanos(u64::MAX);
-/// A deadline that has always passed: there is work left from this turn.
-pub(super) const AT_ONCE: Instant = Instant::from_nanos(0);
 
 impl Load {
     /// The share of one core. The configuration has been checked ([`Config::check`]).
@@ -171,24 +57,14 @@ impl Load {
         let is_open_loop = config.message_pace().is_some();
         Self {
             stripe: Stripe::new(0, 1),
-            phase: Phase::Connecting,
-            clock: Clock {
-                begun: NEVER,
-                connect_by: NEVER,
-                start: NEVER,
-                from: NEVER,
-                until: NEVER,
-                phase_by: NEVER,
-                close_by: NEVER,
-                tick: NEVER,
-            },
+            timeline: Timeline::new(),
             fleet: Fleet::default(),
             connecting: Connecting::default(),
             schedule: Schedule::default(),
             alarms: Alarms::default(),
             returning: Returning::default(),
             storm_at: NEVER,
-            rally: Rally::default(),
+            barrier: Barrier::new(1, WithoutConnections::Abandon),
             notes: Notes::new(),
             posts: HttpPosts::default(),
             wakes: Wakes::default(),
@@ -203,17 +79,9 @@ impl Load {
 
     /// Messages begin at `start`, on all cores.
     pub(super) fn set_start(&mut self, start: Instant) {
-        let from = start + self.config.warm_up;
-        let until = from + self.config.duration;
-        self.clock = Clock {
-            start,
-            from,
-            until,
-            ..self.clock
-        };
-        if self.observer.is_some() {
-            self.clock.tick = self.clock.tick.min(from);
-        }
+        let (warm_up, duration) = (self.config.warm_up, self.config.duration);
+        self.timeline.set_start(start, warm_up, duration);
+        let (from, until) = (self.timeline.from(), self.timeline.until());
         self.recorder.measure(from, until);
         self.plan_sessions();
         self.await_storm();
@@ -238,29 +106,20 @@ impl Load {
         }
     }
 
-    /// What the core has used between a mark and now.
-    pub(super) fn use_since(
-        mark: Mark,
-        wire: &mut impl Wire<Message>,
-    ) -> (Duration, Duration, u64) {
-        let vitals = wire.vitals();
-        let cpu = vitals.thread_cpu.saturating_sub(mark.thread_cpu);
-        let turns = vitals.counters.turns.saturating_sub(mark.turns);
-        (cpu, wire.now().since(mark.at), turns)
-    }
-
     fn deadline_of_phase(&self) -> Instant {
         let busy = || {
             let errand = self.alarms.next().unwrap_or(NEVER);
             errand.min(self.connect_deadline())
         };
-        match self.phase {
-            Phase::Connecting => busy().min(self.clock.connect_by),
-            Phase::Waiting => busy().min(self.clock.phase_by).min(self.clock.start),
+        match self.timeline.phase() {
+            Phase::Connecting => busy().min(self.timeline.connect_by()),
+            Phase::Waiting => busy()
+                .min(self.timeline.phase_by())
+                .min(self.timeline.start()),
             Phase::Running => busy().min(self.run_deadline()).min(self.storm_deadline()),
-            Phase::Draining => self.clock.phase_by,
+            Phase::Draining => self.timeline.phase_by(),
             Phase::Closing if self.has_to_close() => AT_ONCE,
-            Phase::Closing => self.clock.phase_by,
+            Phase::Closing => self.timeline.phase_by(),
             Phase::Finished => NEVER,
         }
     }
@@ -268,10 +127,9 @@ impl Load {
     /// Shows the progress if it is time to.
     fn look(&mut self, wire: &mut impl Wire<Message>) {
         let now = wire.now();
-        if now < self.clock.tick {
+        if !self.timeline.ticks(now) {
             return;
         }
-        self.clock.tick = self.clock.tick_after(now);
         self.show(wire);
     }
 
@@ -289,17 +147,9 @@ impl Load {
         let outcome = &self.recorder.outcome;
         Progress {
             core: core.0,
-            stage: match self.phase {
-                Phase::Connecting => Stage::Connecting,
-                Phase::Waiting => Stage::Waiting,
-                Phase::Running if now < self.clock.from => Stage::WarmUp,
-                Phase::Running => Stage::Measuring,
-                Phase::Draining => Stage::Draining,
-                Phase::Closing => Stage::Closing,
-                Phase::Finished => Stage::Finished,
-            },
-            elapsed: now.since(self.clock.begun),
-            measured: now.min(self.clock.until).since(self.clock.from),
+            stage: self.timeline.stage(now),
+            elapsed: now.since(self.timeline.begun()),
+            measured: now.min(self.timeline.until()).since(self.timeline.from()),
             connections: outcome.connects.planned,
             up: u64::try_from(self.fleet.up()).unwrap_or(u64::MAX),
             failed: outcome.connects.failed,
@@ -308,6 +158,109 @@ impl Load {
             received: outcome.messages.replied + outcome.events.received,
             failures: outcome.failures.total(),
             cpu: wire.vitals().thread_cpu,
+        }
+    }
+}
+
+/// The common start and end.
+impl Load {
+    /// This core's connects are done: says so and waits.
+    pub(super) fn be_ready(&mut self, wire: &mut impl Wire<Message>) {
+        let patience = Barrier::patience(wire.core() == Core(0));
+        self.timeline.wait(wire.now(), patience);
+        self.note_connect_phase(wire);
+        let up = u64::try_from(self.fleet.up()).unwrap_or(u64::MAX);
+        self.tell_first(Message::Ready { up }, wire);
+    }
+
+    /// The connects are over on this core: how long they took.
+    pub(super) fn note_connect_phase(&mut self, wire: &mut impl Wire<Message>) {
+        let (cpu, time, _) = self.marks.begun.since(wire);
+        self.note_use(|used| (used.connect_cpu, used.connect_time) = (cpu, time));
+    }
+
+    /// Another core said something, or this one to itself.
+    fn told(&mut self, message: Message, wire: &mut impl Wire<Message>) {
+        match message {
+            Message::Ready { .. } | Message::TurnsDone | Message::Drained => {
+                let is_late =
+                    matches!(message, Message::Ready { .. }) && !self.timeline.awaits_start();
+                let answer = self.barrier.told(message, wire.now());
+                if let Some(answer) = answer.filter(|_| !is_late) {
+                    self.tell_all(answer, wire);
+                }
+            }
+            Message::Start(at) if self.timeline.awaits_start() => {
+                if self.timeline.phase() == Phase::Connecting {
+                    self.give_up_connecting(wire);
+                }
+                self.set_start(at);
+                if at <= wire.now() {
+                    self.begin_running(wire);
+                }
+            }
+            Message::Abandon if self.timeline.awaits_start() => {
+                if self.timeline.phase() == Phase::Connecting {
+                    self.give_up_connecting(wire);
+                }
+                self.recorder.outcome.ending = Ending::NeverBegan;
+                self.begin_closing(wire);
+            }
+            Message::End if self.timeline.phase() == Phase::Running => self.cut_short(wire),
+            Message::Close if self.timeline.phase() == Phase::Draining => self.begin_closing(wire),
+            Message::Start(_) | Message::Abandon | Message::End | Message::Close => {}
+            Message::Note(address, note) => self.notes.push_back((address, note)),
+        }
+    }
+
+    /// In a scenario that ends with its turns, nobody here may be left to take one.
+    pub(super) fn end_turns_if_done(&mut self, wire: &mut impl Wire<Message>) {
+        let is_done = self.timeline.phase() == Phase::Running && self.fleet.speakers() == 0;
+        if is_done
+            && self.config.ends_with_turns()
+            && let Some(message) = self.barrier.turns_done()
+        {
+            self.tell_first(message, wire);
+        }
+    }
+
+    /// No reply is missing here: what clients of other cores said may still be on its way to those
+    /// of this one, so all go together.
+    pub(super) fn say_drained(&mut self, wire: &mut impl Wire<Message>) {
+        if let Some(message) = self.barrier.drained() {
+            self.tell_first(message, wire);
+        }
+    }
+
+    /// A core is missing: the run begins without it.
+    fn wait_no_longer(&mut self, wire: &mut impl Wire<Message>) {
+        if wire.core() == Core(0) {
+            let start = self.barrier.start(wire.now());
+            self.tell_all(start, wire);
+        } else {
+            self.told(Message::Start(wire.now()), wire);
+        }
+    }
+
+    fn tell_first(&mut self, message: Message, wire: &mut impl Wire<Message>) {
+        if wire.core() == Core(0) {
+            self.told(message, wire);
+        } else {
+            wire.forward(Core(0), message);
+        }
+    }
+
+    fn tell_all(&mut self, message: Message, wire: &mut impl Wire<Message>) {
+        for core in 1..wire.cores() {
+            wire.forward(Core(core), message);
+        }
+        self.told(message, wire);
+    }
+
+    /// Changes what is known of this core's use of its thread.
+    pub(super) fn note_use(&mut self, change: impl FnOnce(&mut CoreUse)) {
+        if let Some(used) = self.recorder.outcome.cores.first_mut() {
+            change(used);
         }
     }
 }
@@ -323,11 +276,17 @@ impl Shard for Load {
             core: wire.core().0,
             ..CoreUse::default()
         }];
-        self.clock.begun = now;
-        self.clock.connect_by = now + self.config.connect_ramp() + self.config.connect_phase;
+        let connect = self.config.connect_ramp() + self.config.connect_phase;
+        self.timeline.begin(now, connect);
         if self.observer.is_some() {
-            self.clock.tick = now + PROGRESS_TIME;
+            self.timeline.show_progress(now);
         }
+        let without = if self.config.session.is_some() {
+            WithoutConnections::Start
+        } else {
+            WithoutConnections::Abandon
+        };
+        self.barrier = Barrier::new(wire.cores(), without);
         self.marks.begun = Mark::now(wire);
         self.begin_connecting(wire);
     }
@@ -352,13 +311,13 @@ impl Shard for Load {
     }
 
     fn forwarded(&mut self, _from: Core, message: Message, wire: &mut impl Wire<Message>) {
-        self.signalled(message, wire);
+        self.told(message, wire);
         self.pass_notes(wire);
     }
 
     fn expired(&mut self, wire: &mut impl Wire<Message>) {
         let now = wire.now();
-        match self.phase {
+        match self.timeline.phase() {
             Phase::Connecting => self.run_errands(wire),
             Phase::Waiting | Phase::Running => {
                 self.run_errands(wire);
@@ -366,12 +325,12 @@ impl Shard for Load {
             }
             Phase::Draining | Phase::Closing | Phase::Finished => {}
         }
-        match self.phase {
+        match self.timeline.phase() {
             Phase::Connecting => self.go_on_connecting(wire),
-            Phase::Waiting if now >= self.clock.start => self.begin_running(wire),
-            Phase::Waiting if now >= self.clock.phase_by => self.wait_no_longer(wire),
+            Phase::Waiting if now >= self.timeline.start() => self.begin_running(wire),
+            Phase::Waiting if now >= self.timeline.phase_by() => self.wait_no_longer(wire),
             Phase::Running => self.go_on_running(wire),
-            Phase::Draining if now >= self.clock.phase_by => self.begin_closing(wire),
+            Phase::Draining if now >= self.timeline.phase_by() => self.begin_closing(wire),
             Phase::Closing => self.go_on_closing(wire),
             Phase::Waiting | Phase::Draining | Phase::Finished => {}
         }
@@ -384,7 +343,7 @@ impl Shard for Load {
     }
 
     fn stopped(&mut self, wire: &mut impl Wire<Message>) {
-        match self.phase {
+        match self.timeline.phase() {
             Phase::Connecting | Phase::Waiting => {
                 self.recorder.outcome.ending = Ending::Interrupted;
                 self.stop_connecting(wire);
@@ -399,102 +358,20 @@ impl Shard for Load {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let at = self.deadline_of_phase().min(self.clock.tick);
+        let at = self.deadline_of_phase().min(self.timeline.tick());
         let at = at.min(self.wake_deadline()).min(self.ping_deadline());
-        (at != NEVER && self.phase != Phase::Finished).then_some(at)
+        (at != NEVER && self.timeline.phase() != Phase::Finished).then_some(at)
     }
 
     fn gathers(&self) -> bool {
-        self.phase == Phase::Running && self.may_gather()
+        self.timeline.phase() == Phase::Running && self.may_gather()
     }
 
     fn finished(&self) -> bool {
-        self.phase == Phase::Finished
+        self.timeline.phase() == Phase::Finished
     }
 
     fn outcome(self) -> Outcome {
         self.recorder.outcome
-    }
-}
-
-impl Clock {
-    /// The next look after that time. Looks are counted from the beginning of the measured time,
-    /// so that all cores' looks are of the same spans; before it, from the core's own beginning.
-    fn tick_after(&self, now: Instant) -> Instant {
-        let base = if now >= self.from {
-            self.from
-        } else {
-            self.begun
-        };
-        let step = u64::try_from(PROGRESS_TIME.as_nanos()).unwrap_or(u64::MAX);
-        let into_step = now.since(base).as_nanos() % u128::from(step);
-        let left = step - u64::try_from(into_step).unwrap_or(0);
-        let next = now + Duration::from_nanos(left);
-        if now < self.from {
-            return next.min(self.from);
-        }
-        next
-    }
-}
-
-impl Mark {
-    pub(super) fn now(wire: &mut impl Wire<Message>) -> Self {
-        let vitals = wire.vitals();
-        Self {
-            at: wire.now(),
-            thread_cpu: vitals.thread_cpu,
-            turns: vitals.counters.turns,
-        }
-    }
-}
-
-impl Tools {
-    fn new(config: &Config, core: Core) -> Self {
-        let mut filler = fastrand::Rng::with_seed(config.seed);
-        Self {
-            template: Template::new(config.payload_kind, config.payload_bytes, &mut filler),
-            deflater: config.deflate.then(Box::default),
-            pool: Pool::new(config.message_bytes_max, config.fragments_max),
-            sse_pool: sse::Pool::new(config.message_bytes_max),
-            rings: Rings::default(),
-            rng: seeded(config.seed, u64::MAX - u64::from(core.0)),
-            scratch: Vec::new(),
-            said: Said::default(),
-            batch: Vec::new(),
-        }
-    }
-}
-
-impl Config {
-    /// From the first intended connect to the last one.
-    fn connect_ramp(&self) -> Duration {
-        let last = u64::from(self.connections.saturating_sub(1));
-        let ramp = self.connect_pace.as_ref().map(|pace| pace.offset_ns(last));
-        Duration::from_nanos(ramp.unwrap_or(0))
-    }
-
-    /// Whether a reply makes room for the next message.
-    pub(super) fn is_closed_loop(&self) -> bool {
-        matches!(self.messages, Loop::Closed | Loop::Thinking(_)) && self.sends()
-    }
-}
-
-/// The generator of one purpose of a run: the same for the same seed, unlike any other's.
-pub(super) fn seeded(seed: u64, purpose: u64) -> fastrand::Rng {
-    let mut rng = fastrand::Rng::with_seed(seed ^ purpose.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    // Neighbouring seeds begin alike: one draw apart they do not.
-    let seed = rng.u64(..);
-    fastrand::Rng::with_seed(seed)
-}
-
-impl Fleet {
-    /// Whether every client has been told goodbye or is gone.
-    pub(super) fn is_over(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Clients whose closing handshake has not ended.
-    pub(super) fn unanswered(&self) -> u64 {
-        self.count(State::CloseSent)
     }
 }

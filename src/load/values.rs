@@ -1,6 +1,6 @@
 //! What differs by client in its URL, headers and subprotocols: its number, and a row of a table.
 
-use super::shard::seeded;
+use super::seed::seeded;
 use std::borrow::Cow;
 use std::sync::Arc;
 

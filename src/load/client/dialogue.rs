@@ -1,15 +1,18 @@
 //! Leads the dialogues of a core's clients: calls them, then carries out what they said.
 
-use super::in_flight::{Departure, Flight};
+use super::in_flight::Flight;
 use super::table::{Client, State, Stream};
 use crate::limits;
+use crate::load::barrier::Message;
 use crate::load::config::{Config, Scenario};
+use crate::load::measure::departure::Departure;
 use crate::load::measure::failure::{Kind, Stage};
 use crate::load::measure::recorder::Recorder;
+use crate::load::phase::NEVER;
 use crate::load::scenario::{
     Address, Dialogue, Flow, Leave, Line, Note, Part, Piece, Said, Speaker, Turns, Wake,
 };
-use crate::load::shard::{Load, Message, NEVER};
+use crate::load::shard::Load;
 use crate::shard::{Close, ConnectionId, Core, Unsent, Wire};
 use crate::time::Instant;
 use crate::wheel::Wheel;
@@ -134,7 +137,7 @@ impl Load {
         if let Some(leave) = leave {
             self.leave(id, leave, wire);
         }
-        self.fall_silent_if_done(wire);
+        self.end_turns_if_done(wire);
     }
 
     /// Passes on what dialogues have told each other.
@@ -145,7 +148,7 @@ impl Load {
                 self.top_up(address.id, wire);
                 self.end_drain_if_done(wire);
             } else if address.core.0 < wire.cores() {
-                wire.forward(address.core, Message::Tell(address, note));
+                wire.forward(address.core, Message::Note(address, note));
             }
         }
     }

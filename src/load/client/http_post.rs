@@ -1,10 +1,11 @@
 //! What a dialogue says over HTTP: posts on a second connection, which is kept.
 
 use super::handshake::refused;
+use crate::load::barrier::Message;
 use crate::load::config::Config;
 use crate::load::measure::failure::Kind;
 use crate::load::scenario::{Leave, Post};
-use crate::load::shard::{Load, Message};
+use crate::load::shard::Load;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyReader, HeadReader, Request, Response, merged};
 use crate::shard::{Close, ConnectionId, Unsent, Wire};

@@ -1,21 +1,12 @@
 //! The messages of one connection that are under way: one inline, more in a ring from a pool.
 
 use super::dialogue::Conversation;
-use crate::time::Instant;
+use crate::load::measure::departure::Departure;
 use std::collections::VecDeque;
 
 /// Rings kept for reuse: as many connections may have more than one message in flight at once
 /// without a further allocation.
 const SPARE_RINGS: usize = 4096;
-
-/// When a message was meant to go and when it went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::load) struct Departure {
-    /// The pace's time; in a closed loop the same as `submitted`.
-    pub(in crate::load) intended: Instant,
-    /// When it was handed to the engine.
-    pub(in crate::load) submitted: Instant,
-}
 
 /// Departures in the order of sending. Holds no heap memory with at most one of them.
 #[derive(Debug, Default)]
@@ -97,6 +88,7 @@ const _: () = assert!(size_of::<Flight>() <= 24, "it is in every connection");
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Instant;
 
     fn departure(ns: u64) -> Departure {
         Departure {

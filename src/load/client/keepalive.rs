@@ -5,8 +5,10 @@
 //! sent, so a connection keeps no more than whether a pong is awaited, and its entry in a wheel.
 
 use super::table::State;
+use crate::load::barrier::Message;
 use crate::load::measure::failure::Kind;
-use crate::load::shard::{Load, Message, NEVER, Phase};
+use crate::load::phase::{NEVER, Phase};
+use crate::load::shard::Load;
 use crate::protocol::websocket::frame::{self, Opcode};
 use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
@@ -76,7 +78,7 @@ impl Load {
     #[inline]
     pub(in crate::load) fn ping_deadline(&self) -> Instant {
         let wheel = self.pinging.wheel.as_ref();
-        match self.phase {
+        match self.timeline.phase() {
             Phase::Connecting | Phase::Waiting | Phase::Running => {
                 wheel.and_then(Wheel::deadline).unwrap_or(NEVER)
             }

@@ -8,3 +8,4 @@ pub(super) mod keepalive;
 pub(super) mod payload;
 mod receiver;
 pub(super) mod table;
+pub(super) mod tools;

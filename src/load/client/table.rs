@@ -1,6 +1,7 @@
 //! The clients of one core: by slot, and as a dense list of those that are up.
 
-use super::in_flight::{Departure, Flight, Rings};
+use super::in_flight::{Flight, Rings};
+use crate::load::measure::departure::Departure;
 use crate::load::retry::{Attempt, Past};
 use crate::load::scenario::Part;
 use crate::protocol::http::body::BodyReader;
@@ -343,6 +344,16 @@ impl Fleet {
     pub(in crate::load) fn count(&self, state: State) -> u64 {
         let alike = self.clients.iter().filter(|client| client.state == state);
         u64::try_from(alike.count()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether every client has been told goodbye or is gone.
+    pub(in crate::load) fn is_over(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Clients whose closing handshake has not ended.
+    pub(in crate::load) fn unanswered(&self) -> u64 {
+        self.count(State::CloseSent)
     }
 
     /// Lets two of the list change places.

@@ -1,5 +1,6 @@
 //! What a load run measures: counts, latencies and failures, and their sums over cores.
 
+pub(super) mod departure;
 pub(super) mod due;
 pub mod failure;
 pub mod fan_out;
@@ -7,3 +8,4 @@ pub mod latency;
 pub mod outcome;
 pub mod progress;
 pub(super) mod recorder;
+pub(super) mod usage;

@@ -2,8 +2,8 @@
 
 use super::failure::{Kind, Stage};
 use super::outcome::{Numbering, Outcome};
-use crate::load::client::in_flight::Departure;
 use crate::load::client::payload::Pushed;
+use crate::load::measure::departure::Departure;
 use crate::load::scenario::Stray;
 use crate::time::Instant;
 use std::time::Duration;

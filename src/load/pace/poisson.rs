@@ -11,7 +11,7 @@
 //! a Poisson process of any rate that changes with time (the time-rescaling theorem).
 
 use super::stages::Stages;
-use crate::load::shard::seeded;
+use crate::load::seed::seeded;
 
 /// Pieces of a leaf.
 const LEAF: u64 = 256;

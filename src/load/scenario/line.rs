@@ -1,8 +1,8 @@
 //! What a dialogue is lent for the length of one call: its voice, its measurements, its wishes.
 
 use super::{Address, Note, Part};
-use crate::load::client::in_flight::Departure;
 use crate::load::config::Transport;
+use crate::load::measure::departure::Departure;
 use crate::load::measure::failure::Kind;
 use crate::load::measure::recorder::Recorder;
 use crate::protocol::websocket::frame::{self, Opcode};

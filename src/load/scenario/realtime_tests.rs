@@ -9,7 +9,7 @@ use super::{
 };
 use crate::limits;
 use crate::load::Transport;
-use crate::load::client::in_flight::Departure;
+use crate::load::measure::departure::Departure;
 use crate::load::measure::failure::Kind;
 use crate::load::measure::recorder::Recorder;
 use crate::protocol::websocket::Role;

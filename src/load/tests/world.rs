@@ -2,7 +2,7 @@
 
 pub(super) use super::peers::Script;
 use crate::load::shard::Load;
-use crate::load::{Config, Outcome, Signal};
+use crate::load::{Config, CoreMessage, Outcome};
 use crate::protocol::http::{HeadReader, Request};
 use crate::protocol::websocket::decoder::{Decoder, Event, Kind, Pool};
 use crate::protocol::websocket::frame::{self, Opcode};
@@ -34,7 +34,7 @@ pub(super) trait Peer {
 
 enum Happening {
     Act(Key, Act),
-    Signal(u16, Signal),
+    Message(u16, CoreMessage),
     Stop,
 }
 
@@ -44,7 +44,7 @@ enum Asked {
     Send(ConnectionId, Vec<u8>),
     Close(ConnectionId),
     Resume(ConnectionId),
-    Forward(u16, Signal),
+    Forward(u16, CoreMessage),
 }
 
 /// One core's wire: notes what is asked.
@@ -156,7 +156,7 @@ impl<P: Peer> World<P> {
                     self.call(core, |load, wire| load.stopped(wire));
                 }
             }
-            Happening::Signal(core, signal) => {
+            Happening::Message(core, signal) => {
                 let core = usize::from(core);
                 self.call(core, |load, wire| load.forwarded(Core(0), signal, wire));
             }
@@ -234,7 +234,7 @@ impl<P: Peer> World<P> {
             }
             Asked::Forward(to, signal) => {
                 let later = self.now + Duration::from_micros(30);
-                self.put(later, Happening::Signal(to, signal));
+                self.put(later, Happening::Message(to, signal));
                 return;
             }
         };
@@ -271,7 +271,7 @@ impl TestWire {
     }
 }
 
-impl Wire<Signal> for TestWire {
+impl Wire<CoreMessage> for TestWire {
     fn now(&self) -> Instant {
         self.now
     }
@@ -333,7 +333,7 @@ impl Wire<Signal> for TestWire {
         self.asked.push(Asked::Close(id));
     }
 
-    fn forward(&mut self, to: Core, message: Signal) {
+    fn forward(&mut self, to: Core, message: CoreMessage) {
         self.asked.push(Asked::Forward(to.0, message));
     }
 
