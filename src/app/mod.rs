@@ -1,13 +1,10 @@
-//! What users came for: echo, push, rooms. Pure.
+//! What users came for: echo, push, rooms, each behind one seam. Pure.
 //!
-//! An app knows neither wire nor connection: it takes what happened to a user and asks for
-//! [`Effects`]. The server carries them out, and it alone knows that one user has a WebSocket and
-//! another an event stream.
-//!
-//! An app whose users hear from each other names them by [`User`] and asks for [`Tell`] as well.
-//! Its users may sit on several cores: it says things to itself there with letters of its own,
-//! which the server forwards many in one (`rooms::Letter`, `rooms::Post`). Channels and chat fit
-//! the same shape.
+//! An application is an [`App`]: one value per core, told of users that come, speak and leave, of
+//! what it said to itself on other cores, and of time; it asks for [`Effects`]. It knows neither
+//! wire nor connection: the server alone knows that one user has a WebSocket and another an event
+//! stream, that one takes deflated messages, and who reads too slowly. It is mounted by one line
+//! of `server/mount.rs`.
 
 #![forbid(unsafe_code)]
 #![deny(
@@ -21,6 +18,10 @@
 pub mod echo;
 pub mod push;
 pub mod rooms;
+
+use crate::shard::Core;
+use crate::time::Instant;
+use std::fmt::Write as _;
 
 /// What a message is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,23 +54,223 @@ pub struct Notice<'n> {
     pub text: &'n str,
 }
 
-/// What an app may ask for.
-pub trait Effects {
-    /// Says something to the user whose message this is.
-    fn reply(&mut self, message: Message<'_>);
-    /// Tells everyone who listens to this app.
-    fn broadcast(&mut self, notice: Notice<'_>);
-}
-
 /// A user as the server names one. An app keeps it and gives it back; it means nothing to the app,
 /// and nothing on another core but to be sent home with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct User(pub u64);
 
-/// What an app may ask for whose users hear from each other.
-pub trait Tell {
+/// A user as an app names one, where it tells its users by name; the server keeps it and gives it
+/// back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seat(pub u32);
+
+/// How an app speaks to its users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It only replies to whoever speaks.
+    Replies,
+    /// To all of a core at once: [`Effects::broadcast`]. The server keeps who they are, and tells
+    /// the app the time only while there is one.
+    All,
+    /// To those whom it names: [`Effects::tell`].
+    Named,
+}
+
+/// The close codes that an app may end a WebSocket with, beside those of its own from 4000 on
+/// (RFC 6455, 7.4).
+pub mod close {
+    /// It takes text only.
+    pub const UNSUPPORTED: u16 = 1003;
+    /// It does not allow that.
+    pub const POLICY: u16 = 1008;
+    /// It takes no message that long.
+    pub const TOO_BIG: u16 = 1009;
+}
+
+/// Why something was not said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsaid {
+    /// The user is not known yet.
+    Early,
+    /// More than [`crate::limits::SAID_BYTES`].
+    TooLong,
+    /// No such user, or it has left.
+    Gone,
+}
+
+/// What became of a text that was posted: its number.
+pub type Answer = Result<u64, Unsaid>;
+
+/// What somebody who comes back has missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// Every message after `after` is still here: see [`App::replay`].
+    Kept {
+        /// The newest message the listener has.
+        after: u64,
+        /// How many bytes it missed, at most.
+        bytes: u64,
+    },
+    /// Something after that message is not here any more.
+    Lost {
+        /// The oldest message of this run that the listener has not.
+        from: u64,
+    },
+    /// That is no message of this run: whatever the listener has, it has nothing of this.
+    Foreign,
+}
+
+/// What an app says to itself on another core, many letters in one.
+pub trait Batch: Default + Clone + std::fmt::Debug + Send + 'static {
+    /// One of them, perhaps borrowed.
+    type Letter<'l>;
+    /// Adds a letter behind the others.
+    fn push(&mut self, letter: Self::Letter<'_>);
+    /// Forgets them, and keeps the memory.
+    fn clear(&mut self);
+    /// Bytes of memory that it keeps.
+    fn capacity(&self) -> usize;
+}
+
+impl<T: Clone + std::fmt::Debug + Send + 'static> Batch for Vec<T> {
+    type Letter<'l> = T;
+
+    fn push(&mut self, letter: T) {
+        self.push(letter);
+    }
+
+    fn clear(&mut self) {
+        self.clear();
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity() * size_of::<T>()
+    }
+}
+
+/// For an app that says nothing to itself.
+impl Batch for () {
+    type Letter<'l> = std::convert::Infallible;
+
+    fn push(&mut self, letter: std::convert::Infallible) {
+        match letter {}
+    }
+
+    fn clear(&mut self) {}
+
+    fn capacity(&self) -> usize {
+        0
+    }
+}
+
+/// What an app may ask for. Nothing of it calls back: it is carried out once the app has returned.
+pub trait Effects<B: Batch> {
+    /// Says something to the user whose message this is.
+    fn reply(&mut self, message: Message<'_>);
+    /// Tells everyone on this core who came to this app: encoded once for each kind of connection.
+    fn broadcast(&mut self, notice: Notice<'_>);
     /// Tells these users of this core: encoded once for each kind of connection.
     fn tell(&mut self, users: &[User], notice: Notice<'_>);
     /// There is no place for this user now: it may come again later.
     fn turn_away(&mut self, user: User);
+    /// Ends this user of this core: a WebSocket with that code. Nothing more is heard of it.
+    fn close(&mut self, user: User, code: u16);
+    /// Answers a user who posted.
+    fn answer(&mut self, asker: User, answer: Answer);
+    /// Says something to the same app on another core.
+    fn forward(&mut self, to: Core, letter: B::Letter<'_>);
+    /// Every core.
+    fn cores(&self) -> u16;
+}
+
+/// An application: one value per core. What it does not care for it need not write.
+pub trait App: Sized + 'static {
+    /// What it says to itself on other cores: `Vec<T>` of its letters, or `()`.
+    type Batch: Batch;
+    /// How it speaks to its users.
+    const REACH: Reach;
+    /// Whether it is told what users say; else nothing of it is kept.
+    const HEARS: bool = true;
+
+    /// The core begins: which of how many it is. Comes first.
+    fn started(&mut self, _here: Core, _cores: u16) {}
+
+    /// A user has come. Its seat is given back with whatever it does.
+    #[inline]
+    fn came(&mut self, _user: User, _effects: &mut impl Effects<Self::Batch>) -> Seat {
+        Seat::default()
+    }
+
+    /// A user says something.
+    fn said(
+        &mut self,
+        user: User,
+        seat: Seat,
+        message: Message<'_>,
+        effects: &mut impl Effects<Self::Batch>,
+    );
+
+    /// A user is gone.
+    #[inline]
+    fn left(&mut self, _user: User, _seat: Seat, _effects: &mut impl Effects<Self::Batch>) {}
+
+    /// The same app on another core says something.
+    fn took(&mut self, _from: Core, _batch: &Self::Batch, _: &mut impl Effects<Self::Batch>) {}
+
+    /// When it wants to be told the time.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The time has come. How many of its messages are late.
+    fn expired(&mut self, _now: Instant, _effects: &mut impl Effects<Self::Batch>) -> u64 {
+        0
+    }
+
+    /// All users are about to leave: nobody has to be told of each that does.
+    fn closing(&mut self) {}
+
+    /// Whether somebody may post to that query of its address.
+    fn is_address(&self, _query: &str) -> bool {
+        false
+    }
+
+    /// Somebody posts a text, who is answered at once or later.
+    ///
+    /// # Errors
+    /// [`Unsaid`]; then no answer comes.
+    fn posted(
+        &mut self,
+        _asker: User,
+        _query: &str,
+        _text: &str,
+        _effects: &mut impl Effects<Self::Batch>,
+    ) -> Result<(), Unsaid> {
+        Err(Unsaid::Gone)
+    }
+
+    /// Somebody is about to come after nobody was here, where everyone is told everything.
+    fn awake(&mut self, _now: Instant) {}
+
+    /// What an event stream has missed that has seen `id` last; `None` if this app does not resume.
+    fn missed(&self, _id: &str) -> Option<Missed> {
+        None
+    }
+
+    /// Hands out every message after `after` that is still here, oldest first.
+    fn replay(&mut self, _after: u64, _each: &mut dyn FnMut(Notice<'_>)) {}
+
+    /// The run and the number of the newest message, where somebody may come back.
+    fn newest(&self) -> (u32, u64) {
+        (0, 0)
+    }
+}
+
+impl Notice<'_> {
+    /// Writes the id of a message of a run: the run's eight hexadecimal digits, a colon, its
+    /// number.
+    pub fn write_id(run: u32, number: u64, into: &mut String) {
+        // Writing to a String does not fail.
+        let _ = write!(into, "{run:08x}:{number}");
+    }
 }

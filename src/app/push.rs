@@ -5,7 +5,7 @@
 //! between them, and a listener may come back to another core. A core without listeners does not
 //! wake for messages that nobody hears: it makes up for them, in order, when the next one comes.
 
-use super::{Effects, Notice};
+use super::{App, Effects, Message, Missed, Notice, Reach, Seat, User};
 use crate::limits;
 use crate::time::Instant;
 use std::collections::VecDeque;
@@ -49,25 +49,6 @@ pub struct Push {
     text: String,
 }
 
-/// What a listener missed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missed {
-    /// Every message after `after` up to `last` is still here: see [`Push::replay`].
-    Kept {
-        /// The newest message the listener has.
-        after: u64,
-        /// How many it missed.
-        count: u64,
-    },
-    /// Something after that message is not here any more.
-    Lost {
-        /// The oldest message of this run that the listener has not.
-        from: u64,
-    },
-    /// That is no message of this run: whatever the listener has, it has nothing of this.
-    Foreign,
-}
-
 impl Push {
     /// No message yet.
     #[must_use]
@@ -85,7 +66,7 @@ impl Push {
 
     /// When the next message is due.
     #[must_use]
-    pub fn deadline(&self) -> Instant {
+    pub fn due_at(&self) -> Instant {
         self.planned(self.last + 1)
             .max(self.resume.unwrap_or_default())
     }
@@ -94,7 +75,7 @@ impl Push {
     /// interval: this core was late, not its listeners. So those that are overdue leave a few at a
     /// time, twice as fast as planned if they are large: a listener that keeps up with that is no
     /// slow consumer.
-    pub fn expired(&mut self, now: Instant, effects: &mut impl Effects) -> u64 {
+    pub fn make_due(&mut self, now: Instant, effects: &mut impl Effects<()>) -> u64 {
         if self.resume.is_some_and(|at| now < at) {
             return 0;
         }
@@ -133,24 +114,20 @@ impl Push {
     }
 
     /// What a listener missed whose newest message was `id`, as it sent it: `RUN:N`, as
-    /// [`Push::write_id`] writes it.
+    /// [`Notice::write_id`] writes it.
     #[must_use]
-    pub fn missed(&self, id: &str) -> Missed {
+    pub fn missed_since(&self, id: &str) -> Missed {
         match self.number(id) {
             Some(after) if after > self.last => Missed::Foreign,
-            Some(after) if after + 1 >= self.oldest() => Missed::Kept {
-                after,
-                count: self.last - after,
-            },
+            Some(after) if after + 1 >= self.oldest() => {
+                let each = self.plan.bytes.saturating_add(AROUND);
+                let each = u64::try_from(each).unwrap_or(u64::MAX);
+                let bytes = (self.last - after).saturating_mul(each);
+                Missed::Kept { after, bytes }
+            }
             Some(after) => Missed::Lost { from: after + 1 },
             None => Missed::Foreign,
         }
-    }
-
-    /// Writes the id of a message: the run's eight hexadecimal digits, a colon, its number.
-    pub fn write_id(run: u32, number: u64, into: &mut String) {
-        // Writing to a String does not fail.
-        let _ = write!(into, "{run:08x}:{number}");
     }
 
     /// The number in an id of this run.
@@ -177,7 +154,7 @@ impl Push {
     }
 
     /// Hands out every message after `after` that is still here, oldest first.
-    pub fn replay(&mut self, after: u64, mut each: impl FnMut(Notice<'_>)) {
+    pub fn replay_after(&mut self, after: u64, mut each: impl FnMut(Notice<'_>)) {
         let oldest = self.oldest();
         let (made, text) = (&self.made, &mut self.text);
         for (id, at) in (oldest..).zip(made).filter(|(id, _)| *id > after) {
@@ -214,6 +191,38 @@ impl Push {
     }
 }
 
+impl App for Push {
+    type Batch = ();
+    const REACH: Reach = Reach::All;
+    const HEARS: bool = false;
+
+    fn said(&mut self, _: User, _: Seat, _: Message<'_>, _: &mut impl Effects<()>) {}
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.due_at())
+    }
+
+    fn expired(&mut self, now: Instant, effects: &mut impl Effects<()>) -> u64 {
+        self.make_due(now, effects)
+    }
+
+    fn awake(&mut self, now: Instant) {
+        self.catch_up(now);
+    }
+
+    fn missed(&self, id: &str) -> Option<Missed> {
+        Some(self.missed_since(id))
+    }
+
+    fn replay(&mut self, after: u64, each: &mut dyn FnMut(Notice<'_>)) {
+        self.replay_after(after, each);
+    }
+
+    fn newest(&self) -> (u32, u64) {
+        (self.plan.run, self.last)
+    }
+}
+
 /// The text of a message: `{"seq":N,"sent_ns":T}`, padded to `bytes`.
 fn write(text: &mut String, seq: u64, sent: Instant, bytes: usize) {
     const PAD: &str = ",\"pad\":\"\"";
@@ -236,15 +245,45 @@ mod tests {
     #[derive(Default)]
     struct Heard(Vec<(u64, String)>);
 
-    impl Effects for Heard {
-        fn reply(&mut self, message: crate::app::Message<'_>) {
+    impl Effects<()> for Heard {
+        fn reply(&mut self, message: Message<'_>) {
             panic!("push replied {message:?}");
+        }
+
+        fn tell(&mut self, users: &[User], _: Notice<'_>) {
+            panic!("push told {users:?}");
+        }
+
+        fn turn_away(&mut self, user: User) {
+            panic!("push turned {user:?} away");
+        }
+
+        fn close(&mut self, user: User, code: u16) {
+            panic!("push closed {user:?} with {code}");
+        }
+
+        fn answer(&mut self, asker: User, _: crate::app::Answer) {
+            panic!("push answered {asker:?}");
+        }
+
+        fn forward(&mut self, _: crate::shard::Core, letter: std::convert::Infallible) {
+            match letter {}
+        }
+
+        fn cores(&self) -> u16 {
+            1
         }
 
         fn broadcast(&mut self, notice: Notice<'_>) {
             assert_eq!(notice.name, NAME);
             self.0.push((notice.id, notice.text.to_owned()));
         }
+    }
+
+    /// Messages without text are counted as what is around one.
+    fn kept(after: u64, count: u64) -> Missed {
+        let bytes = count * 128;
+        Missed::Kept { after, bytes }
     }
 
     fn at(ms: u64) -> Instant {
@@ -264,23 +303,23 @@ mod tests {
 
     fn heard(push: &mut Push, now: Instant) -> Vec<u64> {
         let mut heard = Heard::default();
-        push.expired(now, &mut heard);
+        push.make_due(now, &mut heard);
         heard.0.into_iter().map(|(id, _)| id).collect()
     }
 
     fn replayed(push: &mut Push, after: u64) -> Vec<u64> {
         let mut ids = Vec::new();
-        push.replay(after, |notice| ids.push(notice.id));
+        push.replay_after(after, |notice| ids.push(notice.id));
         ids
     }
 
     #[test]
     fn the_first_message_is_number_1_after_one_interval() {
         let mut push = push(4);
-        assert_eq!(push.deadline(), at(1010));
+        assert_eq!(push.due_at(), at(1010));
         assert_eq!(heard(&mut push, at(1009)), [0; 0]);
         assert_eq!(heard(&mut push, at(1010)), [1]);
-        assert_eq!(push.deadline(), at(1020));
+        assert_eq!(push.due_at(), at(1020));
     }
 
     #[test]
@@ -288,7 +327,7 @@ mod tests {
         let mut push = push(4);
         assert_eq!(heard(&mut push, at(1045)), [1, 2, 3, 4]);
         assert_eq!(heard(&mut push, at(9000)).len(), 64);
-        assert_eq!(push.deadline(), at(9005), "a moment for whoever listens");
+        assert_eq!(push.due_at(), at(9005), "a moment for whoever listens");
         assert_eq!(heard(&mut push, at(9004)), [0; 0]);
         assert_eq!(heard(&mut push, at(9005))[0], 69);
     }
@@ -300,27 +339,23 @@ mod tests {
         let (mut now, mut late) = (at(1705), 0);
         loop {
             let mut heard = Heard::default();
-            late += push.expired(now, &mut heard);
+            late += push.make_due(now, &mut heard);
             assert_eq!(heard.0.len(), 1, "one at a time");
             if push.resume.is_none() {
                 break;
             }
-            now = push.deadline();
+            now = push.due_at();
         }
         assert!(now < at(1705 + 710), "it has caught up");
         assert!((130..=140).contains(&late), "{late}");
         let mut heard = Heard::default();
-        assert_eq!(
-            push.expired(push.deadline(), &mut heard),
-            0,
-            "in time again"
-        );
+        assert_eq!(push.make_due(push.due_at(), &mut heard), 0, "in time again");
     }
 
     #[test]
     fn a_message_tells_its_number_and_when_it_was_made() {
         let mut heard = Heard::default();
-        push(4).expired(at(1010), &mut heard);
+        push(4).make_due(at(1010), &mut heard);
         assert_eq!(
             heard.0,
             [(1, r#"{"seq":1,"sent_ns":1010000000}"#.to_owned())]
@@ -348,15 +383,9 @@ mod tests {
     fn who_comes_back_gets_what_was_missed() {
         let mut push = push(4);
         heard(&mut push, at(1100));
-        assert_eq!(
-            push.missed("0000beef:8"),
-            Missed::Kept { after: 8, count: 2 }
-        );
+        assert_eq!(push.missed_since("0000beef:8"), kept(8, 2));
         assert_eq!(replayed(&mut push, 8), [9, 10]);
-        assert_eq!(
-            push.missed("0000beef:6"),
-            Missed::Kept { after: 6, count: 4 }
-        );
+        assert_eq!(push.missed_since("0000beef:6"), kept(6, 4));
         assert_eq!(replayed(&mut push, 6), [7, 8, 9, 10]);
         assert_eq!(replayed(&mut push, 10), [0; 0]);
     }
@@ -365,8 +394,8 @@ mod tests {
     fn an_id_that_is_too_old_is_lost() {
         let mut push = push(4);
         heard(&mut push, at(1100));
-        assert_eq!(push.missed("0000beef:5"), Missed::Lost { from: 6 });
-        assert_eq!(push.missed("0000BEEF:0"), Missed::Lost { from: 1 });
+        assert_eq!(push.missed_since("0000beef:5"), Missed::Lost { from: 6 });
+        assert_eq!(push.missed_since("0000BEEF:0"), Missed::Lost { from: 1 });
     }
 
     #[test]
@@ -390,7 +419,7 @@ mod tests {
             "0000beef:8:8",
             "0000beef:18446744073709551616",
         ] {
-            assert_eq!(push.missed(id), Missed::Foreign, "{id:?}");
+            assert_eq!(push.missed_since(id), Missed::Foreign, "{id:?}");
         }
     }
 
@@ -398,10 +427,10 @@ mod tests {
     fn a_replayed_message_is_the_same_text() {
         let mut push = push(4);
         let mut heard = Heard::default();
-        push.expired(at(1025), &mut heard);
-        push.expired(at(1033), &mut heard);
+        push.make_due(at(1025), &mut heard);
+        push.make_due(at(1033), &mut heard);
         let mut again = Vec::new();
-        push.replay(0, |notice| again.push((notice.id, notice.text.to_owned())));
+        push.replay_after(0, |notice| again.push((notice.id, notice.text.to_owned())));
         assert_eq!(again, heard.0);
     }
 
@@ -410,17 +439,14 @@ mod tests {
         let mut push = push(4);
         heard(&mut push, at(1020));
         push.catch_up(at(1045));
-        assert_eq!(
-            push.missed("0000beef:2"),
-            Missed::Kept { after: 2, count: 2 }
-        );
+        assert_eq!(push.missed_since("0000beef:2"), kept(2, 2));
         let mut told = Vec::new();
-        push.replay(2, |notice| told.push(notice.text.to_owned()));
+        push.replay_after(2, |notice| told.push(notice.text.to_owned()));
         let third = r#"{"seq":3,"sent_ns":1030000000}"#;
         let fourth = r#"{"seq":4,"sent_ns":1040000000}"#;
         assert_eq!(told, [third, fourth]);
         push.catch_up(at(100_000_000));
-        assert_eq!(push.missed("0000beef:4"), Missed::Lost { from: 5 });
+        assert_eq!(push.missed_since("0000beef:4"), Missed::Lost { from: 5 });
         assert_eq!(replayed(&mut push, 9_999_898), [9_999_899, 9_999_900]);
     }
 
@@ -428,18 +454,9 @@ mod tests {
     fn without_a_history_everything_but_the_newest_is_lost() {
         let mut push = push(0);
         assert_eq!(heard(&mut push, at(1030)), [1, 2, 3]);
-        assert_eq!(push.missed("0000beef:2"), Missed::Lost { from: 3 });
-        assert_eq!(
-            push.missed("0000beef:3"),
-            Missed::Kept { after: 3, count: 0 }
-        );
+        assert_eq!(push.missed_since("0000beef:2"), Missed::Lost { from: 3 });
+        assert_eq!(push.missed_since("0000beef:3"), kept(3, 0));
         push.catch_up(at(2000));
-        assert_eq!(
-            push.missed("0000beef:100"),
-            Missed::Kept {
-                after: 100,
-                count: 0
-            }
-        );
+        assert_eq!(push.missed_since("0000beef:100"), kept(100, 0));
     }
 }

@@ -2,7 +2,6 @@
 //! answer and health and figures are told when the server is full.
 
 use super::Config;
-use crate::app::rooms;
 use crate::limits;
 use crate::protocol::Fault;
 use std::sync::Arc;
@@ -44,9 +43,9 @@ impl Place {
     }
 }
 
-/// Paths that are answered however full the server is. What members of rooms say is among them:
+/// Paths that are answered however full the server is. So is what is posted to an application:
 /// whoever listens to an event stream has to make a connection to speak.
-const ALWAYS: [&str; 4] = ["/healthz", "/stats", "/metrics", rooms::SAY];
+const ALWAYS: [&str; 3] = ["/healthz", "/stats", "/metrics"];
 
 /// How many connections of one core there are in each place.
 #[derive(Debug, Default)]
@@ -92,12 +91,17 @@ impl Admission {
     ///
     /// # Errors
     /// The refusal it gets instead.
-    pub(super) fn admit(&mut self, path: &str, config: &Config) -> Result<(), Fault> {
+    pub(super) fn admit(
+        &mut self,
+        path: &str,
+        is_post: bool,
+        config: &Config,
+    ) -> Result<(), Fault> {
         match self.asking {
             Place::Regular => Ok(()),
-            Place::Admin if path == rooms::SAY => Err(ADMIN_ONLY),
             _ if ALWAYS.contains(&path) => Ok(()),
             Place::Admin => Err(ADMIN_ONLY),
+            Place::Spare | Place::Nowhere if is_post => Ok(()),
             Place::Spare if self.regular < config.max_connections => {
                 self.leave(Place::Spare);
                 self.regular += 1;

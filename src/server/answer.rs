@@ -1,6 +1,8 @@
 //! Plain HTTP answers: what they say and how they are encoded.
 
+use super::apps::Apps;
 use super::fields::Fields;
+use super::route::{By, Route};
 use super::shared::Shared;
 use super::stats::{Form, Message};
 use super::stream;
@@ -76,10 +78,6 @@ pub(super) struct Reply {
 }
 
 const INDEX: &str = "\
-/echo     WebSocket: every message comes back, text or binary
-/push     WebSocket: a message at every interval
-/events   Server-Sent Events: the same messages; Last-Event-ID or ?lastEventId=N resumes
-/rooms    WebSocket or Server-Sent Events: a room of a few; POST to the address it tells to say
 /healthz  200 while serving, 503 while draining
 /stats    JSON: connections, messages, bytes, CPU, memory, host; per core and in all
 /metrics  the same as OpenMetrics text, for Prometheus
@@ -121,11 +119,11 @@ impl Reply {
 ///
 /// # Errors
 /// [`Unsent`]; then nothing was queued.
-pub(super) fn send(
+pub(super) fn send<A: Apps>(
     id: ConnectionId,
     reply: Reply,
-    shared: &mut Shared,
-    wire: &mut impl Wire<Message>,
+    shared: &mut Shared<A>,
+    wire: &mut impl Wire<Message<A::Letters>>,
 ) -> Result<(), Unsent> {
     encode(reply, shared, wire);
     if shared.scratch.len() <= limits::SHARED_BYTES_MIN {
@@ -136,7 +134,11 @@ pub(super) fn send(
 }
 
 /// Writes an answer into `Shared::scratch`.
-fn encode(reply: Reply, shared: &mut Shared, wire: &mut impl Wire<Message>) {
+fn encode<A: Apps>(
+    reply: Reply,
+    shared: &mut Shared<A>,
+    wire: &mut impl Wire<Message<A::Letters>>,
+) {
     shared.scratch.clear();
     shared.body.clear();
     let (status, kind) = content(reply.answer, shared, wire);
@@ -203,22 +205,41 @@ fn encode(reply: Reply, shared: &mut Shared, wire: &mut impl Wire<Message>) {
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
+/// Writes where each application is reached.
+fn list(apps: &impl Apps, into: &mut Vec<u8>) {
+    apps.routes(0, &mut |_, Route { path, by, about }| {
+        let by = match by {
+            By::WebSocket => "WebSocket",
+            By::EventStream => "Server-Sent Events",
+            By::Either => "WebSocket or Server-Sent Events",
+            // Members are told of it.
+            By::Post => return,
+        };
+        // Writing to a Vec does not fail.
+        let _ = writeln!(into, "{path:<9} {by}: {about}");
+    });
+}
+
 /// Writes what an answer says into `Shared::body`; gives its status and type.
-fn content(
+fn content<A: Apps>(
     answer: Answer,
-    shared: &mut Shared,
-    wire: &mut impl Wire<Message>,
+    shared: &mut Shared<A>,
+    wire: &mut impl Wire<Message<A::Letters>>,
 ) -> (u16, &'static str) {
     let draining = shared.unready;
     let figures = shared.figures();
     let Shared {
+        apps,
         body,
         round,
         config,
         ..
     } = shared;
     let (status, text) = match answer {
-        Answer::Index => (200, INDEX),
+        Answer::Index => {
+            list(apps, body);
+            (200, INDEX)
+        }
         Answer::Health if draining => (503, "draining\n"),
         Answer::Health => (200, "ok\n"),
         Answer::Stats(form) => {

@@ -2,17 +2,17 @@
 
 use super::Config;
 use super::admission::Place;
-use super::errands::{self, Speech};
+use super::apps::{AppIndex, Apps};
 use super::http::{Http, Turn};
 use super::members::{Moves, NO_SEAT};
+use super::outbox::Framing;
 use super::shared::Shared;
 use super::stats::Message;
 use super::tally::{Sort, Why};
-
-use super::websocket::{Route, WebSocket};
-use crate::app::rooms::Seat;
+use super::websocket::WebSocket;
+use crate::app::Reach;
 use crate::limits;
-use crate::protocol::websocket::{Extension, closing};
+use crate::protocol::websocket::closing;
 use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
 use std::ops::Range;
@@ -106,18 +106,9 @@ pub(super) enum State {
     /// A WebSocket.
     WebSocket(WebSocket),
     /// An event stream.
-    Stream(Feed),
+    Stream(AppIndex),
     /// Ended here; the engine sends what is queued and says `closed`.
     Ending,
-}
-
-/// What an event stream tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Feed {
-    /// Push messages.
-    Push,
-    /// What happens in a room.
-    Rooms,
 }
 
 impl Connection {
@@ -131,12 +122,12 @@ impl Connection {
         state: State::Vacant,
     };
 
-    pub(super) fn received(
+    pub(super) fn received<A: Apps>(
         &mut self,
         id: ConnectionId,
         bytes: &mut [u8],
-        shared: &mut Shared,
-        wire: &mut impl Wire<Message>,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Step {
         if self.paused.contains(Paused::WORK) {
             // What the kernel had handed over before it was paused.
@@ -156,12 +147,12 @@ impl Connection {
         }
     }
 
-    fn requested(
+    fn requested<A: Apps>(
         &mut self,
         id: ConnectionId,
         bytes: &mut [u8],
-        shared: &mut Shared,
-        wire: &mut impl Wire<Message>,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Step {
         let State::Http(http) = &mut self.state else {
             return Step::Stay;
@@ -173,33 +164,19 @@ impl Connection {
         shared.watch.requests = shared.watch.requests + http.held() - before;
         match turn {
             Turn::Step(step) => step,
-            Turn::Stream(feed) => {
-                self.switch(State::Stream(feed), shared);
-                match feed {
-                    Feed::Push => self.seat = shared.topic.streams.join(id),
-                    Feed::Rooms => {
-                        shared.pulse.begin(wire.now());
-                        self.enter(id, Speech::Events, shared, wire);
-                    }
+            Turn::Stream(app) => {
+                self.switch(State::Stream(app), shared);
+                if is_told_singly::<A>(app) {
+                    shared.heartbeat.begin(wire.now());
                 }
+                self.enter(id, (app, Framing::Events), shared, wire);
                 Step::Stay
             }
-            Turn::WebSocket(route, extension) => {
-                let socket = WebSocket::new(route, extension);
+            Turn::WebSocket(app, extension) => {
+                let (_, hears) = A::manner(app);
+                let socket = WebSocket::new(app, extension, hears);
                 self.switch(State::WebSocket(socket), shared);
-                match (route, extension) {
-                    (Route::Echo, _) => {}
-                    (Route::Push, Extension::None) => self.seat = shared.topic.sockets.join(id),
-                    (Route::Push, Extension::Deflate) => {
-                        self.seat = shared.topic.deflating.join(id);
-                    }
-                    (Route::Rooms, Extension::None) => {
-                        self.enter(id, Speech::Frames, shared, wire);
-                    }
-                    (Route::Rooms, Extension::Deflate) => {
-                        self.enter(id, Speech::Deflated, shared, wire);
-                    }
-                }
+                self.enter(id, (app, Framing::of(extension)), shared, wire);
                 if let Some(idle) = shared.config.websocket_idle() {
                     shared.wheel.schedule(id, wire.now() + idle / 2);
                 }
@@ -211,21 +188,20 @@ impl Connection {
         }
     }
 
-    /// Comes to the rooms.
-    fn enter(
+    /// Comes to an application.
+    fn enter<A: Apps>(
         &mut self,
         id: ConnectionId,
-        speech: Speech,
-        shared: &mut Shared,
-        wire: &mut impl Wire<Message>,
+        (app, framing): (AppIndex, Framing),
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
     ) {
-        let (rooms, mut outbox) = shared.rooms_and_outbox(wire);
-        let Seat(seat) = rooms.came(errands::user(id, speech), &mut outbox);
-        self.seat = seat;
+        let (apps, mut outgoing) = shared.apps_and_outgoing(wire);
+        self.seat = apps.came(app, (id, framing), &mut outgoing);
     }
 
     /// Becomes something else, as far as the counts of open connections go.
-    pub(super) fn switch(&mut self, state: State, shared: &mut Shared) {
+    pub(super) fn switch<A: Apps>(&mut self, state: State, shared: &mut Shared<A>) {
         if let Some(sort) = self.sort() {
             *shared.tally.sort(sort) -= 1;
         }
@@ -240,27 +216,27 @@ impl Connection {
         }
     }
 
-    /// Stops listening. Whoever is returned has moved to the seat that is returned with it.
-    pub(super) fn leave(&mut self, shared: &mut Shared, wire: &mut impl Wire<Message>) -> Moves {
+    /// Leaves its application. Whoever is returned has moved to the seat that is returned with it.
+    pub(super) fn leave<A: Apps>(
+        &mut self,
+        id: ConnectionId,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> Moves {
         let seat = std::mem::replace(&mut self.seat, NO_SEAT);
         if seat == NO_SEAT {
             return Moves::default();
         }
-        let members = match &self.state {
-            State::Stream(Feed::Push) => &mut shared.topic.streams,
-            State::WebSocket(socket) if socket.route() == Route::Push => match socket.extension() {
-                Extension::None => &mut shared.topic.sockets,
-                Extension::Deflate => &mut shared.topic.deflating,
-            },
-            State::Stream(Feed::Rooms) | State::WebSocket(_) => {
-                shared.pulse.streams -= u32::from(matches!(self.state, State::Stream(_)));
-                let (rooms, mut outbox) = shared.rooms_and_outbox(wire);
-                rooms.left(Seat(seat), &mut outbox);
-                return Moves::default();
-            }
+        let (app, framing) = match &self.state {
+            State::Stream(app) => (*app, Framing::Events),
+            State::WebSocket(socket) => (socket.app(), socket.framing()),
             State::Vacant | State::Http(_) | State::Ending => return Moves::default(),
         };
-        members.leave(seat)
+        if framing == Framing::Events && is_told_singly::<A>(app) {
+            shared.heartbeat.streams -= 1;
+        }
+        let (apps, mut outgoing) = shared.apps_and_outgoing(wire);
+        apps.left(app, (id, framing, seat), &mut outgoing)
     }
 
     /// What the time says. Called when its entry in the wheel comes due, which may be early.
@@ -307,6 +283,12 @@ impl Connection {
     }
 }
 
+/// Whether the server keeps no list of those who came to that application.
+pub(super) fn is_told_singly<A: Apps>(app: AppIndex) -> bool {
+    let (reach, _) = A::manner(app);
+    reach != Reach::All
+}
+
 /// The connections of one core.
 #[derive(Default)]
 pub(super) struct Connections {
@@ -344,13 +326,22 @@ impl Connections {
         found.filter(|found| found.generation == id.generation())
     }
 
+    /// The event streams, and which application each came to.
+    pub(super) fn streams(&self) -> impl Iterator<Item = (ConnectionId, AppIndex)> {
+        let all = (0..).zip(&self.slots);
+        all.filter_map(|(slot, connection)| match connection.state {
+            State::Stream(app) => Some((ConnectionId::new(slot, connection.generation), app)),
+            State::Vacant | State::Http(_) | State::WebSocket(_) | State::Ending => None,
+        })
+    }
+
     /// Slots, vacant ones included.
     pub(super) fn slots(&self) -> usize {
         self.slots.len()
     }
 
     /// Empties a slot.
-    pub(super) fn vacate(&mut self, id: ConnectionId, shared: &mut Shared) {
+    pub(super) fn vacate<A: Apps>(&mut self, id: ConnectionId, shared: &mut Shared<A>) {
         if let Some(connection) = self.get_mut(id) {
             connection.switch(State::Vacant, shared);
             if connection.paused.contains(Paused::WORK) {
@@ -412,7 +403,7 @@ mod tests {
         let mut connections = Connections::default();
         let id = ConnectionId::new(2, 9);
         let connection = connections.open(id, Instant::default()).expect("a slot");
-        connection.state = State::Stream(Feed::Push);
+        connection.state = State::Ending;
         assert!(connections.get_mut(id).is_some());
         assert!(connections.get_mut(ConnectionId::new(2, 8)).is_none());
         assert!(connections.get_mut(ConnectionId::new(7, 9)).is_none());

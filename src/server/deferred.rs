@@ -2,6 +2,7 @@
 //! everyone else is served in between.
 
 use super::Server;
+use super::apps::Apps;
 use super::connection::Paused;
 use super::shared::Shared;
 use super::stats::Message;
@@ -94,9 +95,9 @@ impl Deferred {
     }
 }
 
-impl Server {
+impl<A: Apps> Server<A> {
     /// Gives those who wait a share each, in turn, some of them in one turn.
-    pub(super) fn work_on_deferred(&mut self, wire: &mut impl Wire<Message>) {
+    pub(super) fn work_on_deferred(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         self.shared.deferred.wake(wire.now());
         if self.shared.deferred.since.is_none() {
             return;
@@ -112,7 +113,7 @@ impl Server {
         deferred.since = (!deferred.queue.is_empty()).then(|| wire.now());
     }
 
-    fn work_on(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    fn work_on(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
         let Some(connection) = self.connections.get_mut(id) else {
             self.shared.deferred.forget(id);
             return;
@@ -139,7 +140,7 @@ impl Server {
         &mut self,
         id: ConnectionId,
         until: Option<Instant>,
-        wire: &mut impl Wire<Message>,
+        wire: &mut impl Wire<Message<A::Letters>>,
     ) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -156,7 +157,7 @@ impl Server {
     }
 
     /// The backlog is low again: receives again, unless the connection waits for its share.
-    pub(super) fn resume(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    pub(super) fn resume(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };

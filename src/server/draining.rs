@@ -2,6 +2,7 @@
 //! other, and resets what is left.
 
 use super::Server;
+use super::apps::Apps;
 use super::connection::State;
 use super::stats::Message;
 use super::tally::Why;
@@ -31,9 +32,9 @@ pub(super) enum Draining {
     Dismissed,
 }
 
-impl Server {
+impl<A: Apps> Server<A> {
     /// The outside asked to end.
-    pub(super) fn begin_to_stop(&mut self, wire: &mut impl Wire<Message>) {
+    pub(super) fn begin_to_stop(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         let now = wire.now();
         self.shared.unready = true;
         if self.shared.config.drain_delay.is_zero() {
@@ -56,7 +57,7 @@ impl Server {
     }
 
     /// What the time brings of it.
-    pub(super) fn go_on_stopping(&mut self, wire: &mut impl Wire<Message>) {
+    pub(super) fn go_on_stopping(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         let now = wire.now();
         match std::mem::take(&mut self.draining) {
             Draining::Announced(at) if at <= now => self.stop_serving(now, wire),
@@ -94,12 +95,12 @@ impl Server {
     }
 
     /// Accepts nothing more and begins to end what is open.
-    fn stop_serving(&mut self, now: Instant, wire: &mut impl Wire<Message>) {
+    fn stop_serving(&mut self, now: Instant, wire: &mut impl Wire<Message<A::Letters>>) {
         let config = &self.shared.config;
         wire.stop_accepting();
         self.shared.draining = Some(now + config.drain_spread + config.drain);
-        self.shared.rooms.close();
-        self.shared.topic.finish(&mut self.shared.tally, wire);
+        let (apps, mut outgoing) = self.shared.apps_and_outgoing(wire);
+        apps.closing(&mut outgoing);
         let ids: Vec<_> = self.connections.ids().collect();
         self.draining = Draining::Dismissing {
             began: now,
@@ -110,7 +111,7 @@ impl Server {
     }
 
     /// Ends what may end at once, because the server is draining.
-    fn dismiss(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    fn dismiss(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
         let why = Why::Drain;
         let state = self.connections.get_mut(id).map(|found| &found.state);
         match state {
@@ -129,7 +130,7 @@ impl Server {
 
     /// Tells the client of an event stream to wait before it comes back, each another time, so
     /// that not all come at once. HTML, 9.2.6: `retry` counts as soon as its line is read.
-    fn say_when_to_return(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    fn say_when_to_return(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
         let config = &self.shared.config;
         let spread = u64::try_from(config.drain_spread.as_millis()).unwrap_or(u64::MAX);
         let window = spread.max(config.retry_ms).max(1);
@@ -144,7 +145,7 @@ impl Server {
 
     /// The time to drain is over: resets what is left, also what was closing and whose peer still
     /// has something to get.
-    fn give_up(&mut self, wire: &mut impl Wire<Message>) {
+    fn give_up(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         let ids: Vec<_> = self.connections.ids().collect();
         self.left = Some(ids.len() as u64);
         for id in ids {

@@ -4,15 +4,15 @@
 use super::Config;
 use super::admission::Place;
 use super::answer::{self, Answer, Content, Reply};
-use super::connection::{Due, Feed, Stamp, Step};
+use super::apps::{AppIndex, Apps};
+use super::connection::{Due, Stamp, Step};
 use super::routes::{self, Asked, Body};
 use super::say::Saying;
 use super::shared::Shared;
 use super::stats::Message;
 use super::stream::{self, Resumed};
 use super::tally::Why;
-use super::websocket::Route;
-use crate::app::rooms;
+use crate::app;
 use crate::limits;
 use crate::protocol::http::{HeadReader, Opening};
 use crate::protocol::websocket::Extension;
@@ -51,21 +51,21 @@ enum Phase {
 pub(super) enum Turn {
     Step(Step),
     /// The rest of the bytes belongs to a WebSocket.
-    WebSocket(Route, Extension),
+    WebSocket(AppIndex, Extension),
     /// It is an event stream now.
-    Stream(Feed),
+    Stream(AppIndex),
 }
 
 impl Http {
     /// Takes bytes from `*at` on. Many requests may be in them: each is answered in its turn.
-    pub(super) fn received(
+    pub(super) fn received<A: Apps>(
         &mut self,
         id: ConnectionId,
         bytes: &[u8],
         at: &mut usize,
         since: &mut Stamp,
-        shared: &mut Shared,
-        wire: &mut impl Wire<Message>,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Turn {
         loop {
             let reply = match &mut self.phase {
@@ -117,12 +117,12 @@ impl Http {
                             shared.wheel.schedule(id, wire.now() + limits::HEAD_TIME);
                             continue;
                         }
-                        Asked::WebSocket(route, extension) => {
-                            let turn = Turn::WebSocket(route, extension);
+                        Asked::WebSocket(app, extension) => {
+                            let turn = Turn::WebSocket(app, extension);
                             return begin(id, turn, None, shared, wire);
                         }
-                        Asked::Stream(feed, resumed) => {
-                            let turn = Turn::Stream(feed);
+                        Asked::Stream(app, resumed) => {
+                            let turn = Turn::Stream(app);
                             return begin(id, turn, Some(resumed), shared, wire);
                         }
                     }
@@ -148,12 +148,12 @@ impl Http {
 
     /// Another core has told: answers a request that waits for it. `None` leaves the answer to
     /// be as it was meant.
-    pub(super) fn told(
+    pub(super) fn told<A: Apps>(
         &mut self,
         id: ConnectionId,
-        answer: Option<rooms::Answer>,
-        shared: &mut Shared,
-        wire: &mut impl Wire<Message>,
+        answer: Option<app::Answer>,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Step {
         let Phase::Waiting(reply) = self.phase else {
             return Step::Stay;
@@ -173,11 +173,11 @@ impl Http {
     }
 
     /// The request that is under way takes too long.
-    pub(super) fn time_out(
+    pub(super) fn time_out<A: Apps>(
         &mut self,
         id: ConnectionId,
-        shared: &mut Shared,
-        wire: &mut impl Wire<Message>,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Step {
         let reply = Reply {
             answer: Answer::Refused {
@@ -224,13 +224,13 @@ impl Http {
     }
 
     /// All bytes are used up, in a head or before one.
-    fn rest(
+    fn rest<A: Apps>(
         &mut self,
         more: bool,
         id: ConnectionId,
         since: &mut Stamp,
-        shared: &mut Shared,
-        wire: &mut impl Wire<Message>,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Step {
         if more {
             if matches!(self.phase, Phase::Idle) {
@@ -248,12 +248,12 @@ impl Http {
     }
 
     /// Answers now, or once the other cores have told. `None` if the connection goes on.
-    fn answer(
+    fn answer<A: Apps>(
         &mut self,
         id: ConnectionId,
         reply: Reply,
-        shared: &mut Shared,
-        wire: &mut impl Wire<Message>,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Option<Step> {
         let waits = match reply.answer {
             Answer::Stats(_) => !shared.round.ask(id, wire),
@@ -273,12 +273,12 @@ impl Http {
         self.send(id, reply, shared, wire)
     }
 
-    fn send(
+    fn send<A: Apps>(
         &mut self,
         id: ConnectionId,
         mut reply: Reply,
-        shared: &mut Shared,
-        wire: &mut impl Wire<Message>,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Option<Step> {
         self.requests += 1;
         let last = self.requests >= limits::KEPT_ALIVE_REQUESTS;
@@ -319,12 +319,12 @@ fn idle(config: &Config) -> Duration {
 }
 
 /// Queues the response in `Shared::scratch` that makes a connection something else.
-fn begin(
+fn begin<A: Apps>(
     id: ConnectionId,
     turn: Turn,
     resumed: Option<Resumed>,
-    shared: &mut Shared,
-    wire: &mut impl Wire<Message>,
+    shared: &mut Shared<A>,
+    wire: &mut impl Wire<Message<A::Letters>>,
 ) -> Turn {
     let mut sent = wire.send(id, &shared.scratch);
     if let (Some(resumed), Err(Unsent::Full)) = (resumed, sent) {

@@ -26,17 +26,23 @@
 mod admission;
 mod allowance;
 mod answer;
+mod application;
+mod apps;
 mod config;
 mod connection;
 mod deferred;
 mod draining;
-mod errands;
+mod effects;
 mod fields;
 mod http;
 mod members;
 mod metrics;
+mod mount;
+mod outbox;
+mod route;
 mod routes;
 mod say;
+mod settle;
 mod shared;
 mod stats;
 mod stream;
@@ -48,26 +54,29 @@ mod watch;
 mod websocket;
 
 pub use admission::{RefusalCounts, Refusals};
+pub use apps::{AppIndex, Apps, Letters, Mounted};
 pub use config::{Config, Outcome};
+pub use mount::{BuiltIn, built_in};
+pub use route::{By, Route};
 pub use stats::{Figures, Message};
 pub use tally::{Closed, Decided, Open, Tally};
 
-use crate::app::rooms;
+use crate::app;
 use crate::limits;
-use crate::protocol::websocket::{Opcode, closing, frame};
+use crate::protocol::websocket::{Opcode, frame};
 use crate::shard::{Close, CloseCause, ConnectionId, Core, Half, Origin, Shard, Wire};
 use crate::time::Instant;
 use admission::Place;
-use connection::{Connection, Connections, Due, Paused, Stamp, State, Step};
+use connection::{Connection, Connections, Due, Paused, Stamp, State, Step, is_told_singly};
 use draining::Draining;
-use shared::{Outbox, Shared};
+use shared::Shared;
 use tally::Why;
 
 /// One core's server.
-pub struct Server {
+pub struct Server<A: Apps = BuiltIn> {
     core: Core,
     connections: Connections,
-    shared: Shared,
+    shared: Shared<A>,
     /// Connections to look at: scratch space.
     due: Vec<ConnectionId>,
     /// How many connections were still open when the time to drain was over, once it is.
@@ -81,10 +90,19 @@ impl Server {
     /// A server for one core; every core gets the same configuration.
     #[must_use]
     pub fn new(core: Core, config: Config) -> Self {
+        let apps = built_in(&config);
+        Self::with(core, config, apps)
+    }
+}
+
+impl<A: Apps> Server<A> {
+    /// A server for one core with those applications.
+    #[must_use]
+    pub fn with(core: Core, config: Config, apps: A) -> Self {
         Self {
             core,
             connections: Connections::default(),
-            shared: Shared::new(core, config),
+            shared: Shared::new(apps, config),
             due: Vec::new(),
             left: None,
             draining: Draining::default(),
@@ -92,7 +110,12 @@ impl Server {
         }
     }
 
-    fn carry_out(&mut self, id: ConnectionId, step: Step, wire: &mut impl Wire<Message>) {
+    fn carry_out(
+        &mut self,
+        id: ConnectionId,
+        step: Step,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
         match step {
             Step::Stay => {}
             Step::Pause => {
@@ -109,7 +132,7 @@ impl Server {
         }
     }
 
-    fn ping(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    fn ping(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -131,7 +154,7 @@ impl Server {
         id: ConnectionId,
         code: u16,
         why: Why,
-        wire: &mut impl Wire<Message>,
+        wire: &mut impl Wire<Message<A::Letters>>,
     ) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -144,7 +167,7 @@ impl Server {
     }
 
     /// Our close frame is queued: nothing else may be, and the peer's is awaited.
-    fn await_close(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    fn await_close(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
         self.leave(id, wire);
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -157,7 +180,13 @@ impl Server {
     }
 
     /// Ends a connection.
-    fn end(&mut self, id: ConnectionId, how: Close, why: Why, wire: &mut impl Wire<Message>) {
+    fn end(
+        &mut self,
+        id: ConnectionId,
+        how: Close,
+        why: Why,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
         self.leave(id, wire);
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -170,11 +199,11 @@ impl Server {
     }
 
     /// Takes a connection from the listeners, if it is one.
-    fn leave(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    fn leave(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        let moves = connection.leave(&mut self.shared, wire);
+        let moves = connection.leave(id, &mut self.shared, wire);
         for (moved, seat) in moves.into_iter().flatten() {
             if let Some(connection) = self.connections.get_mut(moved) {
                 connection.seat = seat;
@@ -183,7 +212,7 @@ impl Server {
     }
 
     /// Looks at a connection whose entry in the wheel came due.
-    fn look(&mut self, id: ConnectionId, now: Instant, wire: &mut impl Wire<Message>) {
+    fn look(&mut self, id: ConnectionId, now: Instant, wire: &mut impl Wire<Message<A::Letters>>) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -201,53 +230,29 @@ impl Server {
         }
     }
 
-    fn tell_listeners(&mut self, now: Instant, wire: &mut impl Wire<Message>) {
-        let Shared {
-            push,
-            topic,
-            errands,
-            number,
-            tally,
-            config,
-            ..
-        } = &mut self.shared;
-        let free = topic.telling_since().is_none();
-        if free && !topic.is_empty() && push.deadline() <= now {
-            let mut outbox = Outbox {
-                wire: &mut *wire,
-                topic,
-                errands,
-                number,
-                tally,
-                user: None,
-                unsent: None,
-                queued: false,
-            };
-            let late = push.expired(now, &mut outbox);
-            tally.pushes_late += late;
+    /// Tells the applications the time, and event streams that the server is there.
+    fn tell_time(&mut self, now: Instant, wire: &mut impl Wire<Message<A::Letters>>) {
+        let heartbeat = self.shared.config.heartbeat;
+        let (apps, mut outgoing) = self.shared.apps_and_outgoing(wire);
+        apps.expired(heartbeat, &mut outgoing);
+        let beat = &mut self.shared.heartbeat;
+        if beat.streams == 0 || now < beat.at + heartbeat {
+            return;
         }
-        if free && !topic.streams.is_empty() && topic.spoken + config.heartbeat <= now {
-            topic.heartbeat(tally, wire);
+        beat.at = now;
+        for (id, app) in self.connections.streams() {
+            if is_told_singly::<A>(app) {
+                self.shared.outbox.comment(id, wire);
+            }
         }
-        topic.step(tally, wire);
-        self.keep_rooms_alive(now, wire);
-    }
-
-    /// Carries out what is left to do at the end of an event: it may concern any connection.
-    #[inline]
-    fn settle(&mut self, wire: &mut impl Wire<Message>) {
-        if !self.shared.topic.slow.is_empty() || !self.shared.errands.is_empty() {
-            self.run_errands(wire);
-        }
-        self.watch(wire);
     }
 
     /// Answers a request that waited for another core.
     fn answer(
         &mut self,
         id: ConnectionId,
-        answer: Option<rooms::Answer>,
-        wire: &mut impl Wire<Message>,
+        answer: Option<app::Answer>,
+        wire: &mut impl Wire<Message<A::Letters>>,
     ) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
@@ -260,22 +265,8 @@ impl Server {
         self.carry_out(id, step, wire);
     }
 
-    /// Ends a listener that does not read what it is sent.
-    fn end_slow(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        let why = Why::SlowConsumer;
-        match self
-            .connections
-            .get_mut(id)
-            .map(|connection| &connection.state)
-        {
-            Some(State::WebSocket(_)) => self.close_socket(id, closing::TRY_AGAIN_LATER, why, wire),
-            Some(State::Stream(_)) => self.end(id, Close::Abort, why, wire),
-            Some(State::Vacant | State::Http(_) | State::Ending) | None => {}
-        }
-    }
-
     /// Answers everyone who waits for the figures.
-    fn answer_askers(&mut self, wire: &mut impl Wire<Message>) {
+    fn answer_askers(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         let mut askers = std::mem::take(&mut self.due);
         askers.clear();
         self.shared.round.end(&mut askers);
@@ -286,16 +277,21 @@ impl Server {
     }
 }
 
-impl Shard for Server {
-    type Message = Message;
+impl<A: Apps> Shard for Server<A> {
+    type Message = Message<A::Letters>;
     type Outcome = Outcome;
 
-    fn started(&mut self, wire: &mut impl Wire<Message>) {
+    fn started(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         debug_assert_eq!(self.core, wire.core());
-        self.shared.started(self.core, wire.cores());
+        self.shared.apps.started(self.core, wire.cores());
     }
 
-    fn opened(&mut self, id: ConnectionId, origin: Origin, wire: &mut impl Wire<Message>) {
+    fn opened(
+        &mut self,
+        id: ConnectionId,
+        origin: Origin,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
         let now = wire.now();
         self.shared.tally.accepted += 1;
         let listener = match origin {
@@ -317,7 +313,12 @@ impl Shard for Server {
     }
 
     #[inline]
-    fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Message>) {
+    fn received(
+        &mut self,
+        id: ConnectionId,
+        bytes: &mut [u8],
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -328,11 +329,11 @@ impl Shard for Server {
         self.settle(wire);
     }
 
-    fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
         self.resume(id, wire);
     }
 
-    fn ended(&mut self, id: ConnectionId, _wire: &mut impl Wire<Message>) -> Half {
+    fn ended(&mut self, id: ConnectionId, _wire: &mut impl Wire<Message<A::Letters>>) -> Half {
         match self.connections.get_mut(id).map(|found| &mut found.state) {
             Some(State::Http(http)) => http.peer_ended(),
             // RFC 6455, 7.1.1: a FIN without a close frame is the end, and who listens to events
@@ -343,7 +344,12 @@ impl Shard for Server {
         }
     }
 
-    fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Message>) {
+    fn closed(
+        &mut self,
+        id: ConnectionId,
+        cause: CloseCause,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
         self.leave(id, wire);
         let open = |found: &mut Connection| !matches!(found.state, State::Vacant);
         if self.connections.get_mut(id).is_some_and(open) {
@@ -357,7 +363,12 @@ impl Shard for Server {
         self.settle(wire);
     }
 
-    fn forwarded(&mut self, from: Core, message: Message, wire: &mut impl Wire<Message>) {
+    fn forwarded(
+        &mut self,
+        from: Core,
+        message: Message<A::Letters>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
         match message {
             Message::Ask { round } => {
                 let vitals = self.shared.round.vitals(wire);
@@ -369,12 +380,15 @@ impl Shard for Server {
                     self.answer_askers(wire);
                 }
             }
-            Message::Rooms(post) => self.read_post(from, post, wire),
+            Message::App(letters) => {
+                let (apps, mut outgoing) = self.shared.apps_and_outgoing(wire);
+                apps.took(from, letters, &mut outgoing);
+            }
         }
         self.settle(wire);
     }
 
-    fn expired(&mut self, wire: &mut impl Wire<Message>) {
+    fn expired(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         let now = wire.now();
         let mut due = std::mem::take(&mut self.due);
         due.clear();
@@ -384,7 +398,7 @@ impl Shard for Server {
         }
         self.due = due;
         self.sweep(wire);
-        self.tell_listeners(now, wire);
+        self.tell_time(now, wire);
         self.work_on_deferred(wire);
         if self
             .shared
@@ -398,7 +412,7 @@ impl Shard for Server {
         self.settle(wire);
     }
 
-    fn stopped(&mut self, wire: &mut impl Wire<Message>) {
+    fn stopped(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         self.begin_to_stop(wire);
         self.settle(wire);
     }
@@ -406,9 +420,8 @@ impl Shard for Server {
     fn deadline(&self) -> Option<Instant> {
         let Shared {
             wheel,
-            push,
-            topic,
-            pulse,
+            apps,
+            heartbeat,
             round,
             config,
             draining,
@@ -416,16 +429,12 @@ impl Shard for Server {
             watch,
             ..
         } = &self.shared;
-        let heartbeat = (!topic.streams.is_empty()).then(|| topic.spoken + config.heartbeat);
-        let pulse = (pulse.streams > 0).then(|| pulse.at + config.heartbeat);
-        let push = (!topic.is_empty()).then(|| push.deadline());
+        let beat = (heartbeat.streams > 0).then(|| heartbeat.at + config.heartbeat);
         let draining = draining.filter(|_| self.left.is_none());
         [
             wheel.deadline(),
-            push,
-            topic.telling_since(),
-            heartbeat,
-            pulse,
+            apps.deadline(config.heartbeat),
+            beat,
             round.deadline(),
             deferred.deadline(),
             watch.deadline(),

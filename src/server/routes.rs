@@ -2,15 +2,14 @@
 
 use super::admission::FULL;
 use super::answer::{Answer, Content, Methods, Reply};
-use super::connection::Feed;
+use super::apps::{AppIndex, Apps};
 use super::fields;
+use super::route::By;
 use super::say::{self, Saying};
 use super::shared::Shared;
 use super::stats::{Form, Message, Reader};
 use super::stream::{self, Resumed};
 use super::tally::Why;
-use super::websocket::Route;
-use crate::app::rooms;
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, Request, accept};
@@ -26,9 +25,9 @@ pub(super) enum Asked {
     /// What is said is the body.
     Say(Box<Saying>),
     /// The response is in `Shared::scratch`.
-    WebSocket(Route, Extension),
+    WebSocket(AppIndex, Extension),
     /// The response is in `Shared::scratch`.
-    Stream(Feed, Resumed),
+    Stream(AppIndex, Resumed),
 }
 
 /// The body of a request that gets its answer after it.
@@ -57,13 +56,21 @@ const TOO_LARGE: Fault = Fault::Http {
 };
 
 /// Reads a request and decides what it gets.
-pub(super) fn asked(head: &[u8], shared: &mut Shared, wire: &mut impl Wire<Message>) -> Asked {
+pub(super) fn asked<A: Apps>(
+    head: &[u8],
+    shared: &mut Shared<A>,
+    wire: &mut impl Wire<Message<A::Letters>>,
+) -> Asked {
     let request = match Request::parse(head) {
         Ok(request) => request,
         Err(fault) => return Asked::Reply(Reply::refuse(fault)),
     };
     shared.tally.requests += 1;
-    if let Err(fault) = shared.admission.admit(request.path(), &shared.config) {
+    let is_post = matches!(shared.apps.find(request.path()), Some((_, By::Post)));
+    if let Err(fault) = shared
+        .admission
+        .admit(request.path(), is_post, &shared.config)
+    {
         let mut reply = Reply::refuse(fault);
         if fault == FULL {
             shared.tally.refused += 1;
@@ -86,15 +93,13 @@ pub(super) fn asked(head: &[u8], shared: &mut Shared, wire: &mut impl Wire<Messa
     }
 }
 
-fn route(request: &Request<'_>, shared: &mut Shared, wire: &mut impl Wire<Message>) -> Asked {
+fn route<A: Apps>(
+    request: &Request<'_>,
+    shared: &mut Shared<A>,
+    wire: &mut impl Wire<Message<A::Letters>>,
+) -> Asked {
     match request.path() {
-        path if request.method == "OPTIONS" => options(path, request),
-        "/echo" => socket(Route::Echo, request, shared, wire),
-        "/push" => socket(Route::Push, request, shared, wire),
-        "/events" => events(Feed::Push, request, shared, wire),
-        "/rooms" if handshake::is_upgrade(request) => socket(Route::Rooms, request, shared, wire),
-        "/rooms" => events(Feed::Rooms, request, shared, wire),
-        rooms::SAY => say::begin(request).map_or_else(Asked::Reply, Asked::Say),
+        path if request.method == "OPTIONS" => options(path, shared.apps.find(path), request),
         "/healthz" => plain(Answer::Health, request),
         "/stats" => figures(
             Some(Form::Json).filter(|it| takes(request, it.media_type())),
@@ -102,7 +107,19 @@ fn route(request: &Request<'_>, shared: &mut Shared, wire: &mut impl Wire<Messag
         ),
         "/metrics" => figures(reader(request).map(Form::Metrics), request),
         "/" => plain(Answer::Index, request),
-        _ => plain(NOWHERE, request),
+        path => match shared.apps.find(path) {
+            Some((app, By::WebSocket)) => socket(app, request, shared, wire),
+            Some((app, By::EventStream)) => events(app, request, shared, wire),
+            Some((app, By::Either)) if handshake::is_upgrade(request) => {
+                socket(app, request, shared, wire)
+            }
+            Some((app, By::Either)) => events(app, request, shared, wire),
+            Some((app, By::Post)) => {
+                let saying = say::begin(app, request, &shared.apps);
+                saying.map_or_else(Asked::Reply, Asked::Say)
+            }
+            None => plain(NOWHERE, request),
+        },
     }
 }
 
@@ -141,14 +158,13 @@ fn figures(form: Option<Form>, request: &Request<'_>) -> Asked {
 
 /// What may be asked for there: for a page that asks before it does (Fetch, 4.8), and for anyone
 /// (RFC 9110, 9.3.7).
-fn options(path: &str, request: &Request<'_>) -> Asked {
-    let methods = match path {
-        "*" => Methods::All,
-        rooms::SAY => Methods::Post,
-        "/" | "/echo" | "/push" | "/events" | "/rooms" | "/healthz" | "/stats" | "/metrics" => {
-            Methods::Read
-        }
-        _ => return answered(NOWHERE, Content::Full, request),
+fn options(path: &str, app: Option<(AppIndex, By)>, request: &Request<'_>) -> Asked {
+    let methods = match (path, app) {
+        ("*", _) => Methods::All,
+        (_, Some((_, By::Post))) => Methods::Post,
+        (_, Some((_, By::WebSocket | By::EventStream | By::Either)))
+        | ("/" | "/healthz" | "/stats" | "/metrics", None) => Methods::Read,
+        (_, None) => return answered(NOWHERE, Content::Full, request),
     };
     answered(Answer::Options { methods }, Content::HeadOnly, request)
 }
@@ -218,11 +234,11 @@ const BODY: Fault = Fault::Http {
 };
 
 /// A request for a WebSocket route.
-fn socket(
-    route: Route,
+fn socket<A: Apps>(
+    app: AppIndex,
     request: &Request<'_>,
-    shared: &mut Shared,
-    wire: &mut impl Wire<Message>,
+    shared: &mut Shared<A>,
+    wire: &mut impl Wire<Message<A::Letters>>,
 ) -> Asked {
     if !handshake::is_upgrade(request) {
         let answer = Answer::Refused {
@@ -249,18 +265,16 @@ fn socket(
     let extension = accepted
         .deflate
         .map_or(Extension::None, |_| Extension::Deflate);
-    if route == Route::Push {
-        shared.wake_push(wire.now());
-    }
-    Asked::WebSocket(route, extension)
+    shared.apps.awake(app, wire.now());
+    Asked::WebSocket(app, extension)
 }
 
 /// A request for an event stream.
-fn events(
-    feed: Feed,
+fn events<A: Apps>(
+    app: AppIndex,
     request: &Request<'_>,
-    shared: &mut Shared,
-    wire: &mut impl Wire<Message>,
+    shared: &mut Shared<A>,
+    wire: &mut impl Wire<Message<A::Letters>>,
 ) -> Asked {
     let has_body = !matches!(request.body, BodyLength::None | BodyLength::Known(0));
     match request.method {
@@ -276,15 +290,10 @@ fn events(
         _ => return plain(Answer::Events, request),
     }
     let origin = fields::listed(&request.headers, &shared.config.origins);
-    let last = match feed {
-        Feed::Push => {
-            shared.wake_push(wire.now());
-            stream::last_event_id(request)
-        }
-        // Who comes back is a new member: it was not there.
-        Feed::Rooms => None,
-    };
-    Asked::Stream(feed, stream::begin(last, origin, shared, wire.now()))
+    shared.apps.awake(app, wire.now());
+    let last = stream::last_event_id(request);
+    let resumed = stream::begin(app, last, origin, shared, wire.now());
+    Asked::Stream(app, resumed)
 }
 
 const NO_WEBSOCKET: Fault = Fault::Http {

@@ -1,11 +1,11 @@
-//! `POST /rooms/say`: what a member says who has no WebSocket, or prefers not to use it.
+//! What is posted to an application: by users who have no WebSocket, or prefer not to use it.
 
 use super::answer::{Answer, Content, Reply};
-use super::errands::{self, Speech};
+use super::apps::{AppIndex, Apps};
 use super::shared::Shared;
 use super::stats::Message;
 use super::tally::Why;
-use crate::app::rooms::{self, Address, Unsaid};
+use crate::app::{self, Unsaid};
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, Request};
@@ -15,7 +15,9 @@ use crate::shard::{ConnectionId, Wire};
 pub(super) struct Saying {
     reader: BodyReader,
     text: Vec<u8>,
-    address: Address,
+    app: AppIndex,
+    /// To whom: what the application told as an address.
+    query: Box<str>,
     /// Which of the listed origins the page is of that says it, if any.
     pub(super) origin: Option<u16>,
     /// Why the connection ends with the answer; `None` if it goes on.
@@ -23,7 +25,11 @@ pub(super) struct Saying {
 }
 
 /// Reads the head of a post.
-pub(super) fn begin(request: &Request<'_>) -> Result<Box<Saying>, Reply> {
+pub(super) fn begin(
+    app: AppIndex,
+    request: &Request<'_>,
+    apps: &impl Apps,
+) -> Result<Box<Saying>, Reply> {
     let refuse = |status, reason| Err(Reply::refuse(Fault::Http { status, reason }));
     if request.method != "POST" {
         let reply = Reply::refuse(Fault::Http {
@@ -47,13 +53,15 @@ pub(super) fn begin(request: &Request<'_>) -> Result<Box<Saying>, Reply> {
     if matches!(request.body, BodyLength::Known(bytes) if bytes > limits::SAID_BYTES as u64) {
         return refuse(413, TOO_LONG);
     }
-    let Some(address) = request.query().and_then(Address::parse) else {
+    let is_address = |query: &&str| apps.is_address(app, query);
+    let Some(query) = request.query().filter(is_address) else {
         return refuse(404, "not an address that a member was told");
     };
     Ok(Box::new(Saying {
         reader: BodyReader::new(request.body),
         text: Vec::new(),
-        address,
+        app,
+        query: query.into(),
         origin: None,
         end: (!request.keep_alive).then_some(Why::Done),
     }))
@@ -89,11 +97,11 @@ impl Saying {
     }
 
     /// Says it. The answer, which waits for the room's home if that is another core.
-    pub(super) fn say(
+    pub(super) fn say<A: Apps>(
         &self,
         id: ConnectionId,
-        shared: &mut Shared,
-        wire: &mut impl Wire<Message>,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Reply {
         let reply = self.reply();
         let Ok(text) = std::str::from_utf8(&self.text) else {
@@ -103,10 +111,9 @@ impl Saying {
             });
         };
         shared.tally.messages_in += 1;
-        let asker = errands::user(id, Speech::Events);
-        let (rooms, mut outbox) = shared.rooms_and_outbox(wire);
-        let posted = rooms.posted(asker, self.address, text, &mut outbox);
-        let answered = &mut shared.errands.answers;
+        let (apps, mut outgoing) = shared.apps_and_outgoing(wire);
+        let posted = apps.posted(self.app, id, (&self.query, text), &mut outgoing);
+        let answered = &mut shared.outbox.answers;
         match posted {
             Err(unsaid) => reply.with(Err(unsaid)),
             Ok(()) => match answered.pop_if(|(asker, _)| *asker == id) {
@@ -119,7 +126,7 @@ impl Saying {
 
 impl Reply {
     /// The same with what has become of the text.
-    pub(super) fn with(self, answer: rooms::Answer) -> Self {
+    pub(super) fn with(self, answer: app::Answer) -> Self {
         let answer = match answer {
             Ok(seq) => Answer::Said { seq },
             Err(unsaid) => Reply::refuse(refused(unsaid)).answer,

@@ -6,9 +6,10 @@
 //!
 //! The keys of the answer are in the documentation of `server`.
 
+use super::apps::Apps;
+use super::mount::BuiltIn;
 use super::tally::Tally;
 use super::{Config, metrics};
-use crate::app::rooms;
 use crate::shard::{ConnectionId, Core, Handshakes, TURN_BUCKETS, Table, Vitals, Wire};
 use crate::stats::exposition::{OPENMETRICS, PROMETHEUS};
 use crate::stats::{Cgroup, HostSample, Listener, Process};
@@ -48,7 +49,7 @@ impl Form {
 
 /// What the servers of two cores say to each other.
 #[derive(Clone, Debug)]
-pub enum Message {
+pub enum Message<L = <BuiltIn as Apps>::Letters> {
     /// What do you count?
     Ask {
         /// Which question of the asking core.
@@ -61,8 +62,8 @@ pub enum Message {
         /// The answer.
         figures: Box<Figures>,
     },
-    /// What the rooms of one say to those of the other.
-    Rooms(Box<rooms::Post>),
+    /// What an application of one says to the same of the other.
+    App(L),
 }
 
 /// What one core counts, or the sum over cores.
@@ -277,7 +278,7 @@ pub(super) struct Round {
 
 impl Round {
     /// Somebody wants the figures. True if they can be had at once: there is no other core.
-    pub(super) fn ask(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) -> bool {
+    pub(super) fn ask<L>(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<L>>) -> bool {
         let cores = wire.cores();
         if cores <= 1 {
             return true;
@@ -321,7 +322,7 @@ impl Round {
 
     /// The engine's figures, read once per turn: a reading is a few system calls, and a peer may
     /// pack many requests into one turn.
-    pub(super) fn vitals(&mut self, wire: &mut impl Wire<Message>) -> Vitals {
+    pub(super) fn vitals<L>(&mut self, wire: &mut impl Wire<Message<L>>) -> Vitals {
         let now = wire.now();
         match &self.reading {
             Some((at, vitals)) if *at == now => vitals.clone(),
@@ -334,13 +335,13 @@ impl Round {
     }
 
     /// Writes the answer: this core's figures, what the others told, and what the board shows.
-    pub(super) fn write(
+    pub(super) fn write<L>(
         &mut self,
         into: &mut Vec<u8>,
         form: Form,
         config: &Config,
         tally: Tally,
-        wire: &mut impl Wire<Message>,
+        wire: &mut impl Wire<Message<L>>,
     ) {
         let vitals = self.vitals(wire);
         self.told.resize(usize::from(wire.cores()), None);

@@ -1,9 +1,10 @@
 //! How an event stream begins: its head, and what a client that comes back has missed.
 
+use super::apps::{AppIndex, Apps};
 use super::fields::Fields;
+use super::outbox::encode_event;
 use super::shared::Shared;
-use super::topic::encode_event;
-use crate::app::push::{Missed, Push};
+use crate::app::{Missed, Notice};
 use crate::limits;
 use crate::protocol::http::{Request, Response};
 use crate::protocol::sse;
@@ -49,6 +50,7 @@ pub(super) fn last_event_id<'a>(request: &Request<'a>) -> Option<&'a str> {
 /// Whose a stream is, and where it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Resumed {
+    app: AppIndex,
     /// Which of the listed origins the page is of, if any.
     origin: Option<u16>,
     /// The first message that the client has not; `None` if it has none of this run.
@@ -56,28 +58,31 @@ pub(super) struct Resumed {
 }
 
 /// Writes the beginning of a stream into `Shared::scratch`.
-pub(super) fn begin(
+pub(super) fn begin<A: Apps>(
+    app: AppIndex,
     last_event_id: Option<&str>,
     origin: Option<u16>,
-    shared: &mut Shared,
+    shared: &mut Shared<A>,
     now: Instant,
 ) -> Resumed {
-    let resumed = |from| Resumed { origin, from };
-    let Some(missed) = last_event_id.map(|id| shared.push.missed(id)) else {
+    let resumed = |from| Resumed { app, origin, from };
+    let Some(missed) = last_event_id.and_then(|id| shared.apps.missed(app, id)) else {
         head(origin, shared, now);
         return resumed(None);
     };
     let resumed = match missed {
-        Missed::Kept { after, count } => {
-            if fits(count, shared.config.chunk_bytes) {
+        Missed::Kept { after, bytes } => {
+            if bytes <= limits::BACKLOG_BYTES as u64 {
                 head(origin, shared, now);
                 let Shared {
-                    push,
+                    apps,
                     scratch,
-                    number,
+                    outbox,
                     ..
                 } = shared;
-                push.replay(after, |notice| encode_event(scratch, notice, number));
+                let number = &mut outbox.number;
+                let mut each = |notice: Notice<'_>| encode_event(scratch, notice, number);
+                apps.replay(app, after, &mut each);
                 return resumed(Some(after + 1));
             }
             resumed(Some(after + 1))
@@ -90,19 +95,19 @@ pub(super) fn begin(
 }
 
 /// Writes the beginning of a stream whose client missed something that is lost.
-pub(super) fn begin_stale(resumed: Resumed, shared: &mut Shared, now: Instant) {
-    let Resumed { origin, from } = resumed;
+pub(super) fn begin_stale<A: Apps>(resumed: Resumed, shared: &mut Shared<A>, now: Instant) {
+    let Resumed { app, origin, from } = resumed;
     head(origin, shared, now);
     let Shared {
-        push,
+        apps,
         scratch,
-        number,
-        config,
+        outbox,
         ..
     } = shared;
-    let (run, last) = (config.run, push.last());
+    let (run, last) = apps.newest(app);
+    let number = &mut outbox.number;
     number.clear();
-    Push::write_id(run, last, number);
+    Notice::write_id(run, last, number);
     let (other, from) = (from.is_none(), from.unwrap_or(1));
     let data = format!(
         "{{\"run\":\"{run:08x}\",\"other_run\":{other},\"missed_from\":{from},\"latest\":{last}}}"
@@ -118,7 +123,7 @@ pub(super) fn begin_stale(resumed: Resumed, shared: &mut Shared, now: Instant) {
     debug_assert!(encoded.is_ok(), "digits have no line breaks");
 }
 
-fn head(origin: Option<u16>, shared: &mut Shared, now: Instant) {
+fn head<A: Apps>(origin: Option<u16>, shared: &mut Shared<A>, now: Instant) {
     let Shared {
         scratch,
         config,
@@ -134,13 +139,4 @@ fn head(origin: Option<u16>, shared: &mut Shared, now: Instant) {
     Response::encode(scratch, 200, fields.as_slice(), None);
     // No empty line: it belongs to the first event. Writing to a Vec does not fail.
     let _ = writeln!(scratch, "retry: {}", config.retry_ms);
-}
-
-/// Whether so many events may be queued at once.
-fn fits(count: u64, bytes: usize) -> bool {
-    const AROUND: u64 = 128;
-    let each = u64::try_from(bytes)
-        .unwrap_or(u64::MAX)
-        .saturating_add(AROUND);
-    count.saturating_mul(each) <= limits::BACKLOG_BYTES as u64
 }

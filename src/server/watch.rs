@@ -2,6 +2,7 @@
 //! progress is ended after a time; beyond the budget of the core, who holds most.
 
 use super::Server;
+use super::apps::Apps;
 use super::connection::{Connection, Paused, State};
 use super::shared::Shared;
 use super::stats::Message;
@@ -55,7 +56,7 @@ impl Watch {
     }
 }
 
-impl Shared {
+impl<A: Apps> Shared<A> {
     /// Bytes of unfinished messages and requests, and of those that wait for their share of work.
     pub(super) fn inbound_bytes(&self) -> usize {
         self.pool.held + self.watch.requests + self.deferred.held()
@@ -72,17 +73,17 @@ impl Shared {
     /// Frees what is kept for the next who need it: nobody does now.
     fn trim(&mut self) {
         self.pool.trim();
-        self.topic.trim();
-        self.errands.trim();
+        self.apps.trim();
+        self.outbox.trim();
         self.scratch = Vec::new();
         self.body = Vec::new();
     }
 }
 
-impl Server {
+impl<A: Apps> Server<A> {
     /// Begins to watch when something is held; keeps to the budget. Called after every event.
     #[inline]
-    pub(super) fn watch(&mut self, wire: &mut impl Wire<Message>) {
+    pub(super) fn watch(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         let inbound = self.shared.inbound_bytes();
         let held = inbound as u64 + wire.backlog_bytes();
         if held == 0 {
@@ -100,7 +101,7 @@ impl Server {
     }
 
     /// The next step of a sweep, if it is due.
-    pub(super) fn sweep(&mut self, wire: &mut impl Wire<Message>) {
+    pub(super) fn sweep(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         let now = wire.now();
         let watch = &mut self.shared.watch;
         if watch.next.is_none_or(|next| next > now) {
@@ -136,7 +137,12 @@ impl Server {
     }
 
     /// Ends a connection that has made no progress for too long.
-    fn look_for_stall(&mut self, id: ConnectionId, backlogs: bool, wire: &mut impl Wire<Message>) {
+    fn look_for_stall(
+        &mut self,
+        id: ConnectionId,
+        backlogs: bool,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
         let now = wire.now();
         let backlog = if backlogs { wire.backlog(id) } else { 0 };
         let Some(connection) = self.connections.get_mut(id) else {
@@ -172,7 +178,7 @@ impl Server {
     /// Ends who hold most, the oldest first among equals, until the core holds less than its
     /// budget again, by an eighth.
     #[cold]
-    fn keep_to_budget(&mut self, wire: &mut impl Wire<Message>) {
+    fn keep_to_budget(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         let now = wire.now();
         let millis = u64::try_from(self.connections.slots() / 1024).unwrap_or(u64::MAX);
         self.shared.watch.look = now + limits::BUDGET_TIME + Duration::from_millis(millis);
@@ -218,7 +224,12 @@ impl Server {
     }
 
     /// Ends a connection and frees what it holds: a WebSocket that reads is told.
-    fn give_notice(&mut self, id: ConnectionId, why: Why, wire: &mut impl Wire<Message>) {
+    fn give_notice(
+        &mut self,
+        id: ConnectionId,
+        why: Why,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
         let reads = wire.backlog(id) <= limits::BACKLOG_LOW;
         if let Some(connection) = self.connections.get_mut(id)
             && let State::WebSocket(socket) = &mut connection.state

@@ -1,12 +1,13 @@
 //! A WebSocket of the server: frames in, app effects out, and both sides of the close handshake.
 
 use super::allowance::Allowance;
+use super::apps::{AppIndex, Apps};
 use super::connection::Step;
-use super::shared::{Outbox, Shared};
+use super::outbox::{Framing, Outgoing};
+use super::shared::Shared;
 use super::stats::Message;
 use super::tally::Why;
-use crate::app::rooms::{Rooms, Seat, Unsaid};
-use crate::app::{self, echo};
+use crate::app;
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::websocket::closing::{self, Action, Input, State};
@@ -15,20 +16,12 @@ use crate::shard::{Close, ConnectionId, Unsent, Wire};
 use crate::time::Instant;
 use std::time::Duration;
 
-/// Which app a WebSocket is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Route {
-    Echo,
-    Push,
-    Rooms,
-}
-
 /// The WebSocket side of a connection.
 #[derive(Debug)]
 pub(super) struct WebSocket {
     decoder: Decoder,
     closing: State,
-    route: Route,
+    app: AppIndex,
     extension: Extension,
     /// Why the close handshake was begun here, if it was.
     why: Why,
@@ -45,18 +38,14 @@ struct CloseFrame {
 }
 
 impl WebSocket {
-    pub(super) fn new(route: Route, extension: Extension) -> Self {
+    pub(super) fn new(app: AppIndex, extension: Extension, hears: bool) -> Self {
         let decoder = Decoder::new(Role::Server).with(extension);
-        // Nobody hears what is said to a push.
-        let decoder = match route {
-            Route::Push => decoder.discarding(),
-            Route::Echo | Route::Rooms => decoder,
-        };
+        let decoder = if hears { decoder } else { decoder.discarding() };
         Self {
             decoder,
             extension,
             closing: State::Open,
-            route,
+            app,
             why: Why::Done,
             allowance: Allowance::default(),
             pinged: false,
@@ -65,73 +54,67 @@ impl WebSocket {
 
     /// The hot path: for an echo one lookup of the connection per receive, one header and one
     /// queuing per message.
-    pub(super) fn received(
+    pub(super) fn received<A: Apps>(
         &mut self,
         (id, seat): (ConnectionId, u32),
         bytes: &mut [u8],
-        shared: &mut Shared,
-        wire: &mut impl Wire<Message>,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Step {
         self.pinged = false;
         let Shared {
             pool,
             tally,
-            topic,
-            rooms,
-            errands,
-            number,
+            apps,
+            outbox,
             scratch,
             deferred,
             ..
         } = shared;
         let share = (id, wire.now());
         deferred.begin(share, &mut pool.worked);
-        let mut outbox = Outbox {
-            wire,
-            topic,
-            errands,
-            number,
-            tally,
-            user: Some((id, self.extension)),
-            unsent: None,
-            queued: false,
-        };
-        let (mut at, mut refused, mut until) = (0, None, None);
+        let mut out = Outgoing::new(wire, outbox, tally);
+        out.user = Some((id, self.extension));
+        let from = (id, self.framing(), seat);
+        let (mut at, mut until) = (0, None);
         let is_spent = loop {
             let event = match self.decoder.next(bytes, &mut at, pool) {
                 Ok(Some(event)) => event,
                 Ok(None) => break false,
-                Err(fault) => return self.fail(id, fault, scratch, outbox.wire),
+                Err(fault) => return self.fail(id, fault, scratch, out.wire),
             };
             match event {
                 Event::Message { kind, bytes } => {
-                    outbox.tally.messages_in += 1;
-                    match (self.closing, self.route) {
-                        (State::Open, Route::Echo) => repeat(kind, bytes, &mut outbox),
-                        (State::Open, Route::Rooms) => {
-                            until = self.allowance.spend(bytes.len(), outbox.wire.now());
-                            let message = (Seat(seat), kind, &*bytes);
-                            refused = refused.or_else(|| say(message, rooms, &mut outbox));
+                    out.tally.messages_in += 1;
+                    // Nothing is heard after our close frame.
+                    if self.closing == State::Open {
+                        let message = app::Message {
+                            kind: app_kind(kind),
+                            bytes: &*bytes,
+                        };
+                        let size = bytes.len();
+                        if apps.said(self.app, from, message, &mut out) {
+                            until = self.allowance.spend(size, out.wire.now());
                         }
-                        // Nobody hears what is said to a push, or after our close frame.
-                        (State::Open, Route::Push)
-                        | (State::CloseSent | State::CloseReceived | State::Closed, _) => {}
                     }
                 }
                 Event::Ping(payload) => {
                     if self.closing == State::Open {
-                        outbox.frame(id, Opcode::Pong, payload);
+                        out.frame(id, Opcode::Pong, payload);
                     }
                 }
                 Event::Pong(_) => {}
-                Event::Close { code, .. } => return self.answer(id, code, scratch, outbox.wire),
+                Event::Close { code, .. } => return self.answer(id, code, scratch, out.wire),
             }
             if until.is_some() || deferred.is_spent(share, pool.worked) {
                 break true;
             }
         };
-        match (outbox.unsent, outbox.queued) {
-            _ if refused.is_some() => refused.unwrap_or(Step::Stay),
+        if let Some(code) = out.close {
+            let why = Why::Fault;
+            return Step::CloseSocket { code, why };
+        }
+        match (out.unsent, out.queued) {
             (Some(Unsent::Full), _) => TOO_SLOW,
             _ if is_spent => {
                 deferred.keep(id, bytes.get(at..).unwrap_or_default());
@@ -146,13 +129,13 @@ impl WebSocket {
 
     /// Begins the close handshake, unless it has begun. After the close frame nothing is sent
     /// (RFC 6455, 5.5.1), but what the peer sends is read up to its own.
-    pub(super) fn close(
+    pub(super) fn close<M>(
         &mut self,
         id: ConnectionId,
         code: u16,
         why: Why,
         scratch: &mut Vec<u8>,
-        wire: &mut impl Wire<Message>,
+        wire: &mut impl Wire<M>,
     ) -> Step {
         if self.is_open() {
             self.why = why;
@@ -167,12 +150,12 @@ impl WebSocket {
     }
 
     /// Tells the peer that it is ended for that reason, and ends it.
-    pub(super) fn give_up(
+    pub(super) fn give_up<M>(
         &mut self,
         id: ConnectionId,
         why: Why,
         scratch: &mut Vec<u8>,
-        wire: &mut impl Wire<Message>,
+        wire: &mut impl Wire<M>,
     ) -> Step {
         self.why = why;
         let frame = match why {
@@ -218,14 +201,14 @@ impl WebSocket {
         self.closing == State::Open
     }
 
-    /// Which app it is for.
-    pub(super) fn route(&self) -> Route {
-        self.route
+    /// Which application it is for.
+    pub(super) fn app(&self) -> AppIndex {
+        self.app
     }
 
-    /// What is agreed on beyond plain frames.
-    pub(super) fn extension(&self) -> Extension {
-        self.extension
+    /// How messages are put for it.
+    pub(super) fn framing(&self) -> Framing {
+        Framing::of(self.extension)
     }
 
     /// Why the close handshake was begun.
@@ -234,12 +217,12 @@ impl WebSocket {
     }
 
     /// Answers the peer's close frame, or takes it for the answer to ours.
-    fn answer(
+    fn answer<M>(
         &mut self,
         id: ConnectionId,
         code: Option<u16>,
         scratch: &mut Vec<u8>,
-        wire: &mut impl Wire<Message>,
+        wire: &mut impl Wire<M>,
     ) -> Step {
         let frame = CloseFrame {
             code: closing::reply_code(code),
@@ -252,12 +235,12 @@ impl WebSocket {
     }
 
     /// Tells the peer its mistake and ends the connection.
-    fn fail(
+    fn fail<M>(
         &mut self,
         id: ConnectionId,
         fault: Fault,
         scratch: &mut Vec<u8>,
-        wire: &mut impl Wire<Message>,
+        wire: &mut impl Wire<M>,
     ) -> Step {
         let (code, reason) = match fault {
             Fault::WebSocket { code, reason } => (code, reason),
@@ -280,13 +263,13 @@ impl WebSocket {
     }
 
     /// One step of the close handshake.
-    fn advance(
+    fn advance<M>(
         &mut self,
         input: Input,
         frame: CloseFrame,
         id: ConnectionId,
         scratch: &mut Vec<u8>,
-        wire: &mut impl Wire<Message>,
+        wire: &mut impl Wire<M>,
     ) -> Step {
         let (state, action) = closing::step(self.closing, input);
         self.closing = state;
@@ -315,52 +298,12 @@ const TOO_SLOW: Step = Step::CloseSocket {
     why: Why::SlowConsumer,
 };
 
-#[inline]
-fn repeat<W: Wire<Message>>(kind: Kind, bytes: &[u8], outbox: &mut Outbox<'_, W>) {
-    let kind = app_kind(kind);
-    echo::said(app::Message { kind, bytes }, outbox);
-}
-
-/// Says a message to a room. What becomes of the WebSocket if its room does not hear it.
-fn say<W: Wire<Message>>(
-    (seat, kind, bytes): (Seat, Kind, &[u8]),
-    rooms: &mut Rooms,
-    outbox: &mut Outbox<'_, W>,
-) -> Option<Step> {
-    // What comes back may fill its own backlog.
-    outbox.queued = true;
-    let text = match kind {
-        // The decoder has checked it, and no app is given bytes that it would have to trust.
-        Kind::Text => std::str::from_utf8(bytes).ok(),
-        Kind::Binary => None,
-    };
-    let Some(text) = text else {
-        return Some(Step::CloseSocket {
-            code: closing::UNSUPPORTED,
-            why: Why::Fault,
-        });
-    };
-    rooms.said(seat, text, outbox).err().map(unheard)
-}
-
-/// What becomes of a WebSocket that said what its room does not hear.
-const fn unheard(unsaid: Unsaid) -> Step {
-    let code = match unsaid {
-        Unsaid::TooLong => closing::TOO_BIG,
-        Unsaid::Early | Unsaid::Gone => closing::POLICY,
-    };
-    Step::CloseSocket {
-        code,
-        why: Why::Fault,
-    }
-}
-
 /// Queues a close frame.
-fn send_close(
+fn send_close<M>(
     id: ConnectionId,
     frame: CloseFrame,
     scratch: &mut Vec<u8>,
-    wire: &mut impl Wire<Message>,
+    wire: &mut impl Wire<M>,
 ) -> Result<(), Unsent> {
     scratch.clear();
     if let Some(code) = frame.code {

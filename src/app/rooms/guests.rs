@@ -1,13 +1,9 @@
 //! The users of one core: who waits for a room, who is in which.
 
 use super::letter::{Member, Room};
-use crate::app::User;
+use crate::app::{Seat, User};
 
-/// Names a user of one core's rooms, dense from 0. Free again once the user has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seat(pub u32);
-
-/// The users of one core.
+/// The users of one core. Their seats are dense from 0, and free again once the user has left.
 #[derive(Debug)]
 pub(super) struct Guests {
     seats: Vec<Guest>,
@@ -124,13 +120,6 @@ impl Guests {
         hall.map_or(&[], |hall| &hall.users)
     }
 
-    pub(super) fn users(&self) -> impl Iterator<Item = User> {
-        self.seats.iter().filter_map(|guest| match guest.stay {
-            Stay::Expected | Stay::Seated(_) => Some(guest.user),
-            Stay::Free | Stay::Missed | Stay::Refused => None,
-        })
-    }
-
     /// What it waited for has come: who it is; its seat is freed if it has gone.
     fn answered(&mut self, seat: Seat, stay: Stay) -> Option<User> {
         let guest = self.seats.get_mut(seat.0 as usize)?;
@@ -160,5 +149,14 @@ impl Guests {
     fn hall(&mut self, room: Room) -> Option<&mut Hall> {
         let halls = self.halls.get_mut(room.home.index())?;
         halls.get_mut(room.index as usize)
+    }
+}
+
+#[cfg(test)]
+impl Guests {
+    /// How many are here and have a room or wait for one.
+    pub(super) fn users(&self) -> usize {
+        let is_here = |guest: &&Guest| matches!(guest.stay, Stay::Expected | Stay::Seated(_));
+        self.seats.iter().filter(is_here).count()
     }
 }

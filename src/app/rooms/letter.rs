@@ -1,7 +1,6 @@
 //! What the rooms of two cores say to each other, and many of it in one.
 
-use super::{Answer, Seat};
-use crate::app::User;
+use crate::app::{Answer, Batch, Seat, User};
 use crate::shard::Core;
 use std::ops::Range;
 
@@ -199,8 +198,19 @@ pub struct Post {
 }
 
 impl Post {
-    /// Adds a letter behind the others.
-    pub fn push(&mut self, letter: Letter<&str>) {
+    /// The letters, in order.
+    pub fn letters(&self) -> impl Iterator<Item = Letter<&str>> {
+        let text = |range: Range<usize>| self.texts.get(range).unwrap_or_default();
+        self.letters
+            .iter()
+            .map(move |letter| letter.clone().map(text))
+    }
+}
+
+impl Batch for Post {
+    type Letter<'l> = Letter<&'l str>;
+
+    fn push(&mut self, letter: Letter<&str>) {
         let texts = &mut self.texts;
         self.letters.push(letter.map(|text| {
             let start = texts.len();
@@ -209,29 +219,13 @@ impl Post {
         }));
     }
 
-    /// The letters, in order.
-    pub fn letters(&self) -> impl Iterator<Item = Letter<&str>> {
-        let text = |range: Range<usize>| self.texts.get(range).unwrap_or_default();
-        self.letters
-            .iter()
-            .map(move |letter| letter.clone().map(text))
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.letters.is_empty()
-    }
-
-    /// Forgets them, and keeps the memory.
-    pub fn clear(&mut self) {
+    fn clear(&mut self) {
         self.letters.clear();
         self.texts.clear();
     }
 
-    /// Bytes of texts it keeps memory for.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
+    /// Of texts, which are what may be large.
+    fn capacity(&self) -> usize {
         self.texts.capacity()
     }
 }

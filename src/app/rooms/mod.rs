@@ -24,11 +24,10 @@ mod letter;
 mod tests;
 mod text;
 
-pub use guests::Seat;
 pub use letter::{Address, Letter, Member, News, Post, Room};
 pub use text::SAY;
 
-use super::{Notice, Tell, User};
+use super::{App, Effects, Kind, Message, Notice, Reach, Seat, Unsaid, User, close};
 use crate::limits;
 use crate::shard::Core;
 use desk::Desk;
@@ -50,28 +49,6 @@ pub struct Plan {
     pub size: u16,
     /// The key of the MACs in members' addresses: random, the same on every core, told to nobody.
     pub secret: [u8; 32],
-}
-
-/// Why something was not said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unsaid {
-    /// The user has not been welcomed yet.
-    Early,
-    /// More than [`limits::SAID_BYTES`].
-    TooLong,
-    /// No such member, or it has left.
-    Gone,
-}
-
-/// What became of a text that was posted: its number in the room.
-pub type Answer = Result<u64, Unsaid>;
-
-/// What rooms ask for.
-pub trait Effects: Tell {
-    /// Says something to the rooms of another core.
-    fn post(&mut self, to: Core, letter: Letter<&str>);
-    /// Answers a user who posted.
-    fn answer(&mut self, asker: User, answer: Answer);
 }
 
 /// One core's part in all rooms.
@@ -105,29 +82,16 @@ impl Rooms {
         }
     }
 
-    /// All users are about to leave: nobody is told of each that does.
-    pub fn close(&mut self) {
-        self.closing = true;
-    }
-
-    /// A newcomer: it is welcomed or turned away, at once or later. Whatever happens, say when it
-    /// has [`left`](Self::left).
-    pub fn came(&mut self, user: User, effects: &mut impl Effects) -> Seat {
-        let seat = self.guests.came(user);
-        self.send(DESK, Letter::Enter { seat }, effects);
-        seat
-    }
-
     /// A user says something to its room.
     ///
     /// # Errors
     /// [`Unsaid`]; then nobody hears it.
     #[inline]
-    pub fn said(
+    pub(super) fn say(
         &mut self,
         seat: Seat,
         text: &str,
-        effects: &mut impl Effects,
+        effects: &mut impl Effects<Post>,
     ) -> Result<(), Unsaid> {
         if text.len() > limits::SAID_BYTES {
             return Err(Unsaid::TooLong);
@@ -142,12 +106,12 @@ impl Rooms {
     ///
     /// # Errors
     /// [`Unsaid`]; then no answer comes.
-    pub fn posted(
+    pub(super) fn post(
         &mut self,
         asker: User,
         address: Address,
         text: &str,
-        effects: &mut impl Effects,
+        effects: &mut impl Effects<Post>,
     ) -> Result<(), Unsaid> {
         if text.len() > limits::SAID_BYTES {
             return Err(Unsaid::TooLong);
@@ -166,15 +130,13 @@ impl Rooms {
         Ok(())
     }
 
-    /// A user is gone.
-    pub fn left(&mut self, seat: Seat, effects: &mut impl Effects) {
-        if let Some(member) = self.guests.left(seat) {
-            self.send(member.room.home, Letter::Leave { member }, effects);
-        }
-    }
-
     /// The rooms of another core say something.
-    pub fn took(&mut self, from: Core, letter: Letter<&str>, effects: &mut impl Effects) {
+    pub(super) fn take(
+        &mut self,
+        from: Core,
+        letter: Letter<&str>,
+        effects: &mut impl Effects<Post>,
+    ) {
         match letter {
             Letter::Enter { seat } => match self.desk.enter(from) {
                 Some(room) => {
@@ -224,13 +186,8 @@ impl Rooms {
         }
     }
 
-    /// Everyone who is here and has a room or waits for one.
-    pub fn users(&self) -> impl Iterator<Item = User> {
-        self.guests.users()
-    }
-
     /// The room's members, the newcomer included, are told by its home; then it is welcomed.
-    fn place(&mut self, room: Room, from: Core, seat: Seat, effects: &mut impl Effects) {
+    fn place(&mut self, room: Room, from: Core, seat: Seat, effects: &mut impl Effects<Post>) {
         let member = self.home.number(room);
         let members = self.home.members(room) + 1;
         let seq = self.tell(room, News::Joined { member, members }, effects);
@@ -250,7 +207,7 @@ impl Rooms {
         member: Member,
         members: u16,
         seq: u64,
-        effects: &mut impl Effects,
+        effects: &mut impl Effects<Post>,
     ) {
         let Some(user) = self.guests.seated(seat, member) else {
             // It went before it had a place.
@@ -273,14 +230,14 @@ impl Rooms {
     }
 
     /// Something happened in a room that lives here: numbers it and tells every core with members.
-    fn tell(&mut self, room: Room, news: News<&str>, effects: &mut impl Effects) -> u64 {
+    fn tell(&mut self, room: Room, news: News<&str>, effects: &mut impl Effects<Post>) -> u64 {
         let seq = self.home.count(room);
         let mut at = 0;
         while let Some(core) = self.home.branch(room, at) {
             if core == self.plan.here {
                 self.hear(room, seq, news, effects);
             } else {
-                effects.post(core, Letter::Tell { room, seq, news });
+                effects.forward(core, Letter::Tell { room, seq, news });
             }
             at += 1;
         }
@@ -288,7 +245,7 @@ impl Rooms {
     }
 
     /// Members of this core hear what happened in their room.
-    fn hear(&mut self, room: Room, seq: u64, news: News<&str>, effects: &mut impl Effects) {
+    fn hear(&mut self, room: Room, seq: u64, news: News<&str>, effects: &mut impl Effects<Post>) {
         let users = self.guests.of(room);
         if users.is_empty() {
             return;
@@ -304,11 +261,11 @@ impl Rooms {
         effects.tell(users, notice);
     }
 
-    fn send(&mut self, to: Core, letter: Letter<&str>, effects: &mut impl Effects) {
+    fn send(&mut self, to: Core, letter: Letter<&str>, effects: &mut impl Effects<Post>) {
         if to == self.plan.here {
-            self.took(to, letter, effects);
+            self.take(to, letter, effects);
         } else {
-            effects.post(to, letter);
+            effects.forward(to, letter);
         }
     }
 
@@ -323,5 +280,77 @@ impl Rooms {
         let tag = hmac::sign(&self.mac, &name);
         let half = tag.as_ref().first_chunk();
         half.map_or(0, |half| u128::from_be_bytes(*half))
+    }
+}
+
+impl App for Rooms {
+    type Batch = Post;
+    const REACH: Reach = Reach::Named;
+
+    fn started(&mut self, here: Core, cores: u16) {
+        *self = Self::new(Plan {
+            here,
+            cores,
+            ..self.plan
+        });
+    }
+
+    /// A newcomer is welcomed or turned away, at once or later.
+    fn came(&mut self, user: User, effects: &mut impl Effects<Post>) -> Seat {
+        let seat = self.guests.came(user);
+        self.send(DESK, Letter::Enter { seat }, effects);
+        seat
+    }
+
+    fn said(
+        &mut self,
+        user: User,
+        seat: Seat,
+        message: Message<'_>,
+        effects: &mut impl Effects<Post>,
+    ) {
+        let text = match message.kind {
+            // The server has checked it, and no app is given bytes that it would have to trust.
+            Kind::Text => std::str::from_utf8(message.bytes).ok(),
+            Kind::Binary => None,
+        };
+        let code = match text.map(|text| self.say(seat, text, effects)) {
+            Some(Ok(())) => return,
+            None => close::UNSUPPORTED,
+            Some(Err(Unsaid::TooLong)) => close::TOO_BIG,
+            Some(Err(Unsaid::Early | Unsaid::Gone)) => close::POLICY,
+        };
+        effects.close(user, code);
+    }
+
+    fn left(&mut self, _: User, seat: Seat, effects: &mut impl Effects<Post>) {
+        if let Some(member) = self.guests.left(seat) {
+            self.send(member.room.home, Letter::Leave { member }, effects);
+        }
+    }
+
+    fn took(&mut self, from: Core, batch: &Post, effects: &mut impl Effects<Post>) {
+        for letter in batch.letters() {
+            self.take(from, letter, effects);
+        }
+    }
+
+    fn closing(&mut self) {
+        self.closing = true;
+    }
+
+    fn is_address(&self, query: &str) -> bool {
+        Address::parse(query).is_some()
+    }
+
+    fn posted(
+        &mut self,
+        asker: User,
+        query: &str,
+        text: &str,
+        effects: &mut impl Effects<Post>,
+    ) -> Result<(), Unsaid> {
+        let address = Address::parse(query).ok_or(Unsaid::Gone)?;
+        self.post(asker, address, text, effects)
     }
 }

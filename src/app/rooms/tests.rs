@@ -1,6 +1,7 @@
 //! Rooms over several cores whose letters take their time, for many seeds.
 
 use super::*;
+use crate::app::{Answer, Batch as _};
 use std::collections::{BTreeMap, VecDeque};
 
 const CORES: u16 = 3;
@@ -16,7 +17,7 @@ struct Town {
     here: u16,
 }
 
-impl Tell for Town {
+impl Effects<Post> for Town {
     fn tell(&mut self, users: &[User], notice: Notice<'_>) {
         let json: serde_json::Value = serde_json::from_str(notice.text).expect("JSON");
         assert_eq!(
@@ -31,10 +32,24 @@ impl Tell for Town {
     fn turn_away(&mut self, user: User) {
         self.away.push(user);
     }
-}
 
-impl Effects for Town {
-    fn post(&mut self, to: Core, letter: Letter<&str>) {
+    fn reply(&mut self, message: Message<'_>) {
+        panic!("rooms replied {message:?}");
+    }
+
+    fn broadcast(&mut self, notice: Notice<'_>) {
+        panic!("rooms told everyone {notice:?}");
+    }
+
+    fn close(&mut self, user: User, code: u16) {
+        panic!("{user:?} was closed with {code}");
+    }
+
+    fn cores(&self) -> u16 {
+        CORES
+    }
+
+    fn forward(&mut self, to: Core, letter: Letter<&str>) {
         assert_ne!(to.0, self.here, "what is said to oneself is done at once");
         let mut post = Post::default();
         post.push(letter);
@@ -85,9 +100,7 @@ impl World {
             self.town.under_way.remove(&(from, to));
         }
         self.on(to, |rooms, town| {
-            for letter in post.letters() {
-                rooms.took(Core(from), letter, town);
-            }
+            rooms.took(Core(from), &post, town);
         });
         true
     }
@@ -120,13 +133,15 @@ fn live(size: u16, seed: u64) -> World {
             }
             3 if !people.is_empty() => {
                 let gone = people.swap_remove(world.dice.usize(..people.len()));
-                world.on(gone.core, |rooms, town| rooms.left(gone.seat, town));
+                world.on(gone.core, |rooms, town| {
+                    rooms.left(User(0), gone.seat, town)
+                });
             }
             4..7 if !people.is_empty() => {
                 let at = world.dice.usize(..people.len());
                 let Person { core, user, seat } = people[at];
                 let text = format!("{} at {step}", user.0);
-                let said = world.on(core, |rooms, town| rooms.said(seat, &text, town));
+                let said = world.on(core, |rooms, town| rooms.say(seat, &text, town));
                 let early = world.welcome(user).is_none();
                 assert_eq!(said, if early { Err(Unsaid::Early) } else { Ok(()) });
             }
@@ -138,7 +153,7 @@ fn live(size: u16, seed: u64) -> World {
     world.quiet();
     for Person { core, user, seat } in people {
         let text = format!("{} at the end", user.0);
-        let said = world.on(core, |rooms, town| rooms.said(seat, &text, town));
+        let said = world.on(core, |rooms, town| rooms.say(seat, &text, town));
         assert_eq!(said, Ok(()), "everyone has a room");
     }
     world.quiet();
@@ -214,7 +229,7 @@ fn what_is_posted_with_the_right_key_is_said_and_with_another_is_not() {
     let address = Address::parse(query).unwrap();
     let post = |world: &mut World, address, asker| {
         let posted =
-            |rooms: &mut Rooms, town: &mut Town| rooms.posted(User(asker), address, "hello", town);
+            |rooms: &mut Rooms, town: &mut Town| rooms.post(User(asker), address, "hello", town);
         let posted = world.on(1, posted);
         world.quiet();
         posted
@@ -229,7 +244,7 @@ fn what_is_posted_with_the_right_key_is_said_and_with_another_is_not() {
     let key = address.key ^ 1;
     let wrong = Address { key, ..address };
     assert_eq!(post(&mut world, wrong, 101), Err(Unsaid::Gone));
-    world.on(2, |rooms, town| rooms.left(seat, town));
+    world.on(2, |rooms, town| rooms.left(User(0), seat, town));
     world.quiet();
     assert_eq!(post(&mut world, address, 102), Ok(()));
     assert_eq!(world.town.answers[&User(102)], Err(Unsaid::Gone));
@@ -240,7 +255,7 @@ fn who_goes_before_it_has_a_room_leaves_its_place() {
     let mut world = World::new(1, 3);
     for user in 0..50 {
         let seat = world.on(1, |rooms, town| rooms.came(User(user), town));
-        world.on(1, |rooms, town| rooms.left(seat, town));
+        world.on(1, |rooms, town| rooms.left(User(0), seat, town));
         world.quiet();
     }
     assert_eq!(world.cores[0].desk.made(), 1);
@@ -261,11 +276,11 @@ fn a_text_that_is_too_long_is_not_said() {
     let seat = world.on(0, |rooms, town| rooms.came(User(1), town));
     let text = "x".repeat(limits::SAID_BYTES);
     assert_eq!(
-        world.on(0, |rooms, town| rooms.said(seat, &text, town)),
+        world.on(0, |rooms, town| rooms.say(seat, &text, town)),
         Ok(())
     );
     let text = text + "x";
-    let said = world.on(0, |rooms, town| rooms.said(seat, &text, town));
+    let said = world.on(0, |rooms, town| rooms.say(seat, &text, town));
     assert_eq!(said, Err(Unsaid::TooLong));
 }
 
@@ -276,6 +291,6 @@ fn when_there_are_no_rooms_left_newcomers_are_turned_away() {
     let seat = world.on(2, |rooms, town| rooms.came(User(1), town));
     world.quiet();
     assert_eq!(world.town.away, [User(1)]);
-    world.on(2, |rooms, town| rooms.left(seat, town));
-    assert_eq!(world.cores[2].users().count(), 0);
+    world.on(2, |rooms, town| rooms.left(User(0), seat, town));
+    assert_eq!(world.cores[2].guests.users(), 0);
 }

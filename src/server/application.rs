@@ -1,0 +1,135 @@
+//! One application on one core, and what the server keeps for it.
+
+use super::effects::{Asking, Mail};
+use super::members::Moves;
+use super::outbox::{Framing, Outgoing, user};
+use super::route::Route;
+use super::topic::Topic;
+use crate::app::{App, Message, Reach, Seat, Unsaid};
+use crate::shard::{ConnectionId, Wire};
+use crate::time::Instant;
+use std::time::Duration;
+
+/// One application, and what the server keeps for it.
+pub(super) struct Here<A: App> {
+    pub(super) app: A,
+    pub(super) routes: &'static [Route],
+    pub(super) topic: Topic,
+    pub(super) mail: Mail<A::Batch>,
+}
+
+impl<A: App> Here<A> {
+    pub(super) fn new(app: A, routes: &'static [Route]) -> Self {
+        Self {
+            app,
+            routes,
+            topic: Topic::default(),
+            mail: Mail::default(),
+        }
+    }
+
+    /// The application, and what carries out what it asks for.
+    #[inline]
+    pub(super) fn parts<'a, 's, M, W: Wire<M>>(
+        &'a mut self,
+        out: &'a mut Outgoing<'s, M, W>,
+    ) -> (&'a mut A, Asking<'a, 's, M, W, A::Batch>) {
+        let (topic, mail) = (&mut self.topic, &mut self.mail);
+        (&mut self.app, Asking { out, topic, mail })
+    }
+
+    #[inline]
+    pub(super) fn said<M, W: Wire<M>>(
+        &mut self,
+        (id, framing, seat): (ConnectionId, Framing, u32),
+        message: Message<'_>,
+        out: &mut Outgoing<'_, M, W>,
+    ) -> bool {
+        let reaches_others = !matches!(A::REACH, Reach::Replies);
+        if A::HEARS && !(reaches_others && out.close.is_some()) {
+            let (app, mut asking) = self.parts(out);
+            app.said(user(id, framing), Seat(seat), message, &mut asking);
+            // What comes back may fill its own backlog.
+            out.queued |= reaches_others;
+        }
+        A::HEARS && reaches_others
+    }
+
+    pub(super) fn came<M, W: Wire<M>>(
+        &mut self,
+        (id, framing): (ConnectionId, Framing),
+        out: &mut Outgoing<'_, M, W>,
+    ) -> u32 {
+        let seat = match A::REACH {
+            Reach::All => Some(self.topic.members(framing).join(id)),
+            Reach::Replies | Reach::Named => None,
+        };
+        let (app, mut asking) = self.parts(out);
+        let Seat(own) = app.came(user(id, framing), &mut asking);
+        seat.unwrap_or(own)
+    }
+
+    pub(super) fn left<M, W: Wire<M>>(
+        &mut self,
+        (id, framing, seat): (ConnectionId, Framing, u32),
+        out: &mut Outgoing<'_, M, W>,
+    ) -> Moves {
+        let moves = match A::REACH {
+            Reach::All => self.topic.members(framing).leave(seat),
+            Reach::Replies | Reach::Named => Moves::default(),
+        };
+        let (app, mut asking) = self.parts(out);
+        app.left(user(id, framing), Seat(seat), &mut asking);
+        moves
+    }
+
+    pub(super) fn awake(&mut self, now: Instant) {
+        if A::REACH == Reach::All {
+            if self.topic.is_empty() {
+                self.app.awake(now);
+            }
+            self.topic.awake(now);
+        }
+    }
+
+    pub(super) fn posted<M, W: Wire<M>>(
+        &mut self,
+        id: ConnectionId,
+        (query, text): (&str, &str),
+        out: &mut Outgoing<'_, M, W>,
+    ) -> Result<(), Unsaid> {
+        let (app, mut asking) = self.parts(out);
+        app.posted(user(id, Framing::Events), query, text, &mut asking)
+    }
+
+    pub(super) fn expired<M, W: Wire<M>>(
+        &mut self,
+        heartbeat: Duration,
+        out: &mut Outgoing<'_, M, W>,
+    ) {
+        let now = out.wire.now();
+        let is_free = self.topic.telling_since().is_none();
+        if is_free && self.app_deadline().is_some_and(|at| at <= now) {
+            let (app, mut asking) = self.parts(out);
+            let late = app.expired(now, &mut asking);
+            out.tally.pushes_late += late;
+        }
+        let silent = self.topic.silent_since();
+        if is_free && silent.is_some_and(|since| since + heartbeat <= now) {
+            self.topic.heartbeat(out);
+        }
+        self.topic.step(out);
+    }
+
+    pub(super) fn deadline(&self, heartbeat: Duration) -> Option<Instant> {
+        let silent = self.topic.silent_since().map(|since| since + heartbeat);
+        let deadlines = [self.app_deadline(), self.topic.telling_since(), silent];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// When the application wants to be told the time, if it is to be told at all.
+    fn app_deadline(&self) -> Option<Instant> {
+        let alone = A::REACH == Reach::All && self.topic.is_empty();
+        self.app.deadline().filter(|_| !alone)
+    }
+}

@@ -1,0 +1,369 @@
+//! The applications of a server: a list of types, so that the compiler sees through each call of
+//! one. The list ends in `()`, and an [`AppIndex`] counts down along it.
+
+use super::application::Here;
+use super::members::Moves;
+use super::outbox::{Framing, Outgoing};
+use super::route::{By, Route};
+use crate::app::{App, Message, Missed, Notice, Reach, Unsaid};
+use crate::shard::{ConnectionId, Core, Wire};
+use crate::time::Instant;
+use std::convert::Infallible;
+use std::time::Duration;
+
+/// Which application of a server: the first of the list is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppIndex(u8);
+
+/// An application and the rest of the list.
+pub struct Mounted<A: App, R> {
+    here: Here<A>,
+    rest: R,
+}
+
+/// Letters of one application of a list.
+#[derive(Clone, Debug)]
+pub enum Letters<B, R> {
+    /// Of the first.
+    First(Box<B>),
+    /// Of one behind it.
+    Rest(R),
+}
+
+impl<A: App, R: Apps> Mounted<A, R> {
+    /// That application beside those.
+    #[must_use]
+    pub fn new(app: A, routes: &'static [Route], rest: R) -> Self {
+        let here = Here::new(app, routes);
+        Self { here, rest }
+    }
+}
+
+/// The applications of a server: `()` or [`Mounted`].
+pub trait Apps: Sized + 'static {
+    /// What they say to themselves on other cores.
+    type Letters: Clone + std::fmt::Debug + Send + 'static;
+    /// Each place where one is reached, in order.
+    fn routes(&self, first: u8, each: &mut dyn FnMut(AppIndex, &'static Route));
+    /// How that one reaches its users, and whether it hears them.
+    fn manner(index: AppIndex) -> (Reach, bool);
+    /// The core begins.
+    fn started(&mut self, here: Core, cores: u16);
+    /// What the same application said on another core.
+    fn took<M, W: Wire<M>>(
+        &mut self,
+        from: Core,
+        letters: Self::Letters,
+        out: &mut Outgoing<'_, M, W>,
+    );
+    /// Forwards what they said to themselves.
+    fn deliver<M, W: Wire<M>>(&mut self, wrap: &dyn Fn(Self::Letters) -> M, wire: &mut W);
+    /// What the time brings.
+    fn expired<M, W: Wire<M>>(&mut self, heartbeat: Duration, out: &mut Outgoing<'_, M, W>);
+    /// When it does.
+    fn deadline(&self, heartbeat: Duration) -> Option<Instant>;
+    /// All users are about to leave: what goes round to them ends at once.
+    fn closing<M, W: Wire<M>>(&mut self, out: &mut Outgoing<'_, M, W>);
+    /// Frees what is kept to be written into.
+    fn trim(&mut self);
+    /// A message. Whether it is told to others: who says it has an allowance.
+    fn said<M, W: Wire<M>>(
+        &mut self,
+        index: AppIndex,
+        from: (ConnectionId, Framing, u32),
+        message: Message<'_>,
+        out: &mut Outgoing<'_, M, W>,
+    ) -> bool;
+    /// Somebody has come: its seat.
+    fn came<M, W: Wire<M>>(
+        &mut self,
+        index: AppIndex,
+        who: (ConnectionId, Framing),
+        out: &mut Outgoing<'_, M, W>,
+    ) -> u32;
+    /// Somebody has left: who has moved to which seat.
+    fn left<M, W: Wire<M>>(
+        &mut self,
+        index: AppIndex,
+        who: (ConnectionId, Framing, u32),
+        out: &mut Outgoing<'_, M, W>,
+    ) -> Moves;
+    /// Somebody is about to come.
+    fn awake(&mut self, index: AppIndex, now: Instant);
+    /// Somebody posts to a query.
+    fn posted<M, W: Wire<M>>(
+        &mut self,
+        index: AppIndex,
+        id: ConnectionId,
+        what: (&str, &str),
+        out: &mut Outgoing<'_, M, W>,
+    ) -> Result<(), Unsaid>;
+    /// Whether somebody may post to that query.
+    fn is_address(&self, index: AppIndex, query: &str) -> bool;
+    /// What somebody has missed.
+    fn missed(&self, index: AppIndex, id: &str) -> Option<Missed>;
+    /// Hands out what was missed.
+    fn replay(&mut self, index: AppIndex, after: u64, each: &mut dyn FnMut(Notice<'_>));
+    /// The run and the number of its newest message.
+    fn newest(&self, index: AppIndex) -> (u32, u64);
+
+    /// Who answers at that path.
+    fn find(&self, path: &str) -> Option<(AppIndex, By)> {
+        let mut found = None;
+        self.routes(0, &mut |index, route| {
+            if route.path == path {
+                found = Some((index, route.by));
+            }
+        });
+        found
+    }
+}
+
+impl AppIndex {
+    /// The same one, counted from the second of the list; `None` for the first.
+    #[inline]
+    const fn behind(self) -> Option<Self> {
+        match self.0.checked_sub(1) {
+            Some(index) => Some(Self(index)),
+            None => None,
+        }
+    }
+}
+
+impl<A: App, R: Apps> Apps for Mounted<A, R> {
+    type Letters = Letters<A::Batch, R::Letters>;
+
+    fn routes(&self, first: u8, each: &mut dyn FnMut(AppIndex, &'static Route)) {
+        for route in self.here.routes {
+            each(AppIndex(first), route);
+        }
+        self.rest.routes(first + 1, each);
+    }
+
+    fn manner(index: AppIndex) -> (Reach, bool) {
+        match index.behind() {
+            None => (A::REACH, A::HEARS),
+            Some(index) => R::manner(index),
+        }
+    }
+
+    fn started(&mut self, here: Core, cores: u16) {
+        self.here.app.started(here, cores);
+        self.rest.started(here, cores);
+    }
+
+    fn took<M, W: Wire<M>>(
+        &mut self,
+        from: Core,
+        letters: Self::Letters,
+        out: &mut Outgoing<'_, M, W>,
+    ) {
+        match letters {
+            Letters::First(batch) => {
+                let (app, mut asking) = self.here.parts(out);
+                app.took(from, &batch, &mut asking);
+                self.here.mail.recycle(batch);
+            }
+            Letters::Rest(letters) => self.rest.took(from, letters, out),
+        }
+    }
+
+    fn deliver<M, W: Wire<M>>(&mut self, wrap: &dyn Fn(Self::Letters) -> M, wire: &mut W) {
+        let mail = &mut self.here.mail;
+        mail.deliver(|to, batch| wire.forward(to, wrap(Letters::First(batch))));
+        let wrap = |letters| wrap(Letters::Rest(letters));
+        self.rest.deliver(&wrap, wire);
+    }
+
+    fn expired<M, W: Wire<M>>(&mut self, heartbeat: Duration, out: &mut Outgoing<'_, M, W>) {
+        self.here.expired(heartbeat, out);
+        self.rest.expired(heartbeat, out);
+    }
+
+    fn deadline(&self, heartbeat: Duration) -> Option<Instant> {
+        let deadlines = [self.here.deadline(heartbeat), self.rest.deadline(heartbeat)];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn closing<M, W: Wire<M>>(&mut self, out: &mut Outgoing<'_, M, W>) {
+        self.here.app.closing();
+        self.here.topic.finish(out);
+        self.rest.closing(out);
+    }
+
+    fn trim(&mut self) {
+        self.here.topic.trim();
+        self.here.mail.trim();
+        self.rest.trim();
+    }
+
+    #[inline]
+    fn said<M, W: Wire<M>>(
+        &mut self,
+        index: AppIndex,
+        from: (ConnectionId, Framing, u32),
+        message: Message<'_>,
+        out: &mut Outgoing<'_, M, W>,
+    ) -> bool {
+        match index.behind() {
+            None => self.here.said(from, message, out),
+            Some(index) => self.rest.said(index, from, message, out),
+        }
+    }
+
+    fn came<M, W: Wire<M>>(
+        &mut self,
+        index: AppIndex,
+        who: (ConnectionId, Framing),
+        out: &mut Outgoing<'_, M, W>,
+    ) -> u32 {
+        match index.behind() {
+            None => self.here.came(who, out),
+            Some(index) => self.rest.came(index, who, out),
+        }
+    }
+
+    fn left<M, W: Wire<M>>(
+        &mut self,
+        index: AppIndex,
+        who: (ConnectionId, Framing, u32),
+        out: &mut Outgoing<'_, M, W>,
+    ) -> Moves {
+        match index.behind() {
+            None => self.here.left(who, out),
+            Some(index) => self.rest.left(index, who, out),
+        }
+    }
+
+    fn awake(&mut self, index: AppIndex, now: Instant) {
+        match index.behind() {
+            None => self.here.awake(now),
+            Some(index) => self.rest.awake(index, now),
+        }
+    }
+
+    fn posted<M, W: Wire<M>>(
+        &mut self,
+        index: AppIndex,
+        id: ConnectionId,
+        what: (&str, &str),
+        out: &mut Outgoing<'_, M, W>,
+    ) -> Result<(), Unsaid> {
+        match index.behind() {
+            None => self.here.posted(id, what, out),
+            Some(index) => self.rest.posted(index, id, what, out),
+        }
+    }
+
+    fn is_address(&self, index: AppIndex, query: &str) -> bool {
+        match index.behind() {
+            None => self.here.app.is_address(query),
+            Some(index) => self.rest.is_address(index, query),
+        }
+    }
+
+    fn missed(&self, index: AppIndex, id: &str) -> Option<Missed> {
+        match index.behind() {
+            None => self.here.app.missed(id),
+            Some(index) => self.rest.missed(index, id),
+        }
+    }
+
+    fn replay(&mut self, index: AppIndex, after: u64, each: &mut dyn FnMut(Notice<'_>)) {
+        match index.behind() {
+            None => self.here.app.replay(after, each),
+            Some(index) => self.rest.replay(index, after, each),
+        }
+    }
+
+    fn newest(&self, index: AppIndex) -> (u32, u64) {
+        match index.behind() {
+            None => self.here.app.newest(),
+            Some(index) => self.rest.newest(index),
+        }
+    }
+}
+
+/// The end of the list: no index reaches it.
+impl Apps for () {
+    type Letters = Infallible;
+
+    fn routes(&self, _: u8, _: &mut dyn FnMut(AppIndex, &'static Route)) {}
+
+    fn manner(_: AppIndex) -> (Reach, bool) {
+        (Reach::Replies, false)
+    }
+
+    fn started(&mut self, _: Core, _: u16) {}
+
+    fn took<M, W: Wire<M>>(&mut self, _: Core, none: Infallible, _: &mut Outgoing<'_, M, W>) {
+        match none {}
+    }
+
+    fn deliver<M, W: Wire<M>>(&mut self, _: &dyn Fn(Infallible) -> M, _: &mut W) {}
+
+    fn expired<M, W: Wire<M>>(&mut self, _: Duration, _: &mut Outgoing<'_, M, W>) {}
+
+    fn deadline(&self, _: Duration) -> Option<Instant> {
+        None
+    }
+
+    fn closing<M, W: Wire<M>>(&mut self, _: &mut Outgoing<'_, M, W>) {}
+
+    fn trim(&mut self) {}
+
+    #[inline]
+    fn said<M, W: Wire<M>>(
+        &mut self,
+        _: AppIndex,
+        _: (ConnectionId, Framing, u32),
+        _: Message<'_>,
+        _: &mut Outgoing<'_, M, W>,
+    ) -> bool {
+        false
+    }
+
+    fn came<M, W: Wire<M>>(
+        &mut self,
+        _: AppIndex,
+        _: (ConnectionId, Framing),
+        _: &mut Outgoing<'_, M, W>,
+    ) -> u32 {
+        0
+    }
+
+    fn left<M, W: Wire<M>>(
+        &mut self,
+        _: AppIndex,
+        _: (ConnectionId, Framing, u32),
+        _: &mut Outgoing<'_, M, W>,
+    ) -> Moves {
+        Moves::default()
+    }
+
+    fn awake(&mut self, _: AppIndex, _: Instant) {}
+
+    fn posted<M, W: Wire<M>>(
+        &mut self,
+        _: AppIndex,
+        _: ConnectionId,
+        _: (&str, &str),
+        _: &mut Outgoing<'_, M, W>,
+    ) -> Result<(), Unsaid> {
+        Err(Unsaid::Gone)
+    }
+
+    fn is_address(&self, _: AppIndex, _: &str) -> bool {
+        false
+    }
+
+    fn missed(&self, _: AppIndex, _: &str) -> Option<Missed> {
+        None
+    }
+
+    fn replay(&mut self, _: AppIndex, _: u64, _: &mut dyn FnMut(Notice<'_>)) {}
+
+    fn newest(&self, _: AppIndex) -> (u32, u64) {
+        (0, 0)
+    }
+}

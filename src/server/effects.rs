@@ -1,0 +1,116 @@
+//! What one application asks for while it handles one event, and what it says to itself on other
+//! cores: many letters in one message.
+
+use super::outbox::{Ending, Outgoing, connection};
+use super::tally::Why;
+use super::topic::Topic;
+use crate::app::{Answer, Batch, Effects, Message, Notice, User};
+use crate::limits;
+use crate::protocol::websocket::closing;
+use crate::shard::{Core, Wire};
+
+/// Emptied batches that are kept to be written into again.
+const SPARE_BATCHES: usize = 64;
+
+/// The letters of one application that leave at the end of this event.
+#[derive(Debug, Default)]
+pub(super) struct Mail<B> {
+    /// By core.
+    batches: Vec<Option<Box<B>>>,
+    addressees: Vec<Core>,
+    #[expect(clippy::vec_box, reason = "a batch is forwarded in its box")]
+    spare: Vec<Box<B>>,
+}
+
+impl<B: Batch> Mail<B> {
+    /// Hands out what was written: one batch for each core.
+    pub(super) fn deliver(&mut self, mut each: impl FnMut(Core, Box<B>)) {
+        for to in self.addressees.drain(..) {
+            if let Some(batch) = self.batches.get_mut(to.index()).and_then(Option::take) {
+                each(to, batch);
+            }
+        }
+    }
+
+    /// Keeps a batch that has been read.
+    pub(super) fn recycle(&mut self, mut batch: Box<B>) {
+        if self.spare.len() < SPARE_BATCHES && batch.capacity() <= limits::SPARE_BYTES {
+            batch.clear();
+            self.spare.push(batch);
+        }
+    }
+
+    /// Frees what is kept to be written into.
+    pub(super) fn trim(&mut self) {
+        self.spare.clear();
+    }
+
+    fn write(&mut self, to: Core, letter: B::Letter<'_>) {
+        if self.batches.len() <= to.index() {
+            self.batches.resize_with(to.index() + 1, || None);
+        }
+        let Some(place) = self.batches.get_mut(to.index()) else {
+            return;
+        };
+        let batch = match place {
+            Some(batch) => batch,
+            None => {
+                self.addressees.push(to);
+                place.insert(self.spare.pop().unwrap_or_default())
+            }
+        };
+        batch.push(letter);
+    }
+}
+
+/// Carries out what one application asks for.
+pub(super) struct Asking<'a, 's, M, W, B> {
+    pub(super) out: &'a mut Outgoing<'s, M, W>,
+    pub(super) topic: &'a mut Topic,
+    pub(super) mail: &'a mut Mail<B>,
+}
+
+impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
+    #[inline]
+    fn reply(&mut self, message: Message<'_>) {
+        self.out.reply(message);
+    }
+
+    fn broadcast(&mut self, notice: Notice<'_>) {
+        self.topic.broadcast(notice, self.out);
+    }
+
+    fn tell(&mut self, users: &[User], notice: Notice<'_>) {
+        self.out.tell(users, notice);
+    }
+
+    fn turn_away(&mut self, user: User) {
+        self.out.outbox.ending.push(Ending {
+            id: connection(user).0,
+            code: closing::TRY_AGAIN_LATER,
+            why: Why::Full,
+        });
+    }
+
+    fn close(&mut self, user: User, code: u16) {
+        self.out.end(Ending {
+            id: connection(user).0,
+            code,
+            why: Why::Fault,
+        });
+    }
+
+    fn answer(&mut self, asker: User, answer: Answer) {
+        let asker = connection(asker).0;
+        self.out.outbox.answers.push((asker, answer));
+    }
+
+    fn forward(&mut self, to: Core, letter: B::Letter<'_>) {
+        self.out.outbox.has_mail = true;
+        self.mail.write(to, letter);
+    }
+
+    fn cores(&self) -> u16 {
+        self.out.wire.cores()
+    }
+}

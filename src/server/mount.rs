@@ -1,0 +1,66 @@
+//! Which application answers at which path: one line each.
+
+use super::Config;
+use super::apps::Mounted;
+use super::route::Route;
+use crate::app::echo::Echo;
+use crate::app::push::{self, Push};
+use crate::app::rooms::{self, Rooms};
+use crate::shard::Core;
+
+macro_rules! mount {
+    ($config:ident: $($app:ty, $make:expr => $routes:expr;)*) => {
+        /// The applications of every server.
+        pub type BuiltIn = mount!(@types $($app,)*);
+
+        /// The applications of every server, as that configuration has them.
+        #[must_use]
+        pub fn built_in($config: &Config) -> BuiltIn {
+            mount!(@values $($make => $routes;)*)
+        }
+    };
+    (@types) => { () };
+    (@types $app:ty, $($rest:ty,)*) => { Mounted<$app, mount!(@types $($rest,)*)> };
+    (@values) => { () };
+    (@values $make:expr => $routes:expr; $($rest:tt)*) => {
+        Mounted::new($make, $routes, mount!(@values $($rest)*))
+    };
+}
+
+mount! { config:
+    Echo, Echo => &[ECHO];
+    Push, Push::new(push_plan(config)) => &[PUSH, EVENTS];
+    Rooms, Rooms::new(rooms_plan(config)) => &[ROOMS, SAY];
+}
+
+const ECHO: Route = Route::websocket("/echo", "every message comes back, text or binary");
+const PUSH: Route = Route::websocket("/push", "a message at every interval");
+const EVENTS: Route = Route::events(
+    "/events",
+    "the same messages; Last-Event-ID or ?lastEventId=N resumes",
+);
+const ROOMS: Route = Route::either(
+    "/rooms",
+    "a room of a few; POST to the address it tells to say",
+);
+const SAY: Route = Route::post(rooms::SAY);
+
+fn push_plan(config: &Config) -> push::Plan {
+    push::Plan {
+        started: config.started,
+        run: config.run,
+        every: config.chunk,
+        bytes: config.chunk_bytes,
+        history: config.history,
+    }
+}
+
+fn rooms_plan(config: &Config) -> rooms::Plan {
+    rooms::Plan {
+        // Until it is known which core of how many this is.
+        here: Core(0),
+        cores: 1,
+        size: config.room_size,
+        secret: config.secret,
+    }
+}
