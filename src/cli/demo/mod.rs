@@ -57,9 +57,9 @@ const WHOLE: Scale = Scale {
 
 /// About ten seconds in all: one pair, so the direction only.
 const SHORT: Scale = Scale {
-    websockets: 200,
-    rate: 8_000,
-    streams: 200,
+    websockets: 100,
+    rate: 5_000,
+    streams: 100,
     warm_up: Duration::from_millis(200),
     measured: Duration::from_millis(1_500),
     turns: &[Side::Ours, Side::Baseline],
