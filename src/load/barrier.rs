@@ -1,7 +1,9 @@
 //! How the cores of a run begin and end at one time: each tells the first how far it is, and the
 //! first tells all when to go on.
 
+use super::pace::Stripe;
 use super::scenario::{Address, Note};
+use crate::shard::Core;
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -17,9 +19,16 @@ pub enum CoreMessage {
     Ready {
         /// Connections that are up.
         up: u64,
+        /// This core, if there are connections and all of them only listen.
+        listening: ListeningCores,
     },
     /// From the first core: messages begin then.
-    Start(Instant),
+    Start {
+        /// When.
+        at: Instant,
+        /// Cores that have no part of the plan.
+        listening: ListeningCores,
+    },
     /// From the first core: no core has a connection; there is nothing to measure.
     Abandon,
     /// To the first core: nobody is left here who takes turns, and the scenario ends with them.
@@ -33,6 +42,40 @@ pub enum CoreMessage {
     Close,
     /// From one dialogue to another.
     Note(Address, Note),
+}
+
+/// The cores, of the first 64, whose clients all only listen: a plan of turns is not theirs. Beyond
+/// them every core counts as one that has somebody to take a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListeningCores(u64);
+
+impl ListeningCores {
+    /// That core alone.
+    pub(super) fn of(core: Core) -> Self {
+        Self(1_u64.checked_shl(u32::from(core.0)).unwrap_or(0))
+    }
+
+    /// Those of both.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Which pieces of the plan are a core's: none where all clients only listen, as another core
+    /// has clients that can take them.
+    pub(super) fn stripe(self, core: Core, cores: u16, connections: u32) -> Stripe {
+        let sharing = cores.min(u16::try_from(connections).unwrap_or(u16::MAX));
+        let takes = |core: &u16| self.0 & Self::of(Core(*core)).0 == 0;
+        let count = |cores: u16| (0..cores).filter(takes).count();
+        let [before, all] = [core.0.min(sharing), sharing].map(count);
+        let [before, all] = [before, all].map(|it| u16::try_from(it).unwrap_or(u16::MAX));
+        if all == 0 || self == Self::default() {
+            return Stripe::among(core.0, cores, connections);
+        }
+        if core.0 >= sharing || !takes(&core.0) {
+            return Stripe::NOTHING;
+        }
+        Stripe::new(before, all)
+    }
 }
 
 /// What a shard of this kind says to its like.
@@ -55,6 +98,7 @@ pub(super) struct Barrier {
     /// Cores whose connects are done, and their connections.
     ready: u16,
     up: u64,
+    listening: ListeningCores,
     turns_done: Count,
     drained: Count,
 }
@@ -74,6 +118,7 @@ impl Barrier {
             without,
             ready: 0,
             up: 0,
+            listening: ListeningCores::default(),
             turns_done: Count::default(),
             drained: Count::default(),
         }
@@ -82,9 +127,10 @@ impl Barrier {
     /// The first core was told something: what it then tells every core, itself among them.
     pub(super) fn told(&mut self, message: CoreMessage, now: Instant) -> Option<CoreMessage> {
         match message {
-            CoreMessage::Ready { up } => {
+            CoreMessage::Ready { up, listening } => {
                 self.ready += 1;
                 self.up += up;
+                self.listening = self.listening.and(listening);
                 (self.ready == self.cores).then(|| self.start(now))
             }
             CoreMessage::TurnsDone => {
@@ -95,7 +141,7 @@ impl Barrier {
                 self.drained.cores += 1;
                 (self.drained.cores == self.cores).then_some(CoreMessage::Close)
             }
-            CoreMessage::Start(_)
+            CoreMessage::Start { .. }
             | CoreMessage::Abandon
             | CoreMessage::End
             | CoreMessage::Close
@@ -113,7 +159,10 @@ impl Barrier {
         } else {
             LEAD_TIME
         };
-        CoreMessage::Start(now + lead)
+        CoreMessage::Start {
+            at: now + lead,
+            listening: self.listening,
+        }
     }
 
     /// Nobody takes turns on this core any more: what the first core is to be told, once.
@@ -149,32 +198,63 @@ mod tests {
 
     const NOW: Instant = Instant::from_nanos(7);
 
+    fn ready(up: u64) -> CoreMessage {
+        let listening = ListeningCores::default();
+        CoreMessage::Ready { up, listening }
+    }
+
+    fn start(at: Instant) -> CoreMessage {
+        let listening = ListeningCores::default();
+        CoreMessage::Start { at, listening }
+    }
+
+    #[test]
+    fn a_plan_goes_to_the_cores_that_have_a_taker_if_any_has() {
+        let of = |core| ListeningCores::of(Core(core));
+        let some = of(1).and(of(2)).and(of(70));
+        let stripe = |core| some.stripe(Core(core), 4, 100);
+        assert_eq!(
+            [0, 1, 2, 3].map(|core| stripe(core).share(11)),
+            [6, 0, 0, 5]
+        );
+        assert_eq!([0, 3].map(|core| stripe(core).global(1)), [2, 3]);
+        let all = of(0).and(of(1));
+        assert_eq!(
+            [0, 1].map(|core| all.stripe(Core(core), 2, 9).share(8)),
+            [4, 4]
+        );
+        // A core without a connection has nothing before, and nothing now.
+        let first = of(0);
+        let shares = [0, 1, 2].map(|core| first.stripe(Core(core), 3, 2).share(8));
+        assert_eq!(shares, [0, 8, 0]);
+    }
+
     #[test]
     fn all_begin_when_the_last_is_ready_and_a_little_later_if_there_are_several() {
         let mut alone = Barrier::new(1, WithoutConnections::Abandon);
-        let ready = |up| CoreMessage::Ready { up };
-        assert_eq!(alone.told(ready(3), NOW), Some(CoreMessage::Start(NOW)));
+
+        assert_eq!(alone.told(ready(3), NOW), Some(start(NOW)));
         let mut three = Barrier::new(3, WithoutConnections::Abandon);
         assert_eq!(three.told(ready(0), NOW), None);
         assert_eq!(three.told(ready(1), NOW), None);
-        let start = CoreMessage::Start(NOW + LEAD_TIME);
-        assert_eq!(three.told(ready(0), NOW), Some(start));
+        let begun = three.told(ready(0), NOW);
+        assert_eq!(begun, Some(start(NOW + LEAD_TIME)));
     }
 
     #[test]
     fn without_a_connection_only_sessions_begin() {
-        let ready = CoreMessage::Ready { up: 0 };
+        let ready = ready(0);
         let mut barrier = Barrier::new(1, WithoutConnections::Abandon);
         assert_eq!(barrier.told(ready, NOW), Some(CoreMessage::Abandon));
         let mut barrier = Barrier::new(1, WithoutConnections::Start);
-        assert_eq!(barrier.told(ready, NOW), Some(CoreMessage::Start(NOW)));
+        assert_eq!(barrier.told(ready, NOW), Some(start(NOW)));
     }
 
     #[test]
     fn a_core_that_is_missing_is_not_waited_for_for_ever() {
         let mut barrier = Barrier::new(2, WithoutConnections::Abandon);
-        assert_eq!(barrier.told(CoreMessage::Ready { up: 1 }, NOW), None);
-        assert_eq!(barrier.start(NOW), CoreMessage::Start(NOW + LEAD_TIME));
+        assert_eq!(barrier.told(ready(1), NOW), None);
+        assert_eq!(barrier.start(NOW), start(NOW + LEAD_TIME));
         assert!(Barrier::patience(true) < Barrier::patience(false));
     }
 

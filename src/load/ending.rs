@@ -35,7 +35,9 @@ impl Load {
             let elapsed = now
                 .as_nanos()
                 .saturating_sub(self.timeline.start().as_nanos());
-            let share = self.stripe.share(pace.before(elapsed));
+            let plan = self.schedule.plan.as_ref();
+            let stripe = plan.map_or(self.stripe, |plan| plan.stripe);
+            let share = stripe.share(pace.before(elapsed));
             let end = share.min(self.schedule.end);
             let rest = self.rest_of_plan(end);
             let is_deserted = self.is_deserted();

@@ -39,6 +39,7 @@ impl Load {
                 Some(Errand::Connect(attempt)) => self.try_again(attempt, wire),
                 Some(Errand::Leave(id)) => self.end_session(id, wire),
                 Some(Errand::Vanish(id)) => self.vanish(id, wire),
+                Some(Errand::AwaitPost(id)) => self.await_post(id, wire),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! One core's share of a run: the shard, and what it does in each phase.
 
-use super::barrier::{Barrier, Message, WithoutConnections};
+use super::barrier::{Barrier, ListeningCores, Message, WithoutConnections};
 use super::client::dialogue::{Notes, Wakes};
 use super::client::http_post::HttpPosts;
 use super::client::keepalive::Pinging;
@@ -77,8 +77,8 @@ impl Load {
         }
     }
 
-    /// Messages begin at `start`, on all cores.
-    pub(super) fn set_start(&mut self, start: Instant) {
+    /// Messages begin at `start`, on all cores; of the plan, the stripe is this one's.
+    fn set_start(&mut self, start: Instant, stripe: Stripe) {
         let (warm_up, duration) = (self.config.warm_up, self.config.duration);
         self.timeline.set_start(start, warm_up, duration);
         let (from, until) = (self.timeline.from(), self.timeline.until());
@@ -88,7 +88,7 @@ impl Load {
         if let Some(pace) = self.config.message_pace() {
             let stripe = match self.config.messages {
                 Loop::Seated { .. } => self.stripe.seated(self.config.connections),
-                Loop::Open { .. } | Loop::Closed | Loop::Thinking(_) => self.stripe,
+                Loop::Open { .. } | Loop::Closed | Loop::Thinking(_) => stripe,
             };
             let local = |at: Instant| {
                 let elapsed = at.as_nanos().saturating_sub(start.as_nanos());
@@ -170,7 +170,13 @@ impl Load {
         self.timeline.wait(wire.now(), patience);
         self.note_connect_phase(wire);
         let up = u64::try_from(self.fleet.up()).unwrap_or(u64::MAX);
-        self.tell_first(Message::Ready { up }, wire);
+        let only_listens = self.config.has_dialogues() && up > 0 && self.fleet.speakers() == 0;
+        let listening = if only_listens {
+            ListeningCores::of(wire.core())
+        } else {
+            ListeningCores::default()
+        };
+        self.tell_first(Message::Ready { up, listening }, wire);
     }
 
     /// The connects are over on this core: how long they took.
@@ -190,11 +196,12 @@ impl Load {
                     self.tell_all(answer, wire);
                 }
             }
-            Message::Start(at) if self.timeline.awaits_start() => {
+            Message::Start { at, listening } if self.timeline.awaits_start() => {
                 if self.timeline.phase() == Phase::Connecting {
                     self.give_up_connecting(wire);
                 }
-                self.set_start(at);
+                let (core, cores) = (wire.core(), wire.cores());
+                self.set_start(at, listening.stripe(core, cores, self.config.connections));
                 if at <= wire.now() {
                     self.begin_running(wire);
                 }
@@ -208,7 +215,7 @@ impl Load {
             }
             Message::End if self.timeline.phase() == Phase::Running => self.cut_short(wire),
             Message::Close if self.timeline.phase() == Phase::Draining => self.begin_closing(wire),
-            Message::Start(_) | Message::Abandon | Message::End | Message::Close => {}
+            Message::Start { .. } | Message::Abandon | Message::End | Message::Close => {}
             Message::Note(address, note) => self.notes.push_back((address, note)),
         }
     }
@@ -238,7 +245,8 @@ impl Load {
             let start = self.barrier.start(wire.now());
             self.tell_all(start, wire);
         } else {
-            self.told(Message::Start(wire.now()), wire);
+            let (at, listening) = (wire.now(), ListeningCores::default());
+            self.told(Message::Start { at, listening }, wire);
         }
     }
 

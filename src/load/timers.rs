@@ -17,6 +17,8 @@ pub(super) enum Errand {
     Leave(ConnectionId),
     /// The session's closing handshake has taken long enough.
     Vanish(ConnectionId),
+    /// A connection for posts may have waited too long: for the server, or for an answer.
+    AwaitPost(ConnectionId),
 }
 
 #[derive(Debug)]

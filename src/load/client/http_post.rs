@@ -6,9 +6,11 @@ use crate::load::config::Config;
 use crate::load::measure::failure::Kind;
 use crate::load::scenario::{Leave, Post};
 use crate::load::shard::Load;
+use crate::load::timers::Errand;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyReader, HeadReader, Request, Response, merged};
 use crate::shard::{Close, ConnectionId, Unsent, Wire};
+use crate::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Posts of one client that may wait: a dialogue that says more meanwhile is not listened to.
@@ -41,6 +43,10 @@ struct HttpPost {
     body: Option<BodyReader>,
     /// The server ends the connection after this answer.
     is_last: bool,
+    /// Since when what is awaited is: the connection, or the answer to a post.
+    since: Instant,
+    /// Whether a look at that is set. There is never more than one, whatever is posted.
+    is_watched: bool,
 }
 
 /// What a connection for posts is doing.
@@ -72,7 +78,7 @@ impl HttpPosts {
         !self.by_connection.is_empty() && self.by_connection.contains_key(&id)
     }
 
-    fn insert(&mut self, id: ConnectionId, owner: ConnectionId) {
+    fn insert(&mut self, id: ConnectionId, owner: ConnectionId, now: Instant) {
         let post = HttpPost {
             owner,
             waiting: VecDeque::new(),
@@ -80,6 +86,8 @@ impl HttpPosts {
             head: HeadReader::of_responses(),
             body: None,
             is_last: false,
+            since: now,
+            is_watched: false,
         };
         self.by_connection.insert(id, post);
         self.by_owner.insert(owner, id);
@@ -143,8 +151,33 @@ impl Load {
         let to = self.connecting.choose(target, turn, wire.now())?;
         let from = self.config.source_of(to, number, turn);
         let id = wire.connect(to, from).ok()?;
-        self.posts.insert(id, owner);
+        self.posts.insert(id, owner, wire.now());
+        self.await_post(id, wire);
         Some(id)
+    }
+
+    /// Looks whether a connection, or the answer to a post, has been awaited for too long: as long
+    /// as a connect may take. Else it looks again when it would have been.
+    pub(in crate::load) fn await_post(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+        let Some(post) = self.posts.by_connection.get_mut(&id) else {
+            return;
+        };
+        post.is_watched = post.state != PostState::Free;
+        if !post.is_watched {
+            return;
+        }
+        let by = post.since + self.config.connect_time;
+        if wire.now() < by {
+            return self.alarms.set(by, Errand::AwaitPost(id));
+        }
+        let (owner, state) = (post.owner, post.state);
+        let kind = match state {
+            PostState::Connecting => Kind::TimedOut,
+            PostState::Free | PostState::Busy => Kind::Application("post_unanswered"),
+        };
+        self.leave(owner, Leave::Failed(kind), wire);
+        self.posts.owner_gone(owner);
+        self.close_orphans(wire);
     }
 
     /// A connection for posts is there.
@@ -223,7 +256,12 @@ impl Load {
             return;
         };
         post.state = PostState::Busy;
-        let owner = post.owner;
+        post.since = wire.now();
+        let (owner, is_watched) = (post.owner, std::mem::replace(&mut post.is_watched, true));
+        if !is_watched {
+            let by = wire.now() + self.config.connect_time;
+            self.alarms.set(by, Errand::AwaitPost(id));
+        }
         if wire.send(id, &request) == Err(Unsent::Full) {
             self.leave(owner, Leave::Failed(Kind::Application("unread")), wire);
         }

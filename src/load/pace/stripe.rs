@@ -17,6 +17,13 @@ pub struct Stripe {
 }
 
 impl Stripe {
+    /// No piece at all.
+    pub const NOTHING: Self = Self {
+        core: 1,
+        cores: 1,
+        round: None,
+    };
+
     /// The stripe of core `core` (from 0) of `cores` (at least 1).
     #[must_use]
     pub fn new(core: u16, cores: u16) -> Self {
@@ -94,6 +101,7 @@ mod tests {
     fn cores_without_a_connection_share_nothing() {
         let shares = [0, 1, 2, 3].map(|core| Stripe::among(core, 4, 2).share(1_000));
         assert_eq!(shares, [500, 500, 0, 0]);
+        assert_eq!(Stripe::NOTHING.share(u64::MAX), 0);
     }
 
     proptest! {

@@ -200,6 +200,23 @@ fn who_listens_gets_no_turn() {
 }
 
 #[test]
+fn cores_whose_clients_only_listen_have_no_part_of_the_plan() {
+    // Of two cores one has the two clients that speak; of three each has one or both of them.
+    for cores in [2, 3, 4] {
+        let config = Config {
+            messages: open(100.0),
+            ..plan(Turns::Endless, 0, Trick::HalfListen)
+        };
+        let (outcome, _) = run(&config, cores);
+        let messages = outcome.messages;
+        assert_eq!(outcome.connects.up, 4);
+        assert_eq!((messages.planned, messages.sent), (100, 100), "{cores}");
+        assert_eq!(messages.dropped.total(), 0, "{cores}");
+        assert_eq!(messages.replied, 100);
+    }
+}
+
+#[test]
 fn a_dialogue_s_failure_is_counted_by_its_name_and_its_exchange_is_lost() {
     let (outcome, _) = run(&plan(Turns::Endless, 0, Trick::Fail), 1);
     let kind = Kind::Application("had_enough");

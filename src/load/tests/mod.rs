@@ -14,6 +14,7 @@ mod paces;
 mod peers;
 mod pings;
 mod plan;
+mod posts;
 mod returning;
 mod scripts;
 mod world;
