@@ -215,8 +215,6 @@ impl<M> Port<M> {
             return;
         };
         slot.phase = Phase::Flushing;
-        // What still arrives is thrown away, so that the peer's end of stream is seen.
-        slot.paused = false;
         self.linger(id);
         self.mark(id);
     }
@@ -241,6 +239,7 @@ impl<M> Port<M> {
             .build()
             .user_data(tag(Operation::Shutdown, id));
         self.rings.push(id, &entry);
+        // What still arrives is thrown away, so that the peer's end of stream is seen.
         if self
             .slots
             .get(id)

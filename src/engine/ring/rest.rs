@@ -109,3 +109,28 @@ async fn guard(watch: Rc<Watch>, bell: Ringing) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_whose_bell_rings_was_not_missed() {
+        let bell = Ringing::new().unwrap();
+        bell.ring();
+        assert!(!was_missed(|| true, &bell));
+        bell.silence();
+        assert!(was_missed(|| true, &bell), "work, and no bell for it");
+        assert!(!was_missed(|| false, &bell), "the watchdog alone");
+    }
+
+    #[test]
+    fn work_that_comes_at_the_look_rings_and_is_no_rescue() {
+        let bell = Ringing::new().unwrap();
+        let late = || {
+            bell.ring();
+            true
+        };
+        assert!(!was_missed(late, &bell), "it came between");
+    }
+}

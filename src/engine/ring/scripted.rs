@@ -1,6 +1,9 @@
 //! The ring's bookkeeping against a kernel that follows a script: what is legal but rare.
 
+mod accepts;
+mod choices;
 mod letters;
+mod orders;
 
 use super::accept::Gates;
 use super::bell::Ringing;
@@ -20,6 +23,7 @@ use io_uring::{opcode, squeue};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,7 +38,8 @@ const MORE: u32 = 2;
 /// What the kernel does, and what it was asked.
 #[derive(Default)]
 struct Script {
-    queue: VecDeque<u64>,
+    /// By their numbers, and whether only failure is to be told.
+    queue: VecDeque<(u64, bool)>,
     /// Entries that it will not take yet.
     keeps: usize,
     refuses: Option<i32>,
@@ -42,6 +47,8 @@ struct Script {
     completions: Vec<Completion>,
     taken: Vec<u64>,
     waits: Vec<Wait>,
+    /// What it does with what it has taken, where that is not for the test to say.
+    world: Option<orders::World>,
 }
 
 #[derive(Clone, Default)]
@@ -77,7 +84,7 @@ impl Kernel for Scripted {
         let queue = &mut self.0.borrow_mut().queue;
         let room = queue.len() < ROOM;
         if room {
-            queue.push_back(entry.get_user_data());
+            queue.push_back((entry.get_user_data(), is_silent(entry)));
         }
         room
     }
@@ -93,7 +100,12 @@ impl Kernel for Scripted {
             return Err(io::Error::from_raw_os_error(errno));
         }
         let takes = script.queue.len().saturating_sub(script.keeps);
-        script.taken.extend(script.queue.drain(..takes));
+        for (user_data, silent) in script.queue.drain(..takes) {
+            script.taken.push(user_data);
+            if let Some(world) = &mut script.world {
+                world.begin(user_data, silent, &mut script.completions);
+            }
+        }
         Ok(takes)
     }
 
@@ -141,6 +153,14 @@ impl Kernel for Scripted {
     fn install(&mut self, _: u32, _: RawFd) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether only an entry's failure is told.
+fn is_silent(entry: &squeue::Entry) -> bool {
+    let flags = std::ptr::from_ref(entry).cast::<u8>().wrapping_add(1);
+    // SAFETY: an entry is an io_uring_sqe, whose second byte is its flags.
+    let flags = unsafe { *flags };
+    flags & squeue::Flags::SKIP_SUCCESS.bits() != 0
 }
 
 /// Echoes, and notes what it was told.
@@ -195,20 +215,30 @@ impl Shard for Echo {
 /// The first of two cores, with four slots for connects and four for accepts.
 fn core() -> (Driver<Echo>, Scripted, Post<u8>) {
     let kernel = Scripted::default();
-    let mut ring = Ring::new(kernel.clone());
-    let buffers = ring.register_buffers(4, 64).unwrap();
-    let post = mail::post(2);
-    Desk::new(Arc::clone(&post), Core(1)).hang(-1, Ringing::new().unwrap());
     let size = Size {
         outgoing: 4,
         incoming: 4,
         table: 8,
     };
+    let (driver, post) = core_on(&kernel, Arc::default(), (size, 4));
+    (driver, kernel, post)
+}
+
+/// The first of two cores on that kernel: a table, and how many accepted connections at most.
+fn core_on(
+    kernel: &Scripted,
+    listeners: Arc<Vec<TcpListener>>,
+    (size, most): (Size, u32),
+) -> (Driver<Echo>, Post<u8>) {
+    let mut ring = Ring::new(kernel.clone());
+    let buffers = ring.register_buffers(4, 64).unwrap();
+    let post = mail::post(2);
+    Desk::new(Arc::clone(&post), Core(1)).hang(-1, Ringing::new().unwrap());
     let port = Port {
-        rings: Rings::new(vec![ring], 8),
-        slots: Slots::new(1, size, 4),
+        rings: Rings::new(vec![ring], size.table),
+        slots: Slots::new(1, size, most),
         pool: Default::default(),
-        gates: Gates::new(Arc::default(), 1),
+        gates: Gates::new(listeners, 1),
         addresses: Default::default(),
         desk: Desk::new(Arc::clone(&post), Core(0)),
         now: crate::engine::now(),
@@ -229,7 +259,7 @@ fn core() -> (Driver<Echo>, Scripted, Post<u8>) {
     };
     let bell = Ringing::new().unwrap();
     let driver = Driver::new(Echo::default(), port, vec![buffers], Stop::default(), bell);
-    (driver, kernel, post)
+    (driver, post)
 }
 
 fn turn(driver: &mut Driver<Echo>) {

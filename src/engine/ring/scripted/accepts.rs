@@ -1,0 +1,83 @@
+//! Accepts that fail, and cancellations of accepts that miss.
+
+use super::*;
+use crate::engine::ring::accept::spare_slots;
+use crate::engine::ring::operation::plain;
+
+/// A core with one listener and room for so many.
+fn listening(incoming: u32) -> (Driver<Echo>, Scripted) {
+    let kernel = Scripted::default();
+    let listeners = Arc::new(vec![TcpListener::bind("127.0.0.1:0").unwrap()]);
+    let size = Size {
+        outgoing: 4,
+        incoming,
+        table: 4 + incoming + spare_slots(1),
+    };
+    let (mut driver, _post) = core_on(&kernel, listeners, (size, incoming));
+    turn(&mut driver);
+    turn(&mut driver);
+    (driver, kernel)
+}
+
+fn count(taken: &[Operation], operation: Operation) -> u32 {
+    let all = taken.iter().filter(|&&it| it == operation).count();
+    u32::try_from(all).unwrap()
+}
+
+#[test]
+fn an_accept_without_descriptors_or_memory_pauses_and_is_armed_again() {
+    for errno in [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS] {
+        let (mut driver, kernel) = listening(4);
+        assert_eq!(count(&kernel.taken(), Operation::AcceptOne), spare_slots(1));
+        kernel.completes(plain(Operation::AcceptOne, 0), -errno, 0);
+        turn(&mut driver);
+        turn(&mut driver);
+        assert_eq!(count(&kernel.taken(), Operation::AcceptOne), 0, "{errno}");
+        assert_eq!(driver.port.counters.accept_pauses, 1);
+        // It need not be woken for this: it says itself when.
+        let retry = driver.port.gates.deadline().unwrap();
+        std::thread::sleep(retry.since(crate::engine::now()));
+        turn(&mut driver);
+        turn(&mut driver);
+        assert_eq!(count(&kernel.taken(), Operation::AcceptOne), 1, "{errno}");
+        assert_eq!(driver.port.gates.deadline(), None);
+        assert_eq!(driver.port.counters.accept_pauses, 1);
+    }
+}
+
+#[test]
+fn a_peer_that_left_the_queue_pauses_nothing() {
+    let (mut driver, kernel) = listening(4);
+    kernel.taken();
+    kernel.completes(plain(Operation::AcceptOne, 0), -libc::ECONNABORTED, 0);
+    turn(&mut driver);
+    turn(&mut driver);
+    assert_eq!(kernel.taken(), [Operation::AcceptOne]);
+    assert_eq!(driver.port.counters.accept_pauses, 0);
+}
+
+#[test]
+fn a_cancellation_of_accepts_that_missed_is_repeated() {
+    let (mut driver, kernel) = listening(orders::roomy());
+    assert_eq!(kernel.taken(), [Operation::AcceptMany]);
+    for index in 4..7 {
+        kernel.completes(plain(Operation::AcceptMany, 0), index, MORE);
+    }
+    turn(&mut driver);
+    turn(&mut driver);
+    for _ in 0..3 {
+        assert_eq!(count(&kernel.taken(), Operation::CancelAccept), 1);
+        kernel.completes(plain(Operation::CancelAccept, 0), -libc::ENOENT, 0);
+        turn(&mut driver);
+        turn(&mut driver);
+    }
+    assert_eq!(count(&kernel.taken(), Operation::CancelAccept), 1);
+    kernel.completes(plain(Operation::AcceptMany, 0), -libc::ECANCELED, 0);
+    kernel.completes(plain(Operation::CancelAccept, 0), 1, 0);
+    turn(&mut driver);
+    turn(&mut driver);
+    assert_eq!(
+        kernel.taken(),
+        vec![Operation::AcceptOne; spare_slots(1) as usize]
+    );
+}
