@@ -179,8 +179,6 @@ pub trait Effects<B: Batch> {
     fn answer(&mut self, asker: User, answer: Answer);
     /// Says something to the same app on another core.
     fn forward(&mut self, to: Core, letter: B::Letter<'_>);
-    /// Every core.
-    fn cores(&self) -> u16;
 }
 
 /// An application: one value per core. What it does not care for it need not write.
@@ -266,7 +264,19 @@ pub trait App: Sized + 'static {
     }
 }
 
-impl Notice<'_> {
+impl<'n> Notice<'n> {
+    /// One to which nobody comes back from another run.
+    #[must_use]
+    pub const fn new(id: u64, name: &'n str, text: &'n str) -> Self {
+        let run = None;
+        Self {
+            id,
+            run,
+            name,
+            text,
+        }
+    }
+
     /// Writes the id of a message of a run: the run's eight hexadecimal digits, a colon, its
     /// number.
     pub fn write_id(run: u32, number: u64, into: &mut String) {

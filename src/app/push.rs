@@ -270,10 +270,6 @@ mod tests {
             match letter {}
         }
 
-        fn cores(&self) -> u16 {
-            1
-        }
-
         fn broadcast(&mut self, notice: Notice<'_>) {
             assert_eq!(notice.name, NAME);
             self.0.push((notice.id, notice.text.to_owned()));

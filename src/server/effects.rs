@@ -109,8 +109,4 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
         self.out.outbox.has_mail = true;
         self.mail.write(to, letter);
     }
-
-    fn cores(&self) -> u16 {
-        self.out.wire.cores()
-    }
 }

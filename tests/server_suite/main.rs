@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what must not fail in a test may panic")]
 
+mod applications;
 mod closing;
 mod deflate;
 mod http;
@@ -14,7 +15,7 @@ mod talking;
 
 use ringstorm::engine::{EngineError, Plan, ring, tokio};
 use ringstorm::limits;
-use ringstorm::server::{Config, Outcome};
+use ringstorm::server::{Apps, Config, Outcome, built_in};
 use ringstorm::shard::{Core, Shard};
 use ringstorm::time::Instant;
 use script::Script;
@@ -26,7 +27,12 @@ use std::time::Duration;
 trait Harness {
     /// Starts a server, lets clients do what the script says, stops the server, and gives what its
     /// cores counted. Panics if anything is not as the script wants it.
-    fn run(setup: Setup, script: Script) -> Vec<Outcome>;
+    fn run(setup: Setup, script: Script) -> Vec<Outcome> {
+        Self::run_with(setup, script, built_in)
+    }
+
+    /// The same for a server with those applications.
+    fn run_with<A: Apps>(setup: Setup, script: Script, apps: fn(&Config) -> A) -> Vec<Outcome>;
 }
 
 /// The server of a test.
@@ -111,6 +117,9 @@ macro_rules! suite {
 }
 
 suite! {
+    applications:
+        everyone_on_every_core_sees_the_counter
+        what_is_mounted_beside_the_built_in_applications_leaves_them_as_they_are;
     http:
         plain_routes_answer_on_one_connection
         pipelined_requests_are_answered_in_order_however_they_are_split

@@ -3,7 +3,7 @@
 use crate::script::{Act, Look, Script, get};
 use crate::{Harness, Setup};
 use ringstorm::engine::sim;
-use ringstorm::server::{Config, Message, Outcome, Server};
+use ringstorm::server::{Apps, Config, Message, Outcome, Server};
 use ringstorm::shard::{Close, CloseCause, ConnectionId, Core, Origin, Shard, Unsent, Wire};
 use ringstorm::time::Instant;
 use std::cell::Cell;
@@ -38,7 +38,7 @@ pub(crate) fn explore(test: impl Fn() + Sync) {
 }
 
 impl Harness for OnSim {
-    fn run(setup: Setup, script: Script) -> Vec<Outcome> {
+    fn run_with<A: Apps>(setup: Setup, script: Script, apps: fn(&Config) -> A) -> Vec<Outcome> {
         let mut plan = sim::Plan::new(SEED.get());
         plan.servers = u16::try_from(setup.cores).unwrap();
         plan.max_backlog = setup.max_backlog;
@@ -47,6 +47,7 @@ impl Harness for OnSim {
         let started = Rc::new(Cell::new(None));
         let make = |core| Stoppable {
             core,
+            apps,
             config: setup.config.clone(),
             started: Rc::clone(&started),
             server: None,
@@ -76,18 +77,23 @@ impl Harness for OnSim {
 }
 
 /// A server that is made when the clock can be read, and stopped when the script says so.
-struct Stoppable {
+struct Stoppable<A: Apps> {
     core: Core,
+    apps: fn(&Config) -> A,
     config: Config,
     started: Rc<Cell<Option<Instant>>>,
-    server: Option<Server>,
+    server: Option<Server<A>>,
     stop: Rc<Cell<bool>>,
     stopped: bool,
     now: Instant,
 }
 
-impl Stoppable {
-    fn pass<W: Wire<Message>>(&mut self, wire: &mut W, event: impl FnOnce(&mut Server, &mut W)) {
+impl<A: Apps> Stoppable<A> {
+    fn pass<W: Wire<Message<A::Letters>>>(
+        &mut self,
+        wire: &mut W,
+        event: impl FnOnce(&mut Server<A>, &mut W),
+    ) {
         self.now = wire.now();
         let server = self.server.as_mut().expect("started");
         event(server, wire);
@@ -97,42 +103,63 @@ impl Stoppable {
     }
 }
 
-impl Shard for Stoppable {
-    type Message = Message;
+impl<A: Apps> Shard for Stoppable<A> {
+    type Message = Message<A::Letters>;
     type Outcome = Outcome;
 
-    fn started(&mut self, wire: &mut impl Wire<Message>) {
+    fn started(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         let started = self.started.get().unwrap_or_else(|| wire.now());
         self.started.set(Some(started));
         let config = Config {
             started,
             ..self.config.clone()
         };
-        self.server = Some(Server::new(self.core, config));
+        let apps = (self.apps)(&config);
+        self.server = Some(Server::with(self.core, config, apps));
         self.pass(wire, |server, wire| server.started(wire));
     }
 
-    fn opened(&mut self, id: ConnectionId, origin: Origin, wire: &mut impl Wire<Message>) {
+    fn opened(
+        &mut self,
+        id: ConnectionId,
+        origin: Origin,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
         self.pass(wire, |server, wire| server.opened(id, origin, wire));
     }
 
-    fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Message>) {
+    fn received(
+        &mut self,
+        id: ConnectionId,
+        bytes: &mut [u8],
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
         self.pass(wire, |server, wire| server.received(id, bytes, wire));
     }
 
-    fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
         self.pass(wire, |server, wire| server.drained(id, wire));
     }
 
-    fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Message>) {
+    fn closed(
+        &mut self,
+        id: ConnectionId,
+        cause: CloseCause,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
         self.pass(wire, |server, wire| server.closed(id, cause, wire));
     }
 
-    fn forwarded(&mut self, from: Core, message: Message, wire: &mut impl Wire<Message>) {
+    fn forwarded(
+        &mut self,
+        from: Core,
+        message: Message<A::Letters>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
         self.pass(wire, |server, wire| server.forwarded(from, message, wire));
     }
 
-    fn expired(&mut self, wire: &mut impl Wire<Message>) {
+    fn expired(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         self.pass(wire, |server, wire| {
             if server.deadline().is_some_and(|at| at <= wire.now()) {
                 server.expired(wire);
@@ -140,7 +167,7 @@ impl Shard for Stoppable {
         });
     }
 
-    fn stopped(&mut self, wire: &mut impl Wire<Message>) {
+    fn stopped(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         self.stop.set(true);
         self.pass(wire, |_, _| {});
     }

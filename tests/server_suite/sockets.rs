@@ -3,7 +3,7 @@
 use crate::script::{Act, Look, Script, get};
 use crate::{Engine, Harness, Setup};
 use ringstorm::engine::{self, Listeners, Plan, Stop};
-use ringstorm::server::{Outcome, Server};
+use ringstorm::server::{Apps, Config, Outcome, Server};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -20,7 +20,7 @@ const FLOOD: usize = 256 << 20;
 pub(crate) struct OnSockets<E>(std::marker::PhantomData<E>);
 
 impl<E: Engine> Harness for OnSockets<E> {
-    fn run(setup: Setup, script: Script) -> Vec<Outcome> {
+    fn run_with<A: Apps>(setup: Setup, script: Script, apps: fn(&Config) -> A) -> Vec<Outcome> {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut plan = Plan::new(vec![0; setup.cores]);
         plan.listeners = Listeners::bind(&[loopback], setup.cores).expect("a free port");
@@ -30,8 +30,8 @@ impl<E: Engine> Harness for OnSockets<E> {
         let stop = plan.stop.clone();
         let mut config = setup.config;
         config.started = engine::now();
-        let server =
-            std::thread::spawn(move || E::run(plan, move |core| Server::new(core, config.clone())));
+        let make = move |core| Server::with(core, config.clone(), apps(&config));
+        let server = std::thread::spawn(move || E::run(plan, make));
         let mut clients = Clients {
             address,
             stop: stop.clone(),

@@ -45,10 +45,6 @@ impl Effects<Post> for Town {
         panic!("{user:?} was closed with {code}");
     }
 
-    fn cores(&self) -> u16 {
-        CORES
-    }
-
     fn forward(&mut self, to: Core, letter: Letter<&str>) {
         assert_ne!(to.0, self.here, "what is said to oneself is done at once");
         let mut post = Post::default();
