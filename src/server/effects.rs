@@ -18,7 +18,6 @@ pub(super) struct Mail<B> {
     /// By core.
     batches: Vec<Option<Box<B>>>,
     addressees: Vec<Core>,
-    #[expect(clippy::vec_box, reason = "a batch is forwarded in its box")]
     spare: Vec<Box<B>>,
 }
 
