@@ -5,6 +5,7 @@ use super::client::table::{State, Stream};
 use super::config::Scenario;
 use super::measure::failure::{Kind, Stage};
 use super::measure::outcome::Ending;
+use super::measure::recorder::Cause;
 use super::measure::usage::Mark;
 use super::phase::{NEVER, Phase};
 use super::shard::Load;
@@ -21,10 +22,8 @@ const NO_CODE: u16 = 1005;
 impl Load {
     /// The measured time is over. What of the plan has not been sent by now will not be.
     pub(super) fn begin_draining(&mut self, wire: &mut impl Wire<Message>) {
-        let rest = self.rest_of_plan(self.schedule.end);
-        let messages = &mut self.recorder.outcome.messages;
-        messages.planned += rest;
-        messages.dropped.late += rest;
+        let rest = self.pacer.end();
+        self.recorder.never_sent(rest, Cause::Late);
         self.drain(wire);
     }
 
@@ -32,22 +31,13 @@ impl Load {
     pub(super) fn cut_short(&mut self, wire: &mut impl Wire<Message>) {
         let now = wire.now();
         if let Some(pace) = self.config.message_pace() {
-            let elapsed = now
-                .as_nanos()
-                .saturating_sub(self.timeline.start().as_nanos());
-            let plan = self.schedule.plan.as_ref();
-            let stripe = plan.map_or(self.stripe, |plan| plan.stripe);
-            let share = stripe.share(pace.before(elapsed));
-            let end = share.min(self.schedule.end);
-            let rest = self.rest_of_plan(end);
-            let is_deserted = self.is_deserted();
-            let messages = &mut self.recorder.outcome.messages;
-            messages.planned += rest;
-            if is_deserted {
-                messages.dropped.no_connection += rest;
+            let rest = self.pacer.cut_short(pace, now);
+            let cause = if self.is_deserted() {
+                Cause::NoConnection
             } else {
-                messages.dropped.late += rest;
-            }
+                Cause::Late
+            };
+            self.recorder.never_sent(rest, cause);
         }
         self.end_now(now);
         self.drain(wire);
@@ -55,10 +45,8 @@ impl Load {
 
     /// No connection is left: the rest of the plan has none to go to.
     fn cut_short_with_plan(&mut self, wire: &mut impl Wire<Message>) {
-        let rest = self.rest_of_plan(self.schedule.end);
-        let messages = &mut self.recorder.outcome.messages;
-        messages.planned += rest;
-        messages.dropped.no_connection += rest;
+        let rest = self.pacer.end();
+        self.recorder.never_sent(rest, Cause::NoConnection);
         self.end_now(wire.now());
         self.drain(wire);
     }
@@ -119,17 +107,17 @@ impl Load {
         messages.lost = messages.sent - messages.replied;
         // A reply that comes while closing is too late: it is counted as lost already.
         self.recorder.measure(NEVER, NEVER);
-        self.schedule.slot = 0;
+        self.next_slot = 0;
         self.go_on_closing(wire);
     }
 
     /// Closes some more connections, or ends the run.
     pub(super) fn go_on_closing(&mut self, wire: &mut impl Wire<Message>) {
         for _ in 0..CLOSES_PER_TURN {
-            let Some((id, state)) = self.fleet.at(self.schedule.slot) else {
+            let Some((id, state)) = self.fleet.at(self.next_slot) else {
                 break;
             };
-            self.schedule.slot += 1;
+            self.next_slot += 1;
             match state {
                 State::Open => self.say_goodbye(id, wire),
                 State::Connecting | State::Upgrading | State::Greeting => {
@@ -148,7 +136,7 @@ impl Load {
 
     /// Whether some connections have not been told goodbye yet.
     pub(super) fn has_to_close(&self) -> bool {
-        self.fleet.at(self.schedule.slot).is_some()
+        self.fleet.at(self.next_slot).is_some()
     }
 
     /// The peer sent a close frame, in answer to ours or unasked.
@@ -323,13 +311,6 @@ impl Load {
             }
             Phase::Connecting | Phase::Waiting | Phase::Finished => {}
         }
-    }
-
-    /// Measured messages of this core that have not been sent before the plan's end.
-    fn rest_of_plan(&mut self, end: u64) -> u64 {
-        let first = self.schedule.next.max(self.schedule.first_measured);
-        self.schedule.next = self.schedule.next.max(end);
-        end.saturating_sub(first)
     }
 
     /// The measured time ends before its time.

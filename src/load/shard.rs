@@ -13,7 +13,7 @@ use super::measure::progress::{Observer, Progress};
 use super::measure::recorder::Recorder;
 use super::measure::usage::{Mark, Marks};
 use super::pace::Stripe;
-use super::pacer::{Plan, Schedule};
+use super::pacer::{Pacer, Span};
 use super::phase::{AT_ONCE, NEVER, Phase, Timeline};
 use super::returning::Returning;
 use super::timers::Alarms;
@@ -31,7 +31,9 @@ pub struct Load {
     pub(super) timeline: Timeline,
     pub(super) fleet: Fleet,
     pub(super) connecting: Connecting,
-    pub(super) schedule: Schedule,
+    pub(super) pacer: Pacer,
+    /// The slot whose client is next to be started (closed loop) or closed.
+    pub(super) next_slot: usize,
     pub(super) alarms: Alarms,
     pub(super) returning: Returning,
     /// When the storm breaks, or its next point is due.
@@ -60,7 +62,8 @@ impl Load {
             timeline: Timeline::new(),
             fleet: Fleet::default(),
             connecting: Connecting::default(),
-            schedule: Schedule::default(),
+            pacer: Pacer::new(config.tick),
+            next_slot: 0,
             alarms: Alarms::default(),
             returning: Returning::default(),
             storm_at: NEVER,
@@ -86,23 +89,13 @@ impl Load {
         self.plan_sessions();
         self.await_storm();
         if let Some(pace) = self.config.message_pace() {
-            let stripe = match self.config.messages {
-                Loop::Seated { .. } => self.stripe.seated(self.config.connections),
-                Loop::Open { .. } | Loop::Closed | Loop::Thinking(_) => stripe,
+            let (stripe, burst) = match self.config.messages {
+                Loop::Seated { .. } => (self.stripe.seated(self.config.connections), 1),
+                Loop::Open { burst, .. } => (stripe, burst),
+                Loop::Closed | Loop::Thinking(_) => (stripe, 1),
             };
-            let local = |at: Instant| {
-                let elapsed = at.as_nanos().saturating_sub(start.as_nanos());
-                stripe.share(pace.before(elapsed))
-            };
-            self.schedule.first_measured = local(from);
-            self.schedule.end = local(until);
-            let mut plan = Plan {
-                walk: pace.walk(),
-                stripe,
-                next_ns: 0,
-            };
-            plan.next_ns = plan.offset_ns(0);
-            self.schedule.plan = Some(plan);
+            self.pacer
+                .plan(pace, stripe, burst, Span { start, from, until });
         }
     }
 

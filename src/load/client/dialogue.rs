@@ -7,7 +7,7 @@ use crate::load::barrier::Message;
 use crate::load::config::{Config, Scenario};
 use crate::load::measure::departure::Departure;
 use crate::load::measure::failure::{Kind, Stage};
-use crate::load::measure::recorder::Recorder;
+use crate::load::measure::recorder::{Cause, Recorder};
 use crate::load::phase::NEVER;
 use crate::load::scenario::{
     Address, Dialogue, Flow, Leave, Line, Note, Part, Piece, Said, Speaker, Turns, Wake,
@@ -225,16 +225,14 @@ impl Load {
                 .get(id)
                 .filter(|client| client.state == State::Open)
             else {
-                let dropped = self.recorder.dropped(piece);
-                self.recorder.outcome.messages.dropped.no_connection += dropped;
+                self.recorder.dropped(piece, Cause::NoConnection);
                 continue;
             };
             let before = client.talk.next;
             let in_flight = client.talk.in_flight();
             let has_room = in_flight < self.config.in_flight && self.fleet.speaks(id);
             if wire.backlog(id) >= limits::BACKLOG_HIGH {
-                let dropped = self.recorder.dropped(piece);
-                self.recorder.outcome.messages.dropped.backlog += dropped;
+                self.recorder.dropped(piece, Cause::Backlog);
                 continue;
             }
             if has_room {
@@ -245,8 +243,7 @@ impl Load {
                 .get(id)
                 .is_none_or(|client| client.talk.next != before);
             if !has_room || !is_taken {
-                let dropped = self.recorder.dropped(piece);
-                self.recorder.outcome.messages.dropped.in_flight += dropped;
+                self.recorder.dropped(piece, Cause::InFlight);
             }
         }
         self.tools.batch = batch;

@@ -7,5 +7,6 @@ pub(super) mod in_flight;
 pub(super) mod keepalive;
 pub(super) mod payload;
 mod receiver;
+mod sender;
 pub(super) mod table;
 pub(super) mod tools;

@@ -1,7 +1,7 @@
 //! Puts what happens into the outcome: only what belongs to the measured time.
 
 use super::failure::{Kind, Stage};
-use super::outcome::{Numbering, Outcome};
+use super::outcome::{Messages, Numbering, Outcome};
 use crate::load::client::payload::Pushed;
 use crate::load::measure::departure::Departure;
 use crate::load::scenario::Stray;
@@ -17,6 +17,19 @@ const SILENCE_LEAST: Duration = Duration::from_secs(1);
 pub(in crate::load) enum Age {
     New,
     Replayed,
+}
+
+/// Why a planned message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::load) enum Cause {
+    /// No connection was up, or not the one whose turn it was.
+    NoConnection,
+    /// As many messages were under way on it as may be.
+    InFlight,
+    /// Its peer did not read.
+    Backlog,
+    /// The measured time was over before its turn came.
+    Late,
 }
 
 /// How long a listener may hear nothing, if somebody says.
@@ -77,14 +90,27 @@ impl Recorder {
         }
     }
 
-    /// Messages of the plan that are not sent; how many of them are measured.
-    pub(in crate::load) fn dropped(&mut self, planned: &[Departure]) -> u64 {
+    /// Messages of the plan that are not sent: those that are measured count.
+    pub(in crate::load) fn dropped(&mut self, planned: &[Departure], cause: Cause) {
         let measured = planned
             .iter()
             .filter(|planned| self.is_measured(planned.intended));
         let dropped = u64::try_from(measured.count()).unwrap_or(u64::MAX);
-        self.outcome.messages.planned += dropped;
-        dropped
+        self.never_sent(dropped, cause);
+    }
+
+    /// Measured messages of the plan that are not sent.
+    pub(in crate::load) fn never_sent(&mut self, messages: u64, cause: Cause) {
+        let Messages {
+            planned, dropped, ..
+        } = &mut self.outcome.messages;
+        *planned += messages;
+        *match cause {
+            Cause::NoConnection => &mut dropped.no_connection,
+            Cause::InFlight => &mut dropped.in_flight,
+            Cause::Backlog => &mut dropped.backlog,
+            Cause::Late => &mut dropped.late,
+        } += messages;
     }
 
     /// The reply to that message came and verified.
