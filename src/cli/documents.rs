@@ -26,14 +26,21 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// README.md and the pages of docs/, without the decisions, which tell of what is gone too.
+/// README.md, its neighbours and the pages of docs/, without the decisions and the changelog, which
+/// tell of what is gone and of other tools too.
 fn pages() -> Vec<Page> {
     let mut paths: Vec<PathBuf> = fs::read_dir(root().join("docs"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|it| it == "md"))
         .collect();
-    paths.push(root().join("README.md"));
+    let beside = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ];
+    paths.extend(beside.map(|name| root().join(name)));
     paths.sort();
     let pages = paths.into_iter().map(|path| Page {
         name: path.file_name().unwrap().to_string_lossy().into_owned(),
@@ -233,7 +240,7 @@ fn every_script_and_page_that_the_pages_name_is_there() {
                 faults.push(format!("{place}: {path}"));
             }
         }
-        let here = if page.name == "README.md" {
+        let here = if root().join(&page.name).exists() {
             root().into()
         } else {
             root().join("docs")

@@ -79,11 +79,13 @@ async def members_of_a_room_hear_each_other_deflated_or_not(shared):
 
 
 @case()
-async def a_bomb_is_closed_with_1009(shared):
+async def a_message_of_repeats_comes_back_and_a_bomb_is_closed_with_1009(shared):
     async with await deflating(shared) as server:
         async with connect(server.url("/echo"), proxy=None) as socket:
+            await socket.send(bytes(1024 * 1024))
+            equal(await socket.recv(), bytes(1024 * 1024))
             try:
-                await socket.send(bytes(1024 * 1024))
+                await socket.send(bytes(1024 * 1024 + 1))
                 await socket.recv()
             except ConnectionClosed as closed:
                 equal(closed.rcvd and closed.rcvd.code, 1009)

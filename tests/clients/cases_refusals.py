@@ -99,7 +99,7 @@ async def the_doctor_tries_io_uring_and_is_not_ready_without(binary):
         assert "io_uring" not in names, names
 
 
-@case(ALONE)
+@case(ALONE, seconds=60)
 async def the_locked_memory_that_the_doctor_asks_for_is_enough_and_hardly_more(binary):
     if os.geteuid() != 0:
         return  # Who may lock how much counts by user: others of this one would be in it.
