@@ -129,7 +129,8 @@ async def the_locked_memory_that_the_doctor_asks_for_is_enough_and_hardly_more(b
                 break
     else:
         raise AssertionError(f"does not start with {size} bytes: {story}")
-    async with await Process.start(*limited(size - 65536, *serve)) as process:
+    # The prediction is rounded up, by less than 64 KiB a core.
+    async with await Process.start(*limited(size - 131072, *serve)) as process:
         equal(await process.ended(), 1, f"exit code ({process.story()})")
         says(" ".join(process.errors), "ulimit -l")
 
