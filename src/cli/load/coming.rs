@@ -21,8 +21,8 @@ pub(in crate::cli) struct ComingFlags {
     #[arg(default_missing_value = "20", value_parser = values::count_u32)]
     reconnect: Option<u32>,
     /// After another HTTP status than the one that is needed (404, 401, 503): come again like after
-    /// any failure, or stop for good as a browser's event source does. Retry-After in seconds is
-    /// waited for in any case.
+    /// any failure, or stop for good as a browser's event source does. Retry-After is
+    /// waited for in any case: seconds, or a date, which counts from the response's own Date.
     #[arg(long, value_name = "WHAT", value_enum, default_value = "again")]
     on_refusal: OnRefusal,
     /// Each WebSocket connection sends a ping so often, spread over that time, and the latency

@@ -345,3 +345,39 @@ pub(super) fn role(flags: &LoadFlags, load: &load::Config) -> Result<Option<Role
         names,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::flags::{Command, Flags};
+    use clap::Parser;
+
+    fn origins(line: &str) -> Vec<String> {
+        let argv = ["ringstorm", "load"].into_iter().chain(line.split(' '));
+        let flags = Flags::try_parse_from(argv).expect("flags");
+        let Some(Command::Load(flags)) = flags.command else {
+            panic!("no load");
+        };
+        let load = meant(&flags).expect("a run");
+        let headers = load.headers.into_iter();
+        let origins = headers.filter(|(name, _)| name.eq_ignore_ascii_case("Origin"));
+        origins.map(|(_, value)| value).collect()
+    }
+
+    #[test]
+    fn cable_sends_the_origin_of_its_server_and_others_none() {
+        // Action Cable, ActionCable::Connection::Base#allow_request_origin?
+        let cable = "--scenario cable --channel X";
+        assert_eq!(
+            origins(&format!("ws://127.0.0.1:3000 {cable}")),
+            ["http://127.0.0.1:3000"]
+        );
+        assert_eq!(
+            origins(&format!("wss://127.0.0.1 {cable}")),
+            ["https://127.0.0.1"]
+        );
+        let given = origins(&format!("ws://127.0.0.1:1 {cable} -H Origin:http://b"));
+        assert_eq!(given, ["http://b"]);
+        assert!(origins("ws://127.0.0.1:1/echo").is_empty());
+    }
+}

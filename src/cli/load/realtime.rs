@@ -206,7 +206,11 @@ fn cable(flags: &LoadFlags, seed: u64) -> Result<Cable, Failure> {
         content_bytes: flags.payload,
         senders: senders(flags),
         trigger: request
-            .map(|request| trigger(request, &flags.connection.resolve, flags.connect_timeout))
+            .map(|request| {
+                let url = request.url().clone();
+                let request = request.with(flags.connection.headers(&url));
+                trigger(request, &flags.connection.resolve, flags.connect_timeout)
+            })
             .transpose()?,
         seed,
     }))

@@ -4,6 +4,7 @@ use crate::cli::socket::first_of;
 use crate::cli::url::{Resolve, Scheme, Security, Url};
 use crate::cli::{Failure, print};
 use crate::load::scenario::Trigger;
+use crate::protocol::http;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -22,6 +23,8 @@ const LINE_BYTES_MAX: u64 = 8 * 1024;
 pub(super) struct Request {
     method: String,
     url: Url,
+    /// Of the user, beside our own.
+    headers: Vec<(String, String)>,
 }
 
 impl FromStr for Request {
@@ -38,11 +41,44 @@ impl FromStr for Request {
         Ok(Self {
             method: method.to_owned(),
             url,
+            headers: Vec::new(),
         })
     }
 }
 
 impl Request {
+    /// Where it goes.
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// With the run's headers: whatever lets its clients in lets its broadcasts in. But for those
+    /// that say where it goes and how long it is.
+    pub(super) fn with(mut self, headers: Vec<(String, String)>) -> Self {
+        let own = ["Host", "Content-Length", "Transfer-Encoding", "Connection"];
+        let is_own = |name: &str| own.iter().any(|it| it.eq_ignore_ascii_case(name));
+        self.headers = headers;
+        self.headers.retain(|(name, _)| !is_own(name));
+        self
+    }
+
+    /// What is sent, with that stamp.
+    fn encoded(&self, stamp: &str) -> Vec<u8> {
+        let host = self.url.authority();
+        let own = [
+            ("Host", host.as_str()),
+            ("Content-Length", "0"),
+            ("Connection", "close"),
+        ];
+        let given = self.headers.iter();
+        let given: Vec<(&str, &str)> = given.map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let target = self.url.target.replace(PLACE, stamp);
+        let mut bytes = Vec::new();
+        let fields = http::merged(&own, &given);
+        http::Request::encode(&mut bytes, &self.method, &target, &fields);
+        bytes
+    }
+
     /// Fires it and reads its status.
     fn fire(&self, to: &[SocketAddr], stamp: &str, patience: Duration) -> Result<(), String> {
         let failed = |error: std::io::Error| error.to_string();
@@ -50,13 +86,7 @@ impl Request {
         let (mut stream, _) = connected.map_err(|(_, error)| failed(error))?;
         stream.set_read_timeout(Some(patience)).map_err(failed)?;
         stream.set_write_timeout(Some(patience)).map_err(failed)?;
-        let (method, host) = (&self.method, self.url.authority());
-        let target = self.url.target.replace(PLACE, stamp);
-        let head = format!(
-            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\
-             Connection: close\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes()).map_err(failed)?;
+        stream.write_all(&self.encoded(stamp)).map_err(failed)?;
         let mut line = String::new();
         let mut reader = BufReader::new(stream.take(LINE_BYTES_MAX));
         reader.read_line(&mut line).map_err(failed)?;
@@ -96,4 +126,26 @@ pub(super) fn trigger(
         let _ = fire.send(stamp.to_owned());
     };
     Ok(Trigger::new(Box::new(fire), failed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trigger_has_the_users_headers_but_for_those_that_frame_it() {
+        let request: Request = "http://a:1/say?at={stamp}".parse().expect("a request");
+        let given = [
+            ("Authorization", "Bearer x"),
+            ("host", "b"),
+            ("Content-Length", "7"),
+        ];
+        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let sent = request.with(given.to_vec()).encoded("7");
+        assert_eq!(
+            String::from_utf8(sent).expect("text"),
+            "POST /say?at=7 HTTP/1.1\r\nHost: a:1\r\nContent-Length: 0\r\n\
+             Connection: close\r\nAuthorization: Bearer x\r\n\r\n"
+        );
+    }
 }

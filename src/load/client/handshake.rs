@@ -5,6 +5,7 @@ use crate::load::config::{Config, Scenario, Transport};
 use crate::load::measure::failure::{Failures, Kind};
 use crate::protocol::Fault;
 use crate::protocol::http::body::BodyReader;
+use crate::protocol::http::date;
 use crate::protocol::http::{BodyLength, Coding, Inflater, Request, Response, merged};
 use crate::protocol::sse;
 use crate::protocol::websocket::decoder::Decoder;
@@ -202,10 +203,17 @@ fn said(response: &Response<'_>, rest: &[u8]) -> Option<String> {
     (!all.is_empty()).then_some(all)
 }
 
-/// How long the server asks to be left alone (RFC 9110, 10.2.3), if it says so in seconds: a date
-/// would need the wall clock.
+/// How long the server asks to be left alone (RFC 9110, 10.2.3): in seconds, or until a date. That
+/// is one of the server's clock, so it counts from the response's own `Date`, not from a clock here.
 fn retry_after(response: &Response<'_>) -> Option<Duration> {
-    let seconds: u64 = response.headers.get("retry-after")?.parse().ok()?;
+    let asked = response.headers.get("retry-after")?;
+    let seconds: u64 = match asked.parse() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let now = date::parse(response.headers.get("date")?)?;
+            date::parse(asked)?.saturating_sub(now)
+        }
+    };
     // A day: a server that asks for more wants nobody back.
     Some(Duration::from_secs(seconds.min(86_400)))
 }

@@ -255,6 +255,45 @@ fn retry_after_is_waited_for_and_a_refusal_may_be_final() {
 }
 
 #[test]
+fn retry_after_a_date_counts_from_the_responses_own_date() {
+    // RFC 9110, 10.2.3 and 5.6.7
+    for (dates, least) in [
+        (
+            "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:40 GMT",
+            3,
+        ),
+        (
+            "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sunday, 06-Nov-94 08:49:41 GMT",
+            4,
+        ),
+        // Before now, without a date of now, or none at all: as if it said nothing.
+        (
+            "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:00:00 GMT",
+            0,
+        ),
+        ("Retry-After: Sun, 06 Nov 1994 08:49:40 GMT", 0),
+        (
+            "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: soon",
+            0,
+        ),
+    ] {
+        let config = Config {
+            again: Again {
+                retries: 1,
+                ..Again::NEVER
+            },
+            ..idle()
+        };
+        let refusal = format!("HTTP/1.1 503 Busy\r\n{dates}\r\nContent-Length: 0\r\n\r\n");
+        let said = vec![(MS, Act::Say(refusal.into_bytes()))];
+        let (outcome, took) = World::new(1, &config, Script::answering(said)).run();
+        assert_eq!(outcome.connects.retries, 1, "{dates}");
+        let range = Duration::from_secs(least)..Duration::from_secs(least + 2);
+        assert!(range.contains(&took), "{dates}: {took:?}");
+    }
+}
+
+#[test]
 fn a_handshake_of_the_application_has_the_time_of_the_connect_and_fails_by_its_name() {
     let cable = Cable::new(CableOptions {
         channel: "Chat".to_owned(),

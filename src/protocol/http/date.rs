@@ -1,4 +1,4 @@
-//! Writes the time of day as HTTP does: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
+//! Writes and reads the time of day as HTTP does: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
 
 /// Bytes of a date.
 pub const DATE_BYTES: usize = 29;
@@ -39,6 +39,60 @@ pub fn imf_fixdate(unix_s: u64) -> [u8; DATE_BYTES] {
         }
     }
     text
+}
+
+/// The seconds since 1970 of a date in any of the three forms that a recipient must accept (RFC
+/// 9110, 5.6.7); `None` for what is none, or before 1970.
+#[must_use]
+pub fn parse(text: &str) -> Option<u64> {
+    let separators = |c: char| matches!(c, ' ' | ',' | '-');
+    let mut words = text.split(separators).filter(|word| !word.is_empty());
+    let weekday = words.next()?;
+    if !DAYS.iter().any(|day| weekday.as_bytes().starts_with(*day)) {
+        return None;
+    }
+    let words: Vec<&str> = words.take(6).collect();
+    let (day, month, year, time) = match *words.as_slice() {
+        // Sun, 06 Nov 1994 08:49:37 GMT and Sunday, 06-Nov-94 08:49:37 GMT
+        [day, month, year, time, "GMT"] => (day, month, year, time),
+        // Sun Nov  6 08:49:37 1994
+        [month, day, time, year] => (day, month, year, time),
+        _ => return None,
+    };
+    let number = |text: &str| {
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() <= 4;
+        is_number.then(|| text.parse::<u64>().ok()).flatten()
+    };
+    let month = MONTHS.iter().position(|name| month.as_bytes() == *name)?;
+    let month = u64::try_from(month).ok()? + 1;
+    let year = match (number(year)?, year.len()) {
+        // Two digits are those of a year that is not far.
+        (year @ 0..70, 2) => 2000 + year,
+        (year, 2) => 1900 + year,
+        (year @ 1970.., 4) => year,
+        _ => return None,
+    };
+    let mut clock = time.split(':').map(number);
+    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+    let day = number(day)?;
+    // A leap second is written as :60.
+    let is_time = hour < 24 && minute < 60 && second <= 60 && clock.next().is_none();
+    if !is_time || !(1..=31).contains(&day) {
+        return None;
+    }
+    let days = days_until(year, month, day);
+    Some(days * SECONDS_OF_A_DAY + hour * 3600 + minute * 60 + second)
+}
+
+/// Days from 1970-01-01 to a day of the Gregorian calendar, as in [`civil`] (Hinnant,
+/// `days_from_civil`).
+const fn days_until(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (year / 400, year % 400);
+    let march_month = if month > 2 { month - 3 } else { month + 9 };
+    let of_year = (153 * march_month + 2) / 5 + day - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year;
+    days - 719_468
 }
 
 /// The day of the Gregorian calendar that is so many after 1970-01-01: year, month and day from 1.
@@ -85,6 +139,34 @@ mod tests {
             (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
         ] {
             assert_eq!(text(unix_s), wanted);
+        }
+    }
+
+    #[test]
+    fn a_date_is_read_in_all_three_forms_and_what_is_none_is_refused() {
+        for date in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(parse(date), Some(784_111_777), "{date}");
+        }
+        for unix_s in (0..LAST).step_by(86_400 * 97 + 12_345) {
+            assert_eq!(parse(&text(unix_s)), Some(unix_s));
+        }
+        for none in [
+            "",
+            "120",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nix 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1969 08:49:37 GMT",
+            "Sun, 06 Nov 99999999999999999999 08:49:37 GMT",
+            "Foo, 06 Nov 1994 08:49:37 GMT",
+        ] {
+            assert_eq!(parse(none), None, "{none}");
         }
     }
 
