@@ -44,7 +44,7 @@ pub(in crate::cli) struct RealtimeFlags {
     senders: Option<u32>,
     /// Request that makes the server broadcast on the channel (cable), fired instead of sending:
     /// '[METHOD ]http://HOST:PORT/PATH', POST if no method is named. {stamp} in it is replaced; a
-    /// broadcast that repeats that is told apart from others. It has the headers of -H and --cookie.
+    /// broadcast that repeats that is told apart from others. It has the headers of -H, --cookie.
     #[arg(long, value_name = "REQUEST")]
     trigger: Option<Request>,
 }

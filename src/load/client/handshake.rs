@@ -204,7 +204,7 @@ fn said(response: &Response<'_>, rest: &[u8]) -> Option<String> {
 }
 
 /// How long the server asks to be left alone (RFC 9110, 10.2.3): in seconds, or until a date. That
-/// is one of the server's clock, so it counts from the response's own `Date`, not from a clock here.
+/// is one of the server's clock, so it counts from the response's `Date`, not from a clock here.
 fn retry_after(response: &Response<'_>) -> Option<Duration> {
     let asked = response.headers.get("retry-after")?;
     let seconds: u64 = match asked.parse() {

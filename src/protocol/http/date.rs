@@ -1,4 +1,4 @@
-//! Writes and reads the time of day as HTTP does: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
+//! Writes and reads times of day as HTTP does: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
 
 /// Bytes of a date.
 pub const DATE_BYTES: usize = 29;
