@@ -7,7 +7,7 @@ use ringstorm::server::{BuiltIn, Config, Mounted, Route, Server, built_in};
 use ringstorm::shard::Core;
 
 #[derive(Default)]
-pub struct Counter {
+pub(crate) struct Counter {
     others: Vec<Core>,
     count: u64,
 }
@@ -43,7 +43,7 @@ impl App for Counter {
 }
 
 /// The applications of every server, and this one.
-pub fn applications(config: &Config) -> Mounted<Counter, BuiltIn> {
+pub(crate) fn applications(config: &Config) -> Mounted<Counter, BuiltIn> {
     const ROUTE: Route = Route::either("/counter", "each message adds one, and all are told");
     Mounted::new(Counter::default(), &[ROUTE], built_in(config))
 }
