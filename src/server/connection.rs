@@ -8,6 +8,7 @@ use super::members::{Moves, NO_SEAT};
 use super::outbox::Framing;
 use super::shared::Shared;
 use super::stats::Message;
+use super::step::{Due, Stamp, Step};
 use super::tally::{Sort, Why};
 use super::websocket::WebSocket;
 use crate::app::Reach;
@@ -22,38 +23,6 @@ use std::time::Duration;
 /// a topic, an idle WebSocket stays below 256 bytes of user memory.
 const CONNECTION_BYTES: usize = 40;
 const _: () = assert!(size_of::<Connection>() <= CONNECTION_BYTES);
-
-/// What becomes of a connection after an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Nothing.
-    Stay,
-    /// Receive no more until the backlog is low again.
-    Pause,
-    /// It has had its share: what else came is kept for its next, then or in the next turn.
-    Defer { until: Option<Instant> },
-    /// Send a ping: the peer was silent for half of its time.
-    Ping,
-    /// Begin the close handshake.
-    CloseSocket { code: u16, why: Why },
-    /// Our close frame is queued: wait for the peer's.
-    AwaitClose,
-    /// End it.
-    End { how: Close, why: Why },
-}
-
-/// What the time says about a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
-    /// It has no deadline.
-    Never,
-    /// Its deadline has moved to this.
-    Later(Instant),
-    /// Its deadline has passed.
-    Now(Step),
-    /// A request took too long: refuse it with 408.
-    RequestTime,
-}
 
 /// One connection.
 pub(super) struct Connection {
@@ -115,7 +84,7 @@ impl Connection {
     const VACANT: Self = Self {
         // Generations are below 2^24: nobody has this one.
         generation: u32::MAX,
-        since: Stamp(0),
+        since: Stamp::ZERO,
         seat: NO_SEAT,
         paused: Paused(0),
         place: Place::Nowhere,
@@ -370,33 +339,9 @@ impl Connections {
     }
 }
 
-/// A point in time in 4 bytes: units of 2^20 ns, about a millisecond, modulo 52 days. Waits are far
-/// shorter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp(u32);
-
-impl Stamp {
-    #[expect(clippy::cast_possible_truncation, reason = "modulo 52 days")]
-    pub(super) const fn new(at: Instant) -> Self {
-        Self((at.as_nanos() >> 20) as u32)
-    }
-
-    pub(super) fn elapsed(self, now: Instant) -> Duration {
-        Duration::from_nanos(u64::from(Self::new(now).0.wrapping_sub(self.0)) << 20)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_stamp_measures_waits_across_its_wrap() {
-        let before = Instant::from_nanos((u64::from(u32::MAX) << 20) - 5);
-        let waited = Stamp::new(before).elapsed(before + Duration::from_secs(60));
-        let error = waited.abs_diff(Duration::from_secs(60));
-        assert!(error <= Duration::from_nanos(1 << 20), "{waited:?}");
-    }
 
     #[test]
     fn a_late_event_never_reaches_a_reused_slot() {

@@ -1,13 +1,8 @@
 //! Bytes of connections that have had their share of a turn: they wait here for their next one, and
 //! everyone else is served in between.
 
-use super::Server;
-use super::apps::Apps;
-use super::connection::Paused;
-use super::shared::Shared;
-use super::stats::Message;
 use crate::limits;
-use crate::shard::{ConnectionId, Wire};
+use crate::shard::ConnectionId;
 use crate::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -55,6 +50,31 @@ impl Deferred {
         self.since.get_or_insert(now);
     }
 
+    /// The connection waits until then.
+    pub(super) fn wait_until(&mut self, id: ConnectionId, at: Instant) {
+        self.later.push_back((at, id));
+    }
+
+    /// Who has the next share.
+    pub(super) fn next(&mut self) -> Option<ConnectionId> {
+        self.queue.pop_front()
+    }
+
+    /// How many wait for a share now; none if it is not time for one.
+    pub(super) fn waiting(&self) -> usize {
+        self.since.map_or(0, |_| self.queue.len())
+    }
+
+    /// Whoever still waits does so from now on.
+    pub(super) fn worked(&mut self, now: Instant) {
+        self.since = (!self.queue.is_empty()).then_some(now);
+    }
+
+    /// The next connection begins a share of its own, though it were the last one again.
+    pub(super) fn begin_anew(&mut self) {
+        self.share = None;
+    }
+
     /// When the next shares are due, if somebody waits.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let later = self.later.front().map(|(at, _)| *at);
@@ -62,7 +82,7 @@ impl Deferred {
     }
 
     /// Those whose time has come wait no longer than the others.
-    fn wake(&mut self, now: Instant) {
+    pub(super) fn wake(&mut self, now: Instant) {
         while let Some((_, id)) = self.later.pop_front_if(|(at, _)| *at <= now) {
             self.wait(id, now);
         }
@@ -88,87 +108,9 @@ impl Deferred {
         self.bytes.get(&id).map_or(0, Vec::len)
     }
 
-    fn take(&mut self, id: ConnectionId) -> Vec<u8> {
+    pub(super) fn take(&mut self, id: ConnectionId) -> Vec<u8> {
         let bytes = self.bytes.remove(&id).unwrap_or_default();
         self.held -= bytes.len();
         bytes
-    }
-}
-
-impl<A: Apps> Server<A> {
-    /// Gives those who wait a share each, in turn, some of them in one turn.
-    pub(super) fn work_on_deferred(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
-        self.shared.deferred.wake(wire.now());
-        if self.shared.deferred.since.is_none() {
-            return;
-        }
-        let waiting = self.shared.deferred.queue.len();
-        for _ in 0..waiting.min(limits::SHARES_PER_TURN) {
-            let Some(id) = self.shared.deferred.queue.pop_front() else {
-                break;
-            };
-            self.work_on(id, wire);
-        }
-        let Shared { deferred, .. } = &mut self.shared;
-        deferred.since = (!deferred.queue.is_empty()).then(|| wire.now());
-    }
-
-    fn work_on(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            self.shared.deferred.forget(id);
-            return;
-        };
-        // Whose backlog is high waits for `drained`.
-        if !connection.paused.contains(Paused::WORK) || connection.paused.contains(Paused::BACKLOG)
-        {
-            return;
-        }
-        connection.paused.remove(Paused::WORK);
-        self.shared.deferred.share = None;
-        let mut bytes = self.shared.deferred.take(id);
-        let step = connection.received(id, &mut bytes, &mut self.shared, wire);
-        self.carry_out(id, step, wire);
-        if let Some(connection) = self.connections.get_mut(id)
-            && connection.paused.is_none()
-        {
-            wire.resume(id);
-        }
-    }
-
-    /// The connection has had its share, and perhaps more than its peer reads.
-    pub(super) fn defer(
-        &mut self,
-        id: ConnectionId,
-        until: Option<Instant>,
-        wire: &mut impl Wire<Message<A::Letters>>,
-    ) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        wire.pause(id);
-        connection.paused.insert(Paused::WORK);
-        if wire.backlog(id) > limits::BACKLOG_HIGH {
-            connection.paused.insert(Paused::BACKLOG);
-        }
-        match until {
-            None => self.shared.deferred.wait(id, wire.now()),
-            Some(at) => self.shared.deferred.later.push_back((at, id)),
-        }
-    }
-
-    /// The backlog is low again: receives again, unless the connection waits for its share.
-    pub(super) fn resume(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        if !connection.paused.contains(Paused::BACKLOG) {
-            return;
-        }
-        connection.paused.remove(Paused::BACKLOG);
-        if connection.paused.is_none() {
-            wire.resume(id);
-        } else {
-            self.shared.deferred.wait(id, wire.now());
-        }
     }
 }

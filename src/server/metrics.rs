@@ -1,6 +1,6 @@
 //! `/metrics`: what `/stats` tells, as OpenMetrics text.
 
-use super::stats::{CoreFigures, Figures, Tls, Told};
+use super::figures::{CoreFigures, Figures, Tls, Told};
 use crate::stats::exposition::{Exposition, Family, Kind};
 use crate::stats::metrics;
 

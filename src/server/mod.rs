@@ -33,7 +33,9 @@ mod connection;
 mod deferred;
 mod draining;
 mod effects;
+mod fair_share;
 mod fields;
+mod figures;
 mod http;
 mod members;
 mod metrics;
@@ -45,7 +47,9 @@ mod say;
 mod settle;
 mod shared;
 mod stats;
+mod step;
 mod stream;
+mod sweep;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -56,9 +60,10 @@ mod websocket;
 pub use admission::{RefusalCounts, Refusals};
 pub use apps::{AppIndex, Apps, Letters, Mounted};
 pub use config::{Config, Outcome};
+pub use figures::Figures;
 pub use mount::{BuiltIn, built_in};
 pub use route::{By, Route};
-pub use stats::{Figures, Message};
+pub use stats::Message;
 pub use tally::{Closed, Decided, Open, Tally};
 
 use crate::app;
@@ -67,9 +72,10 @@ use crate::protocol::websocket::{Opcode, frame};
 use crate::shard::{Close, CloseCause, ConnectionId, Core, Half, Origin, Shard, Wire};
 use crate::time::Instant;
 use admission::Place;
-use connection::{Connection, Connections, Due, Paused, Stamp, State, Step, is_told_singly};
+use connection::{Connection, Connections, Paused, State, is_told_singly};
 use draining::Draining;
 use shared::Shared;
+use step::{Due, Stamp, Step};
 use tally::Why;
 
 /// One core's server.

@@ -90,6 +90,30 @@ impl<A: Apps> Shared<A> {
     }
 }
 
+impl<A: Apps> Shared<A> {
+    /// Bytes of unfinished messages and requests, and of those that wait for their share of work.
+    pub(super) fn inbound_bytes(&self) -> usize {
+        self.pool.held + self.watch.requests + self.deferred.held()
+    }
+
+    /// What is counted, with what is held now.
+    pub(super) fn figures(&self) -> Tally {
+        Tally {
+            inbound_bytes: self.inbound_bytes() as u64,
+            ..self.tally
+        }
+    }
+
+    /// Frees what is kept for the next who need it: nobody does now.
+    pub(super) fn trim(&mut self) {
+        self.pool.trim();
+        self.apps.trim();
+        self.outbox.trim();
+        self.scratch = Vec::new();
+        self.body = Vec::new();
+    }
+}
+
 impl Heartbeat {
     /// One more event stream.
     pub(super) fn begin(&mut self, now: Instant) {

@@ -2,10 +2,10 @@
 
 use super::allowance::Allowance;
 use super::apps::{AppIndex, Apps};
-use super::connection::Step;
 use super::outbox::{Framing, Outgoing};
 use super::shared::Shared;
 use super::stats::Message;
+use super::step::Step;
 use super::tally::Why;
 use crate::app;
 use crate::limits;

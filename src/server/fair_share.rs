@@ -1,0 +1,83 @@
+//! Each connection works for its share of a turn, and receives again once its backlog is low.
+
+use super::Server;
+use super::apps::Apps;
+use super::connection::Paused;
+use super::stats::Message;
+use crate::limits;
+use crate::shard::{ConnectionId, Wire};
+use crate::time::Instant;
+
+impl<A: Apps> Server<A> {
+    /// Gives those who wait a share each, in turn, some of them in one turn.
+    pub(super) fn work_on_deferred(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
+        self.shared.deferred.wake(wire.now());
+        let waiting = self.shared.deferred.waiting();
+        for _ in 0..waiting.min(limits::SHARES_PER_TURN) {
+            let Some(id) = self.shared.deferred.next() else {
+                break;
+            };
+            self.work_on(id, wire);
+        }
+        self.shared.deferred.worked(wire.now());
+    }
+
+    fn work_on(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            self.shared.deferred.forget(id);
+            return;
+        };
+        // Whose backlog is high waits for `drained`.
+        if !connection.paused.contains(Paused::WORK) || connection.paused.contains(Paused::BACKLOG)
+        {
+            return;
+        }
+        connection.paused.remove(Paused::WORK);
+        self.shared.deferred.begin_anew();
+        let mut bytes = self.shared.deferred.take(id);
+        let step = connection.received(id, &mut bytes, &mut self.shared, wire);
+        self.carry_out(id, step, wire);
+        if let Some(connection) = self.connections.get_mut(id)
+            && connection.paused.is_none()
+        {
+            wire.resume(id);
+        }
+    }
+
+    /// The connection has had its share, and perhaps more than its peer reads.
+    pub(super) fn defer(
+        &mut self,
+        id: ConnectionId,
+        until: Option<Instant>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        wire.pause(id);
+        connection.paused.insert(Paused::WORK);
+        if wire.backlog(id) > limits::BACKLOG_HIGH {
+            connection.paused.insert(Paused::BACKLOG);
+        }
+        match until {
+            None => self.shared.deferred.wait(id, wire.now()),
+            Some(at) => self.shared.deferred.wait_until(id, at),
+        }
+    }
+
+    /// The backlog is low again: receives again, unless the connection waits for its share.
+    pub(super) fn resume(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if !connection.paused.contains(Paused::BACKLOG) {
+            return;
+        }
+        connection.paused.remove(Paused::BACKLOG);
+        if connection.paused.is_none() {
+            wire.resume(id);
+        } else {
+            self.shared.deferred.wait(id, wire.now());
+        }
+    }
+}
