@@ -175,6 +175,31 @@ fn help_has_examples_and_exits_0() {
 }
 
 #[test]
+fn what_the_baseline_has_not_is_refused_and_not_ignored() {
+    for asked in [
+        "--max-connections 10",
+        "--drain-delay 1s",
+        "--drain-spread 1s",
+        "--drain-code 1012",
+        "--idle-timeout off",
+        "--message-timeout 1s",
+        "--backlog-timeout off",
+        "--max-memory 32M",
+        "--max-backlog 8M",
+        "--max-fragments 7",
+        "--room-size 3",
+        "--deflate",
+        "--subprotocol chat",
+        "--origin https://a.example",
+        "--admin-listen 127.0.0.1:0",
+    ] {
+        let line = format!("serve --engine baseline --cores 0 --listen 127.0.0.1:0 {asked}");
+        let flag = asked.split_whitespace().next().unwrap();
+        refused(&[(&line, flag, "try: --engine tokio")]);
+    }
+}
+
+#[test]
 fn a_port_in_use_is_named_with_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

@@ -125,12 +125,17 @@ pub(super) fn tell_refusals(refusals: &Refusals, room: Room) -> io::Result<()> {
 }
 
 fn full_line(answered: u64, reset: u64, room: Room) -> String {
+    let plural = |count: u64| if count == 1 { "" } else { "s" };
+    let connections = u64::from(room.connections);
     format!(
-        "full: {} newcomers got 503 and {} were reset; a core has room for {} connections: \
+        "full: {} newcomer{} got 503 and {} {} reset; a core has room for {} connection{}: \
          --max-connections",
         print::whole(answered),
+        plural(answered),
         print::whole(reset),
-        print::whole(u64::from(room.connections))
+        if reset == 1 { "was" } else { "were" },
+        print::whole(connections),
+        plural(connections)
     )
 }
 
@@ -184,5 +189,20 @@ mod tests {
         );
         assert!(line(None).contains("20,000 descriptors"));
         assert!(line(Some(100)).contains("200 connections, 100 on each core, set by --max"));
+    }
+
+    #[test]
+    fn one_newcomer_is_one_newcomer() {
+        let room = Room {
+            connections: 1,
+            set_by: SetBy::Flag,
+        };
+        let line = |answered, reset| full_line(answered, reset, room);
+        assert_eq!(
+            line(1, 1),
+            "full: 1 newcomer got 503 and 1 was reset; a core has room for 1 connection: \
+             --max-connections"
+        );
+        assert!(line(2, 0).starts_with("full: 2 newcomers got 503 and 0 were reset;"));
     }
 }

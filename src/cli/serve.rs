@@ -42,6 +42,9 @@ impl Config {
     /// What the flags mean, under that limit on descriptors.
     pub(super) fn new(flags: ServeFlags, descriptor_limit: u64) -> Result<Self, Failure> {
         check_bounds(&flags)?;
+        if flags.engine == ServeEngine::Baseline {
+            check_baseline(&flags)?;
+        }
         let cpus = host::cpus(flags.cores.clone())?;
         let (listen, admin_listener) = listen(&flags)?;
         let room = Room::new(
@@ -54,10 +57,6 @@ impl Config {
         )?;
         let (receive_buffers, receive_bytes) = receiving(&flags)?;
         let identity = flags.tls_cert.zip(flags.tls_key);
-        if identity.is_some() && flags.engine == ServeEngine::Baseline {
-            let text = "--tls-cert: the baseline speaks no TLS; try: --engine ring";
-            return Err(Failure::Usage(text.to_owned()));
-        }
         let identity = identity.map(|(certificate, key)| Identity { certificate, key });
         Ok(Self {
             tls: identity.as_ref().map(tls::server).transpose()?,
@@ -139,10 +138,6 @@ fn listen(flags: &ServeFlags) -> Result<(Vec<SocketAddr>, Option<u16>), Failure>
     let Some(admin) = &flags.admin_listen else {
         return Ok((all, None));
     };
-    if flags.engine == ServeEngine::Baseline {
-        let text = "--admin-listen: the baseline has no such listener; try: --engine tokio";
-        return Err(Failure::Usage(text.to_owned()));
-    }
     let addresses = listen::addresses("--admin-listen", std::slice::from_ref(admin))?;
     let Some(&first) = addresses.first() else {
         return Err(Failure::Usage("--admin-listen: no address".to_owned()));
@@ -165,6 +160,42 @@ fn receiving(flags: &ServeFlags) -> Result<(u16, u32), Failure> {
         return usage("--receive-bytes: write a size from 64 to 16M, such as 4k");
     }
     Ok((buffers, bytes))
+}
+
+/// Refuses what is asked of the baseline beyond what it has, rather than to ignore it.
+fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
+    let time = Switch::After;
+    let asked = [
+        ("--admin-listen", flags.admin_listen.is_some()),
+        ("--room-size", flags.room_size != limits::ROOM_SIZE),
+        ("--max-fragments", flags.max_fragments != 1024),
+        ("--max-backlog", flags.max_backlog != 4 << 20),
+        ("--idle-timeout", flags.idle_timeout.is_some()),
+        (
+            "--message-timeout",
+            flags.message_timeout != time(limits::STALL_TIME),
+        ),
+        (
+            "--backlog-timeout",
+            flags.backlog_timeout != time(limits::STALL_TIME),
+        ),
+        ("--max-memory", flags.max_memory != limits::MEMORY_BYTES),
+        ("--drain-delay", !flags.drain_delay.is_zero()),
+        ("--drain-spread", !flags.drain_spread.is_zero()),
+        ("--drain-code", flags.drain_code != 1001),
+        ("--max-connections", flags.max_connections.is_some()),
+        ("--deflate", flags.deflate),
+        ("--subprotocol", !flags.subprotocol.is_empty()),
+        ("--origin", !flags.origin.is_empty()),
+        ("--tls-cert", flags.tls_cert.is_some()),
+    ];
+    match asked.into_iter().find(|(_, asked)| *asked) {
+        Some((flag, _)) => {
+            let text = format!("{flag}: the baseline has no such thing; try: --engine tokio");
+            Err(Failure::Usage(text))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether the bounds on bytes go together.

@@ -124,8 +124,9 @@ pub(crate) fn a_deadline_is_kept_and_never_early<E: Engine>() {
     );
     let mut late = running.finish().remove(0).1;
     late.sort_unstable();
-    // The median: the machine may be busy with other things.
-    assert!(late[30] < Duration::from_millis(1), "late by {late:?}");
+    // The machine may be busy with other things. But the ring's tick, which ends a wait every
+    // 10 ms, would keep four of five of these deadlines 7 ms late or more.
+    assert!(late[15] < Duration::from_millis(5), "late by {late:?}");
 }
 
 pub(crate) fn a_moved_deadline_counts_from_its_last_place<E: Engine>() {
@@ -241,11 +242,14 @@ pub(crate) fn what_a_quiet_core_begins_ends_without_delay<E: Engine>() {
     for reader in readers.collect::<Vec<_>>() {
         reader.join().unwrap();
     }
-    let mut delays = running.finish().remove(0).2;
+    let delays = running.finish().remove(0).2;
     assert_eq!(delays.len(), 3 * 3 + 1);
-    delays.sort_unstable();
-    // Not the worst: the machine may be busy with other things.
-    assert!(delays[6] < Duration::from_millis(8), "{delays:?}");
+    for kind in 0..3 {
+        // The quickest of each kind: the machine may be busy with other things. What waits for the
+        // ring's tick is never this quick.
+        let quickest = delays.iter().skip(kind).step_by(3).min();
+        assert!(quickest < Some(&Duration::from_millis(8)), "{delays:?}");
+    }
 }
 
 pub(crate) fn a_quiet_core_sleeps<E: Engine>() {
@@ -316,8 +320,9 @@ pub(crate) fn a_parked_core_wakes_for_a_message_and_for_a_byte<E: Engine>() {
     assert_eq!(messages.len(), 7);
     for times in [&mut trips, &mut messages] {
         times.sort_unstable();
-        // The median: the machine may be busy with other things.
-        assert!(times[3] < Duration::from_millis(5), "{times:?}");
+        // The machine may be busy with other things. Without a wake-up they would wait for the
+        // ring's watchdog, who comes once a second: 0.8 s, as they are 0.12 s apart.
+        assert!(times[3] < Duration::from_millis(400), "{times:?}");
     }
 }
 
