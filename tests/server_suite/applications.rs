@@ -1,11 +1,7 @@
 //! An application of one's own, mounted beside those that every server has.
 
 #[path = "../../examples/counter.rs"]
-#[expect(
-    dead_code,
-    unreachable_pub,
-    reason = "a program of its own, with a `main` for whoever runs it"
-)]
+#[expect(dead_code, reason = "its own `main` is for whoever runs it")]
 mod counter;
 
 use crate::script::{Script, get, masked, plain};
