@@ -1,7 +1,8 @@
 //! What may be typed: the flags of every command, with their help and examples. Nothing is decided
 //! here: each command's `Config::new` says what was meant.
 
-use super::connection::{ConnectionFlags, TrustFlags};
+use super::agent::flags::AgentFlags;
+use super::connection::ConnectionFlags;
 use super::doctor::DoctorFlags;
 use super::listen::{self, Listen};
 use super::load::flags::LoadFlags;
@@ -139,15 +140,6 @@ pub(super) enum ServeEngine {
     Baseline,
 }
 
-/// What moves the load client's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum LoadEngine {
-    /// `io_uring`, a thread per core.
-    Ring,
-    /// The same client over epoll, for hosts that forbid `io_uring`.
-    Tokio,
-}
-
 /// Flags of `serve`.
 #[derive(Args, Debug)]
 pub(super) struct ServeFlags {
@@ -277,34 +269,6 @@ pub(super) struct ProbeFlags {
     pub(super) max_message: usize,
     #[command(flatten)]
     pub(super) connection: ConnectionFlags,
-}
-
-/// Flags of `agent`.
-#[derive(Args, Debug)]
-pub(super) struct AgentFlags {
-    /// http://HOST:PORT or https://HOST:PORT of a ringstorm server of any engine; /stats is asked
-    /// there.
-    pub(super) url: Url,
-    /// Time from one sample to the next.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::duration)]
-    pub(super) refresh: Duration,
-    /// Ends after so many samples.
-    #[arg(long, value_name = "N", value_parser = values::count, conflicts_with = "once")]
-    pub(super) count: Option<u64>,
-    /// One sample as a table, or as JSON with --json.
-    #[arg(long, conflicts_with = "plain")]
-    pub(super) once: bool,
-    /// One JSON object per sample.
-    #[arg(long, conflicts_with = "plain")]
-    pub(super) json: bool,
-    /// A line per sample, also on a terminal.
-    #[arg(long)]
-    pub(super) plain: bool,
-    /// This host's figures too: CPUs, sockets, listen overflows, retransmits, memory.
-    #[arg(long)]
-    pub(super) host: bool,
-    #[command(flatten)]
-    pub(super) trust: TrustFlags,
 }
 
 /// Flags of `demo`.

@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 #[cfg(test)]
 mod documents;
+mod engine_flag;
 mod flags;
 mod host;
 mod listen;

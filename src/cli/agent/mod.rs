@@ -3,6 +3,7 @@
 //! One connection asks once per refresh, so the server pays the same however many connections it
 //! holds.
 
+pub(super) mod flags;
 mod json;
 mod look;
 mod plain;
@@ -11,12 +12,12 @@ pub(super) mod shown;
 mod table;
 pub mod view;
 
-use super::flags::AgentFlags;
 use super::socket::Securing;
 use super::url::{Scheme, Url};
 use super::{Exit, Failure, print, signals};
 use crate::engine::Stop;
 use crate::stats::{Reading, State};
+use flags::AgentFlags;
 use look::Looker;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! What may be typed after `doctor`.
 
-use crate::cli::flags::LoadEngine;
+use crate::cli::engine_flag::LoadEngine;
 use crate::cli::values;
 use clap::Args;
 use std::path::PathBuf;

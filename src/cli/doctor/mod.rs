@@ -7,7 +7,7 @@ mod trial;
 
 pub(super) use flags::DoctorFlags;
 
-use super::flags::LoadEngine;
+use super::engine_flag::LoadEngine;
 use super::{Exit, Failure, host, print, sources, values};
 use crate::tune::{Audit, Facts, Holder, Plan, Side, Source, files};
 use std::fs;

@@ -5,7 +5,7 @@ use super::drive::drive;
 use super::sinks::Wanted;
 use super::{Config, Form};
 use crate::cli::child::Server;
-use crate::cli::flags::LoadEngine;
+use crate::cli::engine_flag::LoadEngine;
 use crate::cli::{Failure, host, print};
 use crate::engine::Stop;
 use crate::load::{self, Again, Loop, Pace, Rate, Scenario, Transport};

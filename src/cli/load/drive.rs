@@ -7,7 +7,7 @@ use super::meter::{Meter, Use};
 use super::sinks::Sinks;
 use super::view::View;
 use crate::cli::Failure;
-use crate::cli::flags::LoadEngine;
+use crate::cli::engine_flag::LoadEngine;
 use crate::engine::{self, EngineError, Plan, Stop};
 use crate::limits;
 use crate::load::outcome::Ending;

@@ -2,42 +2,19 @@
 
 use super::coming::ComingFlags;
 use super::pacing::PaceFlags;
-use super::realtime::RealtimeFlags;
+use super::realtime_flags::RealtimeFlags;
+use super::scenario_flag::ScenarioFlag;
 use crate::cli::connection::ConnectionFlags;
-use crate::cli::flags::LoadEngine;
+use crate::cli::engine_flag::LoadEngine;
 use crate::cli::sources::{self, Source};
 use crate::cli::url::Url;
 use crate::cli::values::{self, Cpus};
 use crate::limits;
 use crate::report::{Threshold, ThresholdError};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// What one simulated client does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum ScenarioFlag {
-    /// Sends messages and expects each back.
-    Echo,
-    /// Receives what the server pushes, and measures how old it is.
-    Listen,
-    /// Stays connected.
-    Idle,
-    /// All connect and go again, --iterations times: how long that takes.
-    Connect,
-    /// In rooms of the server (`/rooms`): one member of each says something, and each iteration
-    /// lasts until every member has it.
-    Rooms,
-    /// ActionCable: performs an action and expects the message back, or --trigger.
-    Cable,
-    /// SocketCluster: calls a procedure or publishes, and expects the response.
-    Socketcluster,
-    /// Socket.IO: emits events and expects their acknowledgements.
-    Socketio,
-    /// What a file says (`--script`).
-    Custom,
-}
 
 /// Flags of `load`.
 #[derive(Args, Debug)]

@@ -1,8 +1,9 @@
 //! What the flags mean: the run that they describe.
 
-use super::flags::{LoadFlags, ScenarioFlag};
+use super::flags::LoadFlags;
 use super::pacing::Frame;
 use super::realtime::Realtime;
+use super::scenario_flag::ScenarioFlag;
 use super::script;
 use crate::cli::sources::Need;
 use crate::cli::url::{Scheme, Url};

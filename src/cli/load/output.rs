@@ -1,7 +1,7 @@
 //! What a run leaves behind: files, and the facts that its record needs.
 
 use super::{Config, scrape};
-use crate::cli::flags::LoadEngine;
+use crate::cli::engine_flag::LoadEngine;
 use crate::cli::{Failure, host, print};
 use crate::report::{self, Facts, Record};
 use std::fs::OpenOptions;

@@ -1,6 +1,6 @@
 //! Whether so many connections fit: descriptors, source addresses and their ports.
 
-use crate::cli::flags::LoadEngine;
+use crate::cli::engine_flag::LoadEngine;
 use crate::cli::{Failure, host, print};
 use crate::load::Target;
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! The scenario custom: its file becomes a script that fits the URL and the pace.
 
-use super::flags::{LoadFlags, ScenarioFlag};
+use super::flags::LoadFlags;
+use super::scenario_flag::ScenarioFlag;
 use crate::cli::Failure;
 use crate::cli::url::Scheme;
 use crate::load::scenario::custom::{Custom, Script};
