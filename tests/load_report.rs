@@ -10,7 +10,7 @@ use ringstorm::load::latency::Latency;
 use ringstorm::load::outcome::{CoreUse, Ending, Outcome};
 use ringstorm::load::{Config, Loop, Pace, Rate, Scenario, Transport};
 use ringstorm::report::{
-    Facts, Headroom, HostSamples, Record, ServerUse, Verdict, exit_code, hgrm, text,
+    Facts, Headroom, HostSamples, Record, ServerUse, Verdict, exit_code, hgrm, judged, text,
 };
 use std::net::SocketAddr;
 use std::path::Path;
@@ -184,7 +184,7 @@ fn listening() -> (Config, Outcome) {
 }
 
 fn record(of: (Config, Outcome)) -> Record {
-    Record::new(&facts(), &of.0, &of.1)
+    judged(&facts(), &of.0, &of.1)
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_run_tells_its_headroom_and_what_ran_short_on_its_host() {
             host_samples: Some(host_samples.clone()),
             ..facts()
         };
-        text::text(&Record::new(&facts, &config, &outcome))
+        text::text(&judged(&facts, &config, &outcome))
     };
     let enough = text(5.3);
     assert!(
@@ -251,7 +251,7 @@ fn the_text_of_a_stopped_listener_is_the_golden_one() {
         server: Some(server),
         ..facts()
     };
-    let record = Record::new(&facts, &config, &outcome);
+    let record = judged(&facts, &config, &outcome);
     assert_golden("listening.txt", &text::text(&record));
 }
 
@@ -350,11 +350,7 @@ fn slip_is_judged_against_the_objective() {
         slo: Some(Duration::from_micros(slo_us)),
         ..facts()
     };
-    let verdict = |slo_us| {
-        Record::new(&with(slo_us), &config, &outcome)
-            .verdict
-            .verdict
-    };
+    let verdict = |slo_us| judged(&with(slo_us), &config, &outcome).verdict.verdict;
     assert_eq!(verdict(11), Verdict::Pass);
     assert_eq!(verdict(9), Verdict::Invalid);
 }
@@ -382,7 +378,7 @@ fn the_text_of_a_run_with_thresholds_is_the_golden_one() {
         "generator.cpu_us_per_message<100us",
     ]);
     let (config, outcome) = bad();
-    let record = Record::new(&facts, &config, &outcome);
+    let record = judged(&facts, &config, &outcome);
     assert_golden("thresholds.txt", &text::text(&record));
     assert_golden(
         "thresholds.json",
@@ -393,8 +389,7 @@ fn the_text_of_a_run_with_thresholds_is_the_golden_one() {
 #[test]
 fn a_failed_threshold_is_the_servers_unless_the_generator_was_the_limit() {
     let facts = with_thresholds(&["response.p50<1ms"]);
-    let code =
-        |(config, outcome): (Config, Outcome)| exit_code(&Record::new(&facts, &config, &outcome));
+    let code = |(config, outcome): (Config, Outcome)| exit_code(&judged(&facts, &config, &outcome));
     assert_eq!(code(good()), 99);
     assert_eq!(code(late()), 98, "whatever its thresholds say");
     let (config, mut outcome) = good();
@@ -418,7 +413,7 @@ fn slip_that_is_a_part_of_a_bound_makes_the_run_invalid() {
     let (config, outcome) = good();
     let verdict = |bound: &str| {
         let facts = with_thresholds(&[bound]);
-        Record::new(&facts, &config, &outcome).verdict
+        judged(&facts, &config, &outcome).verdict
     };
     // Slip is 1 us throughout.
     assert_eq!(verdict("response.p50<9us").verdict, Verdict::Invalid);

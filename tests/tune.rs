@@ -8,13 +8,13 @@ mod planted;
 
 use host::{Folder, Host};
 use planted::{PLANTED, plan};
-use ringstorm::tune::{Audit, Facts, Holder, Plan, RULES, Severity, Side, Trial, files};
+use ringstorm::tune::{self, Audit, Holder, Plan, RULES, Severity, Side, Trial, files};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
 fn audit(plan: &Plan, host: &Host) -> Audit {
-    Audit::new(plan, &Facts::read(host))
+    Audit::new(plan, &tune::read(host))
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn each_file_that_a_plan_depends_on_is_missed() {
 fn a_ring_that_was_tried_says_more_than_a_file() {
     let plan = plan(100, Side::Server);
     let with = |trial| {
-        let mut facts = Facts::read(&Host::perfect());
+        let mut facts = tune::read(&Host::perfect());
         facts.trial = trial;
         Audit::new(&plan, &facts)
     };

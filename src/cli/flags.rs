@@ -285,6 +285,7 @@ pub(super) struct DemoFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::connection::TrustFlags;
     use clap::CommandFactory;
 
     #[test]

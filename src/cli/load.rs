@@ -28,7 +28,7 @@ use super::{Exit, Failure, host, print, signals};
 use crate::engine::{Plan, Stop};
 use crate::limits;
 use crate::load;
-use crate::report::{self, Facts, HostSamples, Record, ServerUse, Threshold, threshold};
+use crate::report::{self, Facts, HostSamples, ServerUse, Threshold, judging};
 use crate::sampler::HostReader;
 use crate::tls::{Role, Tls};
 use display::Form;
@@ -105,7 +105,7 @@ impl Config {
             server: flags.server_pid.map(|_| ServerUse::default()),
             ..Facts::default()
         };
-        threshold::check(&facts, &load)
+        judging::check(&facts, &load)
             .map_err(|error| Failure::Usage(format!("--threshold: {error}")))?;
         let form = form(&flags);
         let tls = role(&flags, &load)?;
@@ -223,7 +223,7 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
         network: ran.network,
         ..facts
     };
-    let record = Record::new(&facts, &config.load, &ran.outcome);
+    let record = report::judged(&facts, &config.load, &ran.outcome);
     if config.form == Form::Lines {
         output::note_connects(&record);
     }

@@ -1,6 +1,6 @@
 //! How a measured value, or an interval that it lies in, is compared with a bound.
 
-use super::verdict::Verdict;
+use super::judgement::Verdict;
 
 /// How the measured value is compared with the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

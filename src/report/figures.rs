@@ -45,6 +45,16 @@ pub(super) fn ratio(part: f64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part / float(whole))
 }
 
+/// Part of all; `None` of nothing.
+pub(super) fn share(part: u64, all: u64) -> Option<f64> {
+    (all > 0).then(|| float(part) / float(all))
+}
+
+/// Seconds in the unit that leaves at most three digits before the point.
+pub(super) fn seconds(seconds: f64) -> String {
+    span(rounded(seconds * 1e9))
+}
+
 #[expect(clippy::cast_precision_loss, reason = "for figures that people read")]
 pub(super) fn float(n: u64) -> f64 {
     n as f64

@@ -14,7 +14,7 @@ pub struct ServerUse {
     pub rss_bytes: u64,
     /// Open descriptors at the end.
     pub descriptors: u64,
-    /// Replies or events per second of its CPU time. Computed by [`super::Record::new`].
+    /// Replies or events per second of its CPU time. Computed by [`super::judged`].
     pub messages_per_cpu_s: Option<f64>,
 }
 

@@ -1,9 +1,8 @@
 //! What a run lost of what it was to have: connections and messages, as shares, and what of that is
 //! allowed.
 
-use super::figures::{float, whole};
+use super::figures::{float, share, whole};
 use super::record::Record;
-use super::threshold::share;
 
 /// Failures of a connect that are this client's own shortage.
 const OWN: [&str; 3] = ["no_slot", "no_descriptor", "no_source_port"];

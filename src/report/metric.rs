@@ -1,10 +1,10 @@
 //! What a threshold may name: every latency's statistics, every number of the record by the path
 //! of its key, failures by family, and two shares that follow from them.
 
-use super::figures::float;
+use super::figures::{float, share};
 use super::percentile::{Missing, Ranks};
 use super::record::Record;
-use super::threshold::share;
+use super::unit::Unit;
 use crate::load::Scenario;
 use crate::load::config::{Config, Transport};
 use crate::load::failure::Family;
@@ -12,7 +12,6 @@ use crate::load::latency::Latency;
 use crate::load::outcome::Outcome;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// Keys of the record whose numbers are no metrics: what was asked for, and what follows.
 const NO_METRICS: [&str; 7] = [
@@ -26,19 +25,6 @@ const NO_METRICS: [&str; 7] = [
 ];
 /// Statistics of a latency beside its percentiles.
 const STATISTICS: [&str; 5] = ["samples", "min", "mean", "stdev", "max"];
-
-/// What the value of a metric is, and stays in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
-    Count,
-    Bytes,
-    Nanoseconds,
-    Microseconds,
-    Milliseconds,
-    Seconds,
-    PerSecond,
-    Share,
-}
 
 /// One metric of one run.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +93,7 @@ impl<'a> Metrics<'a> {
         let mut latencies = self.outcome.latencies.named();
         if let Some((_, latency)) = latencies.find(|(latency, _)| *latency == head) {
             let is_of_replies = matches!(head, "response" | "service");
-            let missing = is_of_replies.then(|| unanswered(self.config, self.outcome));
+            let missing = is_of_replies.then(|| Missing::unanswered(self.config, self.outcome));
             return has_latency(self.config, head)
                 .then(|| statistic(latency, missing.unwrap_or_default(), tail))?;
         }
@@ -156,14 +142,6 @@ impl<'a> Metrics<'a> {
                 .map(|(group, keys)| format!("{group}.{}", braces(keys))),
         );
         known
-    }
-}
-
-/// Messages whose replies were waited for in vain.
-pub(super) fn unanswered(config: &Config, outcome: &Outcome) -> Missing {
-    Missing {
-        count: outcome.messages.lost,
-        waited_ns: u64::try_from(config.grace.as_nanos()).unwrap_or(u64::MAX),
     }
 }
 
@@ -323,110 +301,5 @@ impl Figure {
             Course::Holds => true,
             Course::Settles => false,
         }
-    }
-}
-
-impl Unit {
-    /// The unit that a key of the record ends with.
-    fn of_key(key: &str) -> Self {
-        let ends = |end: &str| key.ends_with(end);
-        if ends("_per_s") || ends("_per_cpu_s") {
-            Self::PerSecond
-        } else if ends("_us") || key.contains("_us_per_") {
-            Self::Microseconds
-        } else if ends("_ns") {
-            Self::Nanoseconds
-        } else if ends("_ms") {
-            Self::Milliseconds
-        } else if ends("_s") {
-            Self::Seconds
-        } else if ends("bytes") {
-            Self::Bytes
-        } else if ends("busy_max") || ends("_share") {
-            Self::Share
-        } else {
-            Self::Count
-        }
-    }
-
-    /// What a value with that suffix is multiplied by to be in this unit.
-    pub(super) fn factor(self, suffix: &str) -> Option<f64> {
-        let time = |unit_ns: f64| {
-            let ns = match suffix {
-                "ns" => 1.0,
-                "us" => 1e3,
-                "ms" => 1e6,
-                "s" => 1e9,
-                "m" | "min" => 60e9,
-                _ => return None,
-            };
-            Some(ns / unit_ns)
-        };
-        match self {
-            Self::Nanoseconds => time(1.0),
-            Self::Microseconds => time(1e3),
-            Self::Milliseconds => time(1e6),
-            Self::Seconds => time(1e9),
-            Self::Share => match suffix {
-                "%" => Some(0.01),
-                "" => Some(1.0),
-                _ => None,
-            },
-            Self::PerSecond => thousands(suffix.strip_suffix("/s").unwrap_or(suffix), 1e3),
-            Self::Count => thousands(suffix, 1e3),
-            Self::Bytes => {
-                let plain = suffix
-                    .strip_suffix("iB")
-                    .or_else(|| suffix.strip_suffix('B'));
-                thousands(plain.unwrap_or(suffix), 1024.0)
-            }
-        }
-    }
-
-    pub(super) const fn described(self) -> &'static str {
-        match self {
-            Self::Count => "a count",
-            Self::Bytes => "a number of bytes",
-            Self::Nanoseconds | Self::Microseconds | Self::Milliseconds | Self::Seconds => "a time",
-            Self::PerSecond => "a rate",
-            Self::Share => "a share of 1",
-        }
-    }
-
-    pub(super) const fn example(self) -> &'static str {
-        match self {
-            Self::Count => "0 or 10k",
-            Self::Bytes => "64M",
-            Self::Nanoseconds | Self::Microseconds | Self::Milliseconds | Self::Seconds => {
-                "500us, 50ms or 2s"
-            }
-            Self::PerSecond => "20k or 20k/s",
-            Self::Share => "0.1% or 0.001",
-        }
-    }
-}
-
-impl fmt::Display for Unit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Count => "count",
-            Self::Bytes => "bytes",
-            Self::Nanoseconds => "ns",
-            Self::Microseconds => "us",
-            Self::Milliseconds => "ms",
-            Self::Seconds => "s",
-            Self::PerSecond => "per_s",
-            Self::Share => "share",
-        })
-    }
-}
-
-fn thousands(suffix: &str, thousand: f64) -> Option<f64> {
-    match suffix {
-        "" => Some(1.0),
-        "k" | "K" => Some(thousand),
-        "M" => Some(thousand * thousand),
-        "G" => Some(thousand * thousand * thousand),
-        _ => None,
     }
 }

@@ -2,7 +2,9 @@
 //! open.
 
 use super::figures::{float, rounded};
+use crate::load::config::Config;
 use crate::load::latency::Latency;
+use crate::load::outcome::Outcome;
 use hdrhistogram::Histogram;
 
 /// 95 % of a normal distribution lies within this many standard deviations.
@@ -23,6 +25,16 @@ pub(super) struct Missing {
     pub(super) count: u64,
     /// A reply was waited for by so long at least.
     pub(super) waited_ns: u64,
+}
+
+impl Missing {
+    /// Messages whose replies were waited for in vain.
+    pub(super) fn unanswered(config: &Config, outcome: &Outcome) -> Self {
+        Self {
+            count: outcome.messages.lost,
+            waited_ns: u64::try_from(config.grace.as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 /// One percentile of them.

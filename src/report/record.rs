@@ -1,60 +1,26 @@
 //! The record of one load run: plain data, in the order and units of the JSON schema.
 
+use super::facts::Facts;
 use super::fan_out::FanOut;
 use super::figures::per_second;
 use super::generator::{Generator, ServerUse};
-use super::headroom::Headroom;
+use super::judgement::Judgement;
 use super::latency::LatencyRecord;
-use super::metric::{self, Metrics};
+use super::met::Met;
 use super::network::Network;
+use super::percentile::Missing;
 use super::returns::{Returns, Storm};
+use super::rounds::Rounds;
 pub use super::run::Run;
-use super::study::Rounds;
 use super::surroundings::HostSamples;
-use super::threshold::{Met, Moment, Threshold};
-use super::verdict::{self, Judgement};
 use crate::load::config::Config;
 use crate::load::latency;
 use crate::load::outcome::{Ending, Outcome};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "ringstorm.load/1";
-
-/// What the outcome cannot know: said by the caller, who knows the host and the command line.
-#[derive(Clone, Debug, Default)]
-pub struct Facts {
-    /// The program's version.
-    pub version: String,
-    /// The command line.
-    pub command: Vec<String>,
-    /// The URL as typed.
-    pub url: String,
-    /// The engine's name.
-    pub engine: String,
-    /// The kernel's CPU numbers of the generator's cores.
-    pub cpus: Vec<usize>,
-    /// When the run began, in milliseconds of Unix time.
-    pub started_unix_ms: u64,
-    /// Facts of the host, such as kernel, CPU model, memory.
-    pub host: BTreeMap<String, String>,
-    /// What a calibration found of the generator, if there was one.
-    pub headroom: Option<Headroom>,
-    /// The host before and after, if it was read.
-    pub host_samples: Option<HostSamples>,
-    /// What the server used, if it was asked.
-    pub server: Option<ServerUse>,
-    /// What the kernel knows of the run's own sockets, if it was asked.
-    pub network: Option<Network>,
-    /// What the run has to keep to.
-    pub thresholds: Vec<Threshold>,
-    /// The latency objective, if there is one: slip is judged against it.
-    pub slo: Option<Duration>,
-    /// The share of connections, and of messages, that may fail.
-    pub allowed_failures: f64,
-}
 
 /// One load run; see the module for the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -230,12 +196,11 @@ pub struct Failure {
 }
 
 impl Record {
-    /// The record of a run.
-    #[must_use]
-    pub fn new(facts: &Facts, config: &Config, outcome: &Outcome) -> Self {
+    /// What was measured, not yet judged.
+    pub(super) fn measured(facts: &Facts, config: &Config, outcome: &Outcome) -> Self {
         let received = received(config, outcome);
         let latency = Latencies::new(config, outcome);
-        let mut record = Self {
+        Self {
             schema: SCHEMA.to_owned(),
             program: Program {
                 version: facts.version.clone(),
@@ -272,13 +237,7 @@ impl Record {
             network: facts.network,
             thresholds: Vec::new(),
             verdict: Judgement::default(),
-        };
-        let metrics = Metrics::new(config, &record, outcome);
-        let judge = |threshold: &Threshold| threshold.judge(&metrics, Moment::End);
-        record.thresholds = facts.thresholds.iter().map(judge).collect();
-        record.verdict = verdict::judge(&record);
-        record.verdict.notes.extend(clock_note(config, outcome));
-        record
+        }
     }
 
     /// The record as one line of JSON.
@@ -301,7 +260,7 @@ impl Latencies {
     fn new(config: &Config, outcome: &Outcome) -> Self {
         let latencies = &outcome.latencies;
         let of = |latency: &latency::Latency| LatencyRecord::new(latency);
-        let missing = metric::unanswered(config, outcome);
+        let missing = Missing::unanswered(config, outcome);
         let of_replies = |latency| LatencyRecord::with_missing(latency, missing);
         Self {
             response: of_replies(&latencies.response),
@@ -412,18 +371,6 @@ impl Events {
             longest_silence_s: outcome.due.longest.as_secs_f64(),
         }
     }
-}
-
-/// Stamps of a server elsewhere are by another clock.
-fn clock_note(config: &Config, outcome: &Outcome) -> Option<String> {
-    let has_stamps = !outcome.latencies.one_way.histogram().is_empty();
-    let mut targets = config.targets.iter().filter_map(|it| it.address());
-    let is_elsewhere = targets.any(|at| !at.ip().is_loopback());
-    (has_stamps && is_elsewhere).then(|| {
-        "one_way takes the server's clock for this host's: of a server on another host it is off \
-         by the difference of the two, which is not known"
-            .to_owned()
-    })
 }
 
 /// Whether messages could come, or did, that answer nothing.

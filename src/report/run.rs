@@ -1,7 +1,7 @@
 //! What a run was meant to do, in the units of the JSON schema.
 
+use super::facts::Facts;
 use super::figures::per_second;
-use super::record::Facts;
 use crate::load::config::{Config, Loop, PayloadKind, Transport};
 use crate::load::{Pace, Session};
 use serde::{Deserialize, Serialize};

@@ -2,11 +2,11 @@
 
 use super::figures::{float, rounded, span, whole};
 use super::generator::GeneratorCore;
+use super::judgement::{Judgement, Verdict};
 use super::losses::{Loss, has_lost_connections, losses, own_shortage, percent};
 use super::network;
 use super::record::{Events, Messages, Record};
 use crate::load::scenario::rooms::OTHER_ROOM_SIZE;
-use serde::{Deserialize, Serialize};
 
 /// Less of the plan than this was not the planned load.
 const ACHIEVED_MIN: f64 = 0.99;
@@ -19,51 +19,6 @@ const BUSY_MAX: f64 = 0.85;
 const SLIP_OF_TURNS_NS: u64 = 1_000_000;
 /// The exit code of a run whose verdict is open.
 pub const INCONCLUSIVE_CODE: u8 = 97;
-
-/// What to think of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Verdict {
-    /// It measured what it planned.
-    Pass,
-    /// The server did not do what was asked.
-    Fail,
-    /// It did not show whether the server does what is asked.
-    #[default]
-    Inconclusive,
-    /// The planned load was not applied, so its figures are not that load's.
-    Invalid,
-}
-
-impl Verdict {
-    /// The word for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Pass => "PASS",
-            Self::Fail => "FAIL",
-            Self::Inconclusive => "INCONCLUSIVE",
-            Self::Invalid => "INVALID",
-        }
-    }
-}
-
-/// A verdict with its reasons, and what else is worth knowing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Judgement {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// What kept the load from being the planned one: `generator` if this program was too slow,
-    /// `plan` if connections or their in-flight cap could not carry it.
-    pub limited_by: Option<String>,
-    /// The lost part of the connections or of the messages, whichever is larger.
-    #[serde(default)]
-    pub failed_share: f64,
-    /// Why the verdict is not PASS.
-    pub reasons: Vec<String>,
-    /// What does not change the verdict.
-    pub notes: Vec<String>,
-}
 
 /// The exit code of a run: `0` pass, `97` inconclusive, `98` invalid, `99` failed, `105`
 /// interrupted.

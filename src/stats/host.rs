@@ -1,7 +1,7 @@
 //! This host at one moment, from the texts of /proc, and what changed between two moments.
 
+use super::growth::per_second;
 use super::proc::{self, CpuTime};
-use super::rates::per_second;
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 

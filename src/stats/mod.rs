@@ -12,6 +12,7 @@
 pub mod board;
 pub mod cgroup;
 pub mod exposition;
+mod growth;
 pub mod history;
 pub mod host;
 pub mod metrics;

@@ -1,5 +1,6 @@
 //! Two samples of one server to what it does a second.
 
+use super::growth::{grown, per_second};
 use super::sample::{CoreFigures, Figures, Sample};
 use std::collections::BTreeMap;
 
@@ -95,17 +96,6 @@ impl Rates {
             ..Self::default()
         }
     }
-}
-
-/// How much a counter grew; `None` if it went back.
-fn grown(old: Option<u64>, new: Option<u64>) -> Option<u64> {
-    new?.checked_sub(old?)
-}
-
-/// How much a counter grew a second; `None` if it went back or no time has passed.
-pub(super) fn per_second(old: Option<u64>, new: Option<u64>, span_s: f64) -> Option<f64> {
-    let rate = grown(old, new)? as f64 / span_s;
-    rate.is_finite().then_some(rate)
 }
 
 /// CPU seconds to percent of one CPU.

@@ -1,6 +1,5 @@
 //! The facts of a host, read from the texts of `/proc`, `/sys` and `/etc` that a [`Source`] gives.
 
-use super::rules::RULES;
 use super::want::numbers;
 use std::collections::BTreeMap;
 
@@ -113,12 +112,10 @@ const OTHERS: &[&str] = &[
 ];
 
 impl Facts {
-    /// Reads everything that the audit looks at.
-    #[must_use]
-    pub fn read(source: &impl Source) -> Self {
+    /// Reads everything that the audit looks at: of the kernel settings those, and [`OTHERS`].
+    pub(super) fn read<'s>(source: &impl Source, settings: impl Iterator<Item = &'s str>) -> Self {
         let mut facts = Self::default();
-        let names = RULES.iter().map(|rule| rule.name);
-        for name in names.chain(OTHERS.iter().copied()) {
+        for name in settings.chain(OTHERS.iter().copied()) {
             let path = format!("proc/sys/{}", name.replace('.', "/"));
             if let Some(text) = source.text(&path) {
                 facts.sysctls.insert(name.to_owned(), one_spaced(&text));

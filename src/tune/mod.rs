@@ -1,6 +1,6 @@
 //! The host audit: facts of a host and a plan to findings, the predicted ceiling and tuning files.
 //!
-//! Nothing here reads or changes a host: [`Facts::read`] is handed a [`Source`], and what to change
+//! Nothing here reads or changes a host: [`read`] is handed a [`Source`], and what to change
 //! comes back as [`Change`] values.
 #![forbid(unsafe_code)]
 #![deny(
@@ -28,6 +28,12 @@ pub use unknown::Unknown;
 pub use want::Want;
 
 use serde::Serialize;
+
+/// Reads the facts of a host that its audit needs.
+#[must_use]
+pub fn read(source: &impl Source) -> Facts {
+    Facts::read(source, RULES.iter().map(|rule| rule.name))
+}
 
 /// Which ends of the connections this host runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -3,7 +3,7 @@
 use super::{good, with_thresholds};
 use ringstorm::load::failure::{Kind, Stage};
 use ringstorm::load::{Again, Recovery, Storm};
-use ringstorm::report::{Facts, Headroom, Network, Record, ServerUse};
+use ringstorm::report::{Facts, Headroom, Network, ServerUse, judged};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -62,7 +62,7 @@ fn full() -> Value {
         }),
         ..with_thresholds(&["response.p50<1s"])
     };
-    let record = Record::new(&facts, &config, &outcome);
+    let record = judged(&facts, &config, &outcome);
     serde_json::to_value(&record).expect("a record is JSON")
 }
 

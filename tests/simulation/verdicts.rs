@@ -8,7 +8,7 @@ use ringstorm::load::scenario::{
     SocketIoOptions,
 };
 use ringstorm::load::{self, Load, Loop, Outcome, Pace, Rate, Scenario, Transport};
-use ringstorm::report::{Facts, Record, Verdict, exit_code};
+use ringstorm::report::{self, Facts, Record, Verdict, exit_code};
 use ringstorm::server::{self, Server};
 use ringstorm::shard::{Close, CloseCause, ConnectionId, Core, Half, Origin, Shard, Wire};
 use ringstorm::time::Instant;
@@ -265,7 +265,7 @@ fn judged(config: &load::Config, fault: Fault, facts: &Facts) -> Record {
         .into_iter()
         .map(|load| load.expect("every load finishes"))
         .collect();
-    Record::new(facts, config, &Outcome::merged(&outcomes))
+    report::judged(facts, config, &Outcome::merged(&outcomes))
 }
 
 #[test]

@@ -9,7 +9,7 @@ pub(super) use flags::DoctorFlags;
 
 use super::engine_flag::LoadEngine;
 use super::{Exit, Failure, host, print, sources, values};
-use crate::tune::{Audit, Facts, Holder, Plan, Side, Source, files};
+use crate::tune::{self, Audit, Facts, Holder, Plan, Side, Source, files};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -155,10 +155,10 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
 fn facts(config: &Config) -> Facts {
     let source = Host(&config.root);
     if config.root != Path::new("/") {
-        return Facts::read(&source);
+        return tune::read(&source);
     }
     let connected = trial::connected();
-    let mut facts = Facts::read(&source);
+    let mut facts = tune::read(&source);
     drop(connected);
     facts.trial = trial::of_engine(&config.plan, &config.cpus);
     facts

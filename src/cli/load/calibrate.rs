@@ -9,7 +9,7 @@ use crate::cli::engine_flag::LoadEngine;
 use crate::cli::{Failure, host, print};
 use crate::engine::Stop;
 use crate::load::{self, Again, Loop, Pace, Rate, Scenario, Transport};
-use crate::report::{Ceiling, Facts, Headroom, Record, Trial, Verdict};
+use crate::report::{Ceiling, Facts, Headroom, Trial, Verdict, judged};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -149,7 +149,7 @@ fn tried(one: &Config, stop: &Stop) -> Result<Trial, Failure> {
         ..Facts::default()
     };
     let ran = drive(one, &facts, one.plan(stop.clone()), |load| load)?;
-    let record = Record::new(&facts, &one.load, &ran.outcome);
+    let record = judged(&facts, &one.load, &ran.outcome);
     match record.verdict.limited_by.as_deref() {
         Some("generator") => Ok(Trial::GeneratorLimited),
         Some(_) => Ok(Trial::ServerLimited),

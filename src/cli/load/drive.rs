@@ -13,7 +13,7 @@ use crate::limits;
 use crate::load::outcome::Ending;
 use crate::load::progress::{PROGRESS_TIME, Progress, Stage};
 use crate::load::{Load, Nonce, Outcome, Target};
-use crate::report::{Facts, Ledger, Metrics, Moment, Network, Record, ServerUse, Verdict};
+use crate::report::{Facts, Ledger, Metrics, Moment, Network, ServerUse, Verdict, judged, judging};
 use crate::sampler::sockets::Own;
 use crate::shard::Shard;
 use std::net::SocketAddr;
@@ -142,11 +142,12 @@ impl Watch<'_> {
             thresholds: Vec::new(),
             ..self.facts.clone()
         };
-        let record = Record::new(&facts, &self.config.load, so_far);
+        let record = judged(&facts, &self.config.load, so_far);
         let metrics = Metrics::new(&self.config.load, &record, so_far);
         let mut thresholds = self.config.thresholds.iter();
-        let has_failed = thresholds
-            .any(|threshold| threshold.judge(&metrics, Moment::Meanwhile).result == Verdict::Fail);
+        let has_failed = thresholds.any(|threshold| {
+            judging::met(threshold, &metrics, Moment::Meanwhile).result == Verdict::Fail
+        });
         if has_failed {
             self.is_aborted = true;
             self.stop.throw();

@@ -4,7 +4,7 @@
 //! and borrowed from there. Only a message in pieces, be it over fragments or over receives, is
 //! copied, into a buffer that its decoder borrows from the shard's [`Pool`].
 
-use super::frame::{Opcode, Role};
+use super::frame::{Extension, Opcode, Role};
 use super::head::{Expected, Head};
 use super::pieces::{Frame, Pieces};
 use super::{NOT_UTF8, closing, mask};
@@ -37,15 +37,6 @@ pub enum Event<'e> {
         /// Its reason: up to 123 bytes.
         reason: &'e str,
     },
-}
-
-/// What both sides have agreed on beyond RFC 6455.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extension {
-    /// Nothing.
-    None,
-    /// permessage-deflate without context takeover (RFC 7692; [`super::deflate`]).
-    Deflate,
 }
 
 /// One connection's decoder: 16 bytes, and heap memory only while something is in pieces.

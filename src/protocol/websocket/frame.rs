@@ -65,6 +65,15 @@ impl Kind {
     }
 }
 
+/// What both sides have agreed on beyond RFC 6455.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extension {
+    /// Nothing.
+    None,
+    /// permessage-deflate without context takeover (RFC 7692; [`super::deflate`]).
+    Deflate,
+}
+
 /// Whose decoder it is: clients mask what they send, servers do not (RFC 6455, 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {

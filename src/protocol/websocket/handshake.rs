@@ -1,7 +1,7 @@
 //! The opening handshake: HTTP becomes WebSocket, seen from either side (RFC 6455, 4).
 
-use super::decoder::Extension;
 use super::deflate::{self, Agreement};
+use super::frame::Extension;
 use crate::protocol::Fault;
 use crate::protocol::http::headers::trim;
 use crate::protocol::http::{BodyLength, Request, Response, merged};

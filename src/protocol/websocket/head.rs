@@ -1,7 +1,6 @@
 //! Reads one frame header, as far as its bytes have come (RFC 6455, 5.2).
 
-use super::decoder::Extension;
-use super::frame::{Opcode, Role};
+use super::frame::{Extension, Opcode, Role};
 use super::{TOO_BIG, broken};
 use crate::limits;
 use crate::protocol::Fault;

@@ -10,9 +10,9 @@ mod head;
 pub mod mask;
 mod pieces;
 
-pub use decoder::{Decoder, Event, Extension, Kind, Pool};
+pub use decoder::{Decoder, Event, Pool};
 pub use deflate::Deflater;
-pub use frame::{Fin, Header, Opcode, Role};
+pub use frame::{Extension, Fin, Header, Kind, Opcode, Role};
 pub use handshake::{Accepted, ClientHandshake, Offer, OriginPolicy};
 
 use crate::protocol::Fault;
