@@ -1,8 +1,8 @@
 //! One core of a simulated host: its shard, its connections and its turns.
 
-use super::network::{Network, Node, SocketIndex};
+use super::network::Network;
 use super::port::{Desk, Link, News, Port, Standing};
-use super::socket::{Read, State};
+use super::socket::{Node, Read, SocketIndex, State};
 use crate::engine::contract::Checked;
 use crate::shard::{ConnectionId, Half, Origin, Shard};
 

@@ -1,7 +1,9 @@
 //! The simulated network: sockets with bounded buffers, bytes on their way, faults, and the queue
 //! of everything that will happen.
 
-use super::socket::{Fate, Socket, State};
+mod stream;
+
+use super::socket::{Fate, Node, Socket, SocketIndex, State};
 use super::weather::{Dice, Weather};
 use crate::shard::{CloseCause, ConnectionId};
 use crate::time::Instant;
@@ -12,11 +14,6 @@ use std::time::Duration;
 
 /// When the virtual clock starts: not at zero, so that differences below it are not hidden.
 pub(super) const START: Instant = Instant::from_nanos(1_000_000_000);
-
-/// A core of one of the fleets: servers first, then loads.
-pub(super) type Node = usize;
-/// The index of a socket; never reused within a run.
-pub(super) type SocketIndex = usize;
 
 /// What will happen at some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

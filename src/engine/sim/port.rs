@@ -1,6 +1,7 @@
 //! What the simulator lends a shard: the [`Wire`] of one core.
 
-use super::network::{Network, Node, SocketIndex};
+use super::network::Network;
+use super::socket::{Node, SocketIndex};
 use crate::engine::closing::{Closing, Verdict};
 use crate::engine::outbound::{BatchPool, Outbound};
 use crate::engine::slots::Slots;

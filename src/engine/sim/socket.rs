@@ -1,11 +1,13 @@
-//! One end of a simulated connection, and what the kernel does with it.
+//! One end of a simulated connection.
 
-use super::network::{Happening, Network, Node, SocketIndex};
-use crate::engine::outbound::Batch;
 use crate::shard::{CloseCause, ConnectionId};
 use crate::time::Instant;
 use std::collections::VecDeque;
-use std::time::Duration;
+
+/// A core of one of the fleets: servers first, then loads.
+pub(super) type Node = usize;
+/// The index of a socket; never reused within a run.
+pub(super) type SocketIndex = usize;
 
 /// One end of a connection.
 #[derive(Debug)]
@@ -50,9 +52,9 @@ pub(super) struct Flow {
     pub(super) fin_arrived: bool,
     /// When the last segment arrives: none overtakes it.
     pub(super) last_at: Instant,
-    capacity: usize,
+    pub(super) capacity: usize,
     /// The sender waits for room.
-    blocked: bool,
+    pub(super) blocked: bool,
 }
 
 /// What the network may do to a connection.
@@ -94,176 +96,5 @@ impl Socket {
             mute: false,
             times_out: false,
         }
-    }
-}
-
-impl Network {
-    /// The kernel takes some of what follows the first `sent` bytes: 0 if there is no room.
-    pub(super) fn write(&mut self, socket: SocketIndex, batch: &Batch, sent: usize) -> usize {
-        let Some(peer) = self.sockets[socket].peer else {
-            return 0;
-        };
-        let rx = &mut self.sockets[peer].rx;
-        let room = rx.capacity.saturating_sub(rx.bytes.len());
-        let mut take = room.min(batch.len() - sent);
-        if take == 0 {
-            rx.blocked = true;
-            return 0;
-        }
-        if self.dice.chance(self.weather.short_write) {
-            take = self.dice.part(take);
-        }
-        let mut left = take;
-        for piece in batch.pieces(sent) {
-            let piece = &piece[..left.min(piece.len())];
-            self.sockets[peer].rx.bytes.extend(piece);
-            left -= piece.len();
-        }
-        self.send_off(peer, take);
-        if self.sockets[socket].mute {
-            self.plan_time_out(socket);
-        }
-        take
-    }
-
-    /// Bytes that the other end's kernel has not got, and so not acknowledged; the FIN is none.
-    pub(super) fn unacknowledged(&self, socket: SocketIndex) -> usize {
-        let flow = self.sockets[socket].peer.map(|peer| &self.sockets[peer].rx);
-        flow.map_or(0, |rx| rx.bytes.len() - rx.arrived)
-    }
-
-    /// Cuts bytes into segments and sends each on its way.
-    fn send_off(&mut self, to: SocketIndex, bytes: usize) {
-        let mut left = bytes;
-        while left > 0 {
-            let split = self.dice.chance(self.weather.split);
-            let bytes = if split { self.dice.part(left) } else { left };
-            left -= bytes;
-            let at = self.in_order(to);
-            self.plan(
-                at,
-                Happening::Arrive {
-                    to,
-                    bytes,
-                    fin: false,
-                },
-            );
-        }
-    }
-
-    /// When something sent now reaches that socket, behind all that was sent before.
-    fn in_order(&mut self, to: SocketIndex) -> Instant {
-        let at = self.travel();
-        let rx = &mut self.sockets[to].rx;
-        rx.last_at = at.max(rx.last_at + Duration::from_nanos(1));
-        rx.last_at
-    }
-
-    /// Ends this end's stream.
-    pub(super) fn shut_down(&mut self, socket: SocketIndex) {
-        let Some(peer) = self.sockets[socket].peer else {
-            return;
-        };
-        if std::mem::replace(&mut self.sockets[peer].rx.fin_sent, true) {
-            return;
-        }
-        let at = self.in_order(peer);
-        self.plan(
-            at,
-            Happening::Arrive {
-                to: peer,
-                bytes: 0,
-                fin: true,
-            },
-        );
-        if self.sockets[socket].mute {
-            self.plan_time_out(socket);
-        }
-    }
-
-    /// The core closes its end: a FIN, or a reset if asked for or if something was left unread.
-    pub(super) fn drop_socket(&mut self, socket: SocketIndex, reset: bool) {
-        let it = &mut self.sockets[socket];
-        if it.state == State::Gone {
-            return;
-        }
-        it.state = State::Gone;
-        let reset = reset || it.rx.arrived > 0;
-        it.rx.bytes.clear();
-        it.rx.arrived = 0;
-        let Some(peer) = it.peer else { return };
-        if reset {
-            let at = self.in_order(peer);
-            self.plan(at, Happening::Reset { to: peer });
-        } else {
-            self.shut_down(socket);
-        }
-    }
-
-    /// Moves some of what has arrived into `into`, at most `most` bytes.
-    pub(super) fn read(&mut self, socket: SocketIndex, into: &mut Vec<u8>, most: usize) -> Read {
-        into.clear();
-        let split = self.dice.chance(self.weather.split);
-        let it = &mut self.sockets[socket];
-        if it.rx.arrived == 0 {
-            return if it.rx.fin_arrived {
-                Read::End
-            } else {
-                Read::Nothing
-            };
-        }
-        let mut take = it.rx.arrived.min(most);
-        if split || it.slow {
-            take = self.dice.part(take);
-        }
-        let rx = &mut it.rx;
-        // In two pieces: byte by byte it would be most of the simulator's time.
-        let (front, back) = rx.bytes.as_slices();
-        let front = &front[..take.min(front.len())];
-        into.extend_from_slice(front);
-        into.extend_from_slice(&back[..take - front.len()]);
-        rx.bytes.drain(..take);
-        rx.arrived -= take;
-        if rx.blocked
-            && let Some(peer) = it.peer
-        {
-            rx.blocked = false;
-            let at = self.travel();
-            self.plan(at, Happening::Writable { socket: peer });
-        }
-        Read::Bytes
-    }
-
-    pub(super) fn arrive(&mut self, to: SocketIndex, bytes: usize, fin: bool) {
-        let socket = &mut self.sockets[to];
-        if socket.mute {
-            return;
-        }
-        if socket.state == State::Gone {
-            // Nobody is there any more: RFC 9293, 3.10.7.1.
-            if let (true, Some(peer)) = (bytes > 0, socket.peer) {
-                let at = self.travel();
-                self.plan(at, Happening::Reset { to: peer });
-            }
-            return;
-        }
-        socket.rx.arrived += bytes;
-        socket.rx.fin_arrived |= fin;
-        assert!(
-            socket.rx.arrived <= socket.rx.bytes.len(),
-            "only what was sent arrives"
-        );
-        self.plan_read(to);
-    }
-
-    pub(super) fn break_socket(&mut self, to: SocketIndex, cause: CloseCause) {
-        let socket = &mut self.sockets[to];
-        // A time-out comes from this end's own kernel, all else over the network.
-        let unheard = socket.mute && cause != CloseCause::TimedOut;
-        if socket.state == State::Gone || socket.broken.is_some() || unheard {
-            return;
-        }
-        socket.broken = Some(cause);
-        self.ready(to);
     }
 }
