@@ -2,7 +2,7 @@
 
 use super::figures::{float, span, whole};
 use super::record::Record;
-use super::verdict::Verdict;
+use super::judgement::Verdict;
 use crate::stats::SocketFigures;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;

@@ -165,6 +165,125 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
+/// The code before the tests at its end.
+pub(super) fn without_tests(code: &str) -> String {
+    let tests = code.match_indices("#[cfg(test)]\n").map(|(at, _)| at);
+    let is_module = |&at: &usize| {
+        let mut lines = code[at..].lines().skip(1);
+        let item = lines.find(|line| !line.starts_with("#["));
+        item.is_some_and(|line| line.starts_with("mod ") && line.ends_with('{'))
+    };
+    let end = tests.into_iter().find(is_module).unwrap_or(code.len());
+    code[..end].to_owned()
+}
+
+/// Every path of a `use`, in its words, with its line from 1.
+pub(super) fn used(code: &str) -> Vec<(usize, Vec<String>)> {
+    let found = starts(code, "use ").flat_map(|(line, start)| {
+        let mut paths = Vec::new();
+        tree(&code[start..], "", &mut paths);
+        paths.into_iter().map(move |path| (line, words_of(&path)))
+    });
+    found.collect()
+}
+
+/// Every path that begins with the crate, its own module or one above, in words from the root.
+pub(super) fn relative_paths(code: &str, module: &[String]) -> Vec<(usize, Vec<String>)> {
+    let mut paths = Vec::new();
+    for prefix in ["crate::", "super::", "self::"] {
+        for (line, start) in starts(code, prefix) {
+            let mut found = Vec::new();
+            tree(&code[start - prefix.len()..], "", &mut found);
+            let absolute = |path: String| {
+                let words = words_of(&path);
+                let ups = words.iter().take_while(|word| *word == "super").count();
+                let kept = match words.first().map(String::as_str) {
+                    Some("crate") => 0,
+                    _ => module.len().saturating_sub(ups),
+                };
+                let rest = words.into_iter().skip(ups.max(1));
+                (line, module[..kept].iter().cloned().chain(rest).collect())
+            };
+            paths.extend(found.into_iter().map(absolute));
+        }
+    }
+    paths
+}
+
+fn words_of(path: &str) -> Vec<String> {
+    path.split("::").map(str::to_owned).collect()
+}
+
+/// Every struct, enum and union: its line from 1, its name, whether other files can see it.
+pub(super) fn types(code: &str) -> Vec<(usize, String, bool)> {
+    let mut types = Vec::new();
+    for (index, line) in code.lines().enumerate() {
+        let item = line.trim_start();
+        let plain = match item.strip_prefix("pub") {
+            Some(rest) if rest.starts_with('(') => rest.split_once(") ").map_or("", |it| it.1),
+            Some(rest) => rest.trim_start(),
+            None => item,
+        };
+        let kinds = ["struct ", "enum ", "union "];
+        if let Some(rest) = kinds.iter().find_map(|kind| plain.strip_prefix(kind)) {
+            let name = rest.chars().take_while(|&c| is_word(c)).collect();
+            types.push((index + 1, name, item != plain));
+        }
+    }
+    types
+}
+
+/// Every `impl` without a trait: its line from 1 and the type's name.
+pub(super) fn inherent_impls(code: &str) -> Vec<(usize, String)> {
+    let heads = starts(code, "impl").filter(|(_, start)| {
+        let before = code[..start - "impl".len()].chars().next_back();
+        before.is_none_or(|c| c == '\n')
+    });
+    let impls = heads.filter_map(|(line, start)| {
+        let head = code[start..].split('{').next()?;
+        let head = head.split(" where ").next()?.split("\nwhere").next()?;
+        let of = past_generics(head.trim_start()).trim();
+        if head.contains(" for ") {
+            return None;
+        }
+        let path = of.split('<').next()?.trim();
+        let name = path.rsplit("::").next()?;
+        Some((line, name.to_owned()))
+    });
+    impls.collect()
+}
+
+/// What follows `<...>`, if it begins with that.
+fn past_generics(head: &str) -> &str {
+    if !head.starts_with('<') {
+        return head;
+    }
+    let mut depth = 0;
+    let mut before = ' ';
+    for (at, c) in head.char_indices() {
+        match c {
+            '<' => depth += 1,
+            '>' if before != '-' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return &head[at + 1..];
+        }
+        before = c;
+    }
+    head
+}
+
+/// The names of all functions that are marked as tests, and those inside `proptest!`.
+pub(super) fn tests(text: &str) -> Vec<String> {
+    let marked = text.match_indices("#[test]").filter_map(|(at, _)| {
+        let after = &text[at..];
+        let name = &after[after.find("fn ")? + 3..];
+        Some(name.chars().take_while(|&c| is_word(c)).collect())
+    });
+    marked.collect()
+}
+
 #[test]
 fn comments_strings_and_characters_are_not_code() {
     let source = "a \"crate::x\\\"\" b // crate::y\n/* crate::z /* */ */ 'c' '\\'' r#\"\"crate\"#d";

@@ -1,0 +1,315 @@
+//! Each rule is shown to find a planted violation, and to keep quiet about what is allowed.
+
+use super::*;
+
+/// A rule, a file that breaks it, what is planted in it, and a part of what must be said.
+const PLANTED: &[(Rule, &str, &str, &str)] = &[
+    (
+        arrows,
+        "src/load/run.rs",
+        "use crate::server::Server;",
+        "`load` may know",
+    ),
+    (
+        arrows,
+        "src/load/run.rs",
+        "use super::super::{limits, server};",
+        "not `server`",
+    ),
+    (
+        arrows,
+        "src/protocol/mod.rs",
+        "fn f() { crate::shard::f() }",
+        "not `shard::f`",
+    ),
+    (
+        arrows,
+        "src/baseline/mod.rs",
+        "use crate::engine::Plan;",
+        "not `engine::Plan`",
+    ),
+    (
+        arrows,
+        "src/engine/ring/mod.rs",
+        "use crate::{time, protocol::http};",
+        "not `protocol",
+    ),
+    (
+        arrows,
+        "src/main.rs",
+        "use ringstorm::server;",
+        "not `server`",
+    ),
+    (arrows, "src/manager.rs", "//! X.", "ARROWS"),
+    (
+        pure_attributes,
+        "src/time.rs",
+        "//! X.",
+        "#![forbid(unsafe_code)]",
+    ),
+    (
+        pure_attributes,
+        "src/load/mod.rs",
+        "//! X.",
+        "clippy::panic",
+    ),
+    (
+        pure_reach,
+        "src/server/x.rs",
+        "use std::fs::read;",
+        "`std::fs`",
+    ),
+    (
+        prints,
+        "src/engine/mod.rs",
+        "fn f() { println!(\"\") }",
+        "src/cli",
+    ),
+    (
+        unsafe_code,
+        "src/cli/mod.rs",
+        "unsafe { f() }",
+        "src/engine/ring",
+    ),
+    (allows, "src/cli/mod.rs", "#[allow(dead_code)]", "#[expect"),
+    (header, "src/x.rs", "use std::io;", "`//!`"),
+];
+
+#[test]
+fn every_rule_finds_a_planted_violation_and_names_file_and_remedy() {
+    let long = format!("//! X.\n{}", "\n".repeat(FILE_LINES));
+    let wide = format!("//! {}", "x".repeat(LINE_COLUMNS));
+    let lengths: [(Rule, &str, &str, &str); 2] = [
+        (file_length, "src/x.rs", &long, "501 lines"),
+        (line_length, "src/x.rs", &wide, "104 columns"),
+    ];
+    for (rule, path, text, part) in PLANTED.iter().chain(&lengths) {
+        let findings = rule(&File::new(path, text)).join("\n");
+        assert!(
+            findings.starts_with(path),
+            "{path}: {text:?} was not found: {findings}"
+        );
+        assert!(findings.contains(part), "{findings}");
+    }
+}
+
+#[test]
+fn what_is_allowed_is_not_found() {
+    let kept: &[(Rule, &str, &str)] = &[
+        (
+            arrows,
+            "src/load/run.rs",
+            "use crate::{limits, shard::Wire}; use super::config;",
+        ),
+        (
+            arrows,
+            "src/baseline/mod.rs",
+            "use crate::engine::Stop; crate::engine::now();",
+        ),
+        (arrows, "src/cli/mod.rs", "use crate::server::Server;"),
+        (
+            arrows,
+            "src/engine/mod.rs",
+            "// crate::server\nconst S: &str = \"crate::server\";",
+        ),
+        (arrows, "src/time.rs", "mod tests { use super::*; }"),
+        (prints, "src/cli/mod.rs", "println!(\"\")"),
+        (unsafe_code, "src/engine/ring/kernel.rs", "unsafe { f() }"),
+        (unsafe_code, "src/lib.rs", "#![forbid(unsafe_code)]"),
+    ];
+    for (rule, path, text) in kept {
+        let findings = rule(&File::new(path, text));
+        assert!(findings.is_empty(), "{findings:?}");
+    }
+}
+
+/// A rule on all files, the files, and what must be said: file, line and a part of it.
+type PlantedTree = (
+    TreeRule,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+    &'static str,
+);
+
+const PLANTED_TREES: &[PlantedTree] = &[
+    (
+        circles::circles,
+        &[
+            ("src/load/mod.rs", "mod a;\nmod b;"),
+            ("src/load/a.rs", "//! A.\n\nuse super::b::B;\npub struct A;"),
+            (
+                "src/load/b.rs",
+                "//! B.\nfn f(a: super::a::A) {}\npub struct B;",
+            ),
+        ],
+        "src/load/b.rs:2:",
+        "`b` takes `A` of `a`",
+    ),
+    (
+        circles::circles,
+        &[
+            (
+                "src/load/mod.rs",
+                "mod a;\nmod b;\nmod c;\npub use c::{B as X, C};",
+            ),
+            ("src/load/a/deep.rs", "use crate::load::b::B;"),
+            ("src/load/a/mod.rs", "pub mod deep;"),
+            ("src/load/b.rs", "use super::C;"),
+            ("src/load/c.rs", "use crate::load::{a::deep};"),
+        ],
+        "src/load/b.rs:1:",
+        "`b` takes `C` of `c`",
+    ),
+    (
+        types::impls,
+        &[
+            ("src/tls/a.rs", "pub struct A<T>(T);"),
+            ("src/tls/b.rs", "\nimpl<T: Into<u8>> super::a::A<T> {}"),
+        ],
+        "src/tls/b.rs:2:",
+        "CONTRIBUTING.md",
+    ),
+    (
+        |files| types::names(files, &[]),
+        &[
+            ("src/tls/a.rs", "pub struct Plan;"),
+            ("src/load/b.rs", "//! B.\npub(crate) enum Plan {}"),
+        ],
+        "src/load/b.rs:2:",
+        "src/tls/a.rs",
+    ),
+    (
+        |files| types::names(files, &[("Plan", 2)]),
+        &[("src/tls/a.rs", "pub struct Plan;")],
+        "tests/tidy.rs:1:",
+        "no two types are called `Plan`; ",
+    ),
+    (
+        references::empty_tests,
+        &[("src/tls/record_tests.rs", "use super::*;")],
+        "src/tls/record_tests.rs:1:",
+        "without a test",
+    ),
+    (
+        references::pages,
+        &[("docs/a.md", "see [b](b.md)"), ("docs/c.md", "")],
+        "docs/a.md:1:",
+        "there is no b.md",
+    ),
+    (
+        references::promised_tests,
+        &[
+            ("SECURITY.md", "# X\n`limits` by `a_bomb_is_stopped`"),
+            ("tests/x.rs", "fn a_bomb_is_stopped() {}"),
+        ],
+        "SECURITY.md:2:",
+        "`a_bomb_is_stopped`",
+    ),
+];
+
+fn tree(files: &[(&str, &str)]) -> Vec<File> {
+    let files = files.iter();
+    files.map(|(path, text)| File::new(path, text)).collect()
+}
+
+#[test]
+fn every_rule_of_the_tree_finds_a_planted_violation_and_names_file_line_and_remedy() {
+    for (rule, files, place, part) in PLANTED_TREES {
+        let findings = rule(&tree(files));
+        let found = findings.iter().find(|it| it.starts_with(place));
+        let found = found.unwrap_or_else(|| panic!("{place} {part} was not found: {findings:?}"));
+        assert!(found.contains(part), "{found}");
+        assert!(found.contains("; "), "no remedy: {found}");
+    }
+}
+
+#[test]
+fn what_a_tree_may_have_is_not_found() {
+    let kept: &[(TreeRule, &[(&str, &str)])] = &[
+        (
+            circles::circles,
+            &[
+                (
+                    "src/load/mod.rs",
+                    "mod a;\nmod b;\npub use a::A;\npub struct P;",
+                ),
+                (
+                    "src/load/a.rs",
+                    "use super::P;\n#[cfg(test)]\nmod tests { use super::super::b::B; }",
+                ),
+                (
+                    "src/load/b.rs",
+                    "use super::{A, P};\n// super::b is `crate::load::b`",
+                ),
+                ("src/load/a/tests.rs", "use crate::load::b::B;"),
+            ],
+        ),
+        (
+            types::impls,
+            &[
+                ("src/tls/a/mod.rs", "pub struct A<T>(T);\nimpl<T> A<T> {}"),
+                ("src/tls/a/b.rs", "impl super::A<u8> {}"),
+                ("src/tls/c.rs", "impl<T> Clone for super::a::A<T> {}"),
+            ],
+        ),
+        (
+            |files| types::names(files, &[("Plan", 2)]),
+            &[
+                ("src/tls/a.rs", "pub struct Plan;\nstruct State;"),
+                ("src/load/b.rs", "pub struct Plan;\nenum State {}"),
+            ],
+        ),
+        (
+            references::empty_tests,
+            &[
+                ("src/tls/tests.rs", "mod a;"),
+                ("src/tls/tests/a.rs", "#[test]\nfn a() {}"),
+            ],
+        ),
+        (
+            references::pages,
+            &[
+                (
+                    "docs/a.md",
+                    "[b](../README.md), `docs/a.md`, https://x.org/GONE.md",
+                ),
+                ("README.md", "docs/a.md"),
+            ],
+        ),
+        (
+            references::promised_tests,
+            &[
+                ("SECURITY.md", "`max_memory`, `--a` and `a_bomb_is_stopped`"),
+                ("tests/x.rs", "#[test]\nfn a_bomb_is_stopped() {}"),
+            ],
+        ),
+    ];
+    for (rule, files) in kept {
+        let findings = rule(&tree(files));
+        assert!(findings.is_empty(), "{findings:?}");
+    }
+}
+
+#[test]
+fn an_exception_holds_up_to_its_number_and_must_go_when_it_is_not_needed() {
+    let exceptions = [Exception {
+        rule: "impls",
+        folder: "src/load/",
+        most: 2,
+    }];
+    let left = |rule, places: &[&str]| {
+        let findings = places.iter().map(|place| format!("{place}:1: x")).collect();
+        beyond_exceptions(rule, findings, &exceptions)
+    };
+    let [a, b, c] = ["src/load/a.rs", "src/load/b.rs", "src/load/c.rs"];
+    assert_eq!(left("impls", &[a, b]), [""; 0]);
+    assert_eq!(left("impls", &[a]), [""; 0]);
+    assert_eq!(left("impls", &[a, b, c]).len(), 3);
+    assert_eq!(left("impls", &["src/tls/a.rs", a]).len(), 1);
+    assert_eq!(left("names", &[a]).len(), 1);
+    let gone = left("impls", &[]);
+    assert!(
+        gone[0].contains("take its line out of EXCEPTIONS"),
+        "{gone:?}"
+    );
+}

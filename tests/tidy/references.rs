@@ -1,0 +1,96 @@
+//! What the repository says of itself: files and tests that are named are there.
+
+use super::File;
+use super::source;
+use std::collections::BTreeSet;
+
+/// A file of tests has at least one.
+pub(super) fn empty_tests(files: &[File]) -> Vec<String> {
+    let of_tests = |file: &&File| file.path.starts_with("src/") && file.path.ends_with("tests.rs");
+    let is_empty = |file: &&File| {
+        let folder = file.path.trim_end_matches(".rs");
+        let tests = |other: &File| {
+            let is_part = other.path == file.path || other.is_in(&format!("{folder}/"));
+            is_part && (other.text.contains("#[test]") || other.text.contains("proptest! {"))
+        };
+        !files.iter().any(tests)
+    };
+    let found = files.iter().filter(of_tests).filter(is_empty);
+    let remedy = "write the tests, or remove the file (CONTRIBUTING.md, rule 10)";
+    let what = format!("a file of tests without a test; {remedy}");
+    found.map(|file| file.at(1, &what)).collect()
+}
+
+/// A page that is named is in the repository: from its root, or from the folder of who names it.
+pub(super) fn pages(files: &[File]) -> Vec<String> {
+    let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let is_there = |file: &File, page: &str| {
+        let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        paths.contains(page) || paths.contains(resolved(folder, page).as_str())
+    };
+    let mut findings = Vec::new();
+    for file in files {
+        for (index, line) in file.text.lines().enumerate() {
+            for page in named_pages(line).filter(|page| !is_there(file, page)) {
+                let remedy = "say it here, or name a page that is in the repository, such as \
+                              ARCHITECTURE.md";
+                findings.push(file.at(index + 1, &format!("there is no {page}; {remedy}")));
+            }
+        }
+    }
+    findings
+}
+
+/// The words of a line that end like a page's name and are no address of another site.
+fn named_pages(line: &str) -> impl Iterator<Item = &str> {
+    let is_of_path = |c: char| c.is_alphanumeric() || "_-./:".contains(c);
+    line.split(move |c| !is_of_path(c)).filter_map(|word| {
+        let word = word.trim_end_matches(['.', ':', '/']);
+        let is_page = word.ends_with(".md") && word.len() > ".md".len();
+        (is_page && !word.contains(':')).then_some(word)
+    })
+}
+
+/// The path from the root that `page` is from that folder.
+fn resolved(folder: &str, page: &str) -> String {
+    let mut path: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in page.split('/') {
+        match part {
+            "." => {}
+            ".." => {
+                path.pop();
+            }
+            _ => path.push(part),
+        }
+    }
+    path.join("/")
+}
+
+/// Every test that SECURITY.md promises exists.
+pub(super) fn promised_tests(files: &[File]) -> Vec<String> {
+    let Some(promise) = files.iter().find(|file| file.path == "SECURITY.md") else {
+        return vec!["SECURITY.md:1: there is no such page; README.md links to it".to_owned()];
+    };
+    let code = files.iter().filter(|file| file.path.ends_with(".rs"));
+    let tests: BTreeSet<String> = code.flat_map(|file| source::tests(&file.text)).collect();
+    let mut findings = Vec::new();
+    for (index, line) in promise.text.lines().enumerate() {
+        // Every second piece between backquotes is quoted. A test's name is a sentence.
+        let quoted = line.split('`').skip(1).step_by(2);
+        let is_sentence = |word: &&str| {
+            let is_name = word
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            is_name && word.matches('_').count() >= 2
+        };
+        for test in quoted
+            .filter(is_sentence)
+            .filter(|test| !tests.contains(*test))
+        {
+            let remedy = "name the test that holds it now, as CONTRIBUTING.md says";
+            let what = format!("there is no test `{test}`; {remedy}");
+            findings.push(promise.at(index + 1, &what));
+        }
+    }
+    findings
+}
