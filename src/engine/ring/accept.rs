@@ -6,9 +6,9 @@
 //! the others hold, so that an idle listener never has what a busy one lacks. The table is larger
 //! by all of them. What they accept once every slot is taken waits unopened for the next slot.
 
-use super::kernel::Ring;
 use super::operation::{Operation, plain};
 use super::option::DEFER_ACCEPT;
+use super::queue::Ring;
 use super::rings::Rings;
 use super::slot::Slots;
 use crate::engine::cause;

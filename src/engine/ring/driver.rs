@@ -1,5 +1,8 @@
 //! A turn: completions become the shard's events, what the shard asked for becomes submissions.
 
+mod ending;
+mod waiting;
+
 use super::bell::Ringing;
 use super::buffers::Buffers;
 use super::influx::Influx;

@@ -4,15 +4,11 @@
 //! is a quarter of what a connection costs. So while they come in quick succession, and nothing
 //! else happens, it lets them gather for a moment. Whoever comes alone never waits.
 
-use super::driver::Driver;
-use super::kernel::Wait;
-use crate::shard::Shard;
 use crate::time::Instant;
-use std::io;
 use std::time::Duration;
 
 /// How long connections gather; the kernel adds up to 50 us (`PR_SET_TIMERSLACK`).
-const GATHER: Duration = Duration::from_micros(50);
+pub(super) const GATHER: Duration = Duration::from_micros(50);
 /// Connections that come farther apart do not gather.
 const APART: Duration = Duration::from_micros(500);
 
@@ -53,15 +49,6 @@ impl Influx {
     #[inline]
     pub(super) fn is_steady(&self) -> bool {
         self.steady
-    }
-}
-
-impl<S: Shard> Driver<S> {
-    /// Hands over what the last turn has asked for, then lets connections gather.
-    pub(super) fn let_gather(&mut self) -> io::Result<()> {
-        self.port.rings.lead().enter(Wait::Not)?;
-        std::thread::sleep(GATHER);
-        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
 //! Letters between cores: many in one, and one ring of the bell for all of them.
 
 use super::bell::Ringing;
-use super::kernel::Ring;
 use super::operation::{Operation, plain};
+use super::queue::Ring;
 use crate::shard::Core;
 use io_uring::{opcode, squeue, types};
 use std::os::fd::RawFd;

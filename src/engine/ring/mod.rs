@@ -1,46 +1,44 @@
 //! The ring engine: one pinned glommio executor per core, an io_uring of our own inside it.
 //!
 //! The only `unsafe` of the program is in this folder. From the bottom up: [`uring`] (the system
-//! calls), [`kernel`] (one ring), [`buffers`], [`operation`] (what a completion belongs to),
-//! [`slot`] (one connection), then, all on [`port`] (what a shard sees): [`sending`], [`accept`],
-//! [`connect`], [`lifecycle`], [`mail`]; [`driver`] makes a turn of them, [`rest`] a loop of turns.
+//! calls), [`queue`] (one ring), [`buffers`], [`operation`] (what a completion belongs to),
+//! [`slot`] (one connection), [`accept`], [`mail`], then [`port`] (what a shard sees; below it
+//! connects, sends and the rest of a connection's life); [`driver`] makes a turn of them, [`rest`] a loop of turns.
 
 #![expect(unsafe_code, reason = "the one folder that talks to io_uring")]
 
 mod accept;
+mod addresses;
 mod bell;
 mod buffers;
-mod connect;
 mod driver;
-mod ending;
 pub(in crate::engine) mod heap;
 mod influx;
 mod kernel;
-mod lifecycle;
 mod mail;
 mod operation;
 mod option;
 mod port;
 mod probe;
+mod queue;
 mod rest;
 mod rings;
 #[cfg(test)]
 mod scripted;
-mod sending;
 mod slot;
 mod thread;
 mod uring;
-mod waiting;
+mod vectors;
 
 use super::{EngineError, FirstWord, Plan, Stop};
 use crate::shard::{Core, Counters, Shard};
 use accept::Gates;
 use bell::Bell;
 use driver::Driver;
-use kernel::Ring;
 use mail::{Desk, Post};
 pub(super) use option::unacknowledged;
 use port::Port;
+use queue::Ring;
 use rings::Rings;
 use rustix::process::{Resource, getrlimit};
 use slot::{Size, Slots};

@@ -1,7 +1,11 @@
 //! One core's side of the ring, all but the shard: what the shard sees as its [`Wire`].
 
+mod connect;
+mod lifecycle;
+mod sending;
+
 use super::accept::Gates;
-use super::connect::Addresses;
+use super::addresses::Addresses;
 use super::heap;
 use super::mail::Desk;
 use super::probe::Features;

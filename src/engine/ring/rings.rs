@@ -4,8 +4,8 @@
 //! core that is to hold more connections has several rings with a table each. Slots are numbered
 //! through all tables. A ring that has nothing to do costs a look at its flags, no system call.
 
-use super::kernel::Ring;
-use super::sending::Vectors;
+use super::queue::Ring;
+use super::vectors::Vectors;
 use crate::shard::ConnectionId;
 use io_uring::{squeue, types};
 use std::collections::VecDeque;

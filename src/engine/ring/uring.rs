@@ -1,4 +1,4 @@
-//! The system calls of one io_uring, and nothing else: what [`super::kernel`] makes a ring of.
+//! The system calls of one io_uring, and nothing else: what [`super::queue`] makes a ring of.
 
 use super::buffers::Buffers;
 use super::kernel::{Completion, Kernel, Wait};

@@ -1,10 +1,10 @@
 //! The end of a core: every operation is taken back from the kernel before its memory is freed.
 
-use super::driver::Driver;
-use super::kernel::{Completion, Wait};
-use super::operation::{Operation, plain, untag};
-use super::slot::Receive;
+use super::Driver;
 use crate::engine;
+use crate::engine::ring::kernel::{Completion, Wait};
+use crate::engine::ring::operation::{Operation, plain, untag};
+use crate::engine::ring::slot::Receive;
 use crate::shard::{ConnectionId, Shard};
 use io_uring::{opcode, types};
 use std::mem::ManuallyDrop;
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 impl<S: Shard> Driver<S> {
     /// Ends the core: takes every operation back from the kernel, then lets go.
-    pub(super) fn finish(mut self) -> S::Outcome {
+    pub(in crate::engine::ring) fn finish(mut self) -> S::Outcome {
         self.port.desk.close();
         let ids: Vec<ConnectionId> = self.port.slots.ids().collect();
         for id in ids {
@@ -87,7 +87,7 @@ impl<S: Shard> Driver<S> {
     }
 
     /// While ending: an operation is over, whatever came of it.
-    pub(super) fn note_end(&mut self, ring: usize, completion: Completion) {
+    pub(in crate::engine::ring) fn note_end(&mut self, ring: usize, completion: Completion) {
         let Some((operation, id)) = untag(completion.user_data) else {
             return;
         };

@@ -7,67 +7,17 @@
 //! lives until its completion. So does one from which something follows, `drained` or our FIN: its
 //! completion wakes the core, while the silent kind is proven by the next enter, whenever that is.
 
-use super::operation::{Operation, tag};
-use super::port::{News, Port};
-use super::slot::{Phase, Send};
+use super::{News, Port};
 use crate::engine::cause;
-use crate::engine::outbound::Batch;
+use crate::engine::ring::operation::{Operation, tag};
+use crate::engine::ring::slot::{Phase, Send};
 use crate::shard::ConnectionId;
 use io_uring::{opcode, squeue};
-
-/// Message headers of this turn's sends in several pieces. The kernel copies them when it takes
-/// the entry, so they may be used again after the next enter.
-#[derive(Default)]
-pub(super) struct Vectors {
-    #[expect(
-        clippy::vec_box,
-        reason = "the kernel reads a header at the address it was given"
-    )]
-    messages: Vec<Box<Vector>>,
-    used: usize,
-}
-
-/// Pieces of one send: `UIO_MAXIOV` of include/uapi/linux/uio.h.
-const PIECES: usize = 1024;
-
-struct Vector {
-    header: libc::msghdr,
-    pieces: Vec<libc::iovec>,
-}
-
-impl Vectors {
-    /// The pieces of a batch after the first `from` bytes, at a stable address, and whether that
-    /// is all of them.
-    fn write(&mut self, batch: &Batch, from: usize) -> (*const libc::msghdr, bool) {
-        if self.used == self.messages.len() {
-            // SAFETY: a msghdr of zeros is valid: no name, no pieces, no control data.
-            let header = unsafe { std::mem::zeroed() };
-            self.messages.push(Box::new(Vector {
-                header,
-                pieces: Vec::new(),
-            }));
-        }
-        let vector = &mut self.messages[self.used];
-        self.used += 1;
-        vector.pieces.clear();
-        let mut pieces = batch.pieces(from);
-        for piece in pieces.by_ref().take(PIECES) {
-            let base = piece.as_ptr().cast_mut().cast();
-            vector.pieces.push(libc::iovec {
-                iov_base: base,
-                iov_len: piece.len(),
-            });
-        }
-        vector.header.msg_iov = vector.pieces.as_mut_ptr();
-        vector.header.msg_iovlen = vector.pieces.len();
-        (&raw const vector.header, pieces.next().is_none())
-    }
-}
 
 impl<M> Port<M> {
     /// Submits what the connection has queued, if nothing is in flight.
     #[inline]
-    pub(super) fn submit_send(&mut self, id: ConnectionId) {
+    pub(in crate::engine::ring) fn submit_send(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else {
             return;
         };
@@ -113,12 +63,12 @@ impl<M> Port<M> {
     /// After an enter of a ring and its completions: every unproven send of it without a failure
     /// was taken whole.
     #[inline]
-    pub(super) fn prove_sends(&mut self, index: usize) {
+    pub(in crate::engine::ring) fn prove_sends(&mut self, index: usize) {
         let lane = self.rings.lane(index);
         if !lane.ring.is_settled() {
             return;
         }
-        lane.vectors.used = 0;
+        lane.vectors.free();
         let mut proven = std::mem::take(&mut lane.unproven);
         for id in proven.drain(..) {
             if let Some(slot) = self.slots.get(id)
@@ -134,7 +84,7 @@ impl<M> Port<M> {
     }
 
     /// A send was reported: one that failed, or one that waited.
-    pub(super) fn send_completed(&mut self, id: ConnectionId, result: i32) {
+    pub(in crate::engine::ring) fn send_completed(&mut self, id: ConnectionId, result: i32) {
         let Some(slot) = self.slots.get(id) else {
             return;
         };

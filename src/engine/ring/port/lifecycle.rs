@@ -3,11 +3,12 @@
 //! Whatever happens to a connection in a turn only changes its slot and marks it; `settle` at the
 //! end of the turn looks at each marked slot once and submits what follows.
 
-use super::operation::{Operation, tag};
-use super::option::{socklen, unacknowledged_entry};
-use super::port::{News, Port};
-use super::slot::{Phase, Receive, Send, Slot};
+use super::{News, Port};
 use crate::engine::closing::{Closing, Verdict};
+use crate::engine::ring::buffers;
+use crate::engine::ring::operation::{Operation, tag};
+use crate::engine::ring::option::{socklen, unacknowledged_entry};
+use crate::engine::ring::slot::{Phase, Receive, Send, Slot};
 use crate::shard::{CloseCause, ConnectionId};
 use io_uring::{opcode, squeue};
 
@@ -19,7 +20,7 @@ static RESET: libc::linger = libc::linger {
 
 impl<M> Port<M> {
     /// Settles every marked connection, those too that settling marks.
-    pub(super) fn settle_all(&mut self) {
+    pub(in crate::engine::ring) fn settle_all(&mut self) {
         let mut index = 0;
         while let Some(&id) = self.dirty.get(index) {
             index += 1;
@@ -65,19 +66,19 @@ impl<M> Port<M> {
 
     /// Arms the multishot receive.
     #[inline]
-    pub(super) fn arm_receive(&mut self, id: ConnectionId) {
+    pub(in crate::engine::ring) fn arm_receive(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else {
             return;
         };
         slot.receive = Receive::Armed;
-        let entry = opcode::RecvMulti::new(self.rings.direct(id), super::buffers::GROUP)
+        let entry = opcode::RecvMulti::new(self.rings.direct(id), buffers::GROUP)
             .build()
             .user_data(tag(Operation::Receive, id));
         self.rings.push(id, &entry);
     }
 
     /// The shard asks to end the connection after what is queued.
-    pub(super) fn finish(&mut self, id: ConnectionId) {
+    pub(in crate::engine::ring) fn finish(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else {
             return;
         };
@@ -92,7 +93,7 @@ impl<M> Port<M> {
     }
 
     /// The shard asks to end the connection at once, or the engine gives up on it.
-    pub(super) fn abort(&mut self, id: ConnectionId) {
+    pub(in crate::engine::ring) fn abort(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else {
             return;
         };
@@ -112,7 +113,7 @@ impl<M> Port<M> {
     }
 
     /// The core ends: takes back what has not been taken back yet.
-    pub(super) fn take_back(&mut self, id: ConnectionId) {
+    pub(in crate::engine::ring) fn take_back(&mut self, id: ConnectionId) {
         let is_ending = |slot: &mut Slot| matches!(slot.phase, Phase::Ending | Phase::Closing);
         if !self.slots.get(id).is_none_or(is_ending) {
             self.end(id);
@@ -120,7 +121,7 @@ impl<M> Port<M> {
     }
 
     /// The kernel says that the connection is broken.
-    pub(super) fn broke(&mut self, id: ConnectionId, cause: CloseCause) {
+    pub(in crate::engine::ring) fn broke(&mut self, id: ConnectionId, cause: CloseCause) {
         let Some(slot) = self.slots.get(id) else {
             return;
         };
@@ -132,7 +133,7 @@ impl<M> Port<M> {
 
     /// A step before the connect failed. The connect may have been told first, and then only that
     /// it had no socket: the step's failure says why.
-    pub(super) fn unprepared(&mut self, id: ConnectionId, cause: CloseCause) {
+    pub(in crate::engine::ring) fn unprepared(&mut self, id: ConnectionId, cause: CloseCause) {
         let Some(slot) = self.slots.get(id) else {
             return;
         };
@@ -143,7 +144,7 @@ impl<M> Port<M> {
     }
 
     /// The peer has ended its stream, and the shard has nothing to add. What is queued leaves.
-    pub(super) fn peer_ended(&mut self, id: ConnectionId) {
+    pub(in crate::engine::ring) fn peer_ended(&mut self, id: ConnectionId) {
         if let Some(slot) = self.slots.get(id)
             && slot.phase == Phase::Open
         {
@@ -154,7 +155,7 @@ impl<M> Port<M> {
 
     /// Looks at the connections that have been closing for a while: asks the kernel what is left
     /// for their peers.
-    pub(super) fn expire_lingering(&mut self) {
+    pub(in crate::engine::ring) fn expire_lingering(&mut self) {
         while let Some(closing) = self.lingering.pop_front_if(|it| it.at <= self.now) {
             let id = closing.id;
             let phase = self.slots.get(id).map(|slot| slot.phase);
@@ -175,7 +176,7 @@ impl<M> Port<M> {
     }
 
     /// The kernel says how many bytes the peer has not acknowledged.
-    pub(super) fn heard_what_is_left(&mut self, id: ConnectionId, result: i32) {
+    pub(in crate::engine::ring) fn heard_what_is_left(&mut self, id: ConnectionId, result: i32) {
         // Answers come in the order of the questions: it is the first, mostly.
         let place = self.asked.iter().position(|it| it.id == id);
         let Some(mut closing) = place.and_then(|place| self.asked.remove(place)) else {
@@ -204,7 +205,7 @@ impl<M> Port<M> {
     }
 
     /// The close of the descriptor is done.
-    pub(super) fn descriptor_closed(&mut self, id: ConnectionId) {
+    pub(in crate::engine::ring) fn descriptor_closed(&mut self, id: ConnectionId) {
         self.slots.release(id);
         self.gates.look_again();
         self.let_in();
@@ -296,7 +297,7 @@ impl<M> Port<M> {
     ///
     /// The kernel looks for a request where it waits: io_uring/cancel.c, `io_try_cancel`. One that
     /// is on its way there or back, as deferred work, is found nowhere (ENOENT), and goes on.
-    pub(super) fn missed(&mut self, cancel: Operation, id: ConnectionId) {
+    pub(in crate::engine::ring) fn missed(&mut self, cancel: Operation, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else {
             return;
         };

@@ -1,20 +1,29 @@
 //! How a core waits: in its lead ring, for one completion, never past its next deadline.
 
-use super::driver::Driver;
-use super::kernel::Wait;
-use super::operation::{Operation, plain};
+use super::Driver;
 use crate::engine;
+use crate::engine::ring::influx::GATHER;
+use crate::engine::ring::kernel::Wait;
+use crate::engine::ring::operation::{Operation, plain};
 use crate::shard::Shard;
 use crate::time::Instant;
 use io_uring::{opcode, types};
+use std::io;
 use std::time::Duration;
 
 /// `POLLIN` as an entry takes it.
 const POLL_IN: u32 = libc::POLLIN.cast_unsigned() as u32;
 
 impl<S: Shard> Driver<S> {
+    /// Hands over what the last turn has asked for, then lets connections gather.
+    pub(in crate::engine::ring) fn let_gather(&mut self) -> io::Result<()> {
+        self.port.rings.lead().enter(Wait::Not)?;
+        std::thread::sleep(GATHER);
+        Ok(())
+    }
+
     /// Arms an alarm for the next own deadline, so that a park ends in time.
-    pub(super) fn arm_alarm(&mut self) {
+    pub(in crate::engine::ring) fn arm_alarm(&mut self) {
         let Some(deadline) = self.deadline() else {
             return;
         };
@@ -30,7 +39,7 @@ impl<S: Shard> Driver<S> {
     /// virtual machine costs more than the rest of the call; the tick does it once per `most`.
     /// Only a deadline that comes before the tick is worth it. A shard that gathers sleeps until
     /// that deadline, whatever comes.
-    pub(super) fn patience(&mut self, most: Duration) -> Wait {
+    pub(in crate::engine::ring) fn patience(&mut self, most: Duration) -> Wait {
         let starved = !self.port.rings.lane(0).starved.is_empty();
         if starved || self.port.desk.has_mail() || most.is_zero() || !self.others_will_ring() {
             return Wait::Not;
@@ -73,7 +82,7 @@ impl<S: Shard> Driver<S> {
     }
 
     /// Another ring has rung, or another thread.
-    pub(super) fn bell_rang(&mut self) {
+    pub(in crate::engine::ring) fn bell_rang(&mut self) {
         self.polled = false;
         self.rung += 1;
         self.bell.silence();
@@ -91,7 +100,7 @@ impl<S: Shard> Driver<S> {
             .push(&entry.user_data(plain(timer, 0)));
     }
 
-    pub(super) fn timer_ended(&mut self, timer: Operation) {
+    pub(in crate::engine::ring) fn timer_ended(&mut self, timer: Operation) {
         self.timers -= 1;
         self.rung += 1;
         if timer == Operation::Tick {

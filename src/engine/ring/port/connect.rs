@@ -9,35 +9,22 @@
 //! TCP handshake is left out, and the first bytes carry its acknowledgement (net/ipv4/tcp_input.c,
 //! `tcp_rcv_synsent_state_process`: "Save one ACK"). Without bytes it goes after 0.2 s.
 
-use super::operation::{Operation, tag};
-use super::option::{BIND_ADDRESS_NO_PORT, DEFER_ACCEPT, NO_DELAY, ON};
-use super::port::Port;
-use super::slot::Phase;
+use super::Port;
 use crate::engine::cause;
+use crate::engine::ring::operation::{Operation, tag};
+use crate::engine::ring::option::{BIND_ADDRESS_NO_PORT, DEFER_ACCEPT, NO_DELAY, ON};
+use crate::engine::ring::slot::Phase;
 use crate::shard::{ConnectionId, NoSlot};
 use io_uring::types::DestinationSlot;
 use io_uring::{opcode, squeue};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use std::collections::BTreeMap;
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Remote addresses at stable places: the kernel reads one when it takes the entry.
-#[derive(Default)]
-pub(super) struct Addresses(BTreeMap<SocketAddr, Box<SockAddr>>);
-
-impl Addresses {
-    fn place(&mut self, address: SocketAddr) -> &SockAddr {
-        self.0
-            .entry(address)
-            .or_insert_with(|| Box::new(address.into()))
-    }
-}
-
 impl<M> Port<M> {
     /// Starts a connect.
-    pub(super) fn dial(
+    pub(in crate::engine::ring) fn dial(
         &mut self,
         to: SocketAddr,
         from: Option<IpAddr>,
