@@ -1,8 +1,8 @@
 //! What the kernel knows of this run's own sockets: whether the way was slow, or what is behind it.
 
 use super::figures::{float, span, whole};
-use super::record::Record;
 use super::judgement::Verdict;
+use super::record::Record;
 use crate::stats::SocketFigures;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
