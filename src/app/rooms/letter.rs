@@ -31,6 +31,30 @@ pub struct Address {
     pub key: u128,
 }
 
+impl Address {
+    /// Reads the query of an address; `None` if it is none.
+    #[must_use]
+    pub fn parse(query: &str) -> Option<Self> {
+        let value = |name: &str| {
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs
+                .find(|(found, _)| *found == name)
+                .map(|(_, value)| value)
+        };
+        let (home, index) = value("room")?.split_once('-')?;
+        let room = Room {
+            home: Core(number(home)?),
+            index: number(index)?,
+        };
+        let number = number(value("member")?)?;
+        let member = Member { room, number };
+        let is_key = |key: &&str| key.len() == 32 && key.bytes().all(|c| c.is_ascii_hexdigit());
+        let key = value("key").filter(is_key)?;
+        let key = u128::from_str_radix(key, 16).ok()?;
+        Some(Self { member, key })
+    }
+}
+
 /// What happened in a room; `T` is the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News<T> {
@@ -228,4 +252,10 @@ impl Batch for Post {
     fn capacity(&self) -> usize {
         self.texts.capacity()
     }
+}
+
+fn number<N: std::str::FromStr>(digits: &str) -> Option<N> {
+    // Digits only: `parse` alone would take "+7".
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().ok())?
 }

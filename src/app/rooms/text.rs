@@ -1,7 +1,6 @@
 //! What members read, as JSON, and the address that says where to post.
 
 use super::letter::{Address, Member, News, Room};
-use crate::shard::Core;
 use std::fmt::Write as _;
 
 /// Where members post; [`Address`] follows as a query.
@@ -49,36 +48,6 @@ pub(super) fn news(into: &mut String, seq: u64, news: News<&str>) -> &'static st
     name
 }
 
-impl Address {
-    /// Reads the query of an address; `None` if it is none.
-    #[must_use]
-    pub fn parse(query: &str) -> Option<Self> {
-        let value = |name: &str| {
-            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            pairs
-                .find(|(found, _)| *found == name)
-                .map(|(_, value)| value)
-        };
-        let (home, index) = value("room")?.split_once('-')?;
-        let room = Room {
-            home: Core(number(home)?),
-            index: number(index)?,
-        };
-        let number = number(value("member")?)?;
-        let member = Member { room, number };
-        let is_key = |key: &&str| key.len() == 32 && key.bytes().all(|c| c.is_ascii_hexdigit());
-        let key = value("key").filter(is_key)?;
-        let key = u128::from_str_radix(key, 16).ok()?;
-        Some(Self { member, key })
-    }
-}
-
-fn number<N: std::str::FromStr>(digits: &str) -> Option<N> {
-    // Digits only: `parse` alone would take "+7".
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| digits.parse().ok())?
-}
-
 /// Appends a text as it stands in a JSON string (RFC 8259, 7).
 fn escape(into: &mut String, text: &str) {
     let mut rest = text;
@@ -105,6 +74,7 @@ fn escape(into: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::Core;
     use proptest::prelude::*;
 
     const MEMBER: Member = Member {
