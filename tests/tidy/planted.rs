@@ -6,13 +6,13 @@ use super::*;
 const PLANTED: &[(Rule, &str, &str, &str)] = &[
     (
         arrows,
-        "src/load/run.rs",
+        "src/load/shard.rs",
         "use crate::server::Server;",
         "`load` may know",
     ),
     (
         arrows,
-        "src/load/run.rs",
+        "src/load/shard.rs",
         "use super::super::{limits, server};",
         "not `server`",
     ),
@@ -98,7 +98,7 @@ fn what_is_allowed_is_not_found() {
     let kept: &[(Rule, &str, &str)] = &[
         (
             arrows,
-            "src/load/run.rs",
+            "src/load/shard.rs",
             "use crate::{limits, shard::Wire}; use super::config;",
         ),
         (
@@ -192,9 +192,12 @@ const PLANTED_TREES: &[PlantedTree] = &[
     ),
     (
         references::pages,
-        &[("docs/a.md", "see [b](b.md)"), ("docs/c.md", "")],
-        "docs/a.md:1:",
-        "there is no b.md",
+        &[
+            ("docs/load.md", concat!("see [b](gone.", "md)")),
+            ("docs/serve.md", ""),
+        ],
+        "docs/load.md:1:",
+        concat!("there is no gone.", "md"),
     ),
     (
         references::promised_tests,
@@ -270,9 +273,12 @@ fn what_a_tree_may_have_is_not_found() {
             references::pages,
             &[
                 (
-                    "docs/a.md",
-                    "[b](../README.md), `docs/a.md`, https://x.org/GONE.md",
+                    "docs/load.md",
+                    concat!("[b](..", "/README.md), `docs/load.md`, https://x.org/gone.md"),
                 ),
+                ("README.md", "docs/load.md"),
+            ],
+        ),
                 ("README.md", "docs/a.md"),
             ],
         ),
