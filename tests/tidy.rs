@@ -25,11 +25,45 @@ struct Exception {
 }
 
 /// `load` and `server` are being made of parts; until then each is one object in many files.
-const EXCEPTIONS: &[Exception] = &[];
+const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        rule: "circles",
+        folder: "src/load/",
+        most: 98,
+    },
+    Exception {
+        rule: "impls",
+        folder: "src/load/",
+        most: 13,
+    },
+    Exception {
+        rule: "circles",
+        folder: "src/server/",
+        most: 30,
+    },
+    Exception {
+        rule: "impls",
+        folder: "src/server/",
+        most: 2,
+    },
+];
 
-/// Names that several types still have, and how many at most. The numbers only shrink, and a name
+/// Names that so many types still have, at most. The numbers only shrink, and a name
 /// that has become one type's own must go.
-const SHARED: &[(&str, usize)] = &[];
+const SHARED: &[(usize, &str)] = &[
+    (
+        2,
+        "Address Addresses Board Connects Content CoreFigures Due Ending Events Facts \
+         FanOut Figures Flow Frame Host Inflater Latencies Link Load Mailbox Message \
+         Messages Network Outcome Pace Part Phase Pieces Pings Place Pool Port Post \
+         Progress Queue Request Returns Rings Role Rooms Screen Server Slots Socket Stamp \
+         Storm Stream Tally Template Tls Trial Turn Verdict Wait Watch",
+    ),
+    (3, "Asked Desk Event Family Form Open Room Round Session"),
+    (4, "News Said Stage"),
+    (6, "Kind Plan State"),
+    (9, "Config"),
+];
 
 /// Lines of one file.
 const FILE_LINES: usize = 500;

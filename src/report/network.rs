@@ -1,8 +1,6 @@
 //! What the kernel knows of this run's own sockets: whether the way was slow, or what is behind it.
 
 use super::figures::{float, span, whole};
-use super::judgement::Verdict;
-use super::record::Record;
 use crate::stats::SocketFigures;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -74,44 +72,9 @@ impl Network {
         line
     }
 
-    fn is_slow(&self) -> bool {
+    pub(super) fn is_slow(&self) -> bool {
         self.stalled > 0 || float(self.retransmits) > RESENT_MAX * float(self.data_segments)
     }
-}
-
-/// Whether the network or what is behind it was slow, where something was.
-pub(super) fn note(record: &Record) -> Option<String> {
-    let network = record.network.as_ref()?;
-    let sockets = whole(network.sockets);
-    if network.is_slow() {
-        let [resending, stalled] = [network.retransmitting, network.stalled].map(whole);
-        let [again, of] = [network.retransmits, network.data_segments].map(whole);
-        return Some(format!(
-            "the network, not the server: of {sockets} of this run's own sockets {resending} sent \
-             again ({again} of {of} segments), {stalled} had no answer of the peer's host at the \
-             end"
-        ));
-    }
-    if network.window_limited > 0 {
-        let limited = whole(network.window_limited);
-        return Some(format!(
-            "the server, not the network: {limited} of {sockets} of this run's own sockets waited \
-             for it to read"
-        ));
-    }
-    let is_late = record.thresholds.iter().any(|met| {
-        let latency = met.latency_bound_ns().map(|(latency, ..)| latency);
-        met.result == Verdict::Fail && latency.is_some_and(|latency| latency != "slip")
-    });
-    let has_lost = record.messages.as_ref().is_some_and(|it| it.lost > 0);
-    (is_late || has_lost).then(|| {
-        let [p50, p99] = [network.rtt_p50_us, network.rtt_p99_us].map(|us| span(us * 1_000));
-        format!(
-            "the server, not the network: {sockets} of this run's own sockets had a round trip of \
-             {p50} (p99 {p99}) and sent {} segments again",
-            whole(network.retransmits)
-        )
-    })
 }
 
 #[cfg(test)]

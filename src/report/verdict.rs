@@ -4,7 +4,6 @@ use super::figures::{float, rounded, span, whole};
 use super::generator::GeneratorCore;
 use super::judgement::{Judgement, Verdict};
 use super::losses::{Loss, has_lost_connections, losses, own_shortage, percent};
-use super::network;
 use super::record::{Events, Messages, Record};
 use crate::load::scenario::rooms::OTHER_ROOM_SIZE;
 
@@ -307,7 +306,7 @@ fn notes(record: &Record) -> Vec<String> {
     if let Some(samples) = &record.host_samples {
         notes.extend(samples.signs());
     }
-    notes.extend(network::note(record));
+    notes.extend(network_note(record));
     let p99 = |latency: &Option<super::LatencyRecord>| latency.as_ref().map(|l| l.p99_ns);
     if let (Some(slip), Some(response)) = (p99(&record.latency.slip), p99(&record.latency.response))
         && slip > response / 10
@@ -357,4 +356,39 @@ fn echo_notes(messages: &Messages) -> Option<String> {
 
 fn is_short(missing: u64, planned: u64) -> bool {
     float(missing) > (1.0 - ACHIEVED_MIN) * float(planned)
+}
+
+/// Whether the network or what is behind it was slow, where something was.
+fn network_note(record: &Record) -> Option<String> {
+    let network = record.network.as_ref()?;
+    let sockets = whole(network.sockets);
+    if network.is_slow() {
+        let [resending, stalled] = [network.retransmitting, network.stalled].map(whole);
+        let [again, of] = [network.retransmits, network.data_segments].map(whole);
+        return Some(format!(
+            "the network, not the server: of {sockets} of this run's own sockets {resending} sent \
+             again ({again} of {of} segments), {stalled} had no answer of the peer's host at the \
+             end"
+        ));
+    }
+    if network.window_limited > 0 {
+        let limited = whole(network.window_limited);
+        return Some(format!(
+            "the server, not the network: {limited} of {sockets} of this run's own sockets waited \
+             for it to read"
+        ));
+    }
+    let is_late = record.thresholds.iter().any(|met| {
+        let latency = met.latency_bound_ns().map(|(latency, ..)| latency);
+        met.result == Verdict::Fail && latency.is_some_and(|latency| latency != "slip")
+    });
+    let has_lost = record.messages.as_ref().is_some_and(|it| it.lost > 0);
+    (is_late || has_lost).then(|| {
+        let [p50, p99] = [network.rtt_p50_us, network.rtt_p99_us].map(|us| span(us * 1_000));
+        format!(
+            "the server, not the network: {sockets} of this run's own sockets had a round trip of \
+             {p50} (p99 {p99}) and sent {} segments again",
+            whole(network.retransmits)
+        )
+    })
 }

@@ -179,7 +179,7 @@ const PLANTED_TREES: &[PlantedTree] = &[
         "src/tls/a.rs",
     ),
     (
-        |files| types::names(files, &[("Plan", 2)]),
+        |files| types::names(files, &[(2, "Plan")]),
         &[("src/tls/a.rs", "pub struct Plan;")],
         "tests/tidy.rs:1:",
         "no two types are called `Plan`; ",
@@ -202,7 +202,7 @@ const PLANTED_TREES: &[PlantedTree] = &[
     (
         references::promised_tests,
         &[
-            ("SECURITY.md", "# X\n`limits` by `a_bomb_is_stopped`"),
+            ("SECURITY.md", "# X\n| `limits_of` | `a_bomb_is_stopped` |"),
             ("tests/x.rs", "fn a_bomb_is_stopped() {}"),
         ],
         "SECURITY.md:2:",
@@ -256,7 +256,7 @@ fn what_a_tree_may_have_is_not_found() {
             ],
         ),
         (
-            |files| types::names(files, &[("Plan", 2)]),
+            |files| types::names(files, &[(2, "Plan")]),
             &[
                 ("src/tls/a.rs", "pub struct Plan;\nstruct State;"),
                 ("src/load/b.rs", "pub struct Plan;\nenum State {}"),
@@ -274,18 +274,19 @@ fn what_a_tree_may_have_is_not_found() {
             &[
                 (
                     "docs/load.md",
-                    concat!("[b](..", "/README.md), `docs/load.md`, https://x.org/gone.md"),
+                    "[b](../SECURITY.md), `docs/load.md`, serve.md, https://x.org/gone.md",
                 ),
-                ("README.md", "docs/load.md"),
-            ],
-        ),
-                ("README.md", "docs/a.md"),
+                ("SECURITY.md", "docs/load.md"),
+                ("docs/serve.md", ""),
             ],
         ),
         (
             references::promised_tests,
             &[
-                ("SECURITY.md", "`max_memory`, `--a` and `a_bomb_is_stopped`"),
+                (
+                    "SECURITY.md",
+                    "`max_memory`\n| `a_b` | `a_bomb_is_stopped` |",
+                ),
                 ("tests/x.rs", "#[test]\nfn a_bomb_is_stopped() {}"),
             ],
         ),

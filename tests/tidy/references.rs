@@ -21,12 +21,16 @@ pub(super) fn empty_tests(files: &[File]) -> Vec<String> {
     found.map(|file| file.at(1, &what)).collect()
 }
 
-/// A page that is named is in the repository: from its root, or from the folder of who names it.
+/// A page that is named is in the repository: from its root, its docs, or where it is named.
 pub(super) fn pages(files: &[File]) -> Vec<String> {
     let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let is_there = |file: &File, page: &str| {
         let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        paths.contains(page) || paths.contains(resolved(folder, page).as_str())
+        let from_there = resolved(folder, page);
+        let in_docs = resolved("docs", page);
+        [page, &from_there, &in_docs]
+            .iter()
+            .any(|it| paths.contains(it))
     };
     let mut findings = Vec::new();
     for file in files {
@@ -75,22 +79,17 @@ pub(super) fn promised_tests(files: &[File]) -> Vec<String> {
     let tests: BTreeSet<String> = code.flat_map(|file| source::tests(&file.text)).collect();
     let mut findings = Vec::new();
     for (index, line) in promise.text.lines().enumerate() {
-        // Every second piece between backquotes is quoted. A test's name is a sentence.
-        let quoted = line.split('`').skip(1).step_by(2);
-        let is_sentence = |word: &&str| {
-            let is_name = word
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-            is_name && word.matches('_').count() >= 2
-        };
-        for test in quoted
-            .filter(is_sentence)
-            .filter(|test| !tests.contains(*test))
-        {
+        // The last cell of a row names the tests that hold it.
+        let row = line.strip_prefix("| ").map(|row| row.trim_end_matches('|'));
+        let cell = row
+            .and_then(|row| row.rsplit_once('|'))
+            .map_or("", |(_, last)| last);
+        let quoted = cell.split('`').skip(1).step_by(2);
+        let named = quoted.filter(|word| word.contains('_') && !tests.contains(*word));
+        findings.extend(named.map(|test| {
             let remedy = "name the test that holds it now, as CONTRIBUTING.md says";
-            let what = format!("there is no test `{test}`; {remedy}");
-            findings.push(promise.at(index + 1, &what));
-        }
+            promise.at(index + 1, &format!("there is no test `{test}`; {remedy}"))
+        }));
     }
     findings
 }

@@ -29,11 +29,12 @@ pub(super) fn impls(files: &[File]) -> Vec<String> {
 }
 
 /// A type that other files can see has a name of its own, or as many namesakes as `shared` says.
-pub(super) fn names(files: &[File], shared: &[(&str, usize)]) -> Vec<String> {
+pub(super) fn names(files: &[File], shared: &[(usize, &str)]) -> Vec<String> {
     let types = defined(files, |is_visible| is_visible);
     let allowed = |name: &str| {
-        let entry = shared.iter().find(|(known, _)| *known == name);
-        entry.map_or(1, |(_, count)| *count)
+        let has = |names: &str| names.split(' ').any(|known| known == name);
+        let entry = shared.iter().find(|(_, names)| has(names));
+        entry.map_or(1, |(count, _)| *count)
     };
     let mut findings = Vec::new();
     for (name, homes) in &types {
@@ -49,8 +50,8 @@ pub(super) fn names(files: &[File], shared: &[(&str, usize)]) -> Vec<String> {
         let what = format!("`{name}` is also a type of {}; {remedy}", others.join(", "));
         findings.push(file.at(*line, &what));
     }
-    for (name, _) in shared {
-        if types.get(*name).map_or(0, Vec::len) < 2 {
+    for name in shared.iter().flat_map(|(_, names)| names.split(' ')) {
+        if types.get(name).map_or(0, Vec::len) < 2 {
             let what = format!("no two types are called `{name}`; take its line out of SHARED");
             findings.push(format!("tests/tidy.rs:1: {what}"));
         }

@@ -1,6 +1,6 @@
 //! What members read, as JSON, and the address that says where to post.
 
-use super::letter::{Address, Member, News, Room};
+use super::letter::{Address, Member, News};
 use std::fmt::Write as _;
 
 /// Where members post; [`Address`] follows as a query.
@@ -74,6 +74,7 @@ fn escape(into: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::rooms::Room;
     use crate::shard::Core;
     use proptest::prelude::*;
 

@@ -2,8 +2,9 @@
 //!
 //! The only `unsafe` of the program is in this folder. From the bottom up: [`uring`] (the system
 //! calls), [`queue`] (one ring), [`buffers`], [`operation`] (what a completion belongs to),
-//! [`slot`] (one connection), [`accept`], [`mail`], then [`port`] (what a shard sees; below it
-//! connects, sends and the rest of a connection's life); [`driver`] makes a turn of them, [`rest`] a loop of turns.
+//! [`slot`] (one connection), [`accept`], [`mail`]; then [`port`] (what a shard sees; connects,
+//! sends and the rest of a connection's life are below it), [`driver`], which makes a turn of them,
+//! and [`rest`], a loop of turns.
 
 #![expect(unsafe_code, reason = "the one folder that talks to io_uring")]
 
