@@ -6,7 +6,7 @@ use super::route::{By, Route};
 use super::shared::Shared;
 use super::stats::{Form, Message};
 use super::stream;
-use super::tally::Why;
+use super::tally::CloseReason;
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::Response;
@@ -73,8 +73,8 @@ pub(super) struct Reply {
     pub(super) content: Content,
     /// Which of the listed origins the page is of that asks, if any.
     pub(super) origin: Option<u16>,
-    /// Why the connection ends with it; `None` if it goes on.
-    pub(super) end: Option<Why>,
+    /// CloseReason the connection ends with it; `None` if it goes on.
+    pub(super) end: Option<CloseReason>,
 }
 
 const INDEX: &str = "\
@@ -92,9 +92,9 @@ impl Reply {
             Fault::WebSocket { reason, .. } | Fault::Response { reason } => (400, reason),
         };
         let end = Some(if status == 503 {
-            Why::Drain
+            CloseReason::Drain
         } else {
-            Why::Fault
+            CloseReason::Fault
         });
         Self {
             answer: Answer::Refused { status, reason },

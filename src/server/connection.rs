@@ -9,7 +9,7 @@ use super::outbox::Framing;
 use super::shared::Shared;
 use super::stats::Message;
 use super::step::{Due, Stamp, Step};
-use super::tally::{Sort, Why};
+use super::tally::{CloseReason, ConnectionKind};
 use super::websocket::WebSocket;
 use crate::app::Reach;
 use crate::limits;
@@ -31,14 +31,14 @@ pub(super) struct Connection {
     pub(super) since: Stamp,
     /// Where it sits among the listeners of its kind.
     pub(super) seat: u32,
-    /// Why receiving is paused, if it is.
+    /// CloseReason receiving is paused, if it is.
     pub(super) paused: Paused,
     /// What it counts as.
     pub(super) place: Place,
     pub(super) state: State,
 }
 
-/// Why a connection's bytes are not received: any of these reasons.
+/// CloseReason a connection's bytes are not received: any of these reasons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Paused(u8);
 
@@ -171,8 +171,8 @@ impl Connection {
 
     /// Becomes something else, as far as the counts of open connections go.
     pub(super) fn switch<A: Apps>(&mut self, state: State, shared: &mut Shared<A>) {
-        if let Some(sort) = self.sort() {
-            *shared.tally.sort(sort) -= 1;
+        if let Some(kind) = self.kind() {
+            *shared.tally.kind(kind) -= 1;
         }
         match &mut self.state {
             State::Http(http) => shared.watch.requests -= http.held(),
@@ -180,8 +180,8 @@ impl Connection {
             State::Stream(_) | State::Ending | State::Vacant => {}
         }
         self.state = state;
-        if let Some(sort) = self.sort() {
-            *shared.tally.sort(sort) += 1;
+        if let Some(kind) = self.kind() {
+            *shared.tally.kind(kind) += 1;
         }
     }
 
@@ -230,7 +230,7 @@ impl Connection {
                 None => Due::Never,
                 Some(idle) if waited >= idle => Due::Now(Step::CloseSocket {
                     code: closing::GOING_AWAY,
-                    why: Why::Idle,
+                    why: CloseReason::Idle,
                 }),
                 Some(idle) if socket.pinged => at(idle),
                 Some(idle) if waited >= idle / 2 => Due::Now(Step::Ping),
@@ -242,12 +242,12 @@ impl Connection {
     }
 
     /// How it is counted; `None` for a free slot.
-    fn sort(&self) -> Option<Sort> {
+    fn kind(&self) -> Option<ConnectionKind> {
         match self.state {
             State::Vacant => None,
-            State::Http(_) | State::Ending => Some(Sort::Http),
-            State::WebSocket(_) => Some(Sort::WebSocket),
-            State::Stream(_) => Some(Sort::Stream),
+            State::Http(_) | State::Ending => Some(ConnectionKind::Http),
+            State::WebSocket(_) => Some(ConnectionKind::WebSocket),
+            State::Stream(_) => Some(ConnectionKind::Stream),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::Server;
 use super::apps::Apps;
 use super::connection::State;
 use super::stats::Message;
-use super::tally::Why;
+use super::tally::CloseReason;
 use crate::protocol::sse;
 use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
@@ -112,7 +112,7 @@ impl<A: Apps> Server<A> {
 
     /// Ends what may end at once, because the server is draining.
     fn dismiss(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
-        let why = Why::Drain;
+        let why = CloseReason::Drain;
         let state = self.connections.get_mut(id).map(|found| &found.state);
         match state {
             Some(State::WebSocket(_)) => {
@@ -149,7 +149,7 @@ impl<A: Apps> Server<A> {
         let ids: Vec<_> = self.connections.ids().collect();
         self.left = Some(ids.len() as u64);
         for id in ids {
-            self.end(id, Close::Abort, Why::Drain, wire);
+            self.end(id, Close::Abort, CloseReason::Drain, wire);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! cores: many letters in one message.
 
 use super::outbox::{Ending, Outgoing, connection};
-use super::tally::Why;
+use super::tally::CloseReason;
 use super::topic::Topic;
 use crate::app::{Answer, Batch, Effects, Message, Notice, User};
 use crate::limits;
@@ -87,7 +87,7 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
         self.out.outbox.ending.push(Ending {
             id: connection(user).0,
             code: closing::TRY_AGAIN_LATER,
-            why: Why::Full,
+            why: CloseReason::Full,
         });
     }
 
@@ -95,7 +95,7 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
         self.out.end(Ending {
             id: connection(user).0,
             code,
-            why: Why::Fault,
+            why: CloseReason::Fault,
         });
     }
 

@@ -11,7 +11,7 @@ use super::shared::Shared;
 use super::stats::Message;
 use super::step::{Due, Stamp, Step};
 use super::stream::{self, Resumed};
-use super::tally::Why;
+use super::tally::CloseReason;
 use crate::app;
 use crate::limits;
 use crate::protocol::http::{HeadReader, Opening};
@@ -73,7 +73,7 @@ impl Http {
                     // A request behind one that waits: RFC 9112, 9.6 lets the server end the
                     // connection after an answer, and the client asks again. Nothing is kept.
                     if *at < bytes.len() && reply.end.is_none() {
-                        reply.end = Some(Why::Done);
+                        reply.end = Some(CloseReason::Done);
                     }
                     return Turn::Step(Step::Stay);
                 }
@@ -168,7 +168,7 @@ impl Http {
         let Phase::Waiting(reply) = &mut self.phase else {
             return Half::Close;
         };
-        reply.end.get_or_insert(Why::Done);
+        reply.end.get_or_insert(CloseReason::Done);
         Half::Keep
     }
 
@@ -186,7 +186,7 @@ impl Http {
             },
             content: Content::Full,
             origin: None,
-            end: Some(Why::RequestTime),
+            end: Some(CloseReason::RequestTime),
         };
         self.send(id, reply, shared, wire).unwrap_or(Step::Stay)
     }
@@ -215,7 +215,7 @@ impl Http {
                 idle(config),
                 Due::Now(Step::End {
                     how: Close::Flush,
-                    why: Why::Idle,
+                    why: CloseReason::Idle,
                 }),
             ),
             // The round of questions has its own, shorter, deadline.
@@ -283,10 +283,14 @@ impl Http {
         self.requests += 1;
         let last = self.requests >= limits::KEPT_ALIVE_REQUESTS;
         if reply.end.is_none() && (last || shared.draining.is_some()) {
-            reply.end = Some(if last { Why::Done } else { Why::Drain });
+            reply.end = Some(if last {
+                CloseReason::Done
+            } else {
+                CloseReason::Drain
+            });
         }
         if reply.end.is_none() && shared.admission.is_brief() {
-            reply.end = Some(Why::Full);
+            reply.end = Some(CloseReason::Full);
         }
         match (answer::send(id, reply, shared, wire), reply.end) {
             (Ok(()), None) => {
@@ -303,11 +307,11 @@ impl Http {
             }),
             (Err(Unsent::Gone), None) => Some(Step::End {
                 how: Close::Flush,
-                why: Why::Done,
+                why: CloseReason::Done,
             }),
             (Err(Unsent::Full), _) => Some(Step::End {
                 how: Close::Abort,
-                why: Why::SlowConsumer,
+                why: CloseReason::SlowConsumer,
             }),
         }
     }
@@ -336,11 +340,11 @@ fn begin<A: Apps>(
         Ok(()) => turn,
         Err(Unsent::Gone) => Turn::Step(Step::End {
             how: Close::Flush,
-            why: Why::Done,
+            why: CloseReason::Done,
         }),
         Err(Unsent::Full) => Turn::Step(Step::End {
             how: Close::Abort,
-            why: Why::SlowConsumer,
+            why: CloseReason::SlowConsumer,
         }),
     }
 }

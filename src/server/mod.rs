@@ -76,7 +76,7 @@ use connection::{Connection, Connections, Paused, State, is_told_singly};
 use draining::Draining;
 use shared::Shared;
 use step::{Due, Stamp, Step};
-use tally::Why;
+use tally::CloseReason;
 
 /// One core's server.
 pub struct Server<A: Apps = BuiltIn> {
@@ -159,7 +159,7 @@ impl<A: Apps> Server<A> {
         &mut self,
         id: ConnectionId,
         code: u16,
-        why: Why,
+        why: CloseReason,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) {
         let Some(connection) = self.connections.get_mut(id) else {
@@ -190,7 +190,7 @@ impl<A: Apps> Server<A> {
         &mut self,
         id: ConnectionId,
         how: Close,
-        why: Why,
+        why: CloseReason,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) {
         self.leave(id, wire);
@@ -312,7 +312,7 @@ impl<A: Apps> Shard for Server<A> {
         connection.switch(State::Http(Box::default()), &mut self.shared);
         if place == Place::Nowhere {
             self.shared.refuse_by_reset();
-            self.end(id, Close::Abort, Why::Full, wire);
+            self.end(id, Close::Abort, CloseReason::Full, wire);
         } else {
             self.shared.wheel.schedule(id, now + place.head_time());
         }

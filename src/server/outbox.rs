@@ -1,7 +1,7 @@
 //! What leaves this core beside what it is the answer to: notices encoded once for each kind of
 //! connection, and what is to be carried out at the end of the event, when no connection is in use.
 
-use super::tally::{Tally, Why};
+use super::tally::{CloseReason, Tally};
 use crate::app::{self, Notice, User};
 use crate::limits;
 use crate::protocol::sse;
@@ -42,7 +42,7 @@ pub(super) struct Ending {
     pub(super) id: ConnectionId,
     /// For a WebSocket.
     pub(super) code: u16,
-    pub(super) why: Why,
+    pub(super) why: CloseReason,
 }
 
 /// What is to be done, and scratch space for it.
@@ -214,7 +214,7 @@ pub struct Outgoing<'s, M, W> {
     pub(super) tally: &'s mut Tally,
     /// Whose message the app was given; nobody's if its time had come.
     pub(super) user: Option<(ConnectionId, Extension)>,
-    /// Why something was not queued for that user.
+    /// CloseReason something was not queued for that user.
     pub(super) unsent: Option<Unsent>,
     /// Something was queued for that user.
     pub(super) queued: bool,

@@ -9,7 +9,7 @@ use super::say::{self, Saying};
 use super::shared::Shared;
 use super::stats::{Form, Message, Reader};
 use super::stream::{self, Resumed};
-use super::tally::Why;
+use super::tally::CloseReason;
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, Request, accept};
@@ -74,7 +74,7 @@ pub(super) fn asked<A: Apps>(
         let mut reply = Reply::refuse(fault);
         if fault == FULL {
             shared.tally.refused += 1;
-            reply.end = Some(Why::Full);
+            reply.end = Some(CloseReason::Full);
         }
         return Asked::Reply(reply);
     }
@@ -195,7 +195,7 @@ fn answered(answer: Answer, content: Content, request: &Request<'_>) -> Asked {
     let end = if request.keep_alive {
         None
     } else {
-        Some(Why::Done)
+        Some(CloseReason::Done)
     };
     let reply = Reply {
         answer,
@@ -211,7 +211,7 @@ fn answered(answer: Answer, content: Content, request: &Request<'_>) -> Asked {
         // RFC 9110, 10.1.1: a final answer instead of 100. The body may come or not, so the
         // connection ends with it.
         _ if request.headers.has_token("Expect", "100-continue") => Asked::Reply(Reply {
-            end: Some(Why::Done),
+            end: Some(CloseReason::Done),
             ..reply
         }),
         length @ (BodyLength::Known(_) | BodyLength::Chunked | BodyLength::UntilEnd) => {

@@ -4,7 +4,7 @@ use super::answer::{Answer, Content, Reply};
 use super::apps::{AppIndex, Apps};
 use super::shared::Shared;
 use super::stats::Message;
-use super::tally::Why;
+use super::tally::CloseReason;
 use crate::app::{self, Unsaid};
 use crate::limits;
 use crate::protocol::Fault;
@@ -20,8 +20,8 @@ pub(super) struct Saying {
     query: Box<str>,
     /// Which of the listed origins the page is of that says it, if any.
     pub(super) origin: Option<u16>,
-    /// Why the connection ends with the answer; `None` if it goes on.
-    end: Option<Why>,
+    /// CloseReason the connection ends with the answer; `None` if it goes on.
+    end: Option<CloseReason>,
 }
 
 /// Reads the head of a post.
@@ -63,7 +63,7 @@ pub(super) fn begin(
         app,
         query: query.into(),
         origin: None,
-        end: (!request.keep_alive).then_some(Why::Done),
+        end: (!request.keep_alive).then_some(CloseReason::Done),
     }))
 }
 

@@ -5,7 +5,7 @@ use super::apps::Apps;
 use super::connection::State;
 use super::outbox::Ending;
 use super::stats::Message;
-use super::tally::Why;
+use super::tally::CloseReason;
 use crate::protocol::websocket::closing;
 use crate::shard::{Close, ConnectionId, Wire};
 
@@ -54,7 +54,7 @@ impl<A: Apps> Server<A> {
 
     /// Ends a listener that does not read what it is sent.
     fn end_slow(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
-        let why = Why::SlowConsumer;
+        let why = CloseReason::SlowConsumer;
         match self
             .connections
             .get_mut(id)

@@ -1,7 +1,7 @@
 //! What becomes of a connection after an event, what the time says about it, and since when it
 //! waits.
 
-use super::tally::Why;
+use super::tally::CloseReason;
 use crate::shard::Close;
 use crate::time::Instant;
 use std::time::Duration;
@@ -18,11 +18,11 @@ pub(super) enum Step {
     /// Send a ping: the peer was silent for half of its time.
     Ping,
     /// Begin the close handshake.
-    CloseSocket { code: u16, why: Why },
+    CloseSocket { code: u16, why: CloseReason },
     /// Our close frame is queued: wait for the peer's.
     AwaitClose,
     /// End it.
-    End { how: Close, why: Why },
+    End { how: Close, why: CloseReason },
 }
 
 /// What the time says about a connection.

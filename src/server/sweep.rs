@@ -6,7 +6,7 @@ use super::apps::Apps;
 use super::connection::{Connection, Paused, State};
 use super::shared::Shared;
 use super::stats::Message;
-use super::tally::Why;
+use super::tally::CloseReason;
 use crate::limits;
 use crate::shard::{Close, ConnectionId, Wire};
 use std::cmp::Reverse;
@@ -96,7 +96,7 @@ impl<A: Apps> Server<A> {
             State::Vacant | State::Ending => return,
         }
         if stalled {
-            return self.give_notice(id, Why::Stalled, wire);
+            return self.give_notice(id, CloseReason::Stalled, wire);
         }
         if backlog == 0 {
             return watch.forget(id);
@@ -104,7 +104,7 @@ impl<A: Apps> Server<A> {
         watch.found = true;
         let waited = watch.stalled(id, wire.progress(id), now);
         if config.backlog_time.is_some_and(|limit| waited >= limit) {
-            self.end(id, Close::Abort, Why::Stalled, wire);
+            self.end(id, Close::Abort, CloseReason::Stalled, wire);
         }
     }
 
@@ -137,7 +137,7 @@ impl<A: Apps> Server<A> {
                 break;
             }
             total -= held;
-            self.give_notice(id, Why::Memory, wire);
+            self.give_notice(id, CloseReason::Memory, wire);
         }
     }
 
@@ -160,7 +160,7 @@ impl<A: Apps> Server<A> {
     fn give_notice(
         &mut self,
         id: ConnectionId,
-        why: Why,
+        why: CloseReason,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) {
         let reads = wire.backlog(id) <= limits::BACKLOG_LOW;

@@ -61,7 +61,7 @@ pub struct Closed {
     pub handshake: u64,
 }
 
-/// Why this side ended connections.
+/// CloseReason this side ended connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Decided {
     /// The exchange was over: a close handshake, `Connection: close`.
@@ -84,9 +84,9 @@ pub struct Decided {
     pub memory: u64,
 }
 
-/// Why this side ends a connection.
+/// CloseReason this side ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum CloseReason {
     Done,
     Fault,
     SlowConsumer,
@@ -100,7 +100,7 @@ pub(super) enum Why {
 
 /// What an open connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sort {
+pub(super) enum ConnectionKind {
     Http,
     WebSocket,
     Stream,
@@ -156,25 +156,25 @@ impl Tally {
         self.open.websocket + self.open.sse + self.open.http
     }
 
-    pub(super) fn sort(&mut self, sort: Sort) -> &mut u64 {
-        match sort {
-            Sort::Http => &mut self.open.http,
-            Sort::WebSocket => &mut self.open.websocket,
-            Sort::Stream => &mut self.open.sse,
+    pub(super) fn kind(&mut self, kind: ConnectionKind) -> &mut u64 {
+        match kind {
+            ConnectionKind::Http => &mut self.open.http,
+            ConnectionKind::WebSocket => &mut self.open.websocket,
+            ConnectionKind::Stream => &mut self.open.sse,
         }
     }
 
-    pub(super) fn decided(&mut self, why: Why) {
+    pub(super) fn decided(&mut self, why: CloseReason) {
         let count = match why {
-            Why::Done => &mut self.decided.done,
-            Why::Fault => &mut self.decided.fault,
-            Why::SlowConsumer => &mut self.decided.slow_consumer,
-            Why::Idle => &mut self.decided.idle,
-            Why::RequestTime => &mut self.decided.request_time,
-            Why::Drain => &mut self.decided.drain,
-            Why::Full => &mut self.decided.full,
-            Why::Stalled => &mut self.decided.stalled,
-            Why::Memory => &mut self.decided.memory,
+            CloseReason::Done => &mut self.decided.done,
+            CloseReason::Fault => &mut self.decided.fault,
+            CloseReason::SlowConsumer => &mut self.decided.slow_consumer,
+            CloseReason::Idle => &mut self.decided.idle,
+            CloseReason::RequestTime => &mut self.decided.request_time,
+            CloseReason::Drain => &mut self.decided.drain,
+            CloseReason::Full => &mut self.decided.full,
+            CloseReason::Stalled => &mut self.decided.stalled,
+            CloseReason::Memory => &mut self.decided.memory,
         };
         *count += 1;
     }

@@ -6,7 +6,7 @@ use super::outbox::{Framing, Outgoing};
 use super::shared::Shared;
 use super::stats::Message;
 use super::step::Step;
-use super::tally::Why;
+use super::tally::CloseReason;
 use crate::app;
 use crate::limits;
 use crate::protocol::Fault;
@@ -23,8 +23,8 @@ pub(super) struct WebSocket {
     closing: State,
     app: AppIndex,
     extension: Extension,
-    /// Why the close handshake was begun here, if it was.
-    why: Why,
+    /// CloseReason the close handshake was begun here, if it was.
+    why: CloseReason,
     allowance: Allowance,
     /// A ping was sent because nothing came for half the idle time.
     pub(super) pinged: bool,
@@ -46,7 +46,7 @@ impl WebSocket {
             extension,
             closing: State::Open,
             app,
-            why: Why::Done,
+            why: CloseReason::Done,
             allowance: Allowance::default(),
             pinged: false,
         }
@@ -111,7 +111,7 @@ impl WebSocket {
             }
         };
         if let Some(code) = out.close {
-            let why = Why::Fault;
+            let why = CloseReason::Fault;
             return Step::CloseSocket { code, why };
         }
         match (out.unsent, out.queued) {
@@ -133,7 +133,7 @@ impl WebSocket {
         &mut self,
         id: ConnectionId,
         code: u16,
-        why: Why,
+        why: CloseReason,
         scratch: &mut Vec<u8>,
         wire: &mut impl Wire<M>,
     ) -> Step {
@@ -153,24 +153,24 @@ impl WebSocket {
     pub(super) fn give_up<M>(
         &mut self,
         id: ConnectionId,
-        why: Why,
+        why: CloseReason,
         scratch: &mut Vec<u8>,
         wire: &mut impl Wire<M>,
     ) -> Step {
         self.why = why;
         let frame = match why {
-            Why::Memory => CloseFrame {
+            CloseReason::Memory => CloseFrame {
                 code: Some(closing::TRY_AGAIN_LATER),
                 reason: "too much is held for all",
             },
-            Why::Stalled
-            | Why::Done
-            | Why::Fault
-            | Why::SlowConsumer
-            | Why::Idle
-            | Why::RequestTime
-            | Why::Drain
-            | Why::Full => CloseFrame {
+            CloseReason::Stalled
+            | CloseReason::Done
+            | CloseReason::Fault
+            | CloseReason::SlowConsumer
+            | CloseReason::Idle
+            | CloseReason::RequestTime
+            | CloseReason::Drain
+            | CloseReason::Full => CloseFrame {
                 code: Some(closing::POLICY),
                 reason: "a message that does not go on",
             },
@@ -211,8 +211,8 @@ impl WebSocket {
         Framing::of(self.extension)
     }
 
-    /// Why the close handshake was begun.
-    pub(super) fn why(&self) -> Why {
+    /// CloseReason the close handshake was begun.
+    pub(super) fn why(&self) -> CloseReason {
         self.why
     }
 
@@ -249,7 +249,7 @@ impl WebSocket {
                 (closing::PROTOCOL_ERROR, reason)
             }
         };
-        self.why = Why::Fault;
+        self.why = CloseReason::Fault;
         self.advance(
             Input::Failed,
             CloseFrame {
@@ -295,7 +295,7 @@ impl WebSocket {
 /// What becomes of a WebSocket that does not read what it is sent.
 const TOO_SLOW: Step = Step::CloseSocket {
     code: closing::TRY_AGAIN_LATER,
-    why: Why::SlowConsumer,
+    why: CloseReason::SlowConsumer,
 };
 
 /// Queues a close frame.

@@ -84,12 +84,12 @@ pub enum News<T> {
 /// What the rooms of one core say to those of another; `T` is a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Letter<T> {
-    /// To the desk: a newcomer of mine wants a room.
+    /// To the directory: a newcomer of mine wants a room.
     Enter {
         /// Which of mine.
         seat: Seat,
     },
-    /// From the desk to a room's home: a newcomer gets its free place.
+    /// From the directory to a room's home: a newcomer gets its free place.
     Place {
         /// The room.
         room: Room,
@@ -98,7 +98,7 @@ pub enum Letter<T> {
         /// Which of that core's.
         seat: Seat,
     },
-    /// From the desk: there is no room left.
+    /// From the directory: there is no room left.
     Full {
         /// Which of yours.
         seat: Seat,
@@ -151,7 +151,7 @@ pub enum Letter<T> {
         /// What happened.
         news: News<T>,
     },
-    /// To the desk: a place in this room is free.
+    /// To the directory: a place in this room is free.
     Vacated {
         /// The room.
         room: Room,

@@ -1,13 +1,13 @@
 //! Rooms: each newcomer gets a room of at most so many, and everyone in it hears everything said
 //! there, in one order.
 //!
-//! Members may sit on any core. The first core is the *desk*: it knows which rooms have a free
+//! Members may sit on any core. The first core is the *directory*: it knows which rooms have a free
 //! place. Each room has a *home*, the core of its first member: it numbers what happens there and
 //! tells each core that has members, once. Those write the text themselves, for their own members.
 //!
 //! ```text
-//! guest's core --Enter--> desk --Place--> home --Welcome--> guest's core
-//! guest's core --Say, Leave--> home --Tell--> each core with members;  home --Vacated--> desk
+//! user's core --Enter--> directory --Place--> home --Welcome--> user's core
+//! user's core --Say, Leave--> home --Tell--> each core with members;  home --Vacated--> directory
 //! ```
 //! Letters between two cores keep their order, so a welcome is followed by exactly what the room
 //! hears after it. What a core would say to itself it does at once.
@@ -16,10 +16,10 @@
 //! welcome (`room`) tells the newest one so far. A room that empties is given to newcomers again;
 //! its numbers go on, so that nothing late is taken for new.
 
-mod desk;
-mod guests;
-mod home;
+mod directory;
+mod home_rooms;
 mod letter;
+mod local;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -30,13 +30,13 @@ pub use text::SAY;
 use super::{App, Effects, Kind, Message, Notice, Reach, Seat, Unsaid, User, close};
 use crate::limits;
 use crate::shard::Core;
-use desk::Desk;
-use guests::Guests;
-use home::Home;
+use directory::Directory;
+use home_rooms::HomeRooms;
+use local::LocalMembers;
 use ring::hmac;
 
 /// The core that knows which rooms have a free place.
-const DESK: Core = Core(0);
+const DIRECTORY: Core = Core(0);
 
 /// What the rooms of a server are like, as one core sees it.
 #[derive(Clone, Copy, Debug)]
@@ -56,9 +56,9 @@ pub struct Plan {
 pub struct Rooms {
     plan: Plan,
     mac: hmac::Key,
-    desk: Desk,
-    home: Home,
-    guests: Guests,
+    directory: Directory,
+    home: HomeRooms,
+    local: LocalMembers,
     /// Where a notice is written.
     text: String,
     /// Everyone is leaving.
@@ -74,9 +74,9 @@ impl Rooms {
         Self {
             plan,
             mac: hmac::Key::new(hmac::HMAC_SHA256, &plan.secret),
-            desk: Desk::new(plan.cores, size),
-            home: Home::default(),
-            guests: Guests::new(plan.cores),
+            directory: Directory::new(plan.cores, size),
+            home: HomeRooms::default(),
+            local: LocalMembers::new(plan.cores),
             text: String::new(),
             closing: false,
         }
@@ -96,7 +96,7 @@ impl Rooms {
         if text.len() > limits::SAID_BYTES {
             return Err(Unsaid::TooLong);
         }
-        let member = self.guests.member(seat).ok_or(Unsaid::Early)?;
+        let member = self.local.member(seat).ok_or(Unsaid::Early)?;
         self.send(member.room.home, Letter::Say { member, text }, effects);
         Ok(())
     }
@@ -138,7 +138,7 @@ impl Rooms {
         effects: &mut impl Effects<Post>,
     ) {
         match letter {
-            Letter::Enter { seat } => match self.desk.enter(from) {
+            Letter::Enter { seat } => match self.directory.enter(from) {
                 Some(room) => {
                     let letter = Letter::Place { room, from, seat };
                     self.send(room.home, letter, effects);
@@ -153,7 +153,7 @@ impl Rooms {
                 seq,
             } => self.welcome(seat, member, members, seq, effects),
             Letter::Full { seat } => {
-                if let Some(user) = self.guests.refused(seat) {
+                if let Some(user) = self.local.refused(seat) {
                     effects.turn_away(user);
                 }
             }
@@ -178,11 +178,11 @@ impl Rooms {
                 if let Some(members) = self.home.leave(member).filter(|_| !self.closing) {
                     self.tell(member.room, News::Left { member, members }, effects);
                     let room = member.room;
-                    self.send(DESK, Letter::Vacated { room }, effects);
+                    self.send(DIRECTORY, Letter::Vacated { room }, effects);
                 }
             }
             Letter::Tell { room, seq, news } => self.hear(room, seq, news, effects),
-            Letter::Vacated { room } => self.desk.vacate(room),
+            Letter::Vacated { room } => self.directory.vacate(room),
         }
     }
 
@@ -209,7 +209,7 @@ impl Rooms {
         seq: u64,
         effects: &mut impl Effects<Post>,
     ) {
-        let Some(user) = self.guests.seated(seat, member) else {
+        let Some(user) = self.local.seated(seat, member) else {
             // It went before it had a place.
             return self.send(member.room.home, Letter::Leave { member }, effects);
         };
@@ -246,7 +246,7 @@ impl Rooms {
 
     /// Members of this core hear what happened in their room.
     fn hear(&mut self, room: Room, seq: u64, news: News<&str>, effects: &mut impl Effects<Post>) {
-        let users = self.guests.of(room);
+        let users = self.local.of(room);
         if users.is_empty() {
             return;
         }
@@ -297,8 +297,8 @@ impl App for Rooms {
 
     /// A newcomer is welcomed or turned away, at once or later.
     fn came(&mut self, user: User, effects: &mut impl Effects<Post>) -> Seat {
-        let seat = self.guests.came(user);
-        self.send(DESK, Letter::Enter { seat }, effects);
+        let seat = self.local.came(user);
+        self.send(DIRECTORY, Letter::Enter { seat }, effects);
         seat
     }
 
@@ -324,7 +324,7 @@ impl App for Rooms {
     }
 
     fn left(&mut self, _: User, seat: Seat, effects: &mut impl Effects<Post>) {
-        if let Some(member) = self.guests.left(seat) {
+        if let Some(member) = self.local.left(seat) {
             self.send(member.room.home, Letter::Leave { member }, effects);
         }
     }

@@ -183,7 +183,7 @@ fn a_room_never_has_more_members_than_its_size_and_is_used_again() {
         let counts = world.town.heard.values().flatten();
         let most = counts.filter_map(|event| event["members"].as_u64()).max();
         assert_eq!(most, Some(u64::from(size)), "seed {seed}");
-        let before = world.cores[0].desk.made();
+        let before = world.cores[0].directory.made();
         let free: Vec<_> = world.cores.iter().map(|rooms| rooms.home.total()).collect();
         let taken: usize = free.iter().sum();
         let room_for = usize::from(size) * usize::try_from(before).unwrap() - taken;
@@ -193,7 +193,7 @@ fn a_room_never_has_more_members_than_its_size_and_is_used_again() {
         }
         world.quiet();
         assert_eq!(
-            world.cores[0].desk.made(),
+            world.cores[0].directory.made(),
             before,
             "seed {seed}: no new room"
         );
@@ -254,7 +254,7 @@ fn who_goes_before_it_has_a_room_leaves_its_place() {
         world.on(1, |rooms, town| rooms.left(User(0), seat, town));
         world.quiet();
     }
-    assert_eq!(world.cores[0].desk.made(), 1);
+    assert_eq!(world.cores[0].directory.made(), 1);
     assert_eq!(
         world
             .cores
@@ -283,10 +283,10 @@ fn a_text_that_is_too_long_is_not_said() {
 #[test]
 fn when_there_are_no_rooms_left_newcomers_are_turned_away() {
     let mut world = World::new(1, 3);
-    world.cores[0].desk.pretend(limits::ROOMS);
+    world.cores[0].directory.pretend(limits::ROOMS);
     let seat = world.on(2, |rooms, town| rooms.came(User(1), town));
     world.quiet();
     assert_eq!(world.town.away, [User(1)]);
     world.on(2, |rooms, town| rooms.left(User(0), seat, town));
-    assert_eq!(world.cores[2].guests.users(), 0);
+    assert_eq!(world.cores[2].local.users(), 0);
 }

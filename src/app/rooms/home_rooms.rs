@@ -5,7 +5,7 @@ use crate::shard::Core;
 
 /// The rooms of one core, by index.
 #[derive(Debug, Default)]
-pub(super) struct Home {
+pub(super) struct HomeRooms {
     rooms: Vec<Living>,
 }
 
@@ -33,7 +33,7 @@ struct Branch {
     members: u16,
 }
 
-impl Home {
+impl HomeRooms {
     /// A number for a newcomer.
     pub(super) fn number(&mut self, room: Room) -> Member {
         let index = room.index as usize;
@@ -112,7 +112,7 @@ impl Home {
 }
 
 #[cfg(test)]
-impl Home {
+impl HomeRooms {
     pub(super) fn total(&self) -> usize {
         self.rooms.iter().map(|living| living.members.len()).sum()
     }

@@ -6,7 +6,7 @@ use crate::shard::Core;
 
 /// Every room there is, and those with a free place.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct Directory {
     size: u16,
     /// By home and index.
     rooms: Vec<Vec<Taken>>,
@@ -25,7 +25,7 @@ struct Taken {
     place: u32,
 }
 
-impl Desk {
+impl Directory {
     pub(super) fn new(cores: u16, size: u16) -> Self {
         Self {
             size,
@@ -122,7 +122,7 @@ impl Desk {
 }
 
 #[cfg(test)]
-impl Desk {
+impl Directory {
     pub(super) fn made(&self) -> u32 {
         self.count
     }

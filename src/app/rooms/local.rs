@@ -5,16 +5,16 @@ use crate::app::{Seat, User};
 
 /// The users of one core. Their seats are dense from 0, and free again once the user has left.
 #[derive(Debug)]
-pub(super) struct Guests {
+pub(super) struct LocalMembers {
     seats: Vec<Guest>,
     free: Vec<Seat>,
     /// Who is here of each room, by home and index.
-    halls: Vec<Vec<Hall>>,
+    rooms: Vec<Vec<LocalRoom>>,
 }
 
 /// Who is here of one room.
 #[derive(Debug, Default)]
-struct Hall {
+struct LocalRoom {
     users: Vec<User>,
 }
 
@@ -40,12 +40,12 @@ enum Stay {
 
 const _: () = assert!(size_of::<Guest>() <= 24, "a member is small");
 
-impl Guests {
+impl LocalMembers {
     pub(super) fn new(cores: u16) -> Self {
         Self {
             seats: Vec::new(),
             free: Vec::new(),
-            halls: (0..cores).map(|_| Vec::new()).collect(),
+            rooms: (0..cores).map(|_| Vec::new()).collect(),
         }
     }
 
@@ -63,12 +63,12 @@ impl Guests {
     /// It has its room now. `None` if it has gone.
     pub(super) fn seated(&mut self, seat: Seat, member: Member) -> Option<User> {
         let user = self.answered(seat, Stay::Seated(member))?;
-        let halls = self.halls.get_mut(member.room.home.index())?;
+        let rooms = self.rooms.get_mut(member.room.home.index())?;
         let index = member.room.index as usize;
-        if halls.len() <= index {
-            halls.resize_with(index + 1, Hall::default);
+        if rooms.len() <= index {
+            rooms.resize_with(index + 1, LocalRoom::default);
         }
-        halls.get_mut(index)?.users.push(user);
+        rooms.get_mut(index)?.users.push(user);
         Some(user)
     }
 
@@ -95,9 +95,9 @@ impl Guests {
                 let user = guest.user;
                 guest.stay = Stay::Free;
                 self.free.push(seat);
-                let hall = self.hall(member.room)?;
-                if let Some(at) = hall.users.iter().position(|found| *found == user) {
-                    hall.users.swap_remove(at);
+                let room = self.room(member.room)?;
+                if let Some(at) = room.users.iter().position(|found| *found == user) {
+                    room.users.swap_remove(at);
                 }
                 Some(member)
             }
@@ -115,9 +115,9 @@ impl Guests {
     /// Who is here of a room.
     #[inline]
     pub(super) fn of(&self, room: Room) -> &[User] {
-        let halls = self.halls.get(room.home.index());
-        let hall = halls.and_then(|halls| halls.get(room.index as usize));
-        hall.map_or(&[], |hall| &hall.users)
+        let rooms = self.rooms.get(room.home.index());
+        let room = rooms.and_then(|rooms| rooms.get(room.index as usize));
+        room.map_or(&[], |room| &room.users)
     }
 
     /// What it waited for has come: who it is; its seat is freed if it has gone.
@@ -146,14 +146,14 @@ impl Guests {
         }
     }
 
-    fn hall(&mut self, room: Room) -> Option<&mut Hall> {
-        let halls = self.halls.get_mut(room.home.index())?;
-        halls.get_mut(room.index as usize)
+    fn room(&mut self, room: Room) -> Option<&mut LocalRoom> {
+        let rooms = self.rooms.get_mut(room.home.index())?;
+        rooms.get_mut(room.index as usize)
     }
 }
 
 #[cfg(test)]
-impl Guests {
+impl LocalMembers {
     /// How many are here and have a room or wait for one.
     pub(super) fn users(&self) -> usize {
         let is_here = |guest: &&Guest| matches!(guest.stay, Stay::Expected | Stay::Seated(_));
