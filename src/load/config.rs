@@ -3,7 +3,7 @@
 use super::nonce::Nonce;
 use super::outage::Storm;
 use super::pace::Pace;
-use super::retry::Again;
+use super::policy::Again;
 use super::scenario::{Program, Turns};
 use super::sessions::Session;
 use super::values::Values;

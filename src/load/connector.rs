@@ -1,13 +1,13 @@
 //! The connect phase: connects at their pace or a bounded number at once, upgrades, time-outs.
 
 use super::addresses::Addresses;
+use super::attempt::Attempt;
 use super::barrier::Message;
 use super::client::handshake;
 use super::client::table::{Client, State};
 use super::config::{Loop, Target};
 use super::measure::failure::{Kind, Stage};
 use super::phase::{AT_ONCE, NEVER, Phase};
-use super::retry::Attempt;
 use super::scenario::Part;
 use super::seed::seeded;
 use super::shard::Load;
@@ -101,7 +101,7 @@ impl Load {
         self.recorder.outcome.connects.dropped += untried;
         self.connecting.next = self.connecting.share;
         self.connecting.given_up = true;
-        self.recorder.outcome.connects.failed += std::mem::take(&mut self.returning.retrying);
+        self.recorder.outcome.connects.failed += self.retries.give_up_first();
         self.fail_without_slot(wire);
         self.time_out(NEVER, wire);
         if self.timeline.phase() == Phase::Connecting {
@@ -364,7 +364,7 @@ impl Load {
             started += 1;
         }
         let is_tried = self.connecting.next == self.connecting.share;
-        let is_done = is_tried && self.connecting.under_way == 0 && self.returning.retrying == 0;
+        let is_done = is_tried && self.connecting.under_way == 0 && self.retries.retrying() == 0;
         if is_done && self.timeline.phase() == Phase::Connecting {
             self.connects_are_done(wire);
         }

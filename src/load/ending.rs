@@ -72,7 +72,7 @@ impl Load {
     /// Whether this core had connections and has none left. One without a share just waits.
     pub(super) fn is_deserted(&self) -> bool {
         self.fleet.up() == 0
-            && self.returning.absent == 0
+            && !self.retries.is_any_absent()
             && self.config.session.is_none()
             && self.recorder.outcome.connects.planned > 0
     }
@@ -160,7 +160,7 @@ impl Load {
             // RFC 6455, 5.5.1: answered with a close frame, usually of the same code.
             self.send_close(id, closing::reply_code(code), wire);
             let kind = Kind::CloseCode(code.unwrap_or(NO_CODE));
-            self.ended_early(id, kind);
+            self.ended_early(id, kind, wire.now());
         }
         wire.close(id, Close::Flush);
         self.after_loss(wire);
@@ -190,7 +190,7 @@ impl Load {
                 }
                 _ => {}
             }
-            self.ended_early(id, kind);
+            self.ended_early(id, kind, wire.now());
         } else {
             client.state = State::Over;
         }
@@ -232,7 +232,7 @@ impl Load {
                 } else {
                     Kind::of(cause)
                 };
-                self.ended_early(id, kind);
+                self.ended_early(id, kind, wire.now());
             }
             State::CloseSent | State::Over | State::Free => {}
         }
@@ -270,21 +270,21 @@ impl Load {
     }
 
     /// An open connection is lost to the run: what it had under way will not be replied to.
-    pub(super) fn ended_early(&mut self, id: ConnectionId, kind: Kind) {
+    pub(super) fn ended_early(&mut self, id: ConnectionId, kind: Kind, now: Instant) {
         if self.timeline.phase() == Phase::Closing {
             // It had its whole time: who ends it first is nobody's failure.
-            self.let_go(id, kind);
+            self.release(id, kind, now);
         } else if self.fleet.get(id).is_some() {
             self.recorder.failed(Stage::Open, kind);
             self.recorder.outcome.connects.ended_early += 1;
-            self.let_go(id, kind);
+            self.release(id, kind, now);
         }
     }
 
     /// An open connection is over, but its client may come back; how many messages were under
     /// way.
-    pub(super) fn let_go(&mut self, id: ConnectionId, kind: Kind) -> u32 {
-        self.miss(id, kind);
+    pub(super) fn release(&mut self, id: ConnectionId, kind: Kind, now: Instant) -> u32 {
+        self.note_loss(id, kind, now);
         self.posts.owner_gone(id);
         let Some(client) = self.fleet.get(id) else {
             return 0;
@@ -300,7 +300,6 @@ impl Load {
     /// A connection less may mean that there is nothing left to do.
     pub(super) fn after_loss(&mut self, wire: &mut impl Wire<Message>) {
         self.close_orphans(wire);
-        self.come_back(wire.now());
         match self.timeline.phase() {
             Phase::Running if self.is_deserted() => self.desert(wire),
             Phase::Running => self.end_turns_if_done(wire),

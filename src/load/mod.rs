@@ -42,6 +42,7 @@
 )]
 
 mod addresses;
+mod attempt;
 mod barrier;
 mod client;
 pub mod config;
@@ -53,7 +54,8 @@ mod outage;
 pub mod pace;
 mod pacer;
 mod phase;
-pub mod retry;
+pub mod policy;
+mod retry;
 mod returning;
 pub mod scenario;
 mod seed;
@@ -71,11 +73,12 @@ pub use config::{
 };
 pub use measure::outcome::Outcome;
 pub use measure::progress::{Observer, Progress};
+pub use measure::recovery::Recovery;
 pub use measure::{failure, fan_out, latency, outcome, progress};
 pub use nonce::Nonce;
-pub use outage::{Recovery, Storm};
+pub use outage::Storm;
 pub use pace::{Buckets, Pace, Poisson, Rate, Stage, Stages, StagesError, Stripe, Walk};
-pub use retry::{Again, Backoff, Refused};
+pub use policy::{Again, Backoff, Refused};
 pub use sessions::Session;
 pub use shard::Load;
 pub use values::{Values, ValuesError};

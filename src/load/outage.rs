@@ -1,12 +1,6 @@
-//! A storm: many connections are dropped at once, and how they come back is watched.
+//! A planned outage: many connections are dropped at once, and how they come back is watched.
 
-use super::barrier::Message;
-use super::client::table::State;
-use super::measure::failure::Kind;
 use super::phase::NEVER;
-use super::seed::seeded;
-use super::shard::Load;
-use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -14,8 +8,6 @@ use std::time::Duration;
 const STEP: Duration = Duration::from_millis(100);
 /// Points of the curve at most.
 const POINTS_MAX: u32 = 600;
-/// What the purpose of the generator that chooses begins at.
-const CHOICE: u64 = 1 << 48;
 
 /// Connections dropped at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,125 +18,99 @@ pub struct Storm {
     pub permille: u16,
 }
 
-/// What a storm did, and how its connections came back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovery {
-    /// Connections up before it.
-    pub before: u64,
-    /// Connections it dropped.
-    pub dropped: u64,
-    /// Messages that were under way on them.
-    pub messages: u64,
-    /// Time from one point of the curve to the next.
-    pub step: Duration,
-    /// Connections up: right after it, a step later, and so on.
-    pub up: Vec<u64>,
+/// When a core drops its share, and when the points of its curve of recovery are due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outage {
+    planned: Option<Storm>,
+    /// When the connections are dropped, or the next point is due.
+    next: Instant,
+    until: Instant,
+    step: Duration,
+    has_dropped: bool,
 }
 
-impl Recovery {
-    /// When as many were up as before, as far as the curve tells.
-    #[must_use]
-    pub fn recovered(&self) -> Option<Duration> {
-        let point = self.up.iter().position(|&up| up >= self.before)?;
-        Some(self.step * u32::try_from(point).ok()?)
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// So many of a thousand connections are to be dropped; the first point follows.
+    Drop { permille: u16 },
+    /// A point of the curve: how many connections are up.
+    Point,
+}
+
+/// A choice of some of many that come one by one: each is as likely as any other (Knuth, 3.4.2,
+/// algorithm S).
+#[derive(Debug)]
+pub(super) struct Choice {
+    wanted: u64,
+    rest: u64,
+    rng: fastrand::Rng,
+}
+
+impl Outage {
+    pub(super) const fn new(planned: Option<Storm>) -> Self {
+        Self {
+            planned,
+            next: NEVER,
+            until: NEVER,
+            step: STEP,
+            has_dropped: false,
+        }
     }
 
-    /// Adds another core's.
-    pub fn merge(&mut self, other: &Self) {
-        self.before += other.before;
-        self.dropped += other.dropped;
-        self.messages += other.messages;
-        self.step = self.step.max(other.step);
-        // A core that ended before the others stays as it was.
-        let len = self.up.len().max(other.up.len());
-        let last = |up: &[u64]| up.last().copied().unwrap_or(0);
-        self.up.resize(len, last(&self.up));
-        let rest = std::iter::repeat(last(&other.up));
-        for (sum, up) in self.up.iter_mut().zip(other.up.iter().copied().chain(rest)) {
-            *sum += up;
+    /// The measured time is known.
+    pub(super) fn plan(&mut self, from: Instant, until: Instant) {
+        let Some(planned) = self.planned else { return };
+        self.next = from + planned.at;
+        self.until = until;
+        // The same on every core.
+        self.step = STEP.max(until.since(self.next) / POINTS_MAX);
+    }
+
+    /// What is due now, one after the other; nothing any more from the end of the measured time
+    /// on.
+    pub(super) fn poll(&mut self, now: Instant, until: Instant) -> Option<Due> {
+        let planned = self.planned?;
+        if self.next >= until.min(self.until) {
+            self.next = NEVER;
         }
+        if self.next > now || self.next == NEVER {
+            return None;
+        }
+        if !std::mem::replace(&mut self.has_dropped, true) {
+            let permille = planned.permille;
+            return Some(Due::Drop { permille });
+        }
+        self.next += self.step;
+        Some(Due::Point)
+    }
+
+    pub(super) const fn deadline(&self) -> Instant {
+        self.next
+    }
+
+    /// From one point of the curve to the next.
+    pub(super) const fn step(&self) -> Duration {
+        self.step
     }
 }
 
-impl Storm {
-    /// Time from one point of the curve to the next: the same on every core.
-    fn step(self, duration: Duration) -> Duration {
-        STEP.max(duration.saturating_sub(self.at) / POINTS_MAX)
-    }
-}
-
-impl Load {
-    /// When the storm breaks, once the start is known.
-    pub(super) fn await_storm(&mut self) {
-        if let Some(storm) = self.config.storm {
-            self.storm_at = self.timeline.from() + storm.at;
+impl Choice {
+    /// Of so many of a thousand, rounded up.
+    pub(super) fn new(all: u64, permille: u16, rng: fastrand::Rng) -> Self {
+        Self {
+            wanted: (all * u64::from(permille)).div_ceil(1000),
+            rest: all,
+            rng,
         }
     }
 
-    /// The storm breaks, or the next point of its curve is due.
-    pub(super) fn weather(&mut self, wire: &mut impl Wire<Message>) {
-        let now = wire.now();
-        let Some(storm) = self.config.storm else {
-            return;
-        };
-        while self.storm_at <= now && self.storm_at < self.timeline.until() {
-            let step = storm.step(self.config.duration);
-            if self.recorder.outcome.recovery.is_none() {
-                self.recorder.outcome.recovery = Some(Recovery {
-                    step,
-                    ..self.strike(storm, wire)
-                });
-            }
-            let up = u64::try_from(self.fleet.up()).unwrap_or(u64::MAX);
-            if let Some(recovery) = &mut self.recorder.outcome.recovery {
-                recovery.up.push(up);
-            }
-            self.storm_at += step;
-        }
-        if self.storm_at >= self.timeline.until() {
-            self.storm_at = NEVER;
-        }
-    }
-
-    /// Drops the storm's share of the connections that are up, chosen by the seed.
-    fn strike(&mut self, storm: Storm, wire: &mut impl Wire<Message>) -> Recovery {
-        let up = u64::try_from(self.fleet.up()).unwrap_or(u64::MAX);
-        let wanted = (up * u64::from(storm.permille)).div_ceil(1000);
-        let mut recovery = Recovery {
-            before: up,
-            ..Recovery::default()
-        };
-        let purpose = CHOICE + u64::from(wire.core().0);
-        let mut rng = seeded(self.config.seed, purpose);
-        let mut rest = up;
-        let mut slot = 0;
-        while let Some((id, state)) = self.fleet.at(slot) {
-            slot += 1;
-            if state != State::Open {
-                continue;
-            }
-            // Each of the rest is as likely as any other (Knuth, 3.4.2, algorithm S).
-            if rng.u64(..rest.max(1)) < wanted - recovery.dropped {
-                recovery.dropped += 1;
-                recovery.messages += u64::from(self.tear(id, wire));
-            }
-            rest -= 1;
-        }
-        self.after_loss(wire);
-        recovery
-    }
-
-    /// Drops a connection that is up; how many messages were under way on it.
-    fn tear(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) -> u32 {
-        // As a network that went away: its client comes back by the backoff.
-        let under_way = self.let_go(id, Kind::Reset);
-        wire.close(id, Close::Abort);
-        under_way
-    }
-
-    /// When the storm needs attention next.
-    pub(super) fn storm_deadline(&self) -> Instant {
-        self.storm_at
+    /// Whether the next one is chosen.
+    pub(super) fn takes_next(&mut self) -> bool {
+        let is_chosen = self.rng.u64(..self.rest.max(1)) < self.wanted;
+        self.wanted -= u64::from(is_chosen);
+        self.rest = self.rest.saturating_sub(1);
+        is_chosen
     }
 }
 
@@ -152,18 +118,57 @@ impl Load {
 mod tests {
     use super::*;
 
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    fn outage(permille: u16) -> Outage {
+        let at = Duration::from_millis(500);
+        Outage::new(Some(Storm { at, permille }))
+    }
+
     #[test]
-    fn curves_add_and_one_that_ended_stays_where_it_was() {
-        let curve = |before, up: &[u64]| Recovery {
-            before,
-            step: STEP,
-            up: up.to_vec(),
-            ..Recovery::default()
-        };
-        let mut sum = curve(10, &[0, 4, 10]);
-        sum.merge(&curve(5, &[1, 5]));
-        assert_eq!(sum.up, [1, 9, 15]);
-        assert_eq!(sum.recovered(), Some(2 * STEP));
-        assert_eq!(curve(9, &[0, 8]).recovered(), None);
+    fn connections_are_dropped_once_and_the_curve_goes_on_to_the_end() {
+        let mut outage = outage(250);
+        assert_eq!(outage.poll(at(9_999), NEVER), None, "no start is known");
+        outage.plan(at(1_000), at(2_000));
+        assert_eq!(outage.deadline(), at(1_500));
+        assert_eq!(outage.poll(at(1_499), at(2_000)), None);
+        let due = [0; 4].map(|_| outage.poll(at(1_610), at(2_000)));
+        let dropped = Some(Due::Drop { permille: 250 });
+        let point = Some(Due::Point);
+        assert_eq!(due, [dropped, point, point, None]);
+        let mut points = 0;
+        while outage.poll(at(9_000), at(2_000)).is_some() {
+            points += 1;
+        }
+        assert_eq!(points, 3, "at 1,700, 1,800 and 1,900 ms");
+        assert_eq!(outage.deadline(), NEVER);
+    }
+
+    #[test]
+    fn a_run_that_is_cut_short_has_no_point_after_its_end_and_long_ones_have_600() {
+        let mut cut = outage(1);
+        cut.plan(at(1_000), at(2_000));
+        assert_eq!(cut.poll(at(1_900), at(1_400)), None);
+        let mut long = outage(1);
+        long.plan(at(0), at(6_000_500));
+        assert_eq!(long.step(), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_choice_takes_its_share_and_each_as_often() {
+        let mut taken = [0; 10];
+        for seed in 0..2_000 {
+            let rng = fastrand::Rng::with_seed(seed);
+            let mut choice = Choice::new(10, 250, rng);
+            let chosen = taken.each_mut().map(|place| {
+                let is_chosen = choice.takes_next();
+                *place += u64::from(is_chosen);
+                u64::from(is_chosen)
+            });
+            assert_eq!(chosen.iter().sum::<u64>(), 3, "rounded up");
+        }
+        assert!(taken.iter().all(|n| (480..720).contains(n)), "{taken:?}");
     }
 }

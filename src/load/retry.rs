@@ -1,329 +1,289 @@
-//! Coming back: whether, and how long after a failed connect or a loss, a client connects again.
+//! Which failed connects are tried again and which lost connections are made anew, and when.
 
+use super::attempt::Attempt;
 use super::measure::failure::Kind;
+use super::policy::{self, Again, Wait};
 use crate::time::Instant;
-use std::time::Duration;
 
-/// The default of the longest wait: with it, who is told 1012 waits the 5 to 30 s that IANA's
-/// registry of close codes asks for.
-pub const BACKOFF_MOST: Duration = Duration::from_secs(30);
-
-/// How often clients connect again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Again {
-    /// Further attempts of a first connect that failed, at most.
-    pub retries: u32,
-    /// Attempts after each loss of a connection that was up, at most; 0: it is not missed.
-    pub reconnects: u32,
-    /// The waits between.
-    pub backoff: Backoff,
-    /// What a refusal means.
-    pub refused: Refused,
-}
-
-/// What clients make of another HTTP status than the one that they need.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Refused {
-    /// They come again, as scripts around a WebSocket do.
-    #[default]
-    Again,
-    /// They stay away, as browsers' event sources do (WHATWG HTML, 9.2.3: the connection fails,
-    /// and is not made again).
-    Stop,
-}
-
-/// Waits that double, with jitter: attempt `n` waits between half and all of
-/// `min(least * 2^n, most)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff {
-    /// The first wait at most.
-    pub least: Duration,
-    /// Any wait at most, but for what a server asks for.
-    pub most: Duration,
-}
-
-/// What to wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// The backoff.
-    Backoff,
-    /// The server restarts (1012): any time from a sixth of the longest wait to all of it.
-    Restart,
-    /// The server is overloaded (1013): the longest wait, and up to half of it more.
-    Longest,
-    /// The server's `retry`, and the backoff of further attempts.
-    Server(Duration),
-    /// It is over.
-    Never,
-}
-
-/// A connect: whose, and what was before.
+/// What becomes of a connect that failed, or of a connection that was lost.
 #[derive(Debug)]
-pub(super) struct Attempt {
-    /// The connection's index in the whole run, and its seat on the core.
-    pub(super) number: u32,
-    pub(super) seat: u32,
-    /// When the first connect was meant to start.
-    pub(super) intended: Instant,
-    /// Nothing, at the first attempt of the first connect.
-    pub(super) past: Option<Box<Past>>,
+pub(super) enum Verdict {
+    /// The next attempt is made then.
+    RetryAt(Instant, Attempt),
+    /// It was the last.
+    GivenUp,
 }
 
-/// What a client remembers of what went wrong.
-#[derive(Debug, Default)]
-pub(super) struct Past {
-    /// Further attempts since the first connect, or since the loss.
-    pub(super) attempts: u32,
-    /// Addresses that did not answer, of a name that has several.
-    pub(super) addresses: u32,
-    /// What the server that refused it asks to be waited (`Retry-After`).
-    pub(super) retry_after: Option<Duration>,
-    /// The loss of the connection, if it was up.
-    pub(super) lost: Option<Lost>,
+/// Whether a client that connects later is still of use to the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimeLeft {
+    Some,
+    None,
 }
 
-/// A connection that was up and was lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Lost {
-    pub(super) at: Instant,
-    /// The last pushed sequence number, or 0.
-    pub(super) pushed: u64,
-    /// Empty: none was given.
-    pub(super) last_event_id: String,
-    /// What the event stream asked for.
-    pub(super) retry: Option<Duration>,
-    /// When it was up again; pushed messages that are older are replayed ones.
-    pub(super) up_at: Option<Instant>,
+/// The clients of a core that are to connect again.
+#[derive(Debug)]
+pub(super) struct Retries {
+    policy: Again,
+    /// First connects that failed and wait for their next attempt.
+    retrying: u64,
+    /// Clients that lost their connection and are neither up again nor have given up.
+    absent: u64,
 }
 
-/// Counts of connections that were up, lost, and to be made anew.
-/// `lost = resumed + given_up + absent`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Returns {
-    /// Losses, also of a connection that had been lost before.
-    pub lost: u64,
-    /// Connects after a loss.
-    pub attempts: u64,
-    /// Losses after which the connection was up again.
-    pub resumed: u64,
-    /// Losses after which nobody tried any more: too often in vain, or sent away for good.
-    pub given_up: u64,
-    /// Losses after which the connection was still to be made when the run ended.
-    pub absent: u64,
-    /// Events heard again or late, from before the connection was up again.
-    pub replayed: u64,
-    /// Sequence numbers passed over between the last one before a loss and the first one after.
-    pub missed: u64,
-    /// Events after a loss that had been heard before it.
-    pub duplicated: u64,
+/// How many were still to connect when nobody did any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unfinished {
+    pub(super) first: u64,
+    pub(super) absent: u64,
 }
 
-impl Again {
-    /// Nobody connects again.
-    pub const NEVER: Self = Self {
-        retries: 0,
-        reconnects: 0,
-        backoff: Backoff {
-            least: Duration::from_millis(100),
-            most: BACKOFF_MOST,
-        },
-        refused: Refused::Again,
-    };
-}
-
-impl Backoff {
-    /// How long to wait before further attempt `attempts`, from 0.
-    pub(super) fn delay(self, wait: Wait, attempts: u32, rng: &mut fastrand::Rng) -> Duration {
-        let doubled = |doublings: u32| {
-            let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-            self.least.saturating_mul(factor).min(self.most)
-        };
-        match wait {
-            Wait::Backoff => between(doubled(attempts) / 2..doubled(attempts), rng),
-            Wait::Restart => between(self.most / 6..self.most, rng),
-            Wait::Longest => between(self.most..self.most + self.most / 2, rng),
-            // A little apart, or all who were told the same would come at once.
-            Wait::Server(retry) if attempts == 0 => {
-                retry + between(Duration::ZERO..self.least, rng)
-            }
-            Wait::Server(retry) => {
-                let longest = doubled(attempts - 1);
-                retry + between(longest / 2..longest, rng)
-            }
-            Wait::Never => Duration::MAX,
+impl Retries {
+    pub(super) const fn new(policy: Again) -> Self {
+        Self {
+            policy,
+            retrying: 0,
+            absent: 0,
         }
     }
-}
 
-impl Returns {
-    /// Adds another core's.
-    pub(super) fn merge(&mut self, other: &Self) {
-        let Self {
-            lost,
-            attempts,
-            resumed,
-            given_up,
-            absent,
-            replayed,
-            missed,
-            duplicated,
-        } = self;
-        *lost += other.lost;
-        *attempts += other.attempts;
-        *resumed += other.resumed;
-        *given_up += other.given_up;
-        *absent += other.absent;
-        *replayed += other.replayed;
-        *missed += other.missed;
-        *duplicated += other.duplicated;
-    }
-}
-
-impl Attempt {
-    /// Whether the connection has never been up.
-    pub(super) fn is_first(&self) -> bool {
-        self.lost().is_none()
+    /// A connect failed, the first one of its client or another.
+    pub(super) fn failed(
+        &mut self,
+        mut attempt: Attempt,
+        kind: Kind,
+        time: TimeLeft,
+        (now, rng): (Instant, &mut fastrand::Rng),
+    ) -> Verdict {
+        let is_first = attempt.is_first();
+        let past = attempt.past.as_mut();
+        let asked = past.and_then(|past| past.retry_after.take());
+        let retry = asked.or_else(|| attempt.lost().and_then(|lost| lost.retry));
+        let wait = policy::after_failure(kind, retry, self.policy.refused);
+        let most = if is_first {
+            self.policy.retries
+        } else {
+            self.policy.reconnects
+        };
+        let so_far = attempt.past.as_ref().map_or(0, |past| past.attempts);
+        if so_far < most && wait != Wait::Never && time == TimeLeft::Some {
+            self.retrying += u64::from(is_first);
+            return self.later(wait, attempt, (now, rng));
+        }
+        self.absent -= u64::from(!is_first);
+        Verdict::GivenUp
     }
 
-    /// The loss that it follows.
-    pub(super) fn lost(&self) -> Option<&Lost> {
-        self.past.as_ref()?.lost.as_ref()
+    /// A connection that was up was lost.
+    pub(super) fn lost(
+        &mut self,
+        mut attempt: Attempt,
+        kind: Kind,
+        (now, rng): (Instant, &mut fastrand::Rng),
+    ) -> Verdict {
+        let wait = policy::after_loss(kind, attempt.lost().and_then(|lost| lost.retry));
+        if wait == Wait::Never {
+            return Verdict::GivenUp;
+        }
+        if let Some(lost) = attempt.past.as_mut().and_then(|past| past.lost.as_mut()) {
+            lost.at = now;
+        }
+        self.absent += 1;
+        self.later(wait, attempt, (now, rng))
     }
-}
 
-/// What to wait for after a connection that was up ended so.
-pub(super) fn after_loss(kind: Kind, retry: Option<Duration>) -> Wait {
-    match kind {
-        Kind::CloseCode(1012) => Wait::Restart,
-        Kind::CloseCode(1013) => Wait::Longest,
-        // RFC 6455, 7.4.1: in good order, or for what would happen again.
-        Kind::CloseCode(1000 | 1002 | 1003 | 1007..=1010)
-        | Kind::Protocol(_)
-        | Kind::TooLarge
-        | Kind::Application(_)
-        // Names are looked up once, before the run.
-        | Kind::Dns => Wait::Never,
-        Kind::Refused
-        | Kind::TimedOut
-        | Kind::Reset
-        | Kind::Ended
-        | Kind::StreamEnded
-        | Kind::Unreachable
-        | Kind::NoSourcePort
-        | Kind::NoDescriptor
-        | Kind::NoSlot
-        | Kind::Os(_)
-        | Kind::HttpStatus(_)
-        | Kind::BadResponse(_)
-        | Kind::NotEventStream
-        | Kind::BadStream
-        | Kind::CloseCode(_)
-        | Kind::NoPong
-        | Kind::Tls(_) => retry.map_or(Wait::Backoff, Wait::Server),
+    /// A further first connect begins; false if all of them have been given up meanwhile.
+    pub(super) fn begins_first(&mut self) -> bool {
+        let was_retrying = self.retrying > 0;
+        self.retrying = self.retrying.saturating_sub(1);
+        was_retrying
     }
-}
 
-/// What to wait for after a connect failed so.
-pub(super) fn after_failure(kind: Kind, retry: Option<Duration>, refused: Refused) -> Wait {
-    match (kind, refused) {
-        (Kind::HttpStatus(_), Refused::Stop) => Wait::Never,
-        (kind, Refused::Stop | Refused::Again) => after_refusal(kind, retry),
+    /// A client that had lost its connection is up again.
+    pub(super) fn resumed(&mut self) {
+        self.absent -= 1;
     }
-}
 
-fn after_refusal(kind: Kind, retry: Option<Duration>) -> Wait {
-    match kind {
-        // WHATWG HTML, 9.2.3: 204 tells a client to stop, and another content type is no stream.
-        Kind::HttpStatus(204) | Kind::NotEventStream => Wait::Never,
-        kind => after_loss(kind, retry),
+    /// No first connect is tried again: how many were to be.
+    pub(super) fn give_up_first(&mut self) -> u64 {
+        std::mem::take(&mut self.retrying)
     }
-}
 
-fn between(range: std::ops::Range<Duration>, rng: &mut fastrand::Rng) -> Duration {
-    let span = range.end.saturating_sub(range.start);
-    let ns = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-    range.start + Duration::from_nanos(rng.u64(..=ns))
+    /// Nobody connects again.
+    pub(super) fn stop(&mut self) -> Unfinished {
+        Unfinished {
+            first: self.give_up_first(),
+            absent: std::mem::take(&mut self.absent),
+        }
+    }
+
+    /// Whether lost connections are made anew.
+    pub(super) const fn reconnects(&self) -> bool {
+        self.policy.reconnects > 0
+    }
+
+    /// First connects that failed and wait for their next attempt.
+    pub(super) const fn retrying(&self) -> u64 {
+        self.retrying
+    }
+
+    /// Whether some client that lost its connection may come back.
+    pub(super) const fn is_any_absent(&self) -> bool {
+        self.absent > 0
+    }
+
+    fn later(
+        &self,
+        wait: Wait,
+        mut attempt: Attempt,
+        (now, rng): (Instant, &mut fastrand::Rng),
+    ) -> Verdict {
+        let past = attempt.past.get_or_insert_default();
+        let delay = self.policy.backoff.delay(wait, past.attempts, rng);
+        past.attempts += 1;
+        Verdict::RetryAt(now + delay, attempt)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use crate::load::attempt::{Lost, Past};
+    use crate::load::policy::{Backoff, Refused};
+    use std::time::Duration;
 
     const S: Duration = Duration::from_secs(1);
+    const NOW: Instant = Instant::from_nanos(5_000_000_000);
 
-    fn delays(wait: Wait, attempts: u32) -> (Duration, Duration) {
-        let backoff = Backoff {
-            least: S,
-            most: 30 * S,
+    fn retries(retries: u32, reconnects: u32) -> Retries {
+        Retries::new(Again {
+            retries,
+            reconnects,
+            backoff: Backoff {
+                least: S,
+                most: 30 * S,
+            },
+            refused: Refused::Again,
+        })
+    }
+
+    fn first() -> Attempt {
+        Attempt {
+            number: 7,
+            seat: 0,
+            intended: NOW,
+            past: None,
+        }
+    }
+
+    fn lost(retry: Option<Duration>) -> Attempt {
+        let lost = Lost {
+            at: Instant::default(),
+            pushed: 0,
+            last_event_id: String::new(),
+            retry,
+            up_at: None,
         };
+        let past = Past {
+            lost: Some(lost),
+            ..Past::default()
+        };
+        Attempt {
+            past: Some(Box::new(past)),
+            ..first()
+        }
+    }
+
+    /// How often a connect that always fails is made again, and the waits between.
+    fn waits(retries: &mut Retries, mut attempt: Attempt, kind: Kind) -> Vec<Duration> {
         let mut rng = fastrand::Rng::with_seed(1);
-        let all = (0..1_000).map(|_| backoff.delay(wait, attempts, &mut rng));
-        let all: Vec<Duration> = all.collect();
-        (*all.iter().min().unwrap(), *all.iter().max().unwrap())
-    }
-
-    #[test]
-    fn waits_double_up_to_the_longest_and_are_spread_over_a_half() {
-        for (attempts, longest) in [(0, S), (1, 2 * S), (3, 8 * S), (5, 30 * S), (99, 30 * S)] {
-            let (least, most) = delays(Wait::Backoff, attempts);
-            assert!(
-                least >= longest / 2 && least < longest * 6 / 10,
-                "{least:?}"
-            );
-            assert!(most <= longest && most > longest * 9 / 10, "{most:?}");
-        }
-    }
-
-    #[test]
-    fn what_servers_ask_for_is_waited_for() {
-        let (least, most) = delays(Wait::Restart, 0);
-        assert!(least >= 5 * S && most <= 30 * S, "IANA, code 1012");
-        assert!(delays(Wait::Longest, 0).0 >= 30 * S);
-        let (least, most) = delays(Wait::Server(3 * S), 0);
-        assert!(least >= 3 * S && most <= 4 * S);
-        let (least, most) = delays(Wait::Server(3 * S), 3);
-        assert!(least >= 5 * S && most <= 7 * S);
-    }
-
-    #[test]
-    fn who_is_sent_away_for_good_does_not_come_back() {
-        for code in [1000, 1002, 1003, 1007, 1008, 1009, 1010] {
-            assert_eq!(
-                after_loss(Kind::CloseCode(code), None),
-                Wait::Never,
-                "{code}"
-            );
-        }
-        for code in [1001, 1005, 1006, 1011, 1014, 4000] {
-            assert_eq!(
-                after_loss(Kind::CloseCode(code), None),
-                Wait::Backoff,
-                "{code}"
-            );
-        }
-        assert_eq!(after_loss(Kind::CloseCode(1012), Some(S)), Wait::Restart);
-        assert_eq!(after_loss(Kind::CloseCode(1013), None), Wait::Longest);
-        assert_eq!(after_loss(Kind::StreamEnded, Some(S)), Wait::Server(S));
-        let after = |status, refused| after_failure(Kind::HttpStatus(status), None, refused);
-        assert_eq!(after(204, Refused::Again), Wait::Never);
-        assert_eq!(after(503, Refused::Again), Wait::Backoff);
-        assert_eq!(after(503, Refused::Stop), Wait::Never);
-        let refused = after_failure(Kind::Refused, None, Refused::Stop);
-        assert_eq!(refused, Wait::Backoff, "a network error is none");
-    }
-
-    proptest! {
-        #[test]
-        fn no_wait_overflows(ms in 0..u64::MAX / 4, attempts: u32, seed: u64) {
-            let backoff = Backoff {
-                least: Duration::from_millis(ms % 100_000_000),
-                most: Duration::from_millis(ms),
-            };
-            let mut rng = fastrand::Rng::with_seed(seed);
-            for wait in [Wait::Backoff, Wait::Restart, Wait::Longest, Wait::Server(S)] {
-                let _ = backoff.delay(wait, attempts, &mut rng);
+        let mut waits = Vec::new();
+        loop {
+            match retries.failed(attempt, kind, TimeLeft::Some, (NOW, &mut rng)) {
+                Verdict::GivenUp => return waits,
+                Verdict::RetryAt(at, next) => {
+                    waits.push(at.since(NOW));
+                    if next.is_first() {
+                        assert!(retries.begins_first());
+                    }
+                    attempt = next;
+                }
             }
         }
+    }
+
+    #[test]
+    fn a_first_connect_is_tried_as_often_as_asked_and_waits_longer_each_time() {
+        let mut retries = retries(3, 0);
+        let waits = waits(&mut retries, first(), Kind::Refused);
+        assert_eq!(waits.len(), 3);
+        let most = [S, 2 * S, 4 * S];
+        assert!(
+            waits
+                .iter()
+                .zip(most)
+                .all(|(wait, most)| *wait <= most && *wait >= most / 2)
+        );
+        assert_eq!(retries.retrying(), 0);
+    }
+
+    #[test]
+    fn without_time_or_after_what_would_fail_again_nothing_is_tried() {
+        let mut retries = retries(3, 3);
+        let mut rng = fastrand::Rng::with_seed(1);
+        let verdict = retries.failed(first(), Kind::Refused, TimeLeft::None, (NOW, &mut rng));
+        assert!(matches!(verdict, Verdict::GivenUp));
+        assert!(waits(&mut retries, first(), Kind::HttpStatus(204)).is_empty());
+    }
+
+    #[test]
+    fn a_lost_connection_is_absent_until_it_is_up_or_given_up() {
+        let mut retries = retries(0, 2);
+        let mut rng = fastrand::Rng::with_seed(1);
+        let kind = Kind::Reset;
+        let Verdict::RetryAt(_, again) = retries.lost(lost(None), kind, (NOW, &mut rng)) else {
+            panic!("it may come back");
+        };
+        assert_eq!(again.lost().map(|lost| lost.at), Some(NOW));
+        assert!(retries.is_any_absent());
+        assert_eq!(
+            waits(&mut retries, again, kind).len(),
+            1,
+            "two attempts in all"
+        );
+        assert!(!retries.is_any_absent());
+        let verdict = retries.lost(lost(None), Kind::CloseCode(1000), (NOW, &mut rng));
+        assert!(matches!(verdict, Verdict::GivenUp), "RFC 6455, 7.4.1");
+        assert!(!retries.is_any_absent());
+    }
+
+    #[test]
+    fn a_server_s_retry_and_its_retry_after_are_waited_for() {
+        let mut retries = retries(1, 1);
+        let mut rng = fastrand::Rng::with_seed(1);
+        let verdict = retries.lost(lost(Some(9 * S)), Kind::StreamEnded, (NOW, &mut rng));
+        assert!(matches!(verdict, Verdict::RetryAt(at, _) if at >= NOW + 9 * S));
+        let mut refused = first();
+        refused.past.get_or_insert_default().retry_after = Some(20 * S);
+        let waits = waits(&mut retries, refused, Kind::HttpStatus(503));
+        assert!(
+            waits.len() == 1 && waits.iter().all(|wait| *wait >= 20 * S),
+            "{waits:?}"
+        );
+    }
+
+    #[test]
+    fn a_retry_that_comes_after_all_were_given_up_is_none() {
+        let mut retries = retries(1, 0);
+        let mut rng = fastrand::Rng::with_seed(1);
+        let _ = retries.failed(first(), Kind::Refused, TimeLeft::Some, (NOW, &mut rng));
+        assert_eq!(
+            retries.stop(),
+            Unfinished {
+                first: 1,
+                absent: 0
+            }
+        );
+        assert!(!retries.begins_first());
     }
 }

@@ -1,6 +1,7 @@
 //! Clients that come back: failed connects are tried again, lost connections made anew, and what
 //! was missed meanwhile is counted.
 
+use super::attempt::{Attempt, Lost, Past};
 use super::barrier::Message;
 use super::client::payload::Pushed;
 use super::client::table::{State, Stream, Talk};
@@ -8,7 +9,7 @@ use super::config::Scenario;
 use super::measure::failure::{Kind, Stage};
 use super::measure::recorder::{Age, Recorder};
 use super::phase::Phase;
-use super::retry::{self, Attempt, Lost, Past, Wait};
+use super::retry::{TimeLeft, Verdict};
 use super::shard::Load;
 use super::timers::Errand;
 use crate::shard::{ConnectionId, Wire};
@@ -17,17 +18,6 @@ use std::time::Duration;
 
 /// Errands run in one turn at most.
 const ERRANDS_PER_TURN: u32 = 4096;
-
-/// Who is away.
-#[derive(Debug, Default)]
-pub(super) struct Returning {
-    /// Clients that lost their connection and are neither up again nor have given up.
-    pub(super) absent: u64,
-    /// First connects that failed and wait for their next attempt.
-    pub(super) retrying: u64,
-    /// Losses of this turn, which have yet to be given a time to come back.
-    losses: Vec<(Wait, Attempt)>,
-}
 
 impl Load {
     /// Does what clients have set themselves for now or before, some of it a turn.
@@ -47,43 +37,28 @@ impl Load {
     /// A connect failed: it is tried again, or was the last.
     pub(super) fn attempt_failed(
         &mut self,
-        mut attempt: Attempt,
+        attempt: Attempt,
         stage: Stage,
         kind: Kind,
         wire: &mut impl Wire<Message>,
     ) {
         self.recorder.failed(stage, kind);
         let is_first = attempt.is_first();
-        let past = attempt.past.as_mut();
-        let asked = past.and_then(|past| past.retry_after.take());
-        let retry = asked.or_else(|| attempt.lost().and_then(|lost| lost.retry));
-        let wait = retry::after_failure(kind, retry, self.config.again.refused);
         if is_first {
             self.connecting.under_way -= 1;
         }
-        let again = self.config.again;
-        let most = if is_first {
-            again.retries
-        } else {
-            again.reconnects
-        };
-        let so_far = attempt.past.as_ref().map_or(0, |past| past.attempts);
-        let may = so_far < most && wait != Wait::Never && self.has_time_for(is_first);
-        if may {
-            self.returning.retrying += u64::from(is_first);
-            attempt.past.get_or_insert_default();
-            self.come_later(wait, attempt, wire.now());
-        } else if is_first {
-            self.recorder.outcome.connects.failed += 1;
-        } else {
-            self.recorder.outcome.returns.given_up += 1;
-            self.returning.absent -= 1;
+        let time = self.time_left(is_first);
+        let at = (wire.now(), &mut self.tools.rng);
+        match self.retries.failed(attempt, kind, time, at) {
+            Verdict::RetryAt(at, attempt) => self.alarms.set(at, Errand::Connect(attempt)),
+            Verdict::GivenUp if is_first => self.recorder.outcome.connects.failed += 1,
+            Verdict::GivenUp => self.recorder.outcome.returns.given_up += 1,
         }
     }
 
     /// A connection that was up is lost: notes what its client will ask for when it comes back.
-    pub(super) fn miss(&mut self, id: ConnectionId, kind: Kind) {
-        if self.config.again.reconnects == 0 || !self.has_time_for(false) {
+    pub(super) fn note_loss(&mut self, id: ConnectionId, kind: Kind, now: Instant) {
+        if !self.retries.reconnects() || self.time_left(false) == TimeLeft::None {
             return;
         }
         let Some(client) = self.fleet.get(id) else {
@@ -108,30 +83,16 @@ impl Load {
             past: Some(Box::new(past)),
             ..client.attempt()
         };
-        let wait = retry::after_loss(kind, retry);
-        let returns = &mut self.recorder.outcome.returns;
-        returns.lost += 1;
-        if wait == Wait::Never {
-            returns.given_up += 1;
-        } else {
-            self.returning.absent += 1;
-            self.returning.losses.push((wait, attempt));
-        }
-    }
-
-    /// Gives the losses of this turn their time to come back.
-    pub(super) fn come_back(&mut self, now: Instant) {
-        for (wait, mut attempt) in std::mem::take(&mut self.returning.losses) {
-            if let Some(lost) = attempt.past.as_mut().and_then(|past| past.lost.as_mut()) {
-                lost.at = now;
-            }
-            self.come_later(wait, attempt, now);
+        self.recorder.outcome.returns.lost += 1;
+        match self.retries.lost(attempt, kind, (now, &mut self.tools.rng)) {
+            Verdict::RetryAt(at, attempt) => self.alarms.set(at, Errand::Connect(attempt)),
+            Verdict::GivenUp => self.recorder.outcome.returns.given_up += 1,
         }
     }
 
     /// A client is up again after a loss.
     pub(super) fn is_back(&mut self, id: ConnectionId, mut lost: Lost, now: Instant) {
-        self.returning.absent -= 1;
+        self.retries.resumed();
         let outcome = &mut self.recorder.outcome;
         outcome.returns.resumed += 1;
         if !matches!(self.config.scenario, Scenario::Listen) {
@@ -152,31 +113,20 @@ impl Load {
     /// Nobody comes back any more: counts who is away, and lets connects under way go.
     pub(super) fn stop_returning(&mut self) {
         let outcome = &mut self.recorder.outcome;
-        outcome.connects.unfinished += std::mem::take(&mut self.returning.retrying);
-        outcome.returns.absent += std::mem::take(&mut self.returning.absent);
-        self.returning.losses.clear();
+        let unfinished = self.retries.stop();
+        outcome.connects.unfinished += unfinished.first;
+        outcome.returns.absent += unfinished.absent;
         self.connecting.without_slot.clear();
         self.alarms.clear();
-    }
-
-    fn come_later(&mut self, wait: Wait, mut attempt: Attempt, now: Instant) {
-        let Some(past) = &mut attempt.past else {
-            return;
-        };
-        let backoff = self.config.again.backoff;
-        let delay = backoff.delay(wait, past.attempts, &mut self.tools.rng);
-        past.attempts += 1;
-        self.alarms.set(now + delay, Errand::Connect(attempt));
     }
 
     fn try_again(&mut self, attempt: Attempt, wire: &mut impl Wire<Message>) {
         let outcome = &mut self.recorder.outcome;
         if attempt.is_first() {
             // The connect phase may have ended meanwhile: then it was counted as failed.
-            if self.returning.retrying == 0 {
+            if !self.retries.begins_first() {
                 return;
             }
-            self.returning.retrying -= 1;
             self.connecting.under_way += 1;
             outcome.connects.retries += 1;
         } else {
@@ -187,11 +137,16 @@ impl Load {
     }
 
     /// Whether a client that connects now is of use to the run.
-    fn has_time_for(&self, is_first: bool) -> bool {
-        match self.timeline.phase() {
+    fn time_left(&self, is_first: bool) -> TimeLeft {
+        let is_some = match self.timeline.phase() {
             Phase::Connecting => !is_first || !self.connecting.is_over(),
             Phase::Waiting | Phase::Running => !is_first || self.config.session.is_some(),
             Phase::Draining | Phase::Closing | Phase::Finished => false,
+        };
+        if is_some {
+            TimeLeft::Some
+        } else {
+            TimeLeft::None
         }
     }
 

@@ -47,7 +47,7 @@ impl Load {
     pub(super) fn is_full(&self) -> bool {
         let most = self.stripe.share(u64::from(self.config.connections));
         let here = u64::try_from(self.fleet.len()).unwrap_or(u64::MAX);
-        self.config.session.is_some() && here + self.returning.retrying >= most
+        self.config.session.is_some() && here + self.retries.retrying() >= most
     }
 
     /// A session is up: it knows when it will go.

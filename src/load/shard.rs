@@ -12,10 +12,11 @@ use super::measure::outcome::{CoreUse, Ending, Outcome};
 use super::measure::progress::{Observer, Progress};
 use super::measure::recorder::Recorder;
 use super::measure::usage::{Mark, Marks};
+use super::outage::Outage;
 use super::pace::Stripe;
 use super::pacer::{Pacer, Span};
 use super::phase::{AT_ONCE, NEVER, Phase, Timeline};
-use super::returning::Returning;
+use super::retry::Retries;
 use super::timers::Alarms;
 use crate::shard::{CloseCause, ConnectionId, Core, Origin, Shard, Wire};
 use crate::time::Instant;
@@ -35,9 +36,8 @@ pub struct Load {
     /// The slot whose client is next to be started (closed loop) or closed.
     pub(super) next_slot: usize,
     pub(super) alarms: Alarms,
-    pub(super) returning: Returning,
-    /// When the storm breaks, or its next point is due.
-    pub(super) storm_at: Instant,
+    pub(super) retries: Retries,
+    pub(super) outage: Outage,
     barrier: Barrier,
     pub(super) notes: Notes,
     pub(super) posts: HttpPosts,
@@ -65,8 +65,8 @@ impl Load {
             pacer: Pacer::new(config.tick),
             next_slot: 0,
             alarms: Alarms::default(),
-            returning: Returning::default(),
-            storm_at: NEVER,
+            retries: Retries::new(config.again),
+            outage: Outage::new(config.storm),
             barrier: Barrier::new(1, WithoutConnections::Abandon),
             notes: Notes::new(),
             posts: HttpPosts::default(),
@@ -87,7 +87,7 @@ impl Load {
         let (from, until) = (self.timeline.from(), self.timeline.until());
         self.recorder.measure(from, until);
         self.plan_sessions();
-        self.await_storm();
+        self.outage.plan(from, until);
         if let Some(pace) = self.config.message_pace() {
             let (stripe, burst) = match self.config.messages {
                 Loop::Seated { .. } => (self.stripe.seated(self.config.connections), 1),
@@ -109,7 +109,7 @@ impl Load {
             Phase::Waiting => busy()
                 .min(self.timeline.phase_by())
                 .min(self.timeline.start()),
-            Phase::Running => busy().min(self.run_deadline()).min(self.storm_deadline()),
+            Phase::Running => busy().min(self.run_deadline()).min(self.outage.deadline()),
             Phase::Draining => self.timeline.phase_by(),
             Phase::Closing if self.has_to_close() => AT_ONCE,
             Phase::Closing => self.timeline.phase_by(),

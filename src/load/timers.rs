@@ -1,6 +1,6 @@
 //! What clients have set themselves to do later: by time, then in the order of setting.
 
-use super::retry::Attempt;
+use super::attempt::Attempt;
 use crate::shard::ConnectionId;
 use crate::time::Instant;
 use std::cmp::Ordering;

@@ -290,17 +290,17 @@ impl Load {
                 self.connect_failed(id, Stage::Ready, kind, wire);
             }
             (State::Open, Leave::Failed(kind)) => {
-                self.ended_early(id, kind);
+                self.ended_early(id, kind, wire.now());
                 wire.close(id, Close::Flush);
                 self.after_loss(wire);
             }
             (State::Open, Leave::Close(code)) if is_websocket => {
-                self.left(id, State::CloseSent);
+                self.left(id, State::CloseSent, wire.now());
                 self.send_close(id, Some(code), wire);
                 self.after_loss(wire);
             }
             (State::Open, Leave::Close(_) | Leave::Vanish) => {
-                self.left(id, State::Over);
+                self.left(id, State::Over, wire.now());
                 let how = if leave == Leave::Vanish {
                     Close::Abort
                 } else {
@@ -317,10 +317,10 @@ impl Load {
     }
 
     /// An open connection leaves the run, as its scenario wants: what is under way is lost.
-    fn left(&mut self, id: ConnectionId, to: State) {
+    fn left(&mut self, id: ConnectionId, to: State, now: Instant) {
         // With `--reconnect` it comes back, as after a loss; but not where each has turns to take.
         if self.config.session.is_none() && !self.config.ends_with_turns() {
-            self.miss(id, Kind::Reset);
+            self.note_loss(id, Kind::Reset, now);
         }
         self.posts.owner_gone(id);
         if let Some(client) = self.fleet.get(id) {

@@ -118,7 +118,7 @@ impl Load {
         self.say_closed(id, wire);
         let is_open = self.fleet.get(id).map(|client| client.state) == Some(State::Open);
         if is_open {
-            self.ended_early(id, Kind::NoPong);
+            self.ended_early(id, Kind::NoPong, wire.now());
             // What is queued would wait for a peer that is not there, and keep the slot meanwhile.
             wire.close(id, Close::Abort);
             self.after_loss(wire);

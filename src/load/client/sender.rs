@@ -5,18 +5,25 @@ use super::tools::Tools;
 use crate::load::barrier::Message;
 use crate::load::config::{Loop, Think};
 use crate::load::measure::departure::Departure;
+use crate::load::measure::failure::Kind;
 use crate::load::measure::recorder::{Cause, Recorder};
+use crate::load::measure::recovery::Recovery;
 use crate::load::measure::usage::Mark;
+use crate::load::outage::{Choice, Due};
 use crate::load::phase::{AT_ONCE, NEVER, Phase};
+use crate::load::seed::seeded;
 use crate::load::shard::Load;
 use crate::load::timers::Errand;
-use crate::shard::{ConnectionId, Unsent, Wire};
+use crate::shard::{Close, ConnectionId, Unsent, Wire};
 use crate::time::Instant;
 
 /// Clients whose first messages of a closed loop are sent in one turn at most.
 const CLIENTS_PER_TURN: u32 = 1024;
 /// Bytes of frames built for one connection before they are handed over.
 const BATCH_BYTES: usize = 64 * 1024;
+
+/// What the purpose of the generator begins at that chooses whom an outage drops.
+const OUTAGE_PURPOSE: u64 = 1 << 48;
 
 impl Load {
     /// Messages begin.
@@ -37,7 +44,7 @@ impl Load {
                 return;
             }
         }
-        self.weather(wire);
+        self.watch_outage(wire);
         match self.config.messages {
             Loop::Open { .. } | Loop::Seated { .. } => self.send_due(wire),
             Loop::Closed | Loop::Thinking(_) if now < self.timeline.until() => {
@@ -49,6 +56,48 @@ impl Load {
         if now >= self.timeline.until() && self.timeline.phase() == Phase::Running {
             self.begin_draining(wire);
         }
+    }
+
+    /// Drops the outage's share of the connections, and notes the points of its curve.
+    fn watch_outage(&mut self, wire: &mut impl Wire<Message>) {
+        while let Some(due) = self.outage.poll(wire.now(), self.timeline.until()) {
+            let up = u64::try_from(self.fleet.up()).unwrap_or(u64::MAX);
+            match due {
+                Due::Drop { permille } => {
+                    let recovery = self.drop_share(permille, up, wire);
+                    self.recorder.outcome.recovery = Some(recovery);
+                }
+                Due::Point => {
+                    if let Some(recovery) = &mut self.recorder.outcome.recovery {
+                        recovery.up.push(up);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Drops a share of the connections that are up, chosen by the seed.
+    fn drop_share(&mut self, permille: u16, up: u64, wire: &mut impl Wire<Message>) -> Recovery {
+        let mut recovery = Recovery {
+            before: up,
+            step: self.outage.step(),
+            ..Recovery::default()
+        };
+        let purpose = OUTAGE_PURPOSE + u64::from(wire.core().0);
+        let mut choice = Choice::new(up, permille, seeded(self.config.seed, purpose));
+        let mut slot = 0;
+        while let Some((id, state)) = self.fleet.at(slot) {
+            slot += 1;
+            if state == State::Open && choice.takes_next() {
+                recovery.dropped += 1;
+                // As a network that went away: its client comes back by the backoff.
+                let under_way = self.release(id, Kind::Reset, wire.now());
+                recovery.messages += u64::from(under_way);
+                wire.close(id, Close::Abort);
+            }
+        }
+        self.after_loss(wire);
+        recovery
     }
 
     /// When the running phase needs attention next.

@@ -1,8 +1,8 @@
 //! The clients of one core: by slot, and as a dense list of those that are up.
 
 use super::in_flight::{Flight, Rings};
+use crate::load::attempt::{Attempt, Past};
 use crate::load::measure::departure::Departure;
-use crate::load::retry::{Attempt, Past};
 use crate::load::scenario::Part;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::{HeadReader, Inflater};

@@ -8,4 +8,6 @@ pub mod latency;
 pub mod outcome;
 pub mod progress;
 pub(super) mod recorder;
+pub(super) mod recovery;
+pub(super) mod returns;
 pub(super) mod usage;

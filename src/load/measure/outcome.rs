@@ -4,9 +4,9 @@ pub use super::due::{Due, Numbering};
 use super::failure::Failures;
 use super::fan_out::FanOut;
 use super::latency::Latencies;
+use super::recovery::Recovery;
+pub use super::returns::Returns;
 pub use crate::load::client::keepalive::Pings;
-use crate::load::outage::Recovery;
-pub use crate::load::retry::Returns;
 use std::time::Duration;
 
 /// Counts of connects. `planned = attempted + dropped`; `attempted = up + failed + unfinished`.

@@ -1,0 +1,55 @@
+//! One connect of a client: which client, and what went wrong before.
+
+use crate::time::Instant;
+use std::time::Duration;
+
+/// A connect: whose, and what was before.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// The connection's index in the whole run, and its seat on the core.
+    pub(super) number: u32,
+    pub(super) seat: u32,
+    /// When the first connect was meant to start.
+    pub(super) intended: Instant,
+    /// Nothing, at the first attempt of the first connect.
+    pub(super) past: Option<Box<Past>>,
+}
+
+/// What a client remembers of what went wrong.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    /// Further attempts since the first connect, or since the loss.
+    pub(super) attempts: u32,
+    /// Addresses that did not answer, of a name that has several.
+    pub(super) addresses: u32,
+    /// What the server that refused it asks to be waited (`Retry-After`).
+    pub(super) retry_after: Option<Duration>,
+    /// The loss of the connection, if it was up.
+    pub(super) lost: Option<Lost>,
+}
+
+/// A connection that was up and was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) at: Instant,
+    /// The last pushed sequence number, or 0.
+    pub(super) pushed: u64,
+    /// Empty: none was given.
+    pub(super) last_event_id: String,
+    /// What the event stream asked for.
+    pub(super) retry: Option<Duration>,
+    /// When it was up again; pushed messages that are older are replayed ones.
+    pub(super) up_at: Option<Instant>,
+}
+
+impl Attempt {
+    /// Whether the connection has never been up.
+    pub(super) fn is_first(&self) -> bool {
+        self.lost().is_none()
+    }
+
+    /// The loss that it follows.
+    pub(super) fn lost(&self) -> Option<&Lost> {
+        self.past.as_ref()?.lost.as_ref()
+    }
+}
