@@ -31,7 +31,7 @@ pub(super) struct Outage {
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum OutageStep {
     /// So many of a thousand connections are to be dropped; the first point follows.
     Drop { permille: u16 },
     /// A point of the curve: how many connections are up.
@@ -69,7 +69,7 @@ impl Outage {
 
     /// What is due now, one after the other; nothing any more from the end of the measured time
     /// on.
-    pub(super) fn poll(&mut self, now: Instant, until: Instant) -> Option<Due> {
+    pub(super) fn poll(&mut self, now: Instant, until: Instant) -> Option<OutageStep> {
         let planned = self.planned?;
         if self.next >= until.min(self.until) {
             self.next = NEVER;
@@ -79,10 +79,10 @@ impl Outage {
         }
         if !std::mem::replace(&mut self.has_dropped, true) {
             let permille = planned.permille;
-            return Some(Due::Drop { permille });
+            return Some(OutageStep::Drop { permille });
         }
         self.next += self.step;
-        Some(Due::Point)
+        Some(OutageStep::Point)
     }
 
     pub(super) const fn deadline(&self) -> Instant {
@@ -135,8 +135,8 @@ mod tests {
         assert_eq!(outage.deadline(), at(1_500));
         assert_eq!(outage.poll(at(1_499), at(2_000)), None);
         let due = [0; 4].map(|_| outage.poll(at(1_610), at(2_000)));
-        let dropped = Some(Due::Drop { permille: 250 });
-        let point = Some(Due::Point);
+        let dropped = Some(OutageStep::Drop { permille: 250 });
+        let point = Some(OutageStep::Point);
         assert_eq!(due, [dropped, point, point, None]);
         let mut points = 0;
         while outage.poll(at(9_000), at(2_000)).is_some() {

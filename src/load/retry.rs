@@ -7,7 +7,7 @@ use crate::time::Instant;
 
 /// What becomes of a connect that failed, or of a connection that was lost.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum RetryVerdict {
     /// The next attempt is made then.
     RetryAt(Instant, Attempt),
     /// It was the last.
@@ -54,7 +54,7 @@ impl Retries {
         kind: Kind,
         time: TimeLeft,
         (now, rng): (Instant, &mut fastrand::Rng),
-    ) -> Verdict {
+    ) -> RetryVerdict {
         let is_first = attempt.is_first();
         let past = attempt.past.as_mut();
         let asked = past.and_then(|past| past.retry_after.take());
@@ -71,7 +71,7 @@ impl Retries {
             return self.later(wait, attempt, (now, rng));
         }
         self.absent -= u64::from(!is_first);
-        Verdict::GivenUp
+        RetryVerdict::GivenUp
     }
 
     /// A connection that was up was lost.
@@ -80,10 +80,10 @@ impl Retries {
         mut attempt: Attempt,
         kind: Kind,
         (now, rng): (Instant, &mut fastrand::Rng),
-    ) -> Verdict {
+    ) -> RetryVerdict {
         let wait = policy::after_loss(kind, attempt.lost().and_then(|lost| lost.retry));
         if wait == Wait::Never {
-            return Verdict::GivenUp;
+            return RetryVerdict::GivenUp;
         }
         if let Some(lost) = attempt.past.as_mut().and_then(|past| past.lost.as_mut()) {
             lost.at = now;
@@ -137,11 +137,11 @@ impl Retries {
         wait: Wait,
         mut attempt: Attempt,
         (now, rng): (Instant, &mut fastrand::Rng),
-    ) -> Verdict {
+    ) -> RetryVerdict {
         let past = attempt.past.get_or_insert_default();
         let delay = self.policy.backoff.delay(wait, past.attempts, rng);
         past.attempts += 1;
-        Verdict::RetryAt(now + delay, attempt)
+        RetryVerdict::RetryAt(now + delay, attempt)
     }
 }
 
@@ -200,8 +200,8 @@ mod tests {
         let mut waits = Vec::new();
         loop {
             match retries.failed(attempt, kind, TimeLeft::Some, (NOW, &mut rng)) {
-                Verdict::GivenUp => return waits,
-                Verdict::RetryAt(at, next) => {
+                RetryVerdict::GivenUp => return waits,
+                RetryVerdict::RetryAt(at, next) => {
                     waits.push(at.since(NOW));
                     if next.is_first() {
                         assert!(retries.begins_first());
@@ -232,7 +232,7 @@ mod tests {
         let mut retries = retries(3, 3);
         let mut rng = fastrand::Rng::with_seed(1);
         let verdict = retries.failed(first(), Kind::Refused, TimeLeft::None, (NOW, &mut rng));
-        assert!(matches!(verdict, Verdict::GivenUp));
+        assert!(matches!(verdict, RetryVerdict::GivenUp));
         assert!(waits(&mut retries, first(), Kind::HttpStatus(204)).is_empty());
     }
 
@@ -241,7 +241,8 @@ mod tests {
         let mut retries = retries(0, 2);
         let mut rng = fastrand::Rng::with_seed(1);
         let kind = Kind::Reset;
-        let Verdict::RetryAt(_, again) = retries.lost(lost(None), kind, (NOW, &mut rng)) else {
+        let RetryVerdict::RetryAt(_, again) = retries.lost(lost(None), kind, (NOW, &mut rng))
+        else {
             panic!("it may come back");
         };
         assert_eq!(again.lost().map(|lost| lost.at), Some(NOW));
@@ -253,7 +254,7 @@ mod tests {
         );
         assert!(!retries.is_any_absent());
         let verdict = retries.lost(lost(None), Kind::CloseCode(1000), (NOW, &mut rng));
-        assert!(matches!(verdict, Verdict::GivenUp), "RFC 6455, 7.4.1");
+        assert!(matches!(verdict, RetryVerdict::GivenUp), "RFC 6455, 7.4.1");
         assert!(!retries.is_any_absent());
     }
 
@@ -262,7 +263,7 @@ mod tests {
         let mut retries = retries(1, 1);
         let mut rng = fastrand::Rng::with_seed(1);
         let verdict = retries.lost(lost(Some(9 * S)), Kind::StreamEnded, (NOW, &mut rng));
-        assert!(matches!(verdict, Verdict::RetryAt(at, _) if at >= NOW + 9 * S));
+        assert!(matches!(verdict, RetryVerdict::RetryAt(at, _) if at >= NOW + 9 * S));
         let mut refused = first();
         refused.past.get_or_insert_default().retry_after = Some(20 * S);
         let waits = waits(&mut retries, refused, Kind::HttpStatus(503));

@@ -9,7 +9,7 @@ use super::config::Scenario;
 use super::measure::failure::{Kind, Stage};
 use super::measure::recorder::{Age, Recorder};
 use super::phase::Phase;
-use super::retry::{TimeLeft, Verdict};
+use super::retry::{RetryVerdict, TimeLeft};
 use super::shard::Load;
 use super::timers::Errand;
 use crate::shard::{ConnectionId, Wire};
@@ -50,9 +50,9 @@ impl Load {
         let time = self.time_left(is_first);
         let at = (wire.now(), &mut self.tools.rng);
         match self.retries.failed(attempt, kind, time, at) {
-            Verdict::RetryAt(at, attempt) => self.alarms.set(at, Errand::Connect(attempt)),
-            Verdict::GivenUp if is_first => self.recorder.outcome.connects.failed += 1,
-            Verdict::GivenUp => self.recorder.outcome.returns.given_up += 1,
+            RetryVerdict::RetryAt(at, attempt) => self.alarms.set(at, Errand::Connect(attempt)),
+            RetryVerdict::GivenUp if is_first => self.recorder.outcome.connects.failed += 1,
+            RetryVerdict::GivenUp => self.recorder.outcome.returns.given_up += 1,
         }
     }
 
@@ -85,8 +85,8 @@ impl Load {
         };
         self.recorder.outcome.returns.lost += 1;
         match self.retries.lost(attempt, kind, (now, &mut self.tools.rng)) {
-            Verdict::RetryAt(at, attempt) => self.alarms.set(at, Errand::Connect(attempt)),
-            Verdict::GivenUp => self.recorder.outcome.returns.given_up += 1,
+            RetryVerdict::RetryAt(at, attempt) => self.alarms.set(at, Errand::Connect(attempt)),
+            RetryVerdict::GivenUp => self.recorder.outcome.returns.given_up += 1,
         }
     }
 

@@ -118,10 +118,10 @@ impl Diagnosis {
                 match message.payload {
                     NetlinkPayload::Done(_) => return Ok(()),
                     NetlinkPayload::Error(error) => return Err(error.to_io()),
-                    NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
-                        if take(&response).is_break() {
-                            return Ok(());
-                        }
+                    NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response))
+                        if take(&response).is_break() =>
+                    {
+                        return Ok(());
                     }
                     _ => {}
                 }

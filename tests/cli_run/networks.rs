@@ -35,6 +35,7 @@ struct Link {
 
 impl Link {
     /// `None`, with a word on stderr, where the host does not permit namespaces.
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     fn new() -> Option<Self> {
         let names = ["a", "b"].map(|end| format!("ringstorm-{}-{end}", std::process::id()));
         for name in &names {

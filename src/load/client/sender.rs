@@ -9,7 +9,7 @@ use crate::load::measure::failure::Kind;
 use crate::load::measure::recorder::{Cause, Recorder};
 use crate::load::measure::recovery::Recovery;
 use crate::load::measure::usage::Mark;
-use crate::load::outage::{Choice, Due};
+use crate::load::outage::{Choice, OutageStep};
 use crate::load::phase::{AT_ONCE, NEVER, Phase};
 use crate::load::seed::seeded;
 use crate::load::shard::Load;
@@ -63,11 +63,11 @@ impl Load {
         while let Some(due) = self.outage.poll(wire.now(), self.timeline.until()) {
             let up = u64::try_from(self.fleet.up()).unwrap_or(u64::MAX);
             match due {
-                Due::Drop { permille } => {
+                OutageStep::Drop { permille } => {
                     let recovery = self.drop_share(permille, up, wire);
                     self.recorder.outcome.recovery = Some(recovery);
                 }
-                Due::Point => {
+                OutageStep::Point => {
                     if let Some(recovery) = &mut self.recorder.outcome.recovery {
                         recovery.up.push(up);
                     }
