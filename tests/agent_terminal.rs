@@ -41,6 +41,8 @@ fn open() -> (File, File) {
     let master = unsafe { File::from_raw_fd(master) };
     // SAFETY: as above.
     let slave = unsafe { File::from_raw_fd(slave) };
+    // A child that inherits the other end keeps its own terminal alive.
+    rustix::io::fcntl_setfd(&master, rustix::io::FdFlags::CLOEXEC).expect("a descriptor");
     (master, slave)
 }
 
@@ -135,6 +137,37 @@ fn quitting_gives_the_terminal_back() {
     let shows = shown.rfind("\u{1b}[?25h");
     assert!(shows > shown.rfind("\u{1b}[?25l"), "{shown:?}");
     after_the_view(&shown);
+}
+
+/// A terminal that hung up reads as empty for ever (tty(4)).
+#[test]
+fn a_view_ends_when_its_terminal_is_gone() {
+    let (_, module) = module_path!().split_once("::").expect("a module");
+    let (mut master, slave) = open();
+    let end = || slave.try_clone().expect("a copy of a descriptor");
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", &format!("{module}::draws_until_q"), "--ignored"])
+        .arg("--nocapture")
+        .env("TERM", "xterm")
+        .stdin(end())
+        .stdout(end())
+        .stderr(end())
+        .spawn()
+        .expect("this program runs");
+    let (mut shown, mut bytes) = (Vec::new(), [0; 4096]);
+    while !String::from_utf8_lossy(&shown).contains("ringstorm agent") {
+        let length = master.read(&mut bytes).expect("the view is drawn");
+        shown.extend_from_slice(&bytes[..length]);
+    }
+    drop((master, slave));
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            panic!("it goes on without a terminal");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn screen() -> Screen {

@@ -10,6 +10,7 @@ mod documents;
 mod engine_flag;
 mod flags;
 mod host;
+mod keys;
 mod listen;
 mod load;
 mod print;

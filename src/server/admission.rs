@@ -4,8 +4,7 @@
 use super::Config;
 use crate::limits;
 use crate::protocol::Fault;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// What a newcomer gets that finds every place taken.
@@ -128,25 +127,4 @@ impl Admission {
             Place::Nowhere => None,
         }
     }
-}
-
-/// How many newcomers all cores have refused, for whoever tells the operator.
-#[derive(Clone, Debug, Default)]
-pub struct Refusals(Arc<RefusalCounts>);
-
-impl std::ops::Deref for Refusals {
-    type Target = RefusalCounts;
-
-    fn deref(&self) -> &RefusalCounts {
-        &self.0
-    }
-}
-
-/// The counts of [`Refusals`]; they only grow.
-#[derive(Debug, Default)]
-pub struct RefusalCounts {
-    /// Refused with 503.
-    pub answered: AtomicU64,
-    /// Reset, because there was not even a place to answer.
-    pub reset: AtomicU64,
 }

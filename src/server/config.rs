@@ -1,6 +1,6 @@
 //! What a server is asked to be, and what it leaves behind.
 
-use super::admission::Refusals;
+use super::refusals::Refusals;
 use super::tally::Tally;
 use crate::limits;
 use crate::protocol::websocket::{OriginPolicy, closing};

@@ -6,7 +6,7 @@ use super::admission::Place;
 use super::answer::{self, Answer, Content, Reply};
 use super::apps::{AppIndex, Apps};
 use super::routes::{self, Asked, Body};
-use super::say::Saying;
+use super::say::{self, Saying};
 use super::shared::Shared;
 use super::stats::Message;
 use super::step::{Due, Stamp, Step};
@@ -158,7 +158,7 @@ impl Http {
         let Phase::Waiting(reply) = self.phase else {
             return Step::Stay;
         };
-        let reply = answer.map_or(reply, |answer| reply.with(answer));
+        let reply = answer.map_or(reply, |answer| say::answered(reply, answer));
         self.send(id, reply, shared, wire).unwrap_or(Step::Stay)
     }
 

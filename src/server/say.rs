@@ -113,26 +113,24 @@ impl Saying {
         shared.tally.messages_in += 1;
         let (apps, mut outgoing) = shared.apps_and_outgoing(wire);
         let posted = apps.posted(self.app, id, (&self.query, text), &mut outgoing);
-        let answered = &mut shared.outbox.answers;
+        let answers = &mut shared.outbox.answers;
         match posted {
-            Err(unsaid) => reply.with(Err(unsaid)),
-            Ok(()) => match answered.pop_if(|(asker, _)| *asker == id) {
-                Some((_, answer)) => reply.with(answer),
+            Err(unsaid) => answered(reply, Err(unsaid)),
+            Ok(()) => match answers.pop_if(|(asker, _)| *asker == id) {
+                Some((_, answer)) => answered(reply, answer),
                 None => reply,
             },
         }
     }
 }
 
-impl Reply {
-    /// The same with what has become of the text.
-    pub(super) fn with(self, answer: app::Answer) -> Self {
-        let answer = match answer {
-            Ok(seq) => Answer::Said { seq },
-            Err(unsaid) => Reply::refuse(refused(unsaid)).answer,
-        };
-        Self { answer, ..self }
-    }
+/// The answer to who posted, with what has become of the text.
+pub(super) fn answered(reply: Reply, answer: app::Answer) -> Reply {
+    let answer = match answer {
+        Ok(seq) => Answer::Said { seq },
+        Err(unsaid) => Reply::refuse(refused(unsaid)).answer,
+    };
+    Reply { answer, ..reply }
 }
 
 fn refused(unsaid: Unsaid) -> Fault {

@@ -9,10 +9,11 @@ pub use screen::Screen;
 
 use super::look::Looker;
 use super::{Config, Ended, no_server, sleep_until};
+use crate::cli::keys::{self, TerminalEvent};
 use crate::engine::Stop;
 use crate::stats::Reading;
 use ratatui::Frame;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 use std::io;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread::JoinHandle;
@@ -27,7 +28,8 @@ struct Restore;
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        ratatui::restore();
+        // A terminal that is gone has nothing to be given back.
+        let _ = ratatui::try_restore();
     }
 }
 
@@ -82,12 +84,14 @@ pub fn show(
                 Err(TryRecvError::Disconnected) => return Ok(Ended::Done),
                 Err(TryRecvError::Empty) => {}
             }
-            if event::poll(KEY_TIME)? {
-                match meaning(&event::read()?) {
+            match keys::wait(KEY_TIME)? {
+                TerminalEvent::Nothing => {}
+                TerminalEvent::Gone => return Ok(Ended::Done),
+                TerminalEvent::Input(event) => match meaning(&event) {
                     Some(ended) => return Ok(ended),
                     // It may have been a new size.
                     None => break,
-                }
+                },
             }
         }
     }

@@ -3,6 +3,7 @@
 mod draw;
 
 use super::board::Total;
+use crate::cli::keys::{self, TerminalEvent};
 use crate::engine::Stop;
 use crate::load::outcome::Outcome;
 use crate::report::{Interval, Ledger};
@@ -10,7 +11,7 @@ use crate::stats::History;
 use draw::draw;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
@@ -68,8 +69,8 @@ impl View {
     /// Draws where the run is, and hears the keys: Ctrl-C and `q` end it, with its summary.
     pub(super) fn show(&mut self, total: &Total, stop: &Stop) {
         self.screen.total = Some(*total);
-        while matches!(event::poll(Duration::ZERO), Ok(true)) {
-            if event::read().is_ok_and(|event| is_end(&event)) {
+        while let Ok(TerminalEvent::Input(event)) = keys::wait(Duration::ZERO) {
+            if is_end(&event) {
                 stop.throw();
             }
         }
