@@ -52,7 +52,9 @@ pub struct Load {
 impl Load {
     /// The share of one core. The configuration has been checked ([`Config::check`]).
     ///
-    /// `observer` is shown the core's progress every [`PROGRESS_TIME`].
+    /// `observer` is shown the core's progress every [`progress::PROGRESS_TIME`].
+    ///
+    /// [`progress::PROGRESS_TIME`]: super::measure::progress::PROGRESS_TIME
     #[must_use]
     pub fn new(core: Core, config: Config, observer: Option<Observer>) -> Self {
         debug_assert_eq!(config.check(), Ok(()));
