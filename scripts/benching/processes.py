@@ -119,7 +119,8 @@ class Host:
             flags = (*flags, *self.identity())
         # A port of its own each time: the kernel takes down a killed ring's listener later.
         port = next(self.ports)
-        child = Child(self._command(kind, port, flags), cpu, port, stdout=subprocess.DEVNULL)
+        child = Child(self._command(kind, port, flags), cpu, port, stdout=subprocess.DEVNULL,
+                      stderr=subprocess.DEVNULL)
         self.children.append(child)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
