@@ -1,10 +1,10 @@
 //! Accepting: many with one entry while there is room, one by one when the table is nearly full.
 //!
-//! A multishot accept takes whatever waits in the accept queue in one go; what finds the file table
-//! full is dropped silently. So it is cancelled while the table can still hold a whole queue, and
-//! from there on single accepts are armed: as many on each listener as it has a claim to, whatever
-//! the others hold, so that an idle listener never has what a busy one lacks. The table is larger
-//! by all of them. What they accept once every slot is taken waits unopened for the next slot.
+//! A multishot accept takes the whole accept queue in one go; a connection that finds the file
+//! table full is dropped silently. So it is cancelled while the table can still hold a whole queue,
+//! and single accepts are armed: the same number on each listener, whatever the others hold, so that
+//! an idle listener never takes the share of a busy one. The table has that many spare slots. A
+//! connection accepted once every slot is taken waits unopened for the next free one.
 
 use super::operation::{Operation, plain};
 use super::option::DEFER_ACCEPT;
@@ -29,11 +29,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The listeners of one core, and the accepts of each of its rings.
 ///
 /// One ring accepts at a time; when its table is nearly full the next one takes over.
-pub(super) struct Gates {
-    /// Shared with nobody but what takes them from the kernel should the core panic.
+pub(super) struct Acceptor {
+    /// Also held by [`take_down`], which shuts them down should the core panic.
     listeners: Arc<Vec<TcpListener>>,
     /// By ring, then by listener.
-    gates: Vec<Vec<Gate>>,
+    armed: Vec<Vec<ArmedAccepts>>,
     /// What the accept queue may hold: so many may be accepted before a cancellation is seen.
     queue: u32,
     stopped: bool,
@@ -42,11 +42,18 @@ pub(super) struct Gates {
     retry_at: Option<Instant>,
 }
 
+/// The accepts of one listener that one ring holds.
 #[derive(Clone, Copy, Default)]
-struct Gate {
-    many: bool,
+struct ArmedAccepts {
+    multishot: bool,
     cancelling: bool,
-    ones: u32,
+    singles: u32,
+}
+
+impl ArmedAccepts {
+    fn is_held(&self) -> bool {
+        self.multishot || self.singles > 0
+    }
 }
 
 /// Which accepts are armed where.
@@ -55,11 +62,11 @@ enum Mode {
     /// Nowhere.
     None,
     /// One multishot accept per listener in that ring.
-    Many(usize),
+    Multishot(usize),
     /// Single accepts in that ring.
-    Ones(usize),
-    /// No more: what is armed stays, for what it accepts can wait.
-    AsIs,
+    Single(usize),
+    /// No more are armed, and none is cancelled: connections that those accept can wait.
+    Unchanged,
 }
 
 /// Slots that a table has beyond those for connections: for what is accepted once all are taken.
@@ -73,25 +80,25 @@ fn share(listeners: u32) -> u32 {
     (limits::TABLE_ACCEPTS / listeners.max(1)).max(1)
 }
 
-/// Takes listeners out of the kernel's hands: newcomers go to the other cores' from now on.
+/// Shuts the listeners of a lost core down: the kernel gives new connections to the other cores.
 ///
-/// A listener whose core is lost would be sent its part of them (`SO_REUSEPORT`) for as long as
-/// an accept in a ring holds it. `shutdown` ends listening whoever holds it (`inet_shutdown` in
-/// net/ipv4/af_inet.c).
+/// A listener whose core is lost would be given its share of them (`SO_REUSEPORT`) for as long as
+/// an accept in a ring holds it. `shutdown` ends listening whatever else holds the socket
+/// (`inet_shutdown` in net/ipv4/af_inet.c).
 pub(super) fn take_down(listeners: &Weak<Vec<TcpListener>>) {
     for listener in listeners.upgrade().iter().flat_map(|all| all.iter()) {
         let _ = SockRef::from(listener).shutdown(Shutdown::Both);
     }
 }
 
-impl Gates {
+impl Acceptor {
     pub(super) fn new(listeners: Arc<Vec<TcpListener>>, rings: usize) -> Self {
         let path = "/proc/sys/net/core/somaxconn";
         let somaxconn = std::fs::read_to_string(path)
             .ok()
             .and_then(|text| text.trim().parse().ok());
         Self {
-            gates: vec![vec![Gate::default(); listeners.len()]; rings],
+            armed: vec![vec![ArmedAccepts::default(); listeners.len()]; rings],
             listeners,
             queue: limits::LISTEN_BACKLOG.min(somaxconn.unwrap_or(u32::MAX)),
             stopped: false,
@@ -101,23 +108,23 @@ impl Gates {
         }
     }
 
-    /// Accepts nothing more, for good.
+    /// Stops accepting, for good.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
         self.stale = true;
     }
 
-    /// Something has changed: a slot became free, an accept ended.
+    /// A slot became free or an accept ended: the next [`Self::settle`] arms and cancels anew.
     pub(super) fn look_again(&mut self) {
         self.stale = true;
     }
 
-    /// When accepting starts again after a failure.
+    /// When accepting resumes after a failure.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.retry_at
     }
 
-    /// An accept of a ring completed. `more` if it goes on.
+    /// An accept of a ring completed; `more` if that accept stays armed.
     pub(super) fn completed(
         &mut self,
         operation: Operation,
@@ -125,24 +132,24 @@ impl Gates {
         listener: usize,
         more: bool,
     ) {
-        let gate = &mut self.gates[ring][listener];
+        let armed = &mut self.armed[ring][listener];
         match operation {
-            Operation::AcceptOne => gate.ones -= 1,
+            Operation::AcceptSingle => armed.singles -= 1,
             _ if more => {}
-            _ => gate.many = false,
+            _ => armed.multishot = false,
         }
-        gate.cancelling &= gate.many || gate.ones > 0;
+        armed.cancelling &= armed.is_held();
         self.stale = true;
     }
 
-    /// A cancellation of a listener's accepts is over. One that was just on its way to the queue of
-    /// the listener it has not found: what is still armed then is cancelled again.
+    /// A cancellation of a listener's accepts completed. It does not find an accept that is just
+    /// being moved to the listener's wait queue: one that is still armed is cancelled again.
     pub(super) fn cancelled(&mut self, ring: usize, listener: usize) {
-        self.gates[ring][listener].cancelling = false;
+        self.armed[ring][listener].cancelling = false;
         self.stale = true;
     }
 
-    /// An accept failed: a pause if it is for want of something.
+    /// An accept failed: pauses accepting if memory or descriptors were lacking.
     pub(super) fn failed(&mut self, errno: i32, now: Instant, counters: &mut Counters) {
         let harmless = matches!(
             cause::from_errno(errno),
@@ -188,32 +195,31 @@ impl Gates {
         // Not before the other rings have let go: an accept being cancelled may be the only one
         // that a new connection wakes, and only an accept armed after that finds it in the queue.
         match mode {
-            Mode::Many(ring) if !self.is_held_beside(ring) => {
-                self.arm_many(ring, &mut rings.lane(ring).ring);
+            Mode::Multishot(ring) if !self.is_held_beside(ring) => {
+                self.arm_multishot(ring, &mut rings.lane(ring).ring);
             }
-            Mode::Ones(ring) if !self.is_held_beside(ring) => {
-                self.arm_ones(ring, &mut rings.lane(ring).ring);
+            Mode::Single(ring) if !self.is_held_beside(ring) => {
+                self.arm_singles(ring, &mut rings.lane(ring).ring);
             }
-            Mode::None | Mode::AsIs | Mode::Many(_) | Mode::Ones(_) => {}
+            Mode::None | Mode::Unchanged | Mode::Multishot(_) | Mode::Single(_) => {}
         }
     }
 
-    /// Whether nothing more is accepted.
+    /// Whether accepting was stopped.
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped
     }
 
     /// Whether the kernel still holds an accept.
     pub(super) fn is_held(&self) -> bool {
-        let mut gates = self.gates.iter().flatten();
-        gates.any(|gate| gate.many || gate.ones > 0)
+        self.armed.iter().flatten().any(ArmedAccepts::is_held)
     }
 
     /// Whether the kernel still holds an accept of another ring.
     fn is_held_beside(&self, ring: usize) -> bool {
-        let others = self.gates.iter().enumerate();
+        let others = self.armed.iter().enumerate();
         let mut others = others.filter(|(other, _)| *other != ring);
-        others.any(|(_, gates)| gates.iter().any(|gate| gate.many || gate.ones > 0))
+        others.any(|(_, armed)| armed.iter().any(ArmedAccepts::is_held))
     }
 
     /// The first ring that can hold a whole queue takes many; if there is none, the one that
@@ -223,75 +229,86 @@ impl Gates {
             return Mode::None;
         }
         if self.retry_at.is_some() {
-            return Mode::AsIs;
+            return Mode::Unchanged;
         }
         let listeners = u32::try_from(self.listeners.len()).unwrap_or(u32::MAX);
         let queues = self.queue.saturating_mul(listeners);
-        let rings = 0..self.gates.len();
+        let rings = 0..self.armed.len();
         if let Some(ring) = rings.clone().find(|&ring| slots.room(ring) > queues) {
-            return Mode::Many(ring);
+            return Mode::Multishot(ring);
         }
         let goes_on = |ring: &usize| {
-            let gates = &self.gates[*ring];
-            slots.room(*ring) > 0 && gates.iter().any(|gate| gate.ones > 0 && !gate.cancelling)
+            let armed = &self.armed[*ring];
+            slots.room(*ring) > 0
+                && armed
+                    .iter()
+                    .any(|armed| armed.singles > 0 && !armed.cancelling)
         };
         let ring = rings.clone().find(goes_on);
         match ring.or_else(|| rings.max_by_key(|&ring| slots.room(ring))) {
-            Some(ring) if slots.room(ring) > 0 => Mode::Ones(ring),
-            _ => Mode::AsIs,
+            Some(ring) if slots.room(ring) > 0 => Mode::Single(ring),
+            _ => Mode::Unchanged,
         }
     }
 
-    /// Cancels what a ring should not have armed.
+    /// Cancels accepts that a ring should not hold in this mode.
     fn cancel_but(&mut self, mode: Mode, index: usize, ring: &mut Ring) {
-        for (listener, gate) in (0u32..).zip(&mut self.gates[index]) {
-            if gate.cancelling {
+        for (listener, armed) in (0u32..).zip(&mut self.armed[index]) {
+            if armed.cancelling {
                 continue;
             }
-            if gate.many && mode != Mode::Many(index) {
-                gate.cancelling = true;
-                cancel(ring, Operation::AcceptMany, listener);
+            if armed.multishot && mode != Mode::Multishot(index) {
+                armed.cancelling = true;
+                cancel(ring, Operation::AcceptMultishot, listener);
             }
             let stays = match mode {
                 Mode::None => false,
-                Mode::AsIs => true,
-                Mode::Many(ring) | Mode::Ones(ring) => ring == index,
+                Mode::Unchanged => true,
+                Mode::Multishot(ring) | Mode::Single(ring) => ring == index,
             };
-            if gate.ones > 0 && !stays {
-                gate.cancelling = true;
-                cancel(ring, Operation::AcceptOne, listener);
+            if armed.singles > 0 && !stays {
+                armed.cancelling = true;
+                cancel(ring, Operation::AcceptSingle, listener);
             }
         }
     }
 
-    fn arm_many(&mut self, index: usize, ring: &mut Ring) {
-        for ((number, gate), listener) in (0u32..).zip(&mut self.gates[index]).zip(&*self.listeners)
+    fn arm_multishot(&mut self, index: usize, ring: &mut Ring) {
+        for ((number, armed), listener) in
+            (0u32..).zip(&mut self.armed[index]).zip(&*self.listeners)
         {
-            if gate.many || gate.cancelling || gate.ones > 0 {
+            if armed.is_held() || armed.cancelling {
                 continue;
             }
-            gate.many = true;
+            armed.multishot = true;
             let descriptor = types::Fd(listener.as_raw_fd());
             let entry = opcode::AcceptMulti::new(descriptor)
                 .allocate_file_index(true)
                 .build();
-            ring.push(&entry.user_data(plain(Operation::AcceptMany, number)));
+            ring.push(&entry.user_data(plain(Operation::AcceptMultishot, number)));
         }
     }
 
     /// Arms single accepts in all listeners of a ring, each up to its share.
-    fn arm_ones(&mut self, index: usize, ring: &mut Ring) {
-        let gates = &mut self.gates[index];
-        if gates.iter().any(|gate| gate.many || gate.cancelling) {
+    fn arm_singles(&mut self, index: usize, ring: &mut Ring) {
+        let armed = &mut self.armed[index];
+        if armed
+            .iter()
+            .any(|armed| armed.multishot || armed.cancelling)
+        {
             return;
         }
-        let share = share(u32::try_from(gates.len()).unwrap_or(u32::MAX));
-        for ((number, gate), listener) in (0u32..).zip(gates).zip(&*self.listeners) {
-            let missing = share.saturating_sub(gate.ones);
-            gate.ones += missing;
-            let entry = accept_one(types::Fd(listener.as_raw_fd()));
+        let share = share(u32::try_from(armed.len()).unwrap_or(u32::MAX));
+        for ((number, armed), listener) in (0u32..).zip(armed).zip(&*self.listeners) {
+            let missing = share.saturating_sub(armed.singles);
+            armed.singles += missing;
+            let entry = accept_single(types::Fd(listener.as_raw_fd()));
             for _ in 0..missing {
-                ring.push(&entry.clone().user_data(plain(Operation::AcceptOne, number)));
+                ring.push(
+                    &entry
+                        .clone()
+                        .user_data(plain(Operation::AcceptSingle, number)),
+                );
             }
         }
     }
@@ -304,7 +321,7 @@ pub(super) fn defer(listeners: &[TcpListener]) -> io::Result<()> {
     listeners.try_for_each(|listener| DEFER_ACCEPT.set(listener.as_fd(), 1))
 }
 
-fn accept_one(listener: types::Fd) -> squeue::Entry {
+fn accept_single(listener: types::Fd) -> squeue::Entry {
     opcode::Accept::new(listener, std::ptr::null_mut(), std::ptr::null_mut())
         .file_index(Some(types::DestinationSlot::auto_target()))
         .build()

@@ -209,7 +209,7 @@ impl<S: Shard> Driver<S> {
         };
         match operation {
             Operation::Receive => self.received(ring, id, completion),
-            Operation::AcceptMany | Operation::AcceptOne => {
+            Operation::AcceptMultishot | Operation::AcceptSingle => {
                 self.accepted(operation, (ring, id.slot()), completion);
             }
             Operation::Connect => self.connected(id, completion.result),
@@ -231,7 +231,7 @@ impl<S: Shard> Driver<S> {
             Operation::CancelReceive | Operation::CancelSend | Operation::CancelConnect => {
                 self.port.missed(operation, id);
             }
-            Operation::CancelAccept => self.port.gates.cancelled(ring, id.slot()),
+            Operation::CancelAccept => self.port.acceptor.cancelled(ring, id.slot()),
             Operation::Ringing => self.port.desk.ring_bell(id.slot()),
             Operation::Send | Operation::Aside | Operation::CancelRest => {}
         }
@@ -302,17 +302,17 @@ impl<S: Shard> Driver<S> {
         completion: Completion,
     ) {
         let port = &mut *self.port;
-        port.gates
+        port.acceptor
             .completed(operation, ring, listener, completion.more());
         let Ok(index) = u32::try_from(completion.result) else {
-            port.gates
+            port.acceptor
                 .failed(-completion.result, port.now, &mut port.counters);
             return;
         };
         self.influx.note_accepted();
         let id = port.slots.accepted(ring, index);
         let listener = u16::try_from(listener).unwrap_or(u16::MAX);
-        if port.gates.is_stopped() {
+        if port.acceptor.is_stopped() {
             port.abort(id);
         } else if port.waiting.is_empty() && port.slots.excess() == 0 {
             self.open(id, listener);
@@ -414,7 +414,7 @@ impl<S: Shard> Driver<S> {
             self.rearm_starved(ring);
         }
         let port = &mut *self.port;
-        port.gates
+        port.acceptor
             .settle(&mut port.rings, &port.slots, port.now, &mut port.counters);
         port.desk.deliver(port.rings.lead());
     }

@@ -33,7 +33,7 @@ mod vectors;
 
 use super::{EngineError, FirstWord, Plan, Stop};
 use crate::shard::{Core, Counters, Shard};
-use accept::Gates;
+use accept::Acceptor;
 use bell::Bell;
 use driver::Driver;
 use mail::{Desk, Post};
@@ -62,7 +62,7 @@ pub fn run<S: Shard + 'static>(
     let cores = plan.cpus.len();
     thread::rehearse(cores)?;
     let make = Arc::new(make);
-    let gate = Arc::new(Gate::default());
+    let start = Arc::new(StartLatch::default());
     let post: Post<S::Message> = mail::post(cores);
     let (ready, readied) = channel();
     let mut threads = Vec::new();
@@ -81,7 +81,7 @@ pub fn run<S: Shard + 'static>(
             post: Arc::clone(&post),
             stop: plan.stop.clone(),
             ready: ready.clone(),
-            gate: Arc::clone(&gate),
+            start: Arc::clone(&start),
         };
         let make = Arc::clone(&make);
         let cpu = plan.cpus[index];
@@ -94,14 +94,14 @@ pub fn run<S: Shard + 'static>(
         match started {
             Ok(thread) => threads.push(thread),
             Err(error) => {
-                gate.open(false);
+                start.open(false);
                 return Err(error);
             }
         }
     }
     drop(ready);
     let readiness = all_ready(&readied, cores);
-    gate.open(readiness.is_ok());
+    start.open(readiness.is_ok());
     let mut outcomes = Vec::new();
     // Of a core that fell silent its thread's end says why.
     let fell_silent = matches!(readiness, Err(None));
@@ -170,7 +170,7 @@ struct Setup<M> {
     post: Post<M>,
     stop: Stop,
     ready: Sender<Result<(), EngineError>>,
-    gate: Arc<Gate>,
+    start: Arc<StartLatch>,
 }
 
 /// A core's life; `None` if another core could not be set up.
@@ -178,9 +178,9 @@ async fn core<S: Shard + 'static>(
     mut setup: Setup<S::Message>,
     make: Arc<impl Fn(Core) -> S>,
 ) -> io::Result<Option<S::Outcome>> {
-    let (ready, gate, stop) = (
+    let (ready, start, stop) = (
         setup.ready.clone(),
-        Arc::clone(&setup.gate),
+        Arc::clone(&setup.start),
         setup.stop.clone(),
     );
     let (id, post) = (setup.core, Arc::clone(&setup.post));
@@ -195,7 +195,7 @@ async fn core<S: Shard + 'static>(
     };
     let _ = ready.send(Ok(()));
     drop(ready);
-    if !gate.wait() {
+    if !start.wait() {
         return Ok(None);
     }
     let rope = bell.rope();
@@ -285,7 +285,7 @@ fn furnish<S: Shard>(
         rings,
         slots: Slots::new(count, size, setup.slots),
         pool: Default::default(),
-        gates: Gates::new(listeners, count),
+        acceptor: Acceptor::new(listeners, count),
         addresses: Default::default(),
         desk,
         now: super::now(),
@@ -335,14 +335,14 @@ fn all_ready(
     Ok(())
 }
 
-/// Holds every core until all are set up, so that no letter finds a core without a bell.
+/// Holds every core until all are set up, so that no message finds a core without a waker.
 #[derive(Default)]
-struct Gate {
+struct StartLatch {
     state: Mutex<Option<bool>>,
     changed: Condvar,
 }
 
-impl Gate {
+impl StartLatch {
     fn open(&self, go: bool) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some(go);
         self.changed.notify_all();

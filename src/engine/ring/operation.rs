@@ -9,9 +9,9 @@ pub(super) const GENERATION_MASK: u32 = 0x00ff_ffff;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     /// Multishot accept; the slot field is the listener's index.
-    AcceptMany,
+    AcceptMultishot,
     /// One accept; the slot field is the listener's index.
-    AcceptOne,
+    AcceptSingle,
     /// Multishot receive of a connection.
     Receive,
     /// The one send in flight of a connection.
@@ -53,8 +53,8 @@ pub(super) enum Operation {
 }
 
 const ALL: [Operation; 20] = [
-    Operation::AcceptMany,
-    Operation::AcceptOne,
+    Operation::AcceptMultishot,
+    Operation::AcceptSingle,
     Operation::Receive,
     Operation::Send,
     Operation::Connect,

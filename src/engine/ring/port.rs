@@ -4,7 +4,7 @@ mod connect;
 mod lifecycle;
 mod sending;
 
-use super::accept::Gates;
+use super::accept::Acceptor;
 use super::addresses::Addresses;
 use super::heap;
 use super::mail::Desk;
@@ -38,7 +38,7 @@ pub(super) struct Port<M> {
     pub(super) rings: Rings,
     pub(super) slots: Slots,
     pub(super) pool: BatchPool,
-    pub(super) gates: Gates,
+    pub(super) acceptor: Acceptor,
     pub(super) addresses: Addresses,
     pub(super) desk: Desk<M>,
     pub(super) now: Instant,
@@ -176,7 +176,7 @@ impl<M> Wire<M> for Port<M> {
     }
 
     fn stop_accepting(&mut self) {
-        self.gates.stop();
+        self.acceptor.stop();
         for (id, _) in std::mem::take(&mut self.waiting) {
             self.abort(id);
         }

@@ -5,7 +5,7 @@ mod choices;
 mod letters;
 mod orders;
 
-use super::accept::Gates;
+use super::accept::Acceptor;
 use super::bell::Ringing;
 use super::buffers::Buffers;
 use super::driver::Driver;
@@ -238,7 +238,7 @@ fn core_on(
         rings: Rings::new(vec![ring], size.table),
         slots: Slots::new(1, size, most),
         pool: Default::default(),
-        gates: Gates::new(listeners, 1),
+        acceptor: Acceptor::new(listeners, 1),
         addresses: Default::default(),
         desk: Desk::new(Arc::clone(&post), Core(0)),
         now: crate::engine::now(),

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 const RETRY_TIME: Duration = Duration::from_millis(50);
 
 /// The listeners and why they may be paused.
-pub(super) struct Acceptor {
+pub(super) struct PolledListeners {
     listeners: Vec<(TcpListener, Waker)>,
     /// A connection may have been left in the kernel's queue because no slot was free.
     full: bool,
@@ -34,7 +34,7 @@ pub(super) enum Accept {
     Paused,
 }
 
-impl Acceptor {
+impl PolledListeners {
     /// Watches these listeners; their tokens count from [`LISTENERS`].
     pub(super) fn new(listeners: Vec<BlockingListener>, ready: &Arc<Ready>) -> io::Result<Self> {
         let watch = |(token, listener): (u32, BlockingListener)| {

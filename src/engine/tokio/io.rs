@@ -1,6 +1,6 @@
 //! What the tokio engine lends a shard: links, their outbound batches, messages to other cores.
 
-use super::accept::Acceptor;
+use super::accept::PolledListeners;
 use super::link::{self, Link, State};
 use super::signal::{Mailbox, Ready};
 use crate::engine::closing::{Closing, Verdict};
@@ -50,7 +50,7 @@ pub(super) struct Io<M> {
     stall: Duration,
     ready: Arc<Ready>,
     mailboxes: Arc<[Mailbox<M>]>,
-    pub(super) acceptor: Acceptor,
+    pub(super) acceptor: PolledListeners,
     pub(super) links: Slots<Link>,
     pool: BatchPool,
     /// Links to write to at the end of the turn.
@@ -71,7 +71,7 @@ impl<M> Io<M> {
         bounds: Bounds,
         ready: Arc<Ready>,
         mailboxes: Arc<[Mailbox<M>]>,
-        acceptor: Acceptor,
+        acceptor: PolledListeners,
     ) -> Self {
         Self {
             core,

@@ -11,7 +11,7 @@ mod link;
 mod signal;
 mod turn;
 
-use self::accept::Acceptor;
+use self::accept::PolledListeners;
 use self::alarm::Alarm;
 use self::io::{Bounds, Io};
 use self::signal::{Mailbox, Ready};
@@ -118,7 +118,7 @@ impl<M: Send + 'static> Start<M> {
         let waker = ready.waker(signal::NUDGE);
         self.stop.on_throw(move || waker.wake_by_ref());
         let listening = |source| os("cannot watch a listening socket", source, "ulimit -n 65536");
-        let acceptor = Acceptor::new(self.listeners, &ready).map_err(listening)?;
+        let acceptor = PolledListeners::new(self.listeners, &ready).map_err(listening)?;
         let timer = |source| os("cannot make a timer", source, "ulimit -n 65536");
         let alarm = Alarm::new(&ready).map_err(timer)?;
         let io = Io::new(

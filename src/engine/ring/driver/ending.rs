@@ -82,7 +82,7 @@ impl<S: Shard> Driver<S> {
     }
 
     fn is_held(&mut self) -> bool {
-        let held = self.port.gates.is_held() || self.timers > 0 || self.polled;
+        let held = self.port.acceptor.is_held() || self.timers > 0 || self.polled;
         held || self.holds_connections()
     }
 
@@ -99,9 +99,9 @@ impl<S: Shard> Driver<S> {
         match (operation, slot) {
             (Operation::Receive, Some(slot)) if !completion.more() => slot.receive = Receive::Ended,
             (Operation::Connect | Operation::Shutdown, Some(slot)) => slot.busy = false,
-            (Operation::AcceptMany | Operation::AcceptOne, _) => {
+            (Operation::AcceptMultishot | Operation::AcceptSingle, _) => {
                 self.port
-                    .gates
+                    .acceptor
                     .completed(operation, ring, id.slot(), completion.more());
             }
             (Operation::Tick | Operation::Alarm, _) => self.timer_ended(operation),

@@ -112,9 +112,13 @@ impl<S: Shard> Driver<S> {
 
     fn deadline(&self) -> Option<Instant> {
         let lingering = self.port.lingering.front().map(|it| it.at);
-        [self.shard.deadline(), lingering, self.port.gates.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.shard.deadline(),
+            lingering,
+            self.port.acceptor.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }

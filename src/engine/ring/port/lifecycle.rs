@@ -207,7 +207,7 @@ impl<M> Port<M> {
     /// The close of the descriptor is done.
     pub(in crate::engine::ring) fn descriptor_closed(&mut self, id: ConnectionId) {
         self.slots.release(id);
-        self.gates.look_again();
+        self.acceptor.look_again();
         self.let_in();
     }
 

@@ -28,19 +28,30 @@ fn count(taken: &[Operation], operation: Operation) -> u32 {
 fn an_accept_without_descriptors_or_memory_pauses_and_is_armed_again() {
     for errno in [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS] {
         let (mut driver, kernel) = listening(4);
-        assert_eq!(count(&kernel.taken(), Operation::AcceptOne), spare_slots(1));
-        kernel.completes(plain(Operation::AcceptOne, 0), -errno, 0);
+        assert_eq!(
+            count(&kernel.taken(), Operation::AcceptSingle),
+            spare_slots(1)
+        );
+        kernel.completes(plain(Operation::AcceptSingle, 0), -errno, 0);
         turn(&mut driver);
         turn(&mut driver);
-        assert_eq!(count(&kernel.taken(), Operation::AcceptOne), 0, "{errno}");
+        assert_eq!(
+            count(&kernel.taken(), Operation::AcceptSingle),
+            0,
+            "{errno}"
+        );
         assert_eq!(driver.port.counters.accept_pauses, 1);
         // It need not be woken for this: it says itself when.
-        let retry = driver.port.gates.deadline().unwrap();
+        let retry = driver.port.acceptor.deadline().unwrap();
         std::thread::sleep(retry.since(crate::engine::now()));
         turn(&mut driver);
         turn(&mut driver);
-        assert_eq!(count(&kernel.taken(), Operation::AcceptOne), 1, "{errno}");
-        assert_eq!(driver.port.gates.deadline(), None);
+        assert_eq!(
+            count(&kernel.taken(), Operation::AcceptSingle),
+            1,
+            "{errno}"
+        );
+        assert_eq!(driver.port.acceptor.deadline(), None);
         assert_eq!(driver.port.counters.accept_pauses, 1);
     }
 }
@@ -49,19 +60,19 @@ fn an_accept_without_descriptors_or_memory_pauses_and_is_armed_again() {
 fn a_peer_that_left_the_queue_pauses_nothing() {
     let (mut driver, kernel) = listening(4);
     kernel.taken();
-    kernel.completes(plain(Operation::AcceptOne, 0), -libc::ECONNABORTED, 0);
+    kernel.completes(plain(Operation::AcceptSingle, 0), -libc::ECONNABORTED, 0);
     turn(&mut driver);
     turn(&mut driver);
-    assert_eq!(kernel.taken(), [Operation::AcceptOne]);
+    assert_eq!(kernel.taken(), [Operation::AcceptSingle]);
     assert_eq!(driver.port.counters.accept_pauses, 0);
 }
 
 #[test]
 fn a_cancellation_of_accepts_that_missed_is_repeated() {
     let (mut driver, kernel) = listening(orders::roomy());
-    assert_eq!(kernel.taken(), [Operation::AcceptMany]);
+    assert_eq!(kernel.taken(), [Operation::AcceptMultishot]);
     for index in 4..7 {
-        kernel.completes(plain(Operation::AcceptMany, 0), index, MORE);
+        kernel.completes(plain(Operation::AcceptMultishot, 0), index, MORE);
     }
     turn(&mut driver);
     turn(&mut driver);
@@ -72,12 +83,12 @@ fn a_cancellation_of_accepts_that_missed_is_repeated() {
         turn(&mut driver);
     }
     assert_eq!(count(&kernel.taken(), Operation::CancelAccept), 1);
-    kernel.completes(plain(Operation::AcceptMany, 0), -libc::ECANCELED, 0);
+    kernel.completes(plain(Operation::AcceptMultishot, 0), -libc::ECANCELED, 0);
     kernel.completes(plain(Operation::CancelAccept, 0), 1, 0);
     turn(&mut driver);
     turn(&mut driver);
     assert_eq!(
         kernel.taken(),
-        vec![Operation::AcceptOne; spare_slots(1) as usize]
+        vec![Operation::AcceptSingle; spare_slots(1) as usize]
     );
 }

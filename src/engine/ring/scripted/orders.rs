@@ -52,7 +52,8 @@ impl World {
                 // Some of them, perhaps: one on its way to the listener's queue is not found.
                 let of = |held: &Held| {
                     let (what, whose) = held.operation();
-                    let accept = matches!(what, Operation::AcceptMany | Operation::AcceptOne);
+                    let accept =
+                        matches!(what, Operation::AcceptMultishot | Operation::AcceptSingle);
                     accept && whose.slot() == id.slot()
                 };
                 let found = self.fork(2) == 0;
@@ -123,7 +124,7 @@ impl World {
             let first = self.held.iter().position(|it| it == held) == Some(place);
             let ways = match held.operation().0 {
                 _ if held.cancelled => 1,
-                Operation::AcceptMany | Operation::AcceptOne | Operation::Connect => 2,
+                Operation::AcceptMultishot | Operation::AcceptSingle | Operation::Connect => 2,
                 Operation::Send => 3,
                 Operation::Receive => 5,
                 Operation::Shutdown | Operation::Close => 1,
@@ -138,7 +139,11 @@ impl World {
 
 fn is_plain(operation: Operation) -> bool {
     let timer = matches!(operation, Operation::Tick | Operation::Alarm);
-    timer || matches!(operation, Operation::AcceptMany | Operation::AcceptOne)
+    timer
+        || matches!(
+            operation,
+            Operation::AcceptMultishot | Operation::AcceptSingle
+        )
 }
 
 fn completion(user_data: u64, result: i32, flags: u32) -> Completion {
@@ -285,8 +290,8 @@ impl Run {
         let (operation, id) = held.operation();
         let (result, flags) = match operation {
             _ if held.cancelled => (-libc::ECANCELED, 0),
-            Operation::AcceptMany | Operation::AcceptOne if way == 0 => {
-                let goes_on = operation == Operation::AcceptMany;
+            Operation::AcceptMultishot | Operation::AcceptSingle if way == 0 => {
+                let goes_on = operation == Operation::AcceptMultishot;
                 let index = (4..).find(|it| self.with_world(|world| world.open.insert(*it)));
                 (
                     i32::try_from(index.unwrap()).unwrap(),
@@ -294,7 +299,7 @@ impl Run {
                 )
             }
             // What stood in the queue has been reset: ECONNABORTED.
-            Operation::AcceptMany | Operation::AcceptOne => (-libc::ECONNABORTED, 0),
+            Operation::AcceptMultishot | Operation::AcceptSingle => (-libc::ECONNABORTED, 0),
             Operation::Connect => ([0, -libc::ECONNREFUSED][way], 0),
             Operation::Send => {
                 let out = self.driver.port.slots.out(id);
@@ -401,7 +406,10 @@ impl Run {
 }
 
 fn is_accept(operation: Operation) -> bool {
-    matches!(operation, Operation::AcceptMany | Operation::AcceptOne)
+    matches!(
+        operation,
+        Operation::AcceptMultishot | Operation::AcceptSingle
+    )
 }
 
 /// Runs so many steps.
