@@ -314,7 +314,7 @@ pub trait Shard: Sized {
     fn deadline(&self) -> Option<Instant>;
     /// Whether what comes until the deadline may be told at the deadline, all at once: the shard
     /// has a turn soon anyway, and waking for each piece would cost more than it tells.
-    fn gathers(&self) -> bool {
+    fn may_coalesce(&self) -> bool {
         false
     }
     /// Nothing is left to do: the engine drops what is open and ends the core.

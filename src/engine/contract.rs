@@ -244,8 +244,8 @@ impl<S: Shard> Shard for Checked<S> {
         self.inner.deadline()
     }
 
-    fn gathers(&self) -> bool {
-        self.inner.gathers()
+    fn may_coalesce(&self) -> bool {
+        self.inner.may_coalesce()
     }
 
     fn finished(&self) -> bool {

@@ -366,7 +366,7 @@ impl Shard for Load {
         (at != NEVER && self.timeline.phase() != Phase::Finished).then_some(at)
     }
 
-    fn gathers(&self) -> bool {
+    fn may_coalesce(&self) -> bool {
         self.timeline.phase() == Phase::Running && self.may_gather()
     }
 

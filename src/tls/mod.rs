@@ -406,8 +406,8 @@ impl<S: Shard> Shard for Tls<S> {
         self.pass(wire, |inner, wire| inner.stopped(wire));
     }
 
-    fn gathers(&self) -> bool {
-        self.inner.gathers()
+    fn may_coalesce(&self) -> bool {
+        self.inner.may_coalesce()
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -3,14 +3,14 @@
 mod ending;
 mod waiting;
 
-use super::bell::Ringing;
+use super::accept_coalescer::AcceptCoalescer;
 use super::buffers::Buffers;
-use super::influx::Influx;
 use super::kernel::{Completion, Wait};
 use super::operation::{Operation, untag};
-use super::port::{News, Port};
+use super::port::{PendingEvent, Port};
 use super::rings::Rings;
 use super::slot::{Phase, Receive};
+use super::waker::WakeHandle;
 use crate::engine;
 use crate::engine::cause;
 use crate::shard::{ConnectionId, Core, Half, Origin, Shard};
@@ -29,7 +29,7 @@ pub(super) struct Driver<S: Shard> {
     pub(super) port: ManuallyDrop<Port<S::Message>>,
     pub(super) buffers: ManuallyDrop<Vec<Buffers>>,
     pub(super) completions: Vec<Completion>,
-    pub(super) letters: Vec<(Core, S::Message)>,
+    pub(super) messages: Vec<(Core, S::Message)>,
     pub(super) stop: engine::Stop,
     pub(super) stopped: bool,
     /// When the tick under way ends.
@@ -38,14 +38,14 @@ pub(super) struct Driver<S: Shard> {
     pub(super) alarm: Option<Instant>,
     /// Ticks and alarms under way.
     pub(super) timers: u32,
-    /// Timer entries that ended in this turn.
-    pub(super) rung: usize,
-    /// The bell that all rings ring.
-    pub(super) bell: Ringing,
-    /// The lead watches the bell.
+    /// Completions of this turn that only woke the core: timers and the waker's poll.
+    pub(super) wake_ups: usize,
+    /// The waker whose eventfd every ring signals.
+    pub(super) waker: WakeHandle,
+    /// The lead ring has a poll of the waker under way.
     pub(super) polled: bool,
     /// What was accepted of late.
-    pub(super) influx: Influx,
+    pub(super) accept_coalescer: AcceptCoalescer,
     /// The spans of tick and alarm, read by the kernel when it takes the entry.
     pub(super) spans: Box<[types::Timespec; 2]>,
 }
@@ -56,23 +56,23 @@ impl<S: Shard> Driver<S> {
         port: Port<S::Message>,
         buffers: Vec<Buffers>,
         stop: engine::Stop,
-        bell: Ringing,
+        waker: WakeHandle,
     ) -> Self {
         Self {
             shard,
             port: ManuallyDrop::new(port),
             buffers: ManuallyDrop::new(buffers),
             completions: Vec::with_capacity(4096),
-            letters: Vec::new(),
+            messages: Vec::new(),
             stop,
             stopped: false,
             tick: None,
             alarm: None,
             timers: 0,
-            rung: 0,
-            bell,
+            wake_ups: 0,
+            waker,
             polled: false,
-            influx: Influx::default(),
+            accept_coalescer: AcceptCoalescer::default(),
             spans: Box::default(),
         }
     }
@@ -89,7 +89,7 @@ impl<S: Shard> Driver<S> {
     /// shard does in steps what it could not do in one turn.
     pub(super) fn is_urgent(&self) -> bool {
         let late = |at| at <= self.port.now;
-        self.port.desk.has_mail() || self.shard.deadline().is_some_and(late)
+        self.port.mailer.has_mail() || self.shard.deadline().is_some_and(late)
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -112,14 +112,14 @@ impl<S: Shard> Driver<S> {
             self.port.rings.lead().enter(Wait::Not)?;
             wait = self.patience(most);
         }
-        if self.influx.is_steady() && wait != Wait::Not {
-            self.let_gather()?;
+        if self.accept_coalescer.is_active() && wait != Wait::Not {
+            self.coalesce_accepts()?;
         }
         self.port.rings.lead().enter(wait)?;
         self.port.rings.disable_other_eventfds();
         self.port.now = engine::now();
         self.port.counters.turns += 1;
-        self.rung = 0;
+        self.wake_ups = 0;
         let mut events = self.handle(0);
         for ring in 1..self.port.rings.count() {
             let lane = self.port.rings.lane(ring);
@@ -134,16 +134,17 @@ impl<S: Shard> Driver<S> {
         }
         self.port.counters.events += events as u64;
         self.port.counters.note_turn_of(events as u64);
-        self.influx.note_turn(self.port.now, events - self.rung);
-        if self.port.desk.has_mail() {
-            self.open_mail();
+        self.accept_coalescer
+            .note_turn(self.port.now, events - self.wake_ups);
+        if self.port.mailer.has_mail() {
+            self.fetch_messages();
         }
         if !self.shard.finished() {
             self.tell_time();
         }
         self.submit();
         self.enter_others()?;
-        Ok(events - self.rung)
+        Ok(events - self.wake_ups)
     }
 
     /// Lets every ring but the lead take its entries: the lead's leave with the next wait.
@@ -162,14 +163,14 @@ impl<S: Shard> Driver<S> {
     fn handle(&mut self, ring: usize) -> usize {
         self.take(ring);
         let events = self.completions.len();
-        self.tell_news();
+        self.deliver_events();
         for index in 0..events {
             let completion = self.completions[index];
             if self.shard.finished() {
                 self.note_end(ring, completion);
             } else {
                 self.complete(ring, completion);
-                self.tell_news();
+                self.deliver_events();
             }
         }
         events
@@ -215,7 +216,7 @@ impl<S: Shard> Driver<S> {
             Operation::Connect => self.connected(id, completion.result),
             Operation::Prepare => {
                 self.port
-                    .unprepared(id, cause::from_errno(-completion.result));
+                    .prepare_failed(id, cause::from_errno(-completion.result));
             }
             Operation::Shutdown => {
                 if let Some(slot) = self.port.slots.get(id) {
@@ -224,16 +225,16 @@ impl<S: Shard> Driver<S> {
                 }
             }
             Operation::Close => self.port.descriptor_closed(id),
-            Operation::Left => self.port.heard_what_is_left(id, completion.result),
-            Operation::Doorbell => self.open_mail(),
+            Operation::Unacknowledged => self.port.unacknowledged_counted(id, completion.result),
+            Operation::Doorbell => self.fetch_messages(),
             Operation::Tick | Operation::Alarm => self.timer_ended(operation),
-            Operation::Bell => self.bell_rang(),
+            Operation::WakerPoll => self.waker_signalled(),
             Operation::CancelReceive | Operation::CancelSend | Operation::CancelConnect => {
-                self.port.missed(operation, id);
+                self.port.cancel_missed(operation, id);
             }
             Operation::CancelAccept => self.port.acceptor.cancelled(ring, id.slot()),
-            Operation::Ringing => self.port.desk.ring_bell(id.slot()),
-            Operation::Send | Operation::Aside | Operation::CancelRest => {}
+            Operation::RingDoorbell => self.port.mailer.wake(id.slot()),
+            Operation::Send | Operation::ResetOnClose | Operation::CancelRest => {}
         }
     }
 
@@ -277,7 +278,7 @@ impl<S: Shard> Driver<S> {
                 if let Some(slot) = port.slots.get(id) {
                     slot.receive = Receive::Ended;
                 }
-                port.broke(id, cause::from_errno(-result));
+                port.connection_broke(id, cause::from_errno(-result));
             }
         }
     }
@@ -309,7 +310,7 @@ impl<S: Shard> Driver<S> {
                 .failed(-completion.result, port.now, &mut port.counters);
             return;
         };
-        self.influx.note_accepted();
+        self.accept_coalescer.note_accepted();
         let id = port.slots.accepted(ring, index);
         let listener = u16::try_from(listener).unwrap_or(u16::MAX);
         if port.acceptor.is_stopped() {
@@ -345,13 +346,13 @@ impl<S: Shard> Driver<S> {
             }
             self.shard.opened(id, Origin::Connected, port);
         } else {
-            port.broke(id, cause::from_errno(-result));
+            port.connection_broke(id, cause::from_errno(-result));
         }
     }
 
-    fn open_mail(&mut self) {
-        self.port.desk.fetch(&mut self.letters);
-        for (from, message) in self.letters.drain(..) {
+    fn fetch_messages(&mut self) {
+        self.port.mailer.fetch(&mut self.messages);
+        for (from, message) in self.messages.drain(..) {
             if self.shard.finished() {
                 break;
             }
@@ -360,14 +361,14 @@ impl<S: Shard> Driver<S> {
     }
 
     #[inline]
-    fn tell_news(&mut self) {
-        while !self.port.news.is_empty() && !self.shard.finished() {
-            let Some(news) = self.port.news.pop_front() else {
+    fn deliver_events(&mut self) {
+        while !self.port.pending.is_empty() && !self.shard.finished() {
+            let Some(event) = self.port.pending.pop_front() else {
                 return;
             };
-            match news {
-                News::Opened(id, listener) => self.open(id, listener),
-                News::Drained(id) => {
+            match event {
+                PendingEvent::Opened(id, listener) => self.open(id, listener),
+                PendingEvent::Drained(id) => {
                     if self
                         .port
                         .slots
@@ -377,7 +378,7 @@ impl<S: Shard> Driver<S> {
                         self.shard.drained(id, &mut *self.port);
                     }
                 }
-                News::Closed(id, cause) => self.shard.closed(id, cause, &mut *self.port),
+                PendingEvent::Closed(id, cause) => self.shard.closed(id, cause, &mut *self.port),
             }
         }
     }
@@ -405,10 +406,10 @@ impl<S: Shard> Driver<S> {
         }
         loop {
             self.port.settle_all();
-            if self.port.news.is_empty() || self.shard.finished() {
+            if self.port.pending.is_empty() || self.shard.finished() {
                 break;
             }
-            self.tell_news();
+            self.deliver_events();
         }
         for ring in 0..self.port.rings.count() {
             self.rearm_starved(ring);
@@ -416,7 +417,7 @@ impl<S: Shard> Driver<S> {
         let port = &mut *self.port;
         port.acceptor
             .settle(&mut port.rings, &port.slots, port.now, &mut port.counters);
-        port.desk.deliver(port.rings.lead());
+        port.mailer.deliver(port.rings.lead());
     }
 
     /// Arms at most as many starved receives as there are buffers: all at once, for fewer buffers,

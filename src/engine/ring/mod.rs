@@ -2,27 +2,26 @@
 //!
 //! The only `unsafe` of the program is in this folder. From the bottom up: [`uring`] (the system
 //! calls), [`queue`] (one ring), [`buffers`], [`operation`] (what a completion belongs to),
-//! [`slot`] (one connection), [`accept`], [`mail`]; then [`port`] (what a shard sees; connects,
+//! [`slot`] (one connection), [`accept`], [`mailer`]; then [`port`] (what a shard sees; connects,
 //! sends and the rest of a connection's life are below it), [`driver`], which makes a turn of them,
-//! and [`rest`], a loop of turns.
+//! and [`event_loop`], which makes turns.
 
 #![expect(unsafe_code, reason = "the one folder that talks to io_uring")]
 
 mod accept;
+mod accept_coalescer;
 mod addresses;
-mod bell;
 mod buffers;
 mod driver;
+mod event_loop;
 pub(in crate::engine) mod heap;
-mod influx;
 mod kernel;
-mod mail;
+mod mailer;
 mod operation;
 mod option;
 mod port;
 mod probe;
 mod queue;
-mod rest;
 mod rings;
 #[cfg(test)]
 mod scripted;
@@ -30,13 +29,13 @@ mod slot;
 mod thread;
 mod uring;
 mod vectors;
+mod waker;
 
 use super::{EngineError, FirstWord, Plan, Stop};
 use crate::shard::{Core, Counters, Shard};
 use accept::Acceptor;
-use bell::Bell;
 use driver::Driver;
-use mail::{Desk, Post};
+use mailer::{Mailboxes, Mailer, mailboxes_for};
 pub(super) use option::unacknowledged;
 use port::Port;
 use queue::Ring;
@@ -49,6 +48,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use waker::Waker;
 
 /// Runs one shard per core over io_uring until each has finished; outcomes in core order.
 ///
@@ -63,7 +63,7 @@ pub fn run<S: Shard + 'static>(
     thread::rehearse(cores)?;
     let make = Arc::new(make);
     let start = Arc::new(StartLatch::default());
-    let post: Post<S::Message> = mail::post(cores);
+    let mailboxes: Mailboxes<S::Message> = mailboxes_for(cores);
     let (ready, readied) = channel();
     let mut threads = Vec::new();
     for (index, listeners) in plan.listeners.into_cores().into_iter().enumerate() {
@@ -78,7 +78,7 @@ pub fn run<S: Shard + 'static>(
             stall: plan.stall,
             buffers: (plan.receive_buffers, plan.receive_bytes),
             features,
-            post: Arc::clone(&post),
+            mailboxes: Arc::clone(&mailboxes),
             stop: plan.stop.clone(),
             ready: ready.clone(),
             start: Arc::clone(&start),
@@ -167,7 +167,7 @@ struct Setup<M> {
     stall: Duration,
     buffers: (u16, u32),
     features: probe::Features,
-    post: Post<M>,
+    mailboxes: Mailboxes<M>,
     stop: Stop,
     ready: Sender<Result<(), EngineError>>,
     start: Arc<StartLatch>,
@@ -183,10 +183,10 @@ async fn core<S: Shard + 'static>(
         Arc::clone(&setup.start),
         setup.stop.clone(),
     );
-    let (id, post) = (setup.core, Arc::clone(&setup.post));
+    let (id, mailboxes) = (setup.core, Arc::clone(&setup.mailboxes));
     let listeners = Arc::new(std::mem::take(&mut setup.listeners));
     let lost = Arc::downgrade(&listeners);
-    let (driver, bell) = match furnish(setup, listeners, || make(id)) {
+    let (driver, waker) = match furnish(setup, listeners, || make(id)) {
         Ok(furnished) => furnished,
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -198,16 +198,16 @@ async fn core<S: Shard + 'static>(
     if !start.wait() {
         return Ok(None);
     }
-    let rope = bell.rope();
-    stop.on_throw(move || rope.ring());
+    let handle = waker.handle();
+    stop.on_throw(move || handle.wake());
     let mut ends_all = EndsAll {
         stop,
-        post,
+        mailboxes,
         core: id,
         listeners: lost,
         well: false,
     };
-    let outcome = rest::run(driver, bell).await;
+    let outcome = event_loop::run(driver, waker).await;
     ends_all.well = outcome.is_ok();
     outcome.map(Some)
 }
@@ -216,7 +216,7 @@ async fn core<S: Shard + 'static>(
 /// leaves them its newcomers: what the ring holds of it is not freed then.
 struct EndsAll<M> {
     stop: Stop,
-    post: Post<M>,
+    mailboxes: Mailboxes<M>,
     core: Core,
     listeners: Weak<Vec<TcpListener>>,
     /// It has ended as it should.
@@ -226,20 +226,20 @@ struct EndsAll<M> {
 impl<M> Drop for EndsAll<M> {
     fn drop(&mut self) {
         if !self.well {
-            self.post[self.core.index()].close();
+            self.mailboxes[self.core.index()].close();
             accept::take_down(&self.listeners);
             self.stop.throw();
         }
     }
 }
 
-/// Sets up a core's rings, buffers, bell and shard.
+/// Sets up a core's rings, buffers, waker and shard.
 fn furnish<S: Shard>(
     setup: Setup<S::Message>,
     listeners: Arc<Vec<TcpListener>>,
     make: impl FnOnce() -> S,
-) -> Result<(Driver<S>, Bell), EngineError> {
-    let bell = Bell::new().map_err(failed("make an eventfd"))?;
+) -> Result<(Driver<S>, Waker), EngineError> {
+    let waker = Waker::new().map_err(failed("make an eventfd"))?;
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let limit = u32::try_from(limit).unwrap_or(u32::MAX);
     let listens = !listeners.is_empty();
@@ -273,21 +273,21 @@ fn furnish<S: Shard>(
             ring.reserve_below(outgoing, table)
                 .map_err(failed("divide the file table"))?;
         }
-        ring.register_eventfd(bell.rope().descriptor())
+        ring.register_eventfd(waker.handle().descriptor())
             .map_err(failed("register an eventfd"))?;
         rings.push(ring);
     }
     let count = rings.len();
     let mut rings = Rings::new(rings, table);
-    let desk = Desk::new(setup.post, setup.core);
-    desk.hang(rings.lead().descriptor(), bell.rope());
+    let mailer = Mailer::new(setup.mailboxes, setup.core);
+    mailer.set_doorbell(rings.lead().descriptor(), waker.handle());
     let port = Port {
         rings,
         slots: Slots::new(count, size, setup.slots),
         pool: Default::default(),
         acceptor: Acceptor::new(listeners, count),
         addresses: Default::default(),
-        desk,
+        mailer,
         now: super::now(),
         core: setup.core,
         max_backlog: setup.max_backlog,
@@ -296,12 +296,15 @@ fn furnish<S: Shard>(
         counters: Counters::default(),
         dirty: Vec::new(),
         lingering: Default::default(),
-        asked: Default::default(),
-        news: Default::default(),
+        querying: Default::default(),
+        pending: Default::default(),
         waiting: Default::default(),
     };
-    let rope = bell.rope();
-    Ok((Driver::new(make(), port, buffers, setup.stop, rope), bell))
+    let handle = waker.handle();
+    Ok((
+        Driver::new(make(), port, buffers, setup.stop, handle),
+        waker,
+    ))
 }
 
 /// Receive buffers of a ring, however many rings share the core's.

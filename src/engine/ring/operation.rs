@@ -26,9 +26,9 @@ pub(super) enum Operation {
     /// Close of a connection's direct descriptor.
     Close,
     /// How much of what was sent to a closing connection is not acknowledged.
-    Left,
+    Unacknowledged,
     /// Cancellation of a connection's receive. Only its failure is told: see
-    /// [`super::lifecycle`], "missed".
+    /// `Port::cancel_missed`.
     CancelReceive,
     /// Cancellation of a connection's send; the same.
     CancelSend,
@@ -38,18 +38,19 @@ pub(super) enum Operation {
     CancelAccept,
     /// Cancellation of whatever is left in a ring; the slot field is the ring's index.
     CancelRest,
-    /// A socket option of a connection that ends: what comes of it does not matter.
-    Aside,
-    /// This core rang for another one, whose index the slot field is. Only its failure is told.
-    Ringing,
-    /// Another core rang: there is mail.
+    /// The option that makes the close of an aborted connection a reset; its result does not matter.
+    ResetOnClose,
+    /// A completion sent to another core's ring; the slot field is that core's index. Only its
+    /// failure is told.
+    RingDoorbell,
+    /// The completion that another core sent: there are messages to fetch.
     Doorbell,
     /// The timer that ends a wait.
     Tick,
     /// The timer that ends a park.
     Alarm,
-    /// The lead's watch over the bell that the other rings ring.
-    Bell,
+    /// The lead ring's poll of the waker, which the other rings signal.
+    WakerPoll,
 }
 
 const ALL: [Operation; 20] = [
@@ -61,18 +62,18 @@ const ALL: [Operation; 20] = [
     Operation::Prepare,
     Operation::Shutdown,
     Operation::Close,
-    Operation::Left,
+    Operation::Unacknowledged,
     Operation::CancelReceive,
     Operation::CancelSend,
     Operation::CancelConnect,
     Operation::CancelAccept,
     Operation::CancelRest,
-    Operation::Aside,
-    Operation::Ringing,
+    Operation::ResetOnClose,
+    Operation::RingDoorbell,
     Operation::Doorbell,
     Operation::Tick,
     Operation::Alarm,
-    Operation::Bell,
+    Operation::WakerPoll,
 ];
 
 /// Packs an operation on a connection: kind (8 bits), generation (24), slot (32).

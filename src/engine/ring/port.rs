@@ -7,7 +7,7 @@ mod sending;
 use super::accept::Acceptor;
 use super::addresses::Addresses;
 use super::heap;
-use super::mail::Desk;
+use super::mailer::Mailer;
 use super::probe::Features;
 use super::rings::Rings;
 use super::slot::{Phase, Slots};
@@ -22,9 +22,9 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// What the shard is yet to be told. Nothing is told inside a call to the wire.
+/// An event that the shard is yet to be told. Nothing is told inside a call to the wire.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum News {
+pub(super) enum PendingEvent {
     /// A connection was accepted on that listener, and there is room for it.
     Opened(ConnectionId, u16),
     /// The backlog came down to the low mark.
@@ -40,7 +40,7 @@ pub(super) struct Port<M> {
     pub(super) pool: BatchPool,
     pub(super) acceptor: Acceptor,
     pub(super) addresses: Addresses,
-    pub(super) desk: Desk<M>,
+    pub(super) mailer: Mailer<M>,
     pub(super) now: Instant,
     pub(super) core: Core,
     pub(super) max_backlog: usize,
@@ -48,24 +48,24 @@ pub(super) struct Port<M> {
     pub(super) counters: Counters,
     /// To be settled at the end of the turn.
     pub(super) dirty: Vec<ConnectionId>,
-    /// Connections that were closing at the last look, the one to look at next first.
+    /// Closing connections, the one to look at next first.
     pub(super) lingering: VecDeque<Closing>,
-    /// Those of whom the kernel has been asked what is left for their peers.
-    pub(super) asked: VecDeque<Closing>,
+    /// Closing connections for which the kernel has been asked what their peers have not acknowledged.
+    pub(super) querying: VecDeque<Closing>,
     /// How long the peer of a closing connection may take nothing.
     pub(super) stall: Duration,
-    pub(super) news: VecDeque<News>,
+    pub(super) pending: VecDeque<PendingEvent>,
     /// Accepted on that listener when every slot was taken: opened when there is room.
     pub(super) waiting: VecDeque<(ConnectionId, u16)>,
 }
 
 impl<M> Port<M> {
-    /// Lets those in for whom there is room now.
-    pub(super) fn let_in(&mut self) {
+    /// Opens accepted connections for which there is room now.
+    pub(super) fn open_waiting(&mut self) {
         while self.waiting.len() > self.slots.excess()
             && let Some((id, listener)) = self.waiting.pop_front()
         {
-            self.news.push_back(News::Opened(id, listener));
+            self.pending.push_back(PendingEvent::Opened(id, listener));
         }
     }
 
@@ -112,7 +112,7 @@ impl<M> Wire<M> for Port<M> {
     }
 
     fn cores(&self) -> u16 {
-        self.desk.cores()
+        self.mailer.cores()
     }
 
     #[inline]
@@ -172,7 +172,7 @@ impl<M> Wire<M> for Port<M> {
     }
 
     fn forward(&mut self, to: Core, message: M) {
-        self.desk.write(to, message);
+        self.mailer.queue(to, message);
     }
 
     fn stop_accepting(&mut self) {

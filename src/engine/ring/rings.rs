@@ -119,21 +119,21 @@ impl Rings {
         each.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
-    /// Lets every ring ring the bell.
+    /// Lets every ring signal the waker.
     pub(super) fn enable_eventfds(&mut self) {
         self.lanes
             .iter_mut()
             .for_each(|lane| lane.ring.enable_eventfd());
     }
 
-    /// Lets the rings other than the lead ring the bell: the lead is waited in.
+    /// Lets the rings other than the lead signal the waker: the core waits in the lead.
     pub(super) fn enable_other_eventfds(&mut self) {
         self.lanes[1..]
             .iter_mut()
             .for_each(|lane| lane.ring.enable_eventfd());
     }
 
-    /// Silences the rings other than the lead, while the core is awake.
+    /// Stops the signals of the rings other than the lead, while the core is awake.
     #[inline]
     pub(super) fn disable_other_eventfds(&mut self) {
         self.lanes[1..]

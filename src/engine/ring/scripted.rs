@@ -2,19 +2,19 @@
 
 mod accepts;
 mod choices;
-mod letters;
+mod messages;
 mod orders;
 
 use super::accept::Acceptor;
-use super::bell::Ringing;
 use super::buffers::Buffers;
 use super::driver::Driver;
 use super::kernel::{Completion, Kernel, Wait};
-use super::mail::{self, Desk, Post};
+use super::mailer::{Mailboxes, Mailer, mailboxes_for};
 use super::operation::{Operation, tag, untag};
 use super::probe::Features;
 use super::rings::Rings;
 use super::slot::{Phase, Receive, Send, Size, Slots};
+use super::waker::WakeHandle;
 use super::{port::Port, queue::Ring};
 use crate::engine::Stop;
 use crate::shard::{Close, CloseCause, ConnectionId, Core, Counters, Origin, Shard, Wire};
@@ -168,7 +168,7 @@ fn is_silent(entry: &squeue::Entry) -> bool {
 struct Echo {
     opened: Vec<ConnectionId>,
     closed: Vec<(ConnectionId, CloseCause)>,
-    letters: Vec<u8>,
+    messages: Vec<u8>,
 }
 
 impl Shard for Echo {
@@ -192,7 +192,7 @@ impl Shard for Echo {
     }
 
     fn forwarded(&mut self, _: Core, message: u8, _: &mut impl Wire<u8>) {
-        self.letters.push(message);
+        self.messages.push(message);
     }
 
     fn expired(&mut self, _: &mut impl Wire<u8>) {}
@@ -213,15 +213,15 @@ impl Shard for Echo {
 }
 
 /// The first of two cores, with four slots for connects and four for accepts.
-fn core() -> (Driver<Echo>, Scripted, Post<u8>) {
+fn core() -> (Driver<Echo>, Scripted, Mailboxes<u8>) {
     let kernel = Scripted::default();
     let size = Size {
         outgoing: 4,
         incoming: 4,
         table: 8,
     };
-    let (driver, post) = core_on(&kernel, Arc::default(), (size, 4));
-    (driver, kernel, post)
+    let (driver, mailboxes) = core_on(&kernel, Arc::default(), (size, 4));
+    (driver, kernel, mailboxes)
 }
 
 /// The first of two cores on that kernel: a table, and how many accepted connections at most.
@@ -229,18 +229,18 @@ fn core_on(
     kernel: &Scripted,
     listeners: Arc<Vec<TcpListener>>,
     (size, most): (Size, u32),
-) -> (Driver<Echo>, Post<u8>) {
+) -> (Driver<Echo>, Mailboxes<u8>) {
     let mut ring = Ring::new(kernel.clone());
     let buffers = ring.register_buffers(4, 64).unwrap();
-    let post = mail::post(2);
-    Desk::new(Arc::clone(&post), Core(1)).hang(-1, Ringing::new().unwrap());
+    let mailboxes = mailboxes_for(2);
+    Mailer::new(Arc::clone(&mailboxes), Core(1)).set_doorbell(-1, WakeHandle::new().unwrap());
     let port = Port {
         rings: Rings::new(vec![ring], size.table),
         slots: Slots::new(1, size, most),
         pool: Default::default(),
         acceptor: Acceptor::new(listeners, 1),
         addresses: Default::default(),
-        desk: Desk::new(Arc::clone(&post), Core(0)),
+        mailer: Mailer::new(Arc::clone(&mailboxes), Core(0)),
         now: crate::engine::now(),
         core: Core(0),
         max_backlog: 1 << 20,
@@ -253,13 +253,13 @@ fn core_on(
         counters: Counters::default(),
         dirty: Vec::new(),
         lingering: Default::default(),
-        asked: Default::default(),
-        news: Default::default(),
+        querying: Default::default(),
+        pending: Default::default(),
         waiting: Default::default(),
     };
-    let bell = Ringing::new().unwrap();
-    let driver = Driver::new(Echo::default(), port, vec![buffers], Stop::default(), bell);
-    (driver, post)
+    let waker = WakeHandle::new().unwrap();
+    let driver = Driver::new(Echo::default(), port, vec![buffers], Stop::default(), waker);
+    (driver, mailboxes)
 }
 
 fn turn(driver: &mut Driver<Echo>) {
@@ -333,7 +333,7 @@ fn a_refusal_that_no_retry_mends_is_an_error() {
 
 #[test]
 fn a_send_is_not_proven_before_the_kernel_has_taken_it() {
-    let (mut driver, kernel, _post) = core();
+    let (mut driver, kernel, _mailboxes) = core();
     let id = accept(&mut driver, 4);
     receive(&mut driver, &kernel, id);
     assert_eq!(send(&mut driver, id), Send::Unproven);
@@ -349,7 +349,7 @@ fn a_send_is_not_proven_before_the_kernel_has_taken_it() {
 
 #[test]
 fn a_send_is_not_proven_while_a_failure_may_wait_for_room() {
-    let (mut driver, kernel, _post) = core();
+    let (mut driver, kernel, _mailboxes) = core();
     let id = accept(&mut driver, 4);
     receive(&mut driver, &kernel, id);
     kernel.0.borrow_mut().overflow = true;
@@ -377,7 +377,7 @@ fn a_send_is_not_proven_while_a_failure_may_wait_for_room() {
 
 #[test]
 fn a_cancellation_that_misses_is_repeated_until_what_it_was_for_ends() {
-    let (mut driver, kernel, _post) = core();
+    let (mut driver, kernel, _mailboxes) = core();
     let id = accept(&mut driver, 4);
     kernel.taken();
     driver.port.close(id, Close::Abort);
@@ -406,7 +406,7 @@ fn a_cancellation_that_misses_is_repeated_until_what_it_was_for_ends() {
 
 #[test]
 fn a_missed_cancellation_of_a_send_and_of_a_connect_is_repeated() {
-    let (mut driver, kernel, _post) = core();
+    let (mut driver, kernel, _mailboxes) = core();
     let to = "127.0.0.1:9".parse().unwrap();
     let connecting = driver.port.connect(to, None).unwrap();
     let sending = accept(&mut driver, 4);
@@ -435,7 +435,7 @@ fn a_missed_cancellation_of_a_send_and_of_a_connect_is_repeated() {
 
 #[test]
 fn a_paused_receive_whose_cancellation_missed_goes_on_when_it_is_resumed() {
-    let (mut driver, kernel, _post) = core();
+    let (mut driver, kernel, _mailboxes) = core();
     let id = accept(&mut driver, 4);
     driver.port.pause(id);
     turn(&mut driver);
@@ -449,7 +449,7 @@ fn a_paused_receive_whose_cancellation_missed_goes_on_when_it_is_resumed() {
 
 #[test]
 fn an_accept_that_comes_before_the_close_of_its_slot_takes_it() {
-    let (mut driver, kernel, _post) = core();
+    let (mut driver, kernel, _mailboxes) = core();
     let before = accept(&mut driver, 5);
     driver.port.close(before, Close::Abort);
     kernel.completes(tag(Operation::Receive, before), -libc::ECANCELED, 0);
@@ -467,7 +467,7 @@ fn an_accept_that_comes_before_the_close_of_its_slot_takes_it() {
 #[test]
 fn why_a_connect_has_no_socket_is_told_in_either_order() {
     for connect_first in [false, true] {
-        let (mut driver, kernel, _post) = core();
+        let (mut driver, kernel, _mailboxes) = core();
         let to = "127.0.0.1:9".parse().unwrap();
         let id = driver.port.connect(to, None).unwrap();
         turn(&mut driver);
@@ -489,7 +489,7 @@ fn why_a_connect_has_no_socket_is_told_in_either_order() {
 
 #[test]
 fn a_receive_without_buffers_is_armed_again() {
-    let (mut driver, kernel, _post) = core();
+    let (mut driver, kernel, _mailboxes) = core();
     let id = accept(&mut driver, 4);
     kernel.completes(tag(Operation::Receive, id), -libc::ENOBUFS, 0);
     kernel.taken();

@@ -192,7 +192,7 @@ impl<P: Peer> World<P> {
         let Some(load) = load else { return };
         wire.now = self.now;
         f(load, wire);
-        if let Some(deadline) = load.deadline().filter(|_| load.gathers()) {
+        if let Some(deadline) = load.deadline().filter(|_| load.may_coalesce()) {
             self.gathering += 1;
             let longest = &mut self.longest_gathering;
             *longest = deadline.since(self.now).max(*longest);

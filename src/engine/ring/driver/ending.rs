@@ -16,15 +16,15 @@ const PATIENCE: Duration = Duration::from_secs(2);
 impl<S: Shard> Driver<S> {
     /// Ends the core: takes every operation back from the kernel, then lets go.
     pub(in crate::engine::ring) fn finish(mut self) -> S::Outcome {
-        self.port.desk.close();
+        self.port.mailer.close();
         let ids: Vec<ConnectionId> = self.port.slots.ids().collect();
         for id in ids {
-            self.port.take_back(id);
+            self.port.cancel_all_of(id);
         }
         // What the last turn has asked for leaves first, other cores' doorbells above all.
         self.wait_while(|it| it.holds_connections() || it.rings().have_entries());
         if self.rings().have_entries() {
-            self.port.desk.ring_all_bells();
+            self.port.mailer.wake_all();
         }
         self.cancel_rest();
         self.wait_while(Self::is_held);
@@ -105,10 +105,10 @@ impl<S: Shard> Driver<S> {
                     .completed(operation, ring, id.slot(), completion.more());
             }
             (Operation::Tick | Operation::Alarm, _) => self.timer_ended(operation),
-            (Operation::Bell, _) => self.polled = false,
-            (Operation::Ringing, _) => self.port.desk.ring_bell(id.slot()),
+            (Operation::WakerPoll, _) => self.polled = false,
+            (Operation::RingDoorbell, _) => self.port.mailer.wake(id.slot()),
             (Operation::CancelReceive | Operation::CancelSend | Operation::CancelConnect, _) => {
-                self.port.missed(operation, id);
+                self.port.cancel_missed(operation, id);
             }
             _ => {}
         }

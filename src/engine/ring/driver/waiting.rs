@@ -2,7 +2,7 @@
 
 use super::Driver;
 use crate::engine;
-use crate::engine::ring::influx::GATHER;
+use crate::engine::ring::accept_coalescer::COALESCE_TIME;
 use crate::engine::ring::kernel::Wait;
 use crate::engine::ring::operation::{Operation, plain};
 use crate::shard::Shard;
@@ -15,10 +15,10 @@ use std::time::Duration;
 const POLL_IN: u32 = libc::POLLIN.cast_unsigned() as u32;
 
 impl<S: Shard> Driver<S> {
-    /// Hands over what the last turn has asked for, then lets connections gather.
-    pub(in crate::engine::ring) fn let_gather(&mut self) -> io::Result<()> {
+    /// Submits what the last turn has asked for, then lets connections queue for a moment.
+    pub(in crate::engine::ring) fn coalesce_accepts(&mut self) -> io::Result<()> {
         self.port.rings.lead().enter(Wait::Not)?;
-        std::thread::sleep(GATHER);
+        std::thread::sleep(COALESCE_TIME);
         Ok(())
     }
 
@@ -37,11 +37,11 @@ impl<S: Shard> Driver<S> {
     ///
     /// A wait with a time-out of its own would program the clock at every sleep, which in a
     /// virtual machine costs more than the rest of the call; the tick does it once per `most`.
-    /// Only a deadline that comes before the tick is worth it. A shard that gathers sleeps until
-    /// that deadline, whatever comes.
+    /// Only a deadline that comes before the tick is worth it. A shard that lets its events be
+    /// coalesced sleeps until that deadline, whatever comes.
     pub(in crate::engine::ring) fn patience(&mut self, most: Duration) -> Wait {
         let starved = !self.port.rings.lane(0).starved.is_empty();
-        if starved || self.port.desk.has_mail() || most.is_zero() || !self.others_will_ring() {
+        if starved || self.port.mailer.has_mail() || most.is_zero() || !self.others_will_wake() {
             return Wait::Not;
         }
         let tick = match self.tick {
@@ -54,7 +54,7 @@ impl<S: Shard> Driver<S> {
         match self.deadline() {
             Some(deadline) if deadline < tick => match deadline.since(engine::now()) {
                 Duration::ZERO => Wait::Not,
-                span if self.shard.gathers() => Wait::Through(span),
+                span if self.shard.may_coalesce() => Wait::Through(span),
                 span => Wait::AtMost(span),
             },
             _ => Wait::ForOne,
@@ -62,7 +62,7 @@ impl<S: Shard> Driver<S> {
     }
 
     /// Makes the other rings wake a wait in the lead; false if one has work already.
-    fn others_will_ring(&mut self) -> bool {
+    fn others_will_wake(&mut self) -> bool {
         if self.port.rings.count() == 1 {
             return true;
         }
@@ -72,20 +72,20 @@ impl<S: Shard> Driver<S> {
         }
         if !self.polled {
             self.polled = true;
-            let entry = opcode::PollAdd::new(types::Fd(self.bell.descriptor()), POLL_IN).build();
+            let entry = opcode::PollAdd::new(types::Fd(self.waker.descriptor()), POLL_IN).build();
             self.port
                 .rings
                 .lead()
-                .push(&entry.user_data(plain(Operation::Bell, 0)));
+                .push(&entry.user_data(plain(Operation::WakerPoll, 0)));
         }
         true
     }
 
-    /// Another ring has rung, or another thread.
-    pub(in crate::engine::ring) fn bell_rang(&mut self) {
+    /// Another ring or another thread signalled the waker.
+    pub(in crate::engine::ring) fn waker_signalled(&mut self) {
         self.polled = false;
-        self.rung += 1;
-        self.bell.silence();
+        self.wake_ups += 1;
+        self.waker.clear();
     }
 
     fn arm_timer(&mut self, timer: Operation, span: Duration) {
@@ -102,7 +102,7 @@ impl<S: Shard> Driver<S> {
 
     pub(in crate::engine::ring) fn timer_ended(&mut self, timer: Operation) {
         self.timers -= 1;
-        self.rung += 1;
+        self.wake_ups += 1;
         if timer == Operation::Tick {
             self.tick = None;
         } else if self.alarm.is_some_and(|at| at <= self.port.now) {

@@ -3,7 +3,7 @@
 //! Whatever happens to a connection in a turn only changes its slot and marks it; `settle` at the
 //! end of the turn looks at each marked slot once and submits what follows.
 
-use super::{News, Port};
+use super::{PendingEvent, Port};
 use crate::engine::closing::{Closing, Verdict};
 use crate::engine::ring::buffers;
 use crate::engine::ring::operation::{Operation, tag};
@@ -53,7 +53,7 @@ impl<M> Port<M> {
             }
             Phase::Flushing if !slot.out.is_empty() => self.submit_send(id),
             Phase::Flushing if slot.receive == Receive::Ended => self.end(id),
-            Phase::Flushing => self.say_fin(id),
+            Phase::Flushing => self.send_fin(id),
             Phase::Lingering => match (slot.receive, slot.busy) {
                 (Receive::Ended, false) => self.end(id),
                 (Receive::Off, _) => self.arm_receive(id),
@@ -107,13 +107,13 @@ impl<M> Port<M> {
             let name = libc::SO_LINGER.cast_unsigned();
             let entry =
                 opcode::SetSockOpt::new(self.rings.direct(id), level, name, value, len).build();
-            self.push_silent(id, entry, Operation::Aside);
+            self.push_silent(id, entry, Operation::ResetOnClose);
         }
         self.end(id);
     }
 
-    /// The core ends: takes back what has not been taken back yet.
-    pub(in crate::engine::ring) fn take_back(&mut self, id: ConnectionId) {
+    /// The core ends: cancels the connection's operations unless that is done already.
+    pub(in crate::engine::ring) fn cancel_all_of(&mut self, id: ConnectionId) {
         let is_ending = |slot: &mut Slot| matches!(slot.phase, Phase::Ending | Phase::Closing);
         if !self.slots.get(id).is_none_or(is_ending) {
             self.end(id);
@@ -121,7 +121,11 @@ impl<M> Port<M> {
     }
 
     /// The kernel says that the connection is broken.
-    pub(in crate::engine::ring) fn broke(&mut self, id: ConnectionId, cause: CloseCause) {
+    pub(in crate::engine::ring) fn connection_broke(
+        &mut self,
+        id: ConnectionId,
+        cause: CloseCause,
+    ) {
         let Some(slot) = self.slots.get(id) else {
             return;
         };
@@ -133,14 +137,14 @@ impl<M> Port<M> {
 
     /// A step before the connect failed. The connect may have been told first, and then only that
     /// it had no socket: the step's failure says why.
-    pub(in crate::engine::ring) fn unprepared(&mut self, id: ConnectionId, cause: CloseCause) {
+    pub(in crate::engine::ring) fn prepare_failed(&mut self, id: ConnectionId, cause: CloseCause) {
         let Some(slot) = self.slots.get(id) else {
             return;
         };
         if slot.phase == Phase::Ending && slot.cause == CloseCause::Os(libc::EBADF) {
             slot.cause = cause;
         }
-        self.broke(id, cause);
+        self.connection_broke(id, cause);
     }
 
     /// The peer has ended its stream, and the shard has nothing to add. What is queued leaves.
@@ -153,8 +157,8 @@ impl<M> Port<M> {
         }
     }
 
-    /// Looks at the connections that have been closing for a while: asks the kernel what is left
-    /// for their peers.
+    /// Looks at the connections that have been closing for a while: asks the kernel how much their
+    /// peers have not acknowledged.
     pub(in crate::engine::ring) fn expire_lingering(&mut self) {
         while let Some(closing) = self.lingering.pop_front_if(|it| it.at <= self.now) {
             let id = closing.id;
@@ -162,24 +166,28 @@ impl<M> Port<M> {
             if !matches!(phase, Some(Phase::Flushing | Phase::Lingering)) {
                 continue;
             }
-            self.asked.push_back(closing);
+            self.querying.push_back(closing);
             if self.features.socket_options {
                 let entry = unacknowledged_entry(self.rings.direct(id));
                 self.rings
-                    .push(id, &entry.user_data(tag(Operation::Left, id)));
+                    .push(id, &entry.user_data(tag(Operation::Unacknowledged, id)));
             } else {
                 // Only what is queued here is known: what the kernel has, it delivers after the
                 // close.
-                self.heard_what_is_left(id, 0);
+                self.unacknowledged_counted(id, 0);
             }
         }
     }
 
     /// The kernel says how many bytes the peer has not acknowledged.
-    pub(in crate::engine::ring) fn heard_what_is_left(&mut self, id: ConnectionId, result: i32) {
+    pub(in crate::engine::ring) fn unacknowledged_counted(
+        &mut self,
+        id: ConnectionId,
+        result: i32,
+    ) {
         // Answers come in the order of the questions: it is the first, mostly.
-        let place = self.asked.iter().position(|it| it.id == id);
-        let Some(mut closing) = place.and_then(|place| self.asked.remove(place)) else {
+        let place = self.querying.iter().position(|it| it.id == id);
+        let Some(mut closing) = place.and_then(|place| self.querying.remove(place)) else {
             return;
         };
         let Some(slot) = self.slots.get(id) else {
@@ -208,7 +216,7 @@ impl<M> Port<M> {
     pub(in crate::engine::ring) fn descriptor_closed(&mut self, id: ConnectionId) {
         self.slots.release(id);
         self.acceptor.look_again();
-        self.let_in();
+        self.open_waiting();
     }
 
     fn flush(&mut self, id: ConnectionId) {
@@ -227,7 +235,7 @@ impl<M> Port<M> {
     }
 
     /// Sends our FIN and waits for the peer's.
-    fn say_fin(&mut self, id: ConnectionId) {
+    fn send_fin(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else {
             return;
         };
@@ -250,7 +258,7 @@ impl<M> Port<M> {
         }
     }
 
-    /// Drops what is queued, takes every operation back from the kernel, then closes.
+    /// Drops what is queued, cancels every operation in the kernel, then closes.
     fn end(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else {
             return;
@@ -286,18 +294,18 @@ impl<M> Port<M> {
         slot.phase = Phase::Closing;
         self.counters.backlog_bytes -= slot.out.clear(&mut self.pool) as u64;
         if std::mem::take(&mut slot.owed) {
-            self.news.push_back(News::Closed(id, slot.cause));
+            self.pending.push_back(PendingEvent::Closed(id, slot.cause));
         }
         let entry = opcode::Close::new(self.rings.direct(id)).build();
         self.rings
             .push(id, &entry.user_data(tag(Operation::Close, id)));
     }
 
-    /// A cancellation missed, and is repeated if what it was for is still with the kernel.
+    /// A cancellation found nothing; it is repeated if its operation is still with the kernel.
     ///
     /// The kernel looks for a request where it waits: io_uring/cancel.c, `io_try_cancel`. One that
     /// is on its way there or back, as deferred work, is found nowhere (ENOENT), and goes on.
-    pub(in crate::engine::ring) fn missed(&mut self, cancel: Operation, id: ConnectionId) {
+    pub(in crate::engine::ring) fn cancel_missed(&mut self, cancel: Operation, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else {
             return;
         };

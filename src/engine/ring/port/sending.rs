@@ -7,7 +7,7 @@
 //! lives until its completion. So does one from which something follows, `drained` or our FIN: its
 //! completion wakes the core, while the silent kind is proven by the next enter, whenever that is.
 
-use super::{News, Port};
+use super::{PendingEvent, Port};
 use crate::engine::cause;
 use crate::engine::ring::operation::{Operation, tag};
 use crate::engine::ring::slot::{Phase, Send};
@@ -99,7 +99,7 @@ impl<M> Port<M> {
             }
             Err(_) => {
                 slot.send = Send::Off;
-                self.broke(id, cause::from_errno(-result));
+                self.connection_broke(id, cause::from_errno(-result));
             }
         }
         self.mark(id);
@@ -115,7 +115,7 @@ impl<M> Port<M> {
         self.counters.bytes_out += bytes as u64;
         self.counters.backlog_bytes -= bytes as u64;
         if taken.drained && slot.phase == Phase::Open {
-            self.news.push_back(News::Drained(id));
+            self.pending.push_back(PendingEvent::Drained(id));
         }
         if slot.phase != Phase::Open || !slot.out.is_empty() {
             self.mark(id);

@@ -13,7 +13,7 @@ fn listening(incoming: u32) -> (Driver<Echo>, Scripted) {
         incoming,
         table: 4 + incoming + spare_slots(1),
     };
-    let (mut driver, _post) = core_on(&kernel, listeners, (size, incoming));
+    let (mut driver, _mailboxes) = core_on(&kernel, listeners, (size, incoming));
     turn(&mut driver);
     turn(&mut driver);
     (driver, kernel)

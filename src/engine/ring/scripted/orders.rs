@@ -65,8 +65,8 @@ impl World {
                 self.held.iter_mut().for_each(|it| it.cancelled = true);
                 post(0);
             }
-            Operation::Prepare | Operation::Aside | Operation::Ringing => {}
-            Operation::Left => post(0),
+            Operation::Prepare | Operation::ResetOnClose | Operation::RingDoorbell => {}
+            Operation::Unacknowledged => post(0),
             _ => self.hold(user_data, (operation, id)),
         }
         if self.tame {
@@ -175,7 +175,7 @@ enum Asks {
 struct Run {
     driver: Driver<Echo>,
     kernel: Scripted,
-    _post: Post<u8>,
+    _mailboxes: Mailboxes<u8>,
     /// Connections that the shard has closed.
     left: Vec<ConnectionId>,
     dialled: Vec<ConnectionId>,
@@ -197,13 +197,13 @@ impl Run {
             incoming,
             table: 4 + incoming + spare_slots(1),
         };
-        let (mut driver, post) = core_on(&kernel, listeners, (size, incoming));
+        let (mut driver, mailboxes) = core_on(&kernel, listeners, (size, incoming));
         turn(&mut driver);
         turn(&mut driver);
         Self {
             driver,
             kernel,
-            _post: post,
+            _mailboxes: mailboxes,
             left: Vec::new(),
             dialled: Vec::new(),
             buffers: 0,

@@ -1,4 +1,4 @@
-//! The bell of a core: an eventfd that wakes it, rung by the kernel, other threads, the watchdog.
+//! The waker of a core: an eventfd that the kernel, other threads and the watchdog signal.
 
 use glommio::io::BufferedFile;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -7,13 +7,13 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The eventfd that wakes a parked core: by the kernel, by another thread, by the watchdog.
-pub(super) struct Bell {
+/// The eventfd that wakes a parked core.
+pub(super) struct Waker {
     descriptor: Arc<OwnedFd>,
     file: BufferedFile,
 }
 
-impl Bell {
+impl Waker {
     /// Makes one; must run inside the core's executor.
     pub(super) fn new() -> io::Result<Self> {
         let descriptor = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
@@ -26,12 +26,12 @@ impl Bell {
         })
     }
 
-    /// A rope to ring it from anywhere.
-    pub(super) fn rope(&self) -> Ringing {
-        Ringing(Arc::clone(&self.descriptor))
+    /// A handle to wake the core from any thread.
+    pub(super) fn handle(&self) -> WakeHandle {
+        WakeHandle(Arc::clone(&self.descriptor))
     }
 
-    /// Waits for a ring through glommio; returns how often it has rung.
+    /// Waits through glommio for a signal; returns how many there were.
     pub(super) async fn heard(&self) -> u64 {
         match self.file.read_at(0, 8).await {
             Ok(read) => read
@@ -42,12 +42,12 @@ impl Bell {
     }
 }
 
-/// A way to ring a bell, and to see whether it rings.
+/// Wakes a core, and tells whether it has been signalled.
 #[derive(Clone)]
-pub(super) struct Ringing(Arc<OwnedFd>);
+pub(super) struct WakeHandle(Arc<OwnedFd>);
 
-impl Ringing {
-    /// A bell that no executor hears.
+impl WakeHandle {
+    /// A handle to an eventfd that no executor reads.
     #[cfg(test)]
     pub(super) fn new() -> io::Result<Self> {
         let descriptor = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
@@ -58,19 +58,19 @@ impl Ringing {
         self.0.as_raw_fd()
     }
 
-    /// Rings it.
-    pub(super) fn ring(&self) {
-        // Fails only when the counter is full, and then it rings already.
+    /// Signals the eventfd.
+    pub(super) fn wake(&self) {
+        // Fails only when the counter is full: then it is signalled already.
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
-    /// Whether it rings now.
-    pub(super) fn is_ringing(&self) -> bool {
-        self.rings_within(Duration::ZERO)
+    /// Whether a signal waits to be read.
+    pub(super) fn is_signalled(&self) -> bool {
+        self.signalled_within(Duration::ZERO)
     }
 
-    /// Whether it rings now or within that time.
-    pub(super) fn rings_within(&self, span: Duration) -> bool {
+    /// Whether a signal waits to be read, now or within that time.
+    pub(super) fn signalled_within(&self, span: Duration) -> bool {
         let mut polled = [PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::IN)];
         let span = Timespec {
             tv_sec: span.as_secs().try_into().unwrap_or(i64::MAX),
@@ -79,9 +79,9 @@ impl Ringing {
         poll(&mut polled, Some(&span)).is_ok_and(|count| count > 0)
     }
 
-    /// Makes it silent, if it rings.
-    pub(super) fn silence(&self) {
-        if self.is_ringing() {
+    /// Reads the signal away, if there is one.
+    pub(super) fn clear(&self) {
+        if self.is_signalled() {
             let _ = rustix::io::read(&self.0, &mut [0; 8]);
         }
     }
