@@ -26,9 +26,9 @@
     clippy::expect_used
 )]
 
-mod flaw;
+mod tls_fault;
 
-pub use flaw::Flaw;
+pub use tls_fault::TlsFault;
 
 use crate::time::Instant;
 use std::net::{IpAddr, SocketAddr};
@@ -116,7 +116,7 @@ pub enum CloseCause {
     /// It was closing, and the peer did not take what was left for it, or too slowly: it was reset.
     CutOff,
     /// A layer between engine and shard could not secure the connection, or found it broken.
-    Insecure(Flaw),
+    Insecure(TlsFault),
 }
 
 /// What becomes of a connection whose peer has ended its half of it (FIN).

@@ -41,8 +41,8 @@ fn remedy(failure: &Failure, asked: Asked) -> Option<&'static str> {
     if let Some(status) = failure.kind.strip_prefix("http_") {
         return Some(of_status(status, asked));
     }
-    if let Some(flaw) = failure.kind.strip_prefix("tls_") {
-        return of_flaw(flaw);
+    if let Some(fault) = failure.kind.strip_prefix("tls_") {
+        return of_tls_fault(fault);
     }
     Some(match (stage, failure.kind.as_str()) {
         (_, "dns") => "its address, or --resolve HOST:PORT:ADDR",
@@ -107,8 +107,8 @@ pub fn of_status(status: &str, asked: Asked) -> &'static str {
     }
 }
 
-fn of_flaw(flaw: &str) -> Option<&'static str> {
-    Some(match flaw {
+fn of_tls_fault(fault: &str) -> Option<&'static str> {
+    Some(match fault {
         "not_tls" | "ended" | "reset" => NOT_TLS,
         "handshake_time" => "a longer --connect-timeout, or a lower --connect-rate",
         "unknown_issuer" => UNKNOWN_ISSUER,

@@ -1,6 +1,6 @@
 //! What one core's server counts: connections by kind and by end, messages.
 
-use crate::shard::{CloseCause, Flaw};
+use crate::shard::{CloseCause, TlsFault};
 use serde::Serialize;
 
 /// Connections and messages of one core, or summed over cores. `Serialize` gives the keys that
@@ -193,9 +193,9 @@ impl Tally {
             | CloseCause::NoDescriptor
             | CloseCause::Os(_) => &mut self.closed.os,
             // The peer did that within a handshake, which says nothing of how secure it was.
-            CloseCause::Insecure(Flaw::Ended) => &mut self.closed.peer_ended,
-            CloseCause::Insecure(Flaw::Reset) => &mut self.closed.reset,
-            CloseCause::Insecure(Flaw::HandshakeTime | Flaw::Overload) => {
+            CloseCause::Insecure(TlsFault::Ended) => &mut self.closed.peer_ended,
+            CloseCause::Insecure(TlsFault::Reset) => &mut self.closed.reset,
+            CloseCause::Insecure(TlsFault::HandshakeTime | TlsFault::Overload) => {
                 &mut self.closed.handshake
             }
             CloseCause::Insecure(_) => &mut self.closed.insecure,

@@ -8,7 +8,7 @@ use super::session::Session;
 use super::spares::Spares;
 use super::{Role, reason, sealed_bytes};
 use crate::limits;
-use crate::shard::{Close, CloseCause, ConnectionId, Flaw, Handshakes, Origin, Unsent, Wire};
+use crate::shard::{Close, CloseCause, ConnectionId, Handshakes, Origin, TlsFault, Unsent, Wire};
 use crate::time::Instant;
 use rustls::AlertDescription;
 use std::net::SocketAddr;
@@ -70,13 +70,13 @@ impl Book {
     }
 
     /// A connect was started: its handshake waits for it.
-    pub(super) fn connect(&mut self, id: ConnectionId, to: SocketAddr) -> Result<(), Flaw> {
+    pub(super) fn connect(&mut self, id: ConnectionId, to: SocketAddr) -> Result<(), TlsFault> {
         let stage = match &self.role {
             // A server that connects somewhere cannot know whom it talks to.
-            Role::Server(_) => Err(Flaw::NoName),
+            Role::Server(_) => Err(TlsFault::NoName),
             Role::Client { config, names } => {
                 let name = names.iter().find(|(address, _)| *address == to);
-                let name = name.map(|(_, name)| name.clone()).ok_or(Flaw::NoName);
+                let name = name.map(|(_, name)| name.clone()).ok_or(TlsFault::NoName);
                 name.and_then(|name| {
                     let made = Handshake::client(Arc::clone(config), name);
                     made.map_err(|error| reason::of_error(&error))
@@ -94,7 +94,7 @@ impl Book {
         id: ConnectionId,
         origin: Origin,
         now: Instant,
-    ) -> Result<(), Flaw> {
+    ) -> Result<(), TlsFault> {
         match (origin, &self.role) {
             (Origin::Accepted { .. }, Role::Server(config)) => {
                 let handshake = Handshake::server(Arc::clone(config), origin);
@@ -104,7 +104,7 @@ impl Book {
             }
             (Origin::Accepted { .. }, Role::Client { .. }) => {
                 self.put(id, Stage::Closing(None));
-                Err(Flaw::NoName)
+                Err(TlsFault::NoName)
             }
             (Origin::Connected | Origin::Secured { .. }, _) => {
                 if let Some(Stage::Handshake(handshake)) = self.stage(id) {
@@ -156,7 +156,7 @@ impl Book {
         let unsent = !out.is_empty() && wire.send(id, &out) == Err(Unsent::Full);
         self.out = out;
         if unsent {
-            Progress::Failed(Flaw::Backlog)
+            Progress::Failed(TlsFault::Backlog)
         } else {
             progress
         }
@@ -194,12 +194,12 @@ impl Book {
     }
 
     /// The handshake is over: how the connection came to be, and what was received after it.
-    pub(super) fn secure(&mut self, id: ConnectionId) -> Result<(Origin, Vec<u8>), Flaw> {
+    pub(super) fn secure(&mut self, id: ConnectionId) -> Result<(Origin, Vec<u8>), TlsFault> {
         let Some(stage) = self.stage(id) else {
-            return Err(Flaw::Other);
+            return Err(TlsFault::Other);
         };
         let Stage::Handshake(handshake) = std::mem::replace(stage, Stage::Closing(None)) else {
-            return Err(Flaw::Other);
+            return Err(TlsFault::Other);
         };
         let origin = handshake.origin;
         let counted = Counted::of(&handshake);
@@ -291,7 +291,7 @@ impl Book {
     }
 
     /// The connection cannot be secured, or is no longer: what was queued leaves, an alert too.
-    pub(super) fn fail<M>(&mut self, id: ConnectionId, why: Flaw, wire: &mut impl Wire<M>) {
+    pub(super) fn fail<M>(&mut self, id: ConnectionId, why: TlsFault, wire: &mut impl Wire<M>) {
         self.end(id, CloseCause::Insecure(why), wire);
     }
 
@@ -307,7 +307,7 @@ impl Book {
     /// The peer has ended its stream within the handshake: there will be no answer.
     pub(super) fn left(&mut self, id: ConnectionId) {
         if let Some(stage @ Stage::Handshake(_)) = self.stage(id) {
-            let why = Some(CloseCause::Insecure(Flaw::Ended));
+            let why = Some(CloseCause::Insecure(TlsFault::Ended));
             let stage = std::mem::replace(stage, Stage::Closing(why));
             self.queue.end(stage.counted(), End::Left);
         }
@@ -352,9 +352,9 @@ impl Book {
             Stage::Handshake(handshake) => match (handshake.origin, cause) {
                 // The connect itself failed.
                 (Origin::Connected, _) => cause,
-                (_, CloseCause::PeerEnded) => CloseCause::Insecure(Flaw::Ended),
-                (_, CloseCause::Reset) => CloseCause::Insecure(Flaw::Reset),
-                (Origin::Accepted { .. }, _) => CloseCause::Insecure(Flaw::Other),
+                (_, CloseCause::PeerEnded) => CloseCause::Insecure(TlsFault::Ended),
+                (_, CloseCause::Reset) => CloseCause::Insecure(TlsFault::Reset),
+                (Origin::Accepted { .. }, _) => CloseCause::Insecure(TlsFault::Other),
                 (Origin::Secured { .. }, _) => cause,
             },
             Stage::Free | Stage::Open(_) | Stage::Closing(None) => cause,
@@ -465,7 +465,9 @@ impl Book {
             Some(Err(bad)) => Some(reason::of_record(bad)),
             // Room was checked before it gathered; what is not ours to check is an alert's or a
             // key update's, and a record that is left out breaks all that follow.
-            Some(Ok(())) => (wire.send(id, &record) == Err(Unsent::Full)).then_some(Flaw::Backlog),
+            Some(Ok(())) => {
+                (wire.send(id, &record) == Err(Unsent::Full)).then_some(TlsFault::Backlog)
+            }
         };
         record.clear();
         self.gather.bytes = record;

@@ -5,7 +5,7 @@ use super::reason;
 use super::record::{self, Opener, Sealer};
 use super::session::{Keys, Session};
 use crate::limits;
-use crate::shard::{Flaw, Origin};
+use crate::shard::{Origin, TlsFault};
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
@@ -58,7 +58,7 @@ pub(super) enum Progress {
     /// The keys are there.
     Done,
     /// It will not be: why.
-    Failed(Flaw),
+    Failed(TlsFault),
 }
 
 /// What one call of rustls came to.
@@ -66,7 +66,7 @@ enum Step {
     Again,
     Sent,
     Wants,
-    Failed(Flaw),
+    Failed(TlsFault),
 }
 
 impl Handshake {
@@ -106,7 +106,7 @@ impl Handshake {
             Ok(Some(len)) if len <= self.unseen().len() => Progress::Waits,
             // No record is longer than a hello may be, or hardly.
             Ok(_) => Progress::Under,
-            Err(_) => self.fail(Flaw::NotTls, out),
+            Err(_) => self.fail(TlsFault::NotTls, out),
         }
     }
 
@@ -146,9 +146,9 @@ impl Handshake {
                 Step::Wants => match record::length(self.unseen()) {
                     Ok(Some(len)) if len <= self.unseen().len() => self.shown += len,
                     Ok(_) if self.received.len() <= self.bytes_max => return Progress::Under,
-                    Ok(_) => return Progress::Failed(Flaw::OversizedHandshake),
+                    Ok(_) => return Progress::Failed(TlsFault::OversizedHandshake),
                     // What does not begin like a record is another protocol.
-                    Err(_) => return self.fail(Flaw::NotTls, out),
+                    Err(_) => return self.fail(TlsFault::NotTls, out),
                 },
                 Step::Failed(why) => return self.fail(why, out),
             }
@@ -156,7 +156,7 @@ impl Handshake {
     }
 
     /// The keys, once it is done, and what was received after it.
-    pub(super) fn into_session(self) -> Result<(Session, Vec<u8>), Flaw> {
+    pub(super) fn into_session(self) -> Result<(Session, Vec<u8>), TlsFault> {
         let rest = self.received.get(self.shown..).unwrap_or(&[]).to_vec();
         let (version, secrets, keys) = match self.party {
             Party::Client(party) => {
@@ -171,11 +171,11 @@ impl Handshake {
                 let (secrets, keys) = made.map_err(|error| reason::of_error(&error))?;
                 (version, secrets, Keys::Server(keys))
             }
-            Party::Waiting(_) => return Err(Flaw::Other),
+            Party::Waiting(_) => return Err(TlsFault::Other),
         };
-        let version = version.ok_or(Flaw::Other)?;
-        let opener = Opener::new(secrets.rx, version).ok_or(Flaw::Incompatible)?;
-        let sealer = Sealer::new(secrets.tx, version).ok_or(Flaw::Incompatible)?;
+        let version = version.ok_or(TlsFault::Other)?;
+        let opener = Opener::new(secrets.rx, version).ok_or(TlsFault::Incompatible)?;
+        let sealer = Sealer::new(secrets.tx, version).ok_or(TlsFault::Incompatible)?;
         Ok((Session::new(opener, sealer, keys, version), rest))
     }
 
@@ -198,7 +198,7 @@ impl Handshake {
 
     /// Collects the alert that says why, and no more: asked once again, rustls looks at what failed
     /// again, and asserts that it has not failed before.
-    fn fail(&mut self, why: Flaw, out: &mut Vec<u8>) -> Progress {
+    fn fail(&mut self, why: TlsFault, out: &mut Vec<u8>) -> Progress {
         while self.common().is_some_and(CommonState::wants_write)
             && matches!(self.step(out), Step::Again)
         {}
@@ -253,9 +253,9 @@ fn outcome<Data>(state: Result<ConnectionState<'_, '_, Data>, Error>, out: &mut 
             Step::Sent
         }
         Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => Step::Wants,
-        Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Step::Failed(Flaw::Ended),
+        Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Step::Failed(TlsFault::Ended),
         // Early data is never offered, and a foreign enum may grow.
-        Ok(_) => Step::Failed(Flaw::UnexpectedMessage),
+        Ok(_) => Step::Failed(TlsFault::UnexpectedMessage),
         Err(error) => Step::Failed(reason::of_error(&error)),
     }
 }

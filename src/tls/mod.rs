@@ -43,7 +43,7 @@ mod tests;
 mod wire;
 
 use crate::limits;
-use crate::shard::{Close, CloseCause, ConnectionId, Core, Flaw, Half, Origin, Shard, Wire};
+use crate::shard::{Close, CloseCause, ConnectionId, Core, Half, Origin, Shard, TlsFault, Wire};
 use crate::time::Instant;
 use book::{Book, Stage};
 use handshake::Progress;
@@ -144,7 +144,7 @@ impl<S: Shard> Tls<S> {
     /// The oldest handshakes go if there are too many.
     fn make_room(&mut self, wire: &mut impl Wire<S::Message>) {
         while let Some(id) = self.book.excess(false) {
-            self.refuse(id, Flaw::Overload, wire);
+            self.refuse(id, TlsFault::Overload, wire);
         }
     }
 
@@ -152,7 +152,7 @@ impl<S: Shard> Tls<S> {
     fn tend(&mut self, wire: &mut impl Wire<S::Message>) {
         let now = wire.now();
         while let Some(id) = self.book.overdue(now) {
-            self.refuse(id, Flaw::HandshakeTime, wire);
+            self.refuse(id, TlsFault::HandshakeTime, wire);
         }
         for _ in 0..limits::TLS_ANSWERS_PER_TURN {
             let Some(id) = self.book.next_waiting() else {
@@ -165,7 +165,7 @@ impl<S: Shard> Tls<S> {
     }
 
     /// Resets a connection that is not secured.
-    fn refuse(&mut self, id: ConnectionId, why: Flaw, wire: &mut impl Wire<S::Message>) {
+    fn refuse(&mut self, id: ConnectionId, why: TlsFault, wire: &mut impl Wire<S::Message>) {
         self.book.end(id, CloseCause::Insecure(why), wire);
         wire.close(id, Close::Abort);
     }
@@ -302,7 +302,7 @@ impl<S: Shard> Tls<S> {
         match warned {
             Some(Ok(true)) | None => {}
             Some(Ok(false)) => {
-                let why = CloseCause::Insecure(Flaw::Alert(description));
+                let why = CloseCause::Insecure(TlsFault::Alert(description));
                 self.book.end(id, why, wire);
             }
             Some(Err(bad)) => self.book.fail_record(id, bad, wire),
@@ -323,7 +323,7 @@ impl<S: Shard> Shard for Tls<S> {
         if self.open > self.most
             && let Some(oldest) = self.book.excess(true)
         {
-            self.refuse(oldest, Flaw::Overload, wire);
+            self.refuse(oldest, TlsFault::Overload, wire);
         }
         match (origin, self.book.plain) {
             (Origin::Accepted { listener }, Some(plain)) if listener == plain => {

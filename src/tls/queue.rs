@@ -9,7 +9,7 @@
 
 use super::handshake::Handshake;
 use crate::limits;
-use crate::shard::{CloseCause, ConnectionId, Flaw, Handshakes, Origin};
+use crate::shard::{CloseCause, ConnectionId, Handshakes, Origin, TlsFault};
 use crate::time::Instant;
 use std::collections::VecDeque;
 
@@ -125,11 +125,13 @@ impl Queue {
         self.counts.under_way -= 1;
         let count = match how {
             End::Done => &mut self.counts.done,
-            End::Left | End::Because(CloseCause::Insecure(Flaw::Ended | Flaw::Reset)) => {
+            End::Left | End::Because(CloseCause::Insecure(TlsFault::Ended | TlsFault::Reset)) => {
                 &mut self.counts.left
             }
-            End::Because(CloseCause::Insecure(Flaw::HandshakeTime)) => &mut self.counts.timed_out,
-            End::Because(CloseCause::Insecure(Flaw::Overload)) => &mut self.counts.refused,
+            End::Because(CloseCause::Insecure(TlsFault::HandshakeTime)) => {
+                &mut self.counts.timed_out
+            }
+            End::Because(CloseCause::Insecure(TlsFault::Overload)) => &mut self.counts.refused,
             End::Because(_) => &mut self.counts.failed,
         };
         *count += 1;

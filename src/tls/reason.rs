@@ -1,55 +1,55 @@
 //! Why TLS failed, from what rustls and the record layer say, and what the peer is told.
 
 use super::record::Bad;
-use crate::shard::Flaw;
+use crate::shard::TlsFault;
 use rustls::{AlertDescription, CertificateError, Error};
 
 /// What rustls found.
-pub(super) fn of_error(error: &Error) -> Flaw {
+pub(super) fn of_error(error: &Error) -> TlsFault {
     match error {
-        Error::AlertReceived(alert) => Flaw::Alert(u8::from(*alert)),
+        Error::AlertReceived(alert) => TlsFault::Alert(u8::from(*alert)),
         Error::InvalidCertificate(error) => of_certificate(error),
-        Error::InvalidMessage(_) => Flaw::BadMessage,
+        Error::InvalidMessage(_) => TlsFault::BadMessage,
         Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
-            Flaw::UnexpectedMessage
+            TlsFault::UnexpectedMessage
         }
-        Error::PeerIncompatible(_) => Flaw::Incompatible,
-        Error::PeerMisbehaved(_) => Flaw::Misbehaved,
-        Error::NoCertificatesPresented => Flaw::NoClientCertificate,
-        Error::NoApplicationProtocol => Flaw::NoApplicationProtocol,
-        Error::DecryptError => Flaw::BadRecord,
-        Error::PeerSentOversizedRecord => Flaw::OversizedRecord,
+        Error::PeerIncompatible(_) => TlsFault::Incompatible,
+        Error::PeerMisbehaved(_) => TlsFault::Misbehaved,
+        Error::NoCertificatesPresented => TlsFault::NoClientCertificate,
+        Error::NoApplicationProtocol => TlsFault::NoApplicationProtocol,
+        Error::DecryptError => TlsFault::BadRecord,
+        Error::PeerSentOversizedRecord => TlsFault::OversizedRecord,
         // A foreign enum.
-        _ => Flaw::Other,
+        _ => TlsFault::Other,
     }
 }
 
-fn of_certificate(error: &CertificateError) -> Flaw {
+fn of_certificate(error: &CertificateError) -> TlsFault {
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            Flaw::CertificateExpired
+            TlsFault::CertificateExpired
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            Flaw::CertificateNotYetValid
+            TlsFault::CertificateNotYetValid
         }
-        CertificateError::UnknownIssuer => Flaw::UnknownIssuer,
+        CertificateError::UnknownIssuer => TlsFault::UnknownIssuer,
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            Flaw::WrongName
+            TlsFault::WrongName
         }
-        CertificateError::Revoked => Flaw::CertificateRevoked,
+        CertificateError::Revoked => TlsFault::CertificateRevoked,
         // A foreign enum.
-        _ => Flaw::BadCertificate,
+        _ => TlsFault::BadCertificate,
     }
 }
 
 /// What is wrong with a record.
-pub(super) const fn of_record(bad: Bad) -> Flaw {
+pub(super) const fn of_record(bad: Bad) -> TlsFault {
     match bad {
-        Bad::Unexpected => Flaw::UnexpectedMessage,
-        Bad::Oversized => Flaw::OversizedRecord,
-        Bad::Mac => Flaw::BadRecord,
-        Bad::KeyWorn => Flaw::KeyWorn,
-        Bad::Illegal | Bad::Excess => Flaw::Misbehaved,
+        Bad::Unexpected => TlsFault::UnexpectedMessage,
+        Bad::Oversized => TlsFault::OversizedRecord,
+        Bad::Mac => TlsFault::BadRecord,
+        Bad::KeyWorn => TlsFault::KeyWorn,
+        Bad::Illegal | Bad::Excess => TlsFault::Misbehaved,
     }
 }
 

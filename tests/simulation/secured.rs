@@ -7,7 +7,7 @@ use ringstorm::load::failure::{Kind, Stage};
 use ringstorm::load::outcome::Ending;
 use ringstorm::load::{self, Load};
 use ringstorm::server::{self, Server};
-use ringstorm::shard::Flaw;
+use ringstorm::shard::TlsFault;
 use ringstorm::tls::{Role, Tls};
 use rustls::RootCertStore;
 use rustls::version::{TLS12, TLS13};
@@ -127,14 +127,14 @@ fn whom_one_side_does_not_trust_is_counted_by_its_reason_on_both() {
     let server = certificates.server(&TLS13, Mutual::No);
     let stranger = Certificates::new();
     let cases = [
-        (stranger.roots(), "sim", Flaw::UnknownIssuer),
-        (RootCertStore::empty(), "sim", Flaw::UnknownIssuer),
-        (certificates.roots(), "another", Flaw::WrongName),
+        (stranger.roots(), "sim", TlsFault::UnknownIssuer),
+        (RootCertStore::empty(), "sim", TlsFault::UnknownIssuer),
+        (certificates.roots(), "another", TlsFault::WrongName),
     ];
-    for (roots, name, flaw) in cases {
+    for (roots, name, fault) in cases {
         let client = certificates.client(roots, name, to);
         let (insecure, kinds) = failure(&draw, &server, &client);
-        assert_eq!(kinds, [(Stage::Connect, Kind::Tls(flaw))]);
+        assert_eq!(kinds, [(Stage::Connect, Kind::Tls(fault))]);
         assert_eq!(insecure, 4, "the server got an alert for each");
     }
     // TLS 1.3: the client is done before the server has looked at its certificate.
@@ -142,7 +142,7 @@ fn whom_one_side_does_not_trust_is_counted_by_its_reason_on_both() {
     let unknown = stranger.client(certificates.roots(), "sim", to);
     let (insecure, kinds) = failure(&draw, &strict, &unknown);
     assert_eq!(insecure, 4);
-    let alert = Kind::Tls(Flaw::Alert(48));
+    let alert = Kind::Tls(TlsFault::Alert(48));
     assert_eq!(kinds, [(Stage::Upgrade, alert)], "unknown_ca");
 }
 
@@ -175,7 +175,7 @@ fn a_plain_client_and_a_plain_server_are_found_out() {
         },
     );
     let Sums { load, .. } = settle(&report);
-    let not_tls = Kind::Tls(Flaw::NotTls);
+    let not_tls = Kind::Tls(TlsFault::NotTls);
     assert_eq!(
         load.failures.of(Stage::Connect, not_tls),
         4,

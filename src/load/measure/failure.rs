@@ -2,7 +2,7 @@
 //!
 //! Bounded by construction: a peer chooses at most a status, a close code or an errno.
 
-use crate::shard::{CloseCause, Flaw};
+use crate::shard::{CloseCause, TlsFault};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -59,7 +59,7 @@ pub enum Kind {
     /// The peer closed with this code; RFC 6455, 7.1.5 has 1005 for a frame without one.
     CloseCode(u16),
     /// TLS: the handshake failed or a record was broken; the peer's alert, or what was wrong.
-    Tls(Flaw),
+    Tls(TlsFault),
     /// A ping was not answered before the next one was due.
     NoPong,
     /// What the scenario found wrong, by the name that it gave that.
@@ -100,7 +100,7 @@ impl Kind {
             CloseCause::NoSourcePort => Self::NoSourcePort,
             CloseCause::NoDescriptor => Self::NoDescriptor,
             CloseCause::Os(errno) => Self::Os(errno),
-            CloseCause::Insecure(flaw) => Self::Tls(flaw),
+            CloseCause::Insecure(fault) => Self::Tls(fault),
         }
     }
 }
@@ -213,7 +213,7 @@ impl fmt::Display for Kind {
             Self::CloseCode(code) => write!(f, "close_{code}"),
             Self::NoPong => f.write_str("no_pong"),
             Self::Application(name) => f.write_str(name),
-            Self::Tls(flaw) => write!(f, "tls_{flaw}"),
+            Self::Tls(fault) => write!(f, "tls_{fault}"),
         }
     }
 }

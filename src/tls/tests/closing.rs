@@ -1,7 +1,7 @@
 //! How a secured connection ends, from either side (RFC 8446, 6.1; RFC 5246, 7.2.1).
 
 use super::*;
-use crate::shard::Flaw;
+use crate::shard::TlsFault;
 
 #[test]
 fn a_close_sends_what_is_queued_then_close_notify_and_nothing_after_it() {
@@ -46,7 +46,7 @@ fn a_fatal_alert_ends_the_connection_and_is_named() {
         pair.say(Content::Alert, &[2, 80]);
         pair.say(Content::Data, b"behind it");
         assert_eq!(pair.heard(), [], "{side:?} {spoken:?}");
-        assert_eq!(pair.end(), CloseCause::Insecure(Flaw::Alert(80)));
+        assert_eq!(pair.end(), CloseCause::Insecure(TlsFault::Alert(80)));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::limits;
-use crate::shard::{Flaw, Handshakes};
+use crate::shard::{Handshakes, TlsFault};
 use rustls::crypto::ring::kx_group::SECP256R1;
 use std::time::Duration;
 
@@ -109,13 +109,13 @@ fn a_peer_that_has_left_or_is_out_of_time_is_not_answered() {
     assert_eq!(layer.line.closes, closes);
     layer.closed(id(1), CloseCause::PeerEnded);
     layer.closed(id(0), CloseCause::Local);
-    let insecure = |flaw| Told::Closed(CloseCause::Insecure(flaw));
+    let insecure = |fault| Told::Closed(CloseCause::Insecure(fault));
     assert_eq!(
         layer.told(),
         [
-            insecure(Flaw::Reset),
-            insecure(Flaw::Ended),
-            insecure(Flaw::HandshakeTime)
+            insecure(TlsFault::Reset),
+            insecure(TlsFault::Ended),
+            insecure(TlsFault::HandshakeTime)
         ]
     );
     let counts = counts(&mut layer);
@@ -151,7 +151,7 @@ fn the_oldest_handshake_makes_room_when_there_are_too_many() {
     let closes = [(id(0), Close::Flush), (id(0), Close::Abort)];
     assert_eq!(layer.line.closes, closes);
     layer.closed(id(0), CloseCause::Local);
-    let why = Told::Closed(CloseCause::Insecure(Flaw::Overload));
+    let why = Told::Closed(CloseCause::Insecure(TlsFault::Overload));
     assert_eq!(layer.told(), [why]);
     let counts = counts(&mut layer);
     assert_eq!((counts.refused, counts.under_way), (1, 3));
@@ -231,20 +231,23 @@ fn who_is_asked_for_another_hello_waits_for_both_answers() {
 fn what_is_no_hello_is_refused_and_counted() {
     let oversized = vec![22, 3, 1, 80, 0];
     let cases = [
-        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), Flaw::NotTls),
-        (oversized, Flaw::NotTls),
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), TlsFault::NotTls),
+        (oversized, TlsFault::NotTls),
         // A `server_hello_done`.
-        (vec![22, 3, 1, 0, 4, 14, 0, 0, 0], Flaw::UnexpectedMessage),
-        (vec![23, 3, 3, 0, 1, 0], Flaw::UnexpectedMessage),
-        (vec![22, 3, 1, 0, 4, 1, 255, 255, 255], Flaw::BadMessage),
+        (
+            vec![22, 3, 1, 0, 4, 14, 0, 0, 0],
+            TlsFault::UnexpectedMessage,
+        ),
+        (vec![23, 3, 3, 0, 1, 0], TlsFault::UnexpectedMessage),
+        (vec![22, 3, 1, 0, 4, 1, 255, 255, 255], TlsFault::BadMessage),
     ];
-    for (bytes, flaw) in cases {
+    for (bytes, fault) in cases {
         let mut layer = Layer::new(Side::Server, MODERN);
         layer.open(Side::Server, ID);
         layer.receive(ID, &bytes);
         assert_eq!(layer.closes(), [Close::Flush], "{bytes:?}");
         layer.closed(ID, CloseCause::Local);
-        let told = [Told::Closed(CloseCause::Insecure(flaw))];
+        let told = [Told::Closed(CloseCause::Insecure(fault))];
         assert_eq!(layer.told(), told, "{bytes:?}");
         assert_eq!(counts(&mut layer).failed, 1);
     }
@@ -269,21 +272,25 @@ fn a_hello_that_never_ends_is_refused_at_its_bound() {
 
 #[test]
 fn a_peer_that_leaves_within_the_handshake_is_said_to_have() {
-    for (cause, flaw) in [
-        (CloseCause::PeerEnded, Flaw::Ended),
-        (CloseCause::Reset, Flaw::Reset),
-        (CloseCause::TimedOut, Flaw::Other),
+    for (cause, fault) in [
+        (CloseCause::PeerEnded, TlsFault::Ended),
+        (CloseCause::Reset, TlsFault::Reset),
+        (CloseCause::TimedOut, TlsFault::Other),
     ] {
         let mut layer = Layer::new(Side::Server, MODERN);
         layer.open(Side::Server, ID);
         layer.closed(ID, cause);
-        let insecure = CloseCause::Insecure(flaw);
+        let insecure = CloseCause::Insecure(fault);
         assert_eq!(layer.told(), [Told::Closed(insecure)]);
         assert_eq!(counts(&mut layer).left, 1);
         let mut layer = Layer::new(Side::Client, MODERN);
         layer.open(Side::Client, ID);
         layer.closed(ID, cause);
-        let told = if flaw == Flaw::Other { cause } else { insecure };
+        let told = if fault == TlsFault::Other {
+            cause
+        } else {
+            insecure
+        };
         assert_eq!(layer.told(), [Told::Closed(told)]);
     }
 }
@@ -300,7 +307,7 @@ fn a_connect_that_fails_is_told_as_the_engine_tells_it() {
 
 #[test]
 fn who_is_not_what_its_role_says_has_no_name() {
-    let no_name = Told::Closed(CloseCause::Insecure(Flaw::NoName));
+    let no_name = Told::Closed(CloseCause::Insecure(TlsFault::NoName));
     // A server that connects, a client that accepts.
     let mut layer = Layer::new(Side::Server, MODERN);
     layer.order(Order::Connect);
@@ -339,13 +346,13 @@ fn sides_without_a_version_in_common_both_say_why() {
         };
         let theirs = match side {
             // protocol_version
-            Side::Server => Flaw::Alert(70),
-            Side::Client => Flaw::Incompatible,
+            Side::Server => TlsFault::Alert(70),
+            Side::Client => TlsFault::Incompatible,
         };
         assert_eq!(heard, Progress::Failed(theirs));
         let ours = match side {
-            Side::Server => Flaw::Incompatible,
-            Side::Client => Flaw::Alert(70),
+            Side::Server => TlsFault::Incompatible,
+            Side::Client => TlsFault::Alert(70),
         };
         assert_eq!(layer.closes(), [Close::Flush]);
         layer.closed(ID, CloseCause::Local);
@@ -384,7 +391,7 @@ fn a_peer_that_takes_nothing_of_the_handshake_is_given_up() {
     expire(&mut layer);
     assert_eq!(layer.closes(), [Close::Flush]);
     layer.closed(id(0), CloseCause::Local);
-    let why = CloseCause::Insecure(Flaw::Backlog);
+    let why = CloseCause::Insecure(TlsFault::Backlog);
     assert_eq!(layer.told(), [Told::Closed(why)]);
 }
 

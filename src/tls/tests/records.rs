@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::limits;
-use crate::shard::Flaw;
+use crate::shard::TlsFault;
 use crate::tls::sealed_bytes;
 use rustls::crypto::ring::cipher_suite as suites;
 
@@ -30,7 +30,7 @@ fn ciphers() -> impl Iterator<Item = Spoken> {
 }
 
 /// The connection ended with that alert.
-fn refused(pair: &mut Pair, description: u8, why: Flaw) {
+fn refused(pair: &mut Pair, description: u8, why: TlsFault) {
     assert_eq!(pair.heard(), [alert(2, description)], "{why}");
     assert_eq!(pair.layer.told(), []);
     assert_eq!(pair.end(), CloseCause::Insecure(why));
@@ -66,7 +66,7 @@ fn a_record_with_any_byte_changed_ends_the_connection_with_bad_record_mac() {
             let mut record = pair.sealed(Content::Data, b"text");
             record[at] ^= 1;
             pair.layer.receive(ID, &record);
-            refused(&mut pair, 20, Flaw::BadRecord);
+            refused(&mut pair, 20, TlsFault::BadRecord);
         }
     }
 }
@@ -79,12 +79,12 @@ fn a_record_that_comes_twice_or_too_short_for_a_tag_does_not_decrypt() {
         pair.layer.receive(ID, &record);
         assert_eq!(pair.layer.text(), b"once");
         pair.layer.receive(ID, &record);
-        refused(&mut pair, 20, Flaw::BadRecord);
+        refused(&mut pair, 20, TlsFault::BadRecord);
         for len in [0, 15, 16] {
             let mut pair = Pair::new(side, spoken);
             let record = [&[23, 3, 3, 0, len][..], &vec![0; usize::from(len)]].concat();
             pair.layer.receive(ID, &record);
-            refused(&mut pair, 20, Flaw::BadRecord);
+            refused(&mut pair, 20, TlsFault::BadRecord);
         }
     }
 }
@@ -98,11 +98,11 @@ fn an_oversized_record_is_refused_at_its_header_and_the_longest_is_taken() {
         assert_eq!(pair.layer.text(), text);
         let text = vec![b'x'; RECORD + 1];
         pair.say(Content::Data, &text);
-        refused(&mut pair, 22, Flaw::OversizedRecord);
+        refused(&mut pair, 22, TlsFault::OversizedRecord);
         let mut pair = Pair::new(side, spoken);
         let [high, low] = u16::try_from(RECORD + 2049).unwrap().to_be_bytes();
         pair.layer.receive(ID, &[23, 3, 3, high, low]);
-        refused(&mut pair, 22, Flaw::OversizedRecord);
+        refused(&mut pair, 22, TlsFault::OversizedRecord);
     }
 }
 
@@ -123,15 +123,15 @@ fn padding_is_dropped_and_counts_against_the_length_of_a_record() {
         assert_eq!(pair.layer.text(), b"text");
         let record = sealed_as_padding(&mut pair, &padded(RECORD + 1));
         pair.layer.receive(ID, &record);
-        refused(&mut pair, 22, Flaw::OversizedRecord);
+        refused(&mut pair, 22, TlsFault::OversizedRecord);
         let mut pair = Pair::new(side, MODERN);
         let record = sealed_as_padding(&mut pair, &padded(RECORD + 260));
         pair.layer.receive(ID, &record);
-        refused(&mut pair, 22, Flaw::OversizedRecord);
+        refused(&mut pair, 22, TlsFault::OversizedRecord);
         // Nor is it decrypted first: RFC 8446, 5.2 bounds what is encrypted by itself.
         for (len, description, why) in [
-            (RECORD + 256, 20, Flaw::BadRecord),
-            (RECORD + 257, 22, Flaw::OversizedRecord),
+            (RECORD + 256, 20, TlsFault::BadRecord),
+            (RECORD + 257, 22, TlsFault::OversizedRecord),
         ] {
             let mut pair = Pair::new(side, MODERN);
             let [high, low] = u16::try_from(len).unwrap().to_be_bytes();
@@ -143,11 +143,11 @@ fn padding_is_dropped_and_counts_against_the_length_of_a_record() {
         let mut pair = Pair::new(side, MODERN);
         let record = sealed_as_padding(&mut pair, &[0; 9]);
         pair.layer.receive(ID, &record);
-        refused(&mut pair, 10, Flaw::UnexpectedMessage);
+        refused(&mut pair, 10, TlsFault::UnexpectedMessage);
         let mut pair = Pair::new(side, MODERN);
         let record = sealed_as_padding(&mut pair, &[9, 9, 99]);
         pair.layer.receive(ID, &record);
-        refused(&mut pair, 10, Flaw::UnexpectedMessage);
+        refused(&mut pair, 10, TlsFault::UnexpectedMessage);
     }
 }
 
@@ -174,16 +174,16 @@ fn what_is_no_record_or_of_another_kind_is_unexpected() {
         for (bytes, spoken) in &not_encrypted {
             let mut pair = Pair::new(side, *spoken);
             pair.layer.receive(ID, bytes);
-            refused(&mut pair, 10, Flaw::UnexpectedMessage);
+            refused(&mut pair, 10, TlsFault::UnexpectedMessage);
         }
         for spoken in [MODERN, CLASSIC] {
             let mut pair = Pair::new(side, spoken);
             pair.say(Content::ChangeCipherSpec, &[1]);
-            refused(&mut pair, 10, Flaw::UnexpectedMessage);
+            refused(&mut pair, 10, TlsFault::UnexpectedMessage);
             for text in [&[][..], &[1], &[1, 0, 1, 0]] {
                 let mut pair = Pair::new(side, spoken);
                 pair.say(Content::Alert, text);
-                refused(&mut pair, 10, Flaw::UnexpectedMessage);
+                refused(&mut pair, 10, TlsFault::UnexpectedMessage);
             }
         }
     }
@@ -236,7 +236,7 @@ fn a_sealed_record_that_is_not_taken_breaks_the_connection() {
         pair.layer.order(Order::Send(b"lost".to_vec()));
         assert_eq!(pair.layer.closes(), [Close::Flush, Close::Abort]);
         pair.layer.closed(ID, CloseCause::Local);
-        let why = CloseCause::Insecure(Flaw::Backlog);
+        let why = CloseCause::Insecure(TlsFault::Backlog);
         assert_eq!(pair.layer.told(), [Told::Closed(why)]);
     }
 }

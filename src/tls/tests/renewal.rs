@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::limits;
-use crate::shard::Flaw;
+use crate::shard::TlsFault;
 
 const UNEXPECTED: u8 = 10;
 const QUIET: usize = limits::TLS_QUIET_RECORDS as usize;
@@ -26,7 +26,7 @@ fn update(pair: &mut Pair, message: &[u8]) {
 }
 
 /// The connection ended because of what the peer said.
-fn refused(pair: &mut Pair, description: u8, why: Flaw) {
+fn refused(pair: &mut Pair, description: u8, why: TlsFault) {
     assert_eq!(pair.heard(), [alert(2, description)]);
     assert_eq!(pair.end(), CloseCause::Insecure(why));
 }
@@ -89,7 +89,7 @@ fn key_updates_are_bounded_between_application_data_of_either_side() {
                 update(&mut pair, &KEY_UPDATE);
             }
             pair.say(Content::Handshake, &KEY_UPDATE);
-            refused(&mut pair, UNEXPECTED, Flaw::Misbehaved);
+            refused(&mut pair, UNEXPECTED, TlsFault::Misbehaved);
         }
     }
 }
@@ -110,7 +110,7 @@ fn empty_records_are_bounded_between_application_data() {
         }
         assert_eq!(pair.heard(), [], "{side:?} {spoken:?}");
         pair.say(Content::Data, b"");
-        refused(&mut pair, UNEXPECTED, Flaw::Misbehaved);
+        refused(&mut pair, UNEXPECTED, TlsFault::Misbehaved);
     }
 }
 
@@ -131,7 +131,7 @@ fn alerts_that_end_nothing_are_bounded_between_application_data() {
             for _ in 0..=limits::TLS_WARNINGS {
                 pair.say(Content::Alert, &[level, description]);
             }
-            refused(&mut pair, UNEXPECTED, Flaw::Misbehaved);
+            refused(&mut pair, UNEXPECTED, TlsFault::Misbehaved);
         }
     }
 }
@@ -144,7 +144,10 @@ fn an_alert_that_is_no_warning_of_its_version_ends_the_connection() {
             let mut pair = Pair::new(side, spoken);
             pair.say(Content::Alert, &[level, description]);
             assert_eq!(pair.heard(), [], "{side:?} {spoken:?}");
-            assert_eq!(pair.end(), CloseCause::Insecure(Flaw::Alert(description)));
+            assert_eq!(
+                pair.end(),
+                CloseCause::Insecure(TlsFault::Alert(description))
+            );
         }
     }
 }
@@ -158,10 +161,10 @@ fn tickets_are_the_servers_to_send_and_bounded_too() {
     }
     assert_eq!(pair.heard(), []);
     pair.say(Content::Handshake, &ticket);
-    refused(&mut pair, UNEXPECTED, Flaw::Misbehaved);
+    refused(&mut pair, UNEXPECTED, TlsFault::Misbehaved);
     let mut pair = talking(Side::Server, MODERN);
     pair.say(Content::Handshake, &ticket);
-    refused(&mut pair, UNEXPECTED, Flaw::UnexpectedMessage);
+    refused(&mut pair, UNEXPECTED, TlsFault::UnexpectedMessage);
 }
 
 /// RFC 5246, 7.2.2: `no_renegotiation` is a warning, and the connection goes on.
@@ -175,7 +178,7 @@ fn renegotiation_is_refused_once_and_ends_the_connection_the_second_time() {
         pair.say(Content::Data, b"on");
         assert_eq!(pair.layer.text(), b"on");
         pair.say(Content::Handshake, request);
-        refused(&mut pair, UNEXPECTED, Flaw::Misbehaved);
+        refused(&mut pair, UNEXPECTED, TlsFault::Misbehaved);
     }
 }
 
@@ -194,7 +197,7 @@ fn every_other_handshake_message_is_refused_in_either_role_and_version() {
             }
             let mut pair = Pair::new(side, spoken);
             pair.say(Content::Handshake, &[kind, 0, 0, 0]);
-            refused(&mut pair, UNEXPECTED, Flaw::UnexpectedMessage);
+            refused(&mut pair, UNEXPECTED, TlsFault::UnexpectedMessage);
         }
     }
 }
@@ -205,7 +208,7 @@ fn a_key_update_of_an_unknown_kind_is_an_illegal_parameter() {
     for side in [Side::Server, Side::Client] {
         let mut pair = Pair::new(side, MODERN);
         pair.say(Content::Handshake, &[24, 0, 0, 1, 2]);
-        refused(&mut pair, 47, Flaw::Misbehaved);
+        refused(&mut pair, 47, TlsFault::Misbehaved);
     }
 }
 
@@ -222,7 +225,7 @@ fn nothing_comes_between_the_records_of_a_handshake_message() {
             pair.say(Content::Handshake, begun);
             pair.say(content, text);
             assert_eq!(pair.layer.told(), []);
-            refused(&mut pair, UNEXPECTED, Flaw::UnexpectedMessage);
+            refused(&mut pair, UNEXPECTED, TlsFault::UnexpectedMessage);
         }
         let mut pair = Pair::new(Side::Client, MODERN);
         pair.say(Content::Handshake, &[4, 0, 0, 2, 7]);
@@ -237,7 +240,7 @@ fn a_handshake_message_that_is_empty_is_refused() {
     for (side, spoken) in ALL {
         let mut pair = Pair::new(side, spoken);
         pair.say(Content::Handshake, b"");
-        refused(&mut pair, UNEXPECTED, Flaw::UnexpectedMessage);
+        refused(&mut pair, UNEXPECTED, TlsFault::UnexpectedMessage);
     }
 }
 
@@ -260,7 +263,7 @@ fn a_worn_key_is_replaced_where_the_version_can_and_ends_the_connection_where_no
             assert_eq!(pair.layer.closes(), []);
         } else {
             assert_eq!(pair.heard(), [worn, alert(2, 80)]);
-            assert_eq!(pair.end(), CloseCause::Insecure(Flaw::KeyWorn));
+            assert_eq!(pair.end(), CloseCause::Insecure(TlsFault::KeyWorn));
         }
     }
 }

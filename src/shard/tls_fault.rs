@@ -5,7 +5,7 @@ use std::fmt;
 
 /// What was wrong with how a connection was secured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Flaw {
+pub enum TlsFault {
     /// The peer sent an alert: its number (RFC 8446, 6.2).
     Alert(u8),
     /// What came is another protocol.
@@ -58,7 +58,7 @@ pub enum Flaw {
     Other,
 }
 
-impl fmt::Display for Flaw {
+impl fmt::Display for TlsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Alert(number) => return alert(*number, f),
