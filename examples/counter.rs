@@ -2,7 +2,7 @@
 //! `cargo run --example counter 127.0.0.1:9001`, then open `ws://127.0.0.1:9001/counter` twice.
 
 use ringstorm::app::{App, Effects, Message, Notice, Reach, Seat, User};
-use ringstorm::engine::{self, Listeners, Plan};
+use ringstorm::engine::{self, EngineConfig, Listeners};
 use ringstorm::server::{BuiltIn, Config, Mounted, Route, Server, built_in};
 use ringstorm::shard::Core;
 
@@ -50,7 +50,7 @@ pub(crate) fn applications(config: &Config) -> Mounted<Counter, BuiltIn> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).ok_or("no address")?.parse()?;
-    let mut plan = Plan::new(vec![0, 0]);
+    let mut plan = EngineConfig::new(vec![0, 0]);
     plan.listeners = Listeners::bind(&[address], 2)?;
     let config = Config::new("ring", engine::now());
     let make = move |core| Server::with(core, config.clone(), applications(&config));

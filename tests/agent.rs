@@ -4,7 +4,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ringstorm::cli::agent::view::{Screen, draw};
 use ringstorm::cli::agent::{Config, Ended, Form, HostFigures, watch};
-use ringstorm::engine::{self, EngineError, Listeners, Plan, Stop};
+use ringstorm::engine::{self, EngineConfig, EngineError, Listeners, Stop};
 use ringstorm::server::{self, Server};
 use ringstorm::stats::{HostSample, Sample, Texts, Watch};
 use ringstorm::time::Instant;
@@ -28,10 +28,10 @@ impl Running {
         let listeners = Listeners::bind(&[address], 2).expect("a free port");
         let address = listeners.addresses()[0];
         let stop = Stop::default();
-        let plan = Plan {
+        let plan = EngineConfig {
             listeners,
             stop: stop.clone(),
-            ..Plan::new(vec![0, 0])
+            ..EngineConfig::new(vec![0, 0])
         };
         let started = engine::now();
         let serve = move || {

@@ -14,7 +14,7 @@ mod server_shard;
 #[path = "tls_allocations.rs"]
 mod tls;
 
-use ringstorm::engine::{self, EngineError, Listeners, Plan, Stop, ring, tokio};
+use ringstorm::engine::{self, EngineConfig, EngineError, Listeners, Stop, ring, tokio};
 use ringstorm::load::{self, Load, Loop, Pace, Rate, Scenario, Transport};
 use ringstorm::server::{self, Server};
 use ringstorm::shard::{Core, Shard};
@@ -43,7 +43,7 @@ enum Engine {
 impl Engine {
     fn run<S: Shard + 'static>(
         self,
-        plan: Plan,
+        plan: EngineConfig,
         make: impl Fn(Core) -> S + Send + Sync + 'static,
     ) -> Result<Vec<S::Outcome>, EngineError> {
         let counted = move |core| {
@@ -81,7 +81,7 @@ fn run(engine: Engine, case: Case, amount: Amount, window: Duration) -> (u64, u6
     let listeners = Listeners::bind(&[any], 1).expect("loopback has free ports");
     let address = listeners.addresses()[0];
     let stop = Stop::default();
-    let mut plan = Plan::new(vec![0]);
+    let mut plan = EngineConfig::new(vec![0]);
     plan.listeners = listeners;
     plan.stop = stop.clone();
     let started = engine::now();
@@ -104,7 +104,7 @@ fn run(engine: Engine, case: Case, amount: Amount, window: Duration) -> (u64, u6
     config.check().expect("a configuration that runs");
     let at_first = counting::of_cores();
     let loading = std::thread::spawn(move || {
-        engine.run(Plan::new(vec![1]), move |core| {
+        engine.run(EngineConfig::new(vec![1]), move |core| {
             Load::new(core, config.clone(), None)
         })
     });

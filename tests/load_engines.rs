@@ -1,6 +1,6 @@
 //! The load client against the server on loopback, on the ring and the tokio engine.
 
-use ringstorm::engine::{self, EngineError, Listeners, Plan, Stop};
+use ringstorm::engine::{self, EngineConfig, EngineError, Listeners, Stop};
 use ringstorm::load::outcome::Ending;
 use ringstorm::load::scenario::rooms::Rooms;
 use ringstorm::load::{self, Config, Load, Loop, Outcome, Pace, Rate, Scenario, Transport};
@@ -22,7 +22,7 @@ enum Engine {
 impl Engine {
     fn run<S: Shard + 'static>(
         self,
-        plan: Plan,
+        plan: EngineConfig,
         make: impl Fn(ringstorm::shard::Core) -> S + Send + Sync + 'static,
     ) -> Result<Vec<S::Outcome>, EngineError> {
         match self {
@@ -42,10 +42,10 @@ fn run(engine: Engine, cores: usize, path: &str, change: impl FnOnce(&mut Config
     let listeners = Listeners::bind(&[any], 1).expect("a free port");
     let address = listeners.addresses()[0];
     let stop = Stop::default();
-    let plan = Plan {
+    let plan = EngineConfig {
         listeners,
         stop: stop.clone(),
-        ..Plan::new(vec![0])
+        ..EngineConfig::new(vec![0])
     };
     let started = engine::now();
     let serving = thread::spawn(move || {
@@ -64,7 +64,7 @@ fn run(engine: Engine, cores: usize, path: &str, change: impl FnOnce(&mut Config
     config.duration = Duration::from_millis(600);
     change(&mut config);
     config.check().expect("a run");
-    let plan = Plan::new((0..cores).map(|core| core % 2).collect());
+    let plan = EngineConfig::new((0..cores).map(|core| core % 2).collect());
     let begun = Instant::now();
     let outcomes = engine
         .run(plan, move |core| Load::new(core, config.clone(), None))
@@ -284,7 +284,7 @@ fn a_run_of_failures_ends(engine: Engine, address: SocketAddr, round: u32) {
     config.check().expect("a run");
     let begun = Instant::now();
     let outcomes = engine
-        .run(Plan::new(vec![0, 1]), move |core| {
+        .run(EngineConfig::new(vec![0, 1]), move |core| {
             Load::new(core, config.clone(), None)
         })
         .expect("the load runs");

@@ -25,7 +25,7 @@ use super::connection::note_proxies;
 use super::engine_flag::LoadEngine;
 use super::sources::Source;
 use super::{Exit, Failure, host, print, signals};
-use crate::engine::{Plan, Stop};
+use crate::engine::{EngineConfig, Stop};
 use crate::limits;
 use crate::load;
 use crate::report::{self, Facts, HostSamples, ServerUse, Threshold, judging};
@@ -143,7 +143,7 @@ impl Config {
         })
     }
 
-    fn plan(&self, stop: Stop) -> Plan {
+    fn plan(&self, stop: Stop) -> EngineConfig {
         let cores = u32::try_from(self.cpus.len()).unwrap_or(u32::MAX);
         let share = self.load.connections.div_ceil(cores);
         let sockets = self.load.sockets().div_ceil(cores);
@@ -156,12 +156,12 @@ impl Config {
         } else {
             SLOTS_SPARE
         };
-        Plan {
+        EngineConfig {
             slots: sockets + spare,
             stop,
             // A message fits whatever its size; behind it, less than a high backlog waits.
             max_backlog: limits::BACKLOG_BYTES + self.load.payload_bytes,
-            ..Plan::new(self.cpus.clone())
+            ..EngineConfig::new(self.cpus.clone())
         }
     }
 }
@@ -178,7 +178,7 @@ fn form(flags: &LoadFlags) -> Form {
 }
 
 /// Runs one load shard per core, secured if they are to be.
-fn drive_once(config: &Config, facts: &Facts, plan: Plan) -> Result<Ran, Failure> {
+fn drive_once(config: &Config, facts: &Facts, plan: EngineConfig) -> Result<Ran, Failure> {
     let cap = plan.max_backlog;
     match config.tls.clone() {
         None => drive(config, facts, plan, |load| load),

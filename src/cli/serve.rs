@@ -6,7 +6,7 @@ use super::tls::{self, Identity};
 use super::values::Switch;
 use super::{Exit, Failure, host, listen, print, signals};
 use crate::baseline::{self, Baseline};
-use crate::engine::{self, EngineError, FirstWord, Listeners, Plan, Stop};
+use crate::engine::{self, EngineConfig, EngineError, FirstWord, Listeners, Stop};
 use crate::limits;
 use crate::protocol::websocket::OriginPolicy;
 use crate::protocol::websocket::frame::HEADER_BYTES;
@@ -104,8 +104,8 @@ impl Config {
         })
     }
 
-    fn plan(&self, stop: Stop) -> Result<Plan, EngineError> {
-        Ok(Plan {
+    fn plan(&self, stop: Stop) -> Result<EngineConfig, EngineError> {
+        Ok(EngineConfig {
             listeners: Listeners::bind(&self.listen, self.cpus.len())?,
             // HTTP: a client that does not ask is not answered.
             first_word: FirstWord::Peers,
@@ -119,7 +119,7 @@ impl Config {
             receive_buffers: self.receive_buffers,
             receive_bytes: self.receive_bytes,
             stop,
-            ..Plan::new(self.cpus.clone())
+            ..EngineConfig::new(self.cpus.clone())
         })
     }
 }
@@ -263,7 +263,7 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
 /// Runs one server per core, each in what `wrap` puts around it; gives the closing line.
 fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
     config: &Config,
-    plan: Plan,
+    plan: EngineConfig,
     wrap: impl Fn(Server) -> S + Send + Sync + 'static,
 ) -> Result<String, Failure> {
     let cores = config.cpus.len();

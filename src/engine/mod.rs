@@ -1,11 +1,12 @@
 //! What moves bytes for shards: three engines with one contract (`crate::shard`), and what they
-//! have in common: the plan, the stop switch, listeners, the clock and the vitals.
+//! have in common: the configuration, the stop switch, listeners, the clock and the vitals.
 
 mod cause;
 mod closing;
 pub mod contract;
 pub mod listen;
 pub mod outbound;
+mod pending;
 pub mod ring;
 pub mod sim;
 mod slots;
@@ -22,7 +23,7 @@ pub use listen::Listeners;
 
 /// What an engine needs to know before it starts. One thread per entry of `cpus`.
 #[derive(Debug)]
-pub struct Plan {
+pub struct EngineConfig {
     /// The kernel's CPU numbers, one per core of the run; may repeat in tests.
     pub cpus: Vec<usize>,
     /// Bound listening sockets, a set per core.
@@ -49,8 +50,8 @@ pub struct Plan {
     pub stop: Stop,
 }
 
-impl Plan {
-    /// A plan for these CPUs that listens nowhere, with every bound at its default.
+impl EngineConfig {
+    /// A configuration for these CPUs that listens nowhere, with every bound at its default.
     #[must_use]
     pub fn new(cpus: Vec<usize>) -> Self {
         Self {

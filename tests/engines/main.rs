@@ -15,13 +15,13 @@ mod places;
 mod script;
 mod vanished;
 
-use ringstorm::engine::{EngineError, Plan, ring, tokio};
+use ringstorm::engine::{EngineConfig, EngineError, ring, tokio};
 use ringstorm::shard::{Core, Shard};
 
 /// What the suite needs of an engine.
 trait Engine {
     fn run<S: Shard + 'static>(
-        plan: Plan,
+        plan: EngineConfig,
         make: impl Fn(Core) -> S + Send + Sync + 'static,
     ) -> Result<Vec<S::Outcome>, EngineError>;
 }
@@ -32,7 +32,7 @@ macro_rules! engines {
 
         impl Engine for $name {
             fn run<S: Shard + 'static>(
-                plan: Plan,
+                plan: EngineConfig,
                 make: impl Fn(Core) -> S + Send + Sync + 'static,
             ) -> Result<Vec<S::Outcome>, EngineError> {
                 $run(plan, make)
@@ -49,13 +49,13 @@ engines! {
 
 /// The ring engine with file tables so small that every core has several rings.
 fn on_small_tables<S: Shard + 'static>(
-    plan: Plan,
+    plan: EngineConfig,
     make: impl Fn(Core) -> S + Send + Sync + 'static,
 ) -> Result<Vec<S::Outcome>, EngineError> {
     let table = (plan.slots / 4).clamp(1, 64);
     let slots = plan.slots.min(table * 16);
     ring::run(
-        Plan {
+        EngineConfig {
             slots,
             table,
             ..plan

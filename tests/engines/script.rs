@@ -2,7 +2,7 @@
 
 use super::Engine;
 use ringstorm::engine::contract::Checked;
-use ringstorm::engine::{Listeners, Plan, Stop};
+use ringstorm::engine::{EngineConfig, Listeners, Stop};
 use ringstorm::shard::{CloseCause, ConnectionId, Core, Half, Origin, Shard, Wire};
 use ringstorm::time::Instant;
 use std::net::SocketAddr;
@@ -121,7 +121,7 @@ impl<T: Send + 'static, A: Fn(Scene<'_, T>, Event<'_>)> Shard for Script<T, A> {
 }
 
 /// A plan for so many cores; `listen` addresses on loopback, free ports.
-pub(crate) fn plan(cores: usize, listen: usize) -> Plan {
+pub(crate) fn plan(cores: usize, listen: usize) -> EngineConfig {
     let allowed = core_affinity::get_core_ids().expect("the CPUs of this host are known");
     let cpus: Vec<usize> = allowed
         .iter()
@@ -130,7 +130,7 @@ pub(crate) fn plan(cores: usize, listen: usize) -> Plan {
         .take(cores)
         .collect();
     let addresses = vec![SocketAddr::from(([127, 0, 0, 1], 0)); listen];
-    let mut plan = Plan::new(cpus);
+    let mut plan = EngineConfig::new(cpus);
     plan.listeners = Listeners::bind(&addresses, cores).expect("loopback has free ports");
     plan.slots = 256;
     plan.receive_buffers = 64;
@@ -171,7 +171,7 @@ impl<T> Running<T> {
 
 /// Starts the script on every core of the plan. `state` makes a core's state.
 pub(crate) fn start<E: Engine, T: Send + 'static>(
-    plan: Plan,
+    plan: EngineConfig,
     state: impl Fn(Core) -> T + Send + Sync + 'static,
     act: impl Fn(Scene<'_, T>, Event<'_>) + Clone + Send + Sync + 'static,
 ) -> Running<T> {

@@ -13,7 +13,7 @@ mod simulated;
 mod sockets;
 mod talking;
 
-use ringstorm::engine::{EngineError, Plan, ring, tokio};
+use ringstorm::engine::{EngineConfig, EngineError, ring, tokio};
 use ringstorm::limits;
 use ringstorm::server::{Apps, Config, Outcome, built_in};
 use ringstorm::shard::{Core, Shard};
@@ -65,7 +65,7 @@ impl Setup {
 /// What the suite needs of an engine with sockets.
 trait Engine {
     fn run<S: Shard + 'static>(
-        plan: Plan,
+        plan: EngineConfig,
         make: impl Fn(Core) -> S + Send + Sync + 'static,
     ) -> Result<Vec<S::Outcome>, EngineError>;
 }
@@ -76,7 +76,7 @@ macro_rules! engines {
 
         impl Engine for $name {
             fn run<S: Shard + 'static>(
-                plan: Plan,
+                plan: EngineConfig,
                 make: impl Fn(Core) -> S + Send + Sync + 'static,
             ) -> Result<Vec<S::Outcome>, EngineError> {
                 $run(plan, make)

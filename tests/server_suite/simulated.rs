@@ -39,7 +39,7 @@ pub(crate) fn explore(test: impl Fn() + Sync) {
 
 impl Harness for OnSim {
     fn run_with<A: Apps>(setup: Setup, script: Script, apps: fn(&Config) -> A) -> Vec<Outcome> {
-        let mut plan = sim::Plan::new(SEED.get());
+        let mut plan = sim::SimConfig::new(SEED.get());
         plan.servers = u16::try_from(setup.cores).unwrap();
         plan.max_backlog = setup.max_backlog;
         let to = plan.listeners[0];

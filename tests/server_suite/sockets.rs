@@ -2,7 +2,7 @@
 
 use crate::script::{Act, Look, Script, get};
 use crate::{Engine, Harness, Setup};
-use ringstorm::engine::{self, Listeners, Plan, Stop};
+use ringstorm::engine::{self, EngineConfig, Listeners, Stop};
 use ringstorm::server::{Apps, Config, Outcome, Server};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -22,7 +22,7 @@ pub(crate) struct OnSockets<E>(std::marker::PhantomData<E>);
 impl<E: Engine> Harness for OnSockets<E> {
     fn run_with<A: Apps>(setup: Setup, script: Script, apps: fn(&Config) -> A) -> Vec<Outcome> {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut plan = Plan::new(vec![0; setup.cores]);
+        let mut plan = EngineConfig::new(vec![0; setup.cores]);
         plan.listeners = Listeners::bind(&[loopback], setup.cores).expect("a free port");
         plan.max_backlog = setup.max_backlog;
         plan.slots = 64;

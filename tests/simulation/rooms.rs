@@ -1,7 +1,7 @@
 //! Rooms with connections that are reset: a room whose speaker or member dies holds nobody up.
 
 use crate::whole::{self, Draw, settle};
-use ringstorm::engine::sim::{Plan, Weather, explore};
+use ringstorm::engine::sim::{Conditions, SimConfig, explore};
 use ringstorm::load::fan_out::FanOut;
 use ringstorm::load::outcome::Ending;
 use ringstorm::load::scenario::rooms::Rooms;
@@ -23,10 +23,10 @@ struct Party {
 }
 
 impl Party {
-    fn new(seed: u64, weather: Weather) -> Self {
+    fn new(seed: u64, conditions: Conditions) -> Self {
         let mut random = fastrand::Rng::with_seed(seed ^ 0x5eed);
-        let mut plan = Plan::new(seed);
-        plan.weather = weather;
+        let mut plan = SimConfig::new(seed);
+        plan.conditions = conditions;
         plan.servers = random.u16(1..=3);
         plan.loads = random.u16(1..=3);
         plan.receive_bytes = [64, 1000, 65_536][random.usize(..3)];
@@ -63,7 +63,7 @@ impl Party {
         }
     }
 
-    /// Runs it; what its broadcasts came to, with what holds of them in every weather.
+    /// Runs it; what its broadcasts came to, with what holds of them in every conditions.
     fn run(&self) -> (whole::Sums, FanOut, Duration) {
         let report = self.draw.run();
         let sums = settle(&report);
@@ -91,7 +91,7 @@ impl Party {
 #[test]
 fn in_calm_weather_every_member_hears_every_iteration() {
     explore(0..300, |seed| {
-        let party = Party::new(seed, Weather::calm());
+        let party = Party::new(seed, Conditions::calm());
         let (sums, fan_out, took) = party.run();
         let connects = sums.load.connects;
         let (clients, size) = (party.draw.load.connections, u32::from(party.size));
@@ -116,12 +116,12 @@ fn in_calm_weather_every_member_hears_every_iteration() {
 fn a_room_whose_speaker_or_member_is_reset_neither_waits_nor_miscounts() {
     let (short, lost) = (AtomicU64::new(0), AtomicU64::new(0));
     explore(0..600, |seed| {
-        let weather = Weather {
+        let conditions = Conditions {
             reset: 0.3,
             fault_max: Duration::from_millis(30),
-            ..Weather::calm()
+            ..Conditions::calm()
         };
-        let mut party = Party::new(seed, weather);
+        let mut party = Party::new(seed, conditions);
         party.draw.load.messages = Loop::Closed;
         let (sums, fan_out, took) = party.run();
         let (connects, resets) = (sums.load.connects, sums.faults.resets);
@@ -147,7 +147,7 @@ fn a_room_whose_speaker_or_member_is_reset_neither_waits_nor_miscounts() {
 #[test]
 fn in_rough_weather_rooms_come_to_an_end() {
     explore(0..300, |seed| {
-        Party::new(seed, Weather::rough()).run();
+        Party::new(seed, Conditions::rough()).run();
     });
 }
 
@@ -156,7 +156,7 @@ fn in_rough_weather_rooms_come_to_an_end() {
 #[test]
 fn connections_for_posts_take_no_place_of_a_session_and_go_with_it() {
     explore(0..8, |seed| {
-        let mut party = Party::new(seed, Weather::calm());
+        let mut party = Party::new(seed, Conditions::calm());
         let load = &mut party.draw.load;
         load.transport = Transport::Sse;
         load.connections = 20 * u32::from(party.draw.plan.loads);

@@ -2,7 +2,7 @@
 
 use crate::certificates::{Certificates, Mutual};
 use crate::whole::{Draw, Sums, settle};
-use ringstorm::engine::sim::{Report, Weather, explore, run};
+use ringstorm::engine::sim::{Conditions, Report, explore, run};
 use ringstorm::load::failure::{Kind, Stage};
 use ringstorm::load::outcome::Ending;
 use ringstorm::load::{self, Load};
@@ -47,7 +47,7 @@ fn ordinary(draw: &Draw, seed: u64) -> Report<server::Outcome, load::Outcome> {
 #[test]
 fn in_calm_weather_nothing_is_lost() {
     explore(0..200, |seed| {
-        let draw = Draw::new(seed, Weather::calm());
+        let draw = Draw::new(seed, Conditions::calm());
         let Sums {
             load, tally, left, ..
         } = settle(&ordinary(&draw, seed));
@@ -66,12 +66,12 @@ fn in_calm_weather_nothing_is_lost() {
 #[test]
 fn with_faults_every_loss_has_one() {
     explore(0..200, |seed| {
-        let weather = Weather {
+        let conditions = Conditions {
             slow: 0.0,
             buffer_min: 16 * 1024,
-            ..Weather::rough()
+            ..Conditions::rough()
         };
-        let draw = Draw::new(seed, weather);
+        let draw = Draw::new(seed, conditions);
         let Sums { load, faults, .. } = settle(&ordinary(&draw, seed));
         let connects = load.connects;
         assert!(
@@ -87,7 +87,7 @@ fn with_faults_every_loss_has_one() {
 #[test]
 fn in_rough_weather_with_small_caps_and_stops_everything_ends() {
     explore(0..200, |seed| {
-        let mut draw = Draw::new(seed, Weather::rough());
+        let mut draw = Draw::new(seed, Conditions::rough());
         let mut random = fastrand::Rng::with_seed(seed);
         draw.plan.slots = random.u32(1..12);
         draw.plan.max_backlog = random.usize(1_200_000..2_000_000);
@@ -105,7 +105,7 @@ fn in_rough_weather_with_small_caps_and_stops_everything_ends() {
 #[test]
 fn a_seed_is_a_run_although_every_key_is_another() {
     explore(0..20, |seed| {
-        let runs = [(); 2].map(|()| ordinary(&Draw::new(seed, Weather::rough()), seed));
+        let runs = [(); 2].map(|()| ordinary(&Draw::new(seed, Conditions::rough()), seed));
         assert_eq!(runs[0].loads, runs[1].loads);
     });
 }
@@ -120,7 +120,7 @@ fn failure(draw: &Draw, server: &Role, client: &Role) -> (u64, Vec<(Stage, Kind)
 #[test]
 fn whom_one_side_does_not_trust_is_counted_by_its_reason_on_both() {
     let certificates = &*CERTIFICATES;
-    let mut draw = Draw::new(3, Weather::calm());
+    let mut draw = Draw::new(3, Conditions::calm());
     draw.load.connections = 4;
     draw.plan.stop_servers = Some(Duration::from_secs(1));
     let to = draw.plan.listeners[0];
@@ -148,7 +148,7 @@ fn whom_one_side_does_not_trust_is_counted_by_its_reason_on_both() {
 
 #[test]
 fn a_plain_client_and_a_plain_server_are_found_out() {
-    let mut draw = Draw::new(3, Weather::calm());
+    let mut draw = Draw::new(3, Conditions::calm());
     draw.load.connections = 4;
     draw.plan.stop_servers = Some(Duration::from_secs(1));
     let (to, cap) = (draw.plan.listeners[0], draw.plan.max_backlog);

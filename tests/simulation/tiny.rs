@@ -1,6 +1,6 @@
 //! Two tiny shards, an echo and a talker: what the simulator itself promises.
 
-use ringstorm::engine::sim::{Faults, Plan, Report, Weather, explore, run};
+use ringstorm::engine::sim::{Conditions, Faults, Report, SimConfig, explore, run};
 use ringstorm::limits;
 use ringstorm::shard::{Close, CloseCause, ConnectionId, Core, Origin, Shard, Wire};
 use ringstorm::time::Instant;
@@ -220,9 +220,9 @@ impl Shard for Talkers {
     }
 }
 
-fn talk(seed: u64, weather: Weather) -> Report<(u64, u64), Ends> {
-    let mut plan = Plan::new(seed);
-    plan.weather = weather;
+fn talk(seed: u64, conditions: Conditions) -> Report<(u64, u64), Ends> {
+    let mut plan = SimConfig::new(seed);
+    plan.conditions = conditions;
     plan.servers = 2;
     plan.loads = 2;
     plan.slots = 8;
@@ -248,7 +248,7 @@ fn total(report: &Report<(u64, u64), Ends>) -> Ends {
 #[test]
 fn in_calm_weather_every_echo_comes_back_whole() {
     explore(0..1000, |seed| {
-        let report = talk(seed, Weather::calm());
+        let report = talk(seed, Conditions::calm());
         assert_eq!(total(&report), Ends { whole: 12, cut: 0 });
         assert_eq!(report.faults, Faults::default());
         let servers: Vec<_> = report
@@ -266,7 +266,7 @@ fn in_calm_weather_every_echo_comes_back_whole() {
 fn in_rough_weather_every_cut_echo_has_its_fault() {
     let (whole, cut) = (AtomicU64::new(0), AtomicU64::new(0));
     explore(0..1500, |seed| {
-        let report = talk(seed, Weather::rough());
+        let report = talk(seed, Conditions::rough());
         let ends = total(&report);
         assert_eq!(ends.whole + ends.cut, 12);
         assert!(
@@ -286,13 +286,13 @@ fn in_rough_weather_every_cut_echo_has_its_fault() {
 #[test]
 fn a_seed_is_a_run() {
     explore(0..50, |seed| {
-        let runs = [(); 2].map(|()| talk(seed, Weather::rough()));
+        let runs = [(); 2].map(|()| talk(seed, Conditions::rough()));
         assert_eq!(runs[0].digest, runs[1].digest);
         assert_eq!(
             (total(&runs[0]), runs[0].took),
             (total(&runs[1]), runs[1].took)
         );
-        assert_ne!(runs[0].digest, talk(seed + 1, Weather::rough()).digest);
+        assert_ne!(runs[0].digest, talk(seed + 1, Conditions::rough()).digest);
     });
 }
 

@@ -1,6 +1,6 @@
 //! Every scenario against servers and networks that fail: what the verdict is, and the exit code.
 
-use ringstorm::engine::sim::{Plan, Weather, run};
+use ringstorm::engine::sim::{Conditions, SimConfig, run};
 use ringstorm::load::scenario::custom::{Custom, Script};
 use ringstorm::load::scenario::rooms::Rooms;
 use ringstorm::load::scenario::{
@@ -157,7 +157,7 @@ impl Shard for Faulty {
 
 /// A scenario against the server's route for it, if it has one.
 fn config(scenario: Scenario, transport: Transport, path: &str) -> load::Config {
-    let address = Plan::new(0).listeners[0];
+    let address = SimConfig::new(0).listeners[0];
     load::Config {
         scenario,
         transport,
@@ -235,15 +235,15 @@ fn scenarios() -> Vec<(&'static str, load::Config, bool)> {
 }
 
 fn judged(config: &load::Config, fault: Fault, facts: &Facts) -> Record {
-    let mut plan = Plan::new(11);
+    let mut plan = SimConfig::new(11);
     plan.loads = 2;
-    plan.weather = Weather::calm();
+    plan.conditions = Conditions::calm();
     match fault {
-        Fault::Refuses => plan.weather.refuse = 1.0,
-        Fault::Lost => plan.weather.lose_connect = 1.0,
+        Fault::Refuses => plan.conditions.refuse = 1.0,
+        Fault::Lost => plan.conditions.lose_connect = 1.0,
         Fault::Gone => {
-            plan.weather.silence = 1.0;
-            plan.weather.fault_max = Duration::from_secs(2);
+            plan.conditions.silence = 1.0;
+            plan.conditions.fault_max = Duration::from_secs(2);
         }
         Fault::None | Fault::Silent | Fault::Dies | Fault::Stalls | Fault::Half => {}
     }

@@ -1,6 +1,6 @@
 //! The server against the load client: nothing panics, everything ends, every loss has its fault.
 
-use ringstorm::engine::sim::{Faults, Plan, Report, Weather, explore, run};
+use ringstorm::engine::sim::{Conditions, Faults, Report, SimConfig, explore, run};
 use ringstorm::load::outcome::Ending;
 use ringstorm::load::{
     self, Again, Backoff, Buckets, Load, Loop, Pace, PayloadKind, Poisson, Rate, Scenario, Session,
@@ -13,16 +13,16 @@ use std::time::Duration;
 
 /// A run drawn from its seed.
 pub(super) struct Draw {
-    pub(super) plan: Plan,
+    pub(super) plan: SimConfig,
     pub(super) server: server::Config,
     pub(super) load: load::Config,
 }
 
 impl Draw {
-    pub(super) fn new(seed: u64, weather: Weather) -> Self {
+    pub(super) fn new(seed: u64, conditions: Conditions) -> Self {
         let mut random = fastrand::Rng::with_seed(seed ^ 0x5eed);
-        let mut plan = Plan::new(seed);
-        plan.weather = weather;
+        let mut plan = SimConfig::new(seed);
+        plan.conditions = conditions;
         plan.servers = random.u16(1..=3);
         plan.loads = random.u16(1..=3);
         plan.receive_bytes = [64, 1000, 4096, 65_536][random.usize(..4)];
@@ -148,7 +148,7 @@ pub(super) struct Sums {
     pub(super) faults: Faults,
 }
 
-/// What holds in every weather.
+/// What holds in every conditions.
 pub(super) fn settle(report: &Report<server::Outcome, load::Outcome>) -> Sums {
     let all = |load: &Option<load::Outcome>| load.clone().expect("every load finishes");
     let load = load::Outcome::merged(&report.loads.iter().map(all).collect::<Vec<_>>());
@@ -206,7 +206,7 @@ pub(super) fn settle(report: &Report<server::Outcome, load::Outcome>) -> Sums {
 fn in_calm_weather_nothing_is_lost() {
     let (replied, events) = (AtomicU64::new(0), AtomicU64::new(0));
     explore(0..1200, |seed| {
-        let draw = Draw::new(seed, Weather::calm());
+        let draw = Draw::new(seed, Conditions::calm());
         let Sums {
             load,
             tally,
@@ -242,12 +242,12 @@ fn with_faults_every_loss_has_one() {
     explore(0..1200, |seed| {
         // Slow readers, and tiny buffers, are the next test's: the server drops those who do not
         // keep up with what it pushes.
-        let weather = Weather {
+        let conditions = Conditions {
             slow: 0.0,
             buffer_min: 16 * 1024,
-            ..Weather::rough()
+            ..Conditions::rough()
         };
-        let draw = Draw::new(seed, weather);
+        let draw = Draw::new(seed, conditions);
         let Sums { load, faults, .. } = settle(&draw.run());
         let broken = faults.resets + faults.silences;
         let connects = load.connects;
@@ -277,7 +277,7 @@ fn with_faults_every_loss_has_one() {
 #[test]
 fn in_rough_weather_with_small_caps_everything_ends() {
     explore(0..1200, |seed| {
-        let mut draw = Draw::new(seed, Weather::rough());
+        let mut draw = Draw::new(seed, Conditions::rough());
         let mut random = fastrand::Rng::with_seed(seed);
         draw.plan.slots = random.u32(1..12);
         draw.plan.max_backlog = random.usize(1_200_000..2_000_000);
@@ -296,12 +296,12 @@ fn in_rough_weather_with_small_caps_everything_ends() {
 #[test]
 fn stopping_either_side_at_any_time_ends_both() {
     explore(0..1200, |seed| {
-        let weather = if seed % 2 == 0 {
-            Weather::calm()
+        let conditions = if seed % 2 == 0 {
+            Conditions::calm()
         } else {
-            Weather::rough()
+            Conditions::rough()
         };
-        let mut draw = Draw::new(seed, weather);
+        let mut draw = Draw::new(seed, conditions);
         let mut random = fastrand::Rng::with_seed(seed);
         let within = |random: &mut fastrand::Rng| Duration::from_micros(random.u64(0..80_000));
         draw.plan.stop_loads = random.bool().then(|| within(&mut random));
@@ -317,7 +317,7 @@ fn stopping_either_side_at_any_time_ends_both() {
 #[test]
 fn a_seed_is_a_run_of_server_and_load() {
     explore(0..100, |seed| {
-        let runs = [(); 2].map(|()| Draw::new(seed, Weather::rough()).run());
+        let runs = [(); 2].map(|()| Draw::new(seed, Conditions::rough()).run());
         assert_eq!(runs[0].digest, runs[1].digest);
         assert_eq!(runs[0].loads, runs[1].loads);
     });

@@ -8,7 +8,7 @@ use super::sinks::Sinks;
 use super::view::View;
 use crate::cli::Failure;
 use crate::cli::engine_flag::LoadEngine;
-use crate::engine::{self, EngineError, Plan, Stop};
+use crate::engine::{self, EngineConfig, EngineError, Stop};
 use crate::limits;
 use crate::load::outcome::Ending;
 use crate::load::progress::{PROGRESS_TIME, Progress, Stage};
@@ -33,7 +33,7 @@ pub(super) struct Ran {
 pub(super) fn drive<S: Shard<Outcome = Outcome> + 'static>(
     config: &Config,
     facts: &Facts,
-    plan: Plan,
+    plan: EngineConfig,
     wrap: impl Fn(Load) -> S + Send + Sync + 'static,
 ) -> Result<Ran, Failure> {
     let meter = config.server_pid.map(Meter::new).transpose()?;

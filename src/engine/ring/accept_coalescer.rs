@@ -61,12 +61,7 @@ mod tests {
     }
 
     /// A turn with so many accepts, and so many other events.
-    fn turn(
-        accept_coalescer: &mut AcceptCoalescer,
-        us: u64,
-        accepts: usize,
-        others: usize,
-    ) -> bool {
+    fn turn(coalescer: &mut AcceptCoalescer, us: u64, accepts: usize, others: usize) -> bool {
         (0..accepts).for_each(|_| coalescer.note_accepted());
         coalescer.note_turn(at(us), accepts + others);
         coalescer.is_active()

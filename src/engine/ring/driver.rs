@@ -7,7 +7,7 @@ use super::accept_coalescer::AcceptCoalescer;
 use super::buffers::Buffers;
 use super::kernel::{Completion, Wait};
 use super::operation::{Operation, untag};
-use super::port::{PendingEvent, Port};
+use super::port::{Port, RingEvent};
 use super::rings::Rings;
 use super::slot::{Phase, Receive};
 use super::waker::WakeHandle;
@@ -367,8 +367,8 @@ impl<S: Shard> Driver<S> {
                 return;
             };
             match event {
-                PendingEvent::Opened(id, listener) => self.open(id, listener),
-                PendingEvent::Drained(id) => {
+                RingEvent::Opened(id, listener) => self.open(id, listener),
+                RingEvent::Drained(id) => {
                     if self
                         .port
                         .slots
@@ -378,7 +378,7 @@ impl<S: Shard> Driver<S> {
                         self.shard.drained(id, &mut *self.port);
                     }
                 }
-                PendingEvent::Closed(id, cause) => self.shard.closed(id, cause, &mut *self.port),
+                RingEvent::Closed(id, cause) => self.shard.closed(id, cause, &mut *self.port),
             }
         }
     }

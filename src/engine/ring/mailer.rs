@@ -52,7 +52,7 @@ impl<M> Mailbox<M> {
 }
 
 /// An empty mailbox for each core.
-pub(super) fn mailboxes<M>(cores: usize) -> Mailboxes<M> {
+pub(super) fn mailboxes_for<M>(cores: usize) -> Mailboxes<M> {
     let empty = || Mailbox {
         queue: Mutex::new(Queue {
             messages: Vec::new(),

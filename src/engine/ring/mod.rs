@@ -31,7 +31,7 @@ mod uring;
 mod vectors;
 mod waker;
 
-use super::{EngineError, FirstWord, Plan, Stop};
+use super::{EngineConfig, EngineError, FirstWord, Stop};
 use crate::shard::{Core, Counters, Shard};
 use accept::Acceptor;
 use driver::Driver;
@@ -55,36 +55,36 @@ use waker::Waker;
 /// # Errors
 /// [`EngineError`] that names the remedy, before any shard has started; or a core's panic.
 pub fn run<S: Shard + 'static>(
-    plan: Plan,
+    config: EngineConfig,
     make: impl Fn(Core) -> S + Send + Sync + 'static,
 ) -> Result<Vec<S::Outcome>, EngineError> {
     let features = probe::check()?;
-    let cores = plan.cpus.len();
+    let cores = config.cpus.len();
     thread::rehearse(cores)?;
     let make = Arc::new(make);
     let start = Arc::new(StartLatch::default());
     let mailboxes: Mailboxes<S::Message> = mailboxes_for(cores);
     let (ready, readied) = channel();
     let mut threads = Vec::new();
-    for (index, listeners) in plan.listeners.into_cores().into_iter().enumerate() {
+    for (index, listeners) in config.listeners.into_cores().into_iter().enumerate() {
         let setup = Setup {
             core: Core(u16::try_from(index).unwrap_or(u16::MAX)),
             listeners,
-            first_word: plan.first_word,
-            slots: plan.slots,
-            connects: plan.connects,
-            table: plan.table,
-            max_backlog: plan.max_backlog,
-            stall: plan.stall,
-            buffers: (plan.receive_buffers, plan.receive_bytes),
+            first_word: config.first_word,
+            slots: config.slots,
+            connects: config.connects,
+            table: config.table,
+            max_backlog: config.max_backlog,
+            stall: config.stall,
+            buffers: (config.receive_buffers, config.receive_bytes),
             features,
             mailboxes: Arc::clone(&mailboxes),
-            stop: plan.stop.clone(),
+            stop: config.stop.clone(),
             ready: ready.clone(),
             start: Arc::clone(&start),
         };
         let make = Arc::clone(&make);
-        let cpu = plan.cpus[index];
+        let cpu = config.cpus[index];
         let started = thread::start(index, move || {
             let executor = thread::executor(index, cpu)?;
             executor

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 /// An event that the shard is yet to be told. Nothing is told inside a call to the wire.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum PendingEvent {
+pub(super) enum RingEvent {
     /// A connection was accepted on that listener, and there is room for it.
     Opened(ConnectionId, u16),
     /// The backlog came down to the low mark.
@@ -54,7 +54,7 @@ pub(super) struct Port<M> {
     pub(super) querying: VecDeque<Closing>,
     /// How long the peer of a closing connection may take nothing.
     pub(super) stall: Duration,
-    pub(super) pending: VecDeque<PendingEvent>,
+    pub(super) pending: VecDeque<RingEvent>,
     /// Accepted on that listener when every slot was taken: opened when there is room.
     pub(super) waiting: VecDeque<(ConnectionId, u16)>,
 }
@@ -65,7 +65,7 @@ impl<M> Port<M> {
         while self.waiting.len() > self.slots.excess()
             && let Some((id, listener)) = self.waiting.pop_front()
         {
-            self.pending.push_back(PendingEvent::Opened(id, listener));
+            self.pending.push_back(RingEvent::Opened(id, listener));
         }
     }
 

@@ -32,7 +32,7 @@ impl Waker {
     }
 
     /// Waits through glommio for a signal; returns how many there were.
-    pub(super) async fn heard(&self) -> u64 {
+    pub(super) async fn woken(&self) -> u64 {
         match self.file.read_at(0, 8).await {
             Ok(read) => read
                 .first_chunk()

@@ -1,9 +1,10 @@
 //! One core of a simulated host: its shard, its connections and its turns.
 
-use super::network::Network;
-use super::port::{Desk, Link, News, Port, Standing};
-use super::socket::{Node, Read, SocketIndex, State};
+use super::network::SimNetwork;
+use super::socket::{Node, Read, SocketIndex, SocketState};
+use super::wire::{CoreState, LinkState, SimLink, SimWire};
 use crate::engine::contract::Checked;
+use crate::engine::pending::PendingEvent;
 use crate::shard::{ConnectionId, Half, Origin, Shard};
 
 /// Accepts, and reads from one connection, in one turn at most.
@@ -13,7 +14,7 @@ const PER_TURN: usize = 4;
 pub(super) struct Host<S: Shard> {
     shard: Option<Checked<S>>,
     pub(super) outcome: Option<S::Outcome>,
-    pub(super) desk: Desk<S::Message>,
+    pub(super) state: CoreState<S::Message>,
     scratch: Vec<u8>,
     receive_bytes: usize,
     started: bool,
@@ -23,11 +24,11 @@ pub(super) struct Host<S: Shard> {
 }
 
 impl<S: Shard> Host<S> {
-    pub(super) fn new(shard: S, desk: Desk<S::Message>, receive_bytes: usize) -> Self {
+    pub(super) fn new(shard: S, state: CoreState<S::Message>, receive_bytes: usize) -> Self {
         Self {
             shard: Some(Checked::new(shard)),
             outcome: None,
-            desk,
+            state,
             scratch: Vec::new(),
             receive_bytes,
             started: false,
@@ -38,47 +39,48 @@ impl<S: Shard> Host<S> {
     }
 
     pub(super) fn node(&self) -> Node {
-        self.desk.node
+        self.state.node
     }
 
     /// One turn, at the network's time.
-    pub(super) fn turn(&mut self, net: &mut Network) {
+    pub(super) fn turn(&mut self, net: &mut SimNetwork) {
         if self.over {
             return;
         }
-        self.desk.now = net.now;
-        self.desk.counters.turns += 1;
+        self.state.now = net.now;
+        self.state.counters.turns += 1;
         if !std::mem::replace(&mut self.started, true) {
-            self.tell(net, |shard, port| shard.started(port));
+            self.tell(net, |shard, wire| shard.started(wire));
         }
-        self.tell_news(net);
-        let mut ready = std::mem::take(&mut net.stations[self.desk.node].ready);
-        net.dice.shuffle(&mut ready);
+        self.deliver_events(net);
+        let mut ready = std::mem::take(&mut net.nodes[self.state.node].ready);
+        net.random.shuffle(&mut ready);
         for socket in ready {
             net.sockets[socket].ready = false;
             self.serve(socket, net);
         }
         self.accept(net);
-        while let Some((_, from, message)) = self.desk.inbox.pop_front_if(|(at, ..)| *at <= net.now)
+        while let Some((_, from, message)) =
+            self.state.inbox.pop_front_if(|(at, ..)| *at <= net.now)
         {
-            self.tell(net, |shard, port| shard.forwarded(from, message, port));
+            self.tell(net, |shard, wire| shard.forwarded(from, message, wire));
         }
         if self.stop && !std::mem::replace(&mut self.stopped, true) {
-            self.tell(net, |shard, port| shard.stopped(port));
+            self.tell(net, |shard, wire| shard.stopped(wire));
         }
         let due = self.shard.as_ref().and_then(Shard::deadline);
         if due.is_some_and(|at| at <= net.now) {
-            self.tell(net, |shard, port| shard.expired(port));
+            self.tell(net, |shard, wire| shard.expired(wire));
         }
-        Port {
+        SimWire {
             net,
-            desk: &mut self.desk,
+            state: &mut self.state,
         }
         .expire();
-        self.tell_news(net);
-        Port {
+        self.deliver_events(net);
+        SimWire {
             net,
-            desk: &mut self.desk,
+            state: &mut self.state,
         }
         .flush_all();
         if self.over {
@@ -88,15 +90,15 @@ impl<S: Shard> Host<S> {
         }
     }
 
-    fn plan_next(&mut self, net: &mut Network) {
-        let node = self.desk.node;
-        let waiting = !net.stations[node].accept.is_empty() && self.desk.links.has_free();
-        if !self.desk.news.is_empty() || self.desk.is_dirty() || waiting {
+    fn plan_next(&mut self, net: &mut SimNetwork) {
+        let node = self.state.node;
+        let waiting = !net.nodes[node].accept.is_empty() && self.state.links.has_free();
+        if !self.state.pending.is_empty() || self.state.is_dirty() || waiting {
             net.wake(node);
         }
-        let mail = self.desk.inbox.front().map(|(at, ..)| *at);
+        let mail = self.state.inbox.front().map(|(at, ..)| *at);
         let shard = self.shard.as_ref().and_then(Shard::deadline);
-        for at in [shard, self.desk.deadline(), mail].into_iter().flatten() {
+        for at in [shard, self.state.deadline(), mail].into_iter().flatten() {
             net.wake_at(node, at);
         }
     }
@@ -104,117 +106,117 @@ impl<S: Shard> Host<S> {
     /// Gives the shard one event, unless it has finished.
     fn tell(
         &mut self,
-        net: &mut Network,
-        event: impl FnOnce(&mut Checked<S>, &mut Port<'_, S::Message>),
+        net: &mut SimNetwork,
+        event: impl FnOnce(&mut Checked<S>, &mut SimWire<'_, S::Message>),
     ) {
         if let (false, Some(shard)) = (self.over, &mut self.shard) {
-            self.desk.counters.events += 1;
-            net.note(self.desk.counters.events);
+            self.state.counters.events += 1;
+            net.note(self.state.counters.events);
             event(
                 shard,
-                &mut Port {
+                &mut SimWire {
                     net,
-                    desk: &mut self.desk,
+                    state: &mut self.state,
                 },
             );
             self.over = shard.finished();
         }
     }
 
-    fn tell_news(&mut self, net: &mut Network) {
-        for news in std::mem::take(&mut self.desk.news) {
-            match news {
-                News::Drained(id) => {
-                    let link = self.desk.links.get(id);
-                    if link.is_some_and(|link| link.standing == Standing::Open) {
-                        self.tell(net, |shard, port| shard.drained(id, port));
+    fn deliver_events(&mut self, net: &mut SimNetwork) {
+        for event in std::mem::take(&mut self.state.pending) {
+            match event {
+                PendingEvent::Drained(id) => {
+                    let link = self.state.links.get(id);
+                    if link.is_some_and(|link| link.state == LinkState::Open) {
+                        self.tell(net, |shard, wire| shard.drained(id, wire));
                     }
                 }
-                News::Closed(id, cause) => {
-                    self.desk.links.remove(id);
-                    self.tell(net, |shard, port| shard.closed(id, cause, port));
+                PendingEvent::Closed(id, cause) => {
+                    self.state.links.remove(id);
+                    self.tell(net, |shard, wire| shard.closed(id, cause, wire));
                 }
             }
         }
     }
 
-    fn accept(&mut self, net: &mut Network) {
+    fn accept(&mut self, net: &mut SimNetwork) {
         for _ in 0..PER_TURN {
-            if net.stations[self.desk.node].accept.is_empty() {
+            if net.nodes[self.state.node].accept.is_empty() {
                 return;
             }
-            if !self.desk.links.has_free() {
-                self.desk.counters.accept_pauses += 1;
+            if !self.state.links.has_free() {
+                self.state.counters.accept_pauses += 1;
                 return;
             }
-            let Some(socket) = net.stations[self.desk.node].accept.pop_front() else {
+            let Some(socket) = net.nodes[self.state.node].accept.pop_front() else {
                 return;
             };
-            net.sockets[socket].state = State::Open;
-            let link = Link::new(socket, Standing::Open);
-            let Some(id) = self.desk.links.insert_with(|_| link) else {
+            net.sockets[socket].state = SocketState::Open;
+            let link = SimLink::new(socket, LinkState::Open);
+            let Some(id) = self.state.links.insert_with(|_| link) else {
                 return;
             };
             net.sockets[socket].id = Some(id);
             let listener = net.sockets[socket].listener;
-            self.tell(net, |shard, port| {
-                shard.opened(id, Origin::Accepted { listener }, port)
+            self.tell(net, |shard, wire| {
+                shard.opened(id, Origin::Accepted { listener }, wire)
             });
             self.serve(socket, net);
         }
     }
 
     /// Something moved on that socket.
-    fn serve(&mut self, socket: SocketIndex, net: &mut Network) {
+    fn serve(&mut self, socket: SocketIndex, net: &mut SimNetwork) {
         let Some(id) = net.sockets[socket].id else {
             return;
         };
-        let Some(link) = self.desk.links.get_mut(id) else {
+        let Some(link) = self.state.links.get_mut(id) else {
             return;
         };
-        if link.standing == Standing::Over {
+        if link.state == LinkState::Over {
             return;
         }
         if let Some(cause) = net.sockets[socket].broken {
-            return Port {
+            return SimWire {
                 net,
-                desk: &mut self.desk,
+                state: &mut self.state,
             }
             .end(id, cause);
         }
-        match link.standing {
-            Standing::Connecting if net.sockets[socket].state == State::Open => {
-                link.standing = Standing::Open;
-                self.tell(net, |shard, port| shard.opened(id, Origin::Connected, port));
+        match link.state {
+            LinkState::Connecting if net.sockets[socket].state == SocketState::Open => {
+                link.state = LinkState::Open;
+                self.tell(net, |shard, wire| shard.opened(id, Origin::Connected, wire));
                 self.receive(id, socket, net);
             }
-            Standing::Connecting | Standing::Over => {}
-            Standing::Open | Standing::Closing { .. } => {
+            LinkState::Connecting | LinkState::Over => {}
+            LinkState::Open | LinkState::Closing { .. } => {
                 if !link.out.is_empty() {
-                    self.desk.touch(id);
+                    self.state.touch(id);
                 }
                 self.receive(id, socket, net);
             }
         }
     }
 
-    fn receive(&mut self, id: ConnectionId, socket: SocketIndex, net: &mut Network) {
+    fn receive(&mut self, id: ConnectionId, socket: SocketIndex, net: &mut SimNetwork) {
         for _ in 0..PER_TURN {
-            let Some(link) = self.desk.links.get(id) else {
+            let Some(link) = self.state.links.get(id) else {
                 return;
             };
-            if link.paused || link.peer_ended || link.standing == Standing::Over {
+            if link.paused || link.peer_ended || link.state == LinkState::Over {
                 return;
             }
-            let open = link.standing == Standing::Open;
+            let open = link.state == LinkState::Open;
             match net.read(socket, &mut self.scratch, self.receive_bytes) {
                 Read::Nothing => return,
                 Read::End => return self.peer_ended(id, net),
                 Read::Bytes => {
-                    self.desk.counters.bytes_in += self.scratch.len() as u64;
+                    self.state.counters.bytes_in += self.scratch.len() as u64;
                     if open {
                         let mut bytes = std::mem::take(&mut self.scratch);
-                        self.tell(net, |shard, port| shard.received(id, &mut bytes, port));
+                        self.tell(net, |shard, wire| shard.received(id, &mut bytes, wire));
                         self.scratch = bytes;
                     }
                 }
@@ -227,24 +229,24 @@ impl<S: Shard> Host<S> {
     }
 
     /// The peer's FIN came: the shard decides whether it has still something to send.
-    fn peer_ended(&mut self, id: ConnectionId, net: &mut Network) {
-        let desk = &mut self.desk;
-        let asks = Port { net, desk }.peer_ended(id);
+    fn peer_ended(&mut self, id: ConnectionId, net: &mut SimNetwork) {
+        let state = &mut self.state;
+        let asks = SimWire { net, state }.peer_ended(id);
         if asks {
             let mut half = Half::Close;
-            self.tell(net, |shard, port| half = shard.ended(id, port));
+            self.tell(net, |shard, wire| half = shard.ended(id, wire));
             if half == Half::Close {
-                let desk = &mut self.desk;
-                Port { net, desk }.end_after_peer(id);
+                let state = &mut self.state;
+                SimWire { net, state }.end_after_peer(id);
             }
         }
     }
 
     /// The shard has finished: everything open is dropped.
-    fn finish(&mut self, net: &mut Network) {
-        net.stop_accepting(self.desk.node);
+    fn finish(&mut self, net: &mut SimNetwork) {
+        net.stop_accepting(self.state.node);
         for socket in 0..net.sockets.len() {
-            if net.sockets[socket].node == self.desk.node {
+            if net.sockets[socket].node == self.state.node {
                 net.drop_socket(socket, false);
             }
         }

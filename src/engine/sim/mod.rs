@@ -1,19 +1,19 @@
 //! The shards on a simulated network and a virtual clock: every run is a function of its seed.
 //!
-//! Two fleets, servers that listen and loads that connect, run in one thread. Every byte stream is
+//! Cores of a server that listens and cores of a load client that connects run in one thread. Every byte stream is
 //! split at random, delayed, and reordered against the others (never within itself); sends are
 //! short, buffers bounded, readers slow; connections are reset or die silently, connects are
-//! refused or lost ([`Weather`]). The contract of the seam is asserted at every event.
+//! refused or lost ([`Conditions`]). The contract of the seam is asserted at every event.
 
+mod conditions;
 mod host;
 mod network;
-mod port;
 mod socket;
-mod weather;
+mod wire;
 
 use self::host::Host;
-use self::network::{Happening, Network, START};
-use self::port::Desk;
+use self::network::{NetworkEvent, START, SimNetwork};
+use self::wire::CoreState;
 use crate::limits;
 use crate::shard::{Core, Shard};
 use crate::time::Instant;
@@ -21,22 +21,22 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use conditions::Conditions;
 pub use network::Faults;
-pub use weather::Weather;
 
-/// More happenings than this are a livelock.
-const HAPPENINGS_MAX: u64 = 50_000_000;
+/// A run of more events than this is a livelock.
+const EVENTS_MAX: u64 = 50_000_000;
 
 /// What to simulate.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct SimConfig {
     /// Everything random follows from it.
     pub seed: u64,
     /// What the network does.
-    pub weather: Weather,
-    /// Cores of the server fleet.
+    pub conditions: Conditions,
+    /// Cores of the server.
     pub servers: u16,
-    /// Cores of the load fleet.
+    /// Cores of the load client.
     pub loads: u16,
     /// Where every server core listens.
     pub listeners: Vec<SocketAddr>,
@@ -56,13 +56,13 @@ pub struct Plan {
     pub until: Duration,
 }
 
-impl Plan {
-    /// One core each, calm weather, an hour at most; servers are stopped when the loads are done.
+impl SimConfig {
+    /// One core each, calm conditions, an hour at most; servers are stopped when the loads are done.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
-            weather: Weather::calm(),
+            conditions: Conditions::calm(),
             servers: 1,
             loads: 1,
             listeners: vec![SocketAddr::from(([10, 0, 0, 1], 80))],
@@ -92,46 +92,46 @@ pub struct Report<S, L> {
     pub digest: u64,
 }
 
-/// Runs both fleets until all have finished, nothing can happen any more, or time is up.
+/// Runs all cores until each has finished, no event is left, or time is up.
 ///
 /// # Panics
 /// If the contract of the seam is broken, a shard panics, or nothing ever comes to an end.
 pub fn run<S: Shard, L: Shard>(
-    plan: &Plan,
+    config: &SimConfig,
     mut server: impl FnMut(Core) -> S,
     mut load: impl FnMut(Core) -> L,
 ) -> Report<S::Outcome, L::Outcome> {
     let (servers, nodes) = (
-        usize::from(plan.servers),
-        usize::from(plan.servers + plan.loads),
+        usize::from(config.servers),
+        usize::from(config.servers + config.loads),
     );
-    let net = Network::new(
-        plan.seed,
-        plan.weather.clone(),
-        plan.listeners.clone(),
+    let net = SimNetwork::new(
+        config.seed,
+        config.conditions.clone(),
+        config.listeners.clone(),
         nodes,
         servers,
     );
     let mut world = World {
         net,
-        servers: fleet(plan, plan.servers, 0, &mut server),
-        loads: fleet(plan, plan.loads, servers, &mut load),
-        stop_servers: plan.stop_servers,
+        servers: hosts(config, config.servers, 0, &mut server),
+        loads: hosts(config, config.loads, servers, &mut load),
+        stop_servers: config.stop_servers,
     };
     for node in 0..nodes {
         world.net.wake(node);
     }
-    if let Some(after) = plan.stop_loads {
+    if let Some(after) = config.stop_loads {
         world
             .net
-            .plan(START + after, Happening::Stop { servers: false });
+            .plan(START + after, NetworkEvent::Stop { servers: false });
     }
-    if let Some(after) = plan.stop_servers_at {
+    if let Some(after) = config.stop_servers_at {
         world
             .net
-            .plan(START + after, Happening::Stop { servers: true });
+            .plan(START + after, NetworkEvent::Stop { servers: true });
     }
-    world.run(START + plan.until);
+    world.run(START + config.until);
     Report {
         servers: world.servers.into_iter().map(|host| host.outcome).collect(),
         loads: world.loads.into_iter().map(|host| host.outcome).collect(),
@@ -183,22 +183,22 @@ pub fn explore(seeds: std::ops::Range<u64>, one: impl Fn(u64) + Sync) {
     }
 }
 
-fn fleet<S: Shard>(
-    plan: &Plan,
+fn hosts<S: Shard>(
+    config: &SimConfig,
     cores: u16,
     first: usize,
     make: &mut impl FnMut(Core) -> S,
 ) -> Vec<Host<S>> {
     let host = |core: u16| {
         let node = first + usize::from(core);
-        let desk = Desk::new(node, Core(core), cores, plan.slots, plan.max_backlog);
-        Host::new(make(Core(core)), desk, plan.receive_bytes)
+        let state = CoreState::new(node, Core(core), cores, config.slots, config.max_backlog);
+        Host::new(make(Core(core)), state, config.receive_bytes)
     };
     (0..cores).map(host).collect()
 }
 
 struct World<S: Shard, L: Shard> {
-    net: Network,
+    net: SimNetwork,
     servers: Vec<Host<S>>,
     loads: Vec<Host<L>>,
     stop_servers: Option<Duration>,
@@ -206,23 +206,23 @@ struct World<S: Shard, L: Shard> {
 
 impl<S: Shard, L: Shard> World<S, L> {
     fn run(&mut self, until: Instant) {
-        for _ in 0..HAPPENINGS_MAX {
-            let Some(happening) = self.net.next() else {
+        for _ in 0..EVENTS_MAX {
+            let Some(event) = self.net.next() else {
                 return;
             };
             if self.net.now > until {
                 return;
             }
-            match happening {
-                Happening::Turn(node) if node < self.servers.len() => {
+            match event {
+                NetworkEvent::Turn(node) if node < self.servers.len() => {
                     turn(&mut self.servers, node, &mut self.net);
                 }
-                Happening::Turn(node) => {
+                NetworkEvent::Turn(node) => {
                     turn(&mut self.loads, node - self.servers.len(), &mut self.net);
                     self.stop_after_loads();
                 }
-                Happening::Stop { servers: true } => stop(&mut self.servers, &mut self.net),
-                Happening::Stop { servers: false } => stop(&mut self.loads, &mut self.net),
+                NetworkEvent::Stop { servers: true } => stop(&mut self.servers, &mut self.net),
+                NetworkEvent::Stop { servers: false } => stop(&mut self.loads, &mut self.net),
                 _ => unreachable!("the network keeps the rest to itself"),
             }
             let running = |done: bool| !done;
@@ -235,7 +235,7 @@ impl<S: Shard, L: Shard> World<S, L> {
             }
         }
         panic!(
-            "no end after {HAPPENINGS_MAX} happenings, at {:?}",
+            "no end after {EVENTS_MAX} events, at {:?}",
             self.net.now.since(START)
         );
     }
@@ -245,28 +245,28 @@ impl<S: Shard, L: Shard> World<S, L> {
             && let Some(after) = self.stop_servers.take()
         {
             let at = self.net.now + after;
-            self.net.plan(at, Happening::Stop { servers: true });
+            self.net.plan(at, NetworkEvent::Stop { servers: true });
         }
     }
 }
 
-fn turn<S: Shard>(fleet: &mut [Host<S>], core: usize, net: &mut Network) {
-    fleet[core].turn(net);
-    for (to, message) in std::mem::take(&mut fleet[core].desk.outbox) {
-        if let Some(host) = fleet.get_mut(to.index()) {
+fn turn<S: Shard>(hosts: &mut [Host<S>], core: usize, net: &mut SimNetwork) {
+    hosts[core].turn(net);
+    for (to, message) in std::mem::take(&mut hosts[core].state.outbox) {
+        if let Some(host) = hosts.get_mut(to.index()) {
             // In order: none overtakes another on its way to that core.
-            let last = host.desk.inbox.back().map_or(net.now, |(at, ..)| *at);
+            let last = host.state.inbox.back().map_or(net.now, |(at, ..)| *at);
             let at = net.travel().max(last);
             let from = Core(u16::try_from(core).unwrap_or(u16::MAX));
-            host.desk.inbox.push_back((at, from, message));
+            host.state.inbox.push_back((at, from, message));
             let node = host.node();
             net.wake_at(node, at);
         }
     }
 }
 
-fn stop<S: Shard>(fleet: &mut [Host<S>], net: &mut Network) {
-    for host in fleet {
+fn stop<S: Shard>(hosts: &mut [Host<S>], net: &mut SimNetwork) {
+    for host in hosts {
         host.stop = true;
         net.wake(host.node());
     }

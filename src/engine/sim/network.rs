@@ -1,10 +1,10 @@
 //! The simulated network: sockets with bounded buffers, bytes on their way, faults, and the queue
-//! of everything that will happen.
+//! of all events to come.
 
 mod stream;
 
-use super::socket::{Fate, Node, Socket, SocketIndex, State};
-use super::weather::{Dice, Weather};
+use super::conditions::{Conditions, Random};
+use super::socket::{FaultKind, Node, SimSocket, SocketIndex, SocketState};
 use crate::shard::{CloseCause, ConnectionId};
 use crate::time::Instant;
 use std::cmp::Reverse;
@@ -15,9 +15,9 @@ use std::time::Duration;
 /// When the virtual clock starts: not at zero, so that differences below it are not hidden.
 pub(super) const START: Instant = Instant::from_nanos(1_000_000_000);
 
-/// What will happen at some time.
+/// An event of the network, queued for its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Happening {
+pub(super) enum NetworkEvent {
     /// A core takes a turn, unless it took one earlier.
     Turn(Node),
     /// Bytes, and perhaps the end of the stream, reach a socket.
@@ -33,17 +33,20 @@ pub(super) enum Happening {
     /// There is room again in the other end's buffer.
     Writable { socket: SocketIndex },
     /// A connect reaches the listening host.
-    Knock { from: SocketIndex, listener: u16 },
-    /// A connect has ended; refused and lost ones end badly.
-    Answer {
+    Syn { from: SocketIndex, listener: u16 },
+    /// The result of a connect reaches the connecting end; `cause` of one that failed.
+    ConnectResult {
         to: SocketIndex,
         cause: Option<CloseCause>,
     },
-    /// The network strikes a connection, named by its connecting end.
-    Strike { socket: SocketIndex, fate: Fate },
-    /// Nobody acknowledges what that socket sent.
+    /// The network injects a fault into a connection, named by its connecting end.
+    Fault {
+        socket: SocketIndex,
+        kind: FaultKind,
+    },
+    /// The kernel gives up on a peer that acknowledges nothing that this socket sent.
     TimeOut { socket: SocketIndex },
-    /// The outside asks the servers, or the loads, to end.
+    /// The stop switch of the servers, or of the loads, is thrown.
     Stop { servers: bool },
 }
 
@@ -68,9 +71,9 @@ impl Faults {
     }
 }
 
-/// What the network knows of a core.
+/// The network's side of a core.
 #[derive(Debug, Default)]
-pub(super) struct Station {
+pub(super) struct NodeState {
     pub(super) ready: Vec<SocketIndex>,
     pub(super) accept: VecDeque<SocketIndex>,
     pub(super) accepting: bool,
@@ -78,39 +81,39 @@ pub(super) struct Station {
 }
 
 #[derive(Debug)]
-pub(super) struct Network {
+pub(super) struct SimNetwork {
     pub(super) now: Instant,
-    pub(super) dice: Dice,
-    pub(super) weather: Weather,
+    pub(super) random: Random,
+    pub(super) conditions: Conditions,
     pub(super) faults: Faults,
-    pub(super) stations: Vec<Station>,
+    pub(super) nodes: Vec<NodeState>,
     listeners: Vec<SocketAddr>,
-    pub(super) sockets: Vec<Socket>,
-    queue: BinaryHeap<Reverse<(Instant, u64, Happening)>>,
+    pub(super) sockets: Vec<SimSocket>,
+    queue: BinaryHeap<Reverse<(Instant, u64, NetworkEvent)>>,
     sequence: u64,
-    /// A digest of everything that has happened: equal for equal seeds.
+    /// A digest of all events so far: equal for equal seeds.
     pub(super) digest: u64,
 }
 
-impl Network {
+impl SimNetwork {
     /// A network of `nodes` cores; the first `servers` of them accept on all listeners.
     pub(super) fn new(
         seed: u64,
-        weather: Weather,
+        conditions: Conditions,
         listeners: Vec<SocketAddr>,
         nodes: usize,
         servers: usize,
     ) -> Self {
-        let station = |node| Station {
+        let state = |node| NodeState {
             accepting: node < servers,
-            ..Station::default()
+            ..NodeState::default()
         };
         Self {
             now: START,
-            dice: Dice::new(seed),
-            weather,
+            random: Random::new(seed),
+            conditions,
             faults: Faults::default(),
-            stations: (0..nodes).map(station).collect(),
+            nodes: (0..nodes).map(state).collect(),
             listeners,
             sockets: Vec::new(),
             queue: BinaryHeap::new(),
@@ -119,38 +122,38 @@ impl Network {
         }
     }
 
-    /// Takes the next happening and moves the clock to it; the network's own are done already, so
-    /// only turns and stops come out. `None` if nothing will ever happen.
-    pub(super) fn next(&mut self) -> Option<Happening> {
+    /// Takes the next event and moves the clock to it. The network handles its own events, so only
+    /// turns and stops come out. `None` if no event is left.
+    pub(super) fn next(&mut self) -> Option<NetworkEvent> {
         loop {
-            let Reverse((at, _, happening)) = self.queue.pop()?;
+            let Reverse((at, _, event)) = self.queue.pop()?;
             self.now = at;
-            match happening {
-                Happening::Turn(node) => {
-                    let station = &mut self.stations[node];
-                    if station.turn_at == Some(at) {
-                        station.turn_at = None;
+            match event {
+                NetworkEvent::Turn(node) => {
+                    let state = &mut self.nodes[node];
+                    if state.turn_at == Some(at) {
+                        state.turn_at = None;
                         self.note(at.as_nanos() ^ node as u64);
-                        return Some(happening);
+                        return Some(event);
                     }
                 }
-                Happening::Stop { .. } => return Some(happening),
-                Happening::Arrive { to, bytes, fin } => self.arrive(to, bytes, fin),
-                Happening::Reset { to } => self.break_socket(to, CloseCause::Reset),
-                Happening::Readable { socket } => {
+                NetworkEvent::Stop { .. } => return Some(event),
+                NetworkEvent::Arrive { to, bytes, fin } => self.arrive(to, bytes, fin),
+                NetworkEvent::Reset { to } => self.break_socket(to, CloseCause::Reset),
+                NetworkEvent::Readable { socket } => {
                     self.sockets[socket].read_planned = false;
                     self.ready(socket);
                 }
-                Happening::Writable { socket } => self.ready(socket),
-                Happening::Knock { from, listener } => self.knock(from, listener),
-                Happening::Answer { to, cause } => self.answer(to, cause),
-                Happening::Strike { socket, fate } => self.strike(socket, fate),
-                Happening::TimeOut { socket } => self.break_socket(socket, CloseCause::TimedOut),
+                NetworkEvent::Writable { socket } => self.ready(socket),
+                NetworkEvent::Syn { from, listener } => self.syn_arrives(from, listener),
+                NetworkEvent::ConnectResult { to, cause } => self.connect_ends(to, cause),
+                NetworkEvent::Fault { socket, kind } => self.inject(socket, kind),
+                NetworkEvent::TimeOut { socket } => self.break_socket(socket, CloseCause::TimedOut),
             }
         }
     }
 
-    /// Mixes something into the digest.
+    /// Mixes a number into the digest.
     pub(super) fn note(&mut self, what: u64) {
         // FNV-1a's prime.
         self.digest = (self.digest ^ what)
@@ -158,53 +161,53 @@ impl Network {
             .rotate_left(17);
     }
 
-    pub(super) fn plan(&mut self, at: Instant, happening: Happening) {
+    pub(super) fn plan(&mut self, at: Instant, event: NetworkEvent) {
         self.sequence += 1;
-        self.queue.push(Reverse((at, self.sequence, happening)));
+        self.queue.push(Reverse((at, self.sequence, event)));
     }
 
-    /// A core takes a turn at that time at the latest.
+    /// Has a core take a turn at that time at the latest.
     pub(super) fn wake_at(&mut self, node: Node, at: Instant) {
         let at = at.max(self.now + Duration::from_nanos(1));
-        let station = &mut self.stations[node];
-        if station.turn_at.is_none_or(|turn| at < turn) {
-            station.turn_at = Some(at);
-            self.plan(at, Happening::Turn(node));
+        let state = &mut self.nodes[node];
+        if state.turn_at.is_none_or(|turn| at < turn) {
+            state.turn_at = Some(at);
+            self.plan(at, NetworkEvent::Turn(node));
         }
     }
 
-    /// A core takes a turn soon.
+    /// Has a core take a turn soon.
     pub(super) fn wake(&mut self, node: Node) {
-        let late = self.dice.chance(self.weather.core_late);
+        let late = self.random.chance(self.conditions.core_late);
         let most = if late {
-            self.weather.late_max
+            self.conditions.late_max
         } else {
             Duration::from_micros(50)
         };
-        let at = self.now + self.dice.span(most);
+        let at = self.now + self.random.span(most);
         self.wake_at(node, at);
     }
 
     /// When something sent now arrives.
     pub(super) fn travel(&mut self) -> Instant {
-        let late = self.dice.chance(self.weather.late);
+        let late = self.random.chance(self.conditions.late);
         let most = if late {
-            self.weather.late_max
+            self.conditions.late_max
         } else {
-            self.weather.delay_max
+            self.conditions.delay_max
         };
-        self.now + self.weather.delay_min + self.dice.span(most)
+        self.now + self.conditions.delay_min + self.random.span(most)
     }
 
-    /// Something moved on that socket: its core will look at it.
+    /// Bytes, room or an end came to that socket: its core will look at it.
     pub(super) fn ready(&mut self, socket: SocketIndex) {
         let it = &mut self.sockets[socket];
-        if it.state == State::Gone || it.state == State::Queued {
+        if it.state == SocketState::Gone || it.state == SocketState::Queued {
             return;
         }
         let node = it.node;
         if !std::mem::replace(&mut it.ready, true) {
-            self.stations[node].ready.push(socket);
+            self.nodes[node].ready.push(socket);
             self.wake(node);
         }
     }
@@ -216,8 +219,8 @@ impl Network {
         }
         if self.sockets[socket].slow {
             self.sockets[socket].read_planned = true;
-            let at = self.now + self.dice.span(self.weather.slow_max);
-            self.plan(at, Happening::Readable { socket });
+            let at = self.now + self.random.span(self.conditions.slow_max);
+            self.plan(at, NetworkEvent::Readable { socket });
         } else {
             self.ready(socket);
         }
@@ -225,148 +228,149 @@ impl Network {
 
     /// Starts a connect of that core.
     pub(super) fn connect(&mut self, node: Node, id: ConnectionId, to: SocketAddr) -> SocketIndex {
-        let from = self.add(node, State::Connecting);
+        let from = self.add(node, SocketState::Connecting);
         self.sockets[from].id = Some(id);
         let at = self.travel();
         let listener = self.listeners.iter().position(|&listener| listener == to);
         let listener = listener.and_then(|index| u16::try_from(index).ok());
-        let refused = Happening::Answer {
+        let refused = NetworkEvent::ConnectResult {
             to: from,
             cause: Some(CloseCause::Refused),
         };
-        if self.dice.chance(self.weather.refuse) {
+        if self.random.chance(self.conditions.refuse) {
             self.faults.refused += 1;
             self.plan(at, refused);
-        } else if self.dice.chance(self.weather.lose_connect) {
+        } else if self.random.chance(self.conditions.lose_connect) {
             self.faults.lost += 1;
-            let at = at + Duration::from_secs(60) + self.dice.span(Duration::from_secs(67));
+            let at = at + Duration::from_secs(60) + self.random.span(Duration::from_secs(67));
             self.plan(
                 at,
-                Happening::Answer {
+                NetworkEvent::ConnectResult {
                     to: from,
                     cause: Some(CloseCause::TimedOut),
                 },
             );
         } else if let Some(listener) = listener {
-            self.plan(at, Happening::Knock { from, listener });
+            self.plan(at, NetworkEvent::Syn { from, listener });
         } else {
             self.plan(at, refused);
         }
         from
     }
 
-    /// A core's listeners are closed: who waits to be accepted is reset.
+    /// A core's listeners are closed: connections that wait to be accepted are reset.
     pub(super) fn stop_accepting(&mut self, node: Node) {
-        self.stations[node].accepting = false;
-        for socket in std::mem::take(&mut self.stations[node].accept) {
-            self.sockets[socket].state = State::Open;
+        self.nodes[node].accepting = false;
+        for socket in std::mem::take(&mut self.nodes[node].accept) {
+            self.sockets[socket].state = SocketState::Open;
             self.drop_socket(socket, true);
         }
     }
 
-    fn add(&mut self, node: Node, state: State) -> SocketIndex {
-        let Weather {
+    fn add(&mut self, node: Node, state: SocketState) -> SocketIndex {
+        let Conditions {
             buffer_min,
             buffer_max,
             slow,
             ..
-        } = self.weather;
-        let capacity = self.dice.between(buffer_min, buffer_max);
-        let slow = self.dice.chance(slow);
-        self.sockets.push(Socket::new(node, state, capacity, slow));
+        } = self.conditions;
+        let capacity = self.random.between(buffer_min, buffer_max);
+        let slow = self.random.chance(slow);
+        self.sockets
+            .push(SimSocket::new(node, state, capacity, slow));
         self.sockets.len() - 1
     }
 
-    fn knock(&mut self, from: SocketIndex, listener: u16) {
-        if self.sockets[from].state != State::Connecting {
+    fn syn_arrives(&mut self, from: SocketIndex, listener: u16) {
+        if self.sockets[from].state != SocketState::Connecting {
             return;
         }
-        let open = |station: &Station| station.accepting;
-        let nodes = 0..self.stations.len();
-        let accepting: Vec<Node> = nodes.filter(|&node| open(&self.stations[node])).collect();
+        let open = |state: &NodeState| state.accepting;
+        let nodes = 0..self.nodes.len();
+        let accepting: Vec<Node> = nodes.filter(|&node| open(&self.nodes[node])).collect();
         let answer_at = self.travel();
         if accepting.is_empty() {
             let cause = Some(CloseCause::Refused);
-            return self.plan(answer_at, Happening::Answer { to: from, cause });
+            return self.plan(answer_at, NetworkEvent::ConnectResult { to: from, cause });
         }
-        let node = accepting[self.dice.index(accepting.len())];
-        if self.stations[node].accept.len() >= self.weather.accept_queue {
+        let node = accepting[self.random.index(accepting.len())];
+        if self.nodes[node].accept.len() >= self.conditions.accept_queue {
             // tcp(7): a full queue drops the request, and the client asks again.
             let at = self.now + Duration::from_secs(1);
-            return self.plan(at, Happening::Knock { from, listener });
+            return self.plan(at, NetworkEvent::Syn { from, listener });
         }
-        let socket = self.add(node, State::Queued);
+        let socket = self.add(node, SocketState::Queued);
         self.sockets[socket].listener = listener;
         self.sockets[socket].peer = Some(from);
         self.sockets[from].peer = Some(socket);
         // Whatever the other end sends at once arrives after the answer.
         self.sockets[from].rx.last_at = answer_at;
-        self.stations[node].accept.push_back(socket);
+        self.nodes[node].accept.push_back(socket);
         self.wake(node);
         self.plan(
             answer_at,
-            Happening::Answer {
+            NetworkEvent::ConnectResult {
                 to: from,
                 cause: None,
             },
         );
-        self.doom(from);
+        self.draw_fault(from);
     }
 
-    /// Draws whether and when the network strikes a new connection.
-    fn doom(&mut self, socket: SocketIndex) {
-        let at = self.now + self.dice.span(self.weather.fault_max);
-        if self.dice.chance(self.weather.reset) {
+    /// Draws whether, when and how a new connection will fail.
+    fn draw_fault(&mut self, socket: SocketIndex) {
+        let at = self.now + self.random.span(self.conditions.fault_max);
+        if self.random.chance(self.conditions.reset) {
             self.plan(
                 at,
-                Happening::Strike {
+                NetworkEvent::Fault {
                     socket,
-                    fate: Fate::Reset,
+                    kind: FaultKind::Reset,
                 },
             );
-        } else if self.dice.chance(self.weather.silence) {
+        } else if self.random.chance(self.conditions.silence) {
             self.plan(
                 at,
-                Happening::Strike {
+                NetworkEvent::Fault {
                     socket,
-                    fate: Fate::Silence,
+                    kind: FaultKind::Silence,
                 },
             );
         }
     }
 
-    fn answer(&mut self, to: SocketIndex, cause: Option<CloseCause>) {
+    fn connect_ends(&mut self, to: SocketIndex, cause: Option<CloseCause>) {
         let socket = &mut self.sockets[to];
-        if socket.state != State::Connecting || socket.mute {
+        if socket.state != SocketState::Connecting || socket.mute {
             return;
         }
         match cause {
-            None => socket.state = State::Open,
+            None => socket.state = SocketState::Open,
             Some(cause) => socket.broken = Some(cause),
         }
         self.ready(to);
     }
 
-    fn strike(&mut self, socket: SocketIndex, fate: Fate) {
+    fn inject(&mut self, socket: SocketIndex, kind: FaultKind) {
         let Some(peer) = self.sockets[socket].peer else {
             return;
         };
         let ends = [socket, peer];
         if ends
             .iter()
-            .any(|&end| self.sockets[end].state == State::Gone)
+            .any(|&end| self.sockets[end].state == SocketState::Gone)
         {
             return;
         }
-        match fate {
-            Fate::Reset => {
+        match kind {
+            FaultKind::Reset => {
                 self.faults.resets += 1;
                 for end in ends {
                     let at = self.travel();
-                    self.plan(at, Happening::Reset { to: end });
+                    self.plan(at, NetworkEvent::Reset { to: end });
                 }
             }
-            Fate::Silence => {
+            FaultKind::Silence => {
                 self.faults.silences += 1;
                 for end in ends {
                     self.sockets[end].mute = true;
@@ -374,7 +378,7 @@ impl Network {
                 for (end, other) in [(socket, peer), (peer, socket)] {
                     let rx = &self.sockets[other].rx;
                     let unacknowledged = rx.bytes.len() > rx.arrived || rx.fin_sent;
-                    if unacknowledged || self.sockets[end].state == State::Connecting {
+                    if unacknowledged || self.sockets[end].state == SocketState::Connecting {
                         self.plan_time_out(end);
                     }
                 }
@@ -385,8 +389,8 @@ impl Network {
     /// The kernel gives up on a peer that acknowledges nothing.
     pub(super) fn plan_time_out(&mut self, socket: SocketIndex) {
         if !std::mem::replace(&mut self.sockets[socket].times_out, true) {
-            let wait = Duration::from_secs(15) + self.dice.span(Duration::from_secs(45));
-            self.plan(self.now + wait, Happening::TimeOut { socket });
+            let wait = Duration::from_secs(15) + self.random.span(Duration::from_secs(45));
+            self.plan(self.now + wait, NetworkEvent::TimeOut { socket });
         }
     }
 }

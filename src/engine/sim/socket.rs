@@ -4,22 +4,22 @@ use crate::shard::{CloseCause, ConnectionId};
 use crate::time::Instant;
 use std::collections::VecDeque;
 
-/// A core of one of the fleets: servers first, then loads.
+/// The index of a core: those of the servers first, then those of the loads.
 pub(super) type Node = usize;
 /// The index of a socket; never reused within a run.
 pub(super) type SocketIndex = usize;
 
 /// One end of a connection.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(super) struct SimSocket {
     pub(super) node: Node,
     /// The connection that its core made of it.
     pub(super) id: Option<ConnectionId>,
     pub(super) listener: u16,
     pub(super) peer: Option<SocketIndex>,
-    pub(super) state: State,
+    pub(super) state: SocketState,
     /// What comes to this end.
-    pub(super) rx: Flow,
+    pub(super) rx: Direction,
     /// Why the connection is broken; the core has not seen it yet.
     pub(super) broken: Option<CloseCause>,
     /// This end reads slowly.
@@ -33,7 +33,7 @@ pub(super) struct Socket {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum SocketState {
     Connecting,
     /// Established, waits to be accepted.
     Queued,
@@ -44,7 +44,7 @@ pub(super) enum State {
 
 /// One direction of a connection.
 #[derive(Debug)]
-pub(super) struct Flow {
+pub(super) struct Direction {
     /// Sent and not yet read; the first `arrived` of them can be read.
     pub(super) bytes: VecDeque<u8>,
     pub(super) arrived: usize,
@@ -57,9 +57,9 @@ pub(super) struct Flow {
     pub(super) blocked: bool,
 }
 
-/// What the network may do to a connection.
+/// A fault that the network injects into a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fate {
+pub(super) enum FaultKind {
     Reset,
     Silence,
 }
@@ -71,9 +71,9 @@ pub(super) enum Read {
     Nothing,
 }
 
-impl Socket {
-    pub(super) fn new(node: Node, state: State, capacity: usize, slow: bool) -> Self {
-        let rx = Flow {
+impl SimSocket {
+    pub(super) fn new(node: Node, state: SocketState, capacity: usize, slow: bool) -> Self {
+        let rx = Direction {
             bytes: VecDeque::new(),
             arrived: 0,
             fin_sent: false,

@@ -5,6 +5,7 @@ use super::link::{self, Link, State};
 use super::signal::{Mailbox, Ready};
 use crate::engine::closing::{Closing, Verdict};
 use crate::engine::outbound::{Batch, BatchPool};
+use crate::engine::pending::PendingEvent;
 use crate::engine::ring::heap;
 use crate::engine::slots::Slots;
 use crate::engine::{cause, vitals};
@@ -36,12 +37,6 @@ pub(super) struct Bounds {
     pub(super) stall: Duration,
 }
 
-/// What follows from what a turn did; delivered by the loop, never inside a call of the shard.
-pub(super) enum Event {
-    Drained(ConnectionId),
-    Closed(ConnectionId, CloseCause),
-}
-
 /// One core's sockets and queues: the [`Wire`].
 pub(super) struct Io<M> {
     core: Core,
@@ -57,7 +52,7 @@ pub(super) struct Io<M> {
     dirty: Vec<ConnectionId>,
     /// Tokens that need a turn though nothing new came.
     pub(super) again: Vec<u32>,
-    pub(super) events: Vec<Event>,
+    pub(super) events: Vec<PendingEvent>,
     /// Links that were in [`State::Closing`] at the last look, the one to look at next first.
     closing: VecDeque<Closing>,
     /// Messages of this turn, by core.
@@ -197,7 +192,7 @@ impl<M> Io<M> {
         link.state = State::Over;
         link.stream = None;
         self.counters.backlog_bytes -= link.out.clear(&mut self.pool) as u64;
-        self.events.push(Event::Closed(id, cause));
+        self.events.push(PendingEvent::Closed(id, cause));
     }
 
     /// Drops what is queued and resets.
@@ -278,7 +273,7 @@ impl<M> Io<M> {
                     self.counters.bytes_out += bytes as u64;
                     self.counters.backlog_bytes -= bytes as u64;
                     if out.took(&mut self.pool, bytes).drained {
-                        self.events.push(Event::Drained(id));
+                        self.events.push(PendingEvent::Drained(id));
                     }
                 }
                 Poll::Ready(Err(error)) => return self.end(id, cause::from_error(&error)),

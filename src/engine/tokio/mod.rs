@@ -16,42 +16,42 @@ use self::alarm::Alarm;
 use self::io::{Bounds, Io};
 use self::signal::{Mailbox, Ready};
 use self::turn::CoreLoop;
-use super::{EngineError, Plan, Stop};
+use super::{EngineConfig, EngineError, Stop};
 use crate::shard::{Core, Shard};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Runs a shard on every core of the plan and blocks until all have finished; their outcomes in
+/// Runs a shard on every core of the config and blocks until all have finished; their outcomes in
 /// the order of the cores. `make` is called in the thread of the core.
 ///
 /// # Errors
 /// [`EngineError`] of the first core that could not start or panicked; the others are stopped.
 pub fn run<S: Shard>(
-    plan: Plan,
+    config: EngineConfig,
     make: impl Fn(Core) -> S + Send + Sync + 'static,
 ) -> Result<Vec<S::Outcome>, EngineError> {
     let bounds = Bounds {
-        slots: plan.slots,
-        max_backlog: plan.max_backlog,
-        stall: plan.stall,
+        slots: config.slots,
+        max_backlog: config.max_backlog,
+        stall: config.stall,
     };
     let mailboxes: Arc<[Mailbox<S::Message>]> =
-        plan.cpus.iter().map(|_| Mailbox::default()).collect();
+        config.cpus.iter().map(|_| Mailbox::default()).collect();
     let make = Arc::new(make);
     let mut threads = Vec::new();
-    for (index, listeners) in plan.listeners.into_cores().into_iter().enumerate() {
+    for (index, listeners) in config.listeners.into_cores().into_iter().enumerate() {
         let start = Start {
             core: Core(u16::try_from(index).unwrap_or(u16::MAX)),
-            cpu: plan.cpus[index],
+            cpu: config.cpus[index],
             listeners,
             bounds,
             mailboxes: Arc::clone(&mailboxes),
-            stop: plan.stop.clone(),
+            stop: config.stop.clone(),
         };
         let make = Arc::clone(&make);
         let bail = Bail {
-            stop: plan.stop.clone(),
+            stop: config.stop.clone(),
             armed: true,
         };
         let thread = std::thread::Builder::new()
@@ -61,7 +61,7 @@ pub fn run<S: Shard>(
         match thread {
             Ok(thread) => threads.push(thread),
             Err(error) => {
-                plan.stop.throw();
+                config.stop.throw();
                 join(threads)?;
                 return Err(error);
             }

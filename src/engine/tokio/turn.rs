@@ -2,9 +2,10 @@
 
 use super::accept::Accept;
 use super::alarm::Alarm;
-use super::io::{Event, Io};
+use super::io::Io;
 use super::link::{self, Link, State};
 use super::signal::{ALARM, LISTENERS, NUDGE};
+use crate::engine::pending::PendingEvent;
 use crate::engine::{Stop, cause};
 use crate::shard::{ConnectionId, Core, Half, Origin, Shard};
 use std::pin::Pin;
@@ -31,7 +32,7 @@ pub(super) struct CoreLoop<S: Shard> {
     over: bool,
     tokens: Vec<u32>,
     mail: Vec<(Core, S::Message)>,
-    events: Vec<Event>,
+    events: Vec<PendingEvent>,
     scratch: Box<[u8]>,
 }
 
@@ -112,7 +113,7 @@ impl<S: Shard> CoreLoop<S> {
         let mut events = mem::take(&mut self.events);
         for event in events.drain(..) {
             match event {
-                Event::Drained(id) => {
+                PendingEvent::Drained(id) => {
                     if self
                         .io
                         .links
@@ -122,7 +123,7 @@ impl<S: Shard> CoreLoop<S> {
                         self.tell(|shard, io| shard.drained(id, io));
                     }
                 }
-                Event::Closed(id, cause) => {
+                PendingEvent::Closed(id, cause) => {
                     self.io.forget(id);
                     self.tell(|shard, io| shard.closed(id, cause, io));
                 }

@@ -3,7 +3,7 @@
 //! Whatever happens to a connection in a turn only changes its slot and marks it; `settle` at the
 //! end of the turn looks at each marked slot once and submits what follows.
 
-use super::{PendingEvent, Port};
+use super::{Port, RingEvent};
 use crate::engine::closing::{Closing, Verdict};
 use crate::engine::ring::buffers;
 use crate::engine::ring::operation::{Operation, tag};
@@ -294,7 +294,7 @@ impl<M> Port<M> {
         slot.phase = Phase::Closing;
         self.counters.backlog_bytes -= slot.out.clear(&mut self.pool) as u64;
         if std::mem::take(&mut slot.owed) {
-            self.pending.push_back(PendingEvent::Closed(id, slot.cause));
+            self.pending.push_back(RingEvent::Closed(id, slot.cause));
         }
         let entry = opcode::Close::new(self.rings.direct(id)).build();
         self.rings

@@ -7,7 +7,7 @@
 //! lives until its completion. So does one from which something follows, `drained` or our FIN: its
 //! completion wakes the core, while the silent kind is proven by the next enter, whenever that is.
 
-use super::{PendingEvent, Port};
+use super::{Port, RingEvent};
 use crate::engine::cause;
 use crate::engine::ring::operation::{Operation, tag};
 use crate::engine::ring::slot::{Phase, Send};
@@ -115,7 +115,7 @@ impl<M> Port<M> {
         self.counters.bytes_out += bytes as u64;
         self.counters.backlog_bytes -= bytes as u64;
         if taken.drained && slot.phase == Phase::Open {
-            self.pending.push_back(PendingEvent::Drained(id));
+            self.pending.push_back(RingEvent::Drained(id));
         }
         if slot.phase != Phase::Open || !slot.out.is_empty() {
             self.mark(id);

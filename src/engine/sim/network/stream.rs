@@ -1,13 +1,13 @@
 //! The bytes of established connections: what the kernels at both ends do with them.
 
-use super::{Happening, Network};
+use super::{NetworkEvent, SimNetwork};
 use crate::engine::outbound::Batch;
-use crate::engine::sim::socket::{Read, SocketIndex, State};
+use crate::engine::sim::socket::{Read, SocketIndex, SocketState};
 use crate::shard::CloseCause;
 use crate::time::Instant;
 use std::time::Duration;
 
-impl Network {
+impl SimNetwork {
     /// The kernel takes some of what follows the first `sent` bytes: 0 if there is no room.
     pub(in crate::engine::sim) fn write(
         &mut self,
@@ -25,8 +25,8 @@ impl Network {
             rx.blocked = true;
             return 0;
         }
-        if self.dice.chance(self.weather.short_write) {
-            take = self.dice.part(take);
+        if self.random.chance(self.conditions.short_write) {
+            take = self.random.part(take);
         }
         let mut left = take;
         for piece in batch.pieces(sent) {
@@ -51,13 +51,13 @@ impl Network {
     fn send_off(&mut self, to: SocketIndex, bytes: usize) {
         let mut left = bytes;
         while left > 0 {
-            let split = self.dice.chance(self.weather.split);
-            let bytes = if split { self.dice.part(left) } else { left };
+            let split = self.random.chance(self.conditions.split);
+            let bytes = if split { self.random.part(left) } else { left };
             left -= bytes;
             let at = self.in_order(to);
             self.plan(
                 at,
-                Happening::Arrive {
+                NetworkEvent::Arrive {
                     to,
                     bytes,
                     fin: false,
@@ -85,7 +85,7 @@ impl Network {
         let at = self.in_order(peer);
         self.plan(
             at,
-            Happening::Arrive {
+            NetworkEvent::Arrive {
                 to: peer,
                 bytes: 0,
                 fin: true,
@@ -99,17 +99,17 @@ impl Network {
     /// The core closes its end: a FIN, or a reset if asked for or if something was left unread.
     pub(in crate::engine::sim) fn drop_socket(&mut self, socket: SocketIndex, reset: bool) {
         let it = &mut self.sockets[socket];
-        if it.state == State::Gone {
+        if it.state == SocketState::Gone {
             return;
         }
-        it.state = State::Gone;
+        it.state = SocketState::Gone;
         let reset = reset || it.rx.arrived > 0;
         it.rx.bytes.clear();
         it.rx.arrived = 0;
         let Some(peer) = it.peer else { return };
         if reset {
             let at = self.in_order(peer);
-            self.plan(at, Happening::Reset { to: peer });
+            self.plan(at, NetworkEvent::Reset { to: peer });
         } else {
             self.shut_down(socket);
         }
@@ -123,7 +123,7 @@ impl Network {
         most: usize,
     ) -> Read {
         into.clear();
-        let split = self.dice.chance(self.weather.split);
+        let split = self.random.chance(self.conditions.split);
         let it = &mut self.sockets[socket];
         if it.rx.arrived == 0 {
             return if it.rx.fin_arrived {
@@ -134,7 +134,7 @@ impl Network {
         }
         let mut take = it.rx.arrived.min(most);
         if split || it.slow {
-            take = self.dice.part(take);
+            take = self.random.part(take);
         }
         let rx = &mut it.rx;
         // In two pieces: byte by byte it would be most of the simulator's time.
@@ -149,7 +149,7 @@ impl Network {
         {
             rx.blocked = false;
             let at = self.travel();
-            self.plan(at, Happening::Writable { socket: peer });
+            self.plan(at, NetworkEvent::Writable { socket: peer });
         }
         Read::Bytes
     }
@@ -159,11 +159,11 @@ impl Network {
         if socket.mute {
             return;
         }
-        if socket.state == State::Gone {
+        if socket.state == SocketState::Gone {
             // Nobody is there any more: RFC 9293, 3.10.7.1.
             if let (true, Some(peer)) = (bytes > 0, socket.peer) {
                 let at = self.travel();
-                self.plan(at, Happening::Reset { to: peer });
+                self.plan(at, NetworkEvent::Reset { to: peer });
             }
             return;
         }
@@ -180,7 +180,7 @@ impl Network {
         let socket = &mut self.sockets[to];
         // A time-out comes from this end's own kernel, all else over the network.
         let unheard = socket.mute && cause != CloseCause::TimedOut;
-        if socket.state == State::Gone || socket.broken.is_some() || unheard {
+        if socket.state == SocketState::Gone || socket.broken.is_some() || unheard {
             return;
         }
         socket.broken = Some(cause);

@@ -1,11 +1,11 @@
-//! What the simulated network does to its traffic: probabilities and spans, and the dice.
+//! What the simulated network does to its traffic: probabilities, spans and their random source.
 
 use std::time::Duration;
 
 /// How the network and the hosts behave. Splitting, delaying and short writes are not faults:
-/// they happen in every weather.
+/// they happen under all conditions.
 #[derive(Clone, Debug)]
-pub struct Weather {
+pub struct Conditions {
     /// Time that bytes travel, at least.
     pub delay_min: Duration,
     /// Time that bytes travel, at most, unless they are late.
@@ -42,7 +42,7 @@ pub struct Weather {
     pub accept_queue: usize,
 }
 
-impl Weather {
+impl Conditions {
     /// No faults: whatever is sent arrives, within milliseconds.
     #[must_use]
     pub fn calm() -> Self {
@@ -67,7 +67,7 @@ impl Weather {
         }
     }
 
-    /// Everything that can go wrong does.
+    /// Every kind of fault, often.
     #[must_use]
     pub fn rough() -> Self {
         Self {
@@ -89,11 +89,11 @@ impl Weather {
     }
 }
 
-/// The one source of chance of a run.
+/// The one source of randomness of a run.
 #[derive(Debug)]
-pub(super) struct Dice(fastrand::Rng);
+pub(super) struct Random(fastrand::Rng);
 
-impl Dice {
+impl Random {
     pub(super) fn new(seed: u64) -> Self {
         Self(fastrand::Rng::with_seed(seed))
     }

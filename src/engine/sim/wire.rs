@@ -1,9 +1,10 @@
 //! What the simulator lends a shard: the [`Wire`] of one core.
 
-use super::network::Network;
+use super::network::SimNetwork;
 use super::socket::{Node, SocketIndex};
 use crate::engine::closing::{Closing, Verdict};
 use crate::engine::outbound::{BatchPool, Outbound};
+use crate::engine::pending::PendingEvent;
 use crate::engine::slots::Slots;
 use crate::limits;
 use crate::shard::{
@@ -15,9 +16,9 @@ use std::net::{IpAddr, SocketAddr};
 
 /// One connection of a core.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct SimLink {
     pub(super) socket: SocketIndex,
-    pub(super) standing: Standing,
+    pub(super) state: LinkState,
     pub(super) out: Outbound,
     pub(super) paused: bool,
     pub(super) peer_ended: bool,
@@ -27,7 +28,7 @@ pub(super) struct Link {
 
 /// How far a connection is, as on the tokio engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum LinkState {
     Connecting,
     Open,
     /// What is queued leaves, then a FIN; the shard will be told the cause.
@@ -38,11 +39,11 @@ pub(super) enum Standing {
     Over,
 }
 
-impl Link {
-    pub(super) fn new(socket: SocketIndex, standing: Standing) -> Self {
+impl SimLink {
+    pub(super) fn new(socket: SocketIndex, state: LinkState) -> Self {
         Self {
             socket,
-            standing,
+            state,
             out: Outbound::default(),
             paused: false,
             peer_ended: false,
@@ -52,25 +53,18 @@ impl Link {
     }
 }
 
-/// What the shard is yet to be told.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum News {
-    Drained(ConnectionId),
-    Closed(ConnectionId, CloseCause),
-}
-
 /// One core's tables and queues.
-pub(super) struct Desk<M> {
+pub(super) struct CoreState<M> {
     pub(super) node: Node,
     core: Core,
     cores: u16,
     pub(super) now: Instant,
     max_backlog: usize,
-    pub(super) links: Slots<Link>,
+    pub(super) links: Slots<SimLink>,
     pool: BatchPool,
     dirty: Vec<ConnectionId>,
     closing: VecDeque<Closing>,
-    pub(super) news: Vec<News>,
+    pub(super) pending: Vec<PendingEvent>,
     /// Messages for this core and when they come.
     pub(super) inbox: VecDeque<(Instant, Core, M)>,
     /// Messages of this turn for other cores.
@@ -78,7 +72,7 @@ pub(super) struct Desk<M> {
     pub(super) counters: Counters,
 }
 
-impl<M> Desk<M> {
+impl<M> CoreState<M> {
     pub(super) fn new(node: Node, core: Core, cores: u16, slots: u32, max_backlog: usize) -> Self {
         Self {
             node,
@@ -90,7 +84,7 @@ impl<M> Desk<M> {
             pool: BatchPool::default(),
             dirty: Vec::new(),
             closing: VecDeque::new(),
-            news: Vec::new(),
+            pending: Vec::new(),
             inbox: VecDeque::new(),
             outbox: Vec::new(),
             counters: Counters::default(),
@@ -121,7 +115,7 @@ impl<M> Desk<M> {
         id: ConnectionId,
         push: impl FnOnce(&mut Outbound, &mut BatchPool, usize) -> Result<(), Unsent>,
     ) -> Result<(), Unsent> {
-        let open = |link: &&mut Link| link.standing == Standing::Open;
+        let open = |link: &&mut SimLink| link.state == LinkState::Open;
         let link = self.links.get_mut(id).filter(open).ok_or(Unsent::Gone)?;
         let before = link.out.backlog();
         push(&mut link.out, &mut self.pool, self.max_backlog)?;
@@ -131,35 +125,35 @@ impl<M> Desk<M> {
     }
 }
 
-/// A core's desk and the network, for the time of a call.
-pub(super) struct Port<'p, M> {
-    pub(super) net: &'p mut Network,
-    pub(super) desk: &'p mut Desk<M>,
+/// A core's state and the network, for the time of a call.
+pub(super) struct SimWire<'p, M> {
+    pub(super) net: &'p mut SimNetwork,
+    pub(super) state: &'p mut CoreState<M>,
 }
 
-impl<M> Port<'_, M> {
+impl<M> SimWire<'_, M> {
     /// Writes to every link that was marked, once.
     pub(super) fn flush_all(&mut self) {
-        let mut dirty = std::mem::take(&mut self.desk.dirty);
-        self.net.dice.shuffle(&mut dirty);
+        let mut dirty = std::mem::take(&mut self.state.dirty);
+        self.net.random.shuffle(&mut dirty);
         for id in dirty {
             self.flush(id);
         }
     }
 
     fn flush(&mut self, id: ConnectionId) {
-        let Desk {
+        let CoreState {
             links,
             pool,
             counters,
-            news,
+            pending,
             ..
-        } = &mut *self.desk;
+        } = &mut *self.state;
         let Some(link) = links.get_mut(id) else {
             return;
         };
         link.dirty = false;
-        if link.standing == Standing::Over {
+        if link.state == LinkState::Over {
             return;
         }
         while let Some((batch, sent)) = link.out.flight(pool) {
@@ -171,10 +165,10 @@ impl<M> Port<'_, M> {
             counters.bytes_out += bytes as u64;
             counters.backlog_bytes -= bytes as u64;
             if link.out.took(pool, bytes).drained {
-                news.push(News::Drained(id));
+                pending.push(PendingEvent::Drained(id));
             }
         }
-        if let Standing::Closing { cause } = link.standing {
+        if let LinkState::Closing { cause } = link.state {
             if link.peer_ended {
                 self.end(id, cause);
             } else if !std::mem::replace(&mut link.ended, true) {
@@ -186,36 +180,36 @@ impl<M> Port<'_, M> {
     /// The peer's FIN came; what is queued is still sent. True if the shard is to be asked whether
     /// it has more to send.
     pub(super) fn peer_ended(&mut self, id: ConnectionId) -> bool {
-        let Some(link) = self.desk.links.get_mut(id) else {
+        let Some(link) = self.state.links.get_mut(id) else {
             return false;
         };
         link.peer_ended = true;
-        match link.standing {
-            Standing::Open => return true,
-            Standing::Closing { cause } if link.ended => self.end(id, cause),
-            Standing::Closing { .. } | Standing::Connecting | Standing::Over => {}
+        match link.state {
+            LinkState::Open => return true,
+            LinkState::Closing { cause } if link.ended => self.end(id, cause),
+            LinkState::Closing { .. } | LinkState::Connecting | LinkState::Over => {}
         }
         false
     }
 
     /// The peer has ended, and the shard has nothing to add: it is over once all is sent.
     pub(super) fn end_after_peer(&mut self, id: ConnectionId) {
-        let Some(link) = self.desk.links.get(id) else {
+        let Some(link) = self.state.links.get(id) else {
             return;
         };
-        match link.standing {
-            Standing::Open if link.out.is_empty() => self.end(id, CloseCause::PeerEnded),
-            Standing::Open => self.begin_close(id, CloseCause::PeerEnded),
-            Standing::Closing { .. } | Standing::Connecting | Standing::Over => {}
+        match link.state {
+            LinkState::Open if link.out.is_empty() => self.end(id, CloseCause::PeerEnded),
+            LinkState::Open => self.begin_close(id, CloseCause::PeerEnded),
+            LinkState::Closing { .. } | LinkState::Connecting | LinkState::Over => {}
         }
     }
 
     fn begin_close(&mut self, id: ConnectionId, cause: CloseCause) {
-        if let Some(link) = self.desk.links.get_mut(id) {
-            link.standing = Standing::Closing { cause };
-            let closing = Closing::new(id, link.out.backlog(), self.desk.now);
-            self.desk.closing.push_back(closing);
-            self.desk.touch(id);
+        if let Some(link) = self.state.links.get_mut(id) {
+            link.state = LinkState::Closing { cause };
+            let closing = Closing::new(id, link.out.backlog(), self.state.now);
+            self.state.closing.push_back(closing);
+            self.state.touch(id);
         }
     }
 
@@ -225,38 +219,38 @@ impl<M> Port<'_, M> {
     }
 
     fn drop_link(&mut self, id: ConnectionId, cause: CloseCause, reset: bool) {
-        let Some(link) = self.desk.links.get_mut(id) else {
+        let Some(link) = self.state.links.get_mut(id) else {
             return;
         };
-        let cause = match link.standing {
-            Standing::Over => return,
-            Standing::Closing { cause } => cause,
-            Standing::Connecting | Standing::Open => cause,
+        let cause = match link.state {
+            LinkState::Over => return,
+            LinkState::Closing { cause } => cause,
+            LinkState::Connecting | LinkState::Open => cause,
         };
-        link.standing = Standing::Over;
+        link.state = LinkState::Over;
         self.net.drop_socket(link.socket, reset);
-        self.desk.counters.backlog_bytes -= link.out.clear(&mut self.desk.pool) as u64;
-        self.desk.news.push(News::Closed(id, cause));
+        self.state.counters.backlog_bytes -= link.out.clear(&mut self.state.pool) as u64;
+        self.state.pending.push(PendingEvent::Closed(id, cause));
     }
 
     /// Looks at the closing links whose time has come.
     pub(super) fn expire(&mut self) {
-        let now = self.desk.now;
-        while let Some(mut closing) = self.desk.closing.pop_front_if(|it| it.at <= now) {
+        let now = self.state.now;
+        while let Some(mut closing) = self.state.closing.pop_front_if(|it| it.at <= now) {
             let id = closing.id;
-            let Some(link) = self.desk.links.get_mut(id) else {
+            let Some(link) = self.state.links.get_mut(id) else {
                 continue;
             };
-            let Standing::Closing { cause } = link.standing else {
+            let LinkState::Closing { cause } = link.state else {
                 continue;
             };
             let left = link.out.backlog() + self.net.unacknowledged(link.socket);
             match closing.look(left as u64, limits::STALL_TIME, now) {
-                Verdict::Wait => self.desk.closing.push_back(closing),
+                Verdict::Wait => self.state.closing.push_back(closing),
                 Verdict::Done => self.drop_link(id, cause, false),
                 Verdict::CutOff => {
                     let cause = CloseCause::CutOff;
-                    link.standing = Standing::Closing { cause };
+                    link.state = LinkState::Closing { cause };
                     self.drop_link(id, cause, true);
                 }
             }
@@ -264,57 +258,60 @@ impl<M> Port<'_, M> {
     }
 }
 
-impl<M> Wire<M> for Port<'_, M> {
+impl<M> Wire<M> for SimWire<'_, M> {
     fn now(&self) -> Instant {
-        self.desk.now
+        self.state.now
     }
 
     fn core(&self) -> Core {
-        self.desk.core
+        self.state.core
     }
 
     fn cores(&self) -> u16 {
-        self.desk.cores
+        self.state.cores
     }
 
     fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
-        self.desk
+        self.state
             .queue(id, |out, pool, cap| out.push_parts(pool, cap, parts))
     }
 
     fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent> {
-        self.desk
+        self.state
             .queue(id, |out, pool, cap| out.share(pool, cap, payload))
     }
 
     fn backlog(&self, id: ConnectionId) -> usize {
-        self.desk.links.get(id).map_or(0, |link| link.out.backlog())
+        self.state
+            .links
+            .get(id)
+            .map_or(0, |link| link.out.backlog())
     }
 
     fn backlog_bytes(&self) -> u64 {
-        self.desk.counters.backlog_bytes
+        self.state.counters.backlog_bytes
     }
 
     fn held(&self, id: ConnectionId) -> usize {
-        let link = self.desk.links.get(id);
-        link.map_or(0, |link| link.out.held(&self.desk.pool))
+        let link = self.state.links.get(id);
+        link.map_or(0, |link| link.out.held(&self.state.pool))
     }
 
     fn progress(&self, id: ConnectionId) -> u64 {
-        let link = self.desk.links.get(id);
-        link.map_or(0, |link| link.out.progress(&self.desk.pool))
+        let link = self.state.links.get(id);
+        link.map_or(0, |link| link.out.progress(&self.state.pool))
     }
 
     fn pause(&mut self, id: ConnectionId) {
-        if let Some(link) = self.desk.links.get_mut(id)
-            && link.standing == Standing::Open
+        if let Some(link) = self.state.links.get_mut(id)
+            && link.state == LinkState::Open
         {
             link.paused = true;
         }
     }
 
     fn resume(&mut self, id: ConnectionId) {
-        if let Some(link) = self.desk.links.get_mut(id)
+        if let Some(link) = self.state.links.get_mut(id)
             && std::mem::take(&mut link.paused)
         {
             self.net.ready(link.socket);
@@ -322,43 +319,43 @@ impl<M> Wire<M> for Port<'_, M> {
     }
 
     fn connect(&mut self, to: SocketAddr, _from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
-        let link = Link::new(SocketIndex::MAX, Standing::Connecting);
-        let id = self.desk.links.insert_with(|_| link).ok_or(NoSlot)?;
-        let socket = self.net.connect(self.desk.node, id, to);
-        if let Some(link) = self.desk.links.get_mut(id) {
+        let link = SimLink::new(SocketIndex::MAX, LinkState::Connecting);
+        let id = self.state.links.insert_with(|_| link).ok_or(NoSlot)?;
+        let socket = self.net.connect(self.state.node, id, to);
+        if let Some(link) = self.state.links.get_mut(id) {
             link.socket = socket;
         }
         Ok(id)
     }
 
     fn close(&mut self, id: ConnectionId, how: Close) {
-        let Some(link) = self.desk.links.get(id) else {
+        let Some(link) = self.state.links.get(id) else {
             return;
         };
-        match (how, link.standing) {
-            (_, Standing::Over) | (Close::Flush, Standing::Closing { .. }) => {}
-            (Close::Flush, Standing::Open) => {
+        match (how, link.state) {
+            (_, LinkState::Over) | (Close::Flush, LinkState::Closing { .. }) => {}
+            (Close::Flush, LinkState::Open) => {
                 self.resume(id);
                 self.begin_close(id, CloseCause::Local);
             }
-            (Close::Flush | Close::Abort, Standing::Connecting)
-            | (Close::Abort, Standing::Open | Standing::Closing { .. }) => {
+            (Close::Flush | Close::Abort, LinkState::Connecting)
+            | (Close::Abort, LinkState::Open | LinkState::Closing { .. }) => {
                 self.drop_link(id, CloseCause::Local, true);
             }
         }
     }
 
     fn forward(&mut self, to: Core, message: M) {
-        self.desk.outbox.push((to, message));
+        self.state.outbox.push((to, message));
     }
 
     fn stop_accepting(&mut self) {
-        self.net.stop_accepting(self.desk.node);
+        self.net.stop_accepting(self.state.node);
     }
 
     fn vitals(&mut self) -> Vitals {
         Vitals {
-            counters: self.desk.counters,
+            counters: self.state.counters,
             ..Vitals::default()
         }
     }
