@@ -43,15 +43,16 @@ const EXCEPTIONS: &[Exception] = &[
 const SHARED: &[(usize, &str)] = &[
     (
         2,
-        "Address Addresses Board Connects Content CoreFigures Due Ending Events Facts \
-         FanOut Figures Flow Frame Host Inflater Latencies Link Load Mailbox Message \
-         Messages Network Outcome Pace Part Phase Pieces Pings Place Pool Port Post \
-         Progress Queue Request Returns Rings Role Rooms Screen Server Slots Socket Stamp \
-         Storm Stream Tally Template Tls Trial Turn Verdict Wait Watch",
+        "Address Addresses Board Connects Content CoreFigures Due Ending Event Events Facts \
+         FanOut Figures Frame Host Inflater Latencies Load Mailbox Message Messages News \
+         Outcome Pace Part Phase Pieces Pings Place Pool Post Progress Queue Request \
+         Returns Rings Role Rooms Screen Server Slots Stamp Storm Stream Tally Template Tls \
+         Trial Turn Verdict Wait Watch",
     ),
-    (3, "Asked Desk Event Family Form Open Room Round Session"),
-    (4, "News Said Stage"),
-    (6, "Kind Plan State"),
+    (3, "Asked Family Form Open Plan Room Round Session"),
+    (4, "Said Stage"),
+    (5, "State"),
+    (6, "Kind"),
     (9, "Config"),
 ];
 

@@ -25,8 +25,8 @@ const PLANTED: &[(Rule, &str, &str, &str)] = &[
     (
         arrows,
         "src/baseline/mod.rs",
-        "use crate::engine::Plan;",
-        "not `engine::Plan`",
+        "use crate::engine::EngineConfig;",
+        "not `engine::EngineConfig`",
     ),
     (
         arrows,
@@ -183,6 +183,15 @@ const PLANTED_TREES: &[PlantedTree] = &[
         &[("src/tls/a.rs", "pub struct Plan;")],
         "tests/tidy.rs:1:",
         "no two types are called `Plan`; ",
+    ),
+    (
+        |files| types::names(files, &[(3, "Plan")]),
+        &[
+            ("src/tls/a.rs", "pub struct Plan;"),
+            ("src/load/b.rs", "pub struct Plan;"),
+        ],
+        "tests/tidy.rs:1:",
+        "only 2 types are called `Plan`; ",
     ),
     (
         references::empty_tests,

@@ -39,6 +39,10 @@ pub(super) fn names(files: &[File], shared: &[(usize, &str)]) -> Vec<String> {
     let mut findings = Vec::new();
     for (name, homes) in &types {
         let (is, may) = (homes.len(), allowed(name));
+        if is < may && is > 1 {
+            let what = format!("only {is} types are called `{name}`; lower its number in SHARED");
+            findings.push(format!("tests/tidy.rs:1: {what}"));
+        }
         let Some((file, line)) = homes.last().filter(|_| is > may) else {
             continue;
         };

@@ -2,9 +2,9 @@
 //!
 //! A multishot accept takes the whole accept queue in one go; a connection that finds the file
 //! table full is dropped silently. So it is cancelled while the table can still hold a whole queue,
-//! and single accepts are armed: the same number on each listener, whatever the others hold, so that
-//! an idle listener never takes the share of a busy one. The table has that many spare slots. A
-//! connection accepted once every slot is taken waits unopened for the next free one.
+//! and single accepts are armed: the same number on each listener, whatever the others hold, so
+//! that an idle listener never takes the share of a busy one. The table has that many spare slots.
+//! A connection accepted once every slot is taken waits unopened for the next free one.
 
 use super::operation::{Operation, plain};
 use super::option::DEFER_ACCEPT;

@@ -38,7 +38,7 @@ pub(super) enum Operation {
     CancelAccept,
     /// Cancellation of whatever is left in a ring; the slot field is the ring's index.
     CancelRest,
-    /// The option that makes the close of an aborted connection a reset; its result does not matter.
+    /// The option that makes the close of an aborted connection a reset; its result is of no use.
     ResetOnClose,
     /// A completion sent to another core's ring; the slot field is that core's index. Only its
     /// failure is told.

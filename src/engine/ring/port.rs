@@ -50,7 +50,7 @@ pub(super) struct Port<M> {
     pub(super) dirty: Vec<ConnectionId>,
     /// Closing connections, the one to look at next first.
     pub(super) lingering: VecDeque<Closing>,
-    /// Closing connections for which the kernel has been asked what their peers have not acknowledged.
+    /// Closing connections for which the kernel was asked what their peers have not acknowledged.
     pub(super) querying: VecDeque<Closing>,
     /// How long the peer of a closing connection may take nothing.
     pub(super) stall: Duration,

@@ -1,9 +1,9 @@
 //! The shards on a simulated network and a virtual clock: every run is a function of its seed.
 //!
-//! Cores of a server that listens and cores of a load client that connects run in one thread. Every byte stream is
-//! split at random, delayed, and reordered against the others (never within itself); sends are
-//! short, buffers bounded, readers slow; connections are reset or die silently, connects are
-//! refused or lost ([`Conditions`]). The contract of the seam is asserted at every event.
+//! Cores of a server that listens and cores of a load client that connects run in one thread. Every
+//! byte stream is split at random, delayed, and reordered against the others (never within itself);
+//! sends are short, buffers bounded, readers slow; connections are reset or die silently, connects
+//! are refused or lost ([`Conditions`]). The contract of the seam is asserted at every event.
 
 mod conditions;
 mod host;
@@ -57,7 +57,7 @@ pub struct SimConfig {
 }
 
 impl SimConfig {
-    /// One core each, calm conditions, an hour at most; servers are stopped when the loads are done.
+    /// One core each, calm conditions, an hour at most; the servers stop when the loads are done.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
