@@ -1,11 +1,10 @@
 //! What a load run is: three independent values (pace, scenario, transport) and their bounds.
 
 use super::nonce::Nonce;
-use super::outage::Storm;
 use super::pace::Pace;
-use super::policy::Again;
+use super::policy::{Again, Session, Storm};
 use super::scenario::{Program, Turns};
-use super::sessions::Session;
+use super::transport::{PayloadKind, Transport};
 use super::values::Values;
 use crate::limits;
 use std::net::{IpAddr, SocketAddr};
@@ -27,15 +26,6 @@ const TICK_MAX: Duration = Duration::from_millis(100);
 const PING_TIME_MIN: Duration = Duration::from_millis(10);
 /// Default time for the closing handshakes after that.
 pub const CLOSE_TIME: Duration = Duration::from_secs(1);
-
-/// What carries messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// RFC 6455 over HTTP/1.1.
-    WebSocket,
-    /// Server-Sent Events: the response to a GET.
-    Sse,
-}
 
 /// What one simulated client does.
 #[derive(Clone, Debug)]
@@ -61,15 +51,6 @@ impl Scenario {
             Self::Dialogue(program) => program.name(),
         }
     }
-}
-
-/// WebSocket message types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PayloadKind {
-    /// UTF-8.
-    Text,
-    /// Bytes.
-    Binary,
 }
 
 /// What a URL asks for, and of whom.

@@ -64,21 +64,19 @@ mod shard;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod transport;
 mod values;
 
 pub use barrier::CoreMessage;
-pub use client::keepalive::Pings;
-pub use config::{
-    Config, ConfigError, Loop, Page, PayloadKind, Scenario, Target, Think, Transport,
-};
+pub use config::{Config, ConfigError, Loop, Page, Scenario, Target, Think};
 pub use measure::outcome::Outcome;
+pub use measure::pings::Pings;
 pub use measure::progress::{Observer, Progress};
 pub use measure::recovery::Recovery;
 pub use measure::{failure, fan_out, latency, outcome, progress};
 pub use nonce::Nonce;
-pub use outage::Storm;
 pub use pace::{Buckets, Pace, Poisson, Rate, Stage, Stages, StagesError, Stripe, Walk};
-pub use policy::{Again, Backoff, Refused};
-pub use sessions::Session;
+pub use policy::{Again, Backoff, Refused, Session, Storm};
 pub use shard::Load;
+pub use transport::{PayloadKind, Transport};
 pub use values::{Values, ValuesError};

@@ -1,6 +1,7 @@
 //! A planned outage: many connections are dropped at once, and how they come back is watched.
 
 use super::phase::NEVER;
+use super::policy::Storm;
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -8,15 +9,6 @@ use std::time::Duration;
 const STEP: Duration = Duration::from_millis(100);
 /// Points of the curve at most.
 const POINTS_MAX: u32 = 600;
-
-/// Connections dropped at one time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Storm {
-    /// When, from the beginning of the measured time.
-    pub at: Duration,
-    /// How many of a thousand connections that are up.
-    pub permille: u16,
-}
 
 /// When a core drops its share, and when the points of its curve of recovery are due.
 #[derive(Clone, Copy, Debug)]

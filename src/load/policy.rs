@@ -1,4 +1,5 @@
-//! Whether, and how long after a failed connect or a loss, a client connects again.
+//! What a user says of clients that come and go: whether and when they connect again, how long
+//! they stay, and when many are dropped.
 
 use super::measure::failure::Kind;
 use std::time::Duration;
@@ -56,6 +57,24 @@ pub(super) enum Wait {
     Never,
 }
 
+/// Connections dropped at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Storm {
+    /// When, from the beginning of the measured time.
+    pub at: Duration,
+    /// How many of a thousand connections that are up.
+    pub permille: u16,
+}
+
+/// How long a client stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// Always as long.
+    Constant(Duration),
+    /// Exponentially distributed, with that mean.
+    Exponential(Duration),
+}
+
 impl Again {
     /// Nobody connects again.
     pub const NEVER: Self = Self {
@@ -89,6 +108,16 @@ impl Backoff {
                 retry + between(longest / 2..longest, rng)
             }
             Wait::Never => Duration::MAX,
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn draw(self, rng: &mut fastrand::Rng) -> Duration {
+        match self {
+            Self::Constant(time) => time,
+            // 1 - [0, 1) is never 0, and the logarithm at most 36 or so.
+            Self::Exponential(mean) => mean.mul_f64(-(1.0 - rng.f64()).ln()),
         }
     }
 }

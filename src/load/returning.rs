@@ -3,11 +3,11 @@
 
 use super::attempt::{Attempt, Lost, Past};
 use super::barrier::Message;
-use super::client::payload::Pushed;
 use super::client::table::{State, Stream, Talk};
 use super::config::Scenario;
 use super::measure::failure::{Kind, Stage};
 use super::measure::recorder::{Age, Recorder};
+use super::measure::stamp::Pushed;
 use super::phase::Phase;
 use super::retry::{RetryVerdict, TimeLeft};
 use super::shard::Load;

@@ -8,26 +8,6 @@ use super::shard::Load;
 use super::timers::Errand;
 use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
-use std::time::Duration;
-
-/// How long a client stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Session {
-    /// Always as long.
-    Constant(Duration),
-    /// Exponentially distributed, with that mean.
-    Exponential(Duration),
-}
-
-impl Session {
-    fn draw(self, rng: &mut fastrand::Rng) -> Duration {
-        match self {
-            Self::Constant(time) => time,
-            // 1 - [0, 1) is never 0, and the logarithm at most 36 or so.
-            Self::Exponential(mean) => mean.mul_f64(-(1.0 - rng.f64()).ln()),
-        }
-    }
-}
 
 impl Load {
     /// The common start is known: plans the arrivals up to the end of the measured time.

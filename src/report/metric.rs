@@ -6,7 +6,7 @@ use super::percentile::{Missing, Ranks};
 use super::record::Record;
 use super::unit::Unit;
 use crate::load::Scenario;
-use crate::load::config::{Config, Transport};
+use crate::load::{Config, Transport};
 use crate::load::failure::Family;
 use crate::load::latency::Latency;
 use crate::load::outcome::Outcome;

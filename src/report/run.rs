@@ -2,8 +2,7 @@
 
 use super::facts::Facts;
 use super::figures::per_second;
-use crate::load::config::{Config, Loop, PayloadKind, Transport};
-use crate::load::{Pace, Session};
+use crate::load::{Config, Loop, Pace, PayloadKind, Session, Transport};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 //! The heads of a connect: the request that is sent, the response that makes a stream.
 
 use super::table::{Client, EventStream, Stream};
-use crate::load::config::{Config, Scenario, Transport};
+use crate::load::config::{Config, Scenario};
 use crate::load::measure::failure::{Failures, Kind};
+use crate::load::transport::Transport;
 use crate::protocol::Fault;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::date;

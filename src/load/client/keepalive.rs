@@ -21,15 +21,6 @@ const MARK: &[u8; 4] = b"ping";
 const TICKS: u32 = 1_024;
 const TICK_TIME_MIN: Duration = Duration::from_millis(1);
 
-/// Counts of pings, of the whole run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pings {
-    /// Pings that were sent.
-    pub sent: u64,
-    /// Pongs that came for them.
-    pub answered: u64,
-}
-
 /// When the clients of a core ping next.
 #[derive(Debug, Default)]
 pub(in crate::load) struct Pinging {

@@ -2,18 +2,20 @@
 
 use super::dialogue::Booth;
 use super::keepalive::sent_at;
-use super::payload::{Pushed, Template};
+use super::payload::Template;
 use super::table::{Client, EventStream, State, Stream, Talk};
 use crate::limits;
 use crate::load::barrier::Message;
 use crate::load::client::tools::Tools;
-use crate::load::config::{Config, PayloadKind, Scenario};
+use crate::load::config::{Config, Scenario};
 use crate::load::measure::failure::Kind;
 use crate::load::measure::recorder::{Age, Recorder};
+use crate::load::measure::stamp::Pushed;
 use crate::load::returning;
 use crate::load::returning::retry_of;
 use crate::load::scenario::{Heard, Said};
 use crate::load::shard::Load;
+use crate::load::transport::PayloadKind;
 use crate::protocol::Fault;
 use crate::protocol::http::Inflater;
 use crate::protocol::sse::{self, Dispatched, Item};

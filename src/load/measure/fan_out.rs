@@ -31,6 +31,17 @@ pub struct FanOut {
     pub spread: Latency,
 }
 
+/// What may be wrong with one delivery of a broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stray {
+    /// It had come before.
+    Duplicate,
+    /// It came after a later one.
+    Reordered,
+    /// So many before it have not come.
+    Gap(u64),
+}
+
 impl FanOut {
     /// The part of the expected deliveries that there were; 1 of none.
     #[must_use]

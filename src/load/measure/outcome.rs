@@ -4,9 +4,9 @@ pub use super::due::{Due, Numbering};
 use super::failure::Failures;
 use super::fan_out::FanOut;
 use super::latency::Latencies;
+pub use super::pings::Pings;
 use super::recovery::Recovery;
 pub use super::returns::Returns;
-pub use crate::load::client::keepalive::Pings;
 use std::time::Duration;
 
 /// Counts of connects. `planned = attempted + dropped`; `attempted = up + failed + unfinished`.

@@ -1,10 +1,10 @@
 //! Puts what happens into the outcome: only what belongs to the measured time.
 
+use super::departure::Departure;
 use super::failure::{Kind, Stage};
+use super::fan_out::Stray;
 use super::outcome::{Messages, Numbering, Outcome};
-use crate::load::client::payload::Pushed;
-use crate::load::measure::departure::Departure;
-use crate::load::scenario::Stray;
+use super::stamp::Pushed;
 use crate::time::Instant;
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
 //! What the engine had used by the turning points of a run.
 
-use crate::load::barrier::Message;
 use crate::shard::Wire;
 use crate::time::Instant;
 use std::time::Duration;
@@ -21,7 +20,7 @@ pub(in crate::load) struct Mark {
 }
 
 impl Mark {
-    pub(in crate::load) fn now(wire: &mut impl Wire<Message>) -> Self {
+    pub(in crate::load) fn now<M>(wire: &mut impl Wire<M>) -> Self {
         let vitals = wire.vitals();
         Self {
             at: wire.now(),
@@ -31,7 +30,7 @@ impl Mark {
     }
 
     /// What the core has used since: time of its thread, time, and turns.
-    pub(in crate::load) fn since(self, wire: &mut impl Wire<Message>) -> (Duration, Duration, u64) {
+    pub(in crate::load) fn since<M>(self, wire: &mut impl Wire<M>) -> (Duration, Duration, u64) {
         let vitals = wire.vitals();
         let cpu = vitals.thread_cpu.saturating_sub(self.thread_cpu);
         let turns = vitals.counters.turns.saturating_sub(self.turns);

@@ -1,10 +1,11 @@
 //! What a dialogue is lent for the length of one call: its voice, its measurements, its wishes.
 
 use super::{Address, Note, Part};
-use crate::load::config::Transport;
 use crate::load::measure::departure::Departure;
 use crate::load::measure::failure::Kind;
+use crate::load::measure::fan_out::Stray;
 use crate::load::measure::recorder::Recorder;
+use crate::load::transport::Transport;
 use crate::protocol::websocket::frame::{self, Opcode};
 use crate::protocol::websocket::mask;
 use crate::time::Instant;
@@ -21,17 +22,6 @@ pub struct Piece(pub(in crate::load) Departure);
 #[derive(Debug)]
 #[must_use = "keep it until its reply comes"]
 pub struct Exchange(Departure);
-
-/// What may be wrong with one delivery of a broadcast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stray {
-    /// It had come before.
-    Duplicate,
-    /// It came after a later one.
-    Reordered,
-    /// So many before it have not come.
-    Gap(u64),
-}
 
 /// What a dialogue is lent for the length of one call. See the module `scenario`.
 pub struct Line<'a> {

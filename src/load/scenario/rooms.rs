@@ -10,7 +10,7 @@
 //! the broadcast is not waited for: the iteration is over when all others have it, and lost.
 
 use super::{Address, Dialogue, Exchange, Heard, Line, Note, Part, Piece, Program, Stray, Turns};
-use crate::load::config::Transport;
+use crate::load::transport::Transport;
 use crate::time::Instant;
 use serde::Deserialize;
 use std::borrow::Cow;
