@@ -202,7 +202,7 @@ fn every_pace_and_a_thoughtful_loop_allocate_nothing_once_they_are_warm() {
         open(Pace::from(stages.clone())),
         open(Pace::from(Poisson::new(stages, 3))),
         open(Pace::Buckets(buckets)),
-        Loop::Seated {
+        Loop::PerConnection {
             pace: Pace::Constant(rate),
         },
         Loop::Thinking(Think {

@@ -46,11 +46,11 @@ const SHARED: &[(usize, &str)] = &[
         "Address Addresses Board Connects Content CoreFigures Due Ending Event Events Facts \
          FanOut Figures Frame Host Inflater Latencies Load Mailbox Message Messages News \
          Outcome Pace Part Phase Pieces Pings Place Pool Post Progress Queue Request \
-         Returns Rings Role Rooms Screen Server Slots Stamp Storm Stream Tally Template Tls \
+         Rings Role Rooms Screen Server Slots Stamp Stream Tally Template Tls \
          Trial Turn Verdict Wait Watch",
     ),
-    (3, "Asked Family Form Open Plan Room Round Session"),
-    (4, "Said Stage"),
+    (3, "Asked Family Form Open Plan Room Round Said Session"),
+    (4, "Stage"),
     (5, "State"),
     (6, "Kind"),
     (9, "Config"),

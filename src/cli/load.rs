@@ -149,7 +149,7 @@ impl Config {
         let sockets = self.load.sockets().div_ceil(cores);
         // One that comes back may be there before the one that went has left its slot: all of
         // them, where all are sent away at once.
-        let spare = if self.load.again.reconnects > 0 {
+        let spare = if self.load.retry.reconnects > 0 {
             SLOTS_SPARE + share.max(sockets)
         } else if self.load.session.is_some() {
             SLOTS_SPARE + share / 4

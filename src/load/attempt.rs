@@ -12,12 +12,12 @@ pub(super) struct Attempt {
     /// When the first connect was meant to start.
     pub(super) intended: Instant,
     /// Nothing, at the first attempt of the first connect.
-    pub(super) past: Option<Box<Past>>,
+    pub(super) past: Option<Box<RetryState>>,
 }
 
 /// What a client remembers of what went wrong.
 #[derive(Debug, Default)]
-pub(super) struct Past {
+pub(super) struct RetryState {
     /// Further attempts since the first connect, or since the loss.
     pub(super) attempts: u32,
     /// Addresses that did not answer, of a name that has several.
@@ -25,12 +25,12 @@ pub(super) struct Past {
     /// What the server that refused it asks to be waited (`Retry-After`).
     pub(super) retry_after: Option<Duration>,
     /// The loss of the connection, if it was up.
-    pub(super) lost: Option<Lost>,
+    pub(super) lost: Option<LostConnection>,
 }
 
 /// A connection that was up and was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Lost {
+pub(super) struct LostConnection {
     pub(super) at: Instant,
     /// The last pushed sequence number, or 0.
     pub(super) pushed: u64,
@@ -49,7 +49,7 @@ impl Attempt {
     }
 
     /// The loss that it follows.
-    pub(super) fn lost(&self) -> Option<&Lost> {
+    pub(super) fn lost(&self) -> Option<&LostConnection> {
         self.past.as_ref()?.lost.as_ref()
     }
 }

@@ -92,7 +92,7 @@ pub(super) enum WithoutConnections {
 
 /// What a core has told, and the first one has been told.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Barrier {
+pub(super) struct StartBarrier {
     cores: u16,
     without: WithoutConnections,
     /// Cores whose connects are done, and their connections.
@@ -110,7 +110,7 @@ struct Count {
     is_said: bool,
 }
 
-impl Barrier {
+impl StartBarrier {
     /// Among so many cores.
     pub(super) fn new(cores: u16, without: WithoutConnections) -> Self {
         Self {
@@ -231,10 +231,10 @@ mod tests {
 
     #[test]
     fn all_begin_when_the_last_is_ready_and_a_little_later_if_there_are_several() {
-        let mut alone = Barrier::new(1, WithoutConnections::Abandon);
+        let mut alone = StartBarrier::new(1, WithoutConnections::Abandon);
 
         assert_eq!(alone.told(ready(3), NOW), Some(start(NOW)));
-        let mut three = Barrier::new(3, WithoutConnections::Abandon);
+        let mut three = StartBarrier::new(3, WithoutConnections::Abandon);
         assert_eq!(three.told(ready(0), NOW), None);
         assert_eq!(three.told(ready(1), NOW), None);
         let begun = three.told(ready(0), NOW);
@@ -244,23 +244,23 @@ mod tests {
     #[test]
     fn without_a_connection_only_sessions_begin() {
         let ready = ready(0);
-        let mut barrier = Barrier::new(1, WithoutConnections::Abandon);
+        let mut barrier = StartBarrier::new(1, WithoutConnections::Abandon);
         assert_eq!(barrier.told(ready, NOW), Some(CoreMessage::Abandon));
-        let mut barrier = Barrier::new(1, WithoutConnections::Start);
+        let mut barrier = StartBarrier::new(1, WithoutConnections::Start);
         assert_eq!(barrier.told(ready, NOW), Some(start(NOW)));
     }
 
     #[test]
     fn a_core_that_is_missing_is_not_waited_for_for_ever() {
-        let mut barrier = Barrier::new(2, WithoutConnections::Abandon);
+        let mut barrier = StartBarrier::new(2, WithoutConnections::Abandon);
         assert_eq!(barrier.told(ready(1), NOW), None);
         assert_eq!(barrier.start(NOW), start(NOW + LEAD_TIME));
-        assert!(Barrier::patience(true) < Barrier::patience(false));
+        assert!(StartBarrier::patience(true) < StartBarrier::patience(false));
     }
 
     #[test]
     fn each_core_says_once_that_it_is_done_and_all_end_with_the_last() {
-        let mut barrier = Barrier::new(2, WithoutConnections::Abandon);
+        let mut barrier = StartBarrier::new(2, WithoutConnections::Abandon);
         assert_eq!(barrier.turns_done(), Some(CoreMessage::TurnsDone));
         assert_eq!(barrier.turns_done(), None);
         assert_eq!(barrier.drained(), Some(CoreMessage::Drained));
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn what_the_first_core_says_is_no_word_of_a_core() {
-        let mut barrier = Barrier::new(1, WithoutConnections::Start);
+        let mut barrier = StartBarrier::new(1, WithoutConnections::Start);
         for message in [CoreMessage::End, CoreMessage::Close, CoreMessage::Abandon] {
             assert_eq!(barrier.told(message, NOW), None);
         }

@@ -2,7 +2,7 @@
 
 use super::nonce::Nonce;
 use super::pace::Pace;
-use super::policy::{Again, Session, Storm};
+use super::policy::{PlannedOutage, RetryPolicy, Session};
 use super::scenario::{Program, Turns};
 use super::transport::{PayloadKind, Transport};
 use super::values::Values;
@@ -106,7 +106,7 @@ pub enum Loop {
     },
     /// As `Open`, but each connection has its own place in the plan: piece `i` is for connection
     /// `i % connections`, and dropped if that one is not up. So a rate is one per connection.
-    Seated {
+    PerConnection {
         /// When each message of the run is meant to be sent.
         pace: Pace,
     },
@@ -190,11 +190,11 @@ pub struct Config {
     /// Type of the messages.
     pub payload_kind: PayloadKind,
     /// Who connects again, and when.
-    pub again: Again,
+    pub retry: RetryPolicy,
     /// Each WebSocket connection pings so often, and has failed if no pong comes meanwhile.
     pub ping: Option<Duration>,
     /// Connections dropped at once.
-    pub storm: Option<Storm>,
+    pub outage: Option<PlannedOutage>,
     /// Clients arrive at the connect pace while the run runs, `connections` at once at most, and
     /// go again; without it all connect before.
     pub session: Option<Session>,
@@ -247,7 +247,7 @@ pub enum ConfigError {
     NoArrivals,
     /// A plan for connections that come and go has no places.
     #[error("a rate per connection needs connections that stay; use --think with sessions")]
-    SeatedSessions,
+    PerConnectionSessions,
     /// A storm that nobody lives to see.
     #[error("a storm at {0:?} is not within the {1:?} that are measured; use an earlier one")]
     LateStorm(Duration, Duration),
@@ -288,9 +288,9 @@ impl Config {
             tick: None,
             payload_bytes: 32,
             payload_kind: PayloadKind::Text,
-            again: Again::NEVER,
+            retry: RetryPolicy::NEVER,
             ping: None,
-            storm: None,
+            outage: None,
             session: None,
             warm_up: Duration::ZERO,
             duration: Duration::from_secs(10),
@@ -354,8 +354,8 @@ impl Config {
             if self.connect_pace.is_none() {
                 return Err(ConfigError::NoArrivals);
             }
-            if matches!(self.messages, Loop::Seated { .. }) {
-                return Err(ConfigError::SeatedSessions);
+            if matches!(self.messages, Loop::PerConnection { .. }) {
+                return Err(ConfigError::PerConnectionSessions);
             }
         }
         match self.ping {
@@ -363,7 +363,7 @@ impl Config {
             Some(ping) if ping < PING_TIME_MIN => return Err(ConfigError::HastyPing(ping)),
             Some(_) | None => {}
         }
-        match self.storm {
+        match self.outage {
             Some(storm) if storm.at >= self.duration => {
                 Err(ConfigError::LateStorm(storm.at, self.duration))
             }
@@ -431,8 +431,10 @@ impl Config {
     #[must_use]
     pub fn message_pace(&self) -> Option<&Pace> {
         match &self.messages {
-            Loop::Open { pace, .. } | Loop::Seated { pace } if self.sends() => Some(pace),
-            Loop::Open { .. } | Loop::Seated { .. } | Loop::Closed | Loop::Thinking(_) => None,
+            Loop::Open { pace, .. } | Loop::PerConnection { pace } if self.sends() => Some(pace),
+            Loop::Open { .. } | Loop::PerConnection { .. } | Loop::Closed | Loop::Thinking(_) => {
+                None
+            }
         }
     }
 

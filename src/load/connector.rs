@@ -78,7 +78,7 @@ impl Load {
         self.recorder.outcome.connects.planned = first;
         let share = usize::try_from(share).unwrap_or(0);
         self.fleet.reserve(share);
-        if matches!(self.config.messages, Loop::Seated { .. }) {
+        if matches!(self.config.messages, Loop::PerConnection { .. }) {
             self.fleet.keep_seats(share);
         }
         self.connect_more(wire);
@@ -447,7 +447,7 @@ impl Load {
             self.connecting.timeouts.pop_front();
             if stage == Some(Stage::Ready) {
                 // It knows what it has been waiting for, and fails by that name.
-                self.converse(id, wire, |dialogue, line| dialogue.due(line));
+                self.converse(id, wire, |dialogue, context| dialogue.on_timer(context));
             }
             let state = self.fleet.get(id).map(|client| client.state);
             if let Some(stage) = stage.filter(|_| state.is_some_and(is_under_way)) {

@@ -265,7 +265,7 @@ impl Load {
             && let Some(client) = self.fleet.get(id)
             && matches!(client.state, State::Greeting | State::Open)
         {
-            self.converse(id, wire, |dialogue, line| dialogue.closed(line));
+            self.converse(id, wire, |dialogue, context| dialogue.on_close(context));
         }
     }
 

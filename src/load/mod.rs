@@ -76,7 +76,7 @@ pub use measure::recovery::Recovery;
 pub use measure::{failure, fan_out, latency, outcome, progress};
 pub use nonce::Nonce;
 pub use pace::{Buckets, Pace, Poisson, Rate, Stage, Stages, StagesError, Stripe, Walk};
-pub use policy::{Again, Backoff, Refused, Session, Storm};
+pub use policy::{Backoff, PlannedOutage, Refused, RetryPolicy, Session};
 pub use shard::Load;
 pub use transport::{PayloadKind, Transport};
 pub use values::{Values, ValuesError};

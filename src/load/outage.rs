@@ -1,7 +1,7 @@
 //! A planned outage: many connections are dropped at once, and how they come back is watched.
 
 use super::phase::NEVER;
-use super::policy::Storm;
+use super::policy::PlannedOutage;
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const POINTS_MAX: u32 = 600;
 /// When a core drops its share, and when the points of its curve of recovery are due.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outage {
-    planned: Option<Storm>,
+    planned: Option<PlannedOutage>,
     /// When the connections are dropped, or the next point is due.
     next: Instant,
     until: Instant,
@@ -40,7 +40,7 @@ pub(super) struct Choice {
 }
 
 impl Outage {
-    pub(super) const fn new(planned: Option<Storm>) -> Self {
+    pub(super) const fn new(planned: Option<PlannedOutage>) -> Self {
         Self {
             planned,
             next: NEVER,
@@ -116,7 +116,7 @@ mod tests {
 
     fn outage(permille: u16) -> Outage {
         let at = Duration::from_millis(500);
-        Outage::new(Some(Storm { at, permille }))
+        Outage::new(Some(PlannedOutage { at, permille }))
     }
 
     #[test]

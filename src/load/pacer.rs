@@ -1,6 +1,6 @@
 //! When planned messages are due: the open loop's plan as one core walks it.
 
-use super::measure::departure::Departure;
+use super::measure::send_times::SendTimes;
 use super::pace::{Pace, Stripe, Walk};
 use super::phase::NEVER;
 use crate::time::Instant;
@@ -97,7 +97,7 @@ impl Pacer {
 
     /// Takes the next messages that are meant for now or before and for one connection: which one
     /// follows from the turn. `None` ends the turn.
-    pub(super) fn take_due(&mut self, now: Instant, batch: &mut Vec<Departure>) -> Option<u64> {
+    pub(super) fn take_due(&mut self, now: Instant, batch: &mut Vec<SendTimes>) -> Option<u64> {
         batch.clear();
         let most = match self.turn {
             Some(_) => 0,
@@ -113,7 +113,7 @@ impl Pacer {
         let elapsed = now.as_nanos().saturating_sub(plan.start.as_nanos());
         // What is meant for this very nanosecond is due.
         while plan.next < end && plan.next_ns <= elapsed {
-            batch.push(Departure {
+            batch.push(SendTimes {
                 intended: plan.next_at(),
                 submitted: now,
             });

@@ -10,7 +10,7 @@ pub const BACKOFF_MOST: Duration = Duration::from_secs(30);
 
 /// How often clients connect again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Again {
+pub struct RetryPolicy {
     /// Further attempts of a first connect that failed, at most.
     pub retries: u32,
     /// Attempts after each loss of a connection that was up, at most; 0: it is not missed.
@@ -59,7 +59,7 @@ pub(super) enum Wait {
 
 /// Connections dropped at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Storm {
+pub struct PlannedOutage {
     /// When, from the beginning of the measured time.
     pub at: Duration,
     /// How many of a thousand connections that are up.
@@ -75,7 +75,7 @@ pub enum Session {
     Exponential(Duration),
 }
 
-impl Again {
+impl RetryPolicy {
     /// Nobody connects again.
     pub const NEVER: Self = Self {
         retries: 0,

@@ -2,7 +2,7 @@
 
 use super::attempt::Attempt;
 use super::measure::failure::Kind;
-use super::policy::{self, Again, Wait};
+use super::policy::{self, RetryPolicy, Wait};
 use crate::time::Instant;
 
 /// What becomes of a connect that failed, or of a connection that was lost.
@@ -24,7 +24,7 @@ pub(super) enum TimeLeft {
 /// The clients of a core that are to connect again.
 #[derive(Debug)]
 pub(super) struct Retries {
-    policy: Again,
+    policy: RetryPolicy,
     /// First connects that failed and wait for their next attempt.
     retrying: u64,
     /// Clients that lost their connection and are neither up again nor have given up.
@@ -39,7 +39,7 @@ pub(super) struct Unfinished {
 }
 
 impl Retries {
-    pub(super) const fn new(policy: Again) -> Self {
+    pub(super) const fn new(policy: RetryPolicy) -> Self {
         Self {
             policy,
             retrying: 0,
@@ -148,7 +148,7 @@ impl Retries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::attempt::{Lost, Past};
+    use crate::load::attempt::{LostConnection, RetryState};
     use crate::load::policy::{Backoff, Refused};
     use std::time::Duration;
 
@@ -156,7 +156,7 @@ mod tests {
     const NOW: Instant = Instant::from_nanos(5_000_000_000);
 
     fn retries(retries: u32, reconnects: u32) -> Retries {
-        Retries::new(Again {
+        Retries::new(RetryPolicy {
             retries,
             reconnects,
             backoff: Backoff {
@@ -177,16 +177,16 @@ mod tests {
     }
 
     fn lost(retry: Option<Duration>) -> Attempt {
-        let lost = Lost {
+        let lost = LostConnection {
             at: Instant::default(),
             pushed: 0,
             last_event_id: String::new(),
             retry,
             up_at: None,
         };
-        let past = Past {
+        let past = RetryState {
             lost: Some(lost),
-            ..Past::default()
+            ..RetryState::default()
         };
         Attempt {
             past: Some(Box::new(past)),

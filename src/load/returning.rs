@@ -1,7 +1,7 @@
 //! Clients that come back: failed connects are tried again, lost connections made anew, and what
 //! was missed meanwhile is counted.
 
-use super::attempt::{Attempt, Lost, Past};
+use super::attempt::{Attempt, LostConnection, RetryState};
 use super::barrier::Message;
 use super::client::table::{State, Stream, Talk};
 use super::config::Scenario;
@@ -11,7 +11,7 @@ use super::measure::stamp::Pushed;
 use super::phase::Phase;
 use super::retry::{RetryVerdict, TimeLeft};
 use super::shard::Load;
-use super::timers::Errand;
+use super::timers::Timer;
 use crate::shard::{ConnectionId, Wire};
 use crate::time::Instant;
 use std::time::Duration;
@@ -25,11 +25,11 @@ impl Load {
         for _ in 0..ERRANDS_PER_TURN {
             match self.alarms.due(wire.now()) {
                 None => return,
-                Some(Errand::Speak(id)) => self.speak(id, wire),
-                Some(Errand::Connect(attempt)) => self.try_again(attempt, wire),
-                Some(Errand::Leave(id)) => self.end_session(id, wire),
-                Some(Errand::Vanish(id)) => self.vanish(id, wire),
-                Some(Errand::AwaitPost(id)) => self.await_post(id, wire),
+                Some(Timer::Speak(id)) => self.speak(id, wire),
+                Some(Timer::Connect(attempt)) => self.try_again(attempt, wire),
+                Some(Timer::Leave(id)) => self.end_session(id, wire),
+                Some(Timer::Vanish(id)) => self.vanish(id, wire),
+                Some(Timer::AwaitPost(id)) => self.await_post(id, wire),
             }
         }
     }
@@ -50,7 +50,7 @@ impl Load {
         let time = self.time_left(is_first);
         let at = (wire.now(), &mut self.tools.rng);
         match self.retries.failed(attempt, kind, time, at) {
-            RetryVerdict::RetryAt(at, attempt) => self.alarms.set(at, Errand::Connect(attempt)),
+            RetryVerdict::RetryAt(at, attempt) => self.alarms.set(at, Timer::Connect(attempt)),
             RetryVerdict::GivenUp if is_first => self.recorder.outcome.connects.failed += 1,
             RetryVerdict::GivenUp => self.recorder.outcome.returns.given_up += 1,
         }
@@ -68,16 +68,16 @@ impl Load {
             Stream::Sse(stream) => (stream.retry, stream.parser.last_event_id().to_owned()),
             Stream::Head(_) | Stream::WebSocket(_) => (None, String::new()),
         };
-        let lost = Lost {
+        let lost = LostConnection {
             at: Instant::default(),
             pushed: client.talk.pushed,
             last_event_id,
             retry,
             up_at: None,
         };
-        let past = Past {
+        let past = RetryState {
             lost: Some(lost),
-            ..Past::default()
+            ..RetryState::default()
         };
         let attempt = Attempt {
             past: Some(Box::new(past)),
@@ -85,13 +85,13 @@ impl Load {
         };
         self.recorder.outcome.returns.lost += 1;
         match self.retries.lost(attempt, kind, (now, &mut self.tools.rng)) {
-            RetryVerdict::RetryAt(at, attempt) => self.alarms.set(at, Errand::Connect(attempt)),
+            RetryVerdict::RetryAt(at, attempt) => self.alarms.set(at, Timer::Connect(attempt)),
             RetryVerdict::GivenUp => self.recorder.outcome.returns.given_up += 1,
         }
     }
 
     /// A client is up again after a loss.
-    pub(super) fn is_back(&mut self, id: ConnectionId, mut lost: Lost, now: Instant) {
+    pub(super) fn is_back(&mut self, id: ConnectionId, mut lost: LostConnection, now: Instant) {
         self.retries.resumed();
         let outcome = &mut self.recorder.outcome;
         outcome.returns.resumed += 1;
@@ -103,9 +103,9 @@ impl Load {
         lost.up_at = Some(now);
         if let Some(client) = self.fleet.get(id) {
             client.talk.pushed = lost.pushed;
-            client.talk.past = Some(Box::new(Past {
+            client.talk.past = Some(Box::new(RetryState {
                 lost: Some(lost),
-                ..Past::default()
+                ..RetryState::default()
             }));
         }
     }

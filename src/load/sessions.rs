@@ -5,7 +5,7 @@ use super::client::table::State;
 use super::pace::Pace;
 use super::phase::Phase;
 use super::shard::Load;
-use super::timers::Errand;
+use super::timers::Timer;
 use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
 
@@ -34,7 +34,7 @@ impl Load {
     pub(super) fn stay(&mut self, id: ConnectionId, now: Instant) {
         if let Some(session) = self.config.session {
             let time = session.draw(&mut self.tools.rng);
-            self.alarms.set(now + time, Errand::Leave(id));
+            self.alarms.set(now + time, Timer::Leave(id));
         }
     }
 
@@ -45,7 +45,7 @@ impl Load {
             self.recorder.outcome.connects.left += 1;
             self.say_goodbye(id, wire);
             let by = wire.now() + self.config.close_time;
-            self.alarms.set(by, Errand::Vanish(id));
+            self.alarms.set(by, Timer::Vanish(id));
         }
     }
 

@@ -1,10 +1,10 @@
 //! One core's share of a run: the shard, and what it does in each phase.
 
-use super::barrier::{Barrier, ListeningCores, Message, WithoutConnections};
+use super::barrier::{ListeningCores, Message, StartBarrier, WithoutConnections};
 use super::client::dialogue::{Notes, Wakes};
 use super::client::http_post::HttpPosts;
 use super::client::keepalive::Pinging;
-use super::client::table::Fleet;
+use super::client::table::ClientTable;
 use super::client::tools::Tools;
 use super::config::{Config, Loop};
 use super::connector::Connecting;
@@ -17,7 +17,7 @@ use super::pace::Stripe;
 use super::pacer::{Pacer, Span};
 use super::phase::{AT_ONCE, NEVER, Phase, Timeline};
 use super::retry::Retries;
-use super::timers::Alarms;
+use super::timers::TimerQueue;
 use crate::shard::{CloseCause, ConnectionId, Core, Origin, Shard, Wire};
 use crate::time::Instant;
 
@@ -30,15 +30,15 @@ pub struct Load {
     pub(super) config: Config,
     pub(super) stripe: Stripe,
     pub(super) timeline: Timeline,
-    pub(super) fleet: Fleet,
+    pub(super) fleet: ClientTable,
     pub(super) connecting: Connecting,
     pub(super) pacer: Pacer,
     /// The slot whose client is next to be started (closed loop) or closed.
     pub(super) next_slot: usize,
-    pub(super) alarms: Alarms,
+    pub(super) alarms: TimerQueue,
     pub(super) retries: Retries,
     pub(super) outage: Outage,
-    barrier: Barrier,
+    barrier: StartBarrier,
     pub(super) notes: Notes,
     pub(super) posts: HttpPosts,
     pub(super) wakes: Wakes,
@@ -62,14 +62,14 @@ impl Load {
         Self {
             stripe: Stripe::new(0, 1),
             timeline: Timeline::new(),
-            fleet: Fleet::default(),
+            fleet: ClientTable::default(),
             connecting: Connecting::default(),
             pacer: Pacer::new(config.tick),
             next_slot: 0,
-            alarms: Alarms::default(),
-            retries: Retries::new(config.again),
-            outage: Outage::new(config.storm),
-            barrier: Barrier::new(1, WithoutConnections::Abandon),
+            alarms: TimerQueue::default(),
+            retries: Retries::new(config.retry),
+            outage: Outage::new(config.outage),
+            barrier: StartBarrier::new(1, WithoutConnections::Abandon),
             notes: Notes::new(),
             posts: HttpPosts::default(),
             wakes: Wakes::default(),
@@ -92,7 +92,7 @@ impl Load {
         self.outage.plan(from, until);
         if let Some(pace) = self.config.message_pace() {
             let (stripe, burst) = match self.config.messages {
-                Loop::Seated { .. } => (self.stripe.seated(self.config.connections), 1),
+                Loop::PerConnection { .. } => (self.stripe.seated(self.config.connections), 1),
                 Loop::Open { burst, .. } => (stripe, burst),
                 Loop::Closed | Loop::Thinking(_) => (stripe, 1),
             };
@@ -161,7 +161,7 @@ impl Load {
 impl Load {
     /// This core's connects are done: says so and waits.
     pub(super) fn be_ready(&mut self, wire: &mut impl Wire<Message>) {
-        let patience = Barrier::patience(wire.core() == Core(0));
+        let patience = StartBarrier::patience(wire.core() == Core(0));
         self.timeline.wait(wire.now(), patience);
         self.note_connect_phase(wire);
         let up = u64::try_from(self.fleet.up()).unwrap_or(u64::MAX);
@@ -289,7 +289,7 @@ impl Shard for Load {
         } else {
             WithoutConnections::Abandon
         };
-        self.barrier = Barrier::new(wire.cores(), without);
+        self.barrier = StartBarrier::new(wire.cores(), without);
         self.marks.begun = Mark::now(wire);
         self.begin_connecting(wire);
     }

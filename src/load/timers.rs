@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 
 /// What to do then.
 #[derive(Debug)]
-pub(super) enum Errand {
+pub(super) enum Timer {
     /// The client has thought: it sends.
     Speak(ConnectionId),
     /// Somebody connects again.
@@ -25,27 +25,27 @@ pub(super) enum Errand {
 struct Alarm {
     at: Instant,
     serial: u64,
-    errand: Errand,
+    errand: Timer,
 }
 
 /// All errands of a core, to the nanosecond. A client has few, so the heap is as long as the
 /// fleet at most, and nothing is allocated once it is.
 #[derive(Debug, Default)]
-pub(super) struct Alarms {
+pub(super) struct TimerQueue {
     heap: BinaryHeap<Alarm>,
     serial: u64,
 }
 
-impl Alarms {
+impl TimerQueue {
     /// Sets one.
-    pub(super) fn set(&mut self, at: Instant, errand: Errand) {
+    pub(super) fn set(&mut self, at: Instant, errand: Timer) {
         let serial = self.serial;
         self.serial += 1;
         self.heap.push(Alarm { at, serial, errand });
     }
 
     /// The next errand that is due.
-    pub(super) fn due(&mut self, now: Instant) -> Option<Errand> {
+    pub(super) fn due(&mut self, now: Instant) -> Option<Timer> {
         if self.heap.peek()?.at > now {
             return None;
         }
@@ -97,16 +97,16 @@ mod tests {
 
     #[test]
     fn errands_come_in_the_order_of_their_times_and_then_of_their_setting() {
-        let mut alarms = Alarms::default();
+        let mut alarms = TimerQueue::default();
         let times = [30, 10, 20, 10];
         for (slot, at) in (0..).zip(times) {
-            let errand = Errand::Speak(ConnectionId::new(slot, 0));
+            let errand = Timer::Speak(ConnectionId::new(slot, 0));
             alarms.set(Instant::from_nanos(at), errand);
         }
         assert_eq!(alarms.next(), Some(Instant::from_nanos(10)));
         assert!(alarms.due(Instant::from_nanos(9)).is_none());
         let mut order = Vec::new();
-        while let Some(Errand::Speak(id)) = alarms.due(Instant::from_nanos(25)) {
+        while let Some(Timer::Speak(id)) = alarms.due(Instant::from_nanos(25)) {
             order.push(id.slot());
         }
         assert_eq!(order, [1, 3, 2]);

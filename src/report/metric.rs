@@ -6,10 +6,10 @@ use super::percentile::{Missing, Ranks};
 use super::record::Record;
 use super::unit::Unit;
 use crate::load::Scenario;
-use crate::load::{Config, Transport};
 use crate::load::failure::Family;
 use crate::load::latency::Latency;
 use crate::load::outcome::Outcome;
+use crate::load::{Config, Transport};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -155,7 +155,7 @@ fn has_latency(config: &Config, name: &str) -> bool {
         "one_way" => listens || is_dialogue,
         "ping" => config.ping.is_some() || is_dialogue,
         "first_event" => listens,
-        "resume" | "replayed" => config.again.reconnects > 0,
+        "resume" | "replayed" => config.retry.reconnects > 0,
         "ready" => is_dialogue,
         _ => true,
     }

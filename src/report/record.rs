@@ -217,9 +217,9 @@ impl Record {
                 ending: ending(outcome.ending).to_owned(),
             },
             connects: Connects::new(outcome),
-            returns: (config.again.reconnects > 0).then(|| Returns::new(outcome.returns)),
+            returns: (config.retry.reconnects > 0).then(|| Returns::new(outcome.returns)),
             storm: config
-                .storm
+                .outage
                 .and_then(|storm| Some(Storm::new(storm, outcome.recovery.as_ref()?))),
             messages: config.sends().then(|| Messages::new(outcome)),
             events: has_events(config, outcome).then(|| Events::new(outcome)),

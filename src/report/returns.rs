@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 /// Key `returns` of the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "`load::outcome::Returns` documents each")]
+#[expect(
+    missing_docs,
+    reason = "`load::outcome::ReconnectCounts` documents each"
+)]
 pub struct Returns {
     pub lost: u64,
     pub attempts: u64,
@@ -32,7 +35,7 @@ pub struct Storm {
 }
 
 impl Returns {
-    pub(super) fn new(returns: outcome::Returns) -> Self {
+    pub(super) fn new(returns: outcome::ReconnectCounts) -> Self {
         Self {
             lost: returns.lost,
             attempts: returns.attempts,
@@ -47,7 +50,7 @@ impl Returns {
 }
 
 impl Storm {
-    pub(super) fn new(planned: crate::load::Storm, recovery: &Recovery) -> Self {
+    pub(super) fn new(planned: crate::load::PlannedOutage, recovery: &Recovery) -> Self {
         Self {
             at_s: planned.at.as_secs_f64(),
             before: recovery.before,

@@ -52,7 +52,7 @@ impl Run {
         let sends = config.sends();
         let (burst, think, kind_of_loop) = match &config.messages {
             Loop::Open { burst, .. } => (Some(*burst), None, "open"),
-            Loop::Seated { .. } => (None, None, "open"),
+            Loop::PerConnection { .. } => (None, None, "open"),
             Loop::Closed => (None, None, "closed"),
             Loop::Thinking(think) => (None, Some(think), "closed"),
         };

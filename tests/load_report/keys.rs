@@ -2,7 +2,7 @@
 
 use super::{good, with_thresholds};
 use ringstorm::load::failure::{Kind, Stage};
-use ringstorm::load::{Again, Recovery, Storm};
+use ringstorm::load::{PlannedOutage, Recovery, RetryPolicy};
 use ringstorm::report::{Facts, Headroom, Network, ServerUse, judged};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,11 +11,11 @@ use std::time::Duration;
 /// A run of which everything is told that can be.
 fn full() -> Value {
     let (mut config, mut outcome) = good();
-    config.again = Again {
+    config.retry = RetryPolicy {
         reconnects: 1,
-        ..config.again
+        ..config.retry
     };
-    config.storm = Some(Storm {
+    config.outage = Some(PlannedOutage {
         at: Duration::from_secs(1),
         permille: 500,
     });

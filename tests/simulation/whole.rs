@@ -3,8 +3,8 @@
 use ringstorm::engine::sim::{Conditions, Faults, Report, SimConfig, explore, run};
 use ringstorm::load::outcome::Ending;
 use ringstorm::load::{
-    self, Again, Backoff, Buckets, Load, Loop, Pace, PayloadKind, Poisson, Rate, Scenario, Session,
-    Stage, Stages, Storm, Think, Transport,
+    self, Backoff, Buckets, Load, Loop, Pace, PayloadKind, PlannedOutage, Poisson, Rate,
+    RetryPolicy, Scenario, Session, Stage, Stages, Think, Transport,
 };
 use ringstorm::server::{self, Server, Tally};
 use ringstorm::time::Instant;
@@ -73,7 +73,7 @@ impl Draw {
                     least: Duration::ZERO,
                     most: Duration::from_millis(random.u64(0..20)),
                 }),
-                Loop::Seated {
+                Loop::PerConnection {
                     pace: pace(&mut random, 5000),
                 },
             ][random.usize(..2)]
@@ -121,7 +121,7 @@ fn come_and_go(random: &mut fastrand::Rng, load: &mut load::Config) {
     if random.u32(..4) > 0 {
         return;
     }
-    load.again = Again {
+    load.retry = RetryPolicy {
         retries: random.u32(..3),
         reconnects: random.u32(..4),
         backoff: Backoff {
@@ -131,11 +131,11 @@ fn come_and_go(random: &mut fastrand::Rng, load: &mut load::Config) {
         refused: load::Refused::Again,
     };
     let half = load.duration / 2;
-    load.storm = random.bool().then_some(Storm {
+    load.outage = random.bool().then_some(PlannedOutage {
         at: half,
         permille: random.u16(1..=1000),
     });
-    if load.connect_pace.is_some() && !matches!(load.messages, Loop::Seated { .. }) {
+    if load.connect_pace.is_some() && !matches!(load.messages, Loop::PerConnection { .. }) {
         load.session = random.bool().then_some(Session::Exponential(half));
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::child::Server;
 use crate::cli::engine_flag::LoadEngine;
 use crate::cli::{Failure, host, print};
 use crate::engine::Stop;
-use crate::load::{self, Again, Loop, Pace, Rate, Scenario, Transport};
+use crate::load::{self, Loop, Pace, Rate, RetryPolicy, Scenario, Transport};
 use crate::report::{Ceiling, Facts, Headroom, Trial, Verdict, judged};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -101,7 +101,7 @@ fn busiest_per_s(load: &load::Config) -> f64 {
 fn short(config: &Config, to: SocketAddr, rate: Rate, connections: u32) -> Config {
     let burst = match config.load.messages {
         Loop::Open { burst, .. } => burst,
-        Loop::Seated { .. } | Loop::Closed | Loop::Thinking(_) => 1,
+        Loop::PerConnection { .. } | Loop::Closed | Loop::Thinking(_) => 1,
     };
     let pace = Pace::Constant(rate);
     Config {
@@ -114,8 +114,8 @@ fn short(config: &Config, to: SocketAddr, rate: Rate, connections: u32) -> Confi
             connections,
             connect_pace: None,
             messages: Loop::Open { pace, burst },
-            again: Again::NEVER,
-            storm: None,
+            retry: RetryPolicy::NEVER,
+            outage: None,
             session: None,
             warm_up: WARM_UP,
             duration: MEASURED,

@@ -1,7 +1,7 @@
 //! The flags that say who connects again, who is dropped and who goes.
 
 use crate::cli::values;
-use crate::load::{Again, Backoff, Refused, Session, Storm};
+use crate::load::{Backoff, PlannedOutage, Refused, RetryPolicy, Session};
 use clap::{Args, ValueEnum};
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(in crate::cli) struct ComingFlags {
     /// Drops that part of the connections at once, so long into the measured time: 50%@10s. They
     /// come back as with --reconnect, and the summary shows how fast.
     #[arg(long, value_name = "PART@TIME", value_parser = storm)]
-    storm: Option<Storm>,
+    storm: Option<PlannedOutage>,
     /// Clients arrive at the connect pace all through the run and stay so long: 30s, or exp:30s
     /// for random times of that mean. At most -c are there at once.
     #[arg(long, value_name = "TIME", value_parser = session)]
@@ -54,9 +54,9 @@ enum OnRefusal {
 
 impl ComingFlags {
     /// Who connects again.
-    pub(super) fn again(&self) -> Again {
+    pub(super) fn again(&self) -> RetryPolicy {
         let usual = self.storm.map_or(0, |_| RECONNECTS_DEFAULT);
-        Again {
+        RetryPolicy {
             retries: self.retry_failed.unwrap_or(0),
             reconnects: self.reconnect.unwrap_or(usual),
             backoff: self.backoff,
@@ -71,7 +71,7 @@ impl ComingFlags {
         self.ping
     }
 
-    pub(super) fn storm(&self) -> Option<Storm> {
+    pub(super) fn storm(&self) -> Option<PlannedOutage> {
         self.storm
     }
 
@@ -91,7 +91,7 @@ fn backoff(text: &str) -> Result<Backoff, String> {
     })
 }
 
-fn storm(text: &str) -> Result<Storm, String> {
+fn storm(text: &str) -> Result<PlannedOutage, String> {
     let example = || "write a part and a time, such as 50%@10s or 100%@5s".to_owned();
     let (part, at) = text.split_once('@').ok_or_else(example)?;
     let percent: f64 = part
@@ -99,7 +99,7 @@ fn storm(text: &str) -> Result<Storm, String> {
         .and_then(|number| number.parse().ok())
         .filter(|percent| (0.1..=100.0).contains(percent))
         .ok_or_else(example)?;
-    Ok(Storm {
+    Ok(PlannedOutage {
         at: values::duration(at).map_err(|_| example())?,
         permille: permille(percent),
     })
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn nobody_comes_back_unless_it_is_typed() {
-        assert_eq!(typed("").coming.again(), Again::NEVER);
+        assert_eq!(typed("").coming.again(), RetryPolicy::NEVER);
         let bare = typed("--reconnect ws://host/");
         assert_eq!(bare.coming.again().reconnects, RECONNECTS_DEFAULT);
         assert_eq!(bare.url.as_deref(), Some("ws://host/"));

@@ -82,9 +82,9 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         } else {
             PayloadKind::Binary
         },
-        again: flags.coming.again(),
+        retry: flags.coming.again(),
         ping: flags.coming.ping(),
-        storm: flags.coming.storm(),
+        outage: flags.coming.storm(),
         session: flags.coming.session(),
         warm_up: flags.warm_up,
         duration: flags.pace.duration(&frame),

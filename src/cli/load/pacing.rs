@@ -137,7 +137,7 @@ impl PaceFlags {
                     "all together are beyond 1G a second",
                 )
             })?;
-            return Ok(Loop::Seated { pace });
+            return Ok(Loop::PerConnection { pace });
         }
         if let Some(think) = self.think {
             return Ok(Loop::Thinking(think));
@@ -170,7 +170,7 @@ impl PaceFlags {
     /// Messages in flight on one connection at most.
     pub(super) fn in_flight(&self, messages: &Loop) -> u32 {
         self.pipeline.unwrap_or(match messages {
-            Loop::Open { .. } | Loop::Seated { .. } => IN_FLIGHT_DEFAULT,
+            Loop::Open { .. } | Loop::PerConnection { .. } => IN_FLIGHT_DEFAULT,
             Loop::Closed | Loop::Thinking(_) => 1,
         })
     }
@@ -294,7 +294,7 @@ mod tests {
     fn described(line: &str) -> String {
         match typed(line).messages(&FRAME).unwrap() {
             Loop::Open { pace, burst } => format!("open {burst} {pace}"),
-            Loop::Seated { pace } => format!("seated {pace}"),
+            Loop::PerConnection { pace } => format!("seated {pace}"),
             Loop::Closed => "closed".to_owned(),
             Loop::Thinking(think) => format!("thinking {:?}..{:?}", think.least, think.most),
         }

@@ -1,16 +1,16 @@
 //! Leads the dialogues of a core's clients: calls them, then carries out what they said.
 
-use super::in_flight::Flight;
+use super::in_flight::InFlight;
 use super::table::{Client, State, Stream};
 use crate::limits;
 use crate::load::barrier::Message;
 use crate::load::config::{Config, Scenario};
-use crate::load::measure::departure::Departure;
 use crate::load::measure::failure::{Kind, Stage};
 use crate::load::measure::recorder::{Cause, Recorder};
+use crate::load::measure::send_times::SendTimes;
 use crate::load::phase::NEVER;
 use crate::load::scenario::{
-    Address, Dialogue, Flow, Leave, Line, Note, Part, Piece, Said, Speaker, Turns, Wake,
+    Actions, Address, Context, Dialogue, Flow, Leave, Note, Part, Piece, Speaker, Turns, Wake,
 };
 use crate::load::shard::Load;
 use crate::shard::{Close, ConnectionId, Core, Unsent, Wire};
@@ -57,12 +57,12 @@ impl Load {
         self.recorder.outcome.latencies.upgrade.record_ns(upgrade);
         client.state = State::Greeting;
         client.since = now;
-        client.talk.flight = Flight::Dialogue(Box::new(Conversation {
+        client.talk.flight = InFlight::Dialogue(Box::new(Conversation {
             dialogue: program.begin(client.number),
             wake: None,
             is_paused: false,
         }));
-        self.converse(id, wire, |dialogue, line| dialogue.up(line));
+        self.converse(id, wire, |dialogue, context| dialogue.on_open(context));
     }
 
     /// Calls a client's dialogue, then carries out what it said.
@@ -70,7 +70,7 @@ impl Load {
         &mut self,
         id: ConnectionId,
         wire: &mut impl Wire<Message>,
-        call: impl FnOnce(&mut dyn Dialogue, &mut Line<'_>),
+        call: impl FnOnce(&mut dyn Dialogue, &mut Context<'_>),
     ) {
         let Self {
             fleet,
@@ -144,7 +144,9 @@ impl Load {
     pub(in crate::load) fn pass_notes(&mut self, wire: &mut impl Wire<Message>) {
         while let Some((address, note)) = self.notes.pop_front() {
             if address.core == wire.core() {
-                self.converse(address.id, wire, |dialogue, line| dialogue.told(note, line));
+                self.converse(address.id, wire, |dialogue, context| {
+                    dialogue.on_note(note, context)
+                });
                 self.top_up(address.id, wire);
                 self.end_drain_if_done(wire);
             } else if address.core.0 < wire.cores() {
@@ -168,7 +170,7 @@ impl Load {
                 Some(at) if at > now => self.set_wake(id, Wake::At(at), now),
                 Some(_) => {
                     self.set_wake(id, Wake::Never, now);
-                    self.converse(id, wire, |dialogue, line| dialogue.due(line));
+                    self.converse(id, wire, |dialogue, context| dialogue.on_timer(context));
                     self.top_up(id, wire);
                 }
             }
@@ -196,7 +198,7 @@ impl Load {
             if !has_room || !self.fleet.speaks(id) || wire.backlog(id) >= limits::BACKLOG_HIGH {
                 return;
             }
-            let departure = Departure {
+            let departure = SendTimes {
                 intended: now,
                 submitted: now,
             };
@@ -249,9 +251,11 @@ impl Load {
         self.tools.batch = batch;
     }
 
-    fn give_turn(&mut self, id: ConnectionId, departure: Departure, wire: &mut impl Wire<Message>) {
+    fn give_turn(&mut self, id: ConnectionId, departure: SendTimes, wire: &mut impl Wire<Message>) {
         let piece = Piece(departure);
-        self.converse(id, wire, |dialogue, line| dialogue.turn(piece, line));
+        self.converse(id, wire, |dialogue, context| {
+            dialogue.on_turn(piece, context)
+        });
     }
 
     /// The scenario's own handshake is done.
@@ -338,7 +342,7 @@ impl Load {
             Flow::Resume => wire.resume(id),
         }
         if let Some(client) = self.fleet.get(id)
-            && let Flight::Dialogue(conversation) = &mut client.talk.flight
+            && let InFlight::Dialogue(conversation) = &mut client.talk.flight
         {
             conversation.is_paused = flow == Flow::Pause;
         }
@@ -354,7 +358,7 @@ impl Load {
         let Some(client) = self.fleet.get(id) else {
             return;
         };
-        let Flight::Dialogue(conversation) = &mut client.talk.flight else {
+        let InFlight::Dialogue(conversation) = &mut client.talk.flight else {
             return;
         };
         match wake {
@@ -371,19 +375,19 @@ impl Load {
 
     fn wake_of(&mut self, id: ConnectionId) -> Option<Instant> {
         match &self.fleet.get(id)?.talk.flight {
-            Flight::Dialogue(conversation) => conversation.wake,
-            Flight::None | Flight::One(_) | Flight::Many(_) => None,
+            InFlight::Dialogue(conversation) => conversation.wake,
+            InFlight::None | InFlight::One(_) | InFlight::Many(_) => None,
         }
     }
 }
 
-/// Where a dialogue is called from: what it is lent a line to.
+/// Where a dialogue is called from: what it is lent a context to.
 pub(in crate::load) struct Booth<'a> {
     pub(in crate::load) core: Core,
     pub(in crate::load) now: Instant,
     pub(in crate::load) config: &'a Config,
     pub(in crate::load) recorder: &'a mut Recorder,
-    pub(in crate::load) said: &'a mut Said,
+    pub(in crate::load) said: &'a mut Actions,
     pub(in crate::load) rng: &'a mut fastrand::Rng,
 }
 
@@ -393,7 +397,7 @@ impl Booth<'_> {
         &mut self,
         id: ConnectionId,
         client: &mut Client,
-        call: impl FnOnce(&mut dyn Dialogue, &mut Line<'_>),
+        call: impl FnOnce(&mut dyn Dialogue, &mut Context<'_>),
     ) {
         let number = client.number;
         self.call_talk(id, number, &mut client.talk, call);
@@ -405,15 +409,15 @@ impl Booth<'_> {
         id: ConnectionId,
         number: u32,
         talk: &mut super::table::Talk,
-        call: impl FnOnce(&mut dyn Dialogue, &mut Line<'_>),
+        call: impl FnOnce(&mut dyn Dialogue, &mut Context<'_>),
     ) {
-        let Flight::Dialogue(conversation) = &mut talk.flight else {
+        let InFlight::Dialogue(conversation) = &mut talk.flight else {
             return;
         };
         if self.said.leave.is_some() {
             return;
         }
-        let mut line = Line {
+        let mut context = Context {
             speaker: Speaker {
                 address: Address {
                     core: self.core,
@@ -429,7 +433,7 @@ impl Booth<'_> {
             begun: &mut talk.next,
             over: &mut talk.expected,
         };
-        call(&mut *conversation.dialogue, &mut line);
+        call(&mut *conversation.dialogue, &mut context);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::load::config::Config;
 use crate::load::measure::failure::Kind;
 use crate::load::scenario::{Leave, Post};
 use crate::load::shard::Load;
-use crate::load::timers::Errand;
+use crate::load::timers::Timer;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyReader, HeadReader, Request, Response, merged};
 use crate::shard::{Close, ConnectionId, Unsent, Wire};
@@ -168,7 +168,7 @@ impl Load {
         }
         let by = post.since + self.config.connect_time;
         if wire.now() < by {
-            return self.alarms.set(by, Errand::AwaitPost(id));
+            return self.alarms.set(by, Timer::AwaitPost(id));
         }
         let (owner, state) = (post.owner, post.state);
         let kind = match state {
@@ -260,7 +260,7 @@ impl Load {
         let (owner, is_watched) = (post.owner, std::mem::replace(&mut post.is_watched, true));
         if !is_watched {
             let by = wire.now() + self.config.connect_time;
-            self.alarms.set(by, Errand::AwaitPost(id));
+            self.alarms.set(by, Timer::AwaitPost(id));
         }
         if wire.send(id, &request) == Err(Unsent::Full) {
             self.leave(owner, Leave::Failed(Kind::Application("unread")), wire);

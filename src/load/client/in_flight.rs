@@ -1,37 +1,37 @@
 //! The messages of one connection that are under way: one inline, more in a ring from a pool.
 
 use super::dialogue::Conversation;
-use crate::load::measure::departure::Departure;
+use crate::load::measure::send_times::SendTimes;
 use std::collections::VecDeque;
 
 /// Rings kept for reuse: as many connections may have more than one message in flight at once
 /// without a further allocation.
 const SPARE_RINGS: usize = 4096;
 
-/// Departures in the order of sending. Holds no heap memory with at most one of them.
+/// SendTimes in the order of sending. Holds no heap memory with at most one of them.
 #[derive(Debug, Default)]
-pub(in crate::load) enum Flight {
+pub(in crate::load) enum InFlight {
     /// Nothing is under way.
     #[default]
     None,
     /// One message is.
-    One(Departure),
+    One(SendTimes),
     /// Two or more are, or were before the last replies: never empty.
     Many(Ring),
     /// Its dialogue knows what is.
     Dialogue(Box<Conversation>),
 }
 
-type Ring = Box<VecDeque<Departure>>;
+type Ring = Box<VecDeque<SendTimes>>;
 
 /// Rings that no connection needs at the moment.
 #[derive(Debug, Default)]
 pub(in crate::load) struct Rings(Vec<Ring>);
 
-impl Flight {
+impl InFlight {
     /// Adds the latest departure.
     #[inline]
-    pub(in crate::load) fn push(&mut self, departure: Departure, rings: &mut Rings) {
+    pub(in crate::load) fn push(&mut self, departure: SendTimes, rings: &mut Rings) {
         match self {
             Self::None => *self = Self::One(departure),
             Self::One(first) => {
@@ -46,7 +46,7 @@ impl Flight {
 
     /// Takes the earliest departure.
     #[inline]
-    pub(in crate::load) fn pop(&mut self, rings: &mut Rings) -> Option<Departure> {
+    pub(in crate::load) fn pop(&mut self, rings: &mut Rings) -> Option<SendTimes> {
         match self {
             Self::None | Self::Dialogue(_) => None,
             Self::One(departure) => {
@@ -83,15 +83,15 @@ impl Flight {
     }
 }
 
-const _: () = assert!(size_of::<Flight>() <= 24, "it is in every connection");
+const _: () = assert!(size_of::<InFlight>() <= 24, "it is in every connection");
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::time::Instant;
 
-    fn departure(ns: u64) -> Departure {
-        Departure {
+    fn departure(ns: u64) -> SendTimes {
+        SendTimes {
             intended: Instant::from_nanos(ns),
             submitted: Instant::from_nanos(ns),
         }
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn departures_come_back_in_order_whatever_the_depth() {
         let mut rings = Rings::default();
-        let mut flight = Flight::default();
+        let mut flight = InFlight::default();
         let mut rng = fastrand::Rng::with_seed(5);
         let (mut pushed, mut popped) = (0, 0);
         for _ in 0..10_000 {
@@ -119,13 +119,13 @@ mod tests {
     #[test]
     fn a_single_message_needs_no_ring_and_a_ring_is_used_again() {
         let mut rings = Rings::default();
-        let mut flight = Flight::default();
+        let mut flight = InFlight::default();
         flight.push(departure(1), &mut rings);
-        assert!(matches!(flight, Flight::One(_)));
+        assert!(matches!(flight, InFlight::One(_)));
         flight.push(departure(2), &mut rings);
-        assert!(matches!(flight, Flight::Many(_)));
+        assert!(matches!(flight, InFlight::Many(_)));
         assert!(flight.pop(&mut rings).is_some() && flight.pop(&mut rings).is_some());
-        assert!(matches!(flight, Flight::None));
+        assert!(matches!(flight, InFlight::None));
         assert_eq!(rings.0.len(), 1);
         flight.push(departure(3), &mut rings);
         flight.push(departure(4), &mut rings);

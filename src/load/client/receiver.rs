@@ -13,7 +13,7 @@ use crate::load::measure::recorder::{Age, Recorder};
 use crate::load::measure::stamp::Pushed;
 use crate::load::returning;
 use crate::load::returning::retry_of;
-use crate::load::scenario::{Heard, Said};
+use crate::load::scenario::{Actions, Incoming};
 use crate::load::shard::Load;
 use crate::load::transport::PayloadKind;
 use crate::protocol::Fault;
@@ -110,8 +110,8 @@ impl Ears<'_> {
             Scenario::Idle => self.recorder.event(bytes.len(), self.now),
             Scenario::Dialogue(_) => {
                 let heard = match kind {
-                    PayloadKind::Text => Heard::Text(bytes),
-                    PayloadKind::Binary => Heard::Binary(bytes),
+                    PayloadKind::Text => Incoming::Text(bytes),
+                    PayloadKind::Binary => Incoming::Binary(bytes),
                 };
                 self.hear_dialogue(talk, heard, tools);
             }
@@ -123,7 +123,7 @@ impl Ears<'_> {
     fn hear_event(&mut self, talk: &mut Talk, event: &Dispatched<'_>, tools: &mut Tongue<'_>) {
         if self.config.has_dialogues() {
             let (kind, text) = (event.event, event.data);
-            self.hear_dialogue(talk, Heard::Event { kind, text }, tools);
+            self.hear_dialogue(talk, Incoming::Event { kind, text }, tools);
         } else if event.event == returning::STALE && talk.past.is_some() {
             self.recorder.event(event.data.len(), self.now);
             self.recorder.stale(talk, event.last_event_id);
@@ -133,7 +133,7 @@ impl Ears<'_> {
     }
 
     #[inline(never)]
-    fn hear_dialogue(&mut self, talk: &mut Talk, heard: Heard<'_>, tools: &mut Tongue<'_>) {
+    fn hear_dialogue(&mut self, talk: &mut Talk, heard: Incoming<'_>, tools: &mut Tongue<'_>) {
         let mut booth = Booth {
             core: self.core,
             now: self.now,
@@ -142,8 +142,8 @@ impl Ears<'_> {
             said: tools.said,
             rng: tools.rng,
         };
-        booth.call_talk(self.id, self.number, talk, |dialogue, line| {
-            dialogue.heard(heard, line);
+        booth.call_talk(self.id, self.number, talk, |dialogue, context| {
+            dialogue.on_message(heard, context);
         });
     }
 
@@ -220,7 +220,7 @@ impl Ears<'_> {
 struct Tongue<'a> {
     template: &'a Template,
     rings: &'a mut super::in_flight::Rings,
-    said: &'a mut Said,
+    said: &'a mut Actions,
     rng: &'a mut fastrand::Rng,
 }
 
@@ -277,7 +277,7 @@ fn read_frames(
                 // RFC 6455, 5.5.3: one may also come unasked.
                 Some(sent) if std::mem::take(awaits_pong) => ears.recorder.ponged(sent, ears.now),
                 Some(_) => {}
-                None => ears.hear_dialogue(talk, Heard::Pong(payload), &mut tongue),
+                None => ears.hear_dialogue(talk, Incoming::Pong(payload), &mut tongue),
             },
             Ok(Some(Event::Close { code, .. })) => return Some(End::Closed(code)),
             Ok(None) => return None,

@@ -4,16 +4,16 @@ use super::table::{Client, State};
 use super::tools::Tools;
 use crate::load::barrier::Message;
 use crate::load::config::{Loop, Think};
-use crate::load::measure::departure::Departure;
 use crate::load::measure::failure::Kind;
 use crate::load::measure::recorder::{Cause, Recorder};
 use crate::load::measure::recovery::Recovery;
+use crate::load::measure::send_times::SendTimes;
 use crate::load::measure::usage::Mark;
 use crate::load::outage::{Choice, OutageStep};
 use crate::load::phase::{AT_ONCE, NEVER, Phase};
 use crate::load::seed::seeded;
 use crate::load::shard::Load;
-use crate::load::timers::Errand;
+use crate::load::timers::Timer;
 use crate::shard::{Close, ConnectionId, Unsent, Wire};
 use crate::time::Instant;
 
@@ -46,7 +46,7 @@ impl Load {
         }
         self.watch_outage(wire);
         match self.config.messages {
-            Loop::Open { .. } | Loop::Seated { .. } => self.send_due(wire),
+            Loop::Open { .. } | Loop::PerConnection { .. } => self.send_due(wire),
             Loop::Closed | Loop::Thinking(_) if now < self.timeline.until() => {
                 self.start_clients(wire);
             }
@@ -150,7 +150,7 @@ impl Load {
             self.take_turns(id, wire);
             return;
         }
-        let departure = Departure {
+        let departure = SendTimes {
             intended: now,
             submitted: now,
         };
@@ -197,7 +197,9 @@ impl Load {
                 _ if state != State::Open => {}
                 // Not all at once, though all begin at one time.
                 Loop::Thinking(think) => self.think(id, think.first(), wire.now()),
-                Loop::Closed | Loop::Open { .. } | Loop::Seated { .. } => self.top_up(id, wire),
+                Loop::Closed | Loop::Open { .. } | Loop::PerConnection { .. } => {
+                    self.top_up(id, wire)
+                }
             }
         }
     }
@@ -210,7 +212,7 @@ impl Load {
         {
             client.thinks = true;
             let at = now + think.draw(&mut self.tools.rng);
-            self.alarms.set(at, Errand::Speak(id));
+            self.alarms.set(at, Timer::Speak(id));
         }
     }
 
@@ -233,7 +235,7 @@ impl Load {
             ..
         } = self;
         let id = match config.messages {
-            Loop::Seated { .. } => fleet.in_seat(turn),
+            Loop::PerConnection { .. } => fleet.in_seat(turn),
             Loop::Open { .. } | Loop::Closed | Loop::Thinking(_) => fleet.in_turn(turn),
         };
         let Some((id, client)) = id.and_then(|id| Some((id, fleet.get(id)?))) else {

@@ -1,8 +1,8 @@
 //! The clients of one core: by slot, and as a dense list of those that are up.
 
-use super::in_flight::{Flight, Rings};
-use crate::load::attempt::{Attempt, Past};
-use crate::load::measure::departure::Departure;
+use super::in_flight::{InFlight, Rings};
+use crate::load::attempt::{Attempt, RetryState};
+use crate::load::measure::send_times::SendTimes;
 use crate::load::scenario::Part;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::{HeadReader, Inflater};
@@ -63,7 +63,7 @@ pub(in crate::load) struct Talk {
     /// Sequence number of the next reply expected. `next - expected` messages are under way.
     pub(in crate::load) expected: u32,
     /// When they went.
-    pub(in crate::load) flight: Flight,
+    pub(in crate::load) flight: InFlight,
     /// The last pushed sequence number, or 0.
     pub(in crate::load) pushed: u64,
     /// When a listener last heard something, or came up.
@@ -71,7 +71,7 @@ pub(in crate::load) struct Talk {
     /// When the connect was meant to start; 0 once the first event was heard.
     pub(in crate::load) unheard_since: Instant,
     /// What went wrong before, while it connects again or has not heard anything since.
-    pub(in crate::load) past: Option<Box<Past>>,
+    pub(in crate::load) past: Option<Box<RetryState>>,
 }
 
 impl Talk {
@@ -89,7 +89,7 @@ impl Talk {
 
     /// Notes a message as sent.
     #[inline]
-    pub(in crate::load) fn sent(&mut self, departure: Departure, rings: &mut Rings) {
+    pub(in crate::load) fn sent(&mut self, departure: SendTimes, rings: &mut Rings) {
         self.flight.push(departure, rings);
         self.next = self.next.wrapping_add(1);
     }
@@ -142,7 +142,7 @@ impl Client {
             talk: Talk {
                 next: sequence,
                 expected: sequence,
-                flight: Flight::None,
+                flight: InFlight::None,
                 pushed: 0,
                 heard_at: intended,
                 unheard_since: intended,
@@ -173,7 +173,7 @@ impl Client {
 
 /// All clients of a core.
 #[derive(Debug, Default)]
-pub(in crate::load) struct Fleet {
+pub(in crate::load) struct ClientTable {
     clients: Vec<Client>,
     /// Slots of the open ones: first those that take turns, then those that do not.
     up: Vec<u32>,
@@ -184,14 +184,14 @@ pub(in crate::load) struct Fleet {
     len: usize,
 }
 
-impl Fleet {
+impl ClientTable {
     /// Makes room for that many clients, without the slack of doubling.
     pub(in crate::load) fn reserve(&mut self, clients: usize) {
         self.clients.reserve_exact(clients);
         self.up.reserve_exact(clients);
     }
 
-    /// Keeps which client has which seat: from now on [`Fleet::in_seat`] knows it.
+    /// Keeps which client has which seat: from now on [`ClientTable::in_seat`] knows it.
     pub(in crate::load) fn keep_seats(&mut self, seats: usize) {
         self.seats = vec![None; seats];
     }
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_late_event_does_not_reach_a_reused_slot() {
-        let mut fleet = Fleet::default();
+        let mut fleet = ClientTable::default();
         let (old, new) = (ConnectionId::new(3, 0), ConnectionId::new(3, 1));
         fleet.insert(old, client());
         fleet.remove(old);
@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn turns_go_round_among_those_that_are_up() {
-        let mut fleet = Fleet::default();
+        let mut fleet = ClientTable::default();
         let ids: Vec<_> = (0..5).map(|slot| ConnectionId::new(slot, slot)).collect();
         for &id in &ids {
             fleet.insert(id, client());
@@ -411,7 +411,7 @@ mod tests {
 
     #[test]
     fn a_seat_is_its_client_s_while_that_is_up_and_nobody_s_then() {
-        let mut fleet = Fleet::default();
+        let mut fleet = ClientTable::default();
         fleet.keep_seats(3);
         let ids = [(5, 0), (0, 2)].map(|(slot, seat)| {
             let id = ConnectionId::new(slot, 1);
@@ -421,7 +421,7 @@ mod tests {
             fleet.raise(id);
             id
         });
-        let seated = |fleet: &Fleet| [3, 4, 5].map(|turn| fleet.in_seat(turn));
+        let seated = |fleet: &ClientTable| [3, 4, 5].map(|turn| fleet.in_seat(turn));
         assert_eq!(seated(&fleet), [Some(ids[0]), None, Some(ids[1])]);
         fleet.lower(ids[0], State::Over);
         assert_eq!(seated(&fleet), [None, None, Some(ids[1])]);
@@ -429,7 +429,7 @@ mod tests {
 
     #[test]
     fn who_only_listens_has_no_turn_whatever_others_do() {
-        let mut fleet = Fleet::default();
+        let mut fleet = ClientTable::default();
         let ids: Vec<_> = (0..20).map(|slot| ConnectionId::new(slot, 1)).collect();
         let mut rng = fastrand::Rng::with_seed(11);
         let mut speakers = std::collections::BTreeSet::new();

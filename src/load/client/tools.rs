@@ -3,8 +3,8 @@
 use super::in_flight::Rings;
 use super::payload::Template;
 use crate::load::config::Config;
-use crate::load::measure::departure::Departure;
-use crate::load::scenario::Said;
+use crate::load::measure::send_times::SendTimes;
+use crate::load::scenario::Actions;
 use crate::load::seed::seeded;
 use crate::protocol::sse;
 use crate::protocol::websocket::Deflater;
@@ -23,9 +23,9 @@ pub(in crate::load) struct Tools {
     /// Outbound bytes of one call.
     pub(in crate::load) scratch: Vec<u8>,
     /// What a dialogue has said and is not carried out yet.
-    pub(in crate::load) said: Said,
+    pub(in crate::load) said: Actions,
     /// Messages to send next on one connection.
-    pub(in crate::load) batch: Vec<Departure>,
+    pub(in crate::load) batch: Vec<SendTimes>,
 }
 
 impl Tools {
@@ -39,7 +39,7 @@ impl Tools {
             rings: Rings::default(),
             rng: seeded(config.seed, u64::MAX - u64::from(core.0)),
             scratch: Vec::new(),
-            said: Said::default(),
+            said: Actions::default(),
             batch: Vec::new(),
         }
     }

@@ -1,6 +1,5 @@
 //! What a load run measures: counts, latencies and failures, and their sums over cores.
 
-pub(super) mod departure;
 pub(super) mod due;
 pub mod failure;
 pub mod fan_out;
@@ -11,5 +10,6 @@ pub mod progress;
 pub(super) mod recorder;
 pub(super) mod recovery;
 pub(super) mod returns;
+pub(super) mod send_times;
 pub(super) mod stamp;
 pub(super) mod usage;

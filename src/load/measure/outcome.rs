@@ -6,7 +6,7 @@ use super::fan_out::FanOut;
 use super::latency::Latencies;
 pub use super::pings::Pings;
 use super::recovery::Recovery;
-pub use super::returns::Returns;
+pub use super::returns::ReconnectCounts;
 use std::time::Duration;
 
 /// Counts of connects. `planned = attempted + dropped`; `attempted = up + failed + unfinished`.
@@ -152,7 +152,7 @@ pub struct Outcome {
     /// Connects.
     pub connects: Connects,
     /// Connections lost and made anew.
-    pub returns: Returns,
+    pub returns: ReconnectCounts,
     /// How connections came back from the storm, if there was one.
     pub recovery: Option<Recovery>,
     /// Messages sent.

@@ -1,9 +1,9 @@
 //! Puts what happens into the outcome: only what belongs to the measured time.
 
-use super::departure::Departure;
 use super::failure::{Kind, Stage};
 use super::fan_out::Stray;
 use super::outcome::{Messages, Numbering, Outcome};
+use super::send_times::SendTimes;
 use super::stamp::Pushed;
 use crate::time::Instant;
 use std::time::Duration;
@@ -72,7 +72,7 @@ impl Recorder {
 
     /// A message was sent.
     #[inline]
-    pub(in crate::load) fn sent(&mut self, departure: Departure) {
+    pub(in crate::load) fn sent(&mut self, departure: SendTimes) {
         self.in_flight += 1;
         let messages = &mut self.outcome.messages;
         if !(self.from <= departure.intended && departure.intended < self.until) {
@@ -91,7 +91,7 @@ impl Recorder {
     }
 
     /// Messages of the plan that are not sent: those that are measured count.
-    pub(in crate::load) fn dropped(&mut self, planned: &[Departure], cause: Cause) {
+    pub(in crate::load) fn dropped(&mut self, planned: &[SendTimes], cause: Cause) {
         let measured = planned
             .iter()
             .filter(|planned| self.is_measured(planned.intended));
@@ -115,7 +115,7 @@ impl Recorder {
 
     /// The reply to that message came and verified.
     #[inline]
-    pub(in crate::load) fn replied(&mut self, departure: Departure, now: Instant) {
+    pub(in crate::load) fn replied(&mut self, departure: SendTimes, now: Instant) {
         self.done(departure);
         if !self.is_measured(departure.intended) {
             return;
@@ -130,7 +130,7 @@ impl Recorder {
 
     /// That message is over as it was to be, whether or not there was a reply to time.
     #[inline]
-    pub(in crate::load) fn done(&mut self, departure: Departure) {
+    pub(in crate::load) fn done(&mut self, departure: SendTimes) {
         self.in_flight -= 1;
         let is_measured = self.is_measured(departure.intended);
         self.outcome.messages.replied += u64::from(is_measured);
@@ -269,7 +269,7 @@ impl Recorder {
     }
 
     /// A message was sent that is to reach so many.
-    pub(in crate::load) fn broadcast(&mut self, departure: Departure, expected: u32) {
+    pub(in crate::load) fn broadcast(&mut self, departure: SendTimes, expected: u32) {
         if self.is_measured(departure.intended) {
             let fan_out = self.outcome.fan_out.get_or_insert_default();
             fan_out.broadcasts += 1;
@@ -278,14 +278,14 @@ impl Recorder {
     }
 
     /// It reached one more.
-    pub(in crate::load) fn delivered(&mut self, departure: Departure) {
+    pub(in crate::load) fn delivered(&mut self, departure: SendTimes) {
         if self.is_measured(departure.intended) {
             self.outcome.fan_out.get_or_insert_default().received += 1;
         }
     }
 
     /// It reached everyone, after these times in ascending order.
-    pub(in crate::load) fn spread(&mut self, departure: Departure, delays_ns: &[u64]) {
+    pub(in crate::load) fn spread(&mut self, departure: SendTimes, delays_ns: &[u64]) {
         if !self.is_measured(departure.intended) {
             return;
         }
@@ -338,7 +338,7 @@ mod tests {
     fn slip_service_and_response_are_measured_from_their_own_times() {
         let mut recorder = Recorder::new(true);
         recorder.measure(at(1_000), at(9_000));
-        let departure = Departure {
+        let departure = SendTimes {
             intended: at(1_100),
             submitted: at(1_400),
         };
@@ -354,7 +354,7 @@ mod tests {
     fn a_closed_loop_has_no_slip_and_no_response() {
         let mut recorder = Recorder::new(false);
         recorder.measure(at(0), at(9_000));
-        let departure = Departure {
+        let departure = SendTimes {
             intended: at(5),
             submitted: at(5),
         };
@@ -369,7 +369,7 @@ mod tests {
     fn what_is_meant_for_the_unmeasured_is_not_measured_whenever_its_reply_comes() {
         let mut recorder = Recorder::new(true);
         recorder.measure(at(1_000), at(9_000));
-        let early = Departure {
+        let early = SendTimes {
             intended: at(999),
             submitted: at(1_005),
         };

@@ -3,7 +3,7 @@
 /// Counts of connections that were up, lost, and to be made anew.
 /// `lost = resumed + given_up + absent`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Returns {
+pub struct ReconnectCounts {
     /// Losses, also of a connection that had been lost before.
     pub lost: u64,
     /// Connects after a loss.
@@ -22,7 +22,7 @@ pub struct Returns {
     pub duplicated: u64,
 }
 
-impl Returns {
+impl ReconnectCounts {
     /// Adds another core's.
     pub(in crate::load) fn merge(&mut self, other: &Self) {
         let Self {

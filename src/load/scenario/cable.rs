@@ -4,7 +4,7 @@
 
 use super::calls::{Calls, STAMP_BYTES, Stamp, delivered, filler};
 use super::trigger::{Round, Trigger};
-use super::{Dialogue, Heard, Line, Note, Part, Piece, Program, Senders, Turns};
+use super::{Context, Dialogue, Incoming, Note, Part, Piece, Program, Senders, Turns};
 use crate::protocol::cable::{self, Identifier, Said};
 use crate::time::Instant;
 use serde_json::value::RawValue;
@@ -115,52 +115,52 @@ impl Program for Cable {
 
 impl Dialogue for Client {
     /// Nothing is said yet: for the welcome and the subscription there is the connect's own time.
-    fn up(&mut self, _line: &mut Line<'_>) {}
+    fn on_open(&mut self, _context: &mut Context<'_>) {}
 
-    fn heard(&mut self, heard: Heard<'_>, line: &mut Line<'_>) {
-        self.heard = line.now();
+    fn on_message(&mut self, heard: Incoming<'_>, context: &mut Context<'_>) {
+        self.heard = context.now();
         let text = match heard {
-            Heard::Text(text) => text,
-            Heard::Pong(_) => return,
-            Heard::Binary(_) | Heard::Event { .. } => b"",
+            Incoming::Text(text) => text,
+            Incoming::Pong(_) => return,
+            Incoming::Binary(_) | Incoming::Event { .. } => b"",
         };
         match cable::read(text) {
-            Ok(said) => self.told_by_server(said, line),
-            Err(_) if self.stage == Stage::Subscribed => line.wrong(),
-            Err(_) => line.fail("not_actioncable"),
+            Ok(said) => self.told_by_server(said, context),
+            Err(_) if self.stage == Stage::Subscribed => context.wrong(),
+            Err(_) => context.fail("not_actioncable"),
         }
     }
 
-    fn turn(&mut self, piece: Piece, line: &mut Line<'_>) {
+    fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
         if let (Some(trigger), Some(round)) = (&self.plan.trigger, &mut self.round) {
-            return round.begin(trigger, piece, line);
+            return round.begin(trigger, piece, context);
         }
-        let stamp = self.calls.begin(piece, line).encode();
+        let stamp = self.calls.begin(piece, context).encode();
         let Plan {
             before,
             filler,
             after,
             ..
         } = &*self.plan;
-        line.text_parts(&[before, &stamp, filler, after]);
+        context.text_parts(&[before, &stamp, filler, after]);
     }
 
-    fn due(&mut self, line: &mut Line<'_>) {
+    fn on_timer(&mut self, context: &mut Context<'_>) {
         match self.stage {
-            Stage::Unwelcome => line.fail("no_welcome"),
+            Stage::Unwelcome => context.fail("no_welcome"),
             // Rails says nothing where there is no such channel.
-            Stage::Subscribing => line.fail("no_confirmation"),
-            Stage::Subscribed => self.watch(line),
+            Stage::Subscribing => context.fail("no_confirmation"),
+            Stage::Subscribed => self.watch(context),
         }
     }
 
-    fn told(&mut self, note: Note, line: &mut Line<'_>) {
+    fn on_note(&mut self, note: Note, context: &mut Context<'_>) {
         if let Some(round) = &mut self.round {
-            round.told(note, line);
+            round.told(note, context);
         }
     }
 
-    fn closed(&mut self, _line: &mut Line<'_>) {
+    fn on_close(&mut self, _context: &mut Context<'_>) {
         if let (Some(trigger), Stage::Subscribed) = (&self.plan.trigger, self.stage) {
             trigger.leave();
         }
@@ -168,24 +168,24 @@ impl Dialogue for Client {
 }
 
 impl Client {
-    fn told_by_server(&mut self, said: Said<'_>, line: &mut Line<'_>) {
+    fn told_by_server(&mut self, said: Said<'_>, context: &mut Context<'_>) {
         match (self.stage, said) {
             (Stage::Unwelcome, Said::Welcome) => {
                 self.stage = Stage::Subscribing;
                 let mut command = Vec::new();
                 self.plan.identifier.subscribe(&mut command);
-                line.text_parts(&[&command]);
+                context.text_parts(&[&command]);
             }
             (Stage::Subscribing, Said::Confirmed(raw)) if self.plan.identifier.is(raw) => {
-                self.be_subscribed(line);
+                self.be_subscribed(context);
             }
             (Stage::Subscribing, Said::Rejected(raw)) if self.plan.identifier.is(raw) => {
-                line.fail("subscription_rejected");
+                context.fail("subscription_rejected");
             }
             (Stage::Unwelcome, Said::Disconnect { may_return: false }) => {
-                line.fail("unauthorized");
+                context.fail("unauthorized");
             }
-            (_, Said::Disconnect { .. }) => line.fail("disconnected"),
+            (_, Said::Disconnect { .. }) => context.fail("disconnected"),
             (_, Said::Ping) => {}
             (
                 _,
@@ -194,52 +194,52 @@ impl Client {
                     message,
                 },
             ) => {
-                self.message(identifier, message, line);
+                self.message(identifier, message, context);
             }
-            (_, Said::Welcome | Said::Confirmed(_) | Said::Rejected(_)) => line.wrong(),
+            (_, Said::Welcome | Said::Confirmed(_) | Said::Rejected(_)) => context.wrong(),
         }
     }
 
-    fn be_subscribed(&mut self, line: &mut Line<'_>) {
+    fn be_subscribed(&mut self, context: &mut Context<'_>) {
         self.stage = Stage::Subscribed;
         let part = match &self.plan.trigger {
-            Some(trigger) => trigger.join(line),
-            None => self.plan.senders.part(line.number()),
+            Some(trigger) => trigger.join(context),
+            None => self.plan.senders.part(context.number()),
         };
         if self.plan.trigger.is_some() && part == Part::Speaks {
             self.round = Some(Box::default());
         }
-        line.ready(part);
-        self.watch(line);
+        context.ready(part);
+        self.watch(context);
     }
 
     /// Looks after what has been waited for, and asks to be woken again.
-    fn watch(&mut self, line: &mut Line<'_>) {
-        let silence = line.now().since(self.heard);
+    fn watch(&mut self, context: &mut Context<'_>) {
+        let silence = context.now().since(self.heard);
         let rest = STALE_TIME.checked_sub(silence);
         let Some(rest) = rest.filter(|rest| !rest.is_zero()) else {
-            return line.fail("no_ping");
+            return context.fail("no_ping");
         };
         let leads = self.round.is_some();
-        line.wake_after(if leads { rest.min(LOOK_TIME) } else { rest });
+        context.wake_after(if leads { rest.min(LOOK_TIME) } else { rest });
         if let (Some(trigger), Some(round)) = (&self.plan.trigger, &mut self.round) {
-            round.look(trigger, line);
+            round.look(trigger, context);
         }
     }
 
-    fn message(&mut self, identifier: &RawValue, message: &RawValue, line: &mut Line<'_>) {
+    fn message(&mut self, identifier: &RawValue, message: &RawValue, context: &mut Context<'_>) {
         let bytes = message.get().len();
         if !self.plan.identifier.is(identifier) {
-            return line.wrong();
+            return context.wrong();
         }
         let stamp = Stamp::find(message.get().as_bytes());
         if let Some(trigger) = &self.plan.trigger {
-            trigger.heard(stamp, line);
-            return delivered(stamp, bytes, line);
+            trigger.heard(stamp, context);
+            return delivered(stamp, bytes, context);
         }
         match stamp {
-            Some(stamp) => self.calls.came_back(stamp, bytes, line),
-            None => delivered(None, bytes, line),
+            Some(stamp) => self.calls.came_back(stamp, bytes, context),
+            None => delivered(None, bytes, context),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What dialogues that ask and are answered share: the content of a message, and what is under way.
 
-use super::{Exchange, Line, Piece};
+use super::{Context, Exchange, Piece};
 use crate::time::Instant;
 use std::collections::VecDeque;
 
@@ -126,17 +126,17 @@ pub(super) struct Calls {
 
 impl Calls {
     /// Takes a piece of work; what its message is stamped with.
-    pub(super) fn begin(&mut self, piece: Piece, line: &mut Line<'_>) -> Stamp {
+    pub(super) fn begin(&mut self, piece: Piece, context: &mut Context<'_>) -> Stamp {
         if self.next < FIRST {
-            self.next = line.rng().u32(FIRST..u32::MAX / 2);
+            self.next = context.rng().u32(FIRST..u32::MAX / 2);
         }
         let number = self.next;
         self.next = number.wrapping_add(1);
-        self.under_way.push_back((number, line.begin(piece)));
+        self.under_way.push_back((number, context.begin(piece)));
         Stamp {
-            client: line.number(),
+            client: context.number(),
             number,
-            sent: line.now(),
+            sent: context.now(),
         }
     }
 
@@ -151,21 +151,21 @@ impl Calls {
 
     /// A message with that stamp came back: the reply if it is one of this client's, else what
     /// somebody else said.
-    pub(super) fn came_back(&mut self, stamp: Stamp, bytes: usize, line: &mut Line<'_>) {
-        let is_own = stamp.client == line.number();
+    pub(super) fn came_back(&mut self, stamp: Stamp, bytes: usize, context: &mut Context<'_>) {
+        let is_own = stamp.client == context.number();
         let exchange = is_own.then(|| self.take(u64::from(stamp.number))).flatten();
         match exchange {
-            Some(exchange) => line.finish(exchange),
-            None => delivered(Some(stamp), bytes, line),
+            Some(exchange) => context.finish(exchange),
+            None => delivered(Some(stamp), bytes, context),
         }
     }
 }
 
 /// Something was heard that answers nothing, with the stamp of whoever said it.
-pub(super) fn delivered(stamp: Option<Stamp>, bytes: usize, line: &mut Line<'_>) {
-    line.received(bytes);
+pub(super) fn delivered(stamp: Option<Stamp>, bytes: usize, context: &mut Context<'_>) {
+    context.received(bytes);
     if let Some(stamp) = stamp {
-        line.one_way(stamp.sent);
+        context.one_way(stamp.sent);
     }
 }
 

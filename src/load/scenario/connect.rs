@@ -1,6 +1,6 @@
 //! Connect: all connect, and that was it. How long that takes is measured beside it, run by run.
 
-use super::{Dialogue, Heard, Line, Part, Program, Turns};
+use super::{Context, Dialogue, Incoming, Part, Program, Turns};
 
 /// The scenario `connect`.
 #[derive(Clone, Copy, Debug)]
@@ -25,9 +25,9 @@ impl Program for Connect {
 }
 
 impl Dialogue for Connected {
-    fn up(&mut self, line: &mut Line<'_>) {
-        line.ready(Part::Listens);
+    fn on_open(&mut self, context: &mut Context<'_>) {
+        context.ready(Part::Listens);
     }
 
-    fn heard(&mut self, _heard: Heard<'_>, _line: &mut Line<'_>) {}
+    fn on_message(&mut self, _heard: Incoming<'_>, _context: &mut Context<'_>) {}
 }

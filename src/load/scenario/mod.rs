@@ -2,56 +2,57 @@
 //!
 //! A scenario of this kind is two types. A [`Program`] is what all clients of a run share: options,
 //! texts, tables; it is read-only. A [`Dialogue`] is one client's side of one connection: a small
-//! state machine, told what happens, that says what it wants through the [`Line`] it is lent. It
+//! state machine, told what happens, that says what it wants through the [`Context`] it is lent. It
 //! knows no socket, no thread and no clock, and it never waits: whatever it waits for is told to it
 //! by a later call. So it is tested by calling it.
 //!
 //! # Life of a dialogue
 //!
 //! ```text
-//! begin -> up -> ... line.ready(part) -> turn* -> ... -> closed
-//!            heard, due, told at any time after `up`
+//! begin -> on_open -> ... context.ready(part) -> on_turn* -> ... -> on_close
+//!            on_message, on_timer, on_note at any time after `on_open`
 //! ```
 //!
-//! 1. [`Program::begin`] makes it when its connection has been upgraded. [`Dialogue::up`] comes at
-//!    once: say hello here, or nothing if the server speaks first.
-//! 2. The connection counts as up only when the dialogue has called [`Line::ready`]: when the
+//! 1. [`Program::begin`] makes it when its connection has been upgraded. [`Dialogue::on_open`]
+//!    comes at once: say hello here, or nothing if the server speaks first.
+//! 2. The connection counts as up only when the dialogue has called [`Context::ready`]: when the
 //!    application's own handshake is done (ActionCable: subscription confirmed). The time from the
 //!    upgrade to that is the latency `ready`. Until then the connect's own time-out runs; whatever
 //!    ends the connection before is a failed connect of the stage `ready`.
-//! 3. From the start of the run the *pace* gives out pieces of work: [`Dialogue::turn`], on clients
-//!    that are ready as [`Part::Speaks`]. A piece is due at a planned time (open loop) or whenever
-//!    fewer exchanges than `--pipeline` are under way (closed loop). Take it with [`Line::begin`]
-//!    and say something; or let it go, which counts as dropped (in an open loop) or is asked again
-//!    after the next thing that happens on this connection (in a closed one).
+//! 3. From the start of the run the *pace* gives out pieces of work: [`Dialogue::on_turn`], on
+//!    clients that are ready as [`Part::Speaks`]. A piece is due at a planned time (open loop) or
+//!    whenever fewer exchanges than `--pipeline` are under way (closed loop). Take it with
+//!    [`Context::begin`] and say something; or let it go, which counts as dropped (in an open
+//!    loop) or is asked again after the next thing that happens on this connection (in a closed
+//!    one).
 //! 4. `begin` gives an [`Exchange`]. Keep it beside what identifies the reply, and give it back to
-//!    [`Line::finish`] when that has come: slip, service and response are recorded. One that never
-//!    comes needs no call: it is counted as lost at the end. If it is known not to come, and no
-//!    longer to be under way, [`Line::lose`] says so.
-//! 5. [`Dialogue::closed`] is the last call, when the peer or the network ended the connection. It
-//!    does not come after [`Line::fail`], [`Line::close`] or [`Line::vanish`], nor at the end of
-//!    the run.
+//!    [`Context::finish`] when that has come: slip, service and response are recorded. One that
+//!    never comes needs no call: it is counted as lost at the end. If it is known not to come, and
+//!    no longer to be under way, [`Context::lose`] says so.
+//! 5. [`Dialogue::on_close`] is the last call, when the peer or the network ended the connection.
+//!    It does not come after [`Context::fail`], [`Context::close`] or [`Context::vanish`], nor at
+//!    the end of the run.
 //!
 //! What must hold: a dialogue bounds what it keeps, whatever the peer sends. Bytes that make no
-//! sense are no reason to panic: [`Line::fail`] with a short fixed name, or [`Line::wrong`].
+//! sense are no reason to panic: [`Context::fail`] with a short fixed name, or [`Context::wrong`].
 //!
 //! # Measurements
 //!
 //! | call | counts |
 //! |---|---|
-//! | [`Line::begin`], [`Line::finish`], [`Line::lose`] | messages `sent`, `replied`, slip, service, response |
-//! | [`Line::received`] | a message that answers nothing: events `received`, `bytes` |
-//! | [`Line::one_way`] | its latency, from the stamp that it carries ([`Line::now`] when it was said) |
-//! | [`Line::wrong`] | a message that should not have come |
-//! | [`Line::broadcast`], [`Line::delivered`], [`Line::spread`], [`Line::stray`] | fan-out |
+//! | [`Context::begin`], [`Context::finish`], [`Context::lose`] | messages `sent`, `replied`, slip, service, response |
+//! | [`Context::received`] | a message that answers nothing: events `received`, `bytes` |
+//! | [`Context::one_way`] | its latency, from the stamp that it carries ([`Context::now`] when it was said) |
+//! | [`Context::wrong`] | a message that should not have come |
+//! | [`Context::broadcast`], [`Context::delivered`], [`Context::spread`], [`Context::stray`] | fan-out |
 //!
 //! Only what belongs to the measured time is recorded; a dialogue need not know when that is.
 
 mod cable;
 mod calls;
 mod connect;
+mod context;
 pub mod custom;
-mod line;
 #[cfg(test)]
 mod realtime_tests;
 pub mod rooms;
@@ -59,12 +60,12 @@ mod socketcluster;
 mod socketio;
 mod trigger;
 
+pub use super::measure::fan_out::Stray;
 pub use cable::{Cable, CableOptions};
 pub use calls::STAMP_BYTES;
 pub use connect::Connect;
-pub use super::measure::fan_out::Stray;
-pub use line::{Exchange, Line, Piece};
-pub(super) use line::{Flow, Leave, Post, Said, Speaker, Wake};
+pub(super) use context::{Actions, Flow, Leave, Post, Speaker, Wake};
+pub use context::{Context, Exchange, Piece};
 pub use socketcluster::{SocketCluster, SocketClusterOptions};
 pub use socketio::{SocketIo, SocketIoOptions};
 pub use trigger::{Fire, Trigger};
@@ -94,7 +95,7 @@ pub enum Turns {
     Never,
     /// As many as the pace has in the duration of the run.
     Endless,
-    /// Each until it calls [`Line::done`]; when all have, the run is over before its duration.
+    /// Each until it calls [`Context::done`]; when all have, the run is over before its duration.
     Limited,
 }
 
@@ -127,30 +128,30 @@ impl Senders {
 /// One client's side of one connection. See the module for what is called when.
 pub trait Dialogue: fmt::Debug {
     /// The connection is upgraded.
-    fn up(&mut self, line: &mut Line<'_>);
+    fn on_open(&mut self, context: &mut Context<'_>);
     /// Something came.
-    fn heard(&mut self, heard: Heard<'_>, line: &mut Line<'_>);
-    /// The pace says: do your next piece of work. Only after [`Line::ready`].
-    fn turn(&mut self, piece: Piece, line: &mut Line<'_>) {
-        let (_, _) = (piece, line);
+    fn on_message(&mut self, heard: Incoming<'_>, context: &mut Context<'_>);
+    /// The pace says: do your next piece of work. Only after [`Context::ready`].
+    fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
+        let (_, _) = (piece, context);
     }
-    /// The time asked for with [`Line::wake_after`] has passed.
-    fn due(&mut self, line: &mut Line<'_>) {
-        let _ = line;
+    /// The time asked for with [`Context::wake_after`] has passed.
+    fn on_timer(&mut self, context: &mut Context<'_>) {
+        let _ = context;
     }
-    /// Another dialogue of the run, on this core or another, said this with [`Line::tell`].
-    fn told(&mut self, note: Note, line: &mut Line<'_>) {
-        let (_, _) = (note, line);
+    /// Another dialogue of the run, on this core or another, said this with [`Context::tell`].
+    fn on_note(&mut self, note: Note, context: &mut Context<'_>) {
+        let (_, _) = (note, context);
     }
     /// The connection is over. Nothing can be said any more, but other dialogues can be told.
-    fn closed(&mut self, line: &mut Line<'_>) {
-        let _ = line;
+    fn on_close(&mut self, context: &mut Context<'_>) {
+        let _ = context;
     }
 }
 
 /// What came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard<'a> {
+pub enum Incoming<'a> {
     /// A WebSocket text message. Its bytes are UTF-8: the protocol has checked them.
     Text(&'a [u8]),
     /// A WebSocket binary message.
@@ -169,7 +170,7 @@ pub enum Heard<'a> {
 /// Whether a client that is ready takes turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// It does, until [`Line::done`].
+    /// It does, until [`Context::done`].
     Speaks,
     /// It only hears.
     Listens,

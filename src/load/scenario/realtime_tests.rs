@@ -2,16 +2,16 @@
 //! servers say.
 
 use super::calls::Stamp;
-use super::line::{Leave, Said, Speaker};
+use super::context::{Actions, Leave, Speaker};
 use super::{
-    Address, Cable, CableOptions, Dialogue, Heard, Line, Note, Part, Piece, Program, Senders,
+    Address, Cable, CableOptions, Context, Dialogue, Incoming, Note, Part, Piece, Program, Senders,
     SocketCluster, SocketClusterOptions, SocketIo, SocketIoOptions, Trigger,
 };
 use crate::limits;
 use crate::load::Transport;
-use crate::load::measure::departure::Departure;
 use crate::load::measure::failure::Kind;
 use crate::load::measure::recorder::Recorder;
+use crate::load::measure::send_times::SendTimes;
 use crate::protocol::websocket::Role;
 use crate::protocol::websocket::decoder::{Decoder, Event, Pool};
 use crate::shard::{ConnectionId, Core};
@@ -27,7 +27,7 @@ struct Desk {
     dialogue: Box<dyn Dialogue>,
     number: u32,
     now: Instant,
-    said: Said,
+    said: Actions,
     recorder: Recorder,
     rng: fastrand::Rng,
     begun: u32,
@@ -42,18 +42,18 @@ impl Desk {
             dialogue: program.begin(number),
             number,
             now: Instant::from_nanos(SECOND_NS),
-            said: Said::default(),
+            said: Actions::default(),
             recorder,
             rng: fastrand::Rng::with_seed(7),
             begun: 0,
             over: 0,
         };
-        desk.call(|dialogue, line| dialogue.up(line));
+        desk.call(|dialogue, context| dialogue.on_open(context));
         desk
     }
 
-    fn call(&mut self, call: impl FnOnce(&mut dyn Dialogue, &mut Line<'_>)) {
-        let mut line = Line {
+    fn call(&mut self, call: impl FnOnce(&mut dyn Dialogue, &mut Context<'_>)) {
+        let mut context = Context {
             speaker: Speaker {
                 address: address(self.number),
                 number: self.number,
@@ -66,26 +66,26 @@ impl Desk {
             begun: &mut self.begun,
             over: &mut self.over,
         };
-        call(&mut *self.dialogue, &mut line);
+        call(&mut *self.dialogue, &mut context);
     }
 
     fn hear(&mut self, text: &str) {
-        let heard = Heard::Text(text.as_bytes());
-        self.call(|dialogue, line| dialogue.heard(heard, line));
+        let heard = Incoming::Text(text.as_bytes());
+        self.call(|dialogue, context| dialogue.on_message(heard, context));
     }
 
     fn turn(&mut self) -> String {
-        let piece = Piece(Departure {
+        let piece = Piece(SendTimes {
             intended: self.now,
             submitted: self.now,
         });
-        self.call(|dialogue, line| dialogue.turn(piece, line));
+        self.call(|dialogue, context| dialogue.on_turn(piece, context));
         self.says().concat()
     }
 
     fn due_after(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
-        self.call(|dialogue, line| dialogue.due(line));
+        self.call(|dialogue, context| dialogue.on_timer(context));
     }
 
     /// The texts that it has said since the last time.
@@ -257,7 +257,7 @@ fn a_trigger_is_measured_until_every_subscriber_has_heard() {
         clients[number].hear(&broadcast(&stamp));
         for (to, note) in std::mem::take(&mut clients[number].said.notes) {
             assert_eq!(to, address(0));
-            clients[0].call(|dialogue, line| dialogue.told(note, line));
+            clients[0].call(|dialogue, context| dialogue.on_note(note, context));
         }
     }
     let outcome = &clients[0].recorder.outcome;
@@ -285,7 +285,7 @@ fn a_note_about_an_earlier_broadcast_changes_nothing() {
         from: 0,
         at: leader.now,
     };
-    leader.call(|dialogue, line| dialogue.told(note, line));
+    leader.call(|dialogue, context| dialogue.on_note(note, context));
     assert_eq!(leader.recorder.outcome.messages.replied, 0);
     leader.due_after(5);
     leader.hear(r#"{"type":"ping","message":1}"#);
@@ -413,9 +413,9 @@ fn a_client_of_socketio_answers_pings_and_misses_them() {
     desk.hear("2");
     assert_eq!(desk.says(), ["3"]);
     desk.hear(r#"451-["x",{"_placeholder":true,"num":0}]"#);
-    desk.call(|dialogue, line| dialogue.heard(Heard::Binary(b"abc"), line));
+    desk.call(|dialogue, context| dialogue.on_message(Incoming::Binary(b"abc"), context));
     assert_eq!(desk.counts(), (0, 0, 1, 0));
-    desk.call(|dialogue, line| dialogue.heard(Heard::Binary(b"abc"), line));
+    desk.call(|dialogue, context| dialogue.on_message(Incoming::Binary(b"abc"), context));
     assert_eq!(desk.counts(), (0, 1, 1, 0), "nothing announced it");
     desk.due_after(3);
     assert_eq!(desk.failure(), "no_ping");

@@ -9,7 +9,9 @@
 //! A broadcast is for those who were there when it was said. One of them that leaves before it has
 //! the broadcast is not waited for: the iteration is over when all others have it, and lost.
 
-use super::{Address, Dialogue, Exchange, Heard, Line, Note, Part, Piece, Program, Stray, Turns};
+use super::{
+    Address, Context, Dialogue, Exchange, Incoming, Note, Part, Piece, Program, Stray, Turns,
+};
 use crate::load::transport::Transport;
 use crate::time::Instant;
 use serde::Deserialize;
@@ -109,63 +111,63 @@ struct News<'a> {
 }
 
 impl Dialogue for Member {
-    fn up(&mut self, _line: &mut Line<'_>) {}
+    fn on_open(&mut self, _context: &mut Context<'_>) {}
 
-    fn heard(&mut self, heard: Heard<'_>, line: &mut Line<'_>) {
+    fn on_message(&mut self, heard: Incoming<'_>, context: &mut Context<'_>) {
         let bytes = match heard {
-            Heard::Text(bytes) => bytes,
-            Heard::Event { text, .. } => text.as_bytes(),
-            Heard::Pong(_) => return,
-            Heard::Binary(_) => return line.fail("no_rooms_here"),
+            Incoming::Text(bytes) => bytes,
+            Incoming::Event { text, .. } => text.as_bytes(),
+            Incoming::Pong(_) => return,
+            Incoming::Binary(_) => return context.fail("no_rooms_here"),
         };
         let Ok(news) = serde_json::from_slice::<News<'_>>(bytes) else {
-            return line.fail("no_rooms_here");
+            return context.fail("no_rooms_here");
         };
         if self.number.is_none() {
-            return self.welcomed(&news, line);
+            return self.welcomed(&news, context);
         }
-        if !self.follows(news.seq, line) {
+        if !self.follows(news.seq, context) {
             return;
         }
         match (news.kind, news.member) {
             ("said", _) => {
-                line.received(bytes.len());
+                context.received(bytes.len());
                 if let Some(said) = news.text.as_deref().and_then(Said::parse) {
-                    line.one_way(said.sent);
-                    let (sequence, at) = (said.iteration, line.now());
+                    context.one_way(said.sent);
+                    let (sequence, at) = (said.iteration, context.now());
                     let from = self.number.unwrap_or(0);
-                    line.tell(said.speaker, Note { sequence, from, at });
+                    context.tell(said.speaker, Note { sequence, from, at });
                 }
             }
             ("joined", Some(member)) if self.speaks() => self.present.push(member),
-            ("left", Some(member)) if self.speaks() => self.left(member, line),
+            ("left", Some(member)) if self.speaks() => self.left(member, context),
             _ => {}
         }
     }
 
-    fn turn(&mut self, piece: Piece, line: &mut Line<'_>) {
+    fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
         if self.broadcast.is_some() || self.left == 0 {
             return;
         }
         self.left -= 1;
         self.iteration += 1;
-        let exchange = line.begin(piece);
-        line.broadcast(
+        let exchange = context.begin(piece);
+        context.broadcast(
             &exchange,
             u32::try_from(self.present.len()).unwrap_or(u32::MAX),
         );
-        let sent = line.now();
+        let sent = context.now();
         let said = Said {
-            speaker: line.address(),
+            speaker: context.address(),
             iteration: self.iteration,
             sent,
         };
         let text = said.text(self.payload_bytes);
-        match line.transport() {
-            Transport::WebSocket => line.text(&text),
-            Transport::Sse => line.post(&self.say, &text),
+        match context.transport() {
+            Transport::WebSocket => context.text(&text),
+            Transport::Sse => context.post(&self.say, &text),
         }
-        line.wake_after(PATIENCE_TIME);
+        context.wake_after(PATIENCE_TIME);
         self.broadcast = Some(Box::new(Broadcast {
             exchange,
             sent,
@@ -176,14 +178,14 @@ impl Dialogue for Member {
         }));
     }
 
-    fn due(&mut self, line: &mut Line<'_>) {
+    fn on_timer(&mut self, context: &mut Context<'_>) {
         if let Some(broadcast) = self.broadcast.take() {
-            line.lose(broadcast.exchange);
-            self.rest_if_done(line);
+            context.lose(broadcast.exchange);
+            self.rest_if_done(context);
         }
     }
 
-    fn told(&mut self, note: Note, line: &mut Line<'_>) {
+    fn on_note(&mut self, note: Note, context: &mut Context<'_>) {
         let Some(broadcast) = &mut self.broadcast else {
             return;
         };
@@ -195,33 +197,33 @@ impl Dialogue for Member {
         if !strike(&mut broadcast.awaited, note.from) {
             return;
         }
-        line.delivered(&broadcast.exchange);
+        context.delivered(&broadcast.exchange);
         let since = |then: Instant| note.at.as_nanos().saturating_sub(then.as_nanos());
         broadcast.delays_ns.push(since(broadcast.sent));
         broadcast.last = broadcast.last.max(note.at);
-        self.end_if_heard(line);
+        self.end_if_heard(context);
     }
 }
 
 impl Member {
     /// The first message: who it is and who is there.
-    fn welcomed(&mut self, news: &News<'_>, line: &mut Line<'_>) {
+    fn welcomed(&mut self, news: &News<'_>, context: &mut Context<'_>) {
         let ("room", Some(number), Some(members)) = (news.kind, news.member, news.members) else {
-            return line.fail("no_rooms_here");
+            return context.fail("no_rooms_here");
         };
         if self.size.is_some() && self.size != news.size {
-            return line.fail(OTHER_ROOM_SIZE);
+            return context.fail(OTHER_ROOM_SIZE);
         }
         self.number = Some(number);
         self.heard = news.seq;
         if members > 1 {
-            return line.ready(Part::Listens);
+            return context.ready(Part::Listens);
         }
         self.present.push(number);
-        if line.transport() == Transport::Sse {
+        if context.transport() == Transport::Sse {
             self.say = news.say.as_deref().unwrap_or_default().to_owned();
         }
-        line.ready(Part::Speaks);
+        context.ready(Part::Speaks);
     }
 
     /// Whether it is the one that came first.
@@ -230,48 +232,48 @@ impl Member {
     }
 
     /// Another member is gone, with or without what was said last.
-    fn left(&mut self, member: u32, line: &mut Line<'_>) {
+    fn left(&mut self, member: u32, context: &mut Context<'_>) {
         strike(&mut self.present, member);
         if let Some(broadcast) = &mut self.broadcast
             && strike(&mut broadcast.awaited, member)
         {
             broadcast.is_short = true;
-            self.end_if_heard(line);
+            self.end_if_heard(context);
         }
     }
 
     /// Ends the iteration if nobody is awaited any more.
-    fn end_if_heard(&mut self, line: &mut Line<'_>) {
+    fn end_if_heard(&mut self, context: &mut Context<'_>) {
         let is_over = |broadcast: &mut Box<Broadcast>| broadcast.awaited.is_empty();
         let Some(mut broadcast) = self.broadcast.take_if(is_over) else {
             return;
         };
         if broadcast.is_short {
-            line.lose(broadcast.exchange);
+            context.lose(broadcast.exchange);
         } else {
-            line.spread(&broadcast.exchange, &mut broadcast.delays_ns);
-            line.finish_at(broadcast.exchange, broadcast.last);
+            context.spread(&broadcast.exchange, &mut broadcast.delays_ns);
+            context.finish_at(broadcast.exchange, broadcast.last);
         }
-        self.rest_if_done(line);
+        self.rest_if_done(context);
     }
 
     /// Whether an event of that number is new; counts what is wrong with it.
-    fn follows(&mut self, seq: u64, line: &mut Line<'_>) -> bool {
+    fn follows(&mut self, seq: u64, context: &mut Context<'_>) -> bool {
         match seq.checked_sub(self.heard) {
             Some(1) => {}
-            Some(0) => line.stray(Stray::Duplicate),
-            None => line.stray(Stray::Reordered),
-            Some(step) => line.stray(Stray::Gap(step - 1)),
+            Some(0) => context.stray(Stray::Duplicate),
+            None => context.stray(Stray::Reordered),
+            Some(step) => context.stray(Stray::Gap(step - 1)),
         }
         let is_new = seq > self.heard;
         self.heard = self.heard.max(seq);
         is_new
     }
 
-    fn rest_if_done(&mut self, line: &mut Line<'_>) {
-        line.sleep();
+    fn rest_if_done(&mut self, context: &mut Context<'_>) {
+        context.sleep();
         if self.left == 0 {
-            line.done();
+            context.done();
         }
     }
 }

@@ -2,7 +2,7 @@
 //! publishes on the channel, and waits for the server's response.
 
 use super::calls::{Calls, Decimal, Stamp, delivered, filler};
-use super::{Dialogue, Heard, Line, Piece, Program, Senders, Turns};
+use super::{Context, Dialogue, Incoming, Piece, Program, Senders, Turns};
 use crate::protocol::json;
 use crate::protocol::socketcluster::{self as protocol, Call, Said, Welcome};
 use crate::time::Instant;
@@ -114,30 +114,30 @@ impl Program for SocketCluster {
 }
 
 impl Dialogue for Client {
-    fn up(&mut self, line: &mut Line<'_>) {
+    fn on_open(&mut self, context: &mut Context<'_>) {
         let mut text = Vec::new();
         protocol::handshake(&mut text, self.plan.auth_token.as_deref());
         // For the handshake and the subscription there is the connect's own time.
-        line.text_parts(&[&text]);
+        context.text_parts(&[&text]);
     }
 
-    fn heard(&mut self, heard: Heard<'_>, line: &mut Line<'_>) {
-        self.heard = line.now();
+    fn on_message(&mut self, heard: Incoming<'_>, context: &mut Context<'_>) {
+        self.heard = context.now();
         let text = match heard {
-            Heard::Text(text) => text,
-            Heard::Pong(_) => return,
-            Heard::Binary(_) | Heard::Event { .. } => b"?",
+            Incoming::Text(text) => text,
+            Incoming::Pong(_) => return,
+            Incoming::Binary(_) | Incoming::Event { .. } => b"?",
         };
-        let read = protocol::read(text, |said| self.told_by_server(said, line));
+        let read = protocol::read(text, |said| self.told_by_server(said, context));
         match (read, self.stage) {
             (Ok(()), _) => {}
-            (Err(_), Stage::Up) => line.wrong(),
-            (Err(_), Stage::Greeting | Stage::Subscribing) => line.fail("not_socketcluster"),
+            (Err(_), Stage::Up) => context.wrong(),
+            (Err(_), Stage::Greeting | Stage::Subscribing) => context.fail("not_socketcluster"),
         }
     }
 
-    fn turn(&mut self, piece: Piece, line: &mut Line<'_>) {
-        let stamp = self.calls.begin(piece, line);
+    fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
+        let stamp = self.calls.begin(piece, context);
         let call = Decimal::new(u64::from(stamp.number));
         let Plan {
             before,
@@ -146,19 +146,19 @@ impl Dialogue for Client {
             ..
         } = &*self.plan;
         let stamp = stamp.encode();
-        line.text_parts(&[before, &stamp, filler, after, call.as_bytes(), b"}"]);
+        context.text_parts(&[before, &stamp, filler, after, call.as_bytes(), b"}"]);
     }
 
-    fn due(&mut self, line: &mut Line<'_>) {
+    fn on_timer(&mut self, context: &mut Context<'_>) {
         match self.stage {
-            Stage::Greeting => line.fail("no_handshake"),
-            Stage::Subscribing => line.fail("no_subscription"),
+            Stage::Greeting => context.fail("no_handshake"),
+            Stage::Subscribing => context.fail("no_subscription"),
             Stage::Up => {
-                let silence = line.now().since(self.heard);
+                let silence = context.now().since(self.heard);
                 let rest = self.patience.checked_sub(silence);
                 match rest.filter(|rest| !rest.is_zero()) {
-                    Some(rest) => line.wake_after(rest),
-                    None => line.fail("no_ping"),
+                    Some(rest) => context.wake_after(rest),
+                    None => context.fail("no_ping"),
                 }
             }
         }
@@ -166,50 +166,50 @@ impl Dialogue for Client {
 }
 
 impl Client {
-    fn told_by_server(&mut self, said: Said<'_>, line: &mut Line<'_>) {
+    fn told_by_server(&mut self, said: Said<'_>, context: &mut Context<'_>) {
         match said {
-            Said::Ping { pong } => line.text_parts(&[pong.as_bytes()]),
+            Said::Ping { pong } => context.text_parts(&[pong.as_bytes()]),
             Said::Response { id, data, is_error } => match self.stage {
-                Stage::Greeting if id == HANDSHAKE => self.greeted(data, is_error, line),
+                Stage::Greeting if id == HANDSHAKE => self.greeted(data, is_error, context),
                 Stage::Subscribing if id == SUBSCRIBE && is_error => {
-                    line.fail("subscription_rejected");
+                    context.fail("subscription_rejected");
                 }
-                Stage::Subscribing if id == SUBSCRIBE => self.be_up(line),
+                Stage::Subscribing if id == SUBSCRIBE => self.be_up(context),
                 // An echo of the handshake is no response to it, and neither is anything else.
-                Stage::Greeting | Stage::Subscribing => line.fail("not_socketcluster"),
-                Stage::Up => self.answered(id, is_error, line),
+                Stage::Greeting | Stage::Subscribing => context.fail("not_socketcluster"),
+                Stage::Up => self.answered(id, is_error, context),
             },
             Said::Published { channel, data } => {
                 let known = self.plan.channel.as_ref();
                 if known.is_some_and(|(_, encoded)| protocol::is_channel(channel, encoded)) {
                     let text = data.get().as_bytes();
-                    delivered(Stamp::find(text), text.len(), line);
+                    delivered(Stamp::find(text), text.len(), context);
                 } else {
-                    line.wrong();
+                    context.wrong();
                 }
             }
-            Said::KickedOut => line.fail("kicked_out"),
+            Said::KickedOut => context.fail("kicked_out"),
             Said::Event { call: Some(call) } if self.stage != Stage::Greeting => {
                 let mut text = Vec::new();
                 protocol::respond(&mut text, call);
-                line.text_parts(&[&text]);
+                context.text_parts(&[&text]);
             }
             // Nothing is called before the handshake is answered: this is our own, come back.
-            Said::Event { call: Some(_) } => line.fail("not_socketcluster"),
+            Said::Event { call: Some(_) } => context.fail("not_socketcluster"),
             Said::Event { call: None } => {}
         }
     }
 
     /// The handshake has its response.
-    fn greeted(&mut self, data: Option<&RawValue>, is_error: bool, line: &mut Line<'_>) {
+    fn greeted(&mut self, data: Option<&RawValue>, is_error: bool, context: &mut Context<'_>) {
         if is_error {
-            return line.fail("handshake_rejected");
+            return context.fail("handshake_rejected");
         }
         let Some(Ok(welcome)) = data.map(Welcome::read) else {
-            return line.fail("not_socketcluster");
+            return context.fail("not_socketcluster");
         };
         if self.plan.auth_token.is_some() && !welcome.is_authenticated {
-            return line.fail("not_authenticated");
+            return context.fail("not_authenticated");
         }
         // A server that says 0 pings nobody: then an hour is as good as never.
         self.patience = match welcome.ping_timeout_ms {
@@ -217,26 +217,26 @@ impl Client {
             ms => Duration::from_millis(ms),
         };
         let Some((channel, _)) = &self.plan.channel else {
-            return self.be_up(line);
+            return self.be_up(context);
         };
         let mut text = Vec::new();
         protocol::subscribe(&mut text, channel, SUBSCRIBE);
-        line.text_parts(&[&text]);
+        context.text_parts(&[&text]);
         self.stage = Stage::Subscribing;
     }
 
-    fn be_up(&mut self, line: &mut Line<'_>) {
+    fn be_up(&mut self, context: &mut Context<'_>) {
         self.stage = Stage::Up;
-        line.wake_after(self.patience);
-        line.ready(self.plan.senders.part(line.number()));
+        context.wake_after(self.patience);
+        context.ready(self.plan.senders.part(context.number()));
     }
 
-    fn answered(&mut self, id: u64, is_error: bool, line: &mut Line<'_>) {
+    fn answered(&mut self, id: u64, is_error: bool, context: &mut Context<'_>) {
         match self.calls.take(id) {
             // Whoever asked has an answer, but not the one to a message that went well.
-            Some(exchange) if is_error => line.lose(exchange),
-            Some(exchange) => line.finish(exchange),
-            None => line.wrong(),
+            Some(exchange) if is_error => context.lose(exchange),
+            Some(exchange) => context.finish(exchange),
+            None => context.wrong(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! for their acknowledgements.
 
 use super::calls::{Calls, Decimal, Stamp, delivered, filler};
-use super::{Dialogue, Heard, Line, Piece, Program, Senders, Turns};
+use super::{Context, Dialogue, Incoming, Piece, Program, Senders, Turns};
 use crate::protocol::socketio::{self as protocol, Emit, Kind, Packet, Said};
 use crate::time::Instant;
 use std::sync::Arc;
@@ -100,28 +100,28 @@ impl Program for SocketIo {
 
 impl Dialogue for Client {
     /// Nothing is said yet: for the session and the namespace there is the connect's own time.
-    fn up(&mut self, _line: &mut Line<'_>) {}
+    fn on_open(&mut self, _context: &mut Context<'_>) {}
 
-    fn heard(&mut self, heard: Heard<'_>, line: &mut Line<'_>) {
-        self.heard = line.now();
+    fn on_message(&mut self, heard: Incoming<'_>, context: &mut Context<'_>) {
+        self.heard = context.now();
         let packet = match heard {
-            Heard::Text(text) => protocol::read(text).ok(),
-            Heard::Pong(_) => return,
-            Heard::Binary(_) if self.attachments > 0 => {
+            Incoming::Text(text) => protocol::read(text).ok(),
+            Incoming::Pong(_) => return,
+            Incoming::Binary(_) if self.attachments > 0 => {
                 self.attachments -= 1;
                 return;
             }
-            Heard::Binary(_) | Heard::Event { .. } => None,
+            Incoming::Binary(_) | Incoming::Event { .. } => None,
         };
         match (packet, self.stage) {
-            (Some(packet), _) => self.told_by_server(packet, line),
-            (None, Stage::Joined) => line.wrong(),
-            (None, Stage::Opening | Stage::Joining) => line.fail("not_socketio"),
+            (Some(packet), _) => self.told_by_server(packet, context),
+            (None, Stage::Joined) => context.wrong(),
+            (None, Stage::Opening | Stage::Joining) => context.fail("not_socketio"),
         }
     }
 
-    fn turn(&mut self, piece: Piece, line: &mut Line<'_>) {
-        let stamp = self.calls.begin(piece, line);
+    fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
+        let stamp = self.calls.begin(piece, context);
         let id = Decimal::new(u64::from(stamp.number));
         let Emit {
             before,
@@ -130,19 +130,19 @@ impl Dialogue for Client {
         } = &self.plan.emit;
         let stamp = stamp.encode();
         let filler = &self.plan.filler;
-        line.text_parts(&[before, id.as_bytes(), between, &stamp, filler, after]);
+        context.text_parts(&[before, id.as_bytes(), between, &stamp, filler, after]);
     }
 
-    fn due(&mut self, line: &mut Line<'_>) {
+    fn on_timer(&mut self, context: &mut Context<'_>) {
         match self.stage {
-            Stage::Opening => line.fail("no_session"),
-            Stage::Joining => line.fail("no_namespace"),
+            Stage::Opening => context.fail("no_session"),
+            Stage::Joining => context.fail("no_namespace"),
             Stage::Joined => {
-                let silence = line.now().since(self.heard);
+                let silence = context.now().since(self.heard);
                 let rest = self.patience.checked_sub(silence);
                 match rest.filter(|rest| !rest.is_zero()) {
-                    Some(rest) => line.wake_after(rest),
-                    None => line.fail("no_ping"),
+                    Some(rest) => context.wake_after(rest),
+                    None => context.fail("no_ping"),
                 }
             }
         }
@@ -150,7 +150,7 @@ impl Dialogue for Client {
 }
 
 impl Client {
-    fn told_by_server(&mut self, packet: Packet<'_>, line: &mut Line<'_>) {
+    fn told_by_server(&mut self, packet: Packet<'_>, context: &mut Context<'_>) {
         match (packet, self.stage) {
             (Packet::Open(session), Stage::Opening) => {
                 let ms = session
@@ -162,53 +162,53 @@ impl Client {
                 let mut text = Vec::new();
                 let token = self.plan.auth_token.as_deref();
                 protocol::connect(&mut text, &self.plan.namespace, token);
-                line.text_parts(&[&text]);
+                context.text_parts(&[&text]);
             }
             (Packet::Ping(content), _) => {
                 let mut text = Vec::new();
                 protocol::pong(&mut text, content);
-                line.text_parts(&[&text]);
+                context.text_parts(&[&text]);
             }
             (Packet::Noop, _) => {}
-            (Packet::Close, _) => line.fail("disconnected"),
-            (Packet::Message(said), Stage::Joining | Stage::Joined) => self.said(said, line),
-            (Packet::Open(_), Stage::Joining | Stage::Joined) => line.wrong(),
-            (Packet::Message(_), Stage::Opening) => line.fail("not_socketio"),
+            (Packet::Close, _) => context.fail("disconnected"),
+            (Packet::Message(said), Stage::Joining | Stage::Joined) => self.said(said, context),
+            (Packet::Open(_), Stage::Joining | Stage::Joined) => context.wrong(),
+            (Packet::Message(_), Stage::Opening) => context.fail("not_socketio"),
         }
     }
 
-    fn said(&mut self, said: Said<'_>, line: &mut Line<'_>) {
+    fn said(&mut self, said: Said<'_>, context: &mut Context<'_>) {
         self.attachments = said.attachments;
         if said.namespace != self.plan.namespace {
-            return line.wrong();
+            return context.wrong();
         }
         match (said.kind, self.stage) {
             // Socket.IO protocol, revision 5: the answer has the sid. A server of Engine.IO 3 says
             // this unasked, without one, and then waits for pings that revision 4 does not send.
             (Kind::Connect, Stage::Joining) if said.data.is_empty() => {
-                line.fail("engine_io_3");
+                context.fail("engine_io_3");
             }
             (Kind::Connect, Stage::Joining) => {
                 self.stage = Stage::Joined;
-                line.wake_after(self.patience);
-                line.ready(self.plan.senders.part(line.number()));
+                context.wake_after(self.patience);
+                context.ready(self.plan.senders.part(context.number()));
             }
-            (Kind::ConnectError, Stage::Joining) => line.fail("namespace_refused"),
-            (Kind::Disconnect, _) => line.fail("disconnected"),
+            (Kind::ConnectError, Stage::Joining) => context.fail("namespace_refused"),
+            (Kind::Disconnect, _) => context.fail("disconnected"),
             (Kind::Ack, Stage::Joined) => match said.id.and_then(|id| self.calls.take(id)) {
-                Some(exchange) => line.finish(exchange),
-                None => line.wrong(),
+                Some(exchange) => context.finish(exchange),
+                None => context.wrong(),
             },
             (Kind::Event, _) => {
                 let text = said.data.as_bytes();
-                delivered(Stamp::find(text), text.len(), line);
+                delivered(Stamp::find(text), text.len(), context);
                 if let Some(id) = said.id {
                     let mut text = Vec::new();
                     protocol::acknowledge(&mut text, said.namespace, id);
-                    line.text_parts(&[&text]);
+                    context.text_parts(&[&text]);
                 }
             }
-            (Kind::Connect | Kind::Ack | Kind::ConnectError, _) => line.wrong(),
+            (Kind::Connect | Kind::Ack | Kind::ConnectError, _) => context.wrong(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! subscribers have heard what the server made of it.
 
 use super::calls::Stamp;
-use super::{Address, Exchange, Line, Note, Part, Piece, Stray};
+use super::{Address, Context, Exchange, Note, Part, Piece, Stray};
 use crate::time::Instant;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -53,9 +53,9 @@ impl Trigger {
     }
 
     /// One more client is subscribed; the first one leads.
-    pub(super) fn join(&self, line: &Line<'_>) -> Part {
+    pub(super) fn join(&self, context: &Context<'_>) -> Part {
         self.subscribed.fetch_add(1, Ordering::Relaxed);
-        if *self.leader.get_or_init(|| line.address()) == line.address() {
+        if *self.leader.get_or_init(|| context.address()) == context.address() {
             Part::Speaks
         } else {
             Part::Listens
@@ -68,22 +68,22 @@ impl Trigger {
     }
 
     /// A client heard a message: tells the leader.
-    pub(super) fn heard(&self, stamp: Option<Stamp>, line: &mut Line<'_>) {
+    pub(super) fn heard(&self, stamp: Option<Stamp>, context: &mut Context<'_>) {
         let Some(leader) = self.leader.get() else {
             return;
         };
         let note = Note {
             sequence: stamp.map_or(UNSTAMPED, |stamp| u64::from(stamp.number)),
-            from: line.number(),
-            at: line.now(),
+            from: context.number(),
+            at: context.now(),
         };
-        line.tell(*leader, note);
+        context.tell(*leader, note);
     }
 }
 
 impl Round {
     /// Fires, if the broadcast before it is over.
-    pub(super) fn begin(&mut self, trigger: &Trigger, piece: Piece, line: &mut Line<'_>) {
+    pub(super) fn begin(&mut self, trigger: &Trigger, piece: Piece, context: &mut Context<'_>) {
         if self.under_way.is_some() {
             return;
         }
@@ -91,14 +91,14 @@ impl Round {
         self.number = self.number.wrapping_add(1).max(1);
         let expected = trigger.subscribed.load(Ordering::Relaxed);
         self.expected = usize::try_from(expected).unwrap_or(usize::MAX);
-        self.fired = line.now();
+        self.fired = context.now();
         self.has_it.clear();
         self.delays_ns.clear();
-        let exchange = line.begin(piece);
-        line.broadcast(&exchange, expected);
+        let exchange = context.begin(piece);
+        context.broadcast(&exchange, expected);
         self.under_way = Some((self.number, exchange));
         let stamp = Stamp {
-            client: line.number(),
+            client: context.number(),
             number: self.number,
             sent: self.fired,
         };
@@ -106,7 +106,7 @@ impl Round {
     }
 
     /// Somebody has heard a message.
-    pub(super) fn told(&mut self, note: Note, line: &mut Line<'_>) {
+    pub(super) fn told(&mut self, note: Note, context: &mut Context<'_>) {
         let Some((number, exchange)) = &self.under_way else {
             return;
         };
@@ -120,28 +120,28 @@ impl Round {
         }
         match self.has_it.get_mut(from) {
             Some(has_it) if !*has_it => *has_it = true,
-            Some(_) | None => return line.stray(Stray::Duplicate),
+            Some(_) | None => return context.stray(Stray::Duplicate),
         }
-        line.delivered(exchange);
+        context.delivered(exchange);
         let delay = note.at.as_nanos().saturating_sub(self.fired.as_nanos());
         self.delays_ns.push(delay);
         if self.delays_ns.len() >= self.expected {
-            line.spread(exchange, &mut self.delays_ns);
+            context.spread(exchange, &mut self.delays_ns);
             if let Some((_, exchange)) = self.under_way.take() {
-                line.finish_at(exchange, note.at);
+                context.finish_at(exchange, note.at);
             }
         }
     }
 
     /// Some time has passed: a broadcast that took too long is given up.
-    pub(super) fn look(&mut self, trigger: &Trigger, line: &mut Line<'_>) {
-        let is_late = line.now().since(self.fired) >= PATIENCE_TIME;
+    pub(super) fn look(&mut self, trigger: &Trigger, context: &mut Context<'_>) {
+        let is_late = context.now().since(self.fired) >= PATIENCE_TIME;
         let has_failed = trigger.failed.load(Ordering::Relaxed) > 0;
         if let Some((_, exchange)) = self.under_way.take_if(|_| is_late || has_failed) {
-            line.lose(exchange);
+            context.lose(exchange);
         }
         if has_failed {
-            line.fail("trigger_failed");
+            context.fail("trigger_failed");
         }
     }
 }

@@ -5,7 +5,7 @@ use super::{MS, config, open};
 use crate::load::measure::failure::{Kind, Stage};
 use crate::load::measure::outcome::{Ending, Outcome};
 use crate::load::scenario::{
-    Address, Dialogue, Exchange, Heard, Line, Note, Part, Piece, Program, Stray, Turns,
+    Address, Context, Dialogue, Exchange, Incoming, Note, Part, Piece, Program, Stray, Turns,
 };
 use crate::load::{Config, Scenario};
 use std::sync::Arc;
@@ -63,75 +63,75 @@ impl Program for Asker {
 }
 
 impl Dialogue for Asking {
-    fn up(&mut self, line: &mut Line<'_>) {
-        line.text("hello");
+    fn on_open(&mut self, context: &mut Context<'_>) {
+        context.text("hello");
     }
 
-    fn heard(&mut self, heard: Heard<'_>, line: &mut Line<'_>) {
-        let Heard::Text(text) = heard else {
-            return line.wrong();
+    fn on_message(&mut self, heard: Incoming<'_>, context: &mut Context<'_>) {
+        let Incoming::Text(text) = heard else {
+            return context.wrong();
         };
         if !self.is_greeted {
             assert_eq!(text, b"hello");
             self.is_greeted = true;
             return match self.plan.trick {
                 Trick::Mute => {}
-                Trick::HalfListen if line.number() % 2 == 1 => line.ready(Part::Listens),
-                _ => line.ready(Part::Speaks),
+                Trick::HalfListen if context.number() % 2 == 1 => context.ready(Part::Listens),
+                _ => context.ready(Part::Speaks),
             };
         }
         match self.plan.trick {
-            Trick::Fail => line.fail("had_enough"),
+            Trick::Fail => context.fail("had_enough"),
             Trick::Tell => {
                 let who: Address = std::str::from_utf8(text).unwrap().parse().unwrap();
-                let (sequence, from, at) = (u64::from(self.asked), line.number(), line.now());
-                line.tell(who, Note { sequence, from, at });
+                let (sequence, from, at) = (u64::from(self.asked), context.number(), context.now());
+                context.tell(who, Note { sequence, from, at });
             }
-            _ => self.finish(line),
+            _ => self.finish(context),
         }
     }
 
-    fn turn(&mut self, piece: Piece, line: &mut Line<'_>) {
+    fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
         if self.under_way.is_some() {
             return;
         }
-        let exchange = line.begin(piece);
+        let exchange = context.begin(piece);
         self.asked += 1;
         if self.plan.trick == Trick::Tell {
-            line.broadcast(&exchange, 1);
-            line.text(&line.address().to_string());
+            context.broadcast(&exchange, 1);
+            context.text(&context.address().to_string());
         } else if self.plan.trick == Trick::Slow {
-            line.wake_after(Duration::from_millis(20));
+            context.wake_after(Duration::from_millis(20));
         } else {
-            line.text("question");
+            context.text("question");
         }
         self.under_way = Some(exchange);
     }
 
-    fn due(&mut self, line: &mut Line<'_>) {
-        line.text("late question");
+    fn on_timer(&mut self, context: &mut Context<'_>) {
+        context.text("late question");
     }
 
-    fn told(&mut self, note: Note, line: &mut Line<'_>) {
+    fn on_note(&mut self, note: Note, context: &mut Context<'_>) {
         assert_eq!(u64::from(self.asked), note.sequence);
         if let Some(exchange) = &self.under_way {
-            line.delivered(exchange);
-            line.spread(exchange, &mut [1_000]);
-            line.stray(Stray::Gap(2));
+            context.delivered(exchange);
+            context.spread(exchange, &mut [1_000]);
+            context.stray(Stray::Gap(2));
         }
-        self.finish(line);
+        self.finish(context);
     }
 }
 
 impl Asking {
-    fn finish(&mut self, line: &mut Line<'_>) {
+    fn finish(&mut self, context: &mut Context<'_>) {
         if let Some(exchange) = self.under_way.take() {
-            line.finish(exchange);
+            context.finish(exchange);
         }
         if self.asked == self.plan.limit {
-            line.done();
+            context.done();
             if self.plan.trick == Trick::Close {
-                line.close(1000);
+                context.close(1000);
             }
         }
     }

@@ -5,7 +5,7 @@ use super::{MS, config};
 use crate::load::config::GRACE_TIME;
 use crate::load::measure::failure::{Kind, Stage};
 use crate::load::measure::outcome::{Ending, Outcome};
-use crate::load::{Again, Backoff, Config, Refused, Scenario, Target, Transport};
+use crate::load::{Backoff, Config, Refused, RetryPolicy, Scenario, Target, Transport};
 use crate::shard::CloseCause;
 use std::time::Duration;
 
@@ -217,7 +217,7 @@ fn who_comes_back_to_a_full_table_waits_until_a_slot_is_free_and_fails_nowhere()
     let config = Config {
         scenario: Scenario::Idle,
         connections: 4,
-        again: Again {
+        retry: RetryPolicy {
             retries: 0,
             reconnects: 1_000,
             backoff: Backoff {
@@ -401,9 +401,9 @@ fn a_name_that_was_not_found_fails_its_connections_and_no_others() {
     let known = config().targets.remove(0);
     let config = Config {
         targets: vec![known, Target::Unknown],
-        again: Again {
+        retry: RetryPolicy {
             retries: 3,
-            ..Again::NEVER
+            ..RetryPolicy::NEVER
         },
         ..config()
     };

@@ -5,7 +5,9 @@ use super::{MS, config};
 use crate::load::measure::failure::{Kind, Stage};
 use crate::load::measure::outcome::Outcome;
 use crate::load::scenario::{Cable, CableOptions, Senders};
-use crate::load::{Again, Backoff, Config, Nonce, Refused, Scenario, Storm, Transport, Values};
+use crate::load::{
+    Backoff, Config, Nonce, PlannedOutage, Refused, RetryPolicy, Scenario, Transport, Values,
+};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::collections::BTreeSet;
@@ -119,7 +121,7 @@ fn each_attempt_has_a_key_of_its_own_and_so_has_each_run_of_a_seed() {
         let config = Config {
             connections: 20,
             duration: Duration::from_secs(2),
-            again: Again {
+            retry: RetryPolicy {
                 retries: 0,
                 reconnects: 5,
                 backoff: Backoff {
@@ -128,7 +130,7 @@ fn each_attempt_has_a_key_of_its_own_and_so_has_each_run_of_a_seed() {
                 },
                 refused: Refused::Again,
             },
-            storm: Some(Storm {
+            outage: Some(PlannedOutage {
                 at: Duration::from_secs(1),
                 permille: 1000,
             }),
@@ -231,10 +233,10 @@ fn retry_after_is_waited_for_and_a_refusal_may_be_final() {
         Content-Length: 13\r\n\r\n\ncome back\r\nx";
     let run = |refused| {
         let config = Config {
-            again: Again {
+            retry: RetryPolicy {
                 retries: 2,
                 refused,
-                ..Again::NEVER
+                ..RetryPolicy::NEVER
             },
             ..idle()
         };
@@ -278,9 +280,9 @@ fn retry_after_a_date_counts_from_the_responses_own_date() {
         ),
     ] {
         let config = Config {
-            again: Again {
+            retry: RetryPolicy {
                 retries: 1,
-                ..Again::NEVER
+                ..RetryPolicy::NEVER
             },
             ..idle()
         };

@@ -71,7 +71,7 @@ fn each_connection_has_its_own_rate_also_if_cores_have_unequal_shares() {
     let rate = Rate::per_second(20.0).unwrap();
     let config = Config {
         connections: 7,
-        messages: Loop::Seated {
+        messages: Loop::PerConnection {
             pace: Pace::Constant(rate.times(7).unwrap()),
         },
         in_flight: 4,
@@ -103,7 +103,7 @@ fn what_a_connection_that_is_gone_was_to_send_is_dropped_and_no_other_sends_it()
     let pace = Pace::Constant(Rate::per_second(100.0).unwrap());
     let config = Config {
         connections: 1,
-        messages: Loop::Seated { pace },
+        messages: Loop::PerConnection { pace },
         ..config()
     };
     let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\

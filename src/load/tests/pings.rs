@@ -5,7 +5,7 @@ use super::{MS, config};
 use crate::load::measure::failure::{Kind, Stage};
 use crate::load::measure::outcome::{Ending, Outcome};
 use crate::load::scenario::custom::{Custom, Script};
-use crate::load::{Again, Config, ConfigError, Scenario, Transport};
+use crate::load::{Config, ConfigError, RetryPolicy, Scenario, Transport};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,9 +76,9 @@ fn who_does_not_answer_has_failed_and_others_go_on() {
 #[test]
 fn who_is_taken_for_dead_comes_back_where_clients_do() {
     let config = Config {
-        again: Again {
+        retry: RetryPolicy {
             reconnects: 5,
-            ..Again::NEVER
+            ..RetryPolicy::NEVER
         },
         ..plan(4)
     };

@@ -5,7 +5,7 @@ use super::world::{Act, Key, Peer, World};
 use super::{MS, config};
 use crate::load::measure::failure::{Kind, Stage};
 use crate::load::measure::outcome::Outcome;
-use crate::load::scenario::{Dialogue, Heard, Line, Part, Piece, Program, Turns};
+use crate::load::scenario::{Context, Dialogue, Incoming, Part, Piece, Program, Turns};
 use crate::load::{Config, Scenario};
 use crate::time::Instant;
 use std::sync::Arc;
@@ -31,15 +31,15 @@ impl Program for Poster {
 }
 
 impl Dialogue for Poster {
-    fn up(&mut self, line: &mut Line<'_>) {
-        line.ready(Part::Listens);
-        line.post("/say", "one");
-        line.wake_after(Duration::from_secs(1));
+    fn on_open(&mut self, context: &mut Context<'_>) {
+        context.ready(Part::Listens);
+        context.post("/say", "one");
+        context.wake_after(Duration::from_secs(1));
     }
-    fn heard(&mut self, _heard: Heard<'_>, _line: &mut Line<'_>) {}
-    fn turn(&mut self, _piece: Piece, _line: &mut Line<'_>) {}
-    fn due(&mut self, line: &mut Line<'_>) {
-        line.post("/say", "two");
+    fn on_message(&mut self, _heard: Incoming<'_>, _context: &mut Context<'_>) {}
+    fn on_turn(&mut self, _piece: Piece, _context: &mut Context<'_>) {}
+    fn on_timer(&mut self, context: &mut Context<'_>) {
+        context.post("/say", "two");
     }
 }
 

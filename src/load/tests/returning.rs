@@ -5,15 +5,15 @@ use super::world::{Act, Echo, Key, Peer, Script, World};
 use super::{MS, config, open};
 use crate::load::measure::outcome::Ending;
 use crate::load::{
-    Again, Backoff, Config, Loop, Outcome, Pace, Rate, Refused, Scenario, Session, Storm, Think,
-    Transport,
+    Backoff, Config, Loop, Outcome, Pace, PlannedOutage, Rate, Refused, RetryPolicy, Scenario,
+    Session, Think, Transport,
 };
 use crate::shard::CloseCause;
 use crate::time::Instant;
 use proptest::prelude::*;
 use std::time::Duration;
 
-const AGAIN: Again = Again {
+const AGAIN: RetryPolicy = RetryPolicy {
     retries: 3,
     reconnects: 5,
     backoff: Backoff {
@@ -93,7 +93,7 @@ fn add_up(outcome: &Outcome) {
 #[test]
 fn a_connect_that_failed_is_tried_again_until_it_is_up() {
     let config = Config {
-        again: AGAIN,
+        retry: AGAIN,
         ..config()
     };
     let mut world = World::new(2, &config, Flaky::new(|n| n < 8, |_| None));
@@ -114,7 +114,7 @@ fn a_connect_that_failed_is_tried_again_until_it_is_up() {
 #[test]
 fn a_connect_that_fails_too_often_has_failed() {
     let config = Config {
-        again: AGAIN,
+        retry: AGAIN,
         ..config()
     };
     // The first client's own tries cannot be told apart, so all fail.
@@ -130,7 +130,7 @@ fn a_connect_that_fails_too_often_has_failed() {
 #[test]
 fn retries_end_with_the_connect_phase() {
     let config = Config {
-        again: Again {
+        retry: RetryPolicy {
             retries: 1_000_000,
             ..AGAIN
         },
@@ -149,7 +149,7 @@ fn a_lost_connection_is_made_anew_and_carries_messages_again() {
     let config = Config {
         messages: open(1_000.0),
         in_flight: 64,
-        again: AGAIN,
+        retry: AGAIN,
         duration: Duration::from_secs(2),
         ..config()
     };
@@ -178,7 +178,7 @@ fn who_has_given_up_leaves_a_run_deserted() {
     let config = Config {
         messages: open(1_000.0),
         in_flight: 64,
-        again: AGAIN,
+        retry: AGAIN,
         duration: Duration::from_secs(20),
         ..config()
     };
@@ -212,7 +212,7 @@ fn close_codes_say_whether_and_when_to_come_back() {
     // Of 160 ms: 1012 from a sixth on, 1013 all of it at least, 1001 at most 20 ms.
     for (code, least, most) in [(1001, 10, 22), (1012, 26, 162), (1013, 160, 242)] {
         let config = Config {
-            again: AGAIN,
+            retry: AGAIN,
             scenario: Scenario::Idle,
             connections: 1,
             ..config()
@@ -227,7 +227,7 @@ fn close_codes_say_whether_and_when_to_come_back() {
     }
     for code in [1000, 1008] {
         let config = Config {
-            again: AGAIN,
+            retry: AGAIN,
             scenario: Scenario::Idle,
             ..config()
         };
@@ -281,7 +281,7 @@ fn an_event_stream_resumes_with_its_last_id_after_the_servers_retry() {
             .collect(),
     };
     let config = Config {
-        again: AGAIN,
+        retry: AGAIN,
         transport: Transport::Sse,
         scenario: Scenario::Listen,
         connections: 1,
@@ -322,7 +322,7 @@ fn events_that_nobody_replays_are_missed_and_no_gap_besides() {
         then: [event(12), event(13)].concat(),
     };
     let config = Config {
-        again: AGAIN,
+        retry: AGAIN,
         transport: Transport::Sse,
         scenario: Scenario::Listen,
         connections: 1,
@@ -346,7 +346,7 @@ fn a_server_that_was_restarted_is_neither_repeating_nor_skipping() {
             then: stale + &then.map(event).concat(),
         };
         let config = Config {
-            again: AGAIN,
+            retry: AGAIN,
             transport: Transport::Sse,
             scenario: Scenario::Listen,
             connections: 1,
@@ -366,8 +366,8 @@ fn a_storm_drops_its_share_and_the_curve_shows_them_come_back() {
         messages: open(20_000.0),
         in_flight: 64,
         connections: 40,
-        again: AGAIN,
-        storm: Some(Storm {
+        retry: AGAIN,
+        outage: Some(PlannedOutage {
             at: 500 * MS,
             permille: 500,
         }),
@@ -450,6 +450,11 @@ fn a_session_that_finds_no_room_is_dropped_and_counted() {
     assert!((120..180).contains(&connects.dropped), "{connects:?}");
 }
 
+fn outage_of_700(ms: u64) -> PlannedOutage {
+    let at = Duration::from_millis(ms);
+    PlannedOutage { at, permille: 700 }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
@@ -469,8 +474,8 @@ proptest! {
         let rate = |rate| Pace::Constant(Rate::per_second(rate).unwrap());
         let config = Config {
             connections,
-            again: Again { retries, reconnects, ..AGAIN },
-            storm: storm_ms.map(|ms| Storm { at: Duration::from_millis(ms), permille: 700 }),
+            retry: RetryPolicy { retries, reconnects, ..AGAIN },
+            outage: storm_ms.map(outage_of_700),
             session: session_ms.map(|ms| Session::Exponential(Duration::from_millis(ms))),
             connect_pace: Some(rate(200.0)),
             messages: if is_open { open(500.0) } else { Loop::Closed },

@@ -5,7 +5,7 @@ use super::{MS, config, open};
 use crate::load::measure::failure::{Kind, Stage};
 use crate::load::measure::outcome::{Ending, Outcome};
 use crate::load::scenario::custom::{Custom, Script};
-use crate::load::{Again, Config, Scenario};
+use crate::load::{Config, RetryPolicy, Scenario};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,9 +92,9 @@ fn when_all_have_left_the_run_is_over_and_complete() {
 fn who_left_comes_back_where_clients_do() {
     let leave = "[[client]]\nturn = [{ send = 'a' }, { wait = {} }, { close = 1000 }]";
     let config = Config {
-        again: Again {
+        retry: RetryPolicy {
             reconnects: 5,
-            ..Again::NEVER
+            ..RetryPolicy::NEVER
         },
         ..plan(leave, None)
     };

@@ -1,6 +1,6 @@
 //! One client that follows a script.
 
-use super::super::{Dialogue, Exchange, Heard, Line, Part, Piece};
+use super::super::{Context, Dialogue, Exchange, Incoming, Part, Piece};
 use super::template::Speech;
 use super::{Kind, Script, Step, Wait};
 use crate::limits;
@@ -70,60 +70,62 @@ struct Turn {
 }
 
 impl Dialogue for Actor {
-    fn up(&mut self, line: &mut Line<'_>) {
-        self.play(line);
+    fn on_open(&mut self, context: &mut Context<'_>) {
+        self.play(context);
     }
 
-    fn heard(&mut self, heard: Heard<'_>, line: &mut Line<'_>) {
+    fn on_message(&mut self, heard: Incoming<'_>, context: &mut Context<'_>) {
         let script = Arc::clone(&self.script);
         let step = self.step(&script).filter(|_| self.pose == Pose::Waits);
         let is_it = match (heard, step) {
-            (Heard::Pong(payload), step) => {
+            (Incoming::Pong(payload), step) => {
                 if !matches!(step, Some(Step::Ping { .. })) || payload != PING {
                     return;
                 }
                 true
             }
-            (Heard::Text(bytes) | Heard::Binary(bytes), step) => self.takes(bytes, step, line),
-            (Heard::Event { text, .. }, step) => self.takes(text.as_bytes(), step, line),
+            (Incoming::Text(bytes) | Incoming::Binary(bytes), step) => {
+                self.takes(bytes, step, context)
+            }
+            (Incoming::Event { text, .. }, step) => self.takes(text.as_bytes(), step, context),
         };
         if is_it {
             self.step_until = None;
-            self.go_on(line);
+            self.go_on(context);
         }
-        self.set_timer(line);
+        self.set_timer(context);
     }
 
-    fn turn(&mut self, piece: Piece, line: &mut Line<'_>) {
+    fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
         if self.scene != Scene::Wings || self.left == 0 {
             return;
         }
         self.left -= 1;
         self.iteration += 1;
         self.turn = Some(Turn {
-            exchange: line.begin(piece),
+            exchange: context.begin(piece),
             thought: Duration::ZERO,
             has_waited: false,
         });
         self.scene = Scene::Turn;
         self.next = 0;
-        self.play(line);
+        self.play(context);
     }
 
-    fn due(&mut self, line: &mut Line<'_>) {
-        let now = line.now();
+    fn on_timer(&mut self, context: &mut Context<'_>) {
+        let now = context.now();
         if self.pause_until.is_some_and(|at| at <= now) {
             self.pause_until = None;
-            line.resume();
+            context.resume();
         }
         if self.step_until.is_some_and(|at| at <= now) {
             self.step_until = None;
             match self.pose {
-                Pose::Waits => return line.fail("wait_timed_out"),
-                Pose::Ready | Pose::Thinks { .. } => self.go_on(line),
+                Pose::Waits => return context.fail("wait_timed_out"),
+                Pose::Ready | Pose::Thinks { .. } => self.go_on(context),
             }
         }
-        self.set_timer(line);
+        self.set_timer(context);
     }
 }
 
@@ -147,43 +149,43 @@ impl Actor {
     }
 
     /// The step under way is over.
-    fn go_on(&mut self, line: &mut Line<'_>) {
+    fn go_on(&mut self, context: &mut Context<'_>) {
         if let (Pose::Thinks { since }, Some(turn)) = (self.pose, &mut self.turn) {
-            turn.thought += line.now().since(since);
+            turn.thought += context.now().since(since);
         }
         self.pose = Pose::Ready;
         self.next += 1;
-        self.play(line);
+        self.play(context);
     }
 
     /// Takes steps until one lasts.
-    fn play(&mut self, line: &mut Line<'_>) {
+    fn play(&mut self, context: &mut Context<'_>) {
         let script = Arc::clone(&self.script);
         while let Some(step) = self.step(&script) {
             match step {
-                Step::Send(_) | Step::Binary(_) | Step::File(_) => self.say(step, line),
+                Step::Send(_) | Step::Binary(_) | Step::File(_) => self.say(step, context),
                 Step::Ping { within } => {
-                    line.ping(PING);
-                    return self.wait(*within, line);
+                    context.ping(PING);
+                    return self.wait(*within, context);
                 }
                 Step::Wait(wait) => {
-                    if !self.came_before(wait, line) {
-                        return self.wait(wait.within, line);
+                    if !self.came_before(wait, context) {
+                        return self.wait(wait.within, context);
                     }
                 }
                 Step::Think(think) => {
-                    let now = line.now();
+                    let now = context.now();
                     self.pose = Pose::Thinks { since: now };
-                    self.step_until = Some(now + think.draw(line.rng()));
-                    return self.set_timer(line);
+                    self.step_until = Some(now + think.draw(context.rng()));
+                    return self.set_timer(context);
                 }
                 Step::Close(code) => {
-                    self.end_turn(line);
-                    return line.close(*code);
+                    self.end_turn(context);
+                    return context.close(*code);
                 }
                 Step::Vanish => {
-                    self.end_turn(line);
-                    return line.vanish();
+                    self.end_turn(context);
+                    return context.vanish();
                 }
             }
             self.next += 1;
@@ -192,58 +194,62 @@ impl Actor {
             Scene::Hello => {
                 self.scene = Scene::Wings;
                 let is_silent = self.kind(&script).is_none_or(|kind| kind.turn.is_empty());
-                line.ready(if is_silent {
+                context.ready(if is_silent {
                     Part::Listens
                 } else {
                     Part::Speaks
                 });
             }
-            Scene::Wings | Scene::Turn => self.end_turn(line),
+            Scene::Wings | Scene::Turn => self.end_turn(context),
         }
-        self.set_timer(line);
+        self.set_timer(context);
     }
 
-    fn say(&self, step: &Step, line: &mut Line<'_>) {
+    fn say(&self, step: &Step, context: &mut Context<'_>) {
         let script = Arc::clone(&self.script);
         match step {
             Step::Send(template) => {
-                let text = self.speech(&script, line).text_of(template);
-                line.text(&text);
+                let text = self.speech(&script, context).text_of(template);
+                context.text(&text);
             }
             Step::Binary(template) => {
-                let text = self.speech(&script, line).text_of(template);
-                line.binary(text.as_bytes());
+                let text = self.speech(&script, context).text_of(template);
+                context.binary(text.as_bytes());
             }
-            Step::File(bytes) => line.binary(bytes),
+            Step::File(bytes) => context.binary(bytes),
             Step::Wait(_) | Step::Ping { .. } | Step::Think(_) | Step::Close(_) | Step::Vanish => {}
         }
     }
 
-    fn speech<'a, 'l>(&'a self, script: &'a Script, line: &'a mut Line<'l>) -> Speech<'a, 'l> {
+    fn speech<'a, 'l>(
+        &'a self,
+        script: &'a Script,
+        context: &'a mut Context<'l>,
+    ) -> Speech<'a, 'l> {
         Speech {
             captured: &self.captured,
-            row: script.row_of(line.number()),
+            row: script.row_of(context.number()),
             iteration: self.iteration,
-            line,
+            context,
         }
     }
 
-    fn wait(&mut self, within: Duration, line: &mut Line<'_>) {
+    fn wait(&mut self, within: Duration, context: &mut Context<'_>) {
         self.pose = Pose::Waits;
-        self.step_until = Some(line.now() + within);
+        self.step_until = Some(context.now() + within);
         if let Some(turn) = &mut self.turn {
             turn.has_waited = true;
         }
-        self.set_timer(line);
+        self.set_timer(context);
     }
 
     /// Whether a message is what the step waits for; it is counted as one that came if not.
-    fn takes(&mut self, bytes: &[u8], step: Option<&Step>, line: &mut Line<'_>) -> bool {
-        self.read(bytes.len(), line);
+    fn takes(&mut self, bytes: &[u8], step: Option<&Step>, context: &mut Context<'_>) -> bool {
+        self.read(bytes.len(), context);
         let script = Arc::clone(&self.script);
         let is_it = match step {
             Some(Step::Wait(wait)) => {
-                let fits = wait.what.fits(bytes, &mut self.speech(&script, line));
+                let fits = wait.what.fits(bytes, &mut self.speech(&script, context));
                 if fits {
                     self.keep(wait, bytes);
                 }
@@ -261,7 +267,7 @@ impl Actor {
             | None => false,
         };
         if !is_it {
-            line.received(bytes.len());
+            context.received(bytes.len());
             if script.looks_back && bytes.len() <= limits::EARLIER_BYTES {
                 if self.earlier.len() == limits::EARLIER_MESSAGES {
                     self.earlier.pop_front();
@@ -273,12 +279,12 @@ impl Actor {
     }
 
     /// Whether what a step waits for came before it; each message is it once.
-    fn came_before(&mut self, wait: &Wait, line: &mut Line<'_>) -> bool {
+    fn came_before(&mut self, wait: &Wait, context: &mut Context<'_>) -> bool {
         if !wait.before {
             return false;
         }
         let script = Arc::clone(&self.script);
-        let mut speech = self.speech(&script, line);
+        let mut speech = self.speech(&script, context);
         let found = self
             .earlier
             .iter()
@@ -302,22 +308,22 @@ impl Actor {
         }
     }
 
-    fn end_turn(&mut self, line: &mut Line<'_>) {
+    fn end_turn(&mut self, context: &mut Context<'_>) {
         self.scene = Scene::Wings;
         if let Some(turn) = self.turn.take() {
             if turn.has_waited {
-                line.finish_but(turn.exchange, turn.thought);
+                context.finish_but(turn.exchange, turn.thought);
             } else {
-                line.finish_unmeasured(turn.exchange);
+                context.finish_unmeasured(turn.exchange);
             }
         }
         if self.left == 0 {
-            line.done();
+            context.done();
         }
     }
 
     /// Bytes were read: a slow reader pauses for as long as they take it.
-    fn read(&mut self, bytes: usize, line: &mut Line<'_>) {
+    fn read(&mut self, bytes: usize, context: &mut Context<'_>) {
         let script = Arc::clone(&self.script);
         let Some(rate) = self.kind(&script).and_then(|kind| kind.read_rate) else {
             return;
@@ -327,20 +333,20 @@ impl Actor {
         let pause = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
         if pause >= PAUSE_TIME_MIN {
             self.ahead = 0;
-            let from = self.pause_until.unwrap_or(line.now());
+            let from = self.pause_until.unwrap_or(context.now());
             self.pause_until = Some(from + pause);
-            line.pause();
+            context.pause();
         }
     }
 
-    fn set_timer(&self, line: &mut Line<'_>) {
+    fn set_timer(&self, context: &mut Context<'_>) {
         let next = match (self.step_until, self.pause_until) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (one, None) | (None, one) => one,
         };
         match next {
-            Some(at) => line.wake_after(at.since(line.now())),
-            None => line.sleep(),
+            Some(at) => context.wake_after(at.since(context.now())),
+            None => context.sleep(),
         }
     }
 

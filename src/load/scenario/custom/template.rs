@@ -1,6 +1,6 @@
 //! Texts with variables.
 
-use crate::load::scenario::Line;
+use crate::load::scenario::Context;
 use std::fmt::Write as _;
 
 /// A text whose variables are filled in when it is said.
@@ -29,7 +29,7 @@ pub(super) struct Speech<'a, 'l> {
     pub(super) row: &'a [String],
     pub(super) captured: &'a [String],
     pub(super) iteration: u64,
-    pub(super) line: &'a mut Line<'l>,
+    pub(super) context: &'a mut Context<'l>,
 }
 
 /// Variables that every text has.
@@ -93,7 +93,7 @@ impl Speech<'_, '_> {
     pub(super) fn text_of(&mut self, template: &Template) -> String {
         let mut into = String::new();
         for part in &template.0 {
-            let line = &mut *self.line;
+            let context = &mut *self.context;
             // Writing to a String does not fail.
             let _ = match part {
                 Part::Text(text) => into.write_str(text),
@@ -103,10 +103,10 @@ impl Speech<'_, '_> {
                 Part::Captured(place) => {
                     into.write_str(self.captured.get(*place).map_or("", String::as_str))
                 }
-                Part::Connection => write!(into, "{}", line.number()),
+                Part::Connection => write!(into, "{}", context.number()),
                 Part::Iteration => write!(into, "{}", self.iteration),
-                Part::Random => write!(into, "{}", line.rng().u32(..)),
-                Part::Now => write!(into, "{}", line.now().as_nanos()),
+                Part::Random => write!(into, "{}", context.rng().u32(..)),
+                Part::Now => write!(into, "{}", context.now().as_nanos()),
             };
         }
         into

@@ -4,7 +4,7 @@ use crate::time::Instant;
 
 /// When a message was meant to go and when it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::load) struct Departure {
+pub(in crate::load) struct SendTimes {
     /// The pace's time; in a closed loop the same as `submitted`.
     pub(in crate::load) intended: Instant,
     /// When it was handed to the engine.

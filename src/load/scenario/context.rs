@@ -1,10 +1,10 @@
 //! What a dialogue is lent for the length of one call: its voice, its measurements, its wishes.
 
 use super::{Address, Note, Part};
-use crate::load::measure::departure::Departure;
 use crate::load::measure::failure::Kind;
 use crate::load::measure::fan_out::Stray;
 use crate::load::measure::recorder::Recorder;
+use crate::load::measure::send_times::SendTimes;
 use crate::load::transport::Transport;
 use crate::protocol::websocket::frame::{self, Opcode};
 use crate::protocol::websocket::mask;
@@ -14,19 +14,19 @@ use std::time::Duration;
 /// RFC 6455, 5.5: control frames carry at most 125 bytes.
 const PING_BYTES_MAX: usize = 125;
 
-/// A piece of work that the pace gives out. Take it with [`Line::begin`], or let it go.
+/// A piece of work that the pace gives out. Take it with [`Context::begin`], or let it go.
 #[derive(Debug)]
-pub struct Piece(pub(in crate::load) Departure);
+pub struct Piece(pub(in crate::load) SendTimes);
 
-/// A piece of work under way. [`Line::finish`] takes it.
+/// A piece of work under way. [`Context::finish`] takes it.
 #[derive(Debug)]
 #[must_use = "keep it until its reply comes"]
-pub struct Exchange(Departure);
+pub struct Exchange(SendTimes);
 
 /// What a dialogue is lent for the length of one call. See the module `scenario`.
-pub struct Line<'a> {
+pub struct Context<'a> {
     pub(in crate::load) speaker: Speaker,
-    pub(in crate::load) said: &'a mut Said,
+    pub(in crate::load) said: &'a mut Actions,
     pub(in crate::load) recorder: &'a mut Recorder,
     pub(in crate::load) rng: &'a mut fastrand::Rng,
     /// Exchanges begun, and those of them that are over.
@@ -45,7 +45,7 @@ pub(in crate::load) struct Speaker {
 
 /// What a dialogue has said and wished for in a call or some calls: carried out after them.
 #[derive(Debug, Default)]
-pub(in crate::load) struct Said {
+pub(in crate::load) struct Actions {
     /// Frames.
     pub(in crate::load) bytes: Vec<u8>,
     pub(in crate::load) ready: Option<Part>,
@@ -89,7 +89,7 @@ pub(in crate::load) enum Flow {
     Resume,
 }
 
-impl Line<'_> {
+impl Context<'_> {
     /// Says a WebSocket text message. Over an event stream there is no way to: the client fails.
     pub fn text(&mut self, text: &str) {
         self.frame(Opcode::Text, text.as_bytes());
@@ -220,8 +220,8 @@ impl Line<'_> {
         self.recorder.stray(stray, self.speaker.now);
     }
 
-    /// Calls [`super::Dialogue::due`] after that time, to a millisecond, instead of at whatever
-    /// time was asked for before.
+    /// Calls [`super::Dialogue::on_timer`] after that time, to a millisecond, instead of at
+    /// whatever time was asked for before.
     pub fn wake_after(&mut self, time: Duration) {
         self.said.wake = Some(Wake::At(self.speaker.now + time));
     }
@@ -236,7 +236,7 @@ impl Line<'_> {
         self.said.notes.push((who, note));
     }
 
-    /// Hears nothing more until [`Line::resume`], but what is on its way already: the peer's
+    /// Hears nothing more until [`Context::resume`], but what is on its way already: the peer's
     /// backlog grows.
     pub fn pause(&mut self) {
         self.said.flow = Some(Flow::Pause);
@@ -329,7 +329,7 @@ impl Line<'_> {
     }
 }
 
-impl Said {
+impl Actions {
     /// Whether there is nothing to carry out.
     pub(in crate::load) fn is_nothing(&self) -> bool {
         let Self {
