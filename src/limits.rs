@@ -237,6 +237,8 @@ pub const RECEIVE_BYTES: u32 = 4096;
 /// Connections of a core of the load client whose ring is asked for its sockets while it measures:
 /// the core waits for about as many microseconds.
 pub const SOCKETS_LISTED_MAX: u64 = 2_000;
+/// Seconds of a run that its record keeps, five and a half hours of them; --csv has all.
+pub const SERIES_ROWS_MAX: usize = 20_000;
 
 const _: () = assert!(BACKLOG_LOW < BACKLOG_HIGH && BACKLOG_HIGH < BACKLOG_BYTES);
 const _: () = assert!(

@@ -42,6 +42,7 @@ fn facts() -> Facts {
         engine: "ring".to_owned(),
         cpus: vec![2, 3],
         started_unix_ms: 1_750_000_000_000,
+        ended_unix_ms: Some(1_750_000_012_000),
         host: [("kernel", "6.18.0"), ("cpu", "model")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),

@@ -12,6 +12,7 @@ mod output;
 mod pacing;
 mod realtime;
 mod realtime_flags;
+mod recording;
 mod room;
 mod rounds;
 mod scenario_flag;
@@ -133,6 +134,7 @@ impl Config {
             hgrm: flags.hgrm,
             form,
             sinks: Wanted {
+                record: flags.record,
                 csv: flags.csv,
                 hlog: flags.hlog,
                 prometheus: flags.prometheus,
@@ -218,12 +220,14 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     };
     let facts = Facts {
         headroom,
+        ended_unix_ms: Some(output::unix_ms()),
         host_samples: Some(host_samples),
         server: ran.server,
         network: ran.network,
         ..facts
     };
-    let record = report::judged(&facts, &config.load, &ran.outcome);
+    let mut record = report::judged(&facts, &config.load, &ran.outcome);
+    record.series = ran.series;
     if config.form == Form::Lines {
         output::note_connects(&record);
     }
@@ -233,6 +237,9 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
         })?),
         Output::Text => print::text(&report::text::text(&record)),
     };
+    if let Some(path) = &config.sinks.record {
+        recording::write(path, &record)?;
+    }
     if let Some(path) = &config.hgrm {
         output::write_hgrm(path, &record)?;
     }

@@ -23,6 +23,8 @@ pub struct Facts {
     pub cpus: Vec<usize>,
     /// When the run began, in milliseconds of Unix time.
     pub started_unix_ms: u64,
+    /// When it ended, likewise; `None` while it goes on.
+    pub ended_unix_ms: Option<u64>,
     /// Facts of the host, such as kernel, CPU model, memory.
     pub host: BTreeMap<String, String>,
     /// What a calibration found of the generator, if there was one.

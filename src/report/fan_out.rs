@@ -4,11 +4,12 @@ use super::figures::{span, whole};
 use super::latency::LatencyRecord;
 use crate::load::latency::Latency;
 use crate::load::outcome::Outcome;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
 /// Key `fan_out` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "`load::fan_out::FanOut` documents each")]
 pub struct FanOut {
     pub senders: u64,

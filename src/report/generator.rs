@@ -3,10 +3,11 @@
 use super::figures::{float, ratio};
 use super::headroom::Headroom;
 use crate::load::outcome::{self, Outcome};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the server used in the measured time, from its `/stats`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerUse {
     /// CPU time, user and system, in seconds.
     pub cpu_s: f64,
@@ -19,7 +20,7 @@ pub struct ServerUse {
 }
 
 /// Key `generator` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Generator {
     pub cores: Vec<GeneratorCore>,
@@ -31,7 +32,7 @@ pub struct Generator {
 }
 
 /// An entry of key `generator.cores` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct GeneratorCore {
     pub core: u16,

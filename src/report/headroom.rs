@@ -2,6 +2,7 @@
 //! that says of a run.
 
 use super::figures::rate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A headroom below that is worth a note: the plan is near to what the generator can.
@@ -15,7 +16,7 @@ const NEAR: f64 = 1.05;
 const RUNS_MAX: u32 = 24;
 
 /// Key `generator.headroom` of the schema.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Headroom {
     pub headroom: f64,

@@ -6,9 +6,7 @@
 
 use super::figures::float;
 use super::ledger::Interval;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+use super::packed::packed;
 use std::fmt::Write;
 
 /// What the largest value of a line is divided by: milliseconds, as readers expect.
@@ -35,23 +33,17 @@ pub fn head(started_unix_ms: u64) -> String {
 /// A histogram cannot be encoded.
 pub fn lines(interval: &Interval) -> Result<String, String> {
     let mut lines = String::new();
-    let mut serializer = V2DeflateSerializer::new();
-    let mut encoded = Vec::new();
     for (name, latency) in interval.latencies.named() {
         let histogram = latency.histogram();
         if histogram.is_empty() {
             continue;
         }
-        encoded.clear();
-        serializer
-            .serialize(histogram, &mut encoded)
-            .map_err(|error| format!("{name}: {error:?}"))?;
+        let text = packed(histogram).map_err(|error| format!("{name}: {error}"))?;
         let from = interval.from.as_secs_f64();
         let (span, max) = (
             interval.span.as_secs_f64(),
             float(histogram.max()) / MAX_UNIT_NS,
         );
-        let text = STANDARD.encode(&encoded);
         // Writing to a String cannot fail.
         let _ = writeln!(lines, "Tag={name},{from:.3},{span:.3},{max:.3},{text}");
     }
@@ -62,7 +54,7 @@ pub fn lines(interval: &Interval) -> Result<String, String> {
 mod tests {
     use super::*;
     use crate::report::ledger::Ledger;
-    use hdrhistogram::serialization::Deserializer;
+    use crate::report::packed::unpacked;
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
     #[test]
@@ -86,9 +78,7 @@ mod tests {
         };
         assert_eq!(response.tag().unwrap().as_str(), "response");
         assert_eq!(response.start_timestamp(), interval.from);
-        let bytes = STANDARD.decode(response.encoded_histogram()).unwrap();
-        let read: hdrhistogram::Histogram<u64> =
-            Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
+        let read = unpacked(response.encoded_histogram()).unwrap();
         assert_eq!(&read, interval.latencies.response.histogram());
         assert!(matches!(slip, LogEntry::Interval(slip) if slip.tag().unwrap().as_str() == "slip"));
     }

@@ -1,9 +1,10 @@
 //! A verdict on a run, as it is stored: the words and their reasons.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What to think of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
     /// It measured what it planned.
@@ -31,7 +32,7 @@ impl Verdict {
 }
 
 /// A verdict with its reasons, and what else is worth knowing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,

@@ -4,6 +4,7 @@ use super::figures::span;
 use super::percentile::{Missing, Percentile, Ranks};
 use crate::load::latency::Latency;
 use hdrhistogram::Histogram;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Steps of the ladder per halving of the distance to 100 %: HdrHistogram's default.
@@ -17,7 +18,7 @@ const KEPT: [(&str, &str, f64); 4] = [
 ];
 
 /// One latency. All values in nanoseconds, of a histogram with 3 significant digits.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencyRecord {
     /// Samples.
     pub samples: u64,
@@ -62,7 +63,7 @@ pub struct LatencyRecord {
 
 /// Confidence intervals of the percentiles, each low and high in nanoseconds; without a high one
 /// where the interval reaches into the messages without a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Intervals {
     /// Of the median.
     pub p50: (u64, Option<u64>),
@@ -183,7 +184,7 @@ const fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-fn bands(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
+pub(super) fn bands(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
     let bounds = (0..12).flat_map(|power| [1, 2, 5].map(|n| n * 10_u64.pow(power)));
     let mut bands: Vec<(u64, u64)> = bounds.map(|bound| (bound, 0)).collect();
     for cell in histogram.iter_recorded() {

@@ -3,10 +3,11 @@
 use super::figures::{rate, rounded, span, whole};
 use super::judgement::Verdict;
 use super::unit::Unit;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a run did against one threshold: an entry of key `thresholds` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Met {
     pub threshold: String,

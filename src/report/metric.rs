@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Keys of the record whose numbers are no metrics: what was asked for, and what follows.
-const NO_METRICS: [&str; 7] = [
+const NO_METRICS: [&str; 8] = [
     "program",
     "host",
     "run",
@@ -22,6 +22,7 @@ const NO_METRICS: [&str; 7] = [
     "failures",
     "verdict",
     "thresholds",
+    "histograms",
 ];
 /// Statistics of a latency beside its percentiles.
 const STATISTICS: [&str; 5] = ["samples", "min", "mean", "stdev", "max"];

@@ -2,6 +2,7 @@
 
 use super::figures::{float, span, whole};
 use crate::stats::SocketFigures;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
@@ -9,7 +10,7 @@ use std::fmt::Write;
 const RESENT_MAX: f64 = 0.01;
 
 /// Key `network` of the schema: a sample of the run's sockets, shortly before its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Network {
     pub sockets: u64,

@@ -4,18 +4,21 @@ use super::facts::Facts;
 use super::fan_out::FanOut;
 use super::figures::per_second;
 use super::generator::{Generator, ServerUse};
-use super::judgement::Judgement;
+use super::judgement::{Judgement, Verdict};
 use super::latency::LatencyRecord;
 use super::met::Met;
 use super::network::Network;
+use super::packed::packed;
 use super::percentile::Missing;
 use super::returns::{Returns, Storm};
 use super::rounds::Rounds;
 pub use super::run::Run;
+use super::series::Second;
 use super::surroundings::HostSamples;
 use crate::load::config::Config;
 use crate::load::latency;
 use crate::load::outcome::{Ending, Outcome};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,7 +26,7 @@ use std::collections::BTreeMap;
 pub const SCHEMA: &str = "ringstorm.load/1";
 
 /// One load run; see the module for the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Record {
     pub schema: String,
@@ -54,10 +57,14 @@ pub struct Record {
     #[serde(default)]
     pub thresholds: Vec<Met>,
     pub verdict: Judgement,
+    #[serde(default)]
+    pub histograms: BTreeMap<String, String>,
+    #[serde(default)]
+    pub series: Vec<Second>,
 }
 
 /// Key `program` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Program {
     pub version: String,
@@ -67,16 +74,18 @@ pub struct Program {
 }
 
 /// Key `time` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Time {
     pub connect_s: f64,
     pub measured_s: f64,
     pub ending: String,
+    #[serde(default)]
+    pub ended_unix_ms: Option<u64>,
 }
 
 /// Key `connects` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Connects {
     pub planned: u64,
@@ -96,7 +105,7 @@ pub struct Connects {
 }
 
 /// Key `messages` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Messages {
     pub planned: u64,
@@ -114,7 +123,7 @@ pub struct Messages {
 }
 
 /// Key `messages.dropped_by` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct DroppedBy {
     pub in_flight: u64,
@@ -124,7 +133,7 @@ pub struct DroppedBy {
 }
 
 /// Key `events` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Events {
     pub received: u64,
@@ -145,7 +154,7 @@ pub struct Events {
 }
 
 /// Key `pings` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Pings {
     pub sent: u64,
@@ -153,7 +162,7 @@ pub struct Pings {
 }
 
 /// Key `latency` of the schema.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "`load::latency::Latencies` documents each")]
 pub struct Latencies {
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -185,7 +194,7 @@ pub struct Latencies {
 }
 
 /// An entry of key `failures` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Failure {
     pub stage: String,
@@ -215,6 +224,7 @@ impl Record {
                 connect_s: outcome.connect_time().as_secs_f64(),
                 measured_s: outcome.measured_time().as_secs_f64(),
                 ending: ending(outcome.ending).to_owned(),
+                ended_unix_ms: facts.ended_unix_ms,
             },
             connects: Connects::new(outcome),
             returns: (config.retry.reconnects > 0).then(|| Returns::new(outcome.returns)),
@@ -237,6 +247,26 @@ impl Record {
             network: facts.network,
             thresholds: Vec::new(),
             verdict: Judgement::default(),
+            histograms: histograms(outcome),
+            series: Vec::new(),
+        }
+    }
+
+    /// The record of a run that goes on: of what it shows, nothing is settled.
+    #[must_use]
+    pub fn unfinished(self) -> Self {
+        let reason = "the run had not ended when this record was written".to_owned();
+        Self {
+            time: Time {
+                ending: "running".to_owned(),
+                ..self.time
+            },
+            verdict: Judgement {
+                verdict: Verdict::Inconclusive,
+                reasons: vec![reason],
+                ..self.verdict
+            },
+            ..self
         }
     }
 
@@ -396,6 +426,16 @@ fn failures(outcome: &Outcome) -> Vec<Failure> {
         said: outcome.failures.said(kind).map(str::to_owned),
     })
     .collect()
+}
+
+/// Each latency with samples. One that could not be encoded would be missing: none is of bounds that
+/// the encoding does not take.
+fn histograms(outcome: &Outcome) -> BTreeMap<String, String> {
+    let named = outcome.latencies.named();
+    let recorded = named.filter(|(_, latency)| !latency.histogram().is_empty());
+    recorded
+        .filter_map(|(name, latency)| Some((name.to_owned(), packed(latency.histogram()).ok()?)))
+        .collect()
 }
 
 fn ending(ending: Ending) -> &'static str {

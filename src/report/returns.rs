@@ -2,10 +2,11 @@
 
 use crate::load::Recovery;
 use crate::load::outcome;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Key `returns` of the schema.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(
     missing_docs,
     reason = "`load::outcome::ReconnectCounts` documents each"
@@ -22,7 +23,7 @@ pub struct Returns {
 }
 
 /// Key `storm` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Storm {
     pub at_s: f64,

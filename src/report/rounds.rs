@@ -2,11 +2,12 @@
 
 use super::figures::{ratio, seconds, whole};
 use crate::load::outcome::Outcome;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Key `rounds` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Rounds {
     pub count: u64,

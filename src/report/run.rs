@@ -3,11 +3,12 @@
 use super::facts::Facts;
 use super::figures::per_second;
 use crate::load::{Config, Loop, Pace, PayloadKind, Session, Transport};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Key `run` of the schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Run {
     pub url: String,

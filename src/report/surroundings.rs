@@ -2,10 +2,11 @@
 
 use super::figures::whole;
 use crate::stats::HostSample;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Key `host_samples` of the schema.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostSamples {
     /// Before the first connect.
     pub before: HostSample,

@@ -3,6 +3,7 @@
 use super::growth::per_second;
 use super::proc::{self, CpuTime};
 use crate::time::Instant;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The texts that a sample is read from; empty where the file cannot be read.
@@ -80,7 +81,7 @@ const SOCKET_CACHES: &[&str] = &[
 ];
 
 /// A host at one moment. `None` is what its kernel does not tell. Counters are since boot.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HostSample {
     /// When, by the clock of who watches.

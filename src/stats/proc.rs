@@ -1,10 +1,11 @@
 //! Parsers of single files of /proc. Fields are found by name where the file has names, so their
 //! order and what a newer kernel adds do not matter. What is not there is `None`, never 0.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where the time of one CPU went since boot, in milliseconds (proc(5), /proc/stat).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CpuTime {
     /// The kernel's number of the CPU.
     pub cpu: u32,

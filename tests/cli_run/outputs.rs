@@ -1,6 +1,7 @@
 //! What a load run writes while it runs: rows, interval log, textfile, scrapes; and its early end.
 
 use super::program::{Running, Serving, ringstorm};
+use ringstorm::report::{Record, Verdict};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -299,4 +300,57 @@ fn a_hang_up_is_ignored_where_it_was_before() {
     server.wait_for_open(3);
     let (code, record) = ended_by(Signal::HUP, load);
     assert_eq!(record["time"]["ending"], "complete", "{code}: {record}");
+}
+
+#[test]
+fn a_killed_run_leaves_a_record_that_can_be_read() {
+    let server = Serving::start(&["--cores", "0"]);
+    let url = format!("ws://{}/echo", server.address);
+    let file = file("killed.json");
+    let path = file.to_str().expect("UTF-8");
+    let flags = ["-c", "5", "-r", "500", "-d", "60s", "--quiet", "--record"];
+    let load = Running::start(&[&["load", &url], &flags[..], &[path]].concat());
+    let by = Instant::now() + Duration::from_secs(20);
+    let seconds = |record: &Record| record.series.iter().filter(|it| it.samples > 0).count();
+    let read = || -> Option<Record> {
+        let text = std::fs::read_to_string(&file).ok()?;
+        Some(serde_json::from_str(&text).expect("whole whenever it is read"))
+    };
+    while read().is_none_or(|record| seconds(&record) < 2) {
+        assert!(Instant::now() < by, "no record of two seconds after 20 s");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    load.signal(Signal::KILL);
+    load.end();
+    let record = read().expect("a record");
+    assert_eq!(record.time.ending, "running");
+    assert_eq!(record.verdict.verdict, Verdict::Inconclusive);
+    assert!(record.messages.is_some_and(|it| it.sent >= 500));
+    std::fs::remove_file(&file).expect("its own file");
+}
+
+#[test]
+fn a_record_holds_every_second_and_every_sample() {
+    let server = Serving::start(&["--cores", "0"]);
+    let url = format!("ws://{}/echo", server.address);
+    let file = file("whole.json");
+    let path = file.to_str().expect("UTF-8");
+    let flags = [
+        "-c", "5", "-r", "500", "-d", "2s", "--quiet", "--json", "--record",
+    ];
+    let load = ringstorm(&[&["load", &url], &flags[..], &[path]].concat());
+    let text = std::fs::read_to_string(&file).expect("a record");
+    assert_eq!(text, load.out, "the file is what --json prints");
+    let record: Record = serde_json::from_str(&text).expect("a record");
+    let response = record.latency.response.as_ref().expect("replies");
+    let of_seconds: u64 = record.series.iter().map(|it| it.samples).sum();
+    assert_eq!(
+        of_seconds, response.samples,
+        "every sample is in one second"
+    );
+    let sent: u64 = record.series.iter().map(|it| it.sent).sum();
+    assert_eq!(Some(sent), record.messages.map(|it| it.sent));
+    assert!(record.histograms.contains_key("response"));
+    assert!(record.time.ended_unix_ms > Some(record.run.started_unix_ms));
+    std::fs::remove_file(&file).expect("its own file");
 }

@@ -4,6 +4,7 @@ use super::Config;
 use super::board::{Board, Total};
 use super::display::Display;
 use super::meter::{Meter, Use};
+use super::recording::Recording;
 use super::sinks::Sinks;
 use super::view::View;
 use crate::cli::Failure;
@@ -13,7 +14,9 @@ use crate::limits;
 use crate::load::outcome::Ending;
 use crate::load::progress::{PROGRESS_TIME, Progress, Stage};
 use crate::load::{Load, Nonce, Outcome, Target};
-use crate::report::{Facts, Ledger, Metrics, Moment, Network, ServerUse, Verdict, judged, judging};
+use crate::report::{
+    Facts, Ledger, Metrics, Moment, Network, Second, ServerUse, Verdict, judged, judging,
+};
 use crate::sampler::sockets::Own;
 use crate::shard::Shard;
 use std::net::SocketAddr;
@@ -26,6 +29,8 @@ pub(super) struct Ran {
     pub(super) server: Option<ServerUse>,
     /// Of its sockets, where they could be looked at.
     pub(super) network: Option<Network>,
+    /// What came in each second.
+    pub(super) series: Vec<Second>,
 }
 
 /// Runs one load shard per core, each in what `wrap` puts around it; shows, keeps and judges what
@@ -63,6 +68,7 @@ pub(super) fn drive<S: Shard<Outcome = Outcome> + 'static>(
         }),
         meter,
         sinks,
+        recording: Recording::new(config, facts),
         ledger: Ledger::default(),
         is_aborted: false,
         network: None,
@@ -95,6 +101,7 @@ struct Watch<'a> {
     display: Display,
     meter: Option<Meter>,
     sinks: Sinks,
+    recording: Recording<'a>,
     ledger: Ledger,
     is_aborted: bool,
     network: Option<Network>,
@@ -115,6 +122,7 @@ impl Watch<'_> {
                 let (interval, used) = self.ledger.add(shares);
                 self.board.give_back(used);
                 self.sinks.take(&interval, &self.ledger);
+                self.recording.take(&interval, &self.ledger);
                 self.display.take(&interval, &self.ledger);
                 self.abort_if_failed(&total);
             }
@@ -193,6 +201,8 @@ impl Watch<'_> {
         let last = self.ledger.end(outcome);
         self.sinks.take(&last, &self.ledger);
         self.sinks.close()?;
+        self.recording.take(&last, &self.ledger);
+        let series = self.recording.end()?;
         let outcome = self.ledger.into_outcome();
         Ok(Ran {
             server: self
@@ -200,6 +210,7 @@ impl Watch<'_> {
                 .and_then(|meter| meter.used(Use::Messages, &outcome)),
             outcome,
             network: self.network,
+            series,
         })
     }
 }

@@ -116,6 +116,11 @@ pub(in crate::cli) struct LoadFlags {
     #[arg(long)]
     #[arg(help_heading = "Output")]
     pub(in crate::cli) json: bool,
+    /// Writes the record to this file, and what there is of it while the run goes on: a run that is
+    /// killed leaves that.
+    #[arg(long, value_name = "FILE.json")]
+    #[arg(help_heading = "Output")]
+    pub(in crate::cli) record: Option<PathBuf>,
     /// Writes the latency distribution to this file, for HdrHistogram plotters.
     #[arg(long, value_name = "FILE")]
     #[arg(help_heading = "Output")]

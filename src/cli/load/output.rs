@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(super) fn check(config: &Config) -> Result<(), Failure> {
     let sinks = &config.sinks;
     let named = [
+        ("--record", &sinks.record),
         ("--hgrm", &config.hgrm),
         ("--csv", &sinks.csv),
         ("--hlog", &sinks.hlog),
@@ -85,10 +86,13 @@ pub(super) fn note_connects(record: &Record) {
     ));
 }
 
+/// What the clock on the wall says.
+pub(super) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
 pub(super) fn facts(config: &Config) -> Facts {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
     Facts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         command: config.command.clone(),
@@ -98,7 +102,7 @@ pub(super) fn facts(config: &Config) -> Facts {
             LoadEngine::Tokio => "tokio".to_owned(),
         },
         cpus: config.cpus.clone(),
-        started_unix_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        started_unix_ms: unix_ms(),
         host: host::facts(),
         thresholds: config.thresholds.clone(),
         allowed_failures: config.allowed_failures,

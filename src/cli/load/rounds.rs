@@ -31,5 +31,6 @@ pub(super) fn run(
         server: meter.and_then(|meter| meter.used(Use::Connects, &whole)),
         outcome: whole,
         network: None,
+        series: Vec::new(),
     })
 }

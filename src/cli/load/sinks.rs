@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 /// Which of them are wanted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
+    pub(super) record: Option<PathBuf>,
     pub(super) csv: Option<PathBuf>,
     pub(super) hlog: Option<PathBuf>,
     pub(super) prometheus: Option<PathBuf>,
@@ -108,7 +109,7 @@ impl Sink {
 }
 
 /// Puts a whole file in another's place: a reader sees the old one or the new one.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     // The textfile collector reads names that end with .prom only.
     name.push(".new");
@@ -117,7 +118,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(&beside, path)
 }
 
-fn refused(flag: &str, path: &Path, error: &io::Error) -> Failure {
+pub(super) fn refused(flag: &str, path: &Path, error: &io::Error) -> Failure {
     let path = path.display();
     Failure::Run(format!(
         "{flag}: cannot write {path}: {error}; try: another file"
