@@ -44,7 +44,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_histogram_comes_back(samples in prop::collection::vec(0_u64..100_000_000_000, 0..200)) {
+        fn every_histogram_comes_back(
+            samples in prop::collection::vec(0_u64..100_000_000_000, 0..200),
+        ) {
             let mut latency = Latency::default();
             samples.iter().for_each(|&ns| latency.record_ns(ns));
             let text = packed(latency.histogram()).unwrap();

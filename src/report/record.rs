@@ -428,8 +428,8 @@ fn failures(outcome: &Outcome) -> Vec<Failure> {
     .collect()
 }
 
-/// Each latency with samples. One that could not be encoded would be missing: none is of bounds that
-/// the encoding does not take.
+/// Each latency with samples. One that could not be encoded would be missing: none is of bounds
+/// that the encoding does not take.
 fn histograms(outcome: &Outcome) -> BTreeMap<String, String> {
     let named = outcome.latencies.named();
     let recorded = named.filter(|(_, latency)| !latency.histogram().is_empty());
