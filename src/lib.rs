@@ -8,6 +8,7 @@
 //! - [`server`], [`load`]: the two shards. Pure.
 //! - [`tls`]: a layer between an engine and a shard that secures its connections. Pure, but for
 //!   what rustls asks the system.
+//! - [`proxy`]: a layer between an engine and a shard whose connections go through a proxy. Pure.
 //! - [`stats`]: text of `/stats` and /proc to numbers, two samples to rates. Pure.
 //! - [`report`]: what a load run measured, as text, JSON and histogram files. Pure.
 //! - [`tune`]: the host audit: facts of a host and a plan to findings. Pure.
@@ -22,6 +23,7 @@ pub mod engine;
 pub mod limits;
 pub mod load;
 pub mod protocol;
+pub mod proxy;
 pub mod report;
 pub mod sampler;
 pub mod server;

@@ -26,9 +26,13 @@
     clippy::expect_used
 )]
 
+mod either;
+mod proxy_fault;
 mod tls_fault;
 
+pub use either::Either;
 pub use tls_fault::TlsFault;
+pub use proxy_fault::ProxyFault;
 
 use crate::time::Instant;
 use std::net::{IpAddr, SocketAddr};
@@ -117,6 +121,8 @@ pub enum CloseCause {
     CutOff,
     /// A layer between engine and shard could not secure the connection, or found it broken.
     Insecure(TlsFault),
+    /// A layer between engine and shard got no tunnel from a proxy. Only for a connect.
+    Proxy(ProxyFault),
 }
 
 /// What becomes of a connection whose peer has ended its half of it (FIN).
@@ -287,6 +293,9 @@ pub trait Shard: Sized {
     fn started(&mut self, wire: &mut impl Wire<Self::Message>);
     /// A connection is open.
     fn opened(&mut self, id: ConnectionId, origin: Origin, wire: &mut impl Wire<Self::Message>);
+    /// A connect has reached its address, and a layer between engine and shard goes on from there:
+    /// `opened` or `closed` follows.
+    fn reached(&mut self, _id: ConnectionId, _wire: &mut impl Wire<Self::Message>) {}
     /// Bytes arrived. They are the engine's: change them in place, keep nothing.
     fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Self::Message>);
     /// The backlog fell to the low mark after it had been above the high mark

@@ -15,6 +15,10 @@ mod outputs;
 mod probes;
 #[path = "cli_run/program.rs"]
 mod program;
+#[path = "cli_run/proxies.rs"]
+mod proxies;
+#[path = "cli_run/proxy_server.rs"]
+mod proxy_server;
 #[path = "cli_run/rooms.rs"]
 mod rooms;
 #[path = "cli_run/scripts.rs"]

@@ -80,6 +80,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("load", &["limits", "time", "shard", "wheel", "protocol"]),
     ("tls", &["limits", "time", "shard"]),
+    ("proxy", &["time", "shard", "protocol"]),
     ("report", &["limits", "time", "load", "stats", "tune"]),
     ("engine", &["limits", "time", "shard"]),
     (
@@ -97,7 +98,7 @@ const TOP: &str = "cli";
 /// Modules without clock, socket, file, thread, print or `unsafe`.
 const PURE: &[&str] = &[
     "limits", "time", "shard", "wheel", "protocol", "app", "stats", "tune", "server", "load",
-    "report", "tls",
+    "report", "tls", "proxy",
 ];
 
 /// What opens every pure module.

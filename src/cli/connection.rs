@@ -1,7 +1,7 @@
 //! How a client connects and what it says of itself: flags that `load` and `probe` share.
 
 use super::Failure;
-use super::print;
+use super::proxy::ProxyFlag;
 use super::socket::Securing;
 use super::tls::{self, Identity, Trust};
 use super::url::{Resolve, Security, Url};
@@ -42,6 +42,12 @@ pub(super) struct ConnectionFlags {
     /// example.org:443:127.0.0.1; may be given several times.
     #[arg(long, value_name = "HOST:PORT:ADDR")]
     pub(super) resolve: Vec<Resolve>,
+    /// Proxy that leads to the server: http://HOST:PORT (CONNECT), socks5h://HOST:PORT (it finds
+    /// the server's name) or socks5://HOST:PORT (this host does), with USER:PASSWORD@ before the
+    /// host if it wants that; or env: what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say.
+    /// Without it connections go straight, whatever the environment says.
+    #[arg(long, value_name = "URL")]
+    pub(super) proxy: Option<ProxyFlag>,
     /// Flags from a file (TOML): connections = 1000, header = ["A: 1", "B: 2"], quiet = true. What
     /// is typed here wins, then RINGSTORM_CONNECTIONS and the like, then the file.
     #[arg(long, value_name = "FILE")]
@@ -104,24 +110,6 @@ impl ConnectionFlags {
         fields
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect()
-    }
-}
-
-/// Says that a proxy of the environment is not used, if there is one: connections go straight.
-pub(super) fn note_proxies() {
-    let names = [
-        "HTTPS_PROXY",
-        "https_proxy",
-        "HTTP_PROXY",
-        "http_proxy",
-        "ALL_PROXY",
-        "all_proxy",
-    ];
-    let is_set = |name: &&&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if let Some(name) = names.iter().find(is_set) {
-        print::note(format_args!(
-            "{name} is set and not used: connections go straight"
-        ));
     }
 }
 

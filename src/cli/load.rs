@@ -10,6 +10,7 @@ mod meant;
 mod meter;
 mod output;
 mod pacing;
+mod proxied;
 mod realtime;
 mod realtime_flags;
 mod recording;
@@ -22,20 +23,23 @@ mod sinks;
 mod trigger;
 mod view;
 
-use super::connection::note_proxies;
 use super::engine_flag::LoadEngine;
+use super::proxy::ProxyFlag;
 use super::sources::Source;
 use super::{Exit, Failure, host, print, signals};
 use crate::engine::{EngineConfig, Stop};
 use crate::limits;
 use crate::load;
+use crate::proxy::Proxied;
 use crate::report::{self, Facts, HostSamples, ServerUse, Threshold, judging};
 use crate::sampler::HostReader;
+use crate::shard::Either;
 use crate::tls::{Role, Tls};
 use display::Form;
 use drive::{Ran, drive};
 use flags::LoadFlags;
 use meant::{meant, role};
+use proxied::{Routes, routes};
 use room::{Room, check_source};
 use sinks::Wanted;
 use std::io::stderr;
@@ -53,6 +57,9 @@ pub(super) struct Config {
     url: String,
     command: Vec<String>,
     tls: Option<Role>,
+    proxy: Option<ProxyFlag>,
+    /// The addresses of the proxy, if there is one, and where they lead.
+    routes: Routes,
     server_pid: Option<i32>,
     thresholds: Vec<Threshold>,
     /// The share of connections, and of messages, that may fail.
@@ -109,12 +116,15 @@ impl Config {
         judging::check(&facts, &load)
             .map_err(|error| Failure::Usage(format!("--threshold: {error}")))?;
         let form = form(&flags);
+        let routes = routes(&flags, &load)?;
         let tls = role(&flags, &load)?;
         if flags.calibrate {
             calibrate::check(&load, tls.is_some())?;
         }
         Ok(Self {
             tls,
+            proxy: flags.connection.proxy,
+            routes,
             load,
             cpus,
             engine: flags.engine,
@@ -179,13 +189,21 @@ fn form(flags: &LoadFlags) -> Form {
     }
 }
 
-/// Runs one load shard per core, secured if they are to be.
+/// Runs one load shard per core, secured and led through a proxy if they are to be.
 fn drive_once(config: &Config, facts: &Facts, plan: EngineConfig) -> Result<Ran, Failure> {
     let cap = plan.max_backlog;
+    let routes = config.routes.clone();
     match config.tls.clone() {
-        None => drive(config, facts, plan, |load| load),
-        Some(role) => drive(config, facts, plan, move |load| {
+        None if routes.is_empty() => drive(config, facts, plan, |load| load),
+        Some(role) if routes.is_empty() => drive(config, facts, plan, move |load| {
             Tls::new(load, role.clone(), cap)
+        }),
+        role => drive(config, facts, plan, move |load| {
+            let load = match role.clone() {
+                None => Either::A(load),
+                Some(role) => Either::B(Tls::new(load, role, cap)),
+            };
+            Proxied::new(load, routes.clone())
         }),
     }
 }
@@ -195,7 +213,7 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     output::check(&config)?;
     let stop = signals::stop()?;
     if config.form != Form::Nothing {
-        note_proxies();
+        ProxyFlag::note_unused(config.proxy.as_ref());
         print::note(&config.capacity);
     }
     let headroom = if config.calibrates {

@@ -15,6 +15,7 @@ mod listen;
 mod load;
 mod print;
 mod probe;
+mod proxy;
 mod room;
 mod serve;
 mod settings;

@@ -1,8 +1,11 @@
 //! A blocking connection, plain or with TLS, for those who need one only.
 
+use super::proxy::Way;
 use super::tls;
 use super::url::{Security, Url};
+use crate::proxy::{Passage, ProxyRoute, Tunnel};
 use crate::report::remedy;
+use crate::shard::ProxyFault;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error, StreamOwned};
 use std::io::{self, ErrorKind, Read, Write};
@@ -29,23 +32,28 @@ pub(super) enum Socket {
 }
 
 impl Socket {
-    /// Connects to the first of those addresses of the URL's host that answers, and secures the
-    /// connection if the URL wants it.
+    /// Connects to the first of those addresses of the URL's host that answers, or through a
+    /// proxy, and secures the connection if the URL wants it.
     pub(super) fn connect(
         url: &Url,
-        addresses: &[SocketAddr],
+        way: &Way,
         securing: Option<&Securing>,
         by: Instant,
     ) -> Result<Self, String> {
-        let (tcp, address) = first_of(addresses, by).map_err(|(address, error)| {
+        let whom = way.route.as_ref().map_or("", |_| "the proxy ");
+        let (mut tcp, address) = first_of(&way.addresses, by).map_err(|(address, error)| {
             let remedy = match error.kind() {
+                ErrorKind::ConnectionRefused if way.route.is_some() => remedy::PROXY_REFUSED,
                 ErrorKind::ConnectionRefused => remedy::REFUSED,
                 ErrorKind::TimedOut => remedy::TIMED_OUT,
                 _ => "another URL",
             };
-            format!("cannot connect to {address}: {error}; try: {remedy}")
+            format!("cannot connect to {whom}{address}: {error}; try: {remedy}")
         })?;
         tcp.set_nodelay(true).map_err(|error| error.to_string())?;
+        if let Some(route) = &way.route {
+            dig(&mut tcp, route, by).map_err(|why| format!("the proxy {address}: {why}"))?;
+        }
         match (url.security, securing) {
             (Security::Plain, _) => Ok(Self::Plain(tcp)),
             (Security::Tls, None) => Err(format!("{url}: TLS was not set up for it")),
@@ -157,6 +165,39 @@ pub(super) fn first_of(
             }
             Err(_) => {}
         }
+    }
+}
+
+/// Gets a tunnel from a proxy. It is read byte by byte: what follows is the server's.
+fn dig(tcp: &mut TcpStream, route: &ProxyRoute, by: Instant) -> Result<(), String> {
+    let mut says = Vec::new();
+    let mut tunnel = Tunnel::begin(route, &mut says);
+    let mut byte = [0];
+    loop {
+        let failed = |error: io::Error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                "no answer in time; try: a longer --connect-timeout".to_owned()
+            }
+            _ => format!("{error}; try: {}", remedy::of_proxy("reset")),
+        };
+        tcp.set_read_timeout(Some(left(by)))
+            .and_then(|()| tcp.set_write_timeout(Some(left(by))))
+            .and_then(|()| tcp.write_all(&says))
+            .map_err(failed)?;
+        says.clear();
+        let fault = match tcp.read(&mut byte) {
+            Ok(0) => ProxyFault::Ended,
+            Ok(_) => match tunnel.hear(&byte, &mut 0, &mut says) {
+                Ok(Passage::Awaited) if Instant::now() < by => continue,
+                Ok(Passage::Awaited) => return Err(failed(ErrorKind::TimedOut.into())),
+                Ok(Passage::Open) => return Ok(()),
+                Err(fault) => fault,
+            },
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(failed(error)),
+        };
+        let remedy = remedy::of_proxy(&fault.to_string());
+        return Err(format!("no tunnel to {route}: {fault}; try: {remedy}"));
     }
 }
 

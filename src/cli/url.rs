@@ -107,26 +107,37 @@ impl Url {
         })
     }
 
+    /// The server: its host, of an IPv6 address without brackets, and its port.
+    pub(super) fn destination(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
     /// The addresses to connect to, at least one: what `overrides` say, or what DNS does.
     pub(super) fn resolve(&self, overrides: &[Resolve]) -> Result<Vec<SocketAddr>, String> {
-        let (host, port) = (&self.host, self.port);
-        let told = overrides.iter().find(|it| it.is_for(host, port));
-        let addresses: Vec<SocketAddr> = if let Some(told) = told {
-            let ips = told.addresses.iter();
-            ips.map(|ip| SocketAddr::new(*ip, port)).collect()
-        } else {
-            let found = (host.as_str(), port).to_socket_addrs();
-            let found = found.map_err(|error| {
-                let text = format!("dns: cannot find {host}: {error}");
-                format!("{text}; try: its address instead, or --resolve {host}:{port}:ADDR")
-            })?;
-            found.collect()
-        };
-        if addresses.is_empty() {
-            return Err(format!("dns: {host} has no address"));
-        }
-        Ok(addresses)
+        resolved(self.destination(), overrides)
     }
+}
+
+/// The addresses of a host and port, at least one: what `overrides` say, or what DNS does.
+pub(super) fn resolved(
+    (host, port): (&str, u16),
+    overrides: &[Resolve],
+) -> Result<Vec<SocketAddr>, String> {
+    let told = overrides.iter().find(|it| it.is_for(host, port));
+    let addresses: Vec<SocketAddr> = if let Some(told) = told {
+        let ips = told.addresses.iter();
+        ips.map(|ip| SocketAddr::new(*ip, port)).collect()
+    } else {
+        let found = (host, port).to_socket_addrs().map_err(|error| {
+            let text = format!("dns: cannot find {host}: {error}");
+            format!("{text}; try: its address instead, or --resolve {host}:{port}:ADDR")
+        })?;
+        found.collect()
+    };
+    if addresses.is_empty() {
+        return Err(format!("dns: {host} has no address"));
+    }
+    Ok(addresses)
 }
 
 impl Security {
@@ -148,7 +159,7 @@ pub(super) struct Resolve {
 }
 
 impl Resolve {
-    fn is_for(&self, host: &str, port: u16) -> bool {
+    pub(super) fn is_for(&self, host: &str, port: u16) -> bool {
         self.host.eq_ignore_ascii_case(host) && self.port == port
     }
 }
@@ -206,7 +217,7 @@ impl FromStr for Url {
             Some((user, authority)) => (Some(user), authority),
             None => (None, authority),
         };
-        let basic = user.map(user_and_password).transpose()?;
+        let basic = user.map(authorization).transpose()?;
         let typed = match user.and_then(|user| user.split_once(':')) {
             // It is no reader's business of a record.
             Some((name, password)) => {
@@ -243,8 +254,19 @@ impl fmt::Display for Url {
     }
 }
 
-/// RFC 3986, 3.2.1: user and password before the host, percent-encoded; RFC 7617 sends them.
-fn user_and_password(typed: &str) -> Result<String, String> {
+/// RFC 7617: what a user and a password before the host become in a request.
+fn authorization(typed: &str) -> Result<String, String> {
+    let (user, password) = user_info(typed)?;
+    values::basic(&format!("{user}:{password}"))
+}
+
+/// RFC 3986, 3.2.1: user and password before a host, percent-encoded; a password may be left out.
+pub(super) fn user_info(typed: &str) -> Result<(String, String), String> {
+    let (user, password) = typed.split_once(':').unwrap_or((typed, ""));
+    Ok((percent_decoded(user)?, percent_decoded(password)?))
+}
+
+fn percent_decoded(typed: &str) -> Result<String, String> {
     let mut bytes = Vec::new();
     let mut rest = typed.bytes();
     while let Some(byte) = rest.next() {
@@ -258,16 +280,11 @@ fn user_and_password(typed: &str) -> Result<String, String> {
             _ => byte,
         });
     }
-    let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
-    let text = if text.contains(':') {
-        text
-    } else {
-        format!("{text}:")
-    };
-    values::basic(&text)
+    String::from_utf8(bytes).map_err(|error| error.to_string())
 }
 
-fn host_and_port(authority: &str, usual: u16) -> Option<(String, u16)> {
+/// A host and a port: the usual one where none is given.
+pub(super) fn host_and_port(authority: &str, usual: u16) -> Option<(String, u16)> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, port) = rest.split_once(']')?;
         host.parse::<Ipv6Addr>().ok()?;

@@ -99,8 +99,11 @@ impl Book {
     }
 
     fn closed(&mut self, id: ConnectionId, cause: CloseCause) {
-        let secures = matches!(cause, CloseCause::Insecure(_));
-        assert!(!secures, "{id:?}: an engine secures nothing");
+        let secures = matches!(cause, CloseCause::Insecure(_) | CloseCause::Proxy(_));
+        assert!(
+            !secures,
+            "{id:?}: an engine secures nothing, and knows no proxy"
+        );
         let Some(life) = self.live.remove(&id) else {
             panic!("{id:?} closed twice or unknown")
         };

@@ -45,7 +45,7 @@ pub(super) struct Connecting {
     /// Attempts that wait until another connection has left its slot.
     pub(super) without_slot: VecDeque<Attempt>,
     /// Of names that have several.
-    addresses: Addresses,
+    pub(super) addresses: Addresses,
 }
 
 impl Connecting {

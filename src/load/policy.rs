@@ -150,7 +150,8 @@ pub(super) fn after_loss(kind: Kind, retry: Option<Duration>) -> Wait {
         | Kind::BadStream
         | Kind::CloseCode(_)
         | Kind::NoPong
-        | Kind::Tls(_) => retry.map_or(Wait::Backoff, Wait::Server),
+        | Kind::Tls(_)
+        | Kind::Proxy(_) => retry.map_or(Wait::Backoff, Wait::Server),
     }
 }
 

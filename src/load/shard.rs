@@ -298,6 +298,10 @@ impl Shard for Load {
         self.connected(id, origin, wire);
     }
 
+    fn reached(&mut self, id: ConnectionId, _wire: &mut impl Wire<Message>) {
+        self.connecting.addresses.answered(id);
+    }
+
     fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Message>) {
         self.read(id, bytes, wire);
         self.pass_notes(wire);

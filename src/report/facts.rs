@@ -17,6 +17,8 @@ pub struct Facts {
     pub command: Vec<String>,
     /// The URL as typed.
     pub url: String,
+    /// The proxy that connections went through, if they did: `--proxy` without its password.
+    pub proxy: Option<String>,
     /// The engine's name.
     pub engine: String,
     /// The kernel's CPU numbers of the generator's cores.

@@ -6,6 +6,8 @@ use super::record::Failure;
 
 /// The server is not there.
 pub const REFUSED: &str = "is a server running there?";
+/// The proxy is not there.
+pub const PROXY_REFUSED: &str = "is a proxy running there? --proxy has its URL";
 /// It does not answer.
 pub const TIMED_OUT: &str =
     "is the host reachable, its accept queue not full? A longer --connect-timeout may help";
@@ -43,6 +45,9 @@ fn remedy(failure: &Failure, asked: Asked) -> Option<&'static str> {
     }
     if let Some(fault) = failure.kind.strip_prefix("tls_") {
         return of_tls_fault(fault);
+    }
+    if let Some(fault) = failure.kind.strip_prefix("proxy_") {
+        return Some(of_proxy(fault));
     }
     Some(match (stage, failure.kind.as_str()) {
         (_, "dns") => "its address, or --resolve HOST:PORT:ADDR",
@@ -107,6 +112,25 @@ pub fn of_status(status: &str, asked: Asked) -> &'static str {
     }
 }
 
+/// What to try about a proxy that gave no tunnel, by the word for that.
+#[must_use]
+pub fn of_proxy(fault: &str) -> &'static str {
+    match fault {
+        "refused" => PROXY_REFUSED,
+        "unreachable" | "timed_out" => "is there a route to the proxy? --proxy has its URL",
+        "http_407" | "socks_no_method" | "socks_login" => {
+            "--proxy http://USER:PASSWORD@HOST:PORT that the proxy knows"
+        }
+        "http_403" | "http_405" | "socks_not_allowed" => {
+            "a proxy that allows CONNECT to that host and port"
+        }
+        "malformed" | "reset" | "ended" | "http_400" => {
+            "--proxy with the scheme that it speaks: http:// (CONNECT) or socks5h://"
+        }
+        _ => "the server behind the proxy: it does not reach it",
+    }
+}
+
 fn of_tls_fault(fault: &str) -> Option<&'static str> {
     Some(match fault {
         "not_tls" | "ended" | "reset" => NOT_TLS,
@@ -151,6 +175,10 @@ mod tests {
             ("upgrade", "tls_wrong_name", "--sni"),
             ("upgrade", "tls_alert_certificate_required", "--client-cert"),
             ("upgrade", "bad_response: no status line", "--debug"),
+            ("connect", "proxy_refused", "a proxy running there"),
+            ("connect", "proxy_http_407", "USER:PASSWORD"),
+            ("connect", "proxy_http_502", "behind the proxy"),
+            ("connect", "proxy_malformed", "socks5h://"),
         ] {
             let remedy = of(stage, kind, "wss://h/").unwrap_or_default();
             assert!(remedy.contains(word), "{stage} {kind}: {remedy:?}");

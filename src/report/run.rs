@@ -12,6 +12,8 @@ use std::time::Duration;
 #[expect(missing_docs, reason = "docs/record.md documents every key")]
 pub struct Run {
     pub url: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub proxy: Option<String>,
     pub transport: String,
     pub scenario: String,
     #[serde(rename = "loop")]
@@ -68,6 +70,7 @@ impl Run {
         };
         Self {
             url: facts.url.clone(),
+            proxy: facts.proxy.clone(),
             transport: match config.transport {
                 Transport::WebSocket => "websocket".to_owned(),
                 Transport::Sse => "sse".to_owned(),

@@ -79,6 +79,9 @@ fn heading(out: &mut String, record: &Record) {
         ));
     }
     line(out, "", &words.join(", "));
+    if let Some(proxy) = &run.proxy {
+        line(out, "", &format!("through the proxy {proxy}"));
+    }
     let cores = record.generator.cores.len();
     let plural = if cores == 1 { "" } else { "s" };
     let engine = format!(

@@ -186,8 +186,9 @@ impl Tally {
             CloseCause::Reset => &mut self.closed.reset,
             CloseCause::TimedOut => &mut self.closed.timed_out,
             CloseCause::CutOff => &mut self.closed.cut_off,
-            // The first four are for connects, which a server does not make.
+            // All but the last are for connects, which a server does not make.
             CloseCause::Refused
+            | CloseCause::Proxy(_)
             | CloseCause::Unreachable
             | CloseCause::NoSourcePort
             | CloseCause::NoDescriptor

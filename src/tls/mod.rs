@@ -337,8 +337,13 @@ impl<S: Shard> Shard for Tls<S> {
         self.make_room(wire);
         // A client speaks first.
         if origin == Origin::Connected {
+            self.reached(id, wire);
             self.shake(id, &mut [], wire);
         }
+    }
+
+    fn reached(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>) {
+        self.pass(wire, |inner, wire| inner.reached(id, wire));
     }
 
     #[inline]

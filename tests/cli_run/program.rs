@@ -32,6 +32,13 @@ pub(super) fn ringstorm(arguments: &[&str]) -> Ran {
     Running::start(arguments).end()
 }
 
+/// The same, with these environment variables.
+pub(super) fn ringstorm_within(environment: &[(&str, &str)], arguments: &[&str]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringstorm"));
+    command.envs(environment.iter().copied());
+    Running::start_by(command, arguments).end()
+}
+
 impl Running {
     pub(super) fn start(arguments: &[&str]) -> Self {
         Self::start_by(Command::new(env!("CARGO_BIN_EXE_ringstorm")), arguments)
@@ -119,6 +126,7 @@ impl Serving {
         out.read_line(&mut line).expect("a line");
         let address = line
             .strip_prefix("listening on ws://")
+            .or_else(|| line.strip_prefix("listening on wss://"))
             .and_then(|rest| rest.split_whitespace().next());
         let address = address
             .unwrap_or_else(|| panic!("{flags:?}: {line:?}"))

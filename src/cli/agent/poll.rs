@@ -1,5 +1,6 @@
 //! Asks a server for `/stats` over one kept-alive connection, within a bounded time and size.
 
+use crate::cli::proxy::ProxyFlag;
 use crate::cli::socket::{Securing, Socket, left};
 use crate::cli::url::Url;
 use crate::protocol::Fault;
@@ -85,8 +86,8 @@ impl Poller {
     }
 
     fn ask_anew(&mut self, deadline: Instant) -> Result<Answer, Miss> {
-        let addresses = self.url.resolve(&[]).map_err(Miss::Failed)?;
-        let socket = Socket::connect(&self.url, &addresses, self.securing.as_ref(), deadline)
+        let way = ProxyFlag::way(None, &self.url, &[]).map_err(Miss::Failed)?;
+        let socket = Socket::connect(&self.url, &way, self.securing.as_ref(), deadline)
             .map_err(Miss::Failed)?;
         self.ask(socket, deadline)
     }

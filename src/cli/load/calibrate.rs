@@ -126,6 +126,8 @@ fn short(config: &Config, to: SocketAddr, rate: Rate, connections: u32) -> Confi
         url: format!("ws://{to}/echo"),
         command: Vec::new(),
         tls: None,
+        proxy: None,
+        routes: Vec::new(),
         server_pid: None,
         // Slip is judged against the bounds of response times.
         thresholds: config.thresholds.clone(),

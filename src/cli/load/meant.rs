@@ -2,6 +2,7 @@
 
 use super::flags::LoadFlags;
 use super::pacing::Frame;
+use super::proxied::way;
 use super::realtime::Realtime;
 use super::scenario_flag::ScenarioFlag;
 use super::script;
@@ -293,10 +294,10 @@ fn targets(flags: &LoadFlags) -> Result<(&Url, Vec<Target>), Failure> {
     }
     let mut targets = Vec::new();
     for url in &flags.urls {
-        targets.push(match url.resolve(&flags.connection.resolve) {
-            Ok(addresses) => match *addresses {
+        targets.push(match way(flags, url) {
+            Ok(way) => match *way.addresses {
                 [address] => Target::At(address),
-                _ => Target::Any(addresses.into()),
+                _ => Target::Any(way.addresses.into()),
             },
             Err(error) => {
                 print::complain(&error);

@@ -2,6 +2,7 @@
 
 use super::{Config, scrape};
 use crate::cli::engine_flag::LoadEngine;
+use crate::cli::proxy::ProxyFlag;
 use crate::cli::{Failure, host, print};
 use crate::report::{self, Facts, Record};
 use std::fs::OpenOptions;
@@ -97,6 +98,11 @@ pub(super) fn facts(config: &Config) -> Facts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         command: config.command.clone(),
         url: config.url.clone(),
+        proxy: config
+            .proxy
+            .as_ref()
+            .filter(|_| !config.routes.is_empty())
+            .map(ProxyFlag::to_string),
         engine: match config.engine {
             LoadEngine::Ring => "ring".to_owned(),
             LoadEngine::Tokio => "tokio".to_owned(),

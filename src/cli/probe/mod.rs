@@ -6,8 +6,8 @@ mod stream;
 mod trace;
 mod websocket;
 
-use super::connection::note_proxies;
 use super::flags::ProbeFlags;
+use super::proxy::ProxyFlag;
 use super::socket::Securing;
 use super::url::{Resolve, Scheme, Url};
 use super::{Exit, Failure, print, signals};
@@ -32,6 +32,7 @@ pub(super) struct Config {
     extension: Extension,
     follows: bool,
     resolve: Vec<Resolve>,
+    proxy: Option<ProxyFlag>,
     securing: Option<Securing>,
 }
 
@@ -91,6 +92,7 @@ impl Config {
             },
             subprotocols: flags.connection.subprotocol,
             resolve: flags.connection.resolve,
+            proxy: flags.connection.proxy,
             url: flags.url,
         })
     }
@@ -138,7 +140,7 @@ impl End {
 
 /// Runs it to its end.
 pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
-    note_proxies();
+    ProxyFlag::note_unused(config.proxy.as_ref());
     let now = Instant::now();
     let mut end = End {
         left: config.count,

@@ -1,6 +1,7 @@
 //! A blocking connection that looks up now and then, and the exchange of heads that opens it.
 
 use super::{Config, End, Trace};
+use crate::cli::proxy::ProxyFlag;
 use crate::cli::socket::Socket;
 use crate::cli::url::Url;
 use crate::cli::{Failure, print};
@@ -42,13 +43,17 @@ pub(super) enum Got {
 impl Stream {
     /// Connects within the time for it.
     pub(super) fn connect(config: &Config, url: &Url) -> Result<Self, Failure> {
-        let addresses = url.resolve(&config.resolve).map_err(Failure::Run)?;
+        let way = ProxyFlag::way(config.proxy.as_ref(), url, &config.resolve);
+        let way = way.map_err(Failure::Run)?;
         let patience = config.connect_time.max(Duration::from_millis(1));
         let by = Instant::now() + patience;
         let socket =
-            Socket::connect(url, &addresses, config.securing.as_ref(), by).map_err(Failure::Run)?;
+            Socket::connect(url, &way, config.securing.as_ref(), by).map_err(Failure::Run)?;
         socket.tcp().set_read_timeout(Some(LOOK_TIME))?;
         socket.tcp().set_write_timeout(Some(patience))?;
+        if let (Trace::On, Some(proxy), Some(route)) = (config.trace, &config.proxy, &way.route) {
+            print::note(format_args!("* tunnel to {route}, --proxy {proxy}"));
+        }
         if let (Trace::On, Some(terms)) = (config.trace, socket.terms()) {
             print::note(format_args!("* {terms}"));
         }

@@ -2,7 +2,7 @@
 //!
 //! Bounded by construction: a peer chooses at most a status, a close code or an errno.
 
-use crate::shard::{CloseCause, TlsFault};
+use crate::shard::{CloseCause, TlsFault, ProxyFault};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -60,6 +60,8 @@ pub enum Kind {
     CloseCode(u16),
     /// TLS: the handshake failed or a record was broken; the peer's alert, or what was wrong.
     Tls(TlsFault),
+    /// The proxy gave no tunnel to the server: why.
+    Proxy(ProxyFault),
     /// A ping was not answered before the next one was due.
     NoPong,
     /// What the scenario found wrong, by the name that it gave that.
@@ -84,6 +86,7 @@ impl Kind {
             Self::Protocol(_) | Self::BadStream => Family::Protocol,
             Self::CloseCode(_) => Family::CloseCode,
             Self::Tls(_) => Family::Tls,
+            Self::Proxy(_) => Family::Proxy,
             Self::Application(_) => Family::Application,
         }
     }
@@ -101,6 +104,7 @@ impl Kind {
             CloseCause::NoDescriptor => Self::NoDescriptor,
             CloseCause::Os(errno) => Self::Os(errno),
             CloseCause::Insecure(fault) => Self::Tls(fault),
+            CloseCause::Proxy(fault) => Self::Proxy(fault),
         }
     }
 }
@@ -126,6 +130,8 @@ pub enum Family {
     Limit,
     /// TLS did not come up, or broke.
     Tls,
+    /// There was no way through the proxy.
+    Proxy,
     /// Another HTTP status, or a response that is none.
     Http,
     /// A close frame of the peer.
@@ -140,7 +146,7 @@ pub enum Family {
 
 impl Family {
     /// Each of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Dns,
         Self::Refused,
         Self::TimedOut,
@@ -150,6 +156,7 @@ impl Family {
         Self::PortExhausted,
         Self::Limit,
         Self::Tls,
+        Self::Proxy,
         Self::Http,
         Self::CloseCode,
         Self::Protocol,
@@ -170,6 +177,7 @@ impl Family {
             Self::PortExhausted => "port_exhausted",
             Self::Limit => "limit",
             Self::Tls => "tls",
+            Self::Proxy => "proxy",
             Self::Http => "http",
             Self::CloseCode => "close_code",
             Self::Protocol => "protocol",
@@ -214,6 +222,7 @@ impl fmt::Display for Kind {
             Self::NoPong => f.write_str("no_pong"),
             Self::Application(name) => f.write_str(name),
             Self::Tls(fault) => write!(f, "tls_{fault}"),
+            Self::Proxy(fault) => write!(f, "proxy_{fault}"),
         }
     }
 }

@@ -100,6 +100,18 @@ impl<'a> Response<'a> {
     }
 }
 
+/// The status of a whole head, alone: of a response to CONNECT, in which nothing frames a body, and
+/// what seems to is ignored (RFC 9110, 9.3.6).
+///
+/// # Errors
+/// [`Fault::Http`] for what is no head of a response.
+pub fn status(head: &[u8]) -> Result<u16, Fault> {
+    let head = headers::strict(head)?;
+    let mut fields = vec![httparse::EMPTY_HEADER; limits::RESPONSE_FIELDS];
+    let (line, _) = StatusLine::read(head, &mut fields).map_err(headers::refused)?;
+    Ok(line.status)
+}
+
 /// What a response begins with.
 struct StatusLine<'a> {
     status: u16,
