@@ -19,6 +19,8 @@ mod program;
 mod proxies;
 #[path = "cli_run/proxy_server.rs"]
 mod proxy_server;
+#[path = "cli_run/redirects.rs"]
+mod redirects;
 #[path = "cli_run/rooms.rs"]
 mod rooms;
 #[path = "cli_run/scripts.rs"]

@@ -3,9 +3,11 @@
 mod board;
 mod calibrate;
 mod coming;
+mod debug;
 mod display;
 mod drive;
 pub(super) mod flags;
+mod following;
 mod meant;
 mod meter;
 mod output;
@@ -29,12 +31,13 @@ use super::sources::Source;
 use super::{Exit, Failure, host, print, signals};
 use crate::engine::{EngineConfig, Stop};
 use crate::limits;
-use crate::load;
+use crate::load::{self, Follow, Tapped};
 use crate::proxy::Proxied;
 use crate::report::{self, Facts, HostSamples, ServerUse, Threshold, judging};
 use crate::sampler::HostReader;
 use crate::shard::Either;
 use crate::tls::{Role, Tls};
+use debug::Printed;
 use display::Form;
 use drive::{Ran, drive};
 use flags::LoadFlags;
@@ -60,6 +63,8 @@ pub(super) struct Config {
     proxy: Option<ProxyFlag>,
     /// The addresses of the proxy, if there is one, and where they lead.
     routes: Routes,
+    /// How many clients are shown on stderr.
+    debugs: u32,
     server_pid: Option<i32>,
     thresholds: Vec<Threshold>,
     /// The share of connections, and of messages, that may fail.
@@ -125,6 +130,7 @@ impl Config {
             tls,
             proxy: flags.connection.proxy,
             routes,
+            debugs: if flags.debug { flags.debug_clients } else { 0 },
             load,
             cpus,
             engine: flags.engine,
@@ -161,7 +167,8 @@ impl Config {
         let sockets = self.load.sockets().div_ceil(cores);
         // One that comes back may be there before the one that went has left its slot: all of
         // them, where all are sent away at once.
-        let spare = if self.load.retry.reconnects > 0 {
+        // So do those who follow a redirect.
+        let spare = if self.load.retry.reconnects > 0 || self.load.follow != Follow::Never {
             SLOTS_SPARE + share.max(sockets)
         } else if self.load.session.is_some() {
             SLOTS_SPARE + share / 4
@@ -182,23 +189,27 @@ impl Config {
 fn form(flags: &LoadFlags) -> Form {
     if flags.quiet {
         Form::Nothing
-    } else if flags.plain || !print::draws(&stderr()) {
+    } else if flags.plain || flags.debug || !print::draws(&stderr()) {
         Form::Lines
     } else {
         Form::View
     }
 }
 
-/// Runs one load shard per core, secured and led through a proxy if they are to be.
+/// Runs one load shard per core, secured, led through a proxy and shown if they are to be.
 fn drive_once(config: &Config, facts: &Facts, plan: EngineConfig) -> Result<Ran, Failure> {
     let cap = plan.max_backlog;
-    let routes = config.routes.clone();
+    let (routes, debugs) = (config.routes.clone(), config.debugs);
+    let is_bare = routes.is_empty() && debugs == 0;
+    let (printed, transport) = (Printed::default(), config.load.transport);
     match config.tls.clone() {
-        None if routes.is_empty() => drive(config, facts, plan, |load| load),
-        Some(role) if routes.is_empty() => drive(config, facts, plan, move |load| {
+        None if is_bare => drive(config, facts, plan, |load| load),
+        Some(role) if is_bare => drive(config, facts, plan, move |load| {
             Tls::new(load, role.clone(), cap)
         }),
         role => drive(config, facts, plan, move |load| {
+            let observer = printed.clone().observer(transport);
+            let load = Tapped::new(load, debugs, observer);
             let load = match role.clone() {
                 None => Either::A(load),
                 Some(role) => Either::B(Tls::new(load, role, cap)),

@@ -9,6 +9,7 @@ mod doctor;
 mod documents;
 mod engine_flag;
 mod flags;
+mod frames;
 mod host;
 mod keys;
 mod listen;

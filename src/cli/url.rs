@@ -1,6 +1,7 @@
 //! Takes a URL apart as far as a client needs it, and finds its addresses.
 
 use super::values;
+use crate::protocol::http::location::Place;
 use rustls::pki_types::ServerName;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -66,7 +67,7 @@ impl Url {
         format!("{scheme}://{}", self.authority())
     }
 
-    /// Where a `Location` in an answer from there leads (RFC 3986, 5.2): to the same scheme only.
+    /// Where a `Location` in an answer from there leads: to the same scheme only.
     pub(super) fn joined(&self, location: &str) -> Result<Self, String> {
         let scheme = match (self.scheme, self.security) {
             (Scheme::Ws, Security::Plain) => "ws",
@@ -74,20 +75,12 @@ impl Url {
             (Scheme::Http, Security::Plain) => "http",
             (Scheme::Http, Security::Tls) => "https",
         };
-        let path = self.target.split('?').next().unwrap_or_default();
-        let text = if location.contains("://") {
-            location.to_owned()
-        } else if location.starts_with("//") {
-            format!("{scheme}:{location}")
-        } else if location.starts_with('/') {
-            format!("{scheme}://{}{location}", self.authority())
-        } else if location.starts_with('?') {
-            format!("{scheme}://{}{path}{location}", self.authority())
-        } else {
-            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            format!("{scheme}://{}{folder}/{location}", self.authority())
+        let asked = Place {
+            scheme,
+            authority: &self.authority(),
+            target: &self.target,
         };
-        let url: Self = text.parse()?;
+        let url: Self = asked.join(location).parse()?;
         if (url.scheme, url.security) != (self.scheme, self.security) {
             return Err(format!("{location} has another scheme than {scheme}://"));
         }
@@ -101,10 +94,7 @@ impl Url {
 
     /// What a certificate has to say that the server is.
     pub(super) fn server_name(&self) -> Result<ServerName<'static>, String> {
-        ServerName::try_from(self.host.clone()).map_err(|_| {
-            let host = &self.host;
-            format!("{host} cannot be the name in a certificate; try: --sni NAME")
-        })
+        server_name(&self.host)
     }
 
     /// The server: its host, of an IPv6 address without brackets, and its port.
@@ -116,6 +106,12 @@ impl Url {
     pub(super) fn resolve(&self, overrides: &[Resolve]) -> Result<Vec<SocketAddr>, String> {
         resolved(self.destination(), overrides)
     }
+}
+
+/// What the certificate of a host has to say.
+pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, String> {
+    ServerName::try_from(host.to_owned())
+        .map_err(|_| format!("{host} cannot be the name in a certificate; try: --sni NAME"))
 }
 
 /// The addresses of a host and port, at least one: what `overrides` say, or what DNS does.
@@ -159,6 +155,11 @@ pub(super) struct Resolve {
 }
 
 impl Resolve {
+    /// Host, port and addresses.
+    pub(super) fn parts(&self) -> (&str, u16, &[IpAddr]) {
+        (&self.host, self.port, &self.addresses)
+    }
+
     pub(super) fn is_for(&self, host: &str, port: u16) -> bool {
         self.host.eq_ignore_ascii_case(host) && self.port == port
     }

@@ -1,5 +1,7 @@
 //! One connect of a client: which client, and what went wrong before.
 
+use super::config::{Config, Target};
+use super::redirect::Redirect;
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ pub(super) struct RetryState {
     pub(super) attempts: u32,
     /// Addresses that did not answer, of a name that has several.
     pub(super) addresses: u32,
+    /// Where the server sent it that was asked last.
+    pub(super) redirect: Option<Box<Redirect>>,
     /// What the server that refused it asks to be waited (`Retry-After`).
     pub(super) retry_after: Option<Duration>,
     /// The loss of the connection, if it was up.
@@ -43,6 +47,14 @@ pub(super) struct LostConnection {
 }
 
 impl Attempt {
+    /// Where it goes, and which turn of that target's it is: a redirect's before the run's.
+    pub(super) fn target<'a>(&'a self, config: &'a Config) -> Option<(&'a Target, u64)> {
+        let (target, turn) = config.target_of(u64::from(self.number))?;
+        let past = self.past.as_ref();
+        let redirect = past.and_then(|past| past.redirect.as_ref());
+        Some((redirect.map_or(target, |redirect| &redirect.to), turn))
+    }
+
     /// Whether the connection has never been up.
     pub(super) fn is_first(&self) -> bool {
         self.lost().is_none()

@@ -3,6 +3,7 @@
 use super::nonce::Nonce;
 use super::pace::Pace;
 use super::policy::{PlannedOutage, RetryPolicy, Session};
+use super::redirect::Follow;
 use super::scenario::{Program, Turns};
 use super::transport::{PayloadKind, Transport};
 use super::values::Values;
@@ -189,6 +190,8 @@ pub struct Config {
     pub payload_bytes: usize,
     /// Type of the messages.
     pub payload_kind: PayloadKind,
+    /// Which redirects of event streams are followed.
+    pub follow: Follow,
     /// Who connects again, and when.
     pub retry: RetryPolicy,
     /// Each WebSocket connection pings so often, and has failed if no pong comes meanwhile.
@@ -288,6 +291,7 @@ impl Config {
             tick: None,
             payload_bytes: 32,
             payload_kind: PayloadKind::Text,
+            follow: Follow::Never,
             retry: RetryPolicy::NEVER,
             ping: None,
             outage: None,

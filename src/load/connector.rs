@@ -3,7 +3,7 @@
 use super::addresses::Addresses;
 use super::attempt::Attempt;
 use super::barrier::Message;
-use super::client::handshake;
+use super::client::handshake::{self, HeadEnd};
 use super::client::table::{Client, State};
 use super::config::{Loop, Target};
 use super::measure::failure::{Kind, Stage};
@@ -11,7 +11,6 @@ use super::phase::{AT_ONCE, NEVER, Phase};
 use super::scenario::Part;
 use super::seed::seeded;
 use super::shard::Load;
-use crate::limits;
 use crate::shard::{Close, ConnectionId, Origin, Wire};
 use crate::time::Instant;
 use std::collections::VecDeque;
@@ -191,7 +190,11 @@ impl Load {
         let seen = &mut self.recorder.outcome.failures;
         match handshake::read_head(&self.config, client, key, (bytes, at), seen) {
             Ok(None) => false,
-            Ok(Some(stream)) => {
+            Ok(Some(HeadEnd::Elsewhere(redirect))) => {
+                self.follow(id, redirect, wire);
+                false
+            }
+            Ok(Some(HeadEnd::Stream(stream))) => {
                 client.stream = stream;
                 if self.config.has_dialogues() {
                     self.greet(id, wire);
@@ -246,7 +249,7 @@ impl Load {
 
     /// Whether a connect has an address left that has not been tried.
     fn has_next(&self, attempt: &mut Attempt) -> bool {
-        let target = self.config.target_of(u64::from(attempt.number));
+        let target = attempt.target(&self.config);
         let all = target.map_or(0, |(target, _)| target.addresses().len());
         let past = attempt.past.get_or_insert_default();
         past.addresses = past.addresses.wrapping_add(1);
@@ -393,7 +396,7 @@ impl Load {
         let now = wire.now();
         let number = u64::from(attempt.number);
         let tried = attempt.past.as_ref().map_or(0, |past| past.addresses);
-        let endpoints = self.config.target_of(number).and_then(|(target, turn)| {
+        let endpoints = attempt.target(&self.config).and_then(|(target, turn)| {
             let turn = turn.saturating_add(u64::from(tried));
             let to = self.connecting.addresses.choose(target, turn, now)?;
             let from = self.config.source_of(to, number, turn);
@@ -463,8 +466,9 @@ impl Load {
         };
         let number = u64::from(client.number);
         let tried = client.talk.past.as_ref().map_or(0, |past| past.addresses);
-        let target = self.config.target_of(number);
-        let all = target.map_or(0, |(target, _)| target.addresses().len());
+        let redirect = client.talk.redirect().map(|redirect| &redirect.to);
+        let target = redirect.or_else(|| Some(self.config.target_of(number)?.0));
+        let all = target.map_or(0, |target| target.addresses().len());
         let is_last = (tried as usize + 1).is_multiple_of(all.max(1));
         // The last one has all the time that there is.
         if client.state == State::Connecting && !is_last {
@@ -491,8 +495,3 @@ fn is_under_way(state: State) -> bool {
         State::Free | State::Open | State::CloseSent | State::Over => false,
     }
 }
-
-const _: () = assert!(
-    limits::HEAD_BYTES < limits::BACKLOG_BYTES,
-    "a request always fits"
-);

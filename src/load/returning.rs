@@ -9,10 +9,11 @@ use super::measure::failure::{Kind, Stage};
 use super::measure::recorder::{Age, Recorder};
 use super::measure::stamp::Pushed;
 use super::phase::Phase;
+use super::redirect::Redirect;
 use super::retry::{RetryVerdict, TimeLeft};
 use super::shard::Load;
 use super::timers::Timer;
-use crate::shard::{ConnectionId, Wire};
+use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -37,12 +38,16 @@ impl Load {
     /// A connect failed: it is tried again, or was the last.
     pub(super) fn attempt_failed(
         &mut self,
-        attempt: Attempt,
+        mut attempt: Attempt,
         stage: Stage,
         kind: Kind,
         wire: &mut impl Wire<Message>,
     ) {
         self.recorder.failed(stage, kind);
+        if let Some(past) = &mut attempt.past {
+            // As browsers do: the next attempt asks where the first one did.
+            past.redirect = None;
+        }
         let is_first = attempt.is_first();
         if is_first {
             self.connecting.under_way -= 1;
@@ -54,6 +59,24 @@ impl Load {
             RetryVerdict::GivenUp if is_first => self.recorder.outcome.connects.failed += 1,
             RetryVerdict::GivenUp => self.recorder.outcome.returns.given_up += 1,
         }
+    }
+
+    /// The server of an event stream leads elsewhere: its client asks there, in the same attempt.
+    pub(super) fn follow(
+        &mut self,
+        id: ConnectionId,
+        redirect: Box<Redirect>,
+        wire: &mut impl Wire<Message>,
+    ) {
+        let Some(client) = self.fleet.get(id) else {
+            return;
+        };
+        client.state = State::Over;
+        let mut attempt = client.attempt();
+        let past = attempt.past.get_or_insert_default();
+        (past.redirect, past.addresses) = (Some(redirect), 0);
+        wire.close(id, Close::Abort);
+        self.attempt(attempt, wire);
     }
 
     /// A connection that was up is lost: notes what its client will ask for when it comes back.

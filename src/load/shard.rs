@@ -101,6 +101,12 @@ impl Load {
         }
     }
 
+    /// The client whose connection that is, also if it only posts there.
+    pub(super) fn client_of(&mut self, id: ConnectionId) -> Option<u32> {
+        let owner = self.posts.owner(id).unwrap_or(id);
+        self.fleet.get(owner).map(|client| client.number)
+    }
+
     fn deadline_of_phase(&self) -> Instant {
         let busy = || {
             let errand = self.alarms.next().unwrap_or(NEVER);

@@ -103,7 +103,7 @@ pub fn of_status(status: &str, asked: Asked) -> &'static str {
         ("401" | "407", _) => "--bearer TOKEN, --basic USER:PASSWORD, --cookie or -H",
         ("403", _) => "--origin ORIGIN that the server allows, or credentials (--bearer, --cookie)",
         ("301" | "302" | "303" | "307" | "308", _) => {
-            "the URL that it moved to: probe --debug shows its Location"
+            "--follow for an event stream, or the URL of its Location"
         }
         ("429", _) => "a lower --connect-rate: the server asks for fewer",
         ("503", _) => "fewer connections, or a server with room for more: it says that it is full",

@@ -171,3 +171,64 @@ fn what_a_refusal_says_is_shown() {
         assert!(probe.err.contains(part), "{part}: {}", probe.err);
     }
 }
+
+/// RFC 6455, 5: a text frame of 8 bytes each way, its payload in the clear.
+#[test]
+fn a_load_shows_what_its_first_clients_send_and_receive_and_no_others() {
+    let server = Serving::start(&["--cores", "0", "--chunk-ms", "50"]);
+    let common = [
+        "-c", "5", "-d", "200ms", "--cores", "0", "--quiet", "--debug",
+    ];
+    for engine in ["ring", "tokio"] {
+        for (path, more, sent, received) in [
+            (
+                "ws|echo",
+                &[
+                    "--text",
+                    "--payload",
+                    "8",
+                    "-r",
+                    "50",
+                    "-H",
+                    "X-Client: {number}",
+                ][..],
+                "text frame, 8 bytes, masked: \"",
+                "text frame, 8 bytes: \"",
+            ),
+            (
+                "http|events",
+                &["-H", "X-Client: {number}"],
+                "GET /events HTTP/1.1",
+                "event: push",
+            ),
+        ] {
+            let (scheme, path) = path.split_once('|').expect("both");
+            let url = format!("{scheme}://{}/{path}", server.address);
+            let flags = ["load", &url, "--engine", engine, "--debug-clients", "2"];
+            let ran = ringstorm(&[&flags[..], &common, more].concat());
+            for client in ["0", "1"] {
+                for part in [
+                    format!("{client} * connecting to {}", server.address),
+                    format!("{client} > X-Client: {client}"),
+                    format!("{client} > {sent}"),
+                    format!("{client} < {received}"),
+                    format!("{client} * closed"),
+                ] {
+                    let mut lines = ran.err.lines();
+                    assert!(
+                        lines.any(|line| line.starts_with(&part)),
+                        "{part}: {}",
+                        ran.err
+                    );
+                }
+            }
+            let other = ran
+                .err
+                .lines()
+                .find(|line| line.starts_with(['2', '3', '4']));
+            assert_eq!(other, None, "{engine}, {path}");
+        }
+    }
+    let refused = ringstorm(&["load", "ws://127.0.0.1:9/", "--debug-clients", "2"]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+}

@@ -128,6 +128,7 @@ fn short(config: &Config, to: SocketAddr, rate: Rate, connections: u32) -> Confi
         tls: None,
         proxy: None,
         routes: Vec::new(),
+        debugs: 0,
         server_pid: None,
         // Slip is judged against the bounds of response times.
         thresholds: config.thresholds.clone(),

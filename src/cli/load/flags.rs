@@ -49,6 +49,10 @@ pub(in crate::cli) struct LoadFlags {
     /// Cap on the fragments of one message that comes, in the same way.
     #[arg(long, value_name = "N", default_value = "65536", value_parser = values::count_u32)]
     pub(in crate::cli) max_fragments: u32,
+    /// Follows redirects of an event stream, each client for itself: those that keep the scheme
+    /// and lead to a host and port of a URL or of --resolve, 20 in a row at most.
+    #[arg(long)]
+    pub(in crate::cli) follow: bool,
     /// Sends text messages.
     #[arg(long, conflicts_with = "binary")]
     pub(in crate::cli) text: bool,
@@ -149,6 +153,16 @@ pub(in crate::cli) struct LoadFlags {
     #[arg(long, conflicts_with = "quiet")]
     #[arg(help_heading = "Output")]
     pub(in crate::cli) plain: bool,
+    /// Prints on stderr what the first clients send and receive: heads, frames, events; 10,000
+    /// lines at most. It slows them down: no run to take figures from.
+    #[arg(long)]
+    #[arg(help_heading = "Output")]
+    pub(in crate::cli) debug: bool,
+    /// How many clients --debug shows, from number 0.
+    #[arg(long, value_name = "N", default_value = "1", requires = "debug")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(help_heading = "Output")]
+    pub(in crate::cli) debug_clients: u32,
     /// No progress on stderr.
     #[arg(long)]
     #[arg(help_heading = "Output")]

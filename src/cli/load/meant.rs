@@ -1,17 +1,18 @@
 //! What the flags mean: the run that they describe.
 
 use super::flags::LoadFlags;
+use super::following::follow;
 use super::pacing::Frame;
 use super::proxied::way;
 use super::realtime::Realtime;
 use super::scenario_flag::ScenarioFlag;
 use super::script;
 use crate::cli::sources::Need;
-use crate::cli::url::{Scheme, Url};
+use crate::cli::url::{Scheme, Url, server_name};
 use crate::cli::{Failure, host, print, sources};
 use crate::load::scenario::Connect;
 use crate::load::scenario::rooms::Rooms;
-use crate::load::{self, Pace, PayloadKind, Scenario, Target, Transport, Values};
+use crate::load::{self, Follow, Pace, PayloadKind, Scenario, Site, Target, Transport, Values};
 use crate::tls::Role;
 use rustls::pki_types::ServerName;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -54,6 +55,7 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
     };
     let messages = flags.pace.messages(&frame)?;
     let connect_pace = flags.pace.connects(&frame)?;
+    let follow = follow(flags, url, &targets)?;
     let defaults = load::Config::new(address, url.authority(), retarget(&url.target));
     Ok(load::Config {
         targets,
@@ -83,6 +85,7 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
         } else {
             PayloadKind::Binary
         },
+        follow,
         retry: flags.coming.again(),
         ping: flags.coming.ping(),
         outage: flags.coming.storm(),
@@ -330,8 +333,16 @@ pub(super) fn role(flags: &LoadFlags, load: &load::Config) -> Result<Option<Role
         return Ok(None);
     };
     let mut names: Vec<(SocketAddr, ServerName<'static>)> = Vec::new();
-    for (url, to) in flags.urls.iter().zip(&load.targets) {
-        let name = securing.name.clone().map_or_else(|| url.server_name(), Ok);
+    let of_urls = flags.urls.iter().map(Url::server_name).zip(&load.targets);
+    let sites: &[Site] = match &load.follow {
+        Follow::Never => &[],
+        Follow::To { sites, .. } => sites,
+    };
+    let of_sites = sites
+        .iter()
+        .map(|site| (server_name(&site.host), &site.target));
+    for (name, to) in of_urls.chain(of_sites) {
+        let name = securing.name.clone().map_or(name, Ok);
         let name = name.map_err(Failure::Usage)?;
         for to in to.addresses() {
             let is_other = |(other, known): &(_, _)| other == to && *known != name;

@@ -3,7 +3,6 @@
 mod shown;
 mod sse;
 mod stream;
-mod trace;
 mod websocket;
 
 use super::flags::ProbeFlags;

@@ -1,8 +1,8 @@
 //! Probes a WebSocket: prints messages, answers pings, sends and echoes, closes properly.
 
 use super::stream::{Got, Stream, refused, unwanted};
-use super::trace::Frames;
 use super::{Answer, Config, End, Trace, shown};
+use crate::cli::frames::{Frames, Told};
 use crate::cli::{Exit, Failure, print};
 use crate::limits;
 use crate::protocol::Fault;
@@ -106,8 +106,8 @@ impl<'c> Socket<'c> {
                 Extension::None => None,
             },
             pool: Pool::new(config.max_message, limits::MESSAGE_FRAGMENTS),
-            sent: Frames::new(config.trace, '>'),
-            received: Frames::new(config.trace, '<'),
+            sent: Frames::new(Told::Header),
+            received: Frames::new(Told::Header),
             close_by: None,
         }))
     }
@@ -131,7 +131,11 @@ impl<'c> Socket<'c> {
                 Err(error) => return Err(error.into()),
             }
             let (bytes, at) = self.stream.unused();
-            self.received.pass(bytes.get(*at..).unwrap_or_default());
+            if self.config.trace == Trace::On {
+                for line in self.received.lines(bytes.get(*at..).unwrap_or_default()) {
+                    print::note(format_args!("< {line}"));
+                }
+            }
             if let Some(over) = self.hear(end)? {
                 return Ok(over);
             }
@@ -222,7 +226,11 @@ impl<'c> Socket<'c> {
             }
             _ => frame::encode(&mut bytes, opcode, payload, Some(key)),
         }
-        self.sent.pass(&bytes);
+        if self.config.trace == Trace::On {
+            for line in self.sent.lines(&bytes) {
+                print::note(format_args!("> {line}"));
+            }
+        }
         self.stream.send(&bytes).map_err(|error| {
             let text = format!("cannot send: {error}; try: is the server still there?");
             Failure::Run(text)

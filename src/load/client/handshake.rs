@@ -1,8 +1,10 @@
 //! The heads of a connect: the request that is sent, the response that makes a stream.
 
 use super::table::{Client, EventStream, Stream};
+use crate::limits;
 use crate::load::config::{Config, Scenario};
 use crate::load::measure::failure::{Failures, Kind};
+use crate::load::redirect::{NotFollowed, Redirect};
 use crate::load::transport::Transport;
 use crate::protocol::Fault;
 use crate::protocol::http::body::BodyReader;
@@ -27,7 +29,7 @@ pub(in crate::load) fn encode_request(
     client: &Client,
     key: Key,
 ) {
-    let asked = Asked::new(config, client.number);
+    let asked = Asked::new(config, client.number, client.talk.redirect());
     match config.transport {
         Transport::Sse => encode_sse_request(into, &asked, client),
         Transport::WebSocket => {
@@ -45,14 +47,20 @@ struct Asked<'c> {
 }
 
 impl<'c> Asked<'c> {
-    fn new(config: &'c Config, number: u32) -> Self {
+    fn new(config: &'c Config, number: u32, redirect: Option<&'c Redirect>) -> Self {
         let (host, target) = config.page(u64::from(number));
         let expanded = |text: &'c str| config.values.expanded(text, config.seed, number);
+        let (host, target) = match redirect {
+            None => (host, expanded(target)),
+            Some(redirect) => (redirect.host.as_str(), redirect.target.as_str().into()),
+        };
+        let is_home = redirect.is_none_or(|redirect| redirect.is_home);
         let headers = config.headers.iter();
         Self {
             host,
-            target: expanded(target),
+            target,
             headers: headers
+                .filter(|(name, _)| is_home || !is_for_one_server(name))
                 .map(|(name, value)| (name.as_str(), expanded(value)))
                 .collect(),
             subprotocols: config
@@ -85,6 +93,12 @@ impl<'c> Asked<'c> {
     }
 }
 
+/// What is meant for one server, or names it, is not another's to read (RFC 9110, 15.4).
+fn is_for_one_server(name: &str) -> bool {
+    let names = ["Authorization", "Cookie", "Host"];
+    names.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
 /// Appends the request of an event stream (WHATWG HTML, 9.2).
 fn encode_sse_request(into: &mut Vec<u8>, asked: &Asked<'_>, client: &Client) {
     let own = [
@@ -103,15 +117,23 @@ fn encode_sse_request(into: &mut Vec<u8>, asked: &Asked<'_>, client: &Client) {
     Request::encode(into, "GET", &asked.target, &fields);
 }
 
-/// The stream after a complete and right response head; `None` while it is not complete. `bytes`
-/// are what came, and how much of it is used.
+/// What a complete response head is.
+pub(in crate::load) enum HeadEnd {
+    /// The right one: what follows it.
+    Stream(Stream),
+    /// A redirect that is followed.
+    Elsewhere(Box<Redirect>),
+}
+
+/// What a complete response head is; `None` while it is not complete. `bytes` are what came, and
+/// how much of it is used.
 pub(in crate::load) fn read_head(
     config: &Config,
     client: &mut Client,
     key: Key,
     (bytes, at): (&[u8], &mut usize),
     failures: &mut Failures,
-) -> Result<Option<Stream>, Kind> {
+) -> Result<Option<HeadEnd>, Kind> {
     let number = client.number;
     let Client { stream, talk, .. } = client;
     let Stream::Head(reader) = stream else {
@@ -130,8 +152,14 @@ pub(in crate::load) fn read_head(
             Transport::Sse => begin_sse(&response),
         };
         if let Err(Kind::HttpStatus(status)) = begun {
+            let next = elsewhere(config, (number, talk.redirect()), &response);
+            let why = match next {
+                Some(Ok(redirect)) => return Ok(Some(HeadEnd::Elsewhere(redirect))),
+                Some(Err(why)) => Some(why),
+                None => None,
+            };
             let rest = bytes.get(*at..).unwrap_or_default();
-            failures.refused(status, || said(&response, rest));
+            failures.refused(status, || said(&response, rest, why));
         }
         if begun.is_err() {
             let retry_after = retry_after(&response);
@@ -139,8 +167,27 @@ pub(in crate::load) fn read_head(
                 talk.past.get_or_insert_default().retry_after = retry_after;
             }
         }
-        return begun.map(Some);
+        return begun.map(HeadEnd::Stream).map(Some);
     }
+}
+
+/// Where the response to an event stream's request leads, if it is a redirect (RFC 9110, 15.4:
+/// those that keep the method, and for GET the others as well).
+fn elsewhere(
+    config: &Config,
+    (number, redirect): (u32, Option<&Redirect>),
+    response: &Response<'_>,
+) -> Option<Result<Box<Redirect>, NotFollowed>> {
+    let location = response.headers.get("location")?;
+    if config.transport != Transport::Sse || !matches!(response.status, 301 | 302 | 303 | 307 | 308)
+    {
+        return None;
+    }
+    let (home, _) = config.page(u64::from(number));
+    let asked = Asked::new(config, number, redirect);
+    let hops = redirect.map_or(0, |redirect| redirect.hops);
+    let from = (asked.host, asked.target.as_ref(), hops);
+    Some(config.follow.next(from, home, location).map(Box::new))
 }
 
 fn begin_websocket(
@@ -152,7 +199,7 @@ fn begin_websocket(
     if response.status != 101 {
         return Err(Kind::HttpStatus(response.status));
     }
-    let asked = Asked::new(config, number);
+    let asked = Asked::new(config, number, None);
     let headers = asked.headers();
     let offer = asked.offer(config, &headers);
     let handshake = ClientHandshake::new(key);
@@ -187,9 +234,9 @@ fn begin_sse(response: &Response<'_>) -> Result<Stream, Kind> {
     })))
 }
 
-/// What a refusal says for people: its challenge, and the first line of its body as far as it came
-/// with the head.
-fn said(response: &Response<'_>, rest: &[u8]) -> Option<String> {
+/// What a refusal says for people: its challenge, where it leads and why nobody went there, and the
+/// first line of its body as far as it came with the head.
+fn said(response: &Response<'_>, rest: &[u8], why: Option<NotFollowed>) -> Option<String> {
     let mut body = BodyReader::new(response.body);
     let content = body.next(rest, &mut 0).ok().flatten().unwrap_or_default();
     let content = content.get(..SAID_BYTES).unwrap_or(content);
@@ -198,7 +245,11 @@ fn said(response: &Response<'_>, rest: &[u8]) -> Option<String> {
     let line = lines.find(|line| !line.is_empty()).map(str::to_owned);
     let challenge = response.headers.get("www-authenticate");
     let challenge = challenge.map(|challenge| format!("WWW-Authenticate: {challenge}"));
-    let all: Vec<String> = challenge.into_iter().chain(line).collect();
+    let why = why.map_or_else(String::new, |why| why.to_string());
+    let location = response.headers.get("location");
+    let location = location.map(|location| format!("Location: {location}{why}"));
+    let all = challenge.into_iter().chain(location).chain(line);
+    let all: Vec<String> = all.collect();
     let mut all = all.join("; ");
     all.retain(|c| !c.is_control());
     (!all.is_empty()).then_some(all)
@@ -227,3 +278,8 @@ pub(in crate::load) fn refused(fault: Fault) -> Kind {
         | Fault::Response { reason } => Kind::BadResponse(reason),
     }
 }
+
+const _: () = assert!(
+    limits::HEAD_BYTES < limits::BACKLOG_BYTES,
+    "a request always fits"
+);

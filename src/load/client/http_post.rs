@@ -72,6 +72,11 @@ impl HttpPosts {
         }
     }
 
+    /// Whose posts go over that connection.
+    pub(in crate::load) fn owner(&self, id: ConnectionId) -> Option<ConnectionId> {
+        self.by_connection.get(&id).map(|post| post.owner)
+    }
+
     /// Whether that connection is one for posts.
     #[inline]
     pub(in crate::load) fn has(&self, id: ConnectionId) -> bool {

@@ -3,6 +3,7 @@
 use super::in_flight::{InFlight, Rings};
 use crate::load::attempt::{Attempt, RetryState};
 use crate::load::measure::send_times::SendTimes;
+use crate::load::redirect::Redirect;
 use crate::load::scenario::Part;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::{HeadReader, Inflater};
@@ -79,6 +80,11 @@ impl Talk {
     pub(in crate::load) fn last_event_id(&self) -> Option<&str> {
         let lost = self.past.as_ref()?.lost.as_ref()?;
         Some(lost.last_event_id.as_str()).filter(|id| !id.is_empty())
+    }
+
+    /// The redirect that this connect follows.
+    pub(in crate::load) fn redirect(&self) -> Option<&Redirect> {
+        self.past.as_ref()?.redirect.as_deref()
     }
 
     /// Messages under way.

@@ -8,6 +8,7 @@ pub mod date;
 pub mod fields;
 pub mod head;
 pub mod headers;
+pub mod location;
 mod opening;
 pub mod request;
 pub mod response;
