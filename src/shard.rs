@@ -31,8 +31,8 @@ mod proxy_fault;
 mod tls_fault;
 
 pub use either::Either;
-pub use tls_fault::TlsFault;
 pub use proxy_fault::ProxyFault;
+pub use tls_fault::TlsFault;
 
 use crate::time::Instant;
 use std::net::{IpAddr, SocketAddr};

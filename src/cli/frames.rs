@@ -5,7 +5,7 @@ const TOLD_BYTES: usize = 128;
 
 /// What is told of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum FrameDetail {
     /// Its header.
     Header,
     /// The beginning of its payload too.
@@ -15,7 +15,7 @@ pub(super) enum Told {
 /// Follows the frames of one direction. The decoder judges them; this only tells what is there.
 #[derive(Debug)]
 pub(super) struct Frames {
-    told: Told,
+    told: FrameDetail,
     /// The beginning of a header.
     header: Vec<u8>,
     /// Payload bytes still to pass by.
@@ -35,7 +35,7 @@ struct Passing {
 }
 
 impl Frames {
-    pub(super) const fn new(told: Told) -> Self {
+    pub(super) const fn new(told: FrameDetail) -> Self {
         Self {
             told,
             header: Vec::new(),
@@ -122,7 +122,7 @@ impl Frames {
             self.payload
         );
         // Deflated, its bytes tell nobody anything (RFC 7692, 6).
-        if self.told == Told::Header || !reserved.is_empty() {
+        if self.told == FrameDetail::Header || !reserved.is_empty() {
             return Some(line);
         }
         self.frame = Some(Passing {
@@ -221,14 +221,14 @@ mod tests {
                 let lines = bytes.chunks(size).flat_map(|cut| frames.lines(cut));
                 lines.collect::<Vec<_>>()
             };
-            assert_eq!(lines(Told::Header), HEADERS, "in pieces of {size}");
-            assert_eq!(lines(Told::Payload), whole, "in pieces of {size}");
+            assert_eq!(lines(FrameDetail::Header), HEADERS, "in pieces of {size}");
+            assert_eq!(lines(FrameDetail::Payload), whole, "in pieces of {size}");
         }
     }
 
     #[test]
     fn a_deflated_frame_is_told_by_its_header() {
-        let mut frames = Frames::new(Told::Payload);
+        let mut frames = Frames::new(FrameDetail::Payload);
         let lines = frames.lines(&[0xc1, 2, b'a', b'b', 0x81, 1, b'c']);
         let deflated = "text frame, 2 bytes, reserved bits 100";
         assert_eq!(lines, [deflated, "text frame, 1 bytes: \"c\""]);

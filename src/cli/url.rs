@@ -1,7 +1,7 @@
 //! Takes a URL apart as far as a client needs it, and finds its addresses.
 
 use super::values;
-use crate::protocol::http::location::Place;
+use crate::protocol::http::location::AskedUrl;
 use rustls::pki_types::ServerName;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -75,7 +75,7 @@ impl Url {
             (Scheme::Http, Security::Plain) => "http",
             (Scheme::Http, Security::Tls) => "https",
         };
-        let asked = Place {
+        let asked = AskedUrl {
             scheme,
             authority: &self.authority(),
             target: &self.target,

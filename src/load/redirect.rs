@@ -1,7 +1,7 @@
 //! Redirects of event streams (RFC 9110, 15.4): where a client asks next, if it may.
 
 use super::config::Target;
-use crate::protocol::http::location::Place;
+use crate::protocol::http::location::AskedUrl;
 use std::sync::Arc;
 
 /// Redirects that one connect follows: browsers follow 20, curl 50.
@@ -81,7 +81,7 @@ impl Follow {
             return Err(NotFollowed::TooOften);
         }
         let &(scheme, usual) = scheme;
-        let asked = Place {
+        let asked = AskedUrl {
             scheme,
             authority: host,
             target,

@@ -117,7 +117,7 @@ impl Shard for Tapped {
     }
 
     fn ended(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) -> Half {
-        self.pass(wire, |load, wire| load.ended(id, wire))
+        self.pass(wire, |load, wire| Shard::ended(load, id, wire))
     }
 
     fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Message>) {

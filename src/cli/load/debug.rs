@@ -1,6 +1,6 @@
 //! `--debug`: what the first clients of a run send and receive, on stderr.
 
-use crate::cli::frames::{Frames, Told};
+use crate::cli::frames::{FrameDetail, Frames};
 use crate::cli::print;
 use crate::load::failure::Kind;
 use crate::load::{Passed, TapObserver, Transport};
@@ -20,7 +20,7 @@ pub(super) struct Printed(Arc<AtomicU32>);
 
 /// One direction of a connection.
 #[derive(Debug)]
-enum Direction {
+enum Printer {
     /// Lines of text, of which this one has begun. A head comes before frames if it is one of a
     /// WebSocket.
     Lines(Vec<u8>, Before),
@@ -38,11 +38,11 @@ enum Before {
 impl Printed {
     /// Prints what passes on one core.
     pub(super) fn observer(self, transport: Transport) -> TapObserver {
-        let mut connections: BTreeMap<ConnectionId, [Direction; 2]> = BTreeMap::new();
+        let mut connections: BTreeMap<ConnectionId, [Printer; 2]> = BTreeMap::new();
         Box::new(move |number, id, what| match what {
             Passed::Connecting(to) => {
                 self.line(number, '*', &format!("connecting to {to}"));
-                connections.insert(id, [(); 2].map(|()| Direction::new(transport)));
+                connections.insert(id, [(); 2].map(|()| Printer::new(transport)));
             }
             Passed::Opened => self.line(number, '*', "connected"),
             Passed::Sent(bytes) => {
@@ -86,7 +86,7 @@ impl Printed {
     }
 }
 
-impl Direction {
+impl Printer {
     fn new(transport: Transport) -> Self {
         Self::Lines(
             Vec::new(),
@@ -117,7 +117,7 @@ impl Direction {
                 *before = Before::Nothing;
             }
             if *before == Before::Frames && line.is_empty() {
-                *self = Self::Frames(Frames::new(Told::Payload));
+                *self = Self::Frames(Frames::new(FrameDetail::Payload));
             }
         }
         if let Self::Frames(frames) = self {
@@ -146,7 +146,7 @@ mod tests {
 
     fn told(transport: Transport, bytes: &[u8], size: usize) -> Vec<String> {
         let mut lines = Vec::new();
-        let mut direction = Direction::new(transport);
+        let mut direction = Printer::new(transport);
         for piece in bytes.chunks(size) {
             direction.pass(piece, |line| lines.push(line.to_owned()));
         }

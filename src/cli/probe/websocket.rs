@@ -2,7 +2,7 @@
 
 use super::stream::{Got, Stream, refused, unwanted};
 use super::{Answer, Config, End, Trace, shown};
-use crate::cli::frames::{Frames, Told};
+use crate::cli::frames::{FrameDetail, Frames};
 use crate::cli::{Exit, Failure, print};
 use crate::limits;
 use crate::protocol::Fault;
@@ -106,8 +106,8 @@ impl<'c> Socket<'c> {
                 Extension::None => None,
             },
             pool: Pool::new(config.max_message, limits::MESSAGE_FRAGMENTS),
-            sent: Frames::new(Told::Header),
-            received: Frames::new(Told::Header),
+            sent: Frames::new(FrameDetail::Header),
+            received: Frames::new(FrameDetail::Header),
             close_by: None,
         }))
     }

@@ -2,7 +2,7 @@
 //!
 //! Bounded by construction: a peer chooses at most a status, a close code or an errno.
 
-use crate::shard::{CloseCause, TlsFault, ProxyFault};
+use crate::shard::{CloseCause, ProxyFault, TlsFault};
 use std::collections::BTreeMap;
 use std::fmt;
 

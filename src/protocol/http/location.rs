@@ -3,7 +3,7 @@
 
 /// The URL that was asked: `http` or another scheme, `host:port`, and path with query.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'u> {
+pub struct AskedUrl<'u> {
     /// The scheme, in lower case.
     pub scheme: &'u str,
     /// Host and port, as a `Host` field has them.
@@ -12,7 +12,7 @@ pub struct Place<'u> {
     pub target: &'u str,
 }
 
-impl Place<'_> {
+impl AskedUrl<'_> {
     /// The URL that a reference means there, without a fragment (RFC 3986, 5.2).
     #[must_use]
     pub fn join(&self, reference: &str) -> String {
@@ -84,7 +84,7 @@ mod tests {
     /// RFC 3986, 5.4.1 and 5.4.2, but for references with other schemes.
     #[test]
     fn references_mean_what_the_examples_of_the_rfc_say() {
-        let base = Place {
+        let base = AskedUrl {
             scheme: "http",
             authority: "a",
             target: "/b/c/d;p?q",
