@@ -161,13 +161,24 @@ pub const SAID_BYTES: usize = 64 * 1024;
 pub const EARLIER_MESSAGES: usize = 64;
 /// A longer message is not kept.
 pub const EARLIER_BYTES: usize = 16 * 1024;
-/// Bytes of texts, and something for each, that one member may say in one [`SAID_TIME`]: 4 MiB a
-/// second. Whoever says more is not heard until the next, rather than that who listens is ended
-/// because it cannot keep up; and so what waits between two cores is bounded too.
-pub const SAID_BYTES_AT_ONCE: usize = 256 * 1024;
-/// How long an allowance for what is said lasts.
-pub const SAID_TIME: Duration = Duration::from_millis(64);
-/// What a text counts at least towards it.
+/// Bytes of texts that a room's home has told one core's members, and that core has not
+/// acknowledged, from which on no talker of the room gets credit: a turn's worth.
+pub const ROOM_WINDOW: u32 = 64 * 1024;
+/// Bytes of texts that the talkers of one core may have said in a room without credit, at least.
+pub const ROOM_WINDOW_MIN: u32 = 8 * 1024;
+/// How long a room waits for a member that is behind, the first time; half as long each time.
+pub const ROOM_PATIENCE: Duration = Duration::from_secs(1);
+/// How long it waits at least: a member that takes [`ROOM_WINDOW`] in that time is not behind.
+pub const ROOM_PATIENCE_MIN: Duration = Duration::from_millis(62);
+/// Bytes that wait in the mailboxes of all cores together, from which on no core hears what is to be
+/// told to others: what waits for a core that does not come to read it has a bound. What has to be
+/// said for members to come and go is above it.
+pub const MAIL_BYTES: usize = 16 * 1024 * 1024;
+/// What one letter counts at least towards it.
+pub const MAIL_BYTES_OF_A_LETTER: usize = 128;
+/// Time between two looks whether there is room in the mailboxes again.
+pub const MAIL_TIME: Duration = Duration::from_millis(2);
+/// What a text counts at least in those windows.
 pub const SAID_BYTES_MIN: usize = 64;
 
 /// The queue of `listen(2)`; the kernel caps it at `net.core.somaxconn` (4096 by default).
@@ -251,8 +262,8 @@ const _: () = assert!(
 );
 const _: () = assert!(ROOM_SIZE <= ROOM_SIZE_MAX);
 const _: () = assert!(
-    SAID_BYTES < SAID_BYTES_AT_ONCE,
-    "the longest text can be said"
+    BACKLOG_HIGH + 6 * (ROOM_WINDOW as usize + 8 * SAID_BYTES) < BACKLOG_BYTES,
+    "a member that reads is not ended, though eight cores said the longest text at once"
 );
 const _: () = assert!(CONTROL_BYTES < HEAD_BYTES);
 const _: () = assert!(HEAD_BYTES < RESPONSE_HEAD_BYTES && HEAD_FIELDS < RESPONSE_FIELDS);

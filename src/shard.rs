@@ -391,6 +391,15 @@ pub trait Wire<Message> {
     fn close(&mut self, id: ConnectionId, how: Close);
     /// Says something to the same shard on another core (or to this one: it comes as an event).
     fn forward(&mut self, to: Core, message: Message);
+    /// The same for a message that owns so many bytes of memory.
+    fn forward_sized(&mut self, to: Core, message: Message, _bytes: usize) {
+        self.forward(to, message);
+    }
+    /// Whether so much waits for some core that nothing should be added but what has to be
+    /// (`limits::MAIL_BYTES`).
+    fn mail_is_full(&self) -> bool {
+        false
+    }
     /// Stops accepting connections, for good.
     fn stop_accepting(&mut self);
     /// The engine's figures, read now: a few system calls, so not per message.

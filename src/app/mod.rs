@@ -96,6 +96,8 @@ pub enum Unsaid {
     TooLong,
     /// No such user, or it has left.
     Gone,
+    /// Too much is said already: later it may be said.
+    Busy,
 }
 
 /// What became of a text that was posted: its number.
@@ -128,6 +130,8 @@ pub trait Batch: Default + Clone + std::fmt::Debug + Send + 'static {
     fn push(&mut self, letter: Self::Letter<'_>);
     /// Forgets them, and keeps the memory.
     fn clear(&mut self);
+    /// Bytes of memory that they take until they are read.
+    fn bytes(&self) -> usize;
     /// Bytes of memory that it keeps.
     fn capacity(&self) -> usize;
 }
@@ -141,6 +145,10 @@ impl<T: Clone + std::fmt::Debug + Send + 'static> Batch for Vec<T> {
 
     fn clear(&mut self) {
         self.clear();
+    }
+
+    fn bytes(&self) -> usize {
+        self.len() * size_of::<T>()
     }
 
     fn capacity(&self) -> usize {
@@ -157,6 +165,10 @@ impl Batch for () {
     }
 
     fn clear(&mut self) {}
+
+    fn bytes(&self) -> usize {
+        0
+    }
 
     fn capacity(&self) -> usize {
         0
@@ -179,6 +191,15 @@ pub trait Effects<B: Batch> {
     fn answer(&mut self, asker: User, answer: Answer);
     /// Says something to the same app on another core.
     fn forward(&mut self, to: Core, letter: B::Letter<'_>);
+    /// The time.
+    fn now(&self) -> Instant;
+    /// Whether a user of this core takes less than it is told: [`App::caught_up`] says when it has
+    /// caught up, and [`App::left`] if it never does.
+    fn is_behind(&self, user: User) -> bool;
+    /// The user whose message this is is not heard until it is released: its peer feels that.
+    fn hold(&mut self);
+    /// A user that was held is heard again.
+    fn release(&mut self, user: User);
 }
 
 /// An application: one value per core. What it does not care for it need not write.
@@ -199,6 +220,12 @@ pub trait App: Sized + 'static {
         Seat::default()
     }
 
+    /// Whether a user may say something now. If not it is held, until the app releases it.
+    #[inline]
+    fn hears(&mut self, _user: User, _seat: Seat) -> bool {
+        true
+    }
+
     /// A user says something.
     fn said(
         &mut self,
@@ -207,6 +234,9 @@ pub trait App: Sized + 'static {
         message: Message<'_>,
         effects: &mut impl Effects<Self::Batch>,
     );
+
+    /// A user that was behind has caught up.
+    fn caught_up(&mut self, _user: User, _seat: Seat, _: &mut impl Effects<Self::Batch>) {}
 
     /// A user is gone.
     #[inline]

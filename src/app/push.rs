@@ -270,6 +270,22 @@ mod tests {
             match letter {}
         }
 
+        fn now(&self) -> Instant {
+            panic!("a push is told the time")
+        }
+
+        fn is_behind(&self, user: User) -> bool {
+            panic!("push asked for {user:?}")
+        }
+
+        fn hold(&mut self) {
+            panic!("push held a user")
+        }
+
+        fn release(&mut self, user: User) {
+            panic!("push released {user:?}");
+        }
+
         fn broadcast(&mut self, notice: Notice<'_>) {
             assert_eq!(notice.name, NAME);
             self.0.push((notice.id, notice.text.to_owned()));

@@ -5,6 +5,7 @@ mod cause;
 mod closing;
 pub mod contract;
 pub mod listen;
+mod mail_gauge;
 pub mod outbound;
 mod pending;
 pub mod ring;

@@ -188,8 +188,8 @@ fn encode<A: Apps>(
         // RFC 9110, 15.5.6.
         (405, Answer::OnlyPost) => fields.push("Allow", Methods::Post.allow()),
         (405, _) => fields.push("Allow", Methods::Read.allow()),
-        // RFC 9110, 10.2.3: seconds. Places come free all the time.
-        (503, _) => fields.push("Retry-After", "1"),
+        // RFC 9110, 10.2.3: seconds. Places come free all the time, and so does room in a backlog.
+        (429 | 503, _) => fields.push("Retry-After", "1"),
         _ => {}
     }
     // RFC 9110, 8.6: 204 has no length, and what an event stream is long nobody knows.

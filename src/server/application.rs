@@ -39,12 +39,17 @@ impl<A: App> Here<A> {
     }
 
     #[inline]
+    pub(super) fn hears(&mut self, (id, framing, seat): (ConnectionId, Framing, u32)) -> bool {
+        self.app.hears(user(id, framing), Seat(seat))
+    }
+
+    #[inline]
     pub(super) fn said<M, W: Wire<M>>(
         &mut self,
         (id, framing, seat): (ConnectionId, Framing, u32),
         message: Message<'_>,
         out: &mut Outgoing<'_, M, W>,
-    ) -> bool {
+    ) {
         let reaches_others = !matches!(A::REACH, Reach::Replies);
         if A::HEARS && !(reaches_others && out.close.is_some()) {
             let (app, mut asking) = self.parts(out);
@@ -52,7 +57,15 @@ impl<A: App> Here<A> {
             // What comes back may fill its own backlog.
             out.queued |= reaches_others;
         }
-        A::HEARS && reaches_others
+    }
+
+    pub(super) fn caught_up<M, W: Wire<M>>(
+        &mut self,
+        (id, framing, seat): (ConnectionId, Framing, u32),
+        out: &mut Outgoing<'_, M, W>,
+    ) {
+        let (app, mut asking) = self.parts(out);
+        app.caught_up(user(id, framing), Seat(seat), &mut asking);
     }
 
     pub(super) fn came<M, W: Wire<M>>(

@@ -66,14 +66,23 @@ pub trait Apps: Sized + 'static {
     fn closing<M, W: Wire<M>>(&mut self, out: &mut Outgoing<'_, M, W>);
     /// Frees what is kept to be written into.
     fn trim(&mut self);
-    /// A message. Whether it is told to others: who says it has an allowance.
+    /// Whether a message of that user is heard now.
+    fn hears(&mut self, index: AppIndex, from: (ConnectionId, Framing, u32)) -> bool;
+    /// A message.
     fn said<M, W: Wire<M>>(
         &mut self,
         index: AppIndex,
         from: (ConnectionId, Framing, u32),
         message: Message<'_>,
         out: &mut Outgoing<'_, M, W>,
-    ) -> bool;
+    );
+    /// A user that was behind has caught up.
+    fn caught_up<M, W: Wire<M>>(
+        &mut self,
+        index: AppIndex,
+        who: (ConnectionId, Framing, u32),
+        out: &mut Outgoing<'_, M, W>,
+    );
     /// Somebody has come: its seat.
     fn came<M, W: Wire<M>>(
         &mut self,
@@ -170,7 +179,9 @@ impl<A: App, R: Apps> Apps for Mounted<A, R> {
 
     fn deliver<M, W: Wire<M>>(&mut self, wrap: &dyn Fn(Self::Letters) -> M, wire: &mut W) {
         let mail = &mut self.here.mail;
-        mail.deliver(|to, batch| wire.forward(to, wrap(Letters::First(batch))));
+        mail.deliver(|to, batch, bytes| {
+            wire.forward_sized(to, wrap(Letters::First(batch)), bytes);
+        });
         let wrap = |letters| wrap(Letters::Rest(letters));
         self.rest.deliver(&wrap, wire);
     }
@@ -198,16 +209,36 @@ impl<A: App, R: Apps> Apps for Mounted<A, R> {
     }
 
     #[inline]
+    fn hears(&mut self, index: AppIndex, from: (ConnectionId, Framing, u32)) -> bool {
+        match index.behind() {
+            None => self.here.hears(from),
+            Some(index) => self.rest.hears(index, from),
+        }
+    }
+
+    #[inline]
     fn said<M, W: Wire<M>>(
         &mut self,
         index: AppIndex,
         from: (ConnectionId, Framing, u32),
         message: Message<'_>,
         out: &mut Outgoing<'_, M, W>,
-    ) -> bool {
+    ) {
         match index.behind() {
             None => self.here.said(from, message, out),
             Some(index) => self.rest.said(index, from, message, out),
+        }
+    }
+
+    fn caught_up<M, W: Wire<M>>(
+        &mut self,
+        index: AppIndex,
+        who: (ConnectionId, Framing, u32),
+        out: &mut Outgoing<'_, M, W>,
+    ) {
+        match index.behind() {
+            None => self.here.caught_up(who, out),
+            Some(index) => self.rest.caught_up(index, who, out),
         }
     }
 
@@ -312,6 +343,10 @@ impl Apps for () {
 
     fn trim(&mut self) {}
 
+    fn hears(&mut self, _: AppIndex, _: (ConnectionId, Framing, u32)) -> bool {
+        true
+    }
+
     #[inline]
     fn said<M, W: Wire<M>>(
         &mut self,
@@ -319,8 +354,15 @@ impl Apps for () {
         _: (ConnectionId, Framing, u32),
         _: Message<'_>,
         _: &mut Outgoing<'_, M, W>,
-    ) -> bool {
-        false
+    ) {
+    }
+
+    fn caught_up<M, W: Wire<M>>(
+        &mut self,
+        _: AppIndex,
+        _: (ConnectionId, Framing, u32),
+        _: &mut Outgoing<'_, M, W>,
+    ) {
     }
 
     fn came<M, W: Wire<M>>(

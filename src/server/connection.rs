@@ -192,20 +192,26 @@ impl Connection {
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Moves {
-        let seat = std::mem::replace(&mut self.seat, NO_SEAT);
-        if seat == NO_SEAT {
+        let Some((app, framing, seat)) = self.seat() else {
             return Moves::default();
-        }
-        let (app, framing) = match &self.state {
-            State::Stream(app) => (*app, Framing::Events),
-            State::WebSocket(socket) => (socket.app(), socket.framing()),
-            State::Vacant | State::Http(_) | State::Ending => return Moves::default(),
         };
+        self.seat = NO_SEAT;
         if framing == Framing::Events && is_told_singly::<A>(app) {
             shared.heartbeat.streams -= 1;
         }
         let (apps, mut outgoing) = shared.apps_and_outgoing(wire);
         apps.left(app, (id, framing, seat), &mut outgoing)
+    }
+
+    /// Its application, how messages are put for it, and where it sits there; `None` if it has none
+    /// or has left it.
+    pub(super) fn seat(&self) -> Option<(AppIndex, Framing, u32)> {
+        let (app, framing) = match &self.state {
+            State::Stream(app) => (*app, Framing::Events),
+            State::WebSocket(socket) => (socket.app(), socket.framing()),
+            State::Vacant | State::Http(_) | State::Ending => return None,
+        };
+        (self.seat != NO_SEAT).then_some((app, framing, self.seat))
     }
 
     /// What the time says. Called when its entry in the wheel comes due, which may be early.
@@ -228,6 +234,8 @@ impl Connection {
             }
             State::WebSocket(socket) => match config.websocket_idle() {
                 None => Due::Never,
+                // What it says is not looked at yet.
+                Some(idle) if self.paused.contains(Paused::WORK) => Due::Later(now + idle / 2),
                 Some(idle) if waited >= idle => Due::Now(Step::CloseSocket {
                     code: closing::GOING_AWAY,
                     why: CloseReason::Idle,

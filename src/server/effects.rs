@@ -8,6 +8,7 @@ use crate::app::{Answer, Batch, Effects, Message, Notice, User};
 use crate::limits;
 use crate::protocol::websocket::closing;
 use crate::shard::{Core, Wire};
+use crate::time::Instant;
 
 /// Emptied batches that are kept to be written into again.
 const SPARE_BATCHES: usize = 64;
@@ -22,11 +23,12 @@ pub(super) struct Mail<B> {
 }
 
 impl<B: Batch> Mail<B> {
-    /// Hands out what was written: one batch for each core.
-    pub(super) fn deliver(&mut self, mut each: impl FnMut(Core, Box<B>)) {
+    /// Hands out what was written: one batch for each core, and how large it is.
+    pub(super) fn deliver(&mut self, mut each: impl FnMut(Core, Box<B>, usize)) {
         for to in self.addressees.drain(..) {
             if let Some(batch) = self.batches.get_mut(to.index()).and_then(Option::take) {
-                each(to, batch);
+                let bytes = batch.bytes();
+                each(to, batch, bytes);
             }
         }
     }
@@ -107,5 +109,21 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
     fn forward(&mut self, to: Core, letter: B::Letter<'_>) {
         self.out.outbox.has_mail = true;
         self.mail.write(to, letter);
+    }
+
+    fn now(&self) -> Instant {
+        self.out.wire.now()
+    }
+
+    fn is_behind(&self, user: User) -> bool {
+        self.out.wire.backlog(connection(user).0) > limits::BACKLOG_HIGH
+    }
+
+    fn hold(&mut self) {
+        self.out.held = true;
+    }
+
+    fn release(&mut self, user: User) {
+        self.out.outbox.released.push(connection(user).0);
     }
 }

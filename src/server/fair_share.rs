@@ -4,9 +4,9 @@ use super::Server;
 use super::apps::Apps;
 use super::connection::Paused;
 use super::stats::Message;
+use super::step::Wait;
 use crate::limits;
 use crate::shard::{ConnectionId, Wire};
-use crate::time::Instant;
 
 impl<A: Apps> Server<A> {
     /// Gives those who wait a share each, in turn, some of them in one turn.
@@ -44,11 +44,11 @@ impl<A: Apps> Server<A> {
         }
     }
 
-    /// The connection has had its share, and perhaps more than its peer reads.
+    /// The connection is not heard for a while, and perhaps was sent more than its peer reads.
     pub(super) fn defer(
         &mut self,
         id: ConnectionId,
-        until: Option<Instant>,
+        wait: Wait,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) {
         let Some(connection) = self.connections.get_mut(id) else {
@@ -59,9 +59,10 @@ impl<A: Apps> Server<A> {
         if wire.backlog(id) > limits::BACKLOG_HIGH {
             connection.paused.insert(Paused::BACKLOG);
         }
-        match until {
-            None => self.shared.deferred.wait(id, wire.now()),
-            Some(at) => self.shared.deferred.wait_until(id, at),
+        match wait {
+            Wait::Share => self.shared.deferred.wait(id, wire.now()),
+            Wait::Until(at) => self.shared.deferred.wait_until(id, at),
+            Wait::Release => {}
         }
     }
 

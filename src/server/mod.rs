@@ -24,7 +24,6 @@
 )]
 
 mod admission;
-mod allowance;
 mod answer;
 mod application;
 mod apps;
@@ -131,7 +130,7 @@ impl<A: Apps> Server<A> {
                     wire.pause(id);
                 }
             }
-            Step::Defer { until } => self.defer(id, until, wire),
+            Step::Defer { wait } => self.defer(id, wait, wire),
             Step::Ping => self.ping(id, wire),
             Step::CloseSocket { code, why } => self.close_socket(id, code, why, wire),
             Step::AwaitClose => self.await_close(id, wire),
@@ -338,6 +337,13 @@ impl<A: Apps> Shard for Server<A> {
 
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
         self.resume(id, wire);
+        if let Some(connection) = self.connections.get_mut(id)
+            && let Some(seat) = connection.seat()
+        {
+            let (apps, mut outgoing) = self.shared.apps_and_outgoing(wire);
+            apps.caught_up(seat.0, (id, seat.1, seat.2), &mut outgoing);
+        }
+        self.settle(wire);
     }
 
     fn ended(&mut self, id: ConnectionId, _wire: &mut impl Wire<Message<A::Letters>>) -> Half {

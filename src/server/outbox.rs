@@ -51,6 +51,8 @@ pub(super) struct Outbox {
     pub(super) slow: Vec<ConnectionId>,
     pub(super) ending: Vec<Ending>,
     pub(super) answers: Vec<(ConnectionId, app::Answer)>,
+    /// Connections that were held and are heard again.
+    pub(super) released: Vec<ConnectionId>,
     /// An application has something to say to itself on another core.
     pub(super) has_mail: bool,
     /// Once somebody took a deflated message.
@@ -74,6 +76,7 @@ impl Default for Outbox {
             slow: Vec::new(),
             ending: Vec::new(),
             answers: Vec::new(),
+            released: Vec::new(),
             has_mail: false,
             deflater: None,
             number: String::new(),
@@ -89,7 +92,8 @@ impl Outbox {
     /// Whether nothing is left to do.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.slow.is_empty() && self.ending.is_empty() && self.answers.is_empty() && !self.has_mail
+        let lists = self.slow.is_empty() && self.ending.is_empty() && self.answers.is_empty();
+        lists && self.released.is_empty() && !self.has_mail
     }
 
     /// Frees what is kept to be encoded into.
@@ -218,6 +222,8 @@ pub struct Outgoing<'s, M, W> {
     pub(super) unsent: Option<Unsent>,
     /// Something was queued for that user.
     pub(super) queued: bool,
+    /// That user is not heard until it is released.
+    pub(super) held: bool,
     /// That user is to be ended with this code.
     pub(super) close: Option<u16>,
     message: PhantomData<fn(M)>,
@@ -232,6 +238,7 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
             user: None,
             unsent: None,
             queued: false,
+            held: false,
             close: None,
             message: PhantomData,
         }

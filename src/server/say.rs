@@ -110,6 +110,9 @@ impl Saying {
                 reason: "a text is UTF-8",
             });
         };
+        if wire.mail_is_full() {
+            return answered(reply, Err(Unsaid::Busy));
+        }
         shared.tally.messages_in += 1;
         let (apps, mut outgoing) = shared.apps_and_outgoing(wire);
         let posted = apps.posted(self.app, id, (&self.query, text), &mut outgoing);
@@ -137,6 +140,8 @@ fn refused(unsaid: Unsaid) -> Fault {
     let (status, reason) = match unsaid {
         Unsaid::TooLong => (413, TOO_LONG),
         Unsaid::Early | Unsaid::Gone => (404, "no such member, or it has left"),
+        // RFC 6585, 4.
+        Unsaid::Busy => (429, "its members cannot keep up: say it again later"),
     };
     Fault::Http { status, reason }
 }

@@ -4,6 +4,7 @@ use super::Server;
 use super::apps::Apps;
 use super::connection::State;
 use super::outbox::Ending;
+use super::shared::Shared;
 use super::stats::Message;
 use super::tally::CloseReason;
 use crate::protocol::websocket::closing;
@@ -29,12 +30,24 @@ impl<A: Apps> Server<A> {
                 self.end_user(ending, wire);
             } else if let Some((id, answer)) = self.shared.outbox.answers.pop() {
                 self.answer(id, Some(answer), wire);
+            } else if !self.shared.outbox.released.is_empty() {
+                self.release(wire);
             } else {
                 break;
             }
         }
         self.shared.outbox.has_mail = false;
         self.shared.apps.deliver(&Message::App, wire);
+    }
+
+    /// Hears those again that an application held, in their order.
+    fn release(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
+        let Shared {
+            outbox, deferred, ..
+        } = &mut self.shared;
+        for id in outbox.released.drain(..) {
+            deferred.wait(id, wire.now());
+        }
     }
 
     /// Ends a user, as its application wants it.

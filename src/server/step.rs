@@ -13,8 +13,8 @@ pub(super) enum Step {
     Stay,
     /// Receive no more until the backlog is low again.
     Pause,
-    /// It has had its share: what else came is kept for its next, then or in the next turn.
-    Defer { until: Option<Instant> },
+    /// It is not heard for a while: what else came is kept.
+    Defer { wait: Wait },
     /// Send a ping: the peer was silent for half of its time.
     Ping,
     /// Begin the close handshake.
@@ -23,6 +23,17 @@ pub(super) enum Step {
     AwaitClose,
     /// End it.
     End { how: Close, why: CloseReason },
+}
+
+/// What a connection waits for that is not heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Its next share of a turn: it has had one.
+    Share,
+    /// A time.
+    Until(Instant),
+    /// Its application, which will release it.
+    Release,
 }
 
 /// What the time says about a connection.

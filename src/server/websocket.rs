@@ -1,13 +1,12 @@
 //! A WebSocket of the server: frames in, app effects out, and both sides of the close handshake.
 
-use super::allowance::Allowance;
 use super::apps::{AppIndex, Apps};
 use super::outbox::{Framing, Outgoing};
 use super::shared::Shared;
 use super::stats::Message;
-use super::step::Step;
+use super::step::{Step, Wait};
 use super::tally::CloseReason;
-use crate::app;
+use crate::app::{self, Reach};
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::websocket::closing::{self, Action, Input, State};
@@ -25,7 +24,6 @@ pub(super) struct WebSocket {
     extension: Extension,
     /// CloseReason the close handshake was begun here, if it was.
     why: CloseReason,
-    allowance: Allowance,
     /// A ping was sent because nothing came for half the idle time.
     pub(super) pinged: bool,
 }
@@ -47,7 +45,6 @@ impl WebSocket {
             closing: State::Open,
             app,
             why: CloseReason::Done,
-            allowance: Allowance::default(),
             pinged: false,
         }
     }
@@ -71,12 +68,16 @@ impl WebSocket {
             deferred,
             ..
         } = shared;
+        let from = (id, self.framing(), seat);
+        if let Some(wait) = waits(self.app, from, apps, wire) {
+            deferred.keep(id, bytes);
+            return Step::Defer { wait };
+        }
         let share = (id, wire.now());
         deferred.begin(share, &mut pool.worked);
         let mut out = Outgoing::new(wire, outbox, tally);
         out.user = Some((id, self.extension));
-        let from = (id, self.framing(), seat);
-        let (mut at, mut until) = (0, None);
+        let mut at = 0;
         let is_spent = loop {
             let event = match self.decoder.next(bytes, &mut at, pool) {
                 Ok(Some(event)) => event,
@@ -92,10 +93,7 @@ impl WebSocket {
                             kind: app_kind(kind),
                             bytes: &*bytes,
                         };
-                        let size = bytes.len();
-                        if apps.said(self.app, from, message, &mut out) {
-                            until = self.allowance.spend(size, out.wire.now());
-                        }
+                        apps.said(self.app, from, message, &mut out);
                     }
                 }
                 Event::Ping(payload) => {
@@ -106,7 +104,7 @@ impl WebSocket {
                 Event::Pong(_) => {}
                 Event::Close { code, .. } => return self.answer(id, code, scratch, out.wire),
             }
-            if until.is_some() || deferred.is_spent(share, pool.worked) {
+            if out.held || deferred.is_spent(share, pool.worked) {
                 break true;
             }
         };
@@ -114,11 +112,12 @@ impl WebSocket {
             let why = CloseReason::Fault;
             return Step::CloseSocket { code, why };
         }
+        let wait = if out.held { Wait::Release } else { Wait::Share };
         match (out.unsent, out.queued) {
             (Some(Unsent::Full), _) => TOO_SLOW,
             _ if is_spent => {
                 deferred.keep(id, bytes.get(at..).unwrap_or_default());
-                Step::Defer { until }
+                Step::Defer { wait }
             }
             (Some(Unsent::Gone), _) | (None, false) => Step::Stay,
             // The peer sends faster than it reads.
@@ -297,6 +296,21 @@ const TOO_SLOW: Step = Step::CloseSocket {
     code: closing::TRY_AGAIN_LATER,
     why: CloseReason::SlowConsumer,
 };
+
+/// What a WebSocket waits for before it is heard, if it may not say anything now.
+#[inline]
+fn waits<A: Apps>(
+    app: AppIndex,
+    from: (ConnectionId, Framing, u32),
+    apps: &mut A,
+    wire: &impl Wire<Message<A::Letters>>,
+) -> Option<Wait> {
+    let (reach, _) = A::manner(app);
+    if reach != Reach::Replies && wire.mail_is_full() {
+        return Some(Wait::Until(wire.now() + limits::MAIL_TIME));
+    }
+    (!apps.hears(app, from)).then_some(Wait::Release)
+}
 
 /// Queues a close frame.
 fn send_close<M>(

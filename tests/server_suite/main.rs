@@ -5,6 +5,7 @@
 mod applications;
 mod closing;
 mod deflate;
+mod flood;
 mod http;
 mod listening;
 mod rooms;
@@ -160,6 +161,7 @@ suite! {
         what_cannot_be_said_gets_its_status_or_close_code
         a_room_that_empties_is_used_again
         a_member_that_does_not_read_is_ended_and_the_others_go_on
+        a_post_to_a_room_whose_members_are_behind_gets_429
         a_quiet_member_gets_heartbeats
         a_draining_server_ends_members;
 }
@@ -171,4 +173,9 @@ suite! {
         a_half_closed_post_is_answered
         a_half_closed_websocket_or_stream_is_over
         half_a_request_and_a_half_close_get_no_answer;
+    flood:
+        members_that_read_stay_whatever_one_of_them_says
+        members_that_read_stay_whatever_all_of_them_say
+        members_that_read_stay_on_two_cores
+        long_texts_of_control_characters_end_nobody_that_reads;
 }

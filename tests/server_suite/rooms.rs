@@ -343,6 +343,49 @@ pub(crate) fn a_member_that_does_not_read_is_ended_and_the_others_go_on<H: Harne
     assert_eq!(*read_until_left.lock().unwrap(), 2, "the others were told");
 }
 
+/// RFC 6585, 4.
+pub(crate) fn a_post_to_a_room_whose_members_are_behind_gets_429<H: Harness>() {
+    let (member, said) = (Told::default(), Arc::new(Mutex::new(0)));
+    let text: &str = Box::leak("x".repeat(60_000).into_boxed_str());
+    let mut script = Script::default();
+    script.upgrade(0, "/rooms").news(0, &member);
+    let refused = Arc::new(Mutex::new(0));
+    for _ in 0..250 {
+        let (said, refused) = (Arc::clone(&said), Arc::clone(&refused));
+        script
+            .post(1, &member, text)
+            .read(1, "an answer", move |bytes| {
+                let text = std::str::from_utf8(bytes).expect("UTF-8");
+                let end = text.find("\r\n\r\n")? + 4;
+                let (_, length) = text[..end].split_once("Content-Length: ")?;
+                let length: usize = length.split_once("\r\n")?.0.parse().expect("a number");
+                text.get(end..end + length)?;
+                if text.starts_with("HTTP/1.1 200 ") {
+                    *said.lock().unwrap() += 1;
+                } else {
+                    assert!(text.starts_with("HTTP/1.1 429 "), "{text}");
+                    assert!(text.contains("\r\nRetry-After: 1\r\n"), "{text}");
+                    *refused.lock().unwrap() += 1;
+                }
+                Some(end + length)
+            });
+    }
+    // It has not read so far, and is not ended for it.
+    let count = Arc::clone(&said);
+    script.read(0, "all that was said", move |bytes| {
+        let (mut at, wanted) = (0, *count.lock().unwrap());
+        for _ in 0..wanted {
+            at += news(&bytes[at..])?.1;
+        }
+        Some(at)
+    });
+    script.post(1, &member, "hello").response(1, 200, |_, _| {});
+    script.tells(0, r#"{"type":"said","text":"hello"}"#);
+    H::run(Setup::default(), script);
+    let (said, refused) = (*said.lock().unwrap(), *refused.lock().unwrap());
+    assert!(said > 0 && refused > 0, "{said} {refused}");
+}
+
 pub(crate) fn a_quiet_member_gets_heartbeats<H: Harness>() {
     let told = Told::default();
     let mut script = Script::default();

@@ -28,6 +28,15 @@ pub(crate) enum Act {
     },
     /// Ends the client's half of the connection; it still reads. On sockets only.
     HalfClose,
+    /// All clients up to `peers` read, slowly but steadily, while the first `talkers` of them send
+    /// the bytes so many times without waiting; until each has got as many frames as were sent.
+    /// On sockets only.
+    Flood {
+        peers: usize,
+        talkers: usize,
+        bytes: Vec<u8>,
+        times: usize,
+    },
     /// Does nothing for a while.
     Wait(Duration),
     /// Tells the server to stop.

@@ -249,7 +249,7 @@ impl Actor {
                 self.stop.set(true);
                 true
             }
-            Act::HalfClose => panic!("a shard cannot end its half alone"),
+            Act::HalfClose | Act::Flood { .. } => panic!("a shard cannot end its half alone"),
             Act::Poll { path, wanted } => self.poll(path, wanted, wire),
             Act::Send(_) | Act::Make(_) | Act::Read { .. } | Act::Ended | Act::Pump { .. } => {
                 let peer = self.peer(number, wire);
@@ -267,7 +267,12 @@ impl Actor {
                     }
                     Act::Read { what, look } => read(peer, what, look, wire),
                     Act::Pump { bytes, reply } => self.pump(number, bytes, reply, wire),
-                    Act::Ended | Act::HalfClose | Act::Poll { .. } | Act::Wait(_) | Act::Stop => {
+                    Act::Ended
+                    | Act::HalfClose
+                    | Act::Flood { .. }
+                    | Act::Poll { .. }
+                    | Act::Wait(_)
+                    | Act::Stop => {
                         let came = String::from_utf8_lossy(&peer.unread);
                         assert!(came.is_empty(), "{came:?} came before the end");
                         wire.resume(peer.id);

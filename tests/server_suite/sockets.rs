@@ -75,6 +75,25 @@ impl Clients {
             }
             Act::Pump { bytes, reply } => self.peer(peer).pump(&bytes, &reply, &place),
             Act::Poll { path, wanted } => self.poll(path, wanted, &place),
+            Act::Flood {
+                peers,
+                talkers,
+                bytes,
+                times,
+            } => {
+                std::thread::scope(|scope| {
+                    for (index, peer) in self.peers.range_mut(..peers) {
+                        let mut stream = peer.stream.try_clone().expect(&place);
+                        let (bytes, place) = (&bytes, &place);
+                        if *index < talkers {
+                            scope.spawn(move || {
+                                (0..times).for_each(|_| stream.write_all(bytes).expect(place));
+                            });
+                        }
+                        scope.spawn(move || peer.frames(talkers * times, place));
+                    }
+                });
+            }
             Act::Wait(span) => std::thread::sleep(span),
             Act::Stop => self.stop.throw(),
         }
@@ -162,6 +181,34 @@ impl Peer {
         let count = self.stream.read(&mut buffer)?;
         self.unread.extend_from_slice(&buffer[..count]);
         Ok(count)
+    }
+
+    /// Reads so many frames, of any length: some megabytes a second.
+    fn frames(&mut self, mut count: usize, place: &str) {
+        while count > 0 {
+            let length = match self.unread.as_slice() {
+                [_, 127, length @ ..] => length
+                    .first_chunk()
+                    .map(|it| usize::try_from(u64::from_be_bytes(*it)).expect("a length") + 10),
+                [_, 126, length @ ..] => {
+                    let length = length.first_chunk();
+                    length.map(|it| usize::from(u16::from_be_bytes(*it)) + 4)
+                }
+                [_, length, ..] => Some(usize::from(*length) + 2),
+                _ => None,
+            };
+            match length.filter(|length| *length <= self.unread.len()) {
+                Some(length) => {
+                    assert_eq!(self.unread[0], 0x81, "{place}: {}", self.text());
+                    self.unread.drain(..length);
+                    count -= 1;
+                }
+                None => {
+                    std::thread::sleep(Duration::from_millis(1));
+                    assert_ne!(self.more().expect(place), 0, "{place}: {count} are missing");
+                }
+            }
+        }
     }
 
     fn pump(&mut self, bytes: &[u8], reply: &[u8], place: &str) {

@@ -1,5 +1,6 @@
 //! What the rooms of two cores say to each other, and many of it in one.
 
+use super::flow;
 use crate::app::{Answer, Batch, Seat, User};
 use crate::shard::Core;
 use std::ops::Range;
@@ -113,6 +114,8 @@ pub enum Letter<T> {
         members: u16,
         /// The room's newest event: its own coming.
         seq: u64,
+        /// No other member is of your core.
+        is_only: bool,
     },
     /// To a room's home: a member of mine says something.
     Say {
@@ -151,11 +154,36 @@ pub enum Letter<T> {
         /// What happened.
         news: News<T>,
     },
+    /// To a room's home: my members have heard so much of what they were told.
+    Heard {
+        /// The room.
+        room: Room,
+        /// Bytes.
+        bytes: u32,
+    },
+    /// From a room's home: your members may say so much again.
+    Credit {
+        /// The room.
+        room: Room,
+        /// Bytes.
+        bytes: u32,
+    },
     /// To the directory: a place in this room is free.
     Vacated {
         /// The room.
         room: Room,
     },
+}
+
+impl News<&str> {
+    /// What telling it counts in the windows of its room.
+    #[inline]
+    pub(super) fn weight(self) -> u32 {
+        match self {
+            Self::Joined { .. } | Self::Left { .. } => flow::weight(""),
+            Self::Said { text, .. } => flow::weight(text),
+        }
+    }
 }
 
 impl<T> News<T> {
@@ -183,11 +211,13 @@ impl<T> Letter<T> {
                 member,
                 members,
                 seq,
+                is_only,
             } => Letter::Welcome {
                 seat,
                 member,
                 members,
                 seq,
+                is_only,
             },
             Self::Say { member, text: said } => Letter::Say {
                 member,
@@ -209,6 +239,8 @@ impl<T> Letter<T> {
                 seq,
                 news: news.map(text),
             },
+            Self::Heard { room, bytes } => Letter::Heard { room, bytes },
+            Self::Credit { room, bytes } => Letter::Credit { room, bytes },
             Self::Vacated { room } => Letter::Vacated { room },
         }
     }
@@ -246,6 +278,10 @@ impl Batch for Post {
     fn clear(&mut self) {
         self.letters.clear();
         self.texts.clear();
+    }
+
+    fn bytes(&self) -> usize {
+        self.letters.len() * size_of::<Letter<Range<usize>>>() + self.texts.len()
     }
 
     /// Of texts, which are what may be large.

@@ -1,5 +1,6 @@
 //! The users of one core: who waits for a room, who is in which.
 
+use super::flow::{ReceiveWindow, SendWindow};
 use super::letter::{Member, Room};
 use crate::app::{Seat, User};
 
@@ -14,8 +15,12 @@ pub(super) struct LocalMembers {
 
 /// Who is here of one room.
 #[derive(Debug, Default)]
-struct LocalRoom {
+pub(super) struct LocalRoom {
     users: Vec<User>,
+    /// What they say.
+    pub(super) sends: SendWindow,
+    /// What they are told.
+    pub(super) receives: ReceiveWindow,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,15 +65,25 @@ impl LocalMembers {
         Seat(u32::try_from(self.seats.len() - 1).unwrap_or(u32::MAX))
     }
 
-    /// It has its room now. `None` if it has gone.
-    pub(super) fn seated(&mut self, seat: Seat, member: Member) -> Option<User> {
-        let user = self.answered(seat, Stay::Seated(member))?;
-        let rooms = self.rooms.get_mut(member.room.home.index())?;
-        let index = member.room.index as usize;
+    /// A place has come for somebody, perhaps the only one of this core in that room.
+    pub(super) fn expect(&mut self, room: Room, is_only: bool) {
+        let Some(rooms) = self.rooms.get_mut(room.home.index()) else {
+            return;
+        };
+        let index = room.index as usize;
         if rooms.len() <= index {
             rooms.resize_with(index + 1, LocalRoom::default);
         }
-        rooms.get_mut(index)?.users.push(user);
+        if let (true, Some(room)) = (is_only, rooms.get_mut(index)) {
+            // The home counts anew.
+            *room = LocalRoom::default();
+        }
+    }
+
+    /// It has its room now. `None` if it has gone.
+    pub(super) fn seated(&mut self, seat: Seat, member: Member) -> Option<User> {
+        let user = self.answered(seat, Stay::Seated(member))?;
+        self.room(member.room)?.users.push(user);
         Some(user)
     }
 
@@ -146,7 +161,8 @@ impl LocalMembers {
         }
     }
 
-    fn room(&mut self, room: Room) -> Option<&mut LocalRoom> {
+    #[inline]
+    pub(super) fn room(&mut self, room: Room) -> Option<&mut LocalRoom> {
         let rooms = self.rooms.get_mut(room.home.index())?;
         rooms.get_mut(room.index as usize)
     }

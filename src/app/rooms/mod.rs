@@ -17,6 +17,7 @@
 //! its numbers go on, so that nothing late is taken for new.
 
 mod directory;
+mod flow;
 mod home_rooms;
 mod letter;
 mod local;
@@ -30,10 +31,13 @@ pub use text::SAY;
 use super::{App, Effects, Kind, Message, Notice, Reach, Seat, Unsaid, User, close};
 use crate::limits;
 use crate::shard::Core;
+use crate::time::Instant;
 use directory::Directory;
+use flow::Turn;
 use home_rooms::HomeRooms;
 use local::LocalMembers;
 use ring::hmac;
+use std::collections::BTreeSet;
 
 /// The core that knows which rooms have a free place.
 const DIRECTORY: Core = Core(0);
@@ -61,6 +65,8 @@ pub struct Rooms {
     local: LocalMembers,
     /// Where a notice is written.
     text: String,
+    /// Rooms whose home waits for a member of this core that is behind, and until when.
+    waits: BTreeSet<(Instant, Room)>,
     /// Everyone is leaving.
     closing: bool,
 }
@@ -78,6 +84,7 @@ impl Rooms {
             home: HomeRooms::default(),
             local: LocalMembers::new(plan.cores),
             text: String::new(),
+            waits: BTreeSet::new(),
             closing: false,
         }
     }
@@ -97,6 +104,9 @@ impl Rooms {
             return Err(Unsaid::TooLong);
         }
         let member = self.local.member(seat).ok_or(Unsaid::Early)?;
+        if let Some(room) = self.local.room(member.room) {
+            room.sends.said(flow::weight(text));
+        }
         self.send(member.room.home, Letter::Say { member, text }, effects);
         Ok(())
     }
@@ -151,7 +161,11 @@ impl Rooms {
                 member,
                 members,
                 seq,
-            } => self.welcome(seat, member, members, seq, effects),
+                is_only,
+            } => {
+                self.local.expect(member.room, is_only);
+                self.welcome(seat, member, members, seq, effects);
+            }
             Letter::Full { seat } => {
                 if let Some(user) = self.local.refused(seat) {
                     effects.turn_away(user);
@@ -160,16 +174,20 @@ impl Rooms {
             Letter::Say { member, text } => {
                 // It may have left, but said this before.
                 self.tell(member.room, News::Said { member, text }, effects);
+                self.home.said(member.room, from, flow::weight(text));
+                self.give_credit(member.room, effects);
             }
             Letter::Post {
                 member,
                 asker,
                 text,
             } => {
-                let answer = if self.home.has(member) {
-                    Ok(self.tell(member.room, News::Said { member, text }, effects))
-                } else {
+                let answer = if !self.home.has(member) {
                     Err(Unsaid::Gone)
+                } else if !self.home.is_open(member.room) {
+                    Err(Unsaid::Busy)
+                } else {
+                    Ok(self.tell(member.room, News::Said { member, text }, effects))
                 };
                 self.send(from, Letter::Answer { asker, answer }, effects);
             }
@@ -179,6 +197,17 @@ impl Rooms {
                     self.tell(member.room, News::Left { member, members }, effects);
                     let room = member.room;
                     self.send(DIRECTORY, Letter::Vacated { room }, effects);
+                    self.give_credit(room, effects);
+                }
+            }
+            Letter::Heard { room, bytes } => {
+                self.home.heard(room, from, bytes);
+                self.give_credit(room, effects);
+            }
+            Letter::Credit { room, bytes } => {
+                let room = self.local.room(room);
+                for user in room.into_iter().flat_map(|it| it.sends.credited(bytes)) {
+                    effects.release(user);
                 }
             }
             Letter::Tell { room, seq, news } => self.hear(room, seq, news, effects),
@@ -191,12 +220,13 @@ impl Rooms {
         let member = self.home.number(room);
         let members = self.home.members(room) + 1;
         let seq = self.tell(room, News::Joined { member, members }, effects);
-        self.home.join(member, from);
+        let is_only = self.home.join(member, from);
         let letter = Letter::Welcome {
             seat,
             member,
             members,
             seq,
+            is_only,
         };
         self.send(from, letter, effects);
     }
@@ -232,6 +262,7 @@ impl Rooms {
     /// Something happened in a room that lives here: numbers it and tells every core with members.
     fn tell(&mut self, room: Room, news: News<&str>, effects: &mut impl Effects<Post>) -> u64 {
         let seq = self.home.count(room);
+        self.home.told(room, news.weight());
         let mut at = 0;
         while let Some(core) = self.home.branch(room, at) {
             if core == self.plan.here {
@@ -247,18 +278,77 @@ impl Rooms {
     /// Members of this core hear what happened in their room.
     fn hear(&mut self, room: Room, seq: u64, news: News<&str>, effects: &mut impl Effects<Post>) {
         let users = self.local.of(room);
-        if users.is_empty() {
+        if !users.is_empty() {
+            let name = text::news(&mut self.text, seq, news);
+            let notice = Notice {
+                id: seq,
+                // Who comes back is a new member: it asks for nothing that it missed.
+                run: None,
+                name,
+                text: &self.text,
+            };
+            effects.tell(users, notice);
+        }
+        let local = self.local.room(room);
+        if local.is_some_and(|local| local.receives.told(news.weight())) {
+            self.acknowledge(room, effects);
+        }
+    }
+
+    /// Tells the home of a room that the members here have heard what they were told, unless one is
+    /// behind: then it waits, for a while.
+    fn acknowledge(&mut self, room: Room, effects: &mut impl Effects<Post>) {
+        let mut users = self.local.of(room).iter();
+        let is_behind = users.any(|&user| effects.is_behind(user));
+        let Some(local) = self.local.room(room) else {
+            return;
+        };
+        let waited = local.receives.waits_until();
+        let now = effects.now();
+        if is_behind && waited.is_none_or(|until| until > now) {
+            if waited.is_none() {
+                self.waits.insert((local.receives.wait(now), room));
+            }
             return;
         }
-        let name = text::news(&mut self.text, seq, news);
-        let notice = Notice {
-            id: seq,
-            // Who comes back is a new member: it asks for nothing that it missed.
-            run: None,
-            name,
-            text: &self.text,
+        let bytes = local.receives.acknowledge(is_behind);
+        if let Some(until) = waited {
+            self.waits.remove(&(until, room));
+        }
+        self.send(room.home, Letter::Heard { room, bytes }, effects);
+    }
+
+    /// Gives the cores of a room's talkers the credit that they are owed, if its members keep up.
+    fn give_credit(&mut self, room: Room, effects: &mut impl Effects<Post>) {
+        if !self.home.is_open(room) {
+            return;
+        }
+        let least = flow::share(self.plan.cores) / 2;
+        while let Some((core, bytes)) = self.home.credit(room, least) {
+            self.send(core, Letter::Credit { room, bytes }, effects);
+        }
+    }
+
+    /// Whether a talker may say something; it waits for credit if not.
+    fn may_say(&mut self, user: User, seat: Seat, turn: Turn) -> bool {
+        let share = flow::share(self.plan.cores);
+        let room = self.local.member(seat).map(|member| member.room);
+        let Some(local) = room.and_then(|room| self.local.room(room)) else {
+            return true;
         };
-        effects.tell(users, notice);
+        let is_open = local.sends.is_open(share);
+        if !is_open {
+            local.sends.wait(user, turn);
+        }
+        is_open
+    }
+
+    /// A member has caught up, or is gone: does its room's home still wait?
+    fn look_again(&mut self, room: Room, effects: &mut impl Effects<Post>) {
+        let local = self.local.room(room);
+        if local.is_some_and(|local| local.receives.waits_until().is_some()) {
+            self.acknowledge(room, effects);
+        }
     }
 
     fn send(&mut self, to: Core, letter: Letter<&str>, effects: &mut impl Effects<Post>) {
@@ -302,6 +392,11 @@ impl App for Rooms {
         seat
     }
 
+    #[inline]
+    fn hears(&mut self, user: User, seat: Seat) -> bool {
+        self.may_say(user, seat, Turn::Missed)
+    }
+
     fn said(
         &mut self,
         user: User,
@@ -315,18 +410,40 @@ impl App for Rooms {
             Kind::Binary => None,
         };
         let code = match text.map(|text| self.say(seat, text, effects)) {
-            Some(Ok(())) => return,
+            Some(Ok(())) if self.may_say(user, seat, Turn::Had) => return,
+            Some(Ok(())) => return effects.hold(),
             None => close::UNSUPPORTED,
             Some(Err(Unsaid::TooLong)) => close::TOO_BIG,
-            Some(Err(Unsaid::Early | Unsaid::Gone)) => close::POLICY,
+            Some(Err(Unsaid::Early | Unsaid::Gone | Unsaid::Busy)) => close::POLICY,
         };
         effects.close(user, code);
     }
 
+    fn caught_up(&mut self, _: User, seat: Seat, effects: &mut impl Effects<Post>) {
+        if let Some(member) = self.local.member(seat) {
+            self.look_again(member.room, effects);
+        }
+    }
+
     fn left(&mut self, _: User, seat: Seat, effects: &mut impl Effects<Post>) {
         if let Some(member) = self.local.left(seat) {
+            self.look_again(member.room, effects);
             self.send(member.room.home, Letter::Leave { member }, effects);
         }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.waits.first().map(|(until, _)| *until)
+    }
+
+    fn expired(&mut self, now: Instant, effects: &mut impl Effects<Post>) -> u64 {
+        while let Some(&(until, room)) = self.waits.first()
+            && until <= now
+        {
+            self.waits.remove(&(until, room));
+            self.look_again(room, effects);
+        }
+        0
     }
 
     fn took(&mut self, from: Core, batch: &Post, effects: &mut impl Effects<Post>) {

@@ -1,8 +1,11 @@
 //! Rooms over several cores whose letters take their time, for many seeds.
 
+mod credit;
+
 use super::*;
 use crate::app::{Answer, Batch as _};
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 const CORES: u16 = 3;
 
@@ -15,6 +18,11 @@ struct Town {
     /// Letters under way, by sender and addressee.
     under_way: BTreeMap<(u16, u16), VecDeque<Post>>,
     here: u16,
+    now: Instant,
+    /// Bytes that users were told and have not read.
+    unread: BTreeMap<User, usize>,
+    held: bool,
+    released: Vec<User>,
 }
 
 impl Effects<Post> for Town {
@@ -26,6 +34,7 @@ impl Effects<Post> for Town {
         );
         for user in users {
             self.heard.entry(*user).or_default().push(json.clone());
+            *self.unread.entry(*user).or_default() += notice.text.len();
         }
     }
 
@@ -51,6 +60,23 @@ impl Effects<Post> for Town {
         post.push(letter);
         let posts = self.under_way.entry((self.here, to.0)).or_default();
         posts.push_back(post);
+    }
+
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn is_behind(&self, user: User) -> bool {
+        let unread = self.unread.get(&user);
+        unread.is_some_and(|unread| *unread > limits::BACKLOG_HIGH)
+    }
+
+    fn hold(&mut self) {
+        self.held = true;
+    }
+
+    fn release(&mut self, user: User) {
+        self.released.push(user);
     }
 
     fn answer(&mut self, asker: User, answer: Answer) {
@@ -110,6 +136,7 @@ impl World {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Person {
     core: u16,
     user: User,

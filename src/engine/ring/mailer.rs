@@ -3,6 +3,7 @@
 use super::operation::{Operation, plain};
 use super::queue::Ring;
 use super::waker::WakeHandle;
+use crate::engine::mail_gauge::MailGauge;
 use crate::shard::Core;
 use io_uring::{opcode, squeue, types};
 use std::os::fd::RawFd;
@@ -20,10 +21,14 @@ pub(super) struct Mailbox<M> {
     full: AtomicBool,
     /// How to wake that core; set before any core starts.
     doorbell: OnceLock<Doorbell>,
+    /// What waits in all mailboxes.
+    gauge: MailGauge,
 }
 
 struct Queue<M> {
     messages: Vec<(Core, M)>,
+    /// What the messages count in the gauge.
+    bytes: usize,
     /// That core has ended and will fetch nothing more.
     closed: bool,
 }
@@ -44,6 +49,7 @@ impl<M> Mailbox<M> {
     pub(super) fn close(&self) {
         let mut queue = self.lock();
         queue.closed = true;
+        self.gauge.fetched(std::mem::take(&mut queue.bytes));
         let unread = std::mem::take(&mut queue.messages);
         self.full.store(false, Ordering::Release);
         drop(queue);
@@ -53,9 +59,12 @@ impl<M> Mailbox<M> {
 
 /// An empty mailbox for each core.
 pub(super) fn mailboxes_for<M>(cores: usize) -> Mailboxes<M> {
+    let gauge = MailGauge::default();
     let empty = || Mailbox {
+        gauge: gauge.clone(),
         queue: Mutex::new(Queue {
             messages: Vec::new(),
+            bytes: 0,
             closed: false,
         }),
         full: AtomicBool::new(false),
@@ -68,15 +77,15 @@ pub(super) fn mailboxes_for<M>(cores: usize) -> Mailboxes<M> {
 pub(super) struct Mailer<M> {
     mailboxes: Mailboxes<M>,
     core: Core,
-    /// Messages of this turn, by the core that they are for.
-    outgoing: Vec<Vec<(Core, M)>>,
+    /// Messages of this turn and what they count, by the core that they are for.
+    outgoing: Vec<(Vec<(Core, M)>, usize)>,
     /// The cores that messages of this turn are for: a turn without messages looks at nothing.
     addressees: Vec<u16>,
 }
 
 impl<M> Mailer<M> {
     pub(super) fn new(mailboxes: Mailboxes<M>, core: Core) -> Self {
-        let outgoing = mailboxes.iter().map(|_| Vec::new()).collect();
+        let outgoing = mailboxes.iter().map(|_| (Vec::new(), 0)).collect();
         Self {
             mailboxes,
             core,
@@ -95,9 +104,10 @@ impl<M> Mailer<M> {
         assert!(set.is_ok(), "a core has one doorbell");
     }
 
-    /// Queues a message; it leaves with [`Self::deliver`].
-    pub(super) fn queue(&mut self, to: Core, message: M) {
-        let messages = &mut self.outgoing[to.index()];
+    /// Queues a message that owns so many bytes of memory; it leaves with [`Self::deliver`].
+    pub(super) fn queue(&mut self, to: Core, message: M, bytes: usize) {
+        let (messages, size) = &mut self.outgoing[to.index()];
+        *size += MailGauge::size(bytes);
         if messages.is_empty() {
             self.addressees.push(to.0);
         }
@@ -108,7 +118,8 @@ impl<M> Mailer<M> {
     /// otherwise an earlier ring is still unanswered.
     pub(super) fn deliver(&mut self, ring: &mut Ring) {
         for to in self.addressees.drain(..) {
-            let messages = &mut self.outgoing[usize::from(to)];
+            let (messages, size) = &mut self.outgoing[usize::from(to)];
+            let bytes = std::mem::take(size);
             let mailbox = &self.mailboxes[usize::from(to)];
             let first = {
                 let mut queue = mailbox.lock();
@@ -118,6 +129,8 @@ impl<M> Mailer<M> {
                 }
                 let first = queue.messages.is_empty();
                 queue.messages.append(messages);
+                queue.bytes += bytes;
+                mailbox.gauge.sent(bytes);
                 mailbox.full.store(true, Ordering::Release);
                 first
             };
@@ -157,12 +170,18 @@ impl<M> Mailer<M> {
         let mut queue = mailbox.lock();
         mailbox.full.store(false, Ordering::Release);
         std::mem::swap(&mut queue.messages, into);
+        mailbox.gauge.fetched(std::mem::take(&mut queue.bytes));
     }
 
     /// Whether there are messages to fetch, from whichever core, with or without a doorbell.
     #[inline]
     pub(super) fn has_mail(&self) -> bool {
         self.own().full.load(Ordering::Acquire)
+    }
+
+    /// Whether so much waits in all mailboxes that nothing should be added but what has to be.
+    pub(super) fn mail_is_full(&self) -> bool {
+        self.own().gauge.is_full()
     }
 
     /// Takes no more messages.

@@ -172,7 +172,15 @@ impl<M> Wire<M> for Port<M> {
     }
 
     fn forward(&mut self, to: Core, message: M) {
-        self.mailer.queue(to, message);
+        self.mailer.queue(to, message, 0);
+    }
+
+    fn forward_sized(&mut self, to: Core, message: M, bytes: usize) {
+        self.mailer.queue(to, message, bytes);
+    }
+
+    fn mail_is_full(&self) -> bool {
+        self.mailer.mail_is_full()
     }
 
     fn stop_accepting(&mut self) {

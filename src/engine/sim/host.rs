@@ -5,7 +5,8 @@ use super::socket::{Node, Read, SocketIndex, SocketState};
 use super::wire::{CoreState, LinkState, SimLink, SimWire};
 use crate::engine::contract::Checked;
 use crate::engine::pending::PendingEvent;
-use crate::shard::{ConnectionId, Half, Origin, Shard};
+use crate::shard::{ConnectionId, Core, Half, Origin, Shard};
+use crate::time::Instant;
 
 /// Accepts, and reads from one connection, in one turn at most.
 const PER_TURN: usize = 4;
@@ -60,9 +61,10 @@ impl<S: Shard> Host<S> {
             self.serve(socket, net);
         }
         self.accept(net);
-        while let Some((_, from, message)) =
-            self.state.inbox.pop_front_if(|(at, ..)| *at <= net.now)
-        {
+        let now = net.now;
+        let is_due = |(at, ..): &mut (Instant, Core, S::Message, usize)| *at <= now;
+        while let Some((_, from, message, bytes)) = self.state.inbox.pop_front_if(is_due) {
+            self.state.gauge.fetched(bytes);
             self.tell(net, |shard, wire| shard.forwarded(from, message, wire));
         }
         if self.stop && !std::mem::replace(&mut self.stopped, true) {

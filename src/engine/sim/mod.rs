@@ -14,6 +14,7 @@ mod wire;
 use self::host::Host;
 use self::network::{NetworkEvent, START, SimNetwork};
 use self::wire::CoreState;
+use super::mail_gauge::MailGauge;
 use crate::limits;
 use crate::shard::{Core, Shard};
 use crate::time::Instant;
@@ -189,9 +190,11 @@ fn hosts<S: Shard>(
     first: usize,
     make: &mut impl FnMut(Core) -> S,
 ) -> Vec<Host<S>> {
+    let gauge = MailGauge::default();
     let host = |core: u16| {
         let node = first + usize::from(core);
-        let state = CoreState::new(node, Core(core), cores, config.slots, config.max_backlog);
+        let mut state = CoreState::new(node, Core(core), cores, config.slots, config.max_backlog);
+        state.gauge = gauge.clone();
         Host::new(make(Core(core)), state, config.receive_bytes)
     };
     (0..cores).map(host).collect()
@@ -252,13 +255,14 @@ impl<S: Shard, L: Shard> World<S, L> {
 
 fn turn<S: Shard>(hosts: &mut [Host<S>], core: usize, net: &mut SimNetwork) {
     hosts[core].turn(net);
-    for (to, message) in std::mem::take(&mut hosts[core].state.outbox) {
+    for (to, message, bytes) in std::mem::take(&mut hosts[core].state.outbox) {
         if let Some(host) = hosts.get_mut(to.index()) {
             // In order: none overtakes another on its way to that core.
             let last = host.state.inbox.back().map_or(net.now, |(at, ..)| *at);
             let at = net.travel().max(last);
             let from = Core(u16::try_from(core).unwrap_or(u16::MAX));
-            host.state.inbox.push_back((at, from, message));
+            host.state.gauge.sent(bytes);
+            host.state.inbox.push_back((at, from, message, bytes));
             let node = host.node();
             net.wake_at(node, at);
         }

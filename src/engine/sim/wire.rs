@@ -3,6 +3,7 @@
 use super::network::SimNetwork;
 use super::socket::{Node, SocketIndex};
 use crate::engine::closing::{Closing, Verdict};
+use crate::engine::mail_gauge::MailGauge;
 use crate::engine::outbound::{BatchPool, Outbound};
 use crate::engine::pending::PendingEvent;
 use crate::engine::slots::Slots;
@@ -65,10 +66,12 @@ pub(super) struct CoreState<M> {
     dirty: Vec<ConnectionId>,
     closing: VecDeque<Closing>,
     pub(super) pending: Vec<PendingEvent>,
-    /// Messages for this core and when they come.
-    pub(super) inbox: VecDeque<(Instant, Core, M)>,
-    /// Messages of this turn for other cores.
-    pub(super) outbox: Vec<(Core, M)>,
+    /// Messages for this core, when they come, and what they count in the gauge.
+    pub(super) inbox: VecDeque<(Instant, Core, M, usize)>,
+    /// Messages of this turn for other cores, and what they count.
+    pub(super) outbox: Vec<(Core, M, usize)>,
+    /// What waits for all cores of the server, or of the load client.
+    pub(super) gauge: MailGauge,
     pub(super) counters: Counters,
 }
 
@@ -87,6 +90,7 @@ impl<M> CoreState<M> {
             pending: Vec::new(),
             inbox: VecDeque::new(),
             outbox: Vec::new(),
+            gauge: MailGauge::default(),
             counters: Counters::default(),
         }
     }
@@ -346,7 +350,16 @@ impl<M> Wire<M> for SimWire<'_, M> {
     }
 
     fn forward(&mut self, to: Core, message: M) {
-        self.state.outbox.push((to, message));
+        self.forward_sized(to, message, 0);
+    }
+
+    fn forward_sized(&mut self, to: Core, message: M, bytes: usize) {
+        let size = MailGauge::size(bytes);
+        self.state.outbox.push((to, message, size));
+    }
+
+    fn mail_is_full(&self) -> bool {
+        self.state.gauge.is_full()
     }
 
     fn stop_accepting(&mut self) {

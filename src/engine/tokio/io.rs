@@ -4,6 +4,7 @@ use super::accept::PolledListeners;
 use super::link::{self, Link, State};
 use super::signal::{Mailbox, Ready};
 use crate::engine::closing::{Closing, Verdict};
+use crate::engine::mail_gauge::MailGauge;
 use crate::engine::outbound::{Batch, BatchPool};
 use crate::engine::pending::PendingEvent;
 use crate::engine::ring::heap;
@@ -55,8 +56,8 @@ pub(super) struct Io<M> {
     pub(super) events: Vec<PendingEvent>,
     /// Links that were in [`State::Closing`] at the last look, the one to look at next first.
     closing: VecDeque<Closing>,
-    /// Messages of this turn, by core.
-    outbox: Vec<Vec<M>>,
+    /// Messages of this turn, by core, and what they count.
+    outbox: Vec<(Vec<M>, usize)>,
     pub(super) counters: Counters,
 }
 
@@ -73,7 +74,7 @@ impl<M> Io<M> {
             now: crate::engine::now(),
             max_backlog: bounds.max_backlog,
             stall: bounds.stall,
-            outbox: mailboxes.iter().map(|_| Vec::new()).collect(),
+            outbox: mailboxes.iter().map(|_| (Vec::new(), 0)).collect(),
             ready,
             mailboxes,
             acceptor,
@@ -135,9 +136,10 @@ impl<M> Io<M> {
 
     /// Hands this turn's messages to the other cores, many in one.
     pub(super) fn post(&mut self) {
-        for (messages, mailbox) in self.outbox.iter_mut().zip(self.mailboxes.iter()) {
+        for ((messages, size), mailbox) in self.outbox.iter_mut().zip(self.mailboxes.iter()) {
             if !messages.is_empty() {
-                mailbox.put(messages.drain(..).map(|message| (self.core, message)));
+                let messages = messages.drain(..).map(|message| (self.core, message));
+                mailbox.put(messages, std::mem::take(size));
             }
         }
     }
@@ -425,9 +427,18 @@ impl<M> Wire<M> for Io<M> {
     }
 
     fn forward(&mut self, to: Core, message: M) {
-        if let Some(messages) = self.outbox.get_mut(to.index()) {
+        self.forward_sized(to, message, 0);
+    }
+
+    fn forward_sized(&mut self, to: Core, message: M, bytes: usize) {
+        if let Some((messages, size)) = self.outbox.get_mut(to.index()) {
             messages.push(message);
+            *size += MailGauge::size(bytes);
         }
+    }
+
+    fn mail_is_full(&self) -> bool {
+        self.mailboxes.first().is_some_and(Mailbox::all_are_full)
     }
 
     fn stop_accepting(&mut self) {

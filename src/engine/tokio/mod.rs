@@ -16,6 +16,7 @@ use self::alarm::Alarm;
 use self::io::{Bounds, Io};
 use self::signal::{Mailbox, Ready};
 use self::turn::CoreLoop;
+use super::mail_gauge::MailGauge;
 use super::{EngineConfig, EngineError, Stop};
 use crate::shard::{Core, Shard};
 use std::net::TcpListener;
@@ -36,8 +37,9 @@ pub fn run<S: Shard>(
         max_backlog: config.max_backlog,
         stall: config.stall,
     };
-    let mailboxes: Arc<[Mailbox<S::Message>]> =
-        config.cpus.iter().map(|_| Mailbox::default()).collect();
+    let gauge = MailGauge::default();
+    let mailbox = |_| Mailbox::new(gauge.clone());
+    let mailboxes: Arc<[Mailbox<S::Message>]> = config.cpus.iter().map(mailbox).collect();
     let make = Arc::new(make);
     let mut threads = Vec::new();
     for (index, listeners) in config.listeners.into_cores().into_iter().enumerate() {

@@ -1,5 +1,6 @@
 //! How a core learns what is ready: a list of tokens, filled by wakers, emptied by each turn.
 
+use crate::engine::mail_gauge::MailGauge;
 use crate::shard::Core;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
@@ -81,20 +82,29 @@ impl Wake for Token {
 
 /// What other cores have said to this one.
 pub(super) struct Mailbox<M> {
-    mail: Mutex<Vec<(Core, M)>>,
+    mail: Mutex<Mail<M>>,
     owner: OnceLock<Waker>,
+    /// What waits in all mailboxes.
+    gauge: MailGauge,
 }
 
-impl<M> Default for Mailbox<M> {
-    fn default() -> Self {
-        Self {
-            mail: Mutex::default(),
-            owner: OnceLock::new(),
-        }
-    }
+struct Mail<M> {
+    messages: Vec<(Core, M)>,
+    /// What they count in the gauge.
+    bytes: usize,
 }
 
 impl<M> Mailbox<M> {
+    /// An empty one beside those with the same gauge.
+    pub(super) fn new(gauge: MailGauge) -> Self {
+        let (messages, bytes) = (Vec::new(), 0);
+        Self {
+            mail: Mutex::new(Mail { messages, bytes }),
+            owner: OnceLock::new(),
+            gauge,
+        }
+    }
+
     /// Names the core that reads it. Mail from before waits.
     pub(super) fn attach(&self, owner: &Arc<Ready>) {
         let waker = owner.waker(NUDGE);
@@ -104,10 +114,12 @@ impl<M> Mailbox<M> {
     }
 
     /// Puts all messages in, in order, and wakes the owner.
-    pub(super) fn put(&self, messages: impl Iterator<Item = (Core, M)>) {
+    pub(super) fn put(&self, messages: impl Iterator<Item = (Core, M)>, bytes: usize) {
         let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_empty = mail.is_empty();
-        mail.extend(messages);
+        let was_empty = mail.messages.is_empty();
+        mail.messages.extend(messages);
+        mail.bytes += bytes;
+        self.gauge.sent(bytes);
         drop(mail);
         if let (true, Some(owner)) = (was_empty, self.owner.get()) {
             owner.wake_by_ref();
@@ -117,9 +129,13 @@ impl<M> Mailbox<M> {
     /// Swaps the mail for an empty list.
     pub(super) fn swap(&self, empty: &mut Vec<(Core, M)>) {
         assert!(empty.is_empty(), "a turn delivers all mail");
-        std::mem::swap(
-            &mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner),
-            empty,
-        );
+        let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut mail.messages, empty);
+        self.gauge.fetched(std::mem::take(&mut mail.bytes));
+    }
+
+    /// Whether so much waits in all mailboxes that nothing should be added but what has to be.
+    pub(super) fn all_are_full(&self) -> bool {
+        self.gauge.is_full()
     }
 }

@@ -127,22 +127,72 @@ fn what_is_said_to_a_push_is_not_inflated() {
 }
 
 #[test]
-fn a_member_that_says_too_much_is_not_heard_for_a_while_and_nobody_is_ended() {
+fn talkers_wait_for_a_member_that_is_behind_and_nobody_is_ended() {
     let mut rig = rig();
-    let [talker, listener] = ["/rooms"; 2].map(|path| rig.asked(&upgrade(path)));
+    let [talker, second, listener] = ["/rooms"; 3].map(|path| rig.asked(&upgrade(path)));
     let text = masked(Opcode::Text, &[b'x'; 16_000]);
+    rig.line(listener).backlog = limits::BACKLOG_HIGH + 1;
     rig.receive(talker, &text.repeat(40));
+    rig.receive(second, &text.repeat(40));
+    assert!(rig.line(talker).paused && rig.line(second).paused);
+    let window = u64::from(limits::ROOM_WINDOW) / 16_000 + 1;
+    let most = 2 * window + 1;
+    assert!((1..=most).contains(&rig.tally().messages_in));
+    // The room waits for it, and no longer than that.
+    rig.pass(limits::ROOM_PATIENCE);
+    assert!((window..=2 * most).contains(&rig.tally().messages_in));
+    rig.line(listener).backlog = 0;
+    rig.server.drained(listener, &mut rig.wire);
+    rig.pass(Duration::from_millis(1));
+    assert_eq!(rig.tally().messages_in, 80);
+    assert!(!rig.line(talker).paused && !rig.line(second).paused);
+    let closed = [talker, second, listener].map(|id| rig.closed(id));
+    assert_eq!(closed, [None; 3]);
+}
+
+#[test]
+fn a_talker_that_is_held_is_not_taken_for_silent() {
+    let mut rig = Rig::new(Config {
+        idle_timeout: Some(Duration::from_secs(2)),
+        ..config()
+    });
+    let [talker, listener] = ["/rooms"; 2].map(|path| rig.asked(&upgrade(path)));
+    for _ in 0..40 {
+        rig.line(listener).backlog = limits::BACKLOG_HIGH + 1;
+        rig.receive(talker, &masked(Opcode::Text, &[b'x'; 60_000]).repeat(20));
+        rig.receive(listener, &masked(Opcode::Pong, b""));
+        rig.pass(Duration::from_millis(500));
+    }
     assert!(rig.line(talker).paused);
-    let at_once = u64::try_from(limits::SAID_BYTES_AT_ONCE / 16_000 + 1).expect("small");
-    let heard = rig.tally().messages_in;
-    assert!((1..=at_once).contains(&heard), "{heard}");
-    // What others say is heard.
-    rig.receive(listener, &masked(Opcode::Text, b"stop"));
-    assert_eq!(rig.tally().messages_in, heard + 1);
-    rig.pass(limits::SAID_TIME);
-    assert!((heard + 2..=2 * at_once + 1).contains(&rig.tally().messages_in));
-    rig.pass(limits::SAID_TIME * 4);
-    assert_eq!(rig.tally().messages_in, 41);
-    assert!(!rig.line(talker).paused);
     assert_eq!((rig.closed(talker), rig.closed(listener)), (None, None));
+}
+
+#[test]
+fn while_much_waits_between_cores_nothing_is_heard_that_is_told_to_others() {
+    let mut rig = rig();
+    let [member, echo] = ["/rooms", "/echo"].map(|path| rig.asked(&upgrade(path)));
+    let welcome = String::from_utf8_lossy(&rig.sent(member)).into_owned();
+    let at = welcome.find("/rooms/say?").expect("an address");
+    let path = welcome[at..].split('"').next().expect("an end");
+    rig.wire.full = true;
+    let text = masked(Opcode::Text, b"hello");
+    rig.receive(member, &text);
+    rig.receive(echo, &text);
+    assert_eq!(rig.tally().messages_in, 1, "the echo");
+    let post = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+    let poster = rig.asked(&post);
+    let answer = rig.text(poster);
+    // RFC 6585, 4.
+    assert!(answer.starts_with("HTTP/1.1 429 ") && answer.contains("\r\nRetry-After: 1\r\n"));
+    assert!(
+        answer.contains("\r\nConnection: keep-alive\r\n"),
+        "{answer}"
+    );
+    rig.pass(Duration::from_millis(50));
+    assert_eq!(rig.tally().messages_in, 1);
+    rig.wire.full = false;
+    rig.pass(limits::MAIL_TIME);
+    assert_eq!(rig.tally().messages_in, 2);
+    rig.receive(poster, post.as_bytes());
+    assert!(rig.text(poster).starts_with("HTTP/1.1 200 "));
 }

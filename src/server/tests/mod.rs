@@ -42,6 +42,8 @@ struct Tape {
     accepting: bool,
     readings: u64,
     trimmed: u64,
+    /// Much waits between the cores.
+    full: bool,
 }
 
 impl Tape {
@@ -110,6 +112,9 @@ impl Wire<Message> for Tape {
     fn forward(&mut self, to: Core, message: Message) {
         self.forwarded.push((to, message));
     }
+    fn mail_is_full(&self) -> bool {
+        self.full
+    }
     fn stop_accepting(&mut self) {
         self.accepting = false;
     }
@@ -163,6 +168,7 @@ impl Rig {
             accepting: true,
             readings: 0,
             trimmed: 0,
+            full: false,
         };
         let mut server = Server::new(core, config);
         server.started(&mut wire);

@@ -27,7 +27,7 @@ fn messages_are_fetched_though_no_doorbell_rang() {
     let (mut driver, _kernel, mailboxes) = core();
     let mut other: Mailer<u8> = Mailer::new(mailboxes, Core(1));
     let mut ring = Ring::new(Scripted::default());
-    other.queue(Core(0), 9);
+    other.queue(Core(0), 9, 0);
     other.deliver(&mut ring);
     assert!(driver.is_urgent(), "it does not park");
     turn(&mut driver);
@@ -46,7 +46,7 @@ fn a_core_that_ends_lets_its_last_entries_leave_and_takes_no_more_messages() {
     driver.finish();
     assert!(kernel.taken().contains(&Operation::RingDoorbell));
     let mut other: Mailer<u8> = Mailer::new(Arc::clone(&mailboxes), Core(1));
-    other.queue(Core(0), 1);
+    other.queue(Core(0), 1, 0);
     other.deliver(&mut Ring::new(Scripted::default()));
     let own: Mailer<u8> = Mailer::new(mailboxes, Core(0));
     assert!(!own.has_mail());
