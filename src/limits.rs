@@ -170,9 +170,9 @@ pub const ROOM_WINDOW_MIN: u32 = 8 * 1024;
 pub const ROOM_PATIENCE: Duration = Duration::from_secs(1);
 /// How long it waits at least: a member that takes [`ROOM_WINDOW`] in that time is not behind.
 pub const ROOM_PATIENCE_MIN: Duration = Duration::from_millis(62);
-/// Bytes that wait in the mailboxes of all cores together, from which on no core hears what is to be
-/// told to others: what waits for a core that does not come to read it has a bound. What has to be
-/// said for members to come and go is above it.
+/// Bytes that wait in the mailboxes of all cores together, from which on no core hears what is to
+/// be told to others: what waits for a core that does not come to read it has a bound. What has to
+/// be said for members to come and go is above it.
 pub const MAIL_BYTES: usize = 16 * 1024 * 1024;
 /// What one letter counts at least towards it.
 pub const MAIL_BYTES_OF_A_LETTER: usize = 128;

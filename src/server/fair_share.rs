@@ -4,7 +4,7 @@ use super::Server;
 use super::apps::Apps;
 use super::connection::Paused;
 use super::stats::Message;
-use super::step::Wait;
+use super::step::DeferWait;
 use crate::limits;
 use crate::shard::{ConnectionId, Wire};
 
@@ -48,7 +48,7 @@ impl<A: Apps> Server<A> {
     pub(super) fn defer(
         &mut self,
         id: ConnectionId,
-        wait: Wait,
+        wait: DeferWait,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) {
         let Some(connection) = self.connections.get_mut(id) else {
@@ -60,9 +60,9 @@ impl<A: Apps> Server<A> {
             connection.paused.insert(Paused::BACKLOG);
         }
         match wait {
-            Wait::Share => self.shared.deferred.wait(id, wire.now()),
-            Wait::Until(at) => self.shared.deferred.wait_until(id, at),
-            Wait::Release => {}
+            DeferWait::Share => self.shared.deferred.wait(id, wire.now()),
+            DeferWait::Until(at) => self.shared.deferred.wait_until(id, at),
+            DeferWait::Release => {}
         }
     }
 

@@ -14,7 +14,7 @@ pub(super) enum Step {
     /// Receive no more until the backlog is low again.
     Pause,
     /// It is not heard for a while: what else came is kept.
-    Defer { wait: Wait },
+    Defer { wait: DeferWait },
     /// Send a ping: the peer was silent for half of its time.
     Ping,
     /// Begin the close handshake.
@@ -27,7 +27,7 @@ pub(super) enum Step {
 
 /// What a connection waits for that is not heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(super) enum DeferWait {
     /// Its next share of a turn: it has had one.
     Share,
     /// A time.

@@ -4,7 +4,7 @@ use super::apps::{AppIndex, Apps};
 use super::outbox::{Framing, Outgoing};
 use super::shared::Shared;
 use super::stats::Message;
-use super::step::{Step, Wait};
+use super::step::{DeferWait, Step};
 use super::tally::CloseReason;
 use crate::app::{self, Reach};
 use crate::limits;
@@ -112,7 +112,11 @@ impl WebSocket {
             let why = CloseReason::Fault;
             return Step::CloseSocket { code, why };
         }
-        let wait = if out.held { Wait::Release } else { Wait::Share };
+        let wait = if out.held {
+            DeferWait::Release
+        } else {
+            DeferWait::Share
+        };
         match (out.unsent, out.queued) {
             (Some(Unsent::Full), _) => TOO_SLOW,
             _ if is_spent => {
@@ -304,12 +308,12 @@ fn waits<A: Apps>(
     from: (ConnectionId, Framing, u32),
     apps: &mut A,
     wire: &impl Wire<Message<A::Letters>>,
-) -> Option<Wait> {
+) -> Option<DeferWait> {
     let (reach, _) = A::manner(app);
     if reach != Reach::Replies && wire.mail_is_full() {
-        return Some(Wait::Until(wire.now() + limits::MAIL_TIME));
+        return Some(DeferWait::Until(wire.now() + limits::MAIL_TIME));
     }
-    (!apps.hears(app, from)).then_some(Wait::Release)
+    (!apps.hears(app, from)).then_some(DeferWait::Release)
 }
 
 /// Queues a close frame.

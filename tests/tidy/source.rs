@@ -276,12 +276,17 @@ fn past_generics(head: &str) -> &str {
 
 /// The names of all functions that are marked as tests, and those inside `proptest!`.
 pub(super) fn tests(text: &str) -> Vec<String> {
+    // A test of the suite of all engines.
+    let suite = text.match_indices("<H: Harness>()").filter_map(|(at, _)| {
+        let name = text[..at].rsplit(|c| !is_word(c)).next()?;
+        Some(name.to_owned())
+    });
     let marked = text.match_indices("#[test]").filter_map(|(at, _)| {
         let after = &text[at..];
         let name = &after[after.find("fn ")? + 3..];
         Some(name.chars().take_while(|&c| is_word(c)).collect())
     });
-    marked.collect()
+    marked.chain(suite).collect()
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(super) struct SendWindow {
 
 /// Which talkers come first when the window is open again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum TalkTurn {
     /// Those that had none.
     Missed,
     /// Those that said something.
@@ -51,12 +51,12 @@ impl SendWindow {
     }
 
     /// A talker is heard no more until there is credit.
-    pub(super) fn wait(&mut self, user: User, turn: Turn) {
+    pub(super) fn wait(&mut self, user: User, turn: TalkTurn) {
         let [missed, had] = &mut **self.waiting.get_or_insert_default();
         if !missed.contains(&user) && !had.contains(&user) {
             match turn {
-                Turn::Missed => missed.push(user),
-                Turn::Had => had.push(user),
+                TalkTurn::Missed => missed.push(user),
+                TalkTurn::Had => had.push(user),
             }
         }
     }
@@ -124,10 +124,10 @@ mod tests {
         for round in 0..8 {
             // Each time, the first says all that may be said.
             window.said(limits::ROOM_WINDOW);
-            window.wait(order[0], Turn::Had);
+            window.wait(order[0], TalkTurn::Had);
             for user in &order[1..] {
-                window.wait(*user, Turn::Missed);
-                window.wait(*user, Turn::Had);
+                window.wait(*user, TalkTurn::Missed);
+                window.wait(*user, TalkTurn::Had);
             }
             order = window.credited(limits::ROOM_WINDOW).collect();
             assert_eq!(order.len(), 4, "each of them once");

@@ -33,7 +33,7 @@ use crate::limits;
 use crate::shard::Core;
 use crate::time::Instant;
 use directory::Directory;
-use flow::Turn;
+use flow::TalkTurn;
 use home_rooms::HomeRooms;
 use local::LocalMembers;
 use ring::hmac;
@@ -330,7 +330,7 @@ impl Rooms {
     }
 
     /// Whether a talker may say something; it waits for credit if not.
-    fn may_say(&mut self, user: User, seat: Seat, turn: Turn) -> bool {
+    fn may_say(&mut self, user: User, seat: Seat, turn: TalkTurn) -> bool {
         let share = flow::share(self.plan.cores);
         let room = self.local.member(seat).map(|member| member.room);
         let Some(local) = room.and_then(|room| self.local.room(room)) else {
@@ -394,7 +394,7 @@ impl App for Rooms {
 
     #[inline]
     fn hears(&mut self, user: User, seat: Seat) -> bool {
-        self.may_say(user, seat, Turn::Missed)
+        self.may_say(user, seat, TalkTurn::Missed)
     }
 
     fn said(
@@ -410,7 +410,7 @@ impl App for Rooms {
             Kind::Binary => None,
         };
         let code = match text.map(|text| self.say(seat, text, effects)) {
-            Some(Ok(())) if self.may_say(user, seat, Turn::Had) => return,
+            Some(Ok(())) if self.may_say(user, seat, TalkTurn::Had) => return,
             Some(Ok(())) => return effects.hold(),
             None => close::UNSUPPORTED,
             Some(Err(Unsaid::TooLong)) => close::TOO_BIG,
