@@ -127,15 +127,20 @@ impl<A: App> Here<A> {
             let late = app.expired(now, &mut asking);
             out.tally.pushes_late += late;
         }
-        let silent = self.topic.silent_since();
-        if is_free && silent.is_some_and(|since| since + heartbeat <= now) {
-            self.topic.heartbeat(out);
+        let is_due = self
+            .topic
+            .heartbeat_at(heartbeat)
+            .is_some_and(|at| at <= now);
+        // What the application has just told goes round.
+        let is_free = self.topic.telling_since().is_none();
+        if is_free && is_due && !self.topic.is_commenting() {
+            self.topic.heartbeat(heartbeat, out);
         }
         self.topic.step(out);
     }
 
     pub(super) fn deadline(&self, heartbeat: Duration) -> Option<Instant> {
-        let silent = self.topic.silent_since().map(|since| since + heartbeat);
+        let silent = self.topic.heartbeat_at(heartbeat);
         let deadlines = [self.app_deadline(), self.topic.telling_since(), silent];
         deadlines.into_iter().flatten().min()
     }

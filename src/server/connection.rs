@@ -303,9 +303,13 @@ impl Connections {
         found.filter(|found| found.generation == id.generation())
     }
 
-    /// The event streams, and which application each came to.
-    pub(super) fn streams(&self) -> impl Iterator<Item = (ConnectionId, AppIndex)> {
-        let all = (0..).zip(&self.slots);
+    /// The event streams in these slots, and which application each came to.
+    pub(super) fn streams(
+        &self,
+        slots: Range<usize>,
+    ) -> impl Iterator<Item = (ConnectionId, AppIndex)> {
+        let len = slots.len();
+        let all = (0..).zip(&self.slots).skip(slots.start).take(len);
         all.filter_map(|(slot, connection)| match connection.state {
             State::Stream(app) => Some((ConnectionId::new(slot, connection.generation), app)),
             State::Vacant | State::Http(_) | State::WebSocket(_) | State::Ending => None,

@@ -62,6 +62,16 @@ impl Members {
         self.ids.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Ends what goes round: nobody else is told it.
+    pub(super) fn cancel(&mut self) {
+        self.payloads.clear();
+        (self.told, self.due) = (0, 0);
+    }
+
     /// Whether something goes round.
     pub(super) fn is_telling(&self) -> bool {
         !self.payloads.is_empty()

@@ -46,6 +46,7 @@ mod routes;
 mod say;
 mod settle;
 mod shared;
+mod spread;
 mod stats;
 mod step;
 mod stream;
@@ -242,11 +243,12 @@ impl<A: Apps> Server<A> {
         let (apps, mut outgoing) = self.shared.apps_and_outgoing(wire);
         apps.expired(heartbeat, &mut outgoing);
         let beat = &mut self.shared.heartbeat;
-        if beat.streams == 0 || now < beat.at + heartbeat {
+        let slots = self.connections.slots();
+        if beat.due(slots, heartbeat).is_none_or(|at| now < at) {
             return;
         }
-        beat.at = now;
-        for (id, app) in self.connections.streams() {
+        let slots = beat.step(slots, heartbeat, now);
+        for (id, app) in self.connections.streams(slots) {
             if is_told_singly::<A>(app) {
                 self.shared.outbox.comment(id, wire);
             }
@@ -442,7 +444,7 @@ impl<A: Apps> Shard for Server<A> {
             watch,
             ..
         } = &self.shared;
-        let beat = (heartbeat.streams > 0).then(|| heartbeat.at + config.heartbeat);
+        let beat = heartbeat.due(self.connections.slots(), config.heartbeat);
         let draining = draining.filter(|_| self.left.is_none());
         [
             wheel.deadline(),

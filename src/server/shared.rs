@@ -6,6 +6,7 @@ use super::apps::Apps;
 use super::deferred::Deferred;
 use super::fields::Clock;
 use super::outbox::{Outbox, Outgoing};
+use super::spread::Spread;
 use super::stats::{Message, Round};
 use super::tally::Tally;
 use super::watch::Watch;
@@ -13,6 +14,7 @@ use crate::protocol::websocket::{OriginPolicy, Pool};
 use crate::shard::Wire;
 use crate::time::Instant;
 use crate::wheel::Wheel;
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -60,6 +62,7 @@ impl<A: Apps> Shared<A> {
             watch: Watch::default(),
             heartbeat: Heartbeat {
                 at: config.started,
+                slot: 0,
                 streams: 0,
             },
             tally: Tally::default(),
@@ -118,15 +121,30 @@ impl Heartbeat {
     /// One more event stream.
     pub(super) fn begin(&mut self, now: Instant) {
         if self.streams == 0 {
-            self.at = now;
+            (self.at, self.slot) = (now, 0);
         }
         self.streams += 1;
+    }
+
+    /// When the next step is due, among so many slots; each slot has its turn once in `every`.
+    pub(super) fn due(&self, slots: usize, every: Duration) -> Option<Instant> {
+        (self.streams > 0).then(|| self.at + Spread::new(slots, every).gap)
+    }
+
+    /// Takes a step: whose turn it is.
+    pub(super) fn step(&mut self, slots: usize, every: Duration, now: Instant) -> Range<usize> {
+        let end = self.slot + Spread::new(slots, every).each;
+        let begin = std::mem::replace(&mut self.slot, if end < slots { end } else { 0 });
+        self.at = now;
+        begin..end
     }
 }
 
 /// The heartbeat of the event streams of applications that the server keeps no list for.
 pub(super) struct Heartbeat {
-    /// When they last got one.
-    pub(super) at: Instant,
+    /// When some of them last got one.
+    at: Instant,
+    /// The slot that is next.
+    slot: usize,
     pub(super) streams: u32,
 }

@@ -3,10 +3,12 @@
 
 use super::members::{Members, STEP};
 use super::outbox::{Framing, Outgoing, Payloads, encode_event};
+use super::spread::Spread;
 use crate::app::Notice;
 use crate::protocol::websocket::{Opcode, deflate, frame};
 use crate::shard::{Payload, Wire};
 use crate::time::Instant;
+use std::time::Duration;
 
 /// Everyone who listens on this core.
 #[derive(Default)]
@@ -18,8 +20,8 @@ pub(super) struct Topic {
     frames: Payloads,
     deflated: Payloads,
     events: Payloads,
-    /// What goes round is a comment, which is no message.
-    commenting: bool,
+    /// A comment goes round the event streams: in which steps, and when the next one is due.
+    commenting: Option<(Spread, Instant)>,
     /// When what goes round began to.
     began: Instant,
     /// When the event streams last got something.
@@ -54,20 +56,38 @@ impl Topic {
     }
 
     /// Sends a comment round the event streams, so that no gateway takes them for dead.
-    pub(super) fn heartbeat<M, W: Wire<M>>(&mut self, out: &mut Outgoing<'_, M, W>) {
-        self.make_way(out);
+    pub(super) fn heartbeat<M, W: Wire<M>>(
+        &mut self,
+        every: Duration,
+        out: &mut Outgoing<'_, M, W>,
+    ) {
         self.streams.tell(out.outbox.comment.clone());
-        self.commenting = true;
-        self.spoken = out.wire.now();
+        self.commenting = Some((self.spread(every), out.wire.now()));
     }
 
     /// The next step of what goes round, if anything does.
     pub(super) fn step<M, W: Wire<M>>(&mut self, out: &mut Outgoing<'_, M, W>) {
-        self.tell(STEP, out);
+        let now = out.wire.now();
+        match self.commenting {
+            None => self.tell(STEP, out),
+            Some((spread, at)) if at <= now => {
+                let share = |id, payload: &Payload| out.wire.share(id, payload);
+                let mut most = spread.each;
+                self.streams.step(&mut most, &mut out.outbox.slow, share);
+                self.commenting = Some((spread, at + spread.gap));
+                if !self.streams.is_telling() {
+                    (self.commenting, self.spoken) = (None, now);
+                }
+            }
+            Some(_) => {}
+        }
     }
 
     /// Ends what goes round at once.
     pub(super) fn finish<M, W: Wire<M>>(&mut self, out: &mut Outgoing<'_, M, W>) {
+        if self.commenting.take().is_some() {
+            self.streams.cancel();
+        }
         self.tell(usize::MAX, out);
     }
 
@@ -87,16 +107,26 @@ impl Topic {
         }
     }
 
-    /// Since when something goes round, if anything does.
+    /// Since when a message goes round, if one does.
     pub(super) fn telling_since(&self) -> Option<Instant> {
         let kinds = [&self.sockets, &self.deflating, &self.streams];
         let telling = kinds.into_iter().any(Members::is_telling);
-        telling.then_some(self.began)
+        (telling && self.commenting.is_none()).then_some(self.began)
     }
 
-    /// When the event streams last got something, if there are any.
-    pub(super) fn silent_since(&self) -> Option<Instant> {
-        (!self.streams.is_empty()).then_some(self.spoken)
+    /// When the event streams are to be sent a comment, the first of them or some more: each of
+    /// them is silent for that long at most.
+    pub(super) fn heartbeat_at(&self, every: Duration) -> Option<Instant> {
+        match self.commenting {
+            Some((_, at)) => Some(at),
+            None if self.streams.is_empty() => None,
+            None => Some(self.spoken + every.saturating_sub(self.spread(every).span())),
+        }
+    }
+
+    /// Whether a comment goes round.
+    pub(super) fn is_commenting(&self) -> bool {
+        self.commenting.is_some()
     }
 
     /// Frees what is kept to be encoded into.
@@ -115,19 +145,20 @@ impl Topic {
             if kind.is_telling() {
                 let share = |id, payload: &Payload| out.wire.share(id, payload);
                 let shared = kind.step(&mut most, &mut out.outbox.slow, share);
-                if !self.commenting {
-                    out.tally.messages_out += shared;
-                }
+                out.tally.messages_out += shared;
             }
         }
-        self.commenting &= self.streams.is_telling();
+    }
+
+    fn spread(&self, every: Duration) -> Spread {
+        Spread::new(self.streams.len(), every / 2)
     }
 
     /// Something else is to go round: what has been told to some is told to the others first, what
-    /// has been told to nobody yet leaves in one with it.
+    /// has been told to nobody yet leaves in one with it. After it no comment is needed.
     fn make_way<M, W: Wire<M>>(&mut self, out: &mut Outgoing<'_, M, W>) {
         let kinds = [&self.sockets, &self.deflating, &self.streams];
-        if self.commenting || !kinds.into_iter().all(Members::is_open) {
+        if self.commenting.is_some() || !kinds.into_iter().all(Members::is_open) {
             self.finish(out);
         }
         if self.telling_since().is_none() {

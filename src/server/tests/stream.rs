@@ -193,6 +193,63 @@ fn a_quiet_stream_gets_a_comment_and_a_busy_one_does_not() {
     assert!(!rig.text(id).contains("\n:"));
 }
 
+/// Lets that time pass: the times of the comments of each, and the most that left at once.
+fn comments(rig: &mut Rig, ids: &[ConnectionId], span: Duration) -> (Vec<Vec<Instant>>, usize) {
+    let (end, mut times, mut most) = (rig.wire.now + span, vec![Vec::new(); ids.len()], 0);
+    while let Some(at) = rig.server.deadline().filter(|at| *at <= end) {
+        rig.pass(at.since(rig.wire.now));
+        let mut at_once = 0;
+        for (times, id) in times.iter_mut().zip(ids) {
+            let sent = rig.text(*id);
+            if sent.starts_with(':') {
+                times.push(rig.wire.now);
+                at_once += 1;
+            }
+        }
+        most = most.max(at_once);
+    }
+    (times, most)
+}
+
+#[test]
+fn heartbeats_of_many_streams_are_spread_and_none_is_late() {
+    let heartbeat = limits::HEARTBEAT_TIME;
+    for path in ["/events", "/rooms"] {
+        let mut rig = Rig::new(Config {
+            chunk: Duration::from_secs(10_000),
+            ..config()
+        });
+        let ids: Vec<_> = (0..1000).map(|_| rig.asked(&get(path))).collect();
+        ids.iter().for_each(|id| drop(rig.sent(*id)));
+        let mut last = vec![rig.wire.now; ids.len()];
+        let (times, most) = comments(&mut rig, &ids, heartbeat * 6);
+        assert!((1..=100).contains(&most), "{path}: {most} at once");
+        for (last, times) in last.iter_mut().zip(&times) {
+            assert!((5..=7).contains(&times.len()), "{path}: {times:?}");
+            for at in times {
+                let silent = at.since(*last);
+                assert!(
+                    silent <= heartbeat + Duration::from_millis(20),
+                    "{path}: {silent:?}"
+                );
+                *last = *at;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_ends_a_round_of_heartbeats() {
+    let chunk = limits::HEARTBEAT_TIME - Duration::from_secs(3);
+    let mut rig = Rig::new(Config { chunk, ..config() });
+    let ids: Vec<_> = (0..1000).map(|_| rig.stream()).collect();
+    let (times, _) = comments(&mut rig, &ids, limits::HEARTBEAT_TIME * 4);
+    let some = times.iter().filter(|times| !times.is_empty()).count();
+    // The round has come so far when the message does, each time.
+    assert!((300..900).contains(&some), "{some}");
+    assert!(times.iter().all(|times| times.len() <= 5));
+}
+
 #[test]
 fn a_stream_that_does_not_read_is_reset_and_the_others_go_on() {
     let mut rig = Rig::new(config());
