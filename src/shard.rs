@@ -266,6 +266,9 @@ pub struct Counters {
     pub starved: u64,
     /// Times that accepting stopped because no slot was free.
     pub accept_pauses: u64,
+    /// Times that accepting stopped for want of descriptors or memory (`EMFILE`, `ENFILE`,
+    /// `ENOMEM`, `ENOBUFS`).
+    pub accept_failures: u64,
     /// Times the watchdog found work that nobody had been woken for: a bug if not 0.
     pub rescues: u64,
 }

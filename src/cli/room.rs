@@ -2,6 +2,7 @@
 
 use super::flags::ServeEngine;
 use super::{Failure, print};
+use crate::engine::AcceptFailures;
 use crate::limits;
 use crate::server::Refusals;
 use std::io;
@@ -103,11 +104,15 @@ impl Room {
     }
 }
 
-/// Says on stderr, once a second at most, that newcomers were refused.
-pub(super) fn tell_refusals(refusals: &Refusals, room: Room) -> io::Result<()> {
+/// Says on stderr, once a second at most, that newcomers were refused, and why accepting failed.
+pub(super) fn tell_refusals(
+    refusals: &Refusals,
+    failures: AcceptFailures,
+    room: Room,
+) -> io::Result<()> {
     let refusals = refusals.clone();
     let tell = move || {
-        let mut before = (0, 0);
+        let (mut before, mut failed_before) = ((0, 0), 0);
         loop {
             std::thread::sleep(LOOK);
             let now = (
@@ -118,10 +123,42 @@ pub(super) fn tell_refusals(refusals: &Refusals, room: Room) -> io::Result<()> {
                 print::note(full_line(now.0 - before.0, now.1 - before.1, room));
             }
             before = now;
+            let (failed, errno) = failures.read();
+            if failed != failed_before {
+                print::note(failed_line(failed - failed_before, errno));
+            }
+            failed_before = failed;
         }
     };
     let thread = std::thread::Builder::new().name("refusals".to_owned());
     thread.spawn(tell).map(drop)
+}
+
+/// What accepting fails for, and the remedy (accept(2)).
+fn failed_line(count: u64, errno: i32) -> String {
+    let (want, remedy) = match errno {
+        libc::EMFILE => (
+            "the process may have no more descriptors (EMFILE)",
+            "ulimit -n, or a lower --max-connections",
+        ),
+        libc::ENFILE => (
+            "the system has no more files (ENFILE)",
+            "sysctl -w fs.file-max=1000000",
+        ),
+        libc::ENOMEM | libc::ENOBUFS => (
+            "the kernel has no memory for sockets (ENOMEM)",
+            "a higher memory limit of the group or container, or net.ipv4.tcp_mem",
+        ),
+        _ => {
+            return format!(
+                "accepting failed {count} times: {}",
+                io::Error::from_raw_os_error(errno)
+            );
+        }
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    let count = print::whole(count);
+    format!("accepting failed {count} time{plural}, newcomers wait: {want}; try: {remedy}")
 }
 
 fn full_line(answered: u64, reset: u64, room: Room) -> String {

@@ -269,7 +269,8 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
     let cores = config.cpus.len();
     let ready = ready_line(plan.listeners.addresses(), config);
     let room = config.room.line(cores);
-    room::tell_refusals(&config.server.refusals, config.room)?;
+    let failures = plan.accept_failures.clone();
+    room::tell_refusals(&config.server.refusals, failures, config.room)?;
     let (board, stop) = (config.server.board.clone(), plan.stop.clone());
     let sampling = sampler::start(board, plan.listeners.sockets()?, &config.cpus, &stop)
         .map_err(|source| EngineError::no_threads("the sampler", source))?;

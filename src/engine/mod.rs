@@ -1,6 +1,7 @@
 //! What moves bytes for shards: three engines with one contract (`crate::shard`), and what they
 //! have in common: the configuration, the stop switch, listeners, the clock and the vitals.
 
+mod accept_failures;
 mod cause;
 mod closing;
 pub mod contract;
@@ -20,6 +21,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use accept_failures::AcceptFailures;
 pub use listen::Listeners;
 
 /// What an engine needs to know before it starts. One thread per entry of `cpus`.
@@ -47,6 +49,8 @@ pub struct EngineConfig {
     pub receive_bytes: u32,
     /// How long the peer of a closing connection may take nothing of what is left for it.
     pub stall: Duration,
+    /// Where accepts are counted that fail for want of descriptors or memory.
+    pub accept_failures: AcceptFailures,
     /// How the outside asks the shards to end.
     pub stop: Stop,
 }
@@ -66,6 +70,7 @@ impl EngineConfig {
             receive_buffers: limits::RECEIVE_BUFFERS,
             receive_bytes: limits::RECEIVE_BYTES,
             stall: limits::STALL_TIME,
+            accept_failures: AcceptFailures::default(),
             stop: Stop::default(),
         }
     }

@@ -33,6 +33,8 @@ pub struct Figures {
     pub starved: u64,
     /// Times that accepting stopped because no slot was free.
     pub accept_pauses: u64,
+    /// Times that accepting stopped for want of descriptors or memory.
+    pub accept_failures: u64,
     /// Times the watchdog found work that nobody had been woken for: a bug if not 0.
     pub rescues: u64,
     /// TLS handshakes; `None` where nothing speaks TLS.
@@ -137,6 +139,7 @@ impl Figures {
             sends: counters.sends,
             starved: counters.starved,
             accept_pauses: counters.accept_pauses,
+            accept_failures: counters.accept_failures,
             rescues: counters.rescues,
             tls: vitals.handshakes.map(Tls::from),
             cpu_s: vitals.thread_cpu.as_secs_f64(),
@@ -164,6 +167,7 @@ impl Figures {
         self.sends += other.sends;
         self.starved += other.starved;
         self.accept_pauses += other.accept_pauses;
+        self.accept_failures += other.accept_failures;
         self.rescues += other.rescues;
         if let Some(tls) = &other.tls {
             self.tls.get_or_insert_default().add(tls);

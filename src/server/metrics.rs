@@ -121,6 +121,13 @@ const CORE: &[Row] = &[
     ),
     (
         Family::counter(
+            "accept_failures",
+            "Times that accepting stopped for want of descriptors or memory.",
+        ),
+        |it| it.accept_failures as f64,
+    ),
+    (
+        Family::counter(
             "watchdog_rescues",
             "Work found by the watchdog: a bug if not 0.",
         ),

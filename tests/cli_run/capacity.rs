@@ -1,7 +1,7 @@
 //! How many connections `serve` takes, where it listens, and how it stops.
 
 use super::program::{Serving, ringstorm};
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -113,6 +113,47 @@ fn a_full_server_serves_as_many_as_it_says_refuses_the_rest_and_tells_its_health
         );
         assert!(err.contains("full: ") && err.contains("got 503"), "{err}");
     }
+}
+
+/// The ring's accepts take no descriptor of the process: src/engine/ring/scripted/accepts.rs has
+/// them fail.
+#[test]
+fn accepts_that_fail_for_want_of_descriptors_are_counted_and_told_with_the_remedy() {
+    let server = Serving::start(&["--engine", "tokio", "--cores", "0"]);
+    let pid = server.pid();
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
+    let open = u64::try_from(open.count()).expect("small");
+    let limit = |current| {
+        let pid = Pid::from_raw(pid.parse().expect("a number"));
+        let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+        let current = Some(current);
+        let limit = Rlimit { current, maximum };
+        prlimit(pid, Resource::Nofile, limit).expect("its limit is ours to change")
+    };
+    let before = limit(open.min(3));
+    let mut waiting = connect(&server.address);
+    let request = "GET /stats HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    waiting.write_all(request.as_bytes()).expect("it is queued");
+    std::thread::sleep(Duration::from_millis(2200));
+    limit(before.current.expect("it had a limit"));
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).expect("it is served");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let stats: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    let total = &stats["total"];
+    assert!(total["accept_failures"].as_u64() > Some(0), "{total}");
+    assert_eq!(total["accept_pauses"], 0);
+    let (code, err) = server.stop_and_read();
+    assert_eq!(code, 0);
+    let lines: Vec<_> = err
+        .lines()
+        .filter(|line| line.contains("accepting failed"))
+        .collect();
+    assert!((1..=4).contains(&lines.len()), "{err}");
+    assert!(
+        lines[0].contains("EMFILE") && lines[0].contains("try: ulimit -n"),
+        "{err}"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ from harness import ALL_ENGINES, CHUNK_MS, Process, Server, case, curl, equal
 
 # A core's figures in /stats; those of all cores have the same keys.
 FIGURES = ("open", "accepted", "closed", "bytes_in", "bytes_out", "messages_in", "messages_out",
-           "backlog_bytes", "turns", "events", "sends", "starved", "accept_pauses", "rescues",
+           "backlog_bytes", "turns", "events", "sends", "starved", "accept_pauses", "accept_failures", "rescues",
            "cpu_s", "accept_queue", "accept_queue_limit")
 PROCESS = ("cpu_s", "rss_bytes", "descriptors", "descriptor_limit")
 

@@ -11,7 +11,7 @@ use super::option::DEFER_ACCEPT;
 use super::queue::Ring;
 use super::rings::Rings;
 use super::slot::Slots;
-use crate::engine::cause;
+use crate::engine::{AcceptFailures, cause};
 use crate::limits;
 use crate::shard::{CloseCause, Counters};
 use crate::time::Instant;
@@ -40,6 +40,7 @@ pub(super) struct Acceptor {
     stale: bool,
     full: bool,
     retry_at: Option<Instant>,
+    pub(super) failures: AcceptFailures,
 }
 
 /// The accepts of one listener that one ring holds.
@@ -105,6 +106,7 @@ impl Acceptor {
             stale: true,
             full: false,
             retry_at: None,
+            failures: AcceptFailures::default(),
         }
     }
 
@@ -156,7 +158,8 @@ impl Acceptor {
             CloseCause::Reset | CloseCause::TimedOut
         );
         if errno != libc::ECANCELED && !harmless {
-            counters.accept_pauses += 1;
+            counters.accept_failures += 1;
+            self.failures.note(errno);
             self.retry_at = Some(now + PAUSE);
         }
     }

@@ -31,7 +31,7 @@ mod uring;
 mod vectors;
 mod waker;
 
-use super::{EngineConfig, EngineError, FirstWord, Stop};
+use super::{AcceptFailures, EngineConfig, EngineError, FirstWord, Stop};
 use crate::shard::{Core, Counters, Shard};
 use accept::Acceptor;
 use driver::Driver;
@@ -79,6 +79,7 @@ pub fn run<S: Shard + 'static>(
             buffers: (config.receive_buffers, config.receive_bytes),
             features,
             mailboxes: Arc::clone(&mailboxes),
+            accept_failures: config.accept_failures.clone(),
             stop: config.stop.clone(),
             ready: ready.clone(),
             start: Arc::clone(&start),
@@ -168,6 +169,7 @@ struct Setup<M> {
     buffers: (u16, u32),
     features: probe::Features,
     mailboxes: Mailboxes<M>,
+    accept_failures: AcceptFailures,
     stop: Stop,
     ready: Sender<Result<(), EngineError>>,
     start: Arc<StartLatch>,
@@ -281,11 +283,13 @@ fn furnish<S: Shard>(
     let mut rings = Rings::new(rings, table);
     let mailer = Mailer::new(setup.mailboxes, setup.core);
     mailer.set_doorbell(rings.lead().descriptor(), waker.handle());
+    let mut acceptor = Acceptor::new(listeners, count);
+    acceptor.failures = setup.accept_failures;
     let port = Port {
         rings,
         slots: Slots::new(count, size, setup.slots),
         pool: Default::default(),
-        acceptor: Acceptor::new(listeners, count),
+        acceptor,
         addresses: Default::default(),
         mailer,
         now: super::now(),

@@ -1,6 +1,7 @@
 //! One core's listening sockets: accepts while there are slots and descriptors, pauses otherwise.
 
 use super::signal::{LISTENERS, Ready};
+use crate::engine::AcceptFailures;
 use crate::time::Instant;
 use std::io;
 use std::net::TcpListener as BlockingListener;
@@ -20,6 +21,7 @@ pub(super) struct PolledListeners {
     /// The listener whose turn it is to be looked at first.
     first: u32,
     retry: Option<Instant>,
+    failures: AcceptFailures,
 }
 
 /// What came of an attempt to accept.
@@ -36,7 +38,11 @@ pub(super) enum Accept {
 
 impl PolledListeners {
     /// Watches these listeners; their tokens count from [`LISTENERS`].
-    pub(super) fn new(listeners: Vec<BlockingListener>, ready: &Arc<Ready>) -> io::Result<Self> {
+    pub(super) fn new(
+        listeners: Vec<BlockingListener>,
+        ready: &Arc<Ready>,
+        failures: AcceptFailures,
+    ) -> io::Result<Self> {
         let watch = |(token, listener): (u32, BlockingListener)| {
             listener.set_nonblocking(true)?;
             // Its waker is registered by the first accept.
@@ -52,6 +58,7 @@ impl PolledListeners {
             full: false,
             first: 0,
             retry: None,
+            failures,
         })
     }
 
@@ -64,6 +71,7 @@ impl PolledListeners {
             Poll::Pending => Accept::Nothing,
             Poll::Ready(Ok((stream, _))) => Accept::Stream(stream),
             Poll::Ready(Err(error)) if is_exhaustion(&error) => {
+                self.failures.note(error.raw_os_error().unwrap_or(0));
                 self.retry = Some(now + RETRY_TIME);
                 Accept::Paused
             }

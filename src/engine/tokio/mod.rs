@@ -17,7 +17,7 @@ use self::io::{Bounds, Io};
 use self::signal::{Mailbox, Ready};
 use self::turn::CoreLoop;
 use super::mail_gauge::MailGauge;
-use super::{EngineConfig, EngineError, Stop};
+use super::{AcceptFailures, EngineConfig, EngineError, Stop};
 use crate::shard::{Core, Shard};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -49,6 +49,7 @@ pub fn run<S: Shard>(
             listeners,
             bounds,
             mailboxes: Arc::clone(&mailboxes),
+            accept_failures: config.accept_failures.clone(),
             stop: config.stop.clone(),
         };
         let make = Arc::clone(&make);
@@ -93,6 +94,7 @@ struct Start<M> {
     listeners: Vec<TcpListener>,
     bounds: Bounds,
     mailboxes: Arc<[Mailbox<M>]>,
+    accept_failures: AcceptFailures,
     stop: Stop,
 }
 
@@ -120,7 +122,8 @@ impl<M: Send + 'static> Start<M> {
         let waker = ready.waker(signal::NUDGE);
         self.stop.on_throw(move || waker.wake_by_ref());
         let listening = |source| os("cannot watch a listening socket", source, "ulimit -n 65536");
-        let acceptor = PolledListeners::new(self.listeners, &ready).map_err(listening)?;
+        let acceptor = PolledListeners::new(self.listeners, &ready, self.accept_failures);
+        let acceptor = acceptor.map_err(listening)?;
         let timer = |source| os("cannot make a timer", source, "ulimit -n 65536");
         let alarm = Alarm::new(&ready).map_err(timer)?;
         let io = Io::new(

@@ -172,7 +172,7 @@ impl<S: Shard> CoreLoop<S> {
                 Accept::Nothing => return,
                 Accept::Lost => {}
                 Accept::Paused => {
-                    self.io.counters.accept_pauses += 1;
+                    self.io.counters.accept_failures += 1;
                     return;
                 }
                 Accept::Stream(stream) => {

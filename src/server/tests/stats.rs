@@ -53,6 +53,7 @@ fn one_core_answers_at_once_with_every_key() {
         "sends",
         "starved",
         "accept_pauses",
+        "accept_failures",
         "rescues",
         "cpu_s",
         "turn_events",
