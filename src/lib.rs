@@ -17,6 +17,7 @@
 //! - [`cli`]: flags to configuration to run; the only printer.
 
 pub mod app;
+#[cfg(feature = "baseline")]
 pub mod baseline;
 pub mod cli;
 pub mod engine;

@@ -174,6 +174,7 @@ fn help_has_examples_and_exits_0() {
     }
 }
 
+#[cfg(feature = "baseline")]
 #[test]
 fn what_the_baseline_has_not_is_refused_and_not_ignored() {
     for asked in [
@@ -199,11 +200,20 @@ fn what_the_baseline_has_not_is_refused_and_not_ignored() {
     }
 }
 
+#[cfg(not(feature = "baseline"))]
+#[test]
+fn a_build_without_the_baseline_says_so() {
+    refused(&[
+        ("serve --engine baseline", "--engine baseline", "`baseline`"),
+        ("demo --short", "demo", "`baseline`"),
+    ]);
+}
+
 #[test]
 fn a_port_in_use_is_named_with_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    for engine in ["ring", "tokio", "baseline"] {
+    for engine in crate::ENGINES {
         let output = ringstorm(&format!(
             "serve --engine {engine} --cores 0 --listen {address}"
         ));

@@ -1,5 +1,6 @@
 //! Counts connections and messages, and tells them with the process's figures as `/stats` does.
 
+use procfs::process::Process;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
@@ -97,6 +98,9 @@ impl Tally {
         // The connection of an event stream is open as HTTP too.
         let events = read(&counters.events);
         let http = read(&counters.http).saturating_sub(events);
+        let process = Process::myself().ok();
+        let memory = process.as_ref().and_then(|it| it.statm().ok());
+        let resident_pages = memory.map_or(0, |it| it.resident);
         json!({
             "engine": "baseline",
             "uptime_s": self.since.elapsed().as_secs_f64(),
@@ -110,8 +114,8 @@ impl Tally {
             },
             "process": {
                 "cpu_s": process_cpu().as_secs_f64(),
-                "rss_bytes": rss_bytes().unwrap_or(0),
-                "descriptors": std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
+                "rss_bytes": resident_pages * procfs::page_size(),
+                "descriptors": process.and_then(|it| it.fd_count().ok()).unwrap_or(0),
                 "descriptor_limit": getrlimit(Resource::Nofile).current,
             },
         })
@@ -124,11 +128,4 @@ fn process_cpu() -> Duration {
         t.tv_sec.cast_unsigned(),
         u32::try_from(t.tv_nsec).unwrap_or(0),
     )
-}
-
-/// The second field of `/proc/self/statm`, in pages (proc(5)).
-fn rss_bytes() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
 }

@@ -2,8 +2,8 @@
 
 use super::Failure;
 use super::values::Cpus;
+use procfs::{CpuInfo, Current as _, Meminfo};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::{CpuSet, sched_getaffinity};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -28,11 +28,11 @@ pub(super) fn raise_limits() -> u64 {
 
 /// The CPUs that this process may run on, ascending.
 pub(super) fn allowed_cpus() -> Vec<usize> {
-    let set = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
-    let cpus: Vec<usize> = (0..CpuSet::MAX_CPU)
-        .filter(|&cpu| set.is_set(cpu))
-        .collect();
-    if cpus.is_empty() { vec![0] } else { cpus }
+    let cpus = core_affinity::get_core_ids().unwrap_or_default();
+    if cpus.is_empty() {
+        return vec![0];
+    }
+    cpus.into_iter().map(|cpu| cpu.id).collect()
 }
 
 /// The CPUs meant: those typed, if this process may run on them, or all it may.
@@ -83,13 +83,10 @@ pub(super) fn local_ports() -> u64 {
 
 /// Facts for people and records: kernel, CPUs, memory, limits.
 pub(super) fn facts() -> BTreeMap<String, String> {
-    let field = |text: &str, name: &str| -> String {
-        let line = text.lines().find(|line| line.starts_with(name));
-        let value = line
-            .and_then(|line| line.split_once(':'))
-            .map_or("", |(_, value)| value);
-        value.split_whitespace().collect::<Vec<_>>().join(" ")
-    };
+    let cpu = CpuInfo::current().ok();
+    let cpu = cpu.as_ref().and_then(|cpu| cpu.model_name(0));
+    let memory = Meminfo::current().ok();
+    let memory = memory.map(|it| format!("{} kB", it.mem_total / 1024));
     let descriptors = getrlimit(Resource::Nofile).current;
     let descriptors = descriptors.map_or_else(|| "unlimited".to_owned(), |n| n.to_string());
     let ports = read("/proc/sys/net/ipv4/ip_local_port_range");
@@ -100,9 +97,9 @@ pub(super) fn facts() -> BTreeMap<String, String> {
             "kernel",
             read("/proc/sys/kernel/osrelease").trim().to_owned(),
         ),
-        ("cpu", field(&read("/proc/cpuinfo"), "model name")),
+        ("cpu", cpu.unwrap_or_default().to_owned()),
         ("cpus", listed(&allowed_cpus())),
-        ("memory", field(&read("/proc/meminfo"), "MemTotal")),
+        ("memory", memory.unwrap_or_default()),
         ("descriptors", descriptors),
         ("congestion", congestion.trim().to_owned()),
         (

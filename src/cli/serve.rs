@@ -5,6 +5,7 @@ use super::room::{self, Host, Room};
 use super::tls::{self, Identity};
 use super::values::Switch;
 use super::{Exit, Failure, host, listen, print, signals};
+#[cfg(feature = "baseline")]
 use crate::baseline::{self, Baseline};
 use crate::engine::{self, EngineConfig, EngineError, FirstWord, Listeners, Stop};
 use crate::limits;
@@ -43,6 +44,9 @@ impl Config {
     pub(super) fn new(flags: ServeFlags, descriptor_limit: u64) -> Result<Self, Failure> {
         check_bounds(&flags)?;
         if flags.engine == ServeEngine::Baseline {
+            if !cfg!(feature = "baseline") {
+                return Err(without_baseline("--engine baseline"));
+            }
             check_baseline(&flags)?;
         }
         let cpus = host::cpus(flags.cores.clone())?;
@@ -310,6 +314,7 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
     ))
 }
 
+#[cfg(feature = "baseline")]
 fn run_baseline(config: Config, stop: Stop) -> Result<String, Failure> {
     let baseline = Baseline::bind(baseline::Config {
         chunk: config.server.chunk,
@@ -322,6 +327,17 @@ fn run_baseline(config: Config, stop: Stop) -> Result<String, Failure> {
     baseline.run()?;
     let served = engine::now().since(config.server.started).as_secs_f64();
     Ok(format!("served for {served:.1} s"))
+}
+
+#[cfg(not(feature = "baseline"))]
+fn run_baseline(_: Config, _: Stop) -> Result<String, Failure> {
+    Err(without_baseline("--engine baseline"))
+}
+
+/// What wants the baseline in a build without it.
+pub(super) fn without_baseline(what: &str) -> Failure {
+    let remedy = "a build with the feature `baseline`, as it is by default";
+    Failure::Usage(format!("{what}: not in this build; try: {remedy}"))
 }
 
 /// What scripts wait for: a URL per address, ports filled in.

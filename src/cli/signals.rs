@@ -3,6 +3,7 @@
 
 use super::{Exit, Failure, print};
 use crate::engine::{EngineError, Stop};
+use procfs::process::Process;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -56,8 +57,6 @@ fn listen(hang_up: HangUp) -> Result<Stop, Failure> {
 /// Whether whoever started this process wants it to live on without its terminal: nohup(1) and the
 /// like ignore the hang-up for it. proc(5): bit n - 1 of `SigIgn` is signal n.
 fn ignores_hangup() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|it| it.strip_prefix("SigIgn:"));
-    let ignored = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
-    ignored.is_some_and(|bits| bits >> (SIGHUP - 1) & 1 == 1)
+    let status = Process::myself().and_then(|process| process.status());
+    status.is_ok_and(|status| status.sigign >> (SIGHUP - 1) & 1 == 1)
 }

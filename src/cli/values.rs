@@ -3,6 +3,8 @@
 
 use crate::load::{Rate, Think};
 use crate::protocol::websocket::closing;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::time::Duration;
 
 /// A span of time: `10s`, `500ms`, `2m`, `1.5h`, `1h30m`.
@@ -241,29 +243,10 @@ pub(super) fn field(text: &str) -> Result<String, String> {
 pub(super) fn basic(text: &str) -> Result<String, String> {
     match text.split_once(':') {
         Some((user, _)) if !user.is_empty() && !text.contains(char::is_control) => {
-            Ok(base64(text.as_bytes()))
+            Ok(STANDARD.encode(text))
         }
         _ => Err("write it as USER:PASSWORD, such as ann:secret".to_owned()),
     }
-}
-
-/// RFC 4648, 4.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let digit = DIGITS[(group >> (18 - 6 * place) & 63) as usize];
-            text.push(if place > chunk.len() {
-                '='
-            } else {
-                char::from(digit)
-            });
-        }
-    }
-    text
 }
 
 fn scaled(text: &str, thousand: u32) -> Option<u64> {

@@ -9,6 +9,7 @@ pub mod listen;
 mod mail_gauge;
 pub mod outbound;
 mod pending;
+mod pin;
 pub mod ring;
 pub mod sim;
 mod slots;

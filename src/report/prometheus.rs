@@ -1,153 +1,119 @@
 //! A run so far in the text format of Prometheus, for its textfile collector and for scrapes.
-//!
-//! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 
 use super::figures::float;
 use super::latency::LatencyRecord;
 use super::ledger::{Interval, Ledger};
 use crate::load::outcome::Outcome;
-use std::fmt::Write;
-
-/// The media type of the text.
-pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+use crate::stats::exposition::{Exposition, Family, Format, Kind};
 
 const NS_PER_S: f64 = 1e9;
 
 /// The run so far, at the end of that interval.
 #[must_use]
-pub fn text(ledger: &Ledger, interval: &Interval) -> String {
+pub fn text(ledger: &Ledger, interval: &Interval) -> Vec<u8> {
     let outcome = ledger.so_far();
-    let mut out = String::with_capacity(8 * 1024);
-    counts(&mut out, outcome);
-    let up = [("", float(interval.up))];
-    family(
-        &mut out,
-        "connections",
-        "gauge",
-        "Connections that are up.",
-        &up,
-    );
-    let busy: Vec<(String, f64)> = interval
-        .busy
-        .iter()
-        .enumerate()
-        .map(|(core, busy)| (format!("{{core=\"{core}\"}}"), *busy))
-        .collect();
-    let busy: Vec<(&str, f64)> = busy
-        .iter()
-        .map(|(core, busy)| (core.as_str(), *busy))
-        .collect();
-    let help = "Part of the last interval in which a core of the generator was busy.";
-    family(&mut out, "core_busy_ratio", "gauge", help, &busy);
-    failures(&mut out, outcome);
-    latencies(&mut out, outcome);
-    out
-}
-
-fn counts(out: &mut String, outcome: &Outcome) {
-    let (connects, messages, events) = (&outcome.connects, &outcome.messages, &outcome.events);
-    for (name, help, n) in [
-        (
-            "connects_planned",
-            "Connections that the run is to make.",
-            connects.planned,
-        ),
-        (
-            "connects_attempted",
-            "Connects started.",
-            connects.attempted,
-        ),
-        ("connects_up", "Connections that came up.", connects.up),
-        ("connects_failed", "Connects that failed.", connects.failed),
-        (
-            "ended_early",
-            "Connections that ended before the run.",
-            connects.ended_early,
-        ),
-        (
-            "messages_planned",
-            "Messages that the pace asked for.",
-            messages.planned,
-        ),
-        ("messages_sent", "Messages sent.", messages.sent),
-        (
-            "messages_dropped",
-            "Planned messages not sent.",
-            messages.dropped.total(),
-        ),
-        (
-            "messages_replied",
-            "Replies that verified.",
-            messages.replied,
-        ),
-        (
-            "messages_wrong",
-            "Messages that were no reply.",
-            messages.wrong,
-        ),
-        (
-            "events_received",
-            "Messages received unasked.",
-            events.received,
-        ),
-        (
-            "events_missed",
-            "Sequence numbers passed over.",
-            events.gaps,
-        ),
-    ] {
-        let name = format!("{name}_total");
-        family(out, &name, "counter", help, &[("", float(n))]);
+    let mut bytes = Vec::with_capacity(8 * 1024);
+    let mut text = Exposition::new(&mut bytes, Format::Prometheus, "ringstorm_load_");
+    for (family, of) in COUNTS {
+        text.single(family, Some(float(of(outcome))));
     }
+    let up = Family::gauge("connections", "Connections that are up.");
+    text.single(&up, Some(float(interval.up)));
+    text.family(&Family::gauge(
+        "core_busy_ratio",
+        "Part of the last interval in which a core of the generator was busy.",
+    ));
+    for (core, busy) in interval.busy.iter().enumerate() {
+        text.sample(&[("core", &core.to_string())], *busy);
+    }
+    text.family(&Family::counter(
+        "failures",
+        "What went wrong, by stage and kind.",
+    ));
+    for (stage, kind, n) in outcome.failures.iter() {
+        let (stage, kind) = (stage.to_string(), kind.to_string());
+        text.sample(&[("stage", &stage), ("kind", &kind)], float(n));
+    }
+    latencies(&mut text, outcome);
+    text.end();
+    bytes
 }
 
-fn failures(out: &mut String, outcome: &Outcome) {
-    let labelled: Vec<(String, f64)> = outcome
-        .failures
-        .iter()
-        .map(|(stage, kind, n)| (format!("{{stage=\"{stage}\",kind=\"{kind}\"}}"), float(n)))
-        .collect();
-    let samples: Vec<(&str, f64)> = labelled.iter().map(|(it, n)| (it.as_str(), *n)).collect();
-    let help = "What went wrong, by stage and kind.";
-    family(out, "failures_total", "counter", help, &samples);
-}
+/// A family, and where its count is.
+type Row = (Family, fn(&Outcome) -> u64);
+
+const COUNTS: &[Row] = &[
+    (
+        Family::counter("connects_planned", "Connections that the run is to make."),
+        |it| it.connects.planned,
+    ),
+    (
+        Family::counter("connects_attempted", "Connects started."),
+        |it| it.connects.attempted,
+    ),
+    (
+        Family::counter("connects_up", "Connections that came up."),
+        |it| it.connects.up,
+    ),
+    (
+        Family::counter("connects_failed", "Connects that failed."),
+        |it| it.connects.failed,
+    ),
+    (
+        Family::counter("ended_early", "Connections that ended before the run."),
+        |it| it.connects.ended_early,
+    ),
+    (
+        Family::counter("messages_planned", "Messages that the pace asked for."),
+        |it| it.messages.planned,
+    ),
+    (Family::counter("messages_sent", "Messages sent."), |it| {
+        it.messages.sent
+    }),
+    (
+        Family::counter("messages_dropped", "Planned messages not sent."),
+        |it| it.messages.dropped.total(),
+    ),
+    (
+        Family::counter("messages_replied", "Replies that verified."),
+        |it| it.messages.replied,
+    ),
+    (
+        Family::counter("messages_wrong", "Messages that were no reply."),
+        |it| it.messages.wrong,
+    ),
+    (
+        Family::counter("events_received", "Messages received unasked."),
+        |it| it.events.received,
+    ),
+    (
+        Family::counter("events_missed", "Sequence numbers passed over."),
+        |it| it.events.gaps,
+    ),
+];
 
 /// Each latency as a summary. A quantile is left out below `100 / (1 - p)` samples.
-fn latencies(out: &mut String, outcome: &Outcome) {
-    let name = "latency_seconds";
-    head(out, name, "summary", "Latencies of the run so far.");
+fn latencies(text: &mut Exposition<'_>, outcome: &Outcome) {
+    text.family(&Family {
+        name: "latency_seconds",
+        kind: Kind::Summary,
+        help: "Latencies of the run so far.",
+    });
     for (latency, recorded) in outcome.latencies.named() {
         let histogram = recorded.histogram();
         if histogram.is_empty() {
             continue;
         }
-        for (text, inverse) in [("0.5", 2), ("0.9", 10), ("0.99", 100), ("0.999", 1_000)] {
-            if histogram.len() >= LatencyRecord::samples_needed(inverse) {
+        let known = [("0.5", 2), ("0.9", 10), ("0.99", 100), ("0.999", 1_000)]
+            .into_iter()
+            .filter(|(_, inverse)| histogram.len() >= LatencyRecord::samples_needed(*inverse));
+        let quantiles: Vec<(&str, f64)> = known
+            .map(|(name, inverse)| {
                 let value = histogram.value_at_quantile(1.0 - 1.0 / float(inverse));
-                let labels = format!("{{latency=\"{latency}\",quantile=\"{text}\"}}");
-                sample(out, name, &labels, float(value) / NS_PER_S);
-            }
-        }
-        let (n, labels) = (float(histogram.len()), format!("{{latency=\"{latency}\"}}"));
-        let sum = histogram.mean() * n / NS_PER_S;
-        sample(out, "latency_seconds_sum", &labels, sum);
-        sample(out, "latency_seconds_count", &labels, n);
+                (name, float(value) / NS_PER_S)
+            })
+            .collect();
+        let sum = histogram.mean() * float(histogram.len()) / NS_PER_S;
+        text.summary(&[("latency", latency)], &quantiles, (histogram.len(), sum));
     }
-}
-
-fn family(out: &mut String, name: &str, kind: &str, help: &str, samples: &[(&str, f64)]) {
-    head(out, name, kind, help);
-    samples
-        .iter()
-        .for_each(|(labels, value)| sample(out, name, labels, *value));
-}
-
-/// Writing to a String cannot fail.
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(out, "# HELP ringstorm_load_{name} {help}");
-    let _ = writeln!(out, "# TYPE ringstorm_load_{name} {kind}");
-}
-
-fn sample(out: &mut String, name: &str, labels: &str, value: f64) {
-    let _ = writeln!(out, "ringstorm_load_{name}{labels} {value}");
 }

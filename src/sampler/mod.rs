@@ -239,7 +239,8 @@ fn sleep_until(due: Instant, stop: &Stop) -> bool {
     }
 }
 
-/// Leaves those CPUs to others, if there is another one.
+/// Leaves those CPUs to others, if there is another one: a mask of several CPUs, where
+/// `core_affinity` sets one.
 fn keep_off(cores: &[usize]) {
     let Ok(allowed) = sched_getaffinity(None) else {
         return;

@@ -1,7 +1,7 @@
 //! `/metrics`: what `/stats` tells, as OpenMetrics text.
 
 use super::figures::{CoreFigures, Figures, Tls, Told};
-use crate::stats::exposition::{Exposition, Family, Kind};
+use crate::stats::exposition::{Exposition, Family, Format, Kind};
 use crate::stats::metrics;
 
 /// Bounds of the histogram of [`crate::shard::Counters::turn_events`].
@@ -9,7 +9,7 @@ const TURN_BOUNDS: [u64; 13] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 204
 
 /// Writes everything.
 pub(super) fn write(into: &mut Vec<u8>, told: &Told<'_>) {
-    let mut text = Exposition::new(into);
+    let mut text = Exposition::new(into, Format::OpenMetrics, "ringstorm_");
     text.family(&Family {
         name: "build",
         kind: Kind::Info,

@@ -1,6 +1,8 @@
-//! Writes figures as OpenMetrics text, which a reader of the older Prometheus format takes too.
+//! Writes figures as OpenMetrics text, which a reader of the older Prometheus format takes too, or
+//! as exactly that older format.
 //!
-//! <https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md>
+//! <https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md>,
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 
 use std::io::Write;
 
@@ -10,8 +12,14 @@ pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; char
 /// comments.
 pub const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What begins every name.
-const PREFIX: &str = "ringstorm_";
+/// Which text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// Text format 0.0.4: a family is called what its samples are, and has no unit.
+    Prometheus,
+}
 
 /// What a family of figures is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +32,8 @@ pub enum Kind {
     Info,
     /// Counts by size.
     Histogram,
+    /// Quantiles.
+    Summary,
 }
 
 /// A family of figures of one name.
@@ -58,6 +68,17 @@ impl Family {
         }
     }
 
+    /// What stands behind the family's name in the names of its samples, and its type.
+    const fn suffix(&self) -> (&'static str, &'static str) {
+        match self.kind {
+            Kind::Counter => ("_total", "counter"),
+            Kind::Gauge => ("", "gauge"),
+            Kind::Info => ("_info", "info"),
+            Kind::Histogram => ("", "histogram"),
+            Kind::Summary => ("", "summary"),
+        }
+    }
+
     /// The base unit that the name ends with, if it does.
     fn unit(&self) -> Option<&'static str> {
         let (_, last) = self.name.rsplit_once('_')?;
@@ -72,6 +93,9 @@ pub type Labels<'a> = &'a [(&'a str, &'a str)];
 #[derive(Debug)]
 pub struct Exposition<'a> {
     into: &'a mut Vec<u8>,
+    format: Format,
+    /// What begins every name.
+    prefix: &'static str,
     /// The family that samples belong to now: what follows its name, and the name.
     suffix: &'static str,
     name: &'static str,
@@ -79,9 +103,11 @@ pub struct Exposition<'a> {
 
 impl<'a> Exposition<'a> {
     /// Adds to what is there.
-    pub fn new(into: &'a mut Vec<u8>) -> Self {
+    pub fn new(into: &'a mut Vec<u8>, format: Format, prefix: &'static str) -> Self {
         Self {
             into,
+            format,
+            prefix,
             suffix: "",
             name: "",
         }
@@ -89,19 +115,23 @@ impl<'a> Exposition<'a> {
 
     /// Begins a family: all its samples follow, and no other family has its name.
     pub fn family(&mut self, family: &Family) {
-        let Family { name, kind, help } = *family;
-        let (word, suffix) = match kind {
-            Kind::Counter => ("counter", "_total"),
-            Kind::Gauge => ("gauge", ""),
-            Kind::Info => ("info", "_info"),
-            Kind::Histogram => ("histogram", ""),
-        };
+        let Family { name, help, .. } = *family;
+        let (suffix, kind) = family.suffix();
         (self.name, self.suffix) = (name, suffix);
-        self.line(format_args!("# TYPE {PREFIX}{name} {word}"));
-        if let Some(unit) = family.unit() {
-            self.line(format_args!("# UNIT {PREFIX}{name} {unit}"));
+        let prefix = self.prefix;
+        match self.format {
+            Format::OpenMetrics => {
+                self.line(format_args!("# TYPE {prefix}{name} {kind}"));
+                if let Some(unit) = family.unit() {
+                    self.line(format_args!("# UNIT {prefix}{name} {unit}"));
+                }
+                self.line(format_args!("# HELP {prefix}{name} {help}"));
+            }
+            Format::Prometheus => {
+                self.line(format_args!("# HELP {prefix}{name}{suffix} {help}"));
+                self.line(format_args!("# TYPE {prefix}{name}{suffix} {kind}"));
+            }
         }
-        self.line(format_args!("# HELP {PREFIX}{name} {help}"));
     }
 
     /// A sample of the family.
@@ -135,25 +165,43 @@ impl<'a> Exposition<'a> {
         self.suffixed("_sum", labels, sum);
     }
 
+    /// A summary: quantiles by their names, then how many there were and the sum of all.
+    pub fn summary(
+        &mut self,
+        labels: Labels<'_>,
+        quantiles: &[(&str, f64)],
+        (count, sum): (u64, f64),
+    ) {
+        for (quantile, value) in quantiles {
+            let mut labels = labels.to_vec();
+            labels.push(("quantile", quantile));
+            self.suffixed("", &labels, *value);
+        }
+        self.suffixed("_sum", labels, sum);
+        self.suffixed("_count", labels, count as f64);
+    }
+
     /// The end of the text.
     pub fn end(self) {
-        self.into.extend_from_slice(b"# EOF\n");
+        match self.format {
+            Format::OpenMetrics => self.into.extend_from_slice(b"# EOF\n"),
+            Format::Prometheus => {}
+        }
     }
 
     fn suffixed(&mut self, suffix: &str, labels: Labels<'_>, value: f64) {
-        let name = self.name;
-        let _ = write!(self.into, "{PREFIX}{name}{suffix}");
+        let (prefix, name) = (self.prefix, self.name);
+        // A vector takes all.
+        let _ = write!(self.into, "{prefix}{name}{suffix}");
         let mut separator = '{';
         for (name, value) in labels {
             let _ = write!(self.into, "{separator}{name}=\"");
-            for character in value.chars() {
-                match character {
-                    '"' => self.into.extend_from_slice(b"\\\""),
-                    '\\' => self.into.extend_from_slice(b"\\\\"),
-                    '\n' => self.into.extend_from_slice(b"\\n"),
-                    other => {
-                        let _ = write!(self.into, "{other}");
-                    }
+            for byte in value.bytes() {
+                match byte {
+                    b'"' => self.into.extend_from_slice(b"\\\""),
+                    b'\\' => self.into.extend_from_slice(b"\\\\"),
+                    b'\n' => self.into.extend_from_slice(b"\\n"),
+                    other => self.into.push(other),
                 }
             }
             self.into.push(b'"');

@@ -197,7 +197,7 @@ fn a_server_goes_on_after_sighup_and_announces_that_it_stops() {
 
 #[test]
 fn listen_takes_ports_names_and_both_families() {
-    for engine in ["ring", "tokio", "baseline"] {
+    for engine in crate::ENGINES {
         let server = Serving::start_at("0", &["--engine", engine, "--cores", "0"]);
         let port = server
             .address

@@ -6,7 +6,7 @@ mod watch;
 
 use super::child::Server;
 use super::flags::DemoFlags;
-use super::{Exit, Failure, host, print, signals};
+use super::{Exit, Failure, host, print, serve, signals};
 use crate::engine::{self, Stop};
 use crate::report::Verdict;
 use round::{Round, Turn};
@@ -68,11 +68,10 @@ const SHORT: Scale = Scale {
 
 impl Config {
     /// What the flags mean.
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "every command is made in the same way"
-    )]
     pub(super) fn new(flags: DemoFlags) -> Result<Self, Failure> {
+        if !cfg!(feature = "baseline") {
+            return Err(serve::without_baseline("demo, which compares with it"));
+        }
         let allowed = host::allowed_cpus();
         let first = allowed.first().copied().unwrap_or(0);
         Ok(Self {

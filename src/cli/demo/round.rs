@@ -6,7 +6,10 @@ use crate::cli::child::{Load, Server};
 use crate::cli::print;
 use crate::engine::Stop;
 use crate::report::Record;
-use indicatif::{ProgressBar, ProgressStyle};
+use ratatui::crossterm::cursor::MoveToColumn;
+use ratatui::crossterm::execute;
+use ratatui::crossterm::style::Print;
+use ratatui::crossterm::terminal::{self, Clear, ClearType};
 use std::fs::{self, File};
 use std::io::stderr;
 use std::path::{Path, PathBuf};
@@ -152,7 +155,7 @@ impl Stage<'_> {
         let record = File::create(file).map_err(|error| unwritable(file, &error))?;
         let before = watch::private_bytes(self.server.pid());
         let mut load = Load::start(self.config.cpus.1, &all, record)?;
-        let mut live = Live::new(format!("{} /{name}", self.turn.place));
+        let live = Live::new(format!("{} /{name}", self.turn.place));
         let mut seen = Seen::default();
         let code = loop {
             if let Some(code) = load.is_over()? {
@@ -203,34 +206,38 @@ impl Seen {
     }
 }
 
-/// What is shown while a load runs.
+/// The line that is shown while a load runs, drawn anew where a terminal is.
 struct Live {
     what: String,
-    bar: Option<ProgressBar>,
+    draws: bool,
 }
 
 impl Live {
     fn new(what: String) -> Self {
-        let bar = print::draws(&stderr()).then(ProgressBar::new_spinner);
-        if let (Some(bar), Ok(style)) = (&bar, ProgressStyle::with_template("{spinner} {wide_msg}"))
-        {
-            bar.set_style(style);
-        } else {
+        let draws = print::draws(&stderr());
+        if !draws {
             print::note(format_args!("{what}"));
         }
-        Self { what, bar }
+        Self { what, draws }
     }
 
     fn show(&self, said: &str) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(format!("{}  {said}", self.what));
-            bar.tick();
-        }
+        let (columns, _) = terminal::size().unwrap_or((80, 24));
+        let line = format!("{}  {said}", self.what);
+        // The last column stays free: a terminal may wrap there.
+        let shown = line.chars().take(usize::from(columns).saturating_sub(1));
+        self.draw(&shown.collect::<String>());
     }
 
-    fn end(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
+    fn end(self) {
+        self.draw("");
+    }
+
+    fn draw(&self, line: &str) {
+        if self.draws {
+            // A terminal that takes nothing more ends no demo.
+            let clear = Clear(ClearType::CurrentLine);
+            let _ = execute!(stderr(), MoveToColumn(0), clear, Print(line));
         }
     }
 }

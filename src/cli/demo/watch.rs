@@ -2,17 +2,16 @@
 
 use crate::sampler::diagnosis::Family;
 use crate::sampler::queues::Queues;
-use std::fs;
+use procfs::process::Process;
 
 /// Bytes that only that process holds and has written (`Private_Dirty` of `smaps_rollup`); 0 if
 /// it cannot be read. The code that server and load share does not count.
 pub(super) fn private_bytes(pid: u32) -> u64 {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let line = rollup
-        .lines()
-        .find_map(|line| line.strip_prefix("Private_Dirty:"));
-    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
+    let process = pid.try_into().ok().and_then(|pid| Process::new(pid).ok());
+    let rollup = process.and_then(|process| process.smaps_rollup().ok());
+    let maps = rollup.iter().flat_map(|it| &it.memory_map_rollup);
+    maps.filter_map(|map| map.extension.map.get("Private_Dirty"))
+        .sum()
 }
 
 /// Connections that wait to be accepted on that port, over all its sockets; 0 if the kernel does

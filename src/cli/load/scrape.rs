@@ -1,7 +1,7 @@
 //! Answers scrapes of a run while it runs: one thread, one request at a time, a bounded head.
 
 use crate::cli::Failure;
-use crate::report::prometheus::MEDIA_TYPE;
+use crate::stats::exposition::PROMETHEUS;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,13 +13,13 @@ const HEAD_BYTES: usize = 8 * 1024;
 const REQUEST_TIME: Duration = Duration::from_secs(2);
 
 /// The text that scrapes get.
-pub(super) struct Scrape(Arc<Mutex<String>>);
+pub(super) struct Scrape(Arc<Mutex<Vec<u8>>>);
 
 impl Scrape {
     /// Listens there, for as long as the program runs.
     pub(super) fn start(address: SocketAddr) -> Result<Self, Failure> {
         let listener = listen(address)?;
-        let text = Arc::new(Mutex::new(String::new()));
+        let text = Arc::new(Mutex::new(Vec::new()));
         let shared = Arc::clone(&text);
         std::thread::Builder::new()
             .name("scrapes".to_owned())
@@ -37,7 +37,7 @@ impl Scrape {
     }
 
     /// What the next scrape gets.
-    pub(super) fn set(&self, text: String) {
+    pub(super) fn set(&self, text: Vec<u8>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
 }
@@ -51,7 +51,7 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-fn answer(mut peer: TcpStream, text: &str) -> io::Result<()> {
+fn answer(mut peer: TcpStream, text: &[u8]) -> io::Result<()> {
     peer.set_read_timeout(Some(REQUEST_TIME))?;
     peer.set_write_timeout(Some(REQUEST_TIME))?;
     let by = Instant::now() + REQUEST_TIME;
@@ -68,12 +68,13 @@ fn answer(mut peer: TcpStream, text: &str) -> io::Result<()> {
     let (status, body) = if is_known {
         ("200 OK", text)
     } else {
-        ("404 Not Found", "try: GET /metrics\n")
+        ("404 Not Found", b"try: GET /metrics\n".as_slice())
     };
     let length = body.len();
     write!(
         peer,
-        "HTTP/1.1 {status}\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {length}\r\n\
-         Connection: close\r\n\r\n{body}"
-    )
+        "HTTP/1.1 {status}\r\nContent-Type: {PROMETHEUS}\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n"
+    )?;
+    peer.write_all(body)
 }

@@ -109,7 +109,7 @@ impl Sink {
 }
 
 /// Puts a whole file in another's place: a reader sees the old one or the new one.
-pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn replace(path: &Path, text: impl AsRef<[u8]>) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     // The textfile collector reads names that end with .prom only.
     name.push(".new");

@@ -1,13 +1,11 @@
-//! The thread of a core: started, bound to its CPU, given an executor; each failure is named.
+//! The thread of a core: started, pinned to its CPU, given an executor; each failure is named.
 //!
 //! glommio's own `spawn` panics where `/sys` is missing, where a CPU may not be chosen, and where
-//! its second thread cannot be started. So the CPU is bound here, by the kernel's number, and the
+//! its second thread cannot be started. So the thread is pinned here, by the kernel's number, and the
 //! threads are tried before glommio needs them.
 
-use crate::engine::EngineError;
+use crate::engine::{EngineError, pin};
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
-use rustix::thread::{CpuSet, sched_setaffinity};
-use std::io;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -56,37 +54,17 @@ pub(super) fn rehearse(cores: usize) -> Result<(), EngineError> {
     failure.map_or(Ok(()), Err)
 }
 
-/// Binds this thread to a CPU, then makes its executor.
+/// Pins this thread to a CPU, then makes its executor.
 ///
 /// # Errors
 /// [`EngineError`] that names what was refused and what to do.
 pub(super) fn executor(core: usize, cpu: usize) -> Result<LocalExecutor, EngineError> {
-    bind(cpu).map_err(|source| EngineError::Os {
-        remedy: match source.raw_os_error() {
-            Some(libc::EINVAL) => {
-                "--cores with CPUs of this host (`nproc --all`) that this \
-                                   process may use (`taskset -p $$`)"
-            }
-            _ => "a container profile that allows sched_setaffinity",
-        }
-        .to_owned(),
-        operation: format!("cannot bind core {core} to CPU {cpu} (sched_setaffinity)"),
-        source,
-    })?;
+    pin::this_thread(core, cpu)?;
     LocalExecutorBuilder::new(Placement::Unbound)
         .name(&format!("ring-{core}"))
         .preempt_timer(Duration::from_secs(3600))
         .make()
         .map_err(|error| no_executor(cpu, &error))
-}
-
-fn bind(cpu: usize) -> io::Result<()> {
-    if cpu >= CpuSet::MAX_CPU {
-        return Err(io::Error::from_raw_os_error(libc::EINVAL));
-    }
-    let mut one = CpuSet::new();
-    one.set(cpu);
-    Ok(sched_setaffinity(None, &one)?)
 }
 
 fn no_executor(cpu: usize, error: &GlommioError<()>) -> EngineError {
@@ -106,17 +84,6 @@ fn no_executor(cpu: usize, error: &GlommioError<()>) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cpu_that_is_not_there_is_named_with_the_call_and_the_remedy() {
-        for cpu in [CpuSet::MAX_CPU - 1, CpuSet::MAX_CPU, usize::MAX] {
-            // In a thread of its own: it would be bound.
-            let thread = start(0, move || executor(7, cpu).map(drop)).unwrap();
-            let said = thread.join().unwrap().unwrap_err().to_string();
-            let names = format!("bind core 7 to CPU {cpu} (sched_setaffinity)");
-            assert!(said.contains(&names) && said.contains("--cores"), "{said}");
-        }
-    }
 
     #[test]
     fn an_executor_needs_no_description_of_the_machine_to_be_bound() {

@@ -17,7 +17,7 @@ use self::io::{Bounds, Io};
 use self::signal::{Mailbox, Ready};
 use self::turn::CoreLoop;
 use super::mail_gauge::MailGauge;
-use super::{AcceptFailures, EngineConfig, EngineError, Stop};
+use super::{AcceptFailures, EngineConfig, EngineError, Stop, pin};
 use crate::shard::{Core, Shard};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -103,12 +103,7 @@ impl<M: Send + 'static> Start<M> {
         self,
         make: &impl Fn(Core) -> S,
     ) -> Result<S::Outcome, EngineError> {
-        if !core_affinity::set_for_current(core_affinity::CoreId { id: self.cpu }) {
-            return Err(EngineError::Unsupported {
-                what: format!("cannot pin a thread to CPU {}", self.cpu),
-                remedy: "--cores with CPUs that `taskset -p $$` allows".to_owned(),
-            });
-        }
+        pin::this_thread(self.core.index(), self.cpu)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .build()

@@ -5,6 +5,8 @@ use super::frame::Extension;
 use crate::protocol::Fault;
 use crate::protocol::http::headers::trim;
 use crate::protocol::http::{BodyLength, Request, Response, merged};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tungstenite::handshake::derive_accept_key;
 
 /// Whose pages may connect (RFC 6455, 10.2). A client that is no browser sends no `Origin`, or
@@ -132,7 +134,10 @@ impl ClientHandshake {
     /// A handshake with that nonce; it must be random and new for each attempt (RFC 6455, 4.1).
     #[must_use]
     pub fn new(nonce: [u8; 16]) -> Self {
-        Self { key: base64(nonce) }
+        let mut key = [0; KEY_LEN];
+        let written = STANDARD.encode_slice(nonce, &mut key);
+        debug_assert_eq!(written, Ok(KEY_LEN));
+        Self { key }
     }
 
     /// Appends the request: the fields that RFC 6455, 4.1 demands, the subprotocols in order of
@@ -294,19 +299,6 @@ fn token(name: &[u8]) -> Option<&str> {
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     let name = (!name.is_empty() && name.iter().all(is_token)).then_some(name)?;
     std::str::from_utf8(name).ok()
-}
-
-/// Base64 of 16 bytes (RFC 4648, 4).
-fn base64(bytes: [u8; 16]) -> [u8; KEY_LEN] {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut bits = u128::from_be_bytes(bytes);
-    let mut text = [b'='; KEY_LEN];
-    for place in text.iter_mut().take(22) {
-        let digit = usize::try_from(bits >> 122).unwrap_or_default();
-        *place = DIGITS.get(digit).copied().unwrap_or_default();
-        bits <<= 6;
-    }
-    text
 }
 
 #[cfg(test)]
