@@ -164,9 +164,9 @@ fn every_command_of_the_pages_can_be_typed_and_meant() {
         let before = std::iter::once("").chain(typed.words.iter().map(String::as_str));
         let argv = typed.words.iter().zip(before);
         let argv = argv.map(|(word, before)| made_possible(word, before, &folder));
-        let meant = Flags::try_parse_from(argv).map_err(|error| error.to_string());
-        let meant = meant.and_then(|flags| {
-            let meant = match flags.command.unwrap_or_default() {
+        let config = Flags::try_parse_from(argv).map_err(|error| error.to_string());
+        let config = config.and_then(|flags| {
+            let config = match flags.command.unwrap_or_default() {
                 Command::Serve(it) => serve::Config::new(it, DESCRIPTORS).map(drop),
                 Command::Load(it) => load::Config::new(it, DESCRIPTORS).map(drop),
                 Command::Probe(it) => probe::Config::new(it).map(drop),
@@ -174,9 +174,9 @@ fn every_command_of_the_pages_can_be_typed_and_meant() {
                 Command::Agent(it) => agent::Config::new(&it).map(drop),
                 Command::Demo(_) => Ok(()),
             };
-            meant.map_err(|failure| failure.to_string())
+            config.map_err(|failure| failure.to_string())
         });
-        if let Err(why) = meant {
+        if let Err(why) = config {
             faults.push(format!("{} {}: {why}", typed.place, typed.words.join(" ")));
         }
     }

@@ -1,22 +1,22 @@
 //! `load`: what was typed becomes a run; progress meanwhile, the record's summary at its end.
 
-mod board;
 mod calibrate;
-mod coming;
+mod capacity;
+mod churn_flags;
 mod debug;
 mod display;
 mod drive;
 pub(super) mod flags;
 mod following;
-mod meant;
 mod meter;
 mod output;
 mod pacing;
+mod progress_board;
 mod proxied;
 mod realtime;
 mod realtime_flags;
 mod recording;
-mod room;
+mod resolve;
 mod rounds;
 mod scenario_flag;
 mod scrape;
@@ -37,13 +37,13 @@ use crate::report::{self, Facts, HostSamples, ServerUse, Threshold, judging};
 use crate::sampler::HostReader;
 use crate::shard::Either;
 use crate::tls::{Role, Tls};
+use capacity::{Capacity, check_source};
 use debug::Printed;
 use display::Form;
 use drive::{Ran, drive};
 use flags::LoadFlags;
-use meant::{meant, role};
 use proxied::{Routes, routes};
-use room::{Room, check_source};
+use resolve::{resolve, role};
 use sinks::Wanted;
 use std::io::stderr;
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ use std::path::PathBuf;
 /// Slots of a core beyond its share: a closed connection keeps its slot for a moment.
 const SLOTS_SPARE: u32 = 16;
 
-/// A run, as meant.
+/// A run, resolved from its flags.
 pub(super) struct Config {
     load: load::Config,
     cpus: Vec<usize>,
@@ -99,10 +99,10 @@ impl Config {
         // A core without a connection would only wait.
         cpus.truncate(usize::try_from(flags.connections).unwrap_or(usize::MAX));
         cpus.truncate(flags.realtime.cores_max());
-        let load = meant(&flags)?;
+        let load = resolve(&flags)?;
         load.check()
             .map_err(|error| Failure::Usage(error.to_string()))?;
-        let room = Room {
+        let capacity = Capacity {
             descriptor_limit,
             engine: flags.engine,
             sources: &load.sources,
@@ -110,8 +110,8 @@ impl Config {
             targets: &load.targets,
             ports: host::local_ports(),
         };
-        room.check(u64::from(load.connections))?;
-        let capacity = room.shown();
+        capacity.check(u64::from(load.connections))?;
+        let capacity = capacity.shown();
         load.sources.iter().try_for_each(check_source)?;
         let facts = Facts {
             thresholds: flags.threshold.clone(),
@@ -134,7 +134,7 @@ impl Config {
             load,
             cpus,
             engine: flags.engine,
-            url: meant::listed(&flags.urls),
+            url: resolve::listed(&flags.urls),
             command: flags.command,
             server_pid: flags.server_pid,
             thresholds: facts.thresholds,
@@ -156,7 +156,7 @@ impl Config {
                 prometheus: flags.prometheus,
                 metrics_listen: flags.metrics_listen,
             },
-            rounds: meant::rounds(flags.scenario, flags.iterations),
+            rounds: resolve::rounds(flags.scenario, flags.iterations),
             aborts: flags.abort_on_fail,
         })
     }

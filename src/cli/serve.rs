@@ -1,7 +1,7 @@
 //! `serve`: what was typed becomes servers on cores; one line when ready, one when it is over.
 
 use super::flags::{ServeEngine, ServeFlags};
-use super::room::{self, Host, Room};
+use super::server_capacity::{self, HostLimits, ServerCapacity};
 use super::tls::{self, Identity};
 use super::values::Switch;
 use super::{Exit, Failure, host, listen, print, signals};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A server, as meant.
+/// A server, resolved from its flags.
 pub(super) struct Config {
     listen: Vec<SocketAddr>,
     /// The last listener is the one for health and figures.
@@ -31,7 +31,7 @@ pub(super) struct Config {
     cpus: Vec<usize>,
     engine: ServeEngine,
     server: server::Config,
-    room: Room,
+    capacity: ServerCapacity,
     max_backlog: usize,
     receive_buffers: u16,
     receive_bytes: u32,
@@ -51,10 +51,10 @@ impl Config {
         }
         let cpus = host::cpus(flags.cores.clone())?;
         let (listen, admin_listener) = listen(&flags)?;
-        let room = Room::new(
+        let capacity = ServerCapacity::new(
             flags.max_connections,
             flags.engine,
-            Host {
+            HostLimits {
                 descriptors: descriptor_limit,
                 cores: cpus.len() as u64,
             },
@@ -64,7 +64,7 @@ impl Config {
         let identity = identity.map(|(certificate, key)| Identity { certificate, key });
         Ok(Self {
             tls: identity.as_ref().map(tls::server).transpose()?,
-            room,
+            capacity,
             admin: admin_listener.is_some(),
             server: server::Config {
                 chunk: Duration::from_millis(flags.chunk_ms),
@@ -78,7 +78,7 @@ impl Config {
                 message_time: time(flags.message_timeout),
                 backlog_time: time(flags.backlog_timeout),
                 memory: flags.max_memory,
-                max_connections: room.connections,
+                max_connections: capacity.connections,
                 admin_listener,
                 drain_delay: flags.drain_delay,
                 drain_spread: flags.drain_spread,
@@ -114,7 +114,7 @@ impl Config {
             // HTTP: a client that does not ask is not answered.
             first_word: FirstWord::Peers,
             slots: self
-                .room
+                .capacity
                 .connections
                 .saturating_add(limits::EXTRA_CONNECTIONS),
             // A server makes none.
@@ -272,9 +272,9 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
 ) -> Result<String, Failure> {
     let cores = config.cpus.len();
     let ready = ready_line(plan.listeners.addresses(), config);
-    let room = config.room.line(cores);
+    let capacity = config.capacity.line(cores);
     let failures = plan.accept_failures.clone();
-    room::tell_refusals(&config.server.refusals, failures, config.room)?;
+    server_capacity::tell_refusals(&config.server.refusals, failures, config.capacity)?;
     let (board, stop) = (config.server.board.clone(), plan.stop.clone());
     let sampling = sampler::start(board, plan.listeners.sockets()?, &config.cpus, &stop)
         .map_err(|source| EngineError::no_threads("the sampler", source))?;
@@ -286,7 +286,7 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
             if let Err(failure) = print::line(&ready) {
                 print::complain(&failure);
             }
-            print::note(&room);
+            print::note(&capacity);
         }
         wrap(Server::new(core, server.clone()))
     };

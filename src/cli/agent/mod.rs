@@ -55,7 +55,7 @@ pub enum Ended {
     NoServer(String),
 }
 
-/// A watch, as meant.
+/// A watch, resolved from its flags.
 #[derive(Clone, Debug)]
 pub struct Config {
     url: Url,

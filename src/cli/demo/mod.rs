@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A demo, as meant.
+/// A demo, resolved from its flags.
 pub(super) struct Config {
     out: PathBuf,
     scale: Scale,

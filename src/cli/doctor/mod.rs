@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Most connections of a plan: beyond this nothing here was thought through.
 const CONNECTIONS_MAX: u64 = 100_000_000;
 
-/// An audit, as meant.
+/// An audit, resolved from its flags.
 pub(super) struct Config {
     plan: Plan,
     cpus: Vec<usize>,
@@ -107,7 +107,7 @@ fn typed_plan(side: &str, connections: &str) -> Result<(Side, u64), Failure> {
     })
 }
 
-/// Does what was meant.
+/// Does what wresolved from its flags.
 pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
     let plan = &config.plan;
     let audit = || Audit::new(plan, &facts(config));

@@ -1,6 +1,6 @@
 //! What a load run shows of itself on stderr: a live view of a terminal, lines, or nothing.
 
-use super::board::Total;
+use super::progress_board::Total;
 use super::view::View;
 use crate::cli::print;
 use crate::engine::Stop;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Time between two lines.
 const LINE_TIME: Duration = Duration::from_secs(1);
 
-/// How a run is shown, as meant.
+/// How a run is shown, resolved from its flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// Not at all.

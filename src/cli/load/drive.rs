@@ -1,9 +1,9 @@
 //! Runs one load shard per core, and watches meanwhile.
 
 use super::Config;
-use super::board::{Board, Total};
 use super::display::Display;
 use super::meter::{Meter, Use};
+use super::progress_board::{ProgressBoard, Total};
 use super::recording::Recording;
 use super::sinks::Sinks;
 use super::view::View;
@@ -43,7 +43,7 @@ pub(super) fn drive<S: Shard<Outcome = Outcome> + 'static>(
 ) -> Result<Ran, Failure> {
     let meter = config.server_pid.map(Meter::new).transpose()?;
     let sinks = Sinks::open(&config.sinks, facts.started_unix_ms)?;
-    let board = Board::new(config.cpus.len());
+    let board = ProgressBoard::new(config.cpus.len());
     let noted = board.clone();
     let load = crate::load::Config {
         // RFC 6455, 4.1: keys are random, also in a run of the same seed.
@@ -97,7 +97,7 @@ struct Watch<'a> {
     config: &'a Config,
     facts: &'a Facts,
     stop: Stop,
-    board: &'a Board,
+    board: &'a ProgressBoard,
     display: Display,
     meter: Option<Meter>,
     sinks: Sinks,

@@ -1,6 +1,6 @@
 //! What may be typed after `load`, with its help.
 
-use super::coming::ComingFlags;
+use super::churn_flags::ChurnFlags;
 use super::pacing::PaceFlags;
 use super::realtime_flags::RealtimeFlags;
 use super::scenario_flag::ScenarioFlag;
@@ -184,7 +184,7 @@ pub(in crate::cli) struct LoadFlags {
     pub(in crate::cli) realtime: RealtimeFlags,
     /// Who connects again, who is dropped and who goes.
     #[command(flatten)]
-    pub(in crate::cli) coming: ComingFlags,
+    pub(in crate::cli) churn: ChurnFlags,
 }
 
 fn threshold(text: &str) -> Result<Threshold, ThresholdError> {

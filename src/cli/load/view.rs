@@ -2,7 +2,7 @@
 
 mod draw;
 
-use super::board::Total;
+use super::progress_board::Total;
 use crate::cli::keys::{self, TerminalEvent};
 use crate::engine::Stop;
 use crate::load::outcome::Outcome;

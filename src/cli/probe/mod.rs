@@ -14,7 +14,7 @@ use crate::engine::Stop;
 use crate::protocol::websocket::Extension;
 use std::time::{Duration, Instant};
 
-/// A probe, as meant.
+/// A probe, resolved from its flags.
 pub(super) struct Config {
     url: Url,
     form: Form,

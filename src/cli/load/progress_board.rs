@@ -9,12 +9,12 @@ use crate::report::Share;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A seat for every core.
+/// A slot for every core.
 #[derive(Clone)]
-pub(super) struct Board(Arc<Vec<Mutex<Seat>>>);
+pub(super) struct ProgressBoard(Arc<Vec<Mutex<Slot>>>);
 
 /// What one core tells.
-struct Seat {
+struct Slot {
     progress: Option<Progress>,
     /// The last second's, until it is collected.
     share: Option<Share>,
@@ -42,11 +42,11 @@ pub(super) struct Total {
     failures: u64,
 }
 
-impl Board {
+impl ProgressBoard {
     /// A board for so many cores.
     pub(super) fn new(cores: usize) -> Self {
-        let seat = || {
-            Mutex::new(Seat {
+        let slot = || {
+            Mutex::new(Slot {
                 progress: None,
                 share: None,
                 spare: Some(Latencies::default()),
@@ -54,44 +54,44 @@ impl Board {
                 is_overdue: false,
             })
         };
-        Self(Arc::new((0..cores).map(|_| seat()).collect()))
+        Self(Arc::new((0..cores).map(|_| slot()).collect()))
     }
 
     /// A core's latest word; at the end of a second it hands over what it recorded.
     pub(super) fn note(&self, progress: &Progress, outcome: &mut Outcome) {
-        let Some(seat) = self.0.get(usize::from(progress.core)) else {
+        let Some(slot) = self.0.get(usize::from(progress.core)) else {
             return;
         };
-        let mut seat = locked(seat);
-        seat.progress = Some(*progress);
+        let mut slot = locked(slot);
+        slot.progress = Some(*progress);
         let time = if progress.measured.is_zero() {
             progress.elapsed
         } else {
             progress.measured
         };
         let now = (progress.stage, time.as_secs());
-        if now == seat.told {
+        if now == slot.told {
             return;
         }
         if progress.stage == Stage::Finished {
             // Its last word, with what of the last second is still here.
-            let empty = seat.spare.take().unwrap_or_default();
+            let empty = slot.spare.take().unwrap_or_default();
             let mut last = outcome.hand_over(empty);
-            if let Some(share) = &seat.share {
+            if let Some(share) = &slot.share {
                 last.latencies.merge(&share.outcome.latencies);
             }
-            seat.told = now;
-            seat.share = Some(Share {
+            slot.told = now;
+            slot.share = Some(Share {
                 progress: *progress,
                 outcome: last,
             });
             return;
         }
-        if seat.share.is_some() {
-            seat.is_overdue = true;
-        } else if let Some(empty) = seat.spare.take() {
-            seat.told = now;
-            seat.share = Some(Share {
+        if slot.share.is_some() {
+            slot.is_overdue = true;
+        } else if let Some(empty) = slot.spare.take() {
+            slot.told = now;
+            slot.share = Some(Share {
                 progress: *progress,
                 outcome: outcome.hand_over(empty),
             });
@@ -100,31 +100,31 @@ impl Board {
 
     /// All cores as one; `None` until each has said something.
     pub(super) fn total(&self) -> Option<Total> {
-        let all: Option<Vec<Progress>> = self.0.iter().map(|seat| locked(seat).progress).collect();
+        let all: Option<Vec<Progress>> = self.0.iter().map(|slot| locked(slot).progress).collect();
         all?.into_iter().map(Total::from).reduce(Total::and)
     }
 
     /// The shares of a second, once every core that goes on has told its own; the others are not
     /// waited for by more than a second. A core that ended tells its last one and nothing more.
     pub(super) fn collect(&self) -> Option<Vec<Share>> {
-        let seats: Vec<(bool, bool, bool)> = self
+        let slots: Vec<(bool, bool, bool)> = self
             .0
             .iter()
-            .map(|seat| {
-                let seat = locked(seat);
-                let has_ended = seat.told.0 == Stage::Finished;
-                (seat.share.is_some(), has_ended, seat.is_overdue)
+            .map(|slot| {
+                let slot = locked(slot);
+                let has_ended = slot.told.0 == Stage::Finished;
+                (slot.share.is_some(), has_ended, slot.is_overdue)
             })
             .collect();
-        let is_told = seats.iter().any(|(told, ..)| *told)
-            && seats.iter().all(|(told, ended, _)| *told || *ended);
-        if !is_told && !seats.iter().any(|(.., over)| *over) {
+        let is_told = slots.iter().any(|(told, ..)| *told)
+            && slots.iter().all(|(told, ended, _)| *told || *ended);
+        if !is_told && !slots.iter().any(|(.., over)| *over) {
             return None;
         }
-        let shares = self.0.iter().filter_map(|seat| {
-            let mut seat = locked(seat);
-            seat.is_overdue = false;
-            seat.share.take()
+        let shares = self.0.iter().filter_map(|slot| {
+            let mut slot = locked(slot);
+            slot.is_overdue = false;
+            slot.share.take()
         });
         Some(shares.collect())
     }
@@ -133,21 +133,21 @@ impl Board {
     pub(super) fn give_back(&self, used: Vec<(u16, Latencies)>) {
         for (core, mut latencies) in used {
             latencies.clear();
-            if let Some(seat) = self.0.get(usize::from(core)) {
-                locked(seat).spare = Some(latencies);
+            if let Some(slot) = self.0.get(usize::from(core)) {
+                locked(slot).spare = Some(latencies);
             }
         }
     }
 
     /// Shares that nobody collected before the run was over.
     pub(super) fn rest(&self) -> Vec<Share> {
-        let rest = self.0.iter().filter_map(|seat| locked(seat).share.take());
+        let rest = self.0.iter().filter_map(|slot| locked(slot).share.take());
         rest.collect()
     }
 }
 
-fn locked(seat: &Mutex<Seat>) -> MutexGuard<'_, Seat> {
-    seat.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl From<Progress> for Total {
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_core_that_is_behind_says_where_the_run_is() {
-        let board = Board::new(2);
+        let board = ProgressBoard::new(2);
         board.note(&core(0, Stage::Measuring, 700), &mut Outcome::default());
         assert_eq!(board.total(), None);
         board.note(&core(1, Stage::Waiting, 900), &mut Outcome::default());
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_core_that_ended_before_the_others_is_not_waited_for_and_its_counts_stay() {
-        let board = Board::new(2);
+        let board = ProgressBoard::new(2);
         let mut ledger = crate::report::Ledger::default();
         let mut failed = Outcome::default();
         failed.connects.failed = 10;
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn every_sample_is_handed_over_once_whoever_is_late() {
-        let board = Board::new(2);
+        let board = ProgressBoard::new(2);
         let mut outcomes = [Outcome::default(), Outcome::default()];
         let mut ledger = crate::report::Ledger::default();
         let mut recorded = 0;

@@ -14,7 +14,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// What bounds the connections of a host.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Host {
+pub(super) struct HostLimits {
     /// The limit on descriptors of this process.
     pub(super) descriptors: u64,
     /// Cores of the run.
@@ -23,7 +23,7 @@ pub(super) struct Host {
 
 /// How many connections one core takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Room {
+pub(super) struct ServerCapacity {
     pub(super) connections: u32,
     set_by: SetBy,
 }
@@ -38,7 +38,7 @@ enum SetBy {
     Nothing,
 }
 
-impl Room {
+impl ServerCapacity {
     /// What was typed, or what the limit on descriptors has room for.
     ///
     /// The ring engine takes as many tables as it needs, each a descriptor; the others need a
@@ -46,9 +46,9 @@ impl Room {
     pub(super) fn new(
         typed: Option<u32>,
         engine: ServeEngine,
-        host: Host,
+        host: HostLimits,
     ) -> Result<Self, Failure> {
-        let Host { descriptors, cores } = host;
+        let HostLimits { descriptors, cores } = host;
         let default = match engine {
             ServeEngine::Ring => limits::ring_connections(descriptors),
             ServeEngine::Tokio => limits::descriptor_connections(descriptors, cores),
@@ -104,12 +104,17 @@ impl Room {
     }
 }
 
+<<<<<<< HEAD:src/cli/room.rs
 /// Says on stderr, once a second at most, that newcomers were refused, and why accepting failed.
 pub(super) fn tell_refusals(
     refusals: &Refusals,
     failures: AcceptFailures,
     room: Room,
 ) -> io::Result<()> {
+=======
+/// Says on stderr, once a second at most, that newcomers were refused.
+pub(super) fn tell_refusals(refusals: &Refusals, capacity: ServerCapacity) -> io::Result<()> {
+>>>>>>> b4db9af (Cli: names: churn_flags, resolve, capacity, progress_board, server_capacity):src/cli/server_capacity.rs
     let refusals = refusals.clone();
     let tell = move || {
         let (mut before, mut failed_before) = ((0, 0), 0);
@@ -120,7 +125,7 @@ pub(super) fn tell_refusals(
                 refusals.reset.load(Relaxed),
             );
             if now != before {
-                print::note(full_line(now.0 - before.0, now.1 - before.1, room));
+                print::note(full_line(now.0 - before.0, now.1 - before.1, capacity));
             }
             before = now;
             let (failed, errno) = failures.read();
@@ -134,6 +139,7 @@ pub(super) fn tell_refusals(
     thread.spawn(tell).map(drop)
 }
 
+<<<<<<< HEAD:src/cli/room.rs
 /// What accepting fails for, and the remedy (accept(2)).
 fn failed_line(count: u64, errno: i32) -> String {
     let (want, remedy) = match errno {
@@ -162,8 +168,11 @@ fn failed_line(count: u64, errno: i32) -> String {
 }
 
 fn full_line(answered: u64, reset: u64, room: Room) -> String {
+=======
+fn full_line(answered: u64, reset: u64, capacity: ServerCapacity) -> String {
+>>>>>>> b4db9af (Cli: names: churn_flags, resolve, capacity, progress_board, server_capacity):src/cli/server_capacity.rs
     let plural = |count: u64| if count == 1 { "" } else { "s" };
-    let connections = u64::from(room.connections);
+    let connections = u64::from(capacity.connections);
     format!(
         "full: {} newcomer{} got 503 and {} {} reset; a core has room for {} connection{}: \
          --max-connections",
@@ -180,41 +189,43 @@ fn full_line(answered: u64, reset: u64, room: Room) -> String {
 mod tests {
     use super::*;
 
-    fn room(typed: Option<u32>, engine: ServeEngine, descriptors: u64) -> Result<u32, String> {
-        let host = Host {
+    fn capacity(typed: Option<u32>, engine: ServeEngine, descriptors: u64) -> Result<u32, String> {
+        let host = HostLimits {
             descriptors,
             cores: 2,
         };
-        let room = Room::new(typed, engine, host).map_err(|error| error.to_string());
-        room.map(|room| room.connections)
+        let capacity = ServerCapacity::new(typed, engine, host).map_err(|error| error.to_string());
+        capacity.map(|capacity| capacity.connections)
     }
 
     #[test]
     fn what_the_flag_says_is_taken_and_what_does_not_fit_is_refused_with_what_fits() {
         let tokio = ServeEngine::Tokio;
-        assert_eq!(room(Some(1), tokio, 1024), Ok(1));
+        assert_eq!(capacity(Some(1), tokio, 1024), Ok(1));
         // Two cores share the descriptors: (1024 - 64) / 2, and 224 beside the connections.
-        assert_eq!(room(None, tokio, 1024), Ok(256));
-        assert_eq!(room(Some(256), tokio, 1024), Ok(256));
-        let error = room(Some(257), tokio, 1024).unwrap_err();
+        assert_eq!(capacity(None, tokio, 1024), Ok(256));
+        assert_eq!(capacity(Some(256), tokio, 1024), Ok(256));
+        let error = capacity(Some(257), tokio, 1024).unwrap_err();
         assert!(
             error.contains("256") && error.contains("ulimit -n 1026"),
             "{error}"
         );
-        assert_eq!(room(Some(2000), ServeEngine::Ring, 1024), Ok(2000));
-        assert!(room(None, tokio, 10).is_err() && room(None, ServeEngine::Ring, 10).is_err());
-        assert_eq!(room(None, tokio, u64::MAX), Ok(131_072));
+        assert_eq!(capacity(Some(2000), ServeEngine::Ring, 1024), Ok(2000));
+        assert!(
+            capacity(None, tokio, 10).is_err() && capacity(None, ServeEngine::Ring, 10).is_err()
+        );
+        assert_eq!(capacity(None, tokio, u64::MAX), Ok(131_072));
     }
 
     #[test]
     fn room_is_told_with_what_sets_it() {
-        let host = Host {
+        let host = HostLimits {
             descriptors: 20_000,
             cores: 2,
         };
         let ring = ServeEngine::Ring;
         let line = |typed| {
-            Room::new(typed, ring, host)
+            ServerCapacity::new(typed, ring, host)
                 .ok()
                 .map(|it| it.line(2))
                 .unwrap()
@@ -230,11 +241,11 @@ mod tests {
 
     #[test]
     fn one_newcomer_is_one_newcomer() {
-        let room = Room {
+        let capacity = ServerCapacity {
             connections: 1,
             set_by: SetBy::Flag,
         };
-        let line = |answered, reset| full_line(answered, reset, room);
+        let line = |answered, reset| full_line(answered, reset, capacity);
         assert_eq!(
             line(1, 1),
             "full: 1 newcomer got 503 and 1 was reset; a core has room for 1 connection: \

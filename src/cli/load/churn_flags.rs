@@ -11,7 +11,7 @@ const RECONNECTS_DEFAULT: u32 = 20;
 /// The flags of `load` that make connections come and go.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Coming and going")]
-pub(in crate::cli) struct ComingFlags {
+pub(in crate::cli) struct ChurnFlags {
     /// Tries a connect that failed again, so many times at most [default: 0].
     #[arg(long, value_name = "N", value_parser = values::count_u32)]
     retry_failed: Option<u32>,
@@ -52,9 +52,9 @@ enum OnRefusal {
     Stop,
 }
 
-impl ComingFlags {
-    /// Who connects again.
-    pub(super) fn again(&self) -> RetryPolicy {
+impl ChurnFlags {
+    /// When a client connects again after a loss or a failure.
+    pub(super) fn retry_policy(&self) -> RetryPolicy {
         let usual = self.storm.map_or(0, |_| RECONNECTS_DEFAULT);
         RetryPolicy {
             retries: self.retry_failed.unwrap_or(0),
@@ -132,7 +132,7 @@ mod tests {
     #[derive(Parser)]
     struct Typed {
         #[command(flatten)]
-        coming: ComingFlags,
+        churn: ChurnFlags,
         url: Option<String>,
     }
 
@@ -143,33 +143,33 @@ mod tests {
 
     #[test]
     fn nobody_comes_back_unless_it_is_typed() {
-        assert_eq!(typed("").coming.again(), RetryPolicy::NEVER);
+        assert_eq!(typed("").churn.retry_policy(), RetryPolicy::NEVER);
         let bare = typed("--reconnect ws://host/");
-        assert_eq!(bare.coming.again().reconnects, RECONNECTS_DEFAULT);
+        assert_eq!(bare.churn.retry_policy().reconnects, RECONNECTS_DEFAULT);
         assert_eq!(bare.url.as_deref(), Some("ws://host/"));
         let again = typed("--reconnect=5 --retry-failed 3 --backoff 1s-5s")
-            .coming
-            .again();
+            .churn
+            .retry_policy();
         assert_eq!((again.reconnects, again.retries), (5, 3));
         assert_eq!(again.backoff.most, Duration::from_secs(5));
-        let stop = typed("--reconnect --on-refusal stop").coming.again();
+        let stop = typed("--reconnect --on-refusal stop").churn.retry_policy();
         assert_eq!(stop.refused, Refused::Stop);
     }
 
     #[test]
     fn a_storm_brings_its_clients_back() {
-        let flags = typed("--storm 12.5%@1.5s").coming;
+        let flags = typed("--storm 12.5%@1.5s").churn;
         let storm = flags.storm().unwrap();
         assert_eq!(
             (storm.permille, storm.at),
             (125, Duration::from_millis(1500))
         );
-        assert_eq!(flags.again().reconnects, RECONNECTS_DEFAULT);
+        assert_eq!(flags.retry_policy().reconnects, RECONNECTS_DEFAULT);
     }
 
     #[test]
     fn sessions_are_as_long_or_random() {
-        let session = |line| typed(line).coming.session();
+        let session = |line| typed(line).churn.session();
         let second = Duration::from_secs(1);
         assert_eq!(
             session("--session-time 1s"),

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 const WIDE: &str = "sysctl -w net.ipv4.ip_local_port_range='1024 65535'";
 
 /// What bounds the connections of a run.
-pub(super) struct Room<'a> {
+pub(super) struct Capacity<'a> {
     pub(super) descriptor_limit: u64,
     pub(super) engine: LoadEngine,
     /// Source addresses; none: one that the kernel chooses.
@@ -24,7 +24,7 @@ pub(super) struct Room<'a> {
     pub(super) ports: u64,
 }
 
-impl Room<'_> {
+impl Capacity<'_> {
     /// Refuses more connections than fit, and says how many do.
     pub(super) fn check(&self, connections: u64) -> Result<(), Failure> {
         let limit = self.descriptor_limit;
@@ -161,14 +161,14 @@ mod tests {
         engine: LoadEngine,
         sources: u8,
         targets: &[&str],
-        look: impl FnOnce(&Room<'_>) -> T,
+        look: impl FnOnce(&Capacity<'_>) -> T,
     ) -> T {
         let sources: Vec<IpAddr> = (0..sources).map(|n| [127, 0, 0, 2 + n].into()).collect();
         let targets: Vec<Target> = targets
             .iter()
             .map(|to| Target::At(to.parse().unwrap()))
             .collect();
-        look(&Room {
+        look(&Capacity {
             descriptor_limit: 20_000,
             engine,
             is_auto: false,
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn connections_that_do_not_fit_are_refused_with_what_does() {
         let tried = |engine, sources, connections| {
-            let check = |room: &Room<'_>| room.check(connections);
+            let check = |capacity: &Capacity<'_>| capacity.check(connections);
             with_room(engine, sources, ONE, check).map_err(|error| error.to_string())
         };
         assert!(tried(LoadEngine::Ring, 0, 28_000).is_ok());
@@ -200,10 +200,10 @@ mod tests {
 
     #[test]
     fn auto_is_not_advised_to_who_asked_for_it() {
-        let check = |room: &Room<'_>| {
-            let tried = Room {
+        let check = |capacity: &Capacity<'_>| {
+            let tried = Capacity {
                 is_auto: true,
-                ..*room
+                ..*capacity
             };
             tried.check(30_000).unwrap_err().to_string()
         };
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn each_destination_has_every_port_again() {
         let fits = |sources, targets: &[&str], connections| {
-            let check = |room: &Room<'_>| room.check(connections);
+            let check = |capacity: &Capacity<'_>| capacity.check(connections);
             with_room(LoadEngine::Ring, sources, targets, check).is_ok()
         };
         let two = ["127.0.0.1:9000", "127.0.0.1:9001"];
@@ -231,8 +231,9 @@ mod tests {
 
     #[test]
     fn what_there_is_room_for_is_shown_with_its_factors() {
-        let shown =
-            |engine, sources, targets| with_room(engine, sources, targets, |room| room.shown());
+        let shown = |engine, sources, targets| {
+            with_room(engine, sources, targets, |capacity| capacity.shown())
+        };
         assert_eq!(
             shown(LoadEngine::Ring, 2, &["127.0.0.1:9000", "127.0.0.1:9001"]),
             "room for 112,928 connections: 2 source addresses x 28,232 ports x 2 destinations"

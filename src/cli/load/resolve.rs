@@ -29,7 +29,7 @@ const ROUNDS: u32 = 10;
 const UNKNOWN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
 /// The run that the flags describe.
-pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
+pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
     let (url, targets) = targets(flags)?;
     let known = || targets.iter().flat_map(Target::addresses);
     // Of both families, the one that has more source addresses.
@@ -86,10 +86,10 @@ pub(super) fn meant(flags: &LoadFlags) -> Result<load::Config, Failure> {
             PayloadKind::Binary
         },
         follow,
-        retry: flags.coming.again(),
-        ping: flags.coming.ping(),
-        outage: flags.coming.storm(),
-        session: flags.coming.session(),
+        retry: flags.churn.retry_policy(),
+        ping: flags.churn.ping(),
+        outage: flags.churn.storm(),
+        session: flags.churn.session(),
         warm_up: flags.warm_up,
         duration: flags.pace.duration(&frame),
         message_bytes_max: flags.max_message.max(flags.payload),
@@ -371,7 +371,7 @@ mod tests {
         let Some(Command::Load(flags)) = flags.command else {
             panic!("no load");
         };
-        let load = meant(&flags).expect("a run");
+        let load = resolve(&flags).expect("a run");
         let headers = load.headers.into_iter();
         let origins = headers.filter(|(name, _)| name.eq_ignore_ascii_case("Origin"));
         origins.map(|(_, value)| value).collect()
