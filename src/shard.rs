@@ -35,6 +35,7 @@ pub use proxy_fault::ProxyFault;
 pub use tls_fault::TlsFault;
 
 use crate::time::Instant;
+use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -230,7 +231,7 @@ pub struct Handshakes {
 }
 
 /// How full a table of connections is: on the ring, a table of registered descriptors.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Table {
     /// Slots in use.
     pub used: u32,
@@ -241,8 +242,9 @@ pub struct Table {
 /// Buckets of [`Counters::turn_events`].
 pub const TURN_BUCKETS: usize = 14;
 
-/// Monotonic counters of one core's engine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Monotonic counters of one core's engine, or their sum over cores. `/stats` has them by these
+/// names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
     /// Bytes received from peers.
     pub bytes_in: u64,
@@ -250,7 +252,7 @@ pub struct Counters {
     pub bytes_out: u64,
     /// Outbound bytes queued now and not yet taken by the kernel (a level, not a counter).
     pub backlog_bytes: u64,
-    /// Turns of the loop: one system call each on the ring.
+    /// Turns of the engine's loop: one system call each on the ring.
     pub turns: u64,
     /// Events handled in those turns.
     pub events: u64,
@@ -282,6 +284,25 @@ impl Counters {
         if let Some(turns) = self.turn_events.get_mut(bucket) {
             *turns += 1;
         }
+    }
+
+    /// Adds those of another core.
+    pub fn add(&mut self, other: &Self) {
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.backlog_bytes += other.backlog_bytes;
+        self.turns += other.turns;
+        self.events += other.events;
+        for (sum, more) in self.turn_events.iter_mut().zip(other.turn_events) {
+            *sum += more;
+        }
+        self.enters += other.enters;
+        self.entries += other.entries;
+        self.sends += other.sends;
+        self.starved += other.starved;
+        self.accept_pauses += other.accept_pauses;
+        self.accept_failures += other.accept_failures;
+        self.rescues += other.rescues;
     }
 }
 

@@ -1,5 +1,6 @@
 //! HTTP heads and bodies: random and broken ones, every split, and no bytes that panic a parser.
 
+use crate::config;
 use fastrand::Rng;
 use proptest::prelude::*;
 use ringstorm::limits;
@@ -8,7 +9,7 @@ use ringstorm::protocol::websocket::{Decoder, OriginPolicy, Role, handshake};
 use ringstorm::protocol::{Fault, sse, websocket};
 
 /// Every head that these pieces hold, until the first fault.
-fn heads(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Option<Fault>) {
+pub(crate) fn heads(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Option<Fault>) {
     let mut reader = HeadReader::default();
     let mut heads = Vec::new();
     for piece in pieces {
@@ -169,16 +170,6 @@ fn body(pieces: &[&[u8]]) -> Option<(Vec<u8>, usize)> {
         used += at;
     }
     reader.is_done().then_some((content, used))
-}
-
-/// The failing seed is printed as the "minimal failing input".
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        max_shrink_iters: 0,
-        failure_persistence: None,
-        ..Default::default()
-    }
 }
 
 proptest! {

@@ -1,6 +1,7 @@
 //! Event streams against two other parsers and the standard's own words: random streams, every
 //! split.
 
+use crate::config;
 use bytes::Bytes;
 use fastrand::Rng;
 use futures_util::{StreamExt, stream};
@@ -214,16 +215,6 @@ const VALUES: &[&str] = &[
     "\u{feff}",
     "push",
 ];
-
-/// The failing seed is printed as the "minimal failing input".
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        max_shrink_iters: 0,
-        failure_persistence: None,
-        ..Default::default()
-    }
-}
 
 proptest! {
     #![proptest_config(config(1000))]

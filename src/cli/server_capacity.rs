@@ -104,17 +104,12 @@ impl ServerCapacity {
     }
 }
 
-<<<<<<< HEAD:src/cli/room.rs
 /// Says on stderr, once a second at most, that newcomers were refused, and why accepting failed.
 pub(super) fn tell_refusals(
     refusals: &Refusals,
     failures: AcceptFailures,
-    room: Room,
+    capacity: ServerCapacity,
 ) -> io::Result<()> {
-=======
-/// Says on stderr, once a second at most, that newcomers were refused.
-pub(super) fn tell_refusals(refusals: &Refusals, capacity: ServerCapacity) -> io::Result<()> {
->>>>>>> b4db9af (Cli: names: churn_flags, resolve, capacity, progress_board, server_capacity):src/cli/server_capacity.rs
     let refusals = refusals.clone();
     let tell = move || {
         let (mut before, mut failed_before) = ((0, 0), 0);
@@ -139,7 +134,6 @@ pub(super) fn tell_refusals(refusals: &Refusals, capacity: ServerCapacity) -> io
     thread.spawn(tell).map(drop)
 }
 
-<<<<<<< HEAD:src/cli/room.rs
 /// What accepting fails for, and the remedy (accept(2)).
 fn failed_line(count: u64, errno: i32) -> String {
     let (want, remedy) = match errno {
@@ -167,10 +161,7 @@ fn failed_line(count: u64, errno: i32) -> String {
     format!("accepting failed {count} time{plural}, newcomers wait: {want}; try: {remedy}")
 }
 
-fn full_line(answered: u64, reset: u64, room: Room) -> String {
-=======
 fn full_line(answered: u64, reset: u64, capacity: ServerCapacity) -> String {
->>>>>>> b4db9af (Cli: names: churn_flags, resolve, capacity, progress_board, server_capacity):src/cli/server_capacity.rs
     let plural = |count: u64| if count == 1 { "" } else { "s" };
     let connections = u64::from(capacity.connections);
     format!(

@@ -1,9 +1,9 @@
 //! What one core counts, what all do, and what is told of it: the keys of `/stats`.
 
 use super::tally::Tally;
-use crate::shard::{Handshakes, TURN_BUCKETS, Table, Vitals};
+use crate::shard::{Counters, Handshakes, Table, Vitals};
 use crate::stats::{Cgroup, HostSample, Listener, Process};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// What one core counts, or the sum over cores.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -11,32 +11,9 @@ pub struct Figures {
     /// Connections and messages.
     #[serde(flatten)]
     pub tally: Tally,
-    /// Bytes received from peers.
-    pub bytes_in: u64,
-    /// Bytes the kernel took for peers.
-    pub bytes_out: u64,
-    /// Bytes queued for peers and not yet taken by the kernel.
-    pub backlog_bytes: u64,
-    /// Turns of the engine's loop.
-    pub turns: u64,
-    /// Events handled in them.
-    pub events: u64,
-    /// Turns by how many events they handled: at most 1, 2, 4, and so on to 4096, and more.
-    pub turn_events: [u64; TURN_BUCKETS],
-    /// `io_uring_enter` calls; 0 on other engines.
-    pub enters: u64,
-    /// Entries submitted with them.
-    pub entries: u64,
-    /// Sends started.
-    pub sends: u64,
-    /// Receives that ended because no buffer was free.
-    pub starved: u64,
-    /// Times that accepting stopped because no slot was free.
-    pub accept_pauses: u64,
-    /// Times that accepting stopped for want of descriptors or memory.
-    pub accept_failures: u64,
-    /// Times the watchdog found work that nobody had been woken for: a bug if not 0.
-    pub rescues: u64,
+    /// The engine's counters.
+    #[serde(flatten)]
+    pub counters: Counters,
     /// TLS handshakes; `None` where nothing speaks TLS.
     pub tls: Option<Tls>,
     /// CPU time of the core's thread, user and system.
@@ -46,7 +23,7 @@ pub struct Figures {
     /// Slots.
     pub slots: u64,
     /// The tables that they are in; of one core.
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "tables")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<Table>,
     /// Connections waiting to be accepted.
     pub accept_queue: Option<u64>,
@@ -125,22 +102,9 @@ impl Figures {
     /// One core's count and its engine's reading.
     #[must_use]
     pub fn new(tally: Tally, vitals: &Vitals) -> Self {
-        let counters = &vitals.counters;
         Self {
             tally,
-            bytes_in: counters.bytes_in,
-            bytes_out: counters.bytes_out,
-            backlog_bytes: counters.backlog_bytes,
-            turns: counters.turns,
-            events: counters.events,
-            turn_events: counters.turn_events,
-            enters: counters.enters,
-            entries: counters.entries,
-            sends: counters.sends,
-            starved: counters.starved,
-            accept_pauses: counters.accept_pauses,
-            accept_failures: counters.accept_failures,
-            rescues: counters.rescues,
+            counters: vitals.counters,
             tls: vitals.handshakes.map(Tls::from),
             cpu_s: vitals.thread_cpu.as_secs_f64(),
             slots_used: vitals.tables.iter().map(|it| u64::from(it.used)).sum(),
@@ -154,21 +118,7 @@ impl Figures {
 
     pub(super) fn add(&mut self, other: &Self) {
         self.tally.add(&other.tally);
-        self.bytes_in += other.bytes_in;
-        self.bytes_out += other.bytes_out;
-        self.backlog_bytes += other.backlog_bytes;
-        self.turns += other.turns;
-        self.events += other.events;
-        for (sum, more) in self.turn_events.iter_mut().zip(other.turn_events) {
-            *sum += more;
-        }
-        self.enters += other.enters;
-        self.entries += other.entries;
-        self.sends += other.sends;
-        self.starved += other.starved;
-        self.accept_pauses += other.accept_pauses;
-        self.accept_failures += other.accept_failures;
-        self.rescues += other.rescues;
+        self.counters.add(&other.counters);
         if let Some(tls) = &other.tls {
             self.tls.get_or_insert_default().add(tls);
         }
@@ -193,18 +143,4 @@ fn add_known(sum: &mut Option<u64>, more: Option<u64>) {
     if let Some(more) = more {
         *sum = Some(sum.unwrap_or(0) + more);
     }
-}
-
-/// `[{"used":5,"size":100}]`; the seam knows no JSON.
-fn tables<S: Serializer>(tables: &[Table], serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Full {
-        used: u32,
-        size: u32,
-    }
-    serializer.collect_seq(
-        tables
-            .iter()
-            .map(|&Table { used, size }| Full { used, size }),
-    )
 }

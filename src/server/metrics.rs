@@ -74,11 +74,11 @@ const CORE: &[Row] = &[
     ),
     (
         Family::counter("received_bytes", "Bytes received from peers."),
-        |it| it.bytes_in as f64,
+        |it| it.counters.bytes_in as f64,
     ),
     (
         Family::counter("sent_bytes", "Bytes that the kernel took for peers."),
-        |it| it.bytes_out as f64,
+        |it| it.counters.bytes_out as f64,
     ),
     (
         Family::gauge(
@@ -92,46 +92,46 @@ const CORE: &[Row] = &[
             "backlog_bytes",
             "Bytes queued and not yet taken by the kernel.",
         ),
-        |it| it.backlog_bytes as f64,
+        |it| it.counters.backlog_bytes as f64,
     ),
     (
         Family::counter("enters", "Calls of io_uring_enter."),
-        |it| it.enters as f64,
+        |it| it.counters.enters as f64,
     ),
     (
         Family::counter("entries", "Entries submitted to io_uring."),
-        |it| it.entries as f64,
+        |it| it.counters.entries as f64,
     ),
     (Family::counter("sends", "Sends started."), |it| {
-        it.sends as f64
+        it.counters.sends as f64
     }),
     (
         Family::counter(
             "starved_receives",
             "Receives that ended because no buffer was free.",
         ),
-        |it| it.starved as f64,
+        |it| it.counters.starved as f64,
     ),
     (
         Family::counter(
             "accept_pauses",
             "Times that accepting stopped because a table was full.",
         ),
-        |it| it.accept_pauses as f64,
+        |it| it.counters.accept_pauses as f64,
     ),
     (
         Family::counter(
             "accept_failures",
             "Times that accepting stopped for want of descriptors or memory.",
         ),
-        |it| it.accept_failures as f64,
+        |it| it.counters.accept_failures as f64,
     ),
     (
         Family::counter(
             "watchdog_rescues",
             "Work found by the watchdog: a bug if not 0.",
         ),
-        |it| it.rescues as f64,
+        |it| it.counters.rescues as f64,
     ),
     (
         Family::counter("core_cpu_seconds", "CPU time of the thread of a core."),
@@ -254,7 +254,8 @@ fn turns(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
     });
     for core in cores {
         let number = core.core.to_string();
-        let (counts, sum) = (&core.figures.turn_events, core.figures.events as f64);
+        let counters = &core.figures.counters;
+        let (counts, sum) = (&counters.turn_events, counters.events as f64);
         text.histogram(&[("core", &number)], counts, &TURN_BOUNDS, sum);
     }
 }

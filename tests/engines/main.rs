@@ -8,6 +8,7 @@ mod agent;
 mod bytes;
 mod cores;
 mod ends;
+mod engine;
 #[path = "../load_engines.rs"]
 mod load_engines;
 mod peer;
@@ -15,31 +16,9 @@ mod places;
 mod script;
 mod vanished;
 
+use engine::{Engine, engines};
 use ringstorm::engine::{EngineConfig, EngineError, ring, tokio};
 use ringstorm::shard::{Core, Shard};
-
-/// What the suite needs of an engine.
-trait Engine {
-    fn run<S: Shard + 'static>(
-        plan: EngineConfig,
-        make: impl Fn(Core) -> S + Send + Sync + 'static,
-    ) -> Result<Vec<S::Outcome>, EngineError>;
-}
-
-macro_rules! engines {
-    ($($name:ident => $run:path;)*) => { $(
-        enum $name {}
-
-        impl Engine for $name {
-            fn run<S: Shard + 'static>(
-                plan: EngineConfig,
-                make: impl Fn(Core) -> S + Send + Sync + 'static,
-            ) -> Result<Vec<S::Outcome>, EngineError> {
-                $run(plan, make)
-            }
-        }
-    )* };
-}
 
 engines! {
     Ring => ring::run;

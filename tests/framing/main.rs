@@ -4,6 +4,7 @@ mod handshake;
 mod oracles;
 mod traffic;
 
+use crate::config;
 use oracles::{End, Heard, Said};
 use proptest::prelude::*;
 use ringstorm::protocol::Fault;
@@ -170,16 +171,6 @@ fn role(rng: &mut Rng) -> Role {
         Role::Server
     } else {
         Role::Client
-    }
-}
-
-/// The failing seed is printed as the "minimal failing input".
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        max_shrink_iters: 0,
-        failure_persistence: None,
-        ..Default::default()
     }
 }
 

@@ -2,8 +2,9 @@
 //! and read again.
 
 use super::{Cut, property};
+use crate::heads::heads;
 use ringstorm::limits;
-use ringstorm::protocol::http::{BodyLength, BodyReader, HeadReader, Request, Response};
+use ringstorm::protocol::http::{BodyLength, BodyReader, Request, Response};
 use ringstorm::protocol::sse::{self, Item, Parser};
 use ringstorm::protocol::websocket::deflate::{Deflater, Inflater};
 use ringstorm::protocol::websocket::{Decoder, Event, Extension, Kind, Opcode, Pool, Role, frame};
@@ -55,24 +56,6 @@ const RESPONSE: &[&[u8]] = &[
     b"\0",
     b"\r",
 ];
-
-/// Every head in the pieces, and how it ended.
-fn heads(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Option<Fault>) {
-    let mut reader = HeadReader::default();
-    let mut heads = Vec::new();
-    for piece in pieces {
-        let mut at = 0;
-        loop {
-            match reader.next(piece, &mut at) {
-                Ok(Some(head)) => heads.push(head.to_vec()),
-                Ok(None) => break,
-                Err(fault) => return (heads, Some(fault)),
-            }
-        }
-        assert_eq!(at, piece.len());
-    }
-    (heads, None)
-}
 
 type Fields = Vec<(String, Vec<u8>)>;
 

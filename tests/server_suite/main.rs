@@ -5,6 +5,8 @@
 mod applications;
 mod closing;
 mod deflate;
+#[path = "../engines/engine.rs"]
+mod engine;
 mod flood;
 mod http;
 mod listening;
@@ -14,10 +16,10 @@ mod simulated;
 mod sockets;
 mod talking;
 
-use ringstorm::engine::{EngineConfig, EngineError, ring, tokio};
+use engine::{Engine, engines};
+use ringstorm::engine::{ring, tokio};
 use ringstorm::limits;
 use ringstorm::server::{Apps, Config, Outcome, built_in};
-use ringstorm::shard::{Core, Shard};
 use ringstorm::time::Instant;
 use script::Script;
 use simulated::{OnSim, explore};
@@ -61,29 +63,6 @@ impl Setup {
         change(&mut setup.config);
         setup
     }
-}
-
-/// What the suite needs of an engine with sockets.
-trait Engine {
-    fn run<S: Shard + 'static>(
-        plan: EngineConfig,
-        make: impl Fn(Core) -> S + Send + Sync + 'static,
-    ) -> Result<Vec<S::Outcome>, EngineError>;
-}
-
-macro_rules! engines {
-    ($($name:ident => $run:path;)*) => { $(
-        enum $name {}
-
-        impl Engine for $name {
-            fn run<S: Shard + 'static>(
-                plan: EngineConfig,
-                make: impl Fn(Core) -> S + Send + Sync + 'static,
-            ) -> Result<Vec<S::Outcome>, EngineError> {
-                $run(plan, make)
-            }
-        }
-    )* };
 }
 
 engines! {
