@@ -43,13 +43,13 @@ const EXCEPTIONS: &[Exception] = &[
 const SHARED: &[(usize, &str)] = &[
     (
         2,
-        "Address Addresses Board Connects Content CoreFigures Due Ending Event Events Facts \
-         FanOut Figures Frame Host Inflater Latencies Load Mailbox Message Messages News \
+        "Address Addresses Connects Content CoreFigures Due Ending Event Events Facts \
+         FanOut Figures Frame Inflater Latencies Load Mailbox Message Messages News \
          Outcome Pace Part Phase Pieces Pings Place Pool Post Progress Queue Request \
          Rings Role Rooms Screen Server Slots Stamp Stream Tally Template Tls \
          Trial Turn Verdict Wait Watch",
     ),
-    (3, "Asked Family Form Open Plan Room Round Said Session"),
+    (3, "Asked Family Form Open Plan Round Said Session"),
     (4, "Stage"),
     (5, "State"),
     (6, "Kind"),

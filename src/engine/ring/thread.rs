@@ -1,8 +1,8 @@
 //! The thread of a core: started, pinned to its CPU, given an executor; each failure is named.
 //!
 //! glommio's own `spawn` panics where `/sys` is missing, where a CPU may not be chosen, and where
-//! its second thread cannot be started. So the thread is pinned here, by the kernel's number, and the
-//! threads are tried before glommio needs them.
+//! its second thread cannot be started. So the thread is pinned here, by the kernel's number, and
+//! the threads are tried before glommio needs them.
 
 use crate::engine::{EngineError, pin};
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
