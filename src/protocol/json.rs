@@ -3,12 +3,23 @@
 use super::Malformed;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// Appends `text` as a JSON string, quotes included (RFC 8259, 7).
 pub fn string(into: &mut Vec<u8>, text: &str) {
     // Neither a vector nor a string can refuse.
     let written = serde_json::to_writer(into, text);
     debug_assert!(written.is_ok(), "a string is always JSON");
+}
+
+/// The same JSON in one line: line breaks stand between its parts only, never in a string
+/// (RFC 8259, 7).
+#[must_use]
+pub fn one_line(json: &str) -> Cow<'_, str> {
+    if !json.contains(['\n', '\r']) {
+        return Cow::Borrowed(json);
+    }
+    Cow::Owned(json.replace(['\n', '\r'], " "))
 }
 
 /// Reads an object; an array is none, though serde would take one for a struct.
@@ -30,6 +41,16 @@ pub(super) fn is_string(raw: &RawValue, encoded: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_in_one_line_means_the_same() {
+        let pretty = "{\n  \"a\":\r\n \"x\\ny\"\n}";
+        let line = one_line(pretty);
+        assert!(!line.contains('\n'));
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(read(&line), read(pretty));
+        assert!(matches!(one_line("[1]"), Cow::Borrowed("[1]")));
+    }
 
     #[test]
     fn a_string_is_the_same_however_it_is_escaped() {

@@ -15,6 +15,7 @@
 )]
 
 pub mod cable;
+pub mod centrifugo;
 pub mod http;
 pub mod json;
 pub mod socketcluster;
