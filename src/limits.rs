@@ -156,6 +156,40 @@ pub const ROOMS: u32 = 1024 * 1024;
 /// to six times as long where it is all control characters.
 pub const SAID_BYTES: usize = 64 * 1024;
 
+/// Bytes of a call of an application over HTTP: a batch of several long publications.
+pub const CALL_BYTES: usize = 1024 * 1024;
+/// Bytes of a channel's name: what Centrifugo allows.
+pub const CHANNEL_NAME_BYTES: usize = 255;
+/// Channels that one client may have subscribed to: what Centrifugo allows. Each command looks
+/// through them.
+pub const CHANNELS_PER_CLIENT: usize = 128;
+/// Channels whose home is one core: one for each connection of a large host.
+pub const CHANNELS: usize = 1024 * 1024;
+/// Channels that are named in one answer.
+pub const CHANNELS_LISTED: usize = 10_000;
+/// Bytes of what is said in a channel at once: a text of a room, for the same reasons.
+pub const PUBLICATION_BYTES: usize = SAID_BYTES;
+/// Bytes of one channel's history: a hundred long publications, or thousands as people write.
+pub const CHANNEL_HISTORY_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of what one client missed of a channel that it is given at once, and of one part of a
+/// history: more is told to be lost, rather than that it fills a backlog.
+pub const RECOVERY_BYTES: usize = 1024 * 1024;
+/// Publications in one part of a history.
+pub const HISTORY_LISTED: usize = 1000;
+/// Bytes of all histories of one core; whoever publishes then keeps less of its own channel.
+pub const HISTORY_BYTES: usize = 256 * 1024 * 1024;
+/// Clients that are named in one answer about who is in a channel.
+pub const PRESENCE_LISTED: usize = 1000;
+/// Clients of a channel up to which each is told at once who comes and goes: a thousand tell a
+/// million of each other if all come.
+pub const PRESENCE_TOLD_AT_ONCE: usize = 100;
+/// Clients of a channel up to which each is told once in [`PRESENCE_TIME`]; beyond, nobody is.
+pub const PRESENCE_TOLD: usize = 1000;
+/// Time between two pings of one client of Centrifugo's protocol: its servers' own.
+pub const CLIENT_PING_TIME: Duration = Duration::from_secs(25);
+/// How long coming and going is gathered before it is told.
+pub const PRESENCE_TIME: Duration = Duration::from_secs(1);
+
 /// Messages that a client of a script keeps for a `wait` that looks at what came before it, and
 /// the bytes of one that is kept.
 pub const EARLIER_MESSAGES: usize = 64;
@@ -265,6 +299,15 @@ const _: () = assert!(
     BACKLOG_HIGH + 6 * (ROOM_WINDOW as usize + 8 * SAID_BYTES) < BACKLOG_BYTES,
     "a member that reads is not ended, though eight cores said the longest text at once"
 );
+const _: () = assert!(
+    PUBLICATION_BYTES < CHANNEL_HISTORY_BYTES && CHANNEL_HISTORY_BYTES < HISTORY_BYTES,
+    "the longest publication can be kept"
+);
+const _: () = assert!(
+    PUBLICATION_BYTES < RECOVERY_BYTES && RECOVERY_BYTES * 2 < BACKLOG_BYTES,
+    "nobody is a slow consumer because it came back"
+);
+const _: () = assert!(PRESENCE_TOLD_AT_ONCE < PRESENCE_TOLD);
 const _: () = assert!(CONTROL_BYTES < HEAD_BYTES);
 const _: () = assert!(HEAD_BYTES < RESPONSE_HEAD_BYTES && HEAD_FIELDS < RESPONSE_FIELDS);
 const _: () = assert!(MESSAGE_BYTES < CLIENT_MESSAGE_BYTES);

@@ -44,11 +44,14 @@ pub struct Message<'m> {
 /// What everyone who listens to an app is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Notice<'n> {
-    /// Its place in the sequence, from 1: the `id` of an event stream, or a part of it.
+    /// Its place in the sequence, from 1: the `id` of an event stream, or a part of it. 0 for no
+    /// place.
     pub id: u64,
     /// The run that the sequence belongs to, where somebody may come back to another run.
     pub run: Option<u32>,
-    /// What it is called: the `event` of an event stream.
+    /// The `id` of an event stream, where it is no number.
+    pub cursor: Option<&'n str>,
+    /// What it is called: the `event` of an event stream; empty for a plain message.
     pub name: &'n str,
     /// The content.
     pub text: &'n str,
@@ -76,6 +79,55 @@ pub enum Reach {
     Named,
 }
 
+/// A request that brings somebody to an app, or asks it something.
+#[derive(Clone, Copy)]
+pub struct Arrival<'r> {
+    /// The path, byte for byte.
+    pub path: &'r str,
+    /// What follows the `?`; empty if nothing does.
+    pub query: &'r str,
+    /// The value of a header field, if it is there once.
+    pub header: &'r dyn Fn(&str) -> Option<&'r str>,
+}
+
+/// Why somebody may not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// What was wrong, in a few words.
+    pub reason: &'static str,
+}
+
+/// A call of an app over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApiCall<'c> {
+    /// The path.
+    pub path: &'c str,
+    /// What [`App::arriving`] returned for its head.
+    pub permit: u32,
+    /// The body.
+    pub text: &'c str,
+}
+
+/// What is answered to a call over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiResponse {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body: JSON.
+    pub json: String,
+}
+
+/// How a user is ended: a close code, and what is said with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Goodbye {
+    /// For a WebSocket.
+    pub code: u16,
+    /// In a few words; empty for none.
+    pub reason: &'static str,
+}
+
 /// The close codes that an app may end a WebSocket with, beside those of its own from 4000 on
 /// (RFC 6455, 7.4).
 pub mod close {
@@ -85,6 +137,8 @@ pub mod close {
     pub const POLICY: u16 = 1008;
     /// It takes no message that long.
     pub const TOO_BIG: u16 = 1009;
+    /// It may come again later.
+    pub const TRY_AGAIN_LATER: u16 = 1013;
 }
 
 /// Why something was not said.
@@ -186,9 +240,15 @@ pub trait Effects<B: Batch> {
     /// There is no place for this user now: it may come again later.
     fn turn_away(&mut self, user: User);
     /// Ends this user of this core: a WebSocket with that code. Nothing more is heard of it.
-    fn close(&mut self, user: User, code: u16);
+    fn close(&mut self, user: User, code: u16) {
+        self.dismiss(user, Goodbye { code, reason: "" });
+    }
+    /// The same, and says why.
+    fn dismiss(&mut self, user: User, goodbye: Goodbye);
     /// Answers a user who posted.
     fn answer(&mut self, asker: User, answer: Answer);
+    /// Answers a call over HTTP.
+    fn respond(&mut self, asker: User, response: ApiResponse);
     /// Says something to the same app on another core.
     fn forward(&mut self, to: Core, letter: B::Letter<'_>);
     /// The time.
@@ -210,9 +270,23 @@ pub trait App: Sized + 'static {
     const REACH: Reach;
     /// Whether it is told what users say; else nothing of it is kept.
     const HEARS: bool = true;
+    /// How a user is ended who does not read.
+    const TOO_SLOW: Goodbye = Goodbye {
+        code: close::TRY_AGAIN_LATER,
+        reason: "",
+    };
 
     /// The core begins: which of how many it is. Comes first.
     fn started(&mut self, _here: Core, _cores: u16) {}
+
+    /// Somebody is about to come, or to call: [`App::came`] follows at once, unless the connection
+    /// ends before, or [`App::called`] with what is returned.
+    ///
+    /// # Errors
+    /// [`Refusal`]: then it does not.
+    fn arriving(&mut self, _arrival: &Arrival<'_>) -> Result<u32, Refusal> {
+        Ok(0)
+    }
 
     /// A user has come. Its seat is given back with whatever it does.
     #[inline]
@@ -241,6 +315,12 @@ pub trait App: Sized + 'static {
     /// A user is gone.
     #[inline]
     fn left(&mut self, _user: User, _seat: Seat, _effects: &mut impl Effects<Self::Batch>) {}
+
+    /// Somebody calls over HTTP, and is answered at once or later.
+    fn called(&mut self, asker: User, _call: ApiCall<'_>, effects: &mut impl Effects<Self::Batch>) {
+        let (status, json) = (404, "{}".to_owned());
+        effects.respond(asker, ApiResponse { status, json });
+    }
 
     /// The same app on another core says something.
     fn took(&mut self, _from: Core, _batch: &Self::Batch, _: &mut impl Effects<Self::Batch>) {}
@@ -298,13 +378,20 @@ impl<'n> Notice<'n> {
     /// One to which nobody comes back from another run.
     #[must_use]
     pub const fn new(id: u64, name: &'n str, text: &'n str) -> Self {
-        let run = None;
         Self {
             id,
-            run,
+            run: None,
+            cursor: None,
             name,
             text,
         }
+    }
+
+    /// The same with that id.
+    #[must_use]
+    pub const fn at(self, cursor: &'n str) -> Self {
+        let cursor = Some(cursor);
+        Self { cursor, ..self }
     }
 
     /// Writes the id of a message of a run: the run's eight hexadecimal digits, a colon, its

@@ -91,6 +91,7 @@ impl Push {
             effects.broadcast(Notice {
                 id: self.last,
                 run: Some(self.plan.run),
+                cursor: None,
                 name: NAME,
                 text: &self.text,
             });
@@ -162,6 +163,7 @@ impl Push {
             each(Notice {
                 id,
                 run: Some(self.plan.run),
+                cursor: None,
                 name: NAME,
                 text,
             });
@@ -258,8 +260,12 @@ mod tests {
             panic!("push turned {user:?} away");
         }
 
-        fn close(&mut self, user: User, code: u16) {
-            panic!("push closed {user:?} with {code}");
+        fn dismiss(&mut self, user: User, goodbye: crate::app::Goodbye) {
+            panic!("push closed {user:?} with {goodbye:?}");
+        }
+
+        fn respond(&mut self, asker: User, _: crate::app::ApiResponse) {
+            panic!("push answered {asker:?}");
         }
 
         fn answer(&mut self, asker: User, _: crate::app::Answer) {

@@ -25,8 +25,12 @@ pub(super) enum Answer {
     Said {
         seq: u64,
     },
-    /// What becomes of a text is not known yet.
+    /// What becomes of a text or a call is not known yet.
     SaidLater,
+    /// An application's answer to a call: it is in `Shared::response`.
+    Called {
+        status: u16,
+    },
     /// Another method than POST where there is no other.
     OnlyPost,
     /// What may be asked for.
@@ -166,6 +170,7 @@ fn encode<A: Apps>(
         | Answer::Stats(_)
         | Answer::Said { .. }
         | Answer::SaidLater
+        | Answer::Called { .. }
         | Answer::OnlyPost
         | Answer::Refused { .. } => {
             fields.push("Content-Type", kind);
@@ -188,6 +193,8 @@ fn encode<A: Apps>(
         // RFC 9110, 15.5.6.
         (405, Answer::OnlyPost) => fields.push("Allow", Methods::Post.allow()),
         (405, _) => fields.push("Allow", Methods::Read.allow()),
+        // RFC 9110, 15.5.2: how to show who asks.
+        (401, _) => fields.push("WWW-Authenticate", "apikey"),
         // RFC 9110, 10.2.3: seconds. Places come free all the time, and so does room in a backlog.
         (429 | 503, _) => fields.push("Retry-After", "1"),
         _ => {}
@@ -212,9 +219,13 @@ fn list(apps: &impl Apps, into: &mut Vec<u8>) {
             By::WebSocket => "WebSocket",
             By::EventStream => "Server-Sent Events",
             By::Either => "WebSocket or Server-Sent Events",
+            By::Call => "POST",
             // Members are told of it.
             By::Post => return,
         };
+        if about.is_empty() {
+            return;
+        }
         // Writing to a Vec does not fail.
         let _ = writeln!(into, "{path:<9} {by}: {about}");
     });
@@ -231,6 +242,7 @@ fn content<A: Apps>(
     let Shared {
         apps,
         body,
+        response,
         round,
         config,
         ..
@@ -250,6 +262,12 @@ fn content<A: Apps>(
             // Writing to a Vec does not fail.
             let _ = write!(body, "{{\"seq\":{seq}}}");
             return (200, JSON);
+        }
+        Answer::Called { status } => {
+            body.extend_from_slice(response.as_bytes());
+            response.clear();
+            response.shrink_to(limits::SPARE_BYTES);
+            return (status, JSON);
         }
         Answer::OnlyPost => (405, "only POST here\n"),
         // The one is never sent so, the others have no content.

@@ -5,7 +5,7 @@ use super::members::Moves;
 use super::outbox::{Framing, Outgoing, user};
 use super::route::Route;
 use super::topic::Topic;
-use crate::app::{App, Message, Reach, Seat, Unsaid};
+use crate::app::{ApiCall, App, Message, Reach, Seat, Unsaid};
 use crate::shard::{ConnectionId, Wire};
 use crate::time::Instant;
 use std::time::Duration;
@@ -94,6 +94,16 @@ impl<A: App> Here<A> {
         let (app, mut asking) = self.parts(out);
         app.left(user(id, framing), Seat(seat), &mut asking);
         moves
+    }
+
+    pub(super) fn called<M, W: Wire<M>>(
+        &mut self,
+        id: ConnectionId,
+        call: ApiCall<'_>,
+        out: &mut Outgoing<'_, M, W>,
+    ) {
+        let (app, mut asking) = self.parts(out);
+        app.called(user(id, Framing::Events), call, &mut asking);
     }
 
     pub(super) fn awake(&mut self, now: Instant) {

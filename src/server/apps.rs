@@ -5,7 +5,8 @@ use super::application::Here;
 use super::members::Moves;
 use super::outbox::{Framing, Outgoing};
 use super::route::{By, Route};
-use crate::app::{App, Message, Missed, Notice, Reach, Unsaid};
+use crate::app::{ApiCall, App, Arrival, Goodbye, Message, Missed, Notice, Reach, Refusal, Unsaid};
+use crate::protocol::websocket::closing;
 use crate::shard::{ConnectionId, Core, Wire};
 use crate::time::Instant;
 use std::convert::Infallible;
@@ -97,6 +98,18 @@ pub trait Apps: Sized + 'static {
         who: (ConnectionId, Framing, u32),
         out: &mut Outgoing<'_, M, W>,
     ) -> Moves;
+    /// Somebody is about to come, or to call.
+    fn arriving(&mut self, index: AppIndex, arrival: &Arrival<'_>) -> Result<u32, Refusal>;
+    /// Somebody calls over HTTP.
+    fn called<M, W: Wire<M>>(
+        &mut self,
+        index: AppIndex,
+        id: ConnectionId,
+        call: ApiCall<'_>,
+        out: &mut Outgoing<'_, M, W>,
+    );
+    /// How a user of that one is ended who does not read.
+    fn too_slow(index: AppIndex) -> Goodbye;
     /// Somebody is about to come.
     fn awake(&mut self, index: AppIndex, now: Instant);
     /// Somebody posts to a query.
@@ -266,6 +279,33 @@ impl<A: App, R: Apps> Apps for Mounted<A, R> {
         }
     }
 
+    fn arriving(&mut self, index: AppIndex, arrival: &Arrival<'_>) -> Result<u32, Refusal> {
+        match index.behind() {
+            None => self.here.app.arriving(arrival),
+            Some(index) => self.rest.arriving(index, arrival),
+        }
+    }
+
+    fn called<M, W: Wire<M>>(
+        &mut self,
+        index: AppIndex,
+        id: ConnectionId,
+        call: ApiCall<'_>,
+        out: &mut Outgoing<'_, M, W>,
+    ) {
+        match index.behind() {
+            None => self.here.called(id, call, out),
+            Some(index) => self.rest.called(index, id, call, out),
+        }
+    }
+
+    fn too_slow(index: AppIndex) -> Goodbye {
+        match index.behind() {
+            None => A::TOO_SLOW,
+            Some(index) => R::too_slow(index),
+        }
+    }
+
     fn awake(&mut self, index: AppIndex, now: Instant) {
         match index.behind() {
             None => self.here.awake(now),
@@ -381,6 +421,24 @@ impl Apps for () {
         _: &mut Outgoing<'_, M, W>,
     ) -> Moves {
         Moves::default()
+    }
+
+    fn arriving(&mut self, _: AppIndex, _: &Arrival<'_>) -> Result<u32, Refusal> {
+        Ok(0)
+    }
+
+    fn called<M, W: Wire<M>>(
+        &mut self,
+        _: AppIndex,
+        _: ConnectionId,
+        _: ApiCall<'_>,
+        _: &mut Outgoing<'_, M, W>,
+    ) {
+    }
+
+    fn too_slow(_: AppIndex) -> Goodbye {
+        let code = closing::TRY_AGAIN_LATER;
+        Goodbye { code, reason: "" }
     }
 
     fn awake(&mut self, _: AppIndex, _: Instant) {}

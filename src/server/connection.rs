@@ -11,7 +11,7 @@ use super::stats::Message;
 use super::step::{Due, Stamp, Step};
 use super::tally::{CloseReason, ConnectionKind};
 use super::websocket::WebSocket;
-use crate::app::Reach;
+use crate::app::{Goodbye, Reach};
 use crate::limits;
 use crate::protocol::websocket::closing;
 use crate::shard::{Close, ConnectionId, Wire};
@@ -237,7 +237,10 @@ impl Connection {
                 // What it says is not looked at yet.
                 Some(idle) if self.paused.contains(Paused::WORK) => Due::Later(now + idle / 2),
                 Some(idle) if waited >= idle => Due::Now(Step::CloseSocket {
-                    code: closing::GOING_AWAY,
+                    goodbye: Goodbye {
+                        code: closing::GOING_AWAY,
+                        reason: "",
+                    },
                     why: CloseReason::Idle,
                 }),
                 Some(idle) if socket.pinged => at(idle),

@@ -6,6 +6,7 @@ use super::apps::Apps;
 use super::connection::State;
 use super::stats::Message;
 use super::tally::CloseReason;
+use crate::app::Goodbye;
 use crate::protocol::sse;
 use crate::shard::{Close, ConnectionId, Wire};
 use crate::time::Instant;
@@ -116,7 +117,11 @@ impl<A: Apps> Server<A> {
         let state = self.connections.get_mut(id).map(|found| &found.state);
         match state {
             Some(State::WebSocket(_)) => {
-                self.close_socket(id, self.shared.config.drain_code, why, wire);
+                let goodbye = Goodbye {
+                    code: self.shared.config.drain_code,
+                    reason: "",
+                };
+                self.close_socket(id, goodbye, why, wire);
             }
             Some(State::Stream(_)) => {
                 self.say_when_to_return(id, wire);

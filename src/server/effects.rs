@@ -4,7 +4,7 @@
 use super::outbox::{Ending, Outgoing, connection};
 use super::tally::CloseReason;
 use super::topic::Topic;
-use crate::app::{Answer, Batch, Effects, Message, Notice, User};
+use crate::app::{Answer, ApiResponse, Batch, Effects, Goodbye, Message, Notice, User};
 use crate::limits;
 use crate::protocol::websocket::closing;
 use crate::shard::{Core, Wire};
@@ -88,15 +88,18 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
     fn turn_away(&mut self, user: User) {
         self.out.outbox.ending.push(Ending {
             id: connection(user).0,
-            code: closing::TRY_AGAIN_LATER,
+            goodbye: Goodbye {
+                code: closing::TRY_AGAIN_LATER,
+                reason: "",
+            },
             why: CloseReason::Full,
         });
     }
 
-    fn close(&mut self, user: User, code: u16) {
+    fn dismiss(&mut self, user: User, goodbye: Goodbye) {
         self.out.end(Ending {
             id: connection(user).0,
-            code,
+            goodbye,
             why: CloseReason::Fault,
         });
     }
@@ -104,6 +107,11 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
     fn answer(&mut self, asker: User, answer: Answer) {
         let asker = connection(asker).0;
         self.out.outbox.answers.push((asker, answer));
+    }
+
+    fn respond(&mut self, asker: User, response: ApiResponse) {
+        let asker = connection(asker).0;
+        self.out.outbox.responses.push((asker, response));
     }
 
     fn forward(&mut self, to: Core, letter: B::Letter<'_>) {

@@ -162,6 +162,22 @@ impl Http {
         self.send(id, reply, shared, wire).unwrap_or(Step::Stay)
     }
 
+    /// An application has answered a call: with what is in `Shared::response`.
+    pub(super) fn called<A: Apps>(
+        &mut self,
+        id: ConnectionId,
+        status: u16,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> Step {
+        let Phase::Waiting(reply) = self.phase else {
+            return Step::Stay;
+        };
+        let answer = Answer::Called { status };
+        let reply = Reply { answer, ..reply };
+        self.send(id, reply, shared, wire).unwrap_or(Step::Stay)
+    }
+
     /// The peer has ended its stream. RFC 9112, 9.6: a client may do so after its last request,
     /// and gets its answer; RFC 9112, 8: an incomplete request is left unanswered.
     pub(super) fn peer_ended(&mut self) -> Half {
@@ -262,6 +278,7 @@ impl Http {
             | Answer::Health
             | Answer::Events
             | Answer::Said { .. }
+            | Answer::Called { .. }
             | Answer::OnlyPost
             | Answer::Options { .. }
             | Answer::Refused { .. } => false,

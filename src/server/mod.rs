@@ -67,7 +67,7 @@ pub use route::{By, Route};
 pub use stats::Message;
 pub use tally::{Closed, Decided, Open, Tally};
 
-use crate::app;
+use crate::app::{self, ApiResponse, Goodbye};
 use crate::limits;
 use crate::protocol::websocket::{Opcode, frame};
 use crate::shard::{Close, CloseCause, ConnectionId, Core, Half, Origin, Shard, Wire};
@@ -133,7 +133,7 @@ impl<A: Apps> Server<A> {
             }
             Step::Defer { wait } => self.defer(id, wait, wire),
             Step::Ping => self.ping(id, wire),
-            Step::CloseSocket { code, why } => self.close_socket(id, code, why, wire),
+            Step::CloseSocket { goodbye, why } => self.close_socket(id, goodbye, why, wire),
             Step::AwaitClose => self.await_close(id, wire),
             Step::End { how, why } => self.end(id, how, why, wire),
         }
@@ -159,7 +159,7 @@ impl<A: Apps> Server<A> {
     fn close_socket(
         &mut self,
         id: ConnectionId,
-        code: u16,
+        goodbye: Goodbye,
         why: CloseReason,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) {
@@ -169,7 +169,7 @@ impl<A: Apps> Server<A> {
         let State::WebSocket(socket) = &mut connection.state else {
             return;
         };
-        let step = socket.close(id, code, why, &mut self.shared.scratch, wire);
+        let step = socket.close(id, goodbye, why, &mut self.shared.scratch, wire);
         self.carry_out(id, step, wire);
     }
 
@@ -270,6 +270,26 @@ impl<A: Apps> Server<A> {
         };
         connection.since = Stamp::new(wire.now());
         let step = http.told(id, answer, &mut self.shared, wire);
+        self.carry_out(id, step, wire);
+    }
+
+    /// Answers a call.
+    fn respond(
+        &mut self,
+        id: ConnectionId,
+        response: ApiResponse,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let State::Http(http) = &mut connection.state else {
+            return;
+        };
+        connection.since = Stamp::new(wire.now());
+        let status = response.status;
+        self.shared.response = response.json;
+        let step = http.called(id, status, &mut self.shared, wire);
         self.carry_out(id, step, wire);
     }
 

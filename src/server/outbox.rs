@@ -2,7 +2,7 @@
 //! connection, and what is to be carried out at the end of the event, when no connection is in use.
 
 use super::tally::{CloseReason, Tally};
-use crate::app::{self, Notice, User};
+use crate::app::{self, ApiResponse, Goodbye, Notice, User};
 use crate::limits;
 use crate::protocol::sse;
 use crate::protocol::websocket::{Deflater, Extension, Opcode, deflate, frame};
@@ -40,8 +40,7 @@ impl Framing {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ending {
     pub(super) id: ConnectionId,
-    /// For a WebSocket.
-    pub(super) code: u16,
+    pub(super) goodbye: Goodbye,
     pub(super) why: CloseReason,
 }
 
@@ -53,6 +52,7 @@ pub(super) struct Outbox {
     pub(super) answers: Vec<(ConnectionId, app::Answer)>,
     /// Connections that were held and are heard again.
     pub(super) released: Vec<ConnectionId>,
+    pub(super) responses: Vec<(ConnectionId, ApiResponse)>,
     /// An application has something to say to itself on another core.
     pub(super) has_mail: bool,
     /// Once somebody took a deflated message.
@@ -77,6 +77,7 @@ impl Default for Outbox {
             ending: Vec::new(),
             answers: Vec::new(),
             released: Vec::new(),
+            responses: Vec::new(),
             has_mail: false,
             deflater: None,
             number: String::new(),
@@ -93,7 +94,8 @@ impl Outbox {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         let lists = self.slow.is_empty() && self.ending.is_empty() && self.answers.is_empty();
-        lists && self.released.is_empty() && !self.has_mail
+        let others = self.released.is_empty() && self.responses.is_empty();
+        lists && others && !self.has_mail
     }
 
     /// Frees what is kept to be encoded into.
@@ -224,8 +226,8 @@ pub struct Outgoing<'s, M, W> {
     pub(super) queued: bool,
     /// That user is not heard until it is released.
     pub(super) held: bool,
-    /// That user is to be ended with this code.
-    pub(super) close: Option<u16>,
+    /// That user is to be ended so.
+    pub(super) close: Option<Goodbye>,
     message: PhantomData<fn(M)>,
 }
 
@@ -335,7 +337,7 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
     /// heard.
     pub(super) fn end(&mut self, ending: Ending) {
         if self.user.is_some_and(|(id, _)| id == ending.id) {
-            self.close.get_or_insert(ending.code);
+            self.close.get_or_insert(ending.goodbye);
         } else {
             self.outbox.ending.push(ending);
         }
@@ -350,9 +352,10 @@ pub(super) fn encode_event(into: &mut Vec<u8>, notice: Notice<'_>, number: &mut 
         // Writing to a String does not fail.
         None => drop(write!(number, "{}", notice.id)),
     }
+    let number = (notice.id > 0).then_some(&**number);
     let event = sse::Event {
-        id: Some(number),
-        event: Some(notice.name),
+        id: notice.cursor.or(number),
+        event: Some(notice.name).filter(|name| !name.is_empty()),
         retry_ms: None,
         data: notice.text,
     };

@@ -22,6 +22,8 @@ pub enum By {
     Either,
     /// Texts are posted there: to `App::posted`.
     Post,
+    /// It is called there: JSON is posted, and JSON is answered.
+    Call,
 }
 
 impl Route {
@@ -43,6 +45,13 @@ impl Route {
     #[must_use]
     pub const fn either(path: &'static str, about: &'static str) -> Self {
         let by = By::Either;
+        Self { path, by, about }
+    }
+
+    /// It is called there, by POST.
+    #[must_use]
+    pub const fn call(path: &'static str, about: &'static str) -> Self {
+        let by = By::Call;
         Self { path, by, about }
     }
 

@@ -10,6 +10,7 @@ use super::shared::Shared;
 use super::stats::{Form, Message, Reader};
 use super::stream::{self, Resumed};
 use super::tally::CloseReason;
+use crate::app::{Arrival, Refusal};
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, Request, accept};
@@ -66,7 +67,10 @@ pub(super) fn asked<A: Apps>(
         Err(fault) => return Asked::Reply(Reply::refuse(fault)),
     };
     shared.tally.requests += 1;
-    let is_post = matches!(shared.apps.find(request.path()), Some((_, By::Post)));
+    let is_post = matches!(
+        shared.apps.find(request.path()),
+        Some((_, By::Post | By::Call))
+    );
     if let Err(fault) = shared
         .admission
         .admit(request.path(), is_post, &shared.config)
@@ -118,6 +122,10 @@ fn route<A: Apps>(
                 let saying = say::begin(app, request, &shared.apps);
                 saying.map_or_else(Asked::Reply, Asked::Say)
             }
+            Some((app, By::Call)) => {
+                let calling = say::begin_call(app, request, &mut shared.apps);
+                calling.map_or_else(Asked::Reply, Asked::Say)
+            }
             None => plain(NOWHERE, request),
         },
     }
@@ -161,7 +169,7 @@ fn figures(form: Option<Form>, request: &Request<'_>) -> Asked {
 fn options(path: &str, app: Option<(AppIndex, By)>, request: &Request<'_>) -> Asked {
     let methods = match (path, app) {
         ("*", _) => Methods::All,
-        (_, Some((_, By::Post))) => Methods::Post,
+        (_, Some((_, By::Post | By::Call))) => Methods::Post,
         (_, Some((_, By::WebSocket | By::EventStream | By::Either)))
         | ("/" | "/healthz" | "/stats" | "/metrics", None) => Methods::Read,
         (_, None) => return answered(NOWHERE, Content::Full, request),
@@ -260,6 +268,9 @@ fn socket<A: Apps>(
     } else {
         accepted
     };
+    if let Err(fault) = arriving(app, request, &mut shared.apps) {
+        return refuse(fault, request);
+    }
     shared.scratch.clear();
     accepted.encode(&mut shared.scratch);
     let extension = accepted
@@ -289,11 +300,25 @@ fn events<A: Apps>(
         "GET" => {}
         _ => return plain(Answer::Events, request),
     }
+    if let Err(fault) = arriving(app, request, &mut shared.apps) {
+        return refuse(fault, request);
+    }
     let origin = fields::listed(&request.headers, &shared.config.origins);
     shared.apps.awake(app, wire.now());
     let last = stream::last_event_id(request);
     let resumed = stream::begin(app, last, origin, shared, wire.now());
     Asked::Stream(app, resumed)
+}
+
+/// Tells an application who is about to come.
+fn arriving<A: Apps>(app: AppIndex, request: &Request<'_>, apps: &mut A) -> Result<u32, Fault> {
+    let arrival = Arrival {
+        path: request.path(),
+        query: request.query().unwrap_or(""),
+        header: &|name| request.headers.get(name),
+    };
+    let permit = apps.arriving(app, &arrival);
+    permit.map_err(|Refusal { status, reason }| Fault::Http { status, reason })
 }
 
 const NO_WEBSOCKET: Fault = Fault::Http {

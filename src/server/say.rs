@@ -5,7 +5,7 @@ use super::apps::{AppIndex, Apps};
 use super::shared::Shared;
 use super::stats::Message;
 use super::tally::CloseReason;
-use crate::app::{self, Unsaid};
+use crate::app::{self, ApiCall, ApiResponse, Arrival, Refusal, Unsaid};
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, Request};
@@ -16,12 +16,41 @@ pub(super) struct Saying {
     reader: BodyReader,
     text: Vec<u8>,
     app: AppIndex,
-    /// To whom: what the application told as an address.
-    query: Box<str>,
+    to: To,
+    /// Bytes that it may have.
+    most: usize,
     /// Which of the listed origins the page is of that says it, if any.
     pub(super) origin: Option<u16>,
     /// CloseReason the connection ends with the answer; `None` if it goes on.
     end: Option<CloseReason>,
+}
+
+/// Where a text goes.
+enum To {
+    /// To the user with that address: what the application told as one.
+    Address(Box<str>),
+    /// To the application itself: at that path, with its permit.
+    Call(Box<str>, u32),
+}
+
+/// Reads the head of a call.
+pub(super) fn begin_call(
+    app: AppIndex,
+    request: &Request<'_>,
+    apps: &mut impl Apps,
+) -> Result<Box<Saying>, Reply> {
+    let most = limits::CALL_BYTES;
+    check(request, most, CALL_TOO_LONG)?;
+    let arrival = Arrival {
+        path: request.path(),
+        query: request.query().unwrap_or(""),
+        header: &|name| request.headers.get(name),
+    };
+    let permit = apps.arriving(app, &arrival);
+    let permit = permit
+        .map_err(|Refusal { status, reason }| Reply::refuse(Fault::Http { status, reason }))?;
+    let to = To::Call(request.path().into(), permit);
+    Ok(Saying::new(app, to, most, request))
 }
 
 /// Reads the head of a post.
@@ -30,6 +59,20 @@ pub(super) fn begin(
     request: &Request<'_>,
     apps: &impl Apps,
 ) -> Result<Box<Saying>, Reply> {
+    let most = limits::SAID_BYTES;
+    check(request, most, TOO_LONG)?;
+    let is_address = |query: &&str| apps.is_address(app, query);
+    let Some(query) = request.query().filter(is_address) else {
+        return Err(Reply::refuse(Fault::Http {
+            status: 404,
+            reason: "not an address that a member was told",
+        }));
+    };
+    Ok(Saying::new(app, To::Address(query.into()), most, request))
+}
+
+/// Whether a request is a post of a text that short.
+fn check(request: &Request<'_>, most: usize, too_long: &'static str) -> Result<(), Reply> {
     let refuse = |status, reason| Err(Reply::refuse(Fault::Http { status, reason }));
     if request.method != "POST" {
         let reply = Reply::refuse(Fault::Http {
@@ -50,26 +93,28 @@ pub(super) fn begin(
     if request.headers.has_token("Expect", "100-continue") {
         return refuse(417, "send the text at once");
     }
-    if matches!(request.body, BodyLength::Known(bytes) if bytes > limits::SAID_BYTES as u64) {
-        return refuse(413, TOO_LONG);
+    if matches!(request.body, BodyLength::Known(bytes) if bytes > most as u64) {
+        return refuse(413, too_long);
     }
-    let is_address = |query: &&str| apps.is_address(app, query);
-    let Some(query) = request.query().filter(is_address) else {
-        return refuse(404, "not an address that a member was told");
-    };
-    Ok(Box::new(Saying {
-        reader: BodyReader::new(request.body),
-        text: Vec::new(),
-        app,
-        query: query.into(),
-        origin: None,
-        end: (!request.keep_alive).then_some(CloseReason::Done),
-    }))
+    Ok(())
 }
 
 const TOO_LONG: &str = "a text is at most 65536 bytes";
+const CALL_TOO_LONG: &str = "a call is at most 1048576 bytes";
 
 impl Saying {
+    fn new(app: AppIndex, to: To, most: usize, request: &Request<'_>) -> Box<Self> {
+        Box::new(Self {
+            reader: BodyReader::new(request.body),
+            text: Vec::new(),
+            app,
+            to,
+            most,
+            origin: None,
+            end: (!request.keep_alive).then_some(CloseReason::Done),
+        })
+    }
+
     /// Bytes of the text that have come.
     pub(super) fn held(&self) -> usize {
         self.text.len()
@@ -78,8 +123,14 @@ impl Saying {
     /// Takes what `bytes` has of the text. True if it is whole.
     pub(super) fn take(&mut self, bytes: &[u8], at: &mut usize) -> Result<bool, Fault> {
         while let Some(piece) = self.reader.next(bytes, at)? {
-            if self.text.len() + piece.len() > limits::SAID_BYTES {
-                return Err(refused(Unsaid::TooLong));
+            if self.text.len() + piece.len() > self.most {
+                return Err(match self.to {
+                    To::Address(_) => refused(Unsaid::TooLong),
+                    To::Call(..) => Fault::Http {
+                        status: 413,
+                        reason: CALL_TOO_LONG,
+                    },
+                });
             }
             self.text.extend_from_slice(piece);
         }
@@ -115,7 +166,24 @@ impl Saying {
         }
         shared.tally.messages_in += 1;
         let (apps, mut outgoing) = shared.apps_and_outgoing(wire);
-        let posted = apps.posted(self.app, id, (&self.query, text), &mut outgoing);
+        let query = match &self.to {
+            To::Address(query) => query,
+            To::Call(path, permit) => {
+                let (path, permit) = (&**path, *permit);
+                let call = ApiCall { path, permit, text };
+                apps.called(self.app, id, call, &mut outgoing);
+                let responses = &mut shared.outbox.responses;
+                return match responses.pop_if(|(asker, _)| *asker == id) {
+                    Some((_, ApiResponse { status, json })) => {
+                        shared.response = json;
+                        let answer = Answer::Called { status };
+                        Reply { answer, ..reply }
+                    }
+                    None => reply,
+                };
+            }
+        };
+        let posted = apps.posted(self.app, id, (query, text), &mut outgoing);
         let answers = &mut shared.outbox.answers;
         match posted {
             Err(unsaid) => answered(reply, Err(unsaid)),

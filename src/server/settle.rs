@@ -7,7 +7,6 @@ use super::outbox::Ending;
 use super::shared::Shared;
 use super::stats::Message;
 use super::tally::CloseReason;
-use crate::protocol::websocket::closing;
 use crate::shard::{Close, ConnectionId, Wire};
 
 impl<A: Apps> Server<A> {
@@ -32,6 +31,8 @@ impl<A: Apps> Server<A> {
                 self.answer(id, Some(answer), wire);
             } else if !self.shared.outbox.released.is_empty() {
                 self.release(wire);
+            } else if let Some((id, response)) = self.shared.outbox.responses.pop() {
+                self.respond(id, response, wire);
             } else {
                 break;
             }
@@ -52,13 +53,13 @@ impl<A: Apps> Server<A> {
 
     /// Ends a user, as its application wants it.
     fn end_user(&mut self, ending: Ending, wire: &mut impl Wire<Message<A::Letters>>) {
-        let Ending { id, code, why } = ending;
+        let Ending { id, goodbye, why } = ending;
         match self
             .connections
             .get_mut(id)
             .map(|connection| &connection.state)
         {
-            Some(State::WebSocket(_)) => self.close_socket(id, code, why, wire),
+            Some(State::WebSocket(_)) => self.close_socket(id, goodbye, why, wire),
             // It comes back after `retry`.
             Some(State::Stream(_)) => self.end(id, Close::Flush, why, wire),
             Some(State::Vacant | State::Http(_) | State::Ending) | None => {}
@@ -73,7 +74,10 @@ impl<A: Apps> Server<A> {
             .get_mut(id)
             .map(|connection| &connection.state)
         {
-            Some(State::WebSocket(_)) => self.close_socket(id, closing::TRY_AGAIN_LATER, why, wire),
+            Some(State::WebSocket(socket)) => {
+                let goodbye = A::too_slow(socket.app());
+                self.close_socket(id, goodbye, why, wire);
+            }
             Some(State::Stream(_)) => self.end(id, Close::Abort, why, wire),
             Some(State::Vacant | State::Http(_) | State::Ending) | None => {}
         }

@@ -37,6 +37,8 @@ pub(super) struct Shared<A> {
     pub(super) scratch: Vec<u8>,
     /// Where the content of an answer is written before its head.
     pub(super) body: Vec<u8>,
+    /// What an application answers to a call, until it is in `body`.
+    pub(super) response: String,
     pub(super) clock: Clock,
     pub(super) admission: Admission,
     /// The outside asked to end: health says so.
@@ -69,6 +71,7 @@ impl<A: Apps> Shared<A> {
             round: Round::default(),
             scratch: Vec::new(),
             body: Vec::new(),
+            response: String::new(),
             clock: Clock::default(),
             admission: Admission::default(),
             unready: false,

@@ -2,6 +2,7 @@
 //! waits.
 
 use super::tally::CloseReason;
+use crate::app::Goodbye;
 use crate::shard::Close;
 use crate::time::Instant;
 use std::time::Duration;
@@ -18,7 +19,7 @@ pub(super) enum Step {
     /// Send a ping: the peer was silent for half of its time.
     Ping,
     /// Begin the close handshake.
-    CloseSocket { code: u16, why: CloseReason },
+    CloseSocket { goodbye: Goodbye, why: CloseReason },
     /// Our close frame is queued: wait for the peer's.
     AwaitClose,
     /// End it.

@@ -6,7 +6,7 @@ use super::shared::Shared;
 use super::stats::Message;
 use super::step::{DeferWait, Step};
 use super::tally::CloseReason;
-use crate::app::{self, Reach};
+use crate::app::{self, Goodbye, Reach};
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::websocket::closing::{self, Action, Input, State};
@@ -108,9 +108,9 @@ impl WebSocket {
                 break true;
             }
         };
-        if let Some(code) = out.close {
+        if let Some(goodbye) = out.close {
             let why = CloseReason::Fault;
-            return Step::CloseSocket { code, why };
+            return Step::CloseSocket { goodbye, why };
         }
         let wait = if out.held {
             DeferWait::Release
@@ -118,7 +118,7 @@ impl WebSocket {
             DeferWait::Share
         };
         match (out.unsent, out.queued) {
-            (Some(Unsent::Full), _) => TOO_SLOW,
+            (Some(Unsent::Full), _) => too_slow(A::too_slow(self.app)),
             _ if is_spent => {
                 deferred.keep(id, bytes.get(at..).unwrap_or_default());
                 Step::Defer { wait }
@@ -135,7 +135,7 @@ impl WebSocket {
     pub(super) fn close<M>(
         &mut self,
         id: ConnectionId,
-        code: u16,
+        goodbye: Goodbye,
         why: CloseReason,
         scratch: &mut Vec<u8>,
         wire: &mut impl Wire<M>,
@@ -146,8 +146,8 @@ impl WebSocket {
         self.decoder =
             std::mem::replace(&mut self.decoder, Decoder::new(Role::Server)).discarding();
         let frame = CloseFrame {
-            code: Some(code),
-            reason: "",
+            code: Some(goodbye.code),
+            reason: goodbye.reason,
         };
         self.advance(Input::Close, frame, id, scratch, wire)
     }
@@ -296,10 +296,10 @@ impl WebSocket {
 }
 
 /// What becomes of a WebSocket that does not read what it is sent.
-const TOO_SLOW: Step = Step::CloseSocket {
-    code: closing::TRY_AGAIN_LATER,
-    why: CloseReason::SlowConsumer,
-};
+const fn too_slow(goodbye: Goodbye) -> Step {
+    let why = CloseReason::SlowConsumer;
+    Step::CloseSocket { goodbye, why }
+}
 
 /// What a WebSocket waits for before it is heard, if it may not say anything now.
 #[inline]

@@ -253,6 +253,7 @@ impl Rooms {
             id: seq,
             // Who comes back is a new member: it asks for nothing that it missed.
             run: None,
+            cursor: None,
             name: "room",
             text: &self.text,
         };
@@ -284,6 +285,7 @@ impl Rooms {
                 id: seq,
                 // Who comes back is a new member: it asks for nothing that it missed.
                 run: None,
+                cursor: None,
                 name,
                 text: &self.text,
             };

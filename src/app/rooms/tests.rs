@@ -50,8 +50,12 @@ impl Effects<Post> for Town {
         panic!("rooms told everyone {notice:?}");
     }
 
-    fn close(&mut self, user: User, code: u16) {
-        panic!("{user:?} was closed with {code}");
+    fn dismiss(&mut self, user: User, goodbye: crate::app::Goodbye) {
+        panic!("{user:?} was closed with {goodbye:?}");
+    }
+
+    fn respond(&mut self, asker: User, _: crate::app::ApiResponse) {
+        panic!("{asker:?} did not call");
     }
 
     fn forward(&mut self, to: Core, letter: Letter<&str>) {
