@@ -16,6 +16,7 @@
 )]
 
 pub mod echo;
+pub mod hub;
 pub mod push;
 pub mod rooms;
 

@@ -1,0 +1,141 @@
+//! What the hub tells: answers to those who ask, events to those who have subscribed.
+
+use super::history::Catchup;
+use super::options::{ChannelOptions, SlowPolicy};
+use super::position::{Epoch, Position, Since};
+use super::presence::Headcount;
+use super::publication::{ClientInfo, Publication};
+use crate::app::User;
+use std::sync::Arc;
+
+/// How a client is spoken to: what a dialect gives, and is given back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EncodingId(pub u8);
+
+/// Who wants an answer, and to what. It is sent home with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// Who.
+    pub user: User,
+    /// How it is spoken to.
+    pub encoding: EncodingId,
+    /// What the dialect knows the command by.
+    pub ticket: u32,
+}
+
+/// A subscription that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct SubscribeWish<'c> {
+    /// To what.
+    pub channel: &'c str,
+    /// From where on, for a client that comes back.
+    pub since: Option<Since>,
+    /// What the dialect knows it by.
+    pub ticket: u32,
+    /// The application wants it, not the client.
+    pub by_server: bool,
+    /// Rather nothing than a subscription with a gap.
+    pub whole: bool,
+}
+
+/// Why something was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HubError {
+    /// There is no such channel.
+    UnknownChannel,
+    /// That name is none, or what was said is too long.
+    BadRequest,
+    /// The client has subscribed before.
+    AlreadySubscribed,
+    /// The client may have no more channels, or the server none.
+    LimitExceeded,
+    /// It is not allowed there.
+    PermissionDenied,
+    /// The channel has no such thing: no history, or no presence.
+    NotAvailable,
+    /// The broker cannot be reached now.
+    Unreachable,
+    /// That place is none of the channel's history.
+    UnrecoverablePosition,
+}
+
+/// What became of a subscription.
+#[derive(Clone, Debug)]
+pub struct Subscribed {
+    /// The channel.
+    pub channel: Arc<str>,
+    /// What the channel is like.
+    pub options: ChannelOptions,
+    /// Its newest publication: the next that the subscriber is told follows it.
+    pub position: Position,
+    /// What the subscriber asked to be given of what it missed; `None` if it did not.
+    pub missed: Option<Catchup>,
+    /// The client did not ask: the application did.
+    pub by_server: bool,
+}
+
+/// Where a publication is, and whom it goes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its place.
+    pub position: Position,
+    /// Clients that have subscribed.
+    pub clients: u64,
+    /// Cores that they are on.
+    pub cores: u16,
+}
+
+/// What became of a command.
+#[derive(Clone, Debug)]
+pub enum HubAnswer {
+    /// A subscription stands.
+    Subscribed(Box<Subscribed>),
+    /// A publication has its place.
+    Published(Delivery),
+    /// A part of a history.
+    History(Catchup),
+    /// Who is there.
+    Presence(Vec<Arc<ClientInfo>>),
+    /// How many are there.
+    Headcount(Headcount),
+    /// An order reached so many clients, on that many cores.
+    Reached {
+        /// Clients.
+        clients: u64,
+        /// What channels there are, for who asked that.
+        channels: Vec<(Arc<str>, u64)>,
+    },
+    /// It is done.
+    Done,
+    /// It is not.
+    Refused(HubError),
+}
+
+/// What subscribers are told.
+#[derive(Clone, Copy, Debug)]
+pub enum ChannelEvent<'e> {
+    /// Something was said.
+    Publication(Epoch, &'e Publication),
+    /// A client came.
+    Joined(&'e ClientInfo),
+    /// A client went.
+    Left(&'e ClientInfo),
+    /// So many publications were passed over, because the subscriber did not read.
+    Missed(u64),
+    /// The subscription is over, because of something here: who subscribes again with the place
+    /// that it has is made whole, or told that it is not.
+    Interrupted,
+    /// The subscription is over: the application wants it so.
+    Unsubscribed,
+}
+
+/// Who is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Audience<'u> {
+    /// How they are spoken to.
+    pub encoding: EncodingId,
+    /// Who.
+    pub users: &'u [User],
+    /// What becomes of those who do not read.
+    pub slow: SlowPolicy,
+}

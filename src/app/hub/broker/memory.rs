@@ -1,0 +1,381 @@
+//! The broker of one host alone: all it knows is in the memory of the home core.
+
+use super::{Broker, BrokerCommand, BrokerEvent, BrokerReply, OfChannel, Ticket};
+use crate::app::hub::history::{Catchup, ChannelHistory};
+use crate::app::hub::options::HistoryOptions;
+use crate::app::hub::position::Epoch;
+use crate::app::hub::presence::Attendance;
+use crate::limits;
+use crate::time::Instant;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hasher as _};
+use std::sync::Arc;
+
+/// Channels in the memory of one core.
+#[derive(Debug)]
+pub struct Memory {
+    channels: BTreeMap<Arc<str>, Stored>,
+    /// When something of a channel becomes too old.
+    expiries: BTreeSet<(Instant, Arc<str>)>,
+    /// Bytes of all histories.
+    bytes: usize,
+    /// What epochs are made of: random, another on every core and in every run.
+    seed: u64,
+    /// How many epochs were made.
+    epochs: u64,
+}
+
+/// One channel.
+#[derive(Debug)]
+struct Stored {
+    history: ChannelHistory,
+    options: HistoryOptions,
+    present: Attendance,
+    /// The home core has subscribers.
+    is_open: bool,
+    /// Since when nobody has the channel open, as far as somebody may come back to it.
+    closed_at: Option<Instant>,
+    /// Its entry in `expiries`.
+    expiry: Option<Instant>,
+}
+
+impl Memory {
+    /// Nothing is known of any channel.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            channels: BTreeMap::new(),
+            expiries: BTreeSet::new(),
+            bytes: 0,
+            seed,
+            epochs: 0,
+        }
+    }
+
+    /// How many channels there are.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Bytes of all histories.
+    #[must_use]
+    pub fn history_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The channel of that name, made if there is none; `None` if there may be no more.
+    fn stored(&mut self, channel: OfChannel<'_>) -> Option<&mut Stored> {
+        if !self.channels.contains_key(channel.name) {
+            if self.channels.len() >= limits::CHANNELS {
+                return None;
+            }
+            let epoch = self.epoch();
+            let stored = Stored {
+                history: ChannelHistory::new(epoch),
+                options: channel.history,
+                present: Attendance::default(),
+                is_open: false,
+                closed_at: None,
+                expiry: None,
+            };
+            self.channels.insert(channel.name.clone(), stored);
+        }
+        self.channels.get_mut(channel.name)
+    }
+
+    /// An epoch that a history had before is taken again once in 2^32 times.
+    fn epoch(&mut self) -> Epoch {
+        self.epochs += 1;
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.seed);
+        hasher.write_u64(self.epochs);
+        Epoch(u32::try_from(hasher.finish() >> 32).unwrap_or(0))
+    }
+
+    /// What of a channel is too old is forgotten, the channel itself if nobody needs it; its entry
+    /// among the expiries is as it should be.
+    fn tidy(&mut self, channel: OfChannel<'_>) {
+        let Some(stored) = self.channels.get_mut(channel.name) else {
+            return;
+        };
+        let before = stored.history.bytes();
+        stored.history.expire(stored.options, channel.now);
+        self.bytes -= before - stored.history.bytes();
+        // Whoever leaves finds the channel as it was, for as long as its history lives.
+        let returns = stored.closed_at.map(|at| at + stored.options.life);
+        let returns = returns.filter(|until| *until > channel.now);
+        let kept = stored.history.expires_at(stored.options);
+        let expiry = kept.into_iter().chain(returns).min();
+        if expiry != stored.expiry {
+            if let Some(at) = stored.expiry.take() {
+                self.expiries.remove(&(at, channel.name.clone()));
+            }
+            if let Some(at) = expiry {
+                self.expiries.insert((at, channel.name.clone()));
+            }
+            stored.expiry = expiry;
+        }
+        let is_idle = expiry.is_none() && stored.present.is_empty();
+        if !stored.is_open && is_idle {
+            self.channels.remove(channel.name);
+        }
+    }
+
+    fn publish(
+        &mut self,
+        channel: OfChannel<'_>,
+        publication: super::Publication,
+        events: &mut VecDeque<BrokerEvent>,
+    ) -> BrokerReply {
+        let mut bytes = self.bytes;
+        let Some(stored) = self.stored(channel) else {
+            return BrokerReply::Full;
+        };
+        stored.options = channel.history;
+        bytes -= stored.history.bytes();
+        let publication = stored
+            .history
+            .push(publication, channel.history, channel.now);
+        // What all may keep is bounded: whoever speaks then keeps less of itself.
+        while bytes + stored.history.bytes() > limits::HISTORY_BYTES && !stored.history.is_empty() {
+            stored.history.drop_oldest();
+        }
+        bytes += stored.history.bytes();
+        let position = stored.history.top();
+        if stored.is_open {
+            events.push_back(BrokerEvent::Published {
+                channel: channel.name.clone(),
+                epoch: position.epoch,
+                publication,
+            });
+        }
+        self.bytes = bytes;
+        BrokerReply::Published(position)
+    }
+
+    fn answer(
+        &mut self,
+        channel: OfChannel<'_>,
+        command: BrokerCommand,
+        events: &mut VecDeque<BrokerEvent>,
+    ) -> BrokerReply {
+        if let BrokerCommand::Publish(publication) = command {
+            return self.publish(channel, publication, events);
+        }
+        let Some(stored) = self.stored(channel) else {
+            return BrokerReply::Full;
+        };
+        match command {
+            BrokerCommand::Open => {
+                stored.is_open = true;
+                stored.closed_at = None;
+            }
+            BrokerCommand::Close => {
+                stored.is_open = false;
+                stored.closed_at = channel.history.is_on().then_some(channel.now);
+            }
+            BrokerCommand::CatchUp(since) => {
+                return BrokerReply::Read(match since {
+                    Some(since) => stored.history.since(since),
+                    None => Catchup {
+                        position: stored.history.top(),
+                        publications: Vec::new(),
+                        whole: true,
+                    },
+                });
+            }
+            BrokerCommand::Read(excerpt) => {
+                return BrokerReply::Read(stored.history.excerpt(excerpt));
+            }
+            BrokerCommand::Clear => {
+                let bytes = stored.history.bytes();
+                stored.history.clear();
+                self.bytes -= bytes;
+            }
+            BrokerCommand::Enter(info) => {
+                let is_new = stored.present.enter(info);
+                let count = stored.present.count();
+                return BrokerReply::Entered { is_new, count };
+            }
+            BrokerCommand::Leave(client) => {
+                let info = stored.present.leave(client);
+                let count = stored.present.count();
+                return BrokerReply::Gone { info, count };
+            }
+            BrokerCommand::List(most) => return BrokerReply::Listed(stored.present.list(most)),
+            BrokerCommand::Count => return BrokerReply::Counted(stored.present.count()),
+            // Done above.
+            BrokerCommand::Publish(_) => {}
+        }
+        BrokerReply::Done
+    }
+}
+
+impl Broker for Memory {
+    fn ask(
+        &mut self,
+        ticket: Ticket,
+        channel: OfChannel<'_>,
+        command: BrokerCommand,
+        events: &mut VecDeque<BrokerEvent>,
+    ) {
+        // What is too old by now is no part of any answer.
+        self.tidy(channel);
+        let reply = self.answer(channel, command, events);
+        self.tidy(channel);
+        events.push_back(BrokerEvent::Reply { ticket, reply });
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.expiries.first().map(|(at, _)| *at)
+    }
+
+    fn expired(&mut self, now: Instant, _: &mut VecDeque<BrokerEvent>) {
+        while self.deadline().is_some_and(|at| at <= now)
+            && let Some((at, name)) = self.expiries.pop_first()
+        {
+            if let Some(stored) = self.channels.get_mut(&name) {
+                debug_assert_eq!(stored.expiry, Some(at), "one entry for each channel");
+                stored.expiry = None;
+                let (name, history) = (&name, stored.options);
+                self.tidy(OfChannel { name, history, now });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Excerpt, Publication};
+    use super::*;
+    use crate::app::hub::options::ChannelOptions;
+    use crate::app::hub::position::Position;
+    use std::time::Duration;
+
+    const DEV: HistoryOptions = ChannelOptions::DEV.history;
+
+    fn ask(memory: &mut Memory, name: &str, command: BrokerCommand, now: u64) -> Vec<BrokerEvent> {
+        let (name, now) = (&Arc::from(name), Instant::from_nanos(now * 1_000_000_000));
+        let mut events = VecDeque::new();
+        let channel = OfChannel {
+            name,
+            history: DEV,
+            now,
+        };
+        memory.ask(Ticket(7), channel, command, &mut events);
+        events.into()
+    }
+
+    fn publication(text: &str) -> Publication {
+        Publication {
+            offset: 0,
+            data: text.into(),
+            by: None,
+            tags: None,
+        }
+    }
+
+    fn publish(memory: &mut Memory, name: &str, text: &str, now: u64) -> (Position, usize) {
+        let events = ask(memory, name, BrokerCommand::Publish(publication(text)), now);
+        let Some(BrokerEvent::Reply {
+            reply: BrokerReply::Published(position),
+            ..
+        }) = events.last()
+        else {
+            panic!("{events:?}");
+        };
+        (*position, events.len() - 1)
+    }
+
+    #[test]
+    fn a_publication_is_told_where_the_channel_is_open_and_before_the_answer() {
+        let mut memory = Memory::new(1);
+        assert_eq!(publish(&mut memory, "a", "1", 0).1, 0, "nobody has it open");
+        ask(&mut memory, "a", BrokerCommand::Open, 0);
+        let (position, told) = publish(&mut memory, "a", "2", 0);
+        assert_eq!((position.offset, told), (2, 1));
+        ask(&mut memory, "a", BrokerCommand::Close, 0);
+        assert_eq!(publish(&mut memory, "a", "3", 0).1, 0);
+    }
+
+    #[test]
+    fn a_channel_that_nobody_needs_is_forgotten_with_its_history() {
+        let mut memory = Memory::new(1);
+        let (first, _) = publish(&mut memory, "a", "1", 0);
+        assert_eq!((memory.channels(), memory.history_bytes() > 0), (1, true));
+        let end = Instant::default() + DEV.life;
+        assert_eq!(memory.deadline(), Some(end));
+        memory.expired(end - Duration::from_nanos(1), &mut VecDeque::new());
+        assert_eq!(memory.channels(), 1);
+        memory.expired(end, &mut VecDeque::new());
+        assert_eq!((memory.channels(), memory.history_bytes()), (0, 0));
+        assert_eq!(memory.deadline(), None);
+        let (next, _) = publish(&mut memory, "a", "1", 400);
+        assert_ne!(
+            first.epoch, next.epoch,
+            "another history: nobody takes it for the first"
+        );
+    }
+
+    #[test]
+    fn a_channel_with_subscribers_keeps_its_place_when_its_history_is_gone() {
+        let mut memory = Memory::new(1);
+        ask(&mut memory, "a", BrokerCommand::Open, 0);
+        let (first, _) = publish(&mut memory, "a", "1", 0);
+        memory.expired(Instant::default() + DEV.life, &mut VecDeque::new());
+        let (second, _) = publish(&mut memory, "a", "2", 301);
+        assert_eq!((second.epoch, second.offset), (first.epoch, 2));
+        ask(&mut memory, "a", BrokerCommand::Close, 302);
+        assert_eq!(memory.channels(), 1, "its history has not ended");
+        ask(&mut memory, "a", BrokerCommand::Clear, 303);
+        assert_eq!(memory.history_bytes(), 0);
+        let (third, _) = publish(&mut memory, "a", "3", 304);
+        assert_eq!(
+            (third.epoch, third.offset),
+            (first.epoch, 3),
+            "as who left knows it"
+        );
+        memory.expired(
+            Instant::from_nanos(604 * 1_000_000_000),
+            &mut VecDeque::new(),
+        );
+        assert_eq!(memory.channels(), 0);
+    }
+
+    #[test]
+    fn what_is_too_old_is_read_by_nobody_though_no_timer_came() {
+        let mut memory = Memory::new(1);
+        publish(&mut memory, "a", "1", 0);
+        publish(&mut memory, "a", "2", 200);
+        let (since, limit, reverse) = (None, 10, false);
+        let read = BrokerCommand::Read(Excerpt {
+            since,
+            limit,
+            reverse,
+        });
+        let events = ask(&mut memory, "a", read, 310);
+        let Some(BrokerEvent::Reply {
+            reply: BrokerReply::Read(read),
+            ..
+        }) = events.last()
+        else {
+            panic!("{events:?}");
+        };
+        assert_eq!(read.publications.len(), 1);
+        assert_eq!(read.publications[0].offset, 2);
+    }
+
+    #[test]
+    fn all_histories_together_are_bounded() {
+        let mut memory = Memory::new(1);
+        let text = "x".repeat(limits::PUBLICATION_BYTES);
+        let mut kept = 0;
+        for number in 0..2 * limits::HISTORY_BYTES / limits::PUBLICATION_BYTES {
+            publish(&mut memory, &(number % 700).to_string(), &text, 0);
+            assert!(memory.history_bytes() <= limits::HISTORY_BYTES);
+            kept = kept.max(memory.history_bytes());
+        }
+        assert!(kept > limits::HISTORY_BYTES - 2 * limits::PUBLICATION_BYTES);
+    }
+}

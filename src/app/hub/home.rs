@@ -1,0 +1,469 @@
+//! The channels whose home is one core: it asks the broker, and tells each core with subscribers
+//! once, in one order.
+
+use super::answer::{Asker, Delivery, HubAnswer, HubError, Subscribed};
+use super::broker::{Broker, BrokerCommand, BrokerEvent, BrokerReply, OfChannel, Ticket};
+use super::history::Catchup;
+use super::home_channel::{Continuity, HomeChannel, Said};
+use super::letter::{ChannelQuestion, HubLetter, SubscribeOrder, SubscriptionRef};
+use super::options::{ChannelOptions, Namespaces};
+use super::position::Since;
+use super::publication::{ClientId, ClientInfo};
+use super::tickets::Tickets;
+use crate::limits;
+use crate::shard::Core;
+use crate::time::Instant;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// The channels of one core.
+#[derive(Debug)]
+pub(super) struct Home<B> {
+    namespaces: Arc<Namespaces>,
+    pub(super) broker: B,
+    channels: BTreeMap<Arc<str>, HomeChannel>,
+    waiting: Tickets<Waiting>,
+    /// What the broker told, and nobody has looked at.
+    pub(super) events: VecDeque<BrokerEvent>,
+    /// What is to be said, in order.
+    pub(super) said: Said,
+    /// When it is told who came and went, if somebody did, and in which channels.
+    changes_at: Option<Instant>,
+    changed: BTreeSet<Arc<str>>,
+    now: Instant,
+}
+
+/// What an answer of the broker is for.
+#[derive(Debug)]
+struct Waiting {
+    channel: Arc<str>,
+    purpose: Purpose,
+}
+
+#[derive(Debug)]
+enum Purpose {
+    /// Nobody waits for it.
+    Nothing,
+    /// A subscription begins at the place that is asked for.
+    Subscription {
+        core: Core,
+        subscription: SubscriptionRef,
+        since: Option<Since>,
+        attempts: u8,
+    },
+    /// What the broker did not tell.
+    CatchUp,
+    /// A client came.
+    Came(Arc<ClientInfo>),
+    /// A client went.
+    Went,
+    /// A core has lost its clients: those who are here still are to go.
+    Lost(Core),
+    /// Somebody asked.
+    Answer(Core, Asker),
+}
+
+/// How often a subscription is asked for while its channel speaks faster than the broker answers.
+const ATTEMPTS: u8 = 4;
+
+impl<B: Broker> Home<B> {
+    pub(super) fn new(namespaces: Arc<Namespaces>, broker: B) -> Self {
+        Self {
+            namespaces,
+            broker,
+            channels: BTreeMap::new(),
+            waiting: Tickets::default(),
+            events: VecDeque::new(),
+            said: VecDeque::new(),
+            changes_at: None,
+            changed: BTreeSet::new(),
+            now: Instant::default(),
+        }
+    }
+
+    /// The time, before anything else is told.
+    pub(super) fn tick(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// A client of that core subscribes.
+    pub(super) fn subscribe(&mut self, core: Core, order: SubscribeOrder) {
+        let SubscribeOrder {
+            channel,
+            local,
+            subscription,
+            since,
+            info,
+        } = order;
+        let Some(options) = self.namespaces.of(&channel) else {
+            let error = HubError::UnknownChannel;
+            let refused = HubLetter::Refused {
+                subscription,
+                error,
+            };
+            return self.said.push_back((core, refused));
+        };
+        let home = self.channels.entry(channel.clone());
+        let home = home.or_insert_with(|| HomeChannel::new(options));
+        if home.enter(core, local) {
+            self.ask(&channel, Purpose::Nothing, BrokerCommand::Open);
+        }
+        let purpose = Purpose::Subscription {
+            core,
+            subscription,
+            since,
+            attempts: 1,
+        };
+        self.ask(&channel, purpose, BrokerCommand::CatchUp(since));
+        if let Some(info) = info {
+            let purpose = Purpose::Came(info.clone());
+            self.ask(&channel, purpose, BrokerCommand::Enter(info));
+        }
+    }
+
+    /// A client of that core is out of a channel.
+    pub(super) fn unsubscribe(&mut self, core: Core, channel: &Arc<str>, client: ClientId) {
+        let Some(home) = self.channels.get_mut(channel) else {
+            return;
+        };
+        let is_empty = home.leave(core);
+        if home.options.shows_who() {
+            self.ask(channel, Purpose::Went, BrokerCommand::Leave(client));
+        }
+        if is_empty {
+            self.close(channel);
+        }
+    }
+
+    /// Somebody on that core asks something of a channel.
+    pub(super) fn asked(
+        &mut self,
+        core: Core,
+        asker: Asker,
+        channel: &Arc<str>,
+        question: ChannelQuestion,
+    ) {
+        let purpose = Purpose::Answer(core, asker);
+        let options = self.namespaces.of(channel);
+        let command = match (options, question) {
+            (None, _) => Err(HubError::UnknownChannel),
+            (Some(_), ChannelQuestion::Publish(publication)) => {
+                Ok(BrokerCommand::Publish(publication))
+            }
+            (Some(of), ChannelQuestion::History(excerpt)) if of.history.is_on() => {
+                Ok(BrokerCommand::Read(excerpt))
+            }
+            (Some(of), ChannelQuestion::ClearHistory) if of.history.is_on() => {
+                Ok(BrokerCommand::Clear)
+            }
+            (Some(of), ChannelQuestion::Presence) if of.presence => {
+                Ok(BrokerCommand::List(limits::PRESENCE_LISTED))
+            }
+            (Some(of), ChannelQuestion::Headcount) if of.presence => Ok(BrokerCommand::Count),
+            (
+                Some(_),
+                ChannelQuestion::History(_)
+                | ChannelQuestion::ClearHistory
+                | ChannelQuestion::Presence
+                | ChannelQuestion::Headcount,
+            ) => Err(HubError::NotAvailable),
+        };
+        match command {
+            Ok(command) => self.ask(channel, purpose, command),
+            Err(error) => self.answer(core, asker, HubAnswer::Refused(error)),
+        }
+    }
+
+    /// That core has begun anew: its clients are gone.
+    pub(super) fn lost(&mut self, core: Core) {
+        let names: Vec<Arc<str>> = self.channels.keys().cloned().collect();
+        for channel in names {
+            let Some(home) = self.channels.get_mut(&channel) else {
+                continue;
+            };
+            let is_empty = home.lose(core);
+            if home.options.shows_who() {
+                let command = BrokerCommand::List(usize::MAX);
+                self.ask(&channel, Purpose::Lost(core), command);
+            }
+            if is_empty {
+                self.close(&channel);
+            }
+        }
+    }
+
+    /// Looks at what the broker told.
+    pub(super) fn settle(&mut self) {
+        while let Some(event) = self.events.pop_front() {
+            match event {
+                BrokerEvent::Reply { ticket, reply } => self.replied(ticket, reply),
+                BrokerEvent::Published {
+                    channel,
+                    epoch,
+                    publication,
+                } => {
+                    let Some(home) = self.channels.get_mut(&channel) else {
+                        continue;
+                    };
+                    let heard = home.published(epoch, &publication, &mut self.said);
+                    self.mend(&channel, heard);
+                }
+                BrokerEvent::Restored => self.restored(),
+            }
+        }
+    }
+
+    /// The time has come.
+    pub(super) fn expired(&mut self) {
+        if self.broker.deadline().is_some_and(|at| at <= self.now) {
+            self.broker.expired(self.now, &mut self.events);
+        }
+        if self.changes_at.is_some_and(|at| at <= self.now) {
+            self.changes_at = None;
+            for channel in std::mem::take(&mut self.changed) {
+                if let Some(home) = self.channels.get_mut(&channel) {
+                    home.tell_changes(&mut self.said);
+                }
+            }
+        }
+    }
+
+    /// When it wants to be told the time.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let deadlines = [self.broker.deadline(), self.changes_at];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// The channels whose names have that in them, and how many subscribers each has.
+    pub(super) fn channels(&self, part: &str) -> Vec<(Arc<str>, u64)> {
+        let all = self.channels.iter();
+        let wanted = all.filter(|(name, _)| name.contains(part));
+        let listed = wanted.map(|(name, home)| (name.clone(), home.reach().0));
+        listed.take(limits::CHANNELS_LISTED).collect()
+    }
+
+    /// How many channels have subscribers.
+    pub(super) fn open(&self) -> usize {
+        self.channels.len()
+    }
+
+    fn replied(&mut self, ticket: Ticket, reply: BrokerReply) {
+        let Some(Waiting { channel, purpose }) = self.waiting.redeem(ticket) else {
+            return;
+        };
+        match purpose {
+            Purpose::Nothing => {}
+            Purpose::Subscription {
+                core,
+                subscription,
+                since,
+                attempts,
+            } => {
+                let whose = (core, subscription, since, attempts);
+                self.begin(&channel, whose, reply);
+            }
+            Purpose::CatchUp => self.caught_up(&channel, reply),
+            Purpose::Came(info) => {
+                if let BrokerReply::Entered {
+                    is_new: true,
+                    count,
+                } = reply
+                    && let Some(home) = self.channels.get_mut(&channel)
+                {
+                    home.came(info, count.clients, &mut self.said);
+                    self.plan_changes(&channel);
+                }
+            }
+            Purpose::Went => {
+                if let BrokerReply::Gone {
+                    info: Some(info),
+                    count,
+                } = reply
+                    && let Some(home) = self.channels.get_mut(&channel)
+                {
+                    home.went(info, count.clients, &mut self.said);
+                    self.plan_changes(&channel);
+                }
+            }
+            Purpose::Lost(core) => {
+                if let BrokerReply::Listed(here) = reply {
+                    for info in here.iter().filter(|info| info.client.core() == core) {
+                        let command = BrokerCommand::Leave(info.client);
+                        self.ask(&channel, Purpose::Went, command);
+                    }
+                }
+            }
+            Purpose::Answer(core, asker) => {
+                let home = self.channels.get(&channel);
+                let reach = home.map_or((0, 0), HomeChannel::reach);
+                self.answer(core, asker, answer(reply, reach));
+            }
+        }
+    }
+
+    /// The place where a subscription begins has come.
+    fn begin(
+        &mut self,
+        channel: &Arc<str>,
+        (core, subscription, since, attempts): (Core, SubscriptionRef, Option<Since>, u8),
+        reply: BrokerReply,
+    ) {
+        let Some(home) = self.channels.get_mut(channel) else {
+            // The client has left meanwhile.
+            return;
+        };
+        let error = match reply {
+            BrokerReply::Read(caught) => {
+                let subscribed = Box::new(Subscribed {
+                    channel: channel.clone(),
+                    options: home.options,
+                    position: caught.position,
+                    missed: since.map(|_| caught),
+                    by_server: false,
+                });
+                if home.subscribed((core, subscription), subscribed, &mut self.said) {
+                    return self.mend_seen(channel);
+                }
+                if attempts < ATTEMPTS {
+                    let purpose = Purpose::Subscription {
+                        core,
+                        subscription,
+                        since,
+                        attempts: attempts + 1,
+                    };
+                    return self.ask(channel, purpose, BrokerCommand::CatchUp(since));
+                }
+                HubError::Unreachable
+            }
+            BrokerReply::Full => HubError::LimitExceeded,
+            other => refusal(&other),
+        };
+        let refused = HubLetter::Refused {
+            subscription,
+            error,
+        };
+        self.said.push_back((core, refused));
+    }
+
+    /// What was not told has come, or is lost.
+    fn caught_up(&mut self, channel: &Arc<str>, reply: BrokerReply) {
+        let Some(home) = self.channels.get_mut(channel) else {
+            return;
+        };
+        let caught = match reply {
+            BrokerReply::Read(caught) => caught,
+            // It is asked for again when the broker is back.
+            _ => {
+                home.is_catching_up = false;
+                return;
+            }
+        };
+        let heard = home.caught_up(&caught, &mut self.said);
+        self.mend(channel, heard);
+    }
+
+    fn mend(&mut self, channel: &Arc<str>, heard: Continuity) {
+        if let Continuity::Gap(last) = heard {
+            if let Some(home) = self.channels.get_mut(channel) {
+                home.is_catching_up = true;
+            }
+            let command = BrokerCommand::CatchUp(Some(last.into()));
+            self.ask(channel, Purpose::CatchUp, command);
+        }
+    }
+
+    /// A subscription waits for a place of which the broker may have told everything, and it was
+    /// lost.
+    fn mend_seen(&mut self, channel: &Arc<str>) {
+        let Some(home) = self.channels.get(channel) else {
+            return;
+        };
+        if let Some(last) = home.waits_after().filter(|_| !home.is_catching_up) {
+            self.mend(channel, Continuity::Gap(last));
+        }
+    }
+
+    /// The broker is back: what it did not tell is asked for.
+    fn restored(&mut self) {
+        let names: Vec<Arc<str>> = self.channels.keys().cloned().collect();
+        for channel in names {
+            self.ask(&channel, Purpose::Nothing, BrokerCommand::Open);
+            let last = self.channels.get(&channel).and_then(HomeChannel::last);
+            if let Some(last) = last {
+                self.mend(&channel, Continuity::Gap(last));
+            }
+        }
+    }
+
+    fn plan_changes(&mut self, channel: &Arc<str>) {
+        let home = self.channels.get(channel);
+        if home.is_some_and(HomeChannel::has_changes) {
+            let at = self.now + limits::PRESENCE_TIME;
+            self.changes_at.get_or_insert(at);
+            self.changed.insert(channel.clone());
+        }
+    }
+
+    fn close(&mut self, channel: &Arc<str>) {
+        self.channels.remove(channel);
+        self.ask(channel, Purpose::Nothing, BrokerCommand::Close);
+    }
+
+    fn ask(&mut self, channel: &Arc<str>, purpose: Purpose, command: BrokerCommand) {
+        let known = self.channels.get(channel).map(|home| home.options);
+        let options = known.or_else(|| self.namespaces.of(channel));
+        let of = OfChannel {
+            name: channel,
+            history: options.unwrap_or(ChannelOptions::PLAIN).history,
+            now: self.now,
+        };
+        let channel = channel.clone();
+        let ticket = self.waiting.take(Waiting { channel, purpose });
+        self.broker.ask(ticket, of, command, &mut self.events);
+    }
+
+    fn answer(&mut self, core: Core, asker: Asker, answer: HubAnswer) {
+        let answer = Box::new(answer);
+        self.said
+            .push_back((core, HubLetter::Answer { asker, answer }));
+    }
+}
+
+/// The answer to who asked.
+fn answer(reply: BrokerReply, (clients, cores): (u64, u16)) -> HubAnswer {
+    match reply {
+        BrokerReply::Done => HubAnswer::Done,
+        BrokerReply::Published(position) => HubAnswer::Published(Delivery {
+            position,
+            clients,
+            cores,
+        }),
+        BrokerReply::Read(Catchup { whole: false, .. }) => {
+            HubAnswer::Refused(HubError::UnrecoverablePosition)
+        }
+        BrokerReply::Read(caught) => HubAnswer::History(caught),
+        BrokerReply::Listed(list) => HubAnswer::Presence(list),
+        BrokerReply::Counted(count) => HubAnswer::Headcount(count),
+        BrokerReply::Full => HubAnswer::Refused(HubError::LimitExceeded),
+        other @ (BrokerReply::Entered { .. }
+        | BrokerReply::Gone { .. }
+        | BrokerReply::Unavailable) => HubAnswer::Refused(refusal(&other)),
+    }
+}
+
+/// Why nothing came of a command.
+fn refusal(reply: &BrokerReply) -> HubError {
+    debug_assert!(
+        matches!(reply, BrokerReply::Unavailable),
+        "a broker answered something else than was asked: {reply:?}"
+    );
+    HubError::Unreachable
+}
+
+#[cfg(test)]
+impl<B> Home<B> {
+    /// How many commands are not answered.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+}

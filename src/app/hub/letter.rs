@@ -1,0 +1,169 @@
+//! What the hubs of two cores say to each other.
+
+use super::answer::{Asker, HubAnswer, HubError, Subscribed};
+use super::history::Excerpt;
+use super::position::{Epoch, Since};
+use super::publication::{ClientId, ClientInfo, Publication};
+use std::sync::Arc;
+
+/// A channel as the core of its subscribers knows it. It is never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalRef {
+    /// Its place there.
+    pub index: u32,
+    /// How many had that place before.
+    pub generation: u32,
+}
+
+/// One subscription of one client, on the client's core. It is never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubscriptionRef {
+    /// The client's place there.
+    pub seat: u32,
+    /// Which of all subscriptions of that core.
+    pub token: u64,
+}
+
+/// A client wants to subscribe.
+#[derive(Clone, Debug)]
+pub struct SubscribeOrder {
+    /// To what.
+    pub channel: Arc<str>,
+    /// The same, as the client's core knows it.
+    pub local: LocalRef,
+    /// For which subscription.
+    pub subscription: SubscriptionRef,
+    /// From where on, if it comes back.
+    pub since: Option<Since>,
+    /// Who it is, if anybody is told.
+    pub info: Option<Arc<ClientInfo>>,
+}
+
+/// What may be asked of a channel.
+#[derive(Clone, Debug)]
+pub enum ChannelQuestion {
+    /// Say this.
+    Publish(Publication),
+    /// Which of it is kept?
+    History(Excerpt),
+    /// Forget what is kept.
+    ClearHistory,
+    /// Who is there?
+    Presence,
+    /// How many are there?
+    Headcount,
+}
+
+/// What the application wants of clients, wherever they are.
+#[derive(Clone, Debug)]
+pub struct ClientOrder {
+    /// Of those of that user.
+    pub user: Option<Box<str>>,
+    /// Of that one.
+    pub client: Option<ClientId>,
+    /// What.
+    pub what: ClientAction,
+}
+
+/// What the application wants of them.
+#[derive(Clone, Debug)]
+pub enum ClientAction {
+    /// They go, with that close code.
+    Disconnect(u16),
+    /// They subscribe to that channel.
+    Subscribe(Arc<str>),
+    /// They are unsubscribed from that channel, or from all.
+    Unsubscribe(Option<Arc<str>>),
+    /// Which channels with subscribers are homed there? All whose names have that in them.
+    Channels(Box<str>),
+    /// How many are there?
+    Count,
+}
+
+/// What the hub of one core says to that of another.
+#[derive(Clone, Debug)]
+pub enum HubLetter {
+    /// To a channel's home: a client of mine subscribes.
+    Subscribe(Box<SubscribeOrder>),
+    /// To a channel's home: a client of mine is out of it.
+    Unsubscribe {
+        /// Of what.
+        channel: Arc<str>,
+        /// Which.
+        client: ClientId,
+    },
+    /// To a channel's home: somebody here wants something.
+    Ask {
+        /// Who.
+        asker: Asker,
+        /// Of what.
+        channel: Arc<str>,
+        /// What.
+        question: Box<ChannelQuestion>,
+    },
+    /// From a channel's home: what became of it.
+    Answer {
+        /// Who asked.
+        asker: Asker,
+        /// What became of it.
+        answer: Box<HubAnswer>,
+    },
+    /// From a channel's home: your client's subscription stands.
+    Subscribed {
+        /// Which.
+        subscription: SubscriptionRef,
+        /// What it begins with.
+        subscribed: Box<Subscribed>,
+    },
+    /// From a channel's home: your client's subscription does not.
+    Refused {
+        /// Which.
+        subscription: SubscriptionRef,
+        /// Why.
+        error: HubError,
+    },
+    /// From a channel's home: tell your subscribers.
+    Deliver {
+        /// Of what.
+        local: LocalRef,
+        /// In which history.
+        epoch: Epoch,
+        /// What.
+        publication: Publication,
+    },
+    /// From a channel's home: somebody came.
+    Joined {
+        /// Where.
+        local: LocalRef,
+        /// Who.
+        info: Arc<ClientInfo>,
+    },
+    /// From a channel's home: somebody went.
+    Left {
+        /// Where.
+        local: LocalRef,
+        /// Who.
+        info: Arc<ClientInfo>,
+    },
+    /// From a channel's home: something was lost. Your subscriptions are over.
+    Interrupted {
+        /// Of what.
+        local: LocalRef,
+    },
+    /// To every core: the application wants something of clients.
+    Order {
+        /// Who asked.
+        asker: Asker,
+        /// What.
+        order: Arc<ClientOrder>,
+    },
+    /// From a core: an order is carried out.
+    Carried {
+        /// Who asked.
+        asker: Asker,
+        /// How many clients it reached.
+        clients: u64,
+        /// What channels there are, for who asked that.
+        channels: Vec<(Arc<str>, u64)>,
+    },
+}

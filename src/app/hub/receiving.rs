@@ -1,0 +1,380 @@
+//! What the hub of one core hears from the others, and what it tells its own clients then.
+
+use super::Hub;
+use super::answer::{
+    Asker, Audience, ChannelEvent, HubAnswer, HubError, SubscribeWish, Subscribed,
+};
+use super::broker::Broker;
+use super::clients::SubscriptionStage;
+use super::letter::{ClientAction, ClientOrder, HubLetter, LocalRef, SubscriptionRef};
+use super::options::SlowPolicy;
+use super::outlet::Outlet;
+use super::position::{Epoch, Position};
+use super::publication::Publication;
+use crate::app::Seat;
+use crate::shard::Core;
+use std::sync::Arc;
+
+impl<B: Broker> Hub<B> {
+    /// The hub of another core says something.
+    pub fn took(&mut self, from: Core, letters: &[HubLetter], out: &mut impl Outlet) {
+        for letter in letters {
+            self.take(from, letter.clone(), out);
+        }
+    }
+
+    /// Another core has begun anew, and lost all it had: nothing that was said to it before, or by
+    /// it, arrives after this.
+    pub fn lost(&mut self, core: Core, out: &mut impl Outlet) {
+        self.home.tick(out.now());
+        self.home.lost(core);
+        self.deliver(out);
+        let all = self.subscribers.names();
+        let homed = all.filter(|(name, _)| self.home_of(name) == core);
+        let homed: Vec<u32> = homed.map(|(_, index)| index).collect();
+        let seats: Vec<Seat> = self.clients.taken().collect();
+        for index in homed {
+            self.interrupt(index, out);
+            // Whoever asked is not answered any more.
+            for &seat in &seats {
+                let asked = self.clients.to(seat, index).map(|asked| asked.ticket);
+                if let Some(ticket) = asked
+                    && let Some(asker) = self.clients.asker(seat, ticket)
+                {
+                    self.end(seat, index, out);
+                    out.answer(asker, HubAnswer::Refused(HubError::Unreachable));
+                }
+            }
+        }
+    }
+
+    /// A client that did not read has read: it is told what it missed.
+    pub fn caught_up(&mut self, seat: Seat, out: &mut impl Outlet) {
+        let Some(client) = self.clients.get_mut(seat) else {
+            return;
+        };
+        let (user, encoding) = (client.user, client.encoding);
+        for subscription in &mut client.subscriptions {
+            let SubscriptionStage::Late(read) = subscription.stage else {
+                continue;
+            };
+            let Some(channel) = self.subscribers.get_mut(subscription.channel) else {
+                continue;
+            };
+            channel.late.retain(|late| *late != seat);
+            subscription.stage = SubscriptionStage::Live(channel.add(encoding, user, seat));
+            let to = Audience {
+                encoding,
+                users: &[user],
+                slow: SlowPolicy::Disconnect,
+            };
+            let Position { epoch, offset } = channel.told;
+            let newest = channel.newest.as_ref();
+            let missed = offset.saturating_sub(read) - u64::from(newest.is_some());
+            let mut tell = |event| out.tell(to, &channel.name, event, &mut Vec::new());
+            if missed > 0 {
+                tell(ChannelEvent::Missed(missed));
+            }
+            if let Some(publication) = newest {
+                tell(ChannelEvent::Publication(epoch, publication));
+            }
+        }
+    }
+
+    /// Something is said to this core.
+    pub(super) fn take(&mut self, from: Core, letter: HubLetter, out: &mut impl Outlet) {
+        match letter {
+            HubLetter::Subscribe(order) => {
+                self.home.tick(out.now());
+                self.home.subscribe(from, *order);
+                self.deliver(out);
+            }
+            HubLetter::Unsubscribe { channel, client } => {
+                self.home.tick(out.now());
+                self.home.unsubscribe(from, &channel, client);
+                self.deliver(out);
+            }
+            HubLetter::Ask {
+                asker,
+                channel,
+                question,
+            } => {
+                self.home.tick(out.now());
+                self.home.asked(from, asker, &channel, *question);
+                self.deliver(out);
+            }
+            HubLetter::Answer { asker, answer } => out.answer(asker, *answer),
+            HubLetter::Subscribed {
+                subscription,
+                subscribed,
+            } => self.subscribed(subscription, subscribed, out),
+            HubLetter::Refused {
+                subscription,
+                error,
+            } => self.refused(subscription, error, out),
+            HubLetter::Deliver {
+                local,
+                epoch,
+                publication,
+            } => self.published(local, epoch, &publication, out),
+            HubLetter::Joined { local, info } => {
+                self.tell(local, ChannelEvent::Joined(&info), out);
+            }
+            HubLetter::Left { local, info } => self.tell(local, ChannelEvent::Left(&info), out),
+            HubLetter::Interrupted { local } => {
+                if self.subscribers.meant(local).is_some() {
+                    self.interrupt(local.index, out);
+                }
+            }
+            HubLetter::Order { asker, order } => {
+                let (clients, channels) = self.carry_out(&order, out);
+                let letter = HubLetter::Carried {
+                    asker,
+                    clients,
+                    channels,
+                };
+                self.send(from, letter, out);
+            }
+            HubLetter::Carried {
+                asker,
+                clients,
+                channels,
+            } => out.answer(asker, HubAnswer::Reached { clients, channels }),
+        }
+    }
+
+    /// A subscription stands, unless the client wants it whole and it is not.
+    fn subscribed(
+        &mut self,
+        it: SubscriptionRef,
+        mut subscribed: Box<Subscribed>,
+        out: &mut impl Outlet,
+    ) {
+        let seat = Seat(it.seat);
+        let Some(client) = self.clients.get(seat) else {
+            return;
+        };
+        let (user, encoding) = (client.user, client.encoding);
+        let Some(subscription) = self.clients.subscription(it) else {
+            // It is over, and its end was said.
+            return;
+        };
+        let missed = subscribed.missed.as_ref();
+        if subscription.whole && missed.is_some_and(|caught| !caught.whole) {
+            return self.refused(it, HubError::UnrecoverablePosition, out);
+        }
+        let Some(channel) = self.subscribers.get_mut(subscription.channel) else {
+            return;
+        };
+        channel.told = subscribed.position;
+        subscription.stage = SubscriptionStage::Live(channel.add(encoding, user, seat));
+        subscribed.by_server = subscription.by_server;
+        let ticket = subscription.ticket;
+        let asker = Asker {
+            user,
+            encoding,
+            ticket,
+        };
+        out.answer(asker, HubAnswer::Subscribed(subscribed));
+    }
+
+    /// A subscription does not stand.
+    fn refused(&mut self, it: SubscriptionRef, error: HubError, out: &mut impl Outlet) {
+        let Some(subscription) = self.clients.subscription(it) else {
+            return;
+        };
+        let (index, ticket) = (subscription.channel, subscription.ticket);
+        let by_server = subscription.by_server;
+        let seat = Seat(it.seat);
+        let asker = self.clients.asker(seat, ticket);
+        self.end(seat, index, out);
+        if let Some(asker) = asker.filter(|_| !by_server) {
+            out.answer(asker, HubAnswer::Refused(error));
+        }
+    }
+
+    /// Something was published.
+    fn published(
+        &mut self,
+        local: LocalRef,
+        epoch: Epoch,
+        publication: &Publication,
+        out: &mut impl Outlet,
+    ) {
+        if self.subscribers.meant(local).is_none() {
+            return;
+        }
+        let offset = publication.offset;
+        if let Some(channel) = self.subscribers.get_mut(local.index) {
+            debug_assert!(
+                channel.told.epoch != epoch || channel.told.offset < offset,
+                "told out of order: {offset} after {:?}",
+                channel.told
+            );
+            channel.told = Position { epoch, offset };
+            if channel.slow == SlowPolicy::Conflate {
+                channel.newest = Some(publication.clone());
+            }
+        }
+        self.tell(local, ChannelEvent::Publication(epoch, publication), out);
+    }
+
+    /// Tells all who have subscribed here.
+    fn tell(&mut self, local: LocalRef, event: ChannelEvent<'_>, out: &mut impl Outlet) {
+        let lanes = self.subscribers.meant(local);
+        let lanes = lanes.map_or(0, |channel| channel.lanes());
+        for lane in 0..lanes {
+            let Some(channel) = self.subscribers.get(local.index) else {
+                return;
+            };
+            let Some(to) = channel.audience(lane) else {
+                continue;
+            };
+            self.late.clear();
+            if !to.users.is_empty() {
+                out.tell(to, &channel.name, event, &mut self.late);
+            }
+            if !self.late.is_empty() {
+                self.pass_over(local.index, lane, event);
+            }
+        }
+    }
+
+    /// Those who were not told are told nothing more until they have read.
+    fn pass_over(&mut self, index: u32, lane: usize, event: ChannelEvent<'_>) {
+        let late = std::mem::take(&mut self.late);
+        // From the end: whoever moves comes from behind.
+        for &at in late.iter().rev() {
+            let Some(channel) = self.subscribers.get_mut(index) else {
+                break;
+            };
+            let place = u32::try_from(at).unwrap_or(u32::MAX);
+            let (Some(seat), Some(to)) = (channel.seat(lane, at), channel.audience(lane)) else {
+                continue;
+            };
+            let encoding = to.encoding;
+            let moved = channel.remove(encoding, place);
+            channel.late.push(seat);
+            let told = channel.told.offset;
+            self.settle_in(moved, index);
+            let read = match event {
+                ChannelEvent::Publication(_, publication) => publication.offset - 1,
+                ChannelEvent::Joined(_)
+                | ChannelEvent::Left(_)
+                | ChannelEvent::Missed(_)
+                | ChannelEvent::Interrupted
+                | ChannelEvent::Unsubscribed => told,
+            };
+            if let Some(subscription) = self.clients.to(seat, index) {
+                subscription.stage = SubscriptionStage::Late(read);
+            }
+        }
+        self.late = late;
+    }
+
+    /// The subscriptions of this core to a channel are over, and those who have them are told.
+    fn interrupt(&mut self, index: u32, out: &mut impl Outlet) {
+        loop {
+            let Some(channel) = self.subscribers.get(index) else {
+                return;
+            };
+            let name = channel.name.clone();
+            let Some(seat) = channel.anybody() else {
+                return;
+            };
+            if !self.end_and_tell(seat, index, &name, ChannelEvent::Interrupted, out) {
+                debug_assert!(false, "a subscriber without a subscription");
+                return;
+            }
+        }
+    }
+
+    /// Ends a subscription that the client did not ask to end. Whether there was one.
+    fn end_and_tell(
+        &mut self,
+        seat: Seat,
+        index: u32,
+        name: &str,
+        why: ChannelEvent<'_>,
+        out: &mut impl Outlet,
+    ) -> bool {
+        let Some(client) = self.clients.get(seat) else {
+            return false;
+        };
+        let (encoding, user) = (client.encoding, client.user);
+        let to = Audience {
+            encoding,
+            users: &[user],
+            slow: SlowPolicy::Disconnect,
+        };
+        let is_ended = self.end(seat, index, out);
+        if is_ended {
+            out.tell(to, name, why, &mut Vec::new());
+        }
+        is_ended
+    }
+
+    /// Does to clients of this core what the application wants: how many there were, and channels
+    /// if those were asked for.
+    fn carry_out(
+        &mut self,
+        order: &ClientOrder,
+        out: &mut impl Outlet,
+    ) -> (u64, Vec<(Arc<str>, u64)>) {
+        if let ClientAction::Channels(part) = &order.what {
+            return (0, self.home.channels(part));
+        }
+        let is_meant = |seat: &Seat| {
+            let is_user = |user: &str| self.clients.is_of(*seat, user);
+            let is_client = |client| self.clients.id(*seat) == Some(client);
+            order.user.as_deref().is_none_or(is_user) && order.client.is_none_or(is_client)
+        };
+        let meant: Vec<Seat> = self.clients.taken().filter(is_meant).collect();
+        let mut reached = 0;
+        for seat in meant {
+            let done = match &order.what {
+                ClientAction::Disconnect(code) => {
+                    if let Some(client) = self.clients.get(seat) {
+                        out.disconnect(client.user, client.encoding, *code);
+                    }
+                    true
+                }
+                ClientAction::Subscribe(channel) => {
+                    let wish = SubscribeWish {
+                        channel,
+                        since: None,
+                        ticket: 0,
+                        by_server: true,
+                        whole: false,
+                    };
+                    self.subscribe(seat, wish, out).is_ok()
+                }
+                ClientAction::Unsubscribe(Some(channel)) => self.expel(seat, channel, out),
+                ClientAction::Unsubscribe(None) => self.expel_from_all(seat, out),
+                ClientAction::Count => true,
+                ClientAction::Channels(_) => false,
+            };
+            reached += u64::from(done);
+        }
+        (reached, Vec::new())
+    }
+
+    fn expel(&mut self, seat: Seat, channel: &str, out: &mut impl Outlet) -> bool {
+        let Some(index) = self.subscribers.find(channel) else {
+            return false;
+        };
+        self.end_and_tell(seat, index, channel, ChannelEvent::Unsubscribed, out)
+    }
+
+    fn expel_from_all(&mut self, seat: Seat, out: &mut impl Outlet) -> bool {
+        let mut any = false;
+        while let Some(client) = self.clients.get(seat)
+            && let Some(subscription) = client.subscriptions.last()
+        {
+            let index = subscription.channel;
+            let name = self.name(index);
+            any |= self.end_and_tell(seat, index, &name, ChannelEvent::Unsubscribed, out);
+        }
+        any
+    }
+}
