@@ -58,5 +58,5 @@ pub(super) fn write(path: &Path, record: &Record) -> Result<(), Failure> {
     let text = record
         .to_json()
         .map_err(|error| Failure::Run(format!("the record cannot be written as JSON: {error}")))?;
-    replace(path, &format!("{text}\n")).map_err(|error| refused("--record", path, &error))
+    replace(path, format!("{text}\n")).map_err(|error| refused("--record", path, &error))
 }
