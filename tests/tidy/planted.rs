@@ -76,7 +76,7 @@ const PLANTED: &[(Rule, &str, &str, &str)] = &[
 ];
 
 #[test]
-fn every_rule_finds_a_planted_violation_and_names_file_and_remedy() {
+fn every_rule_finds_a_planted_violation_and_names_file_line_and_remedy() {
     let long = format!("//! X.\n{}", "\n".repeat(FILE_LINES));
     let wide = format!("//! {}", "x".repeat(LINE_COLUMNS));
     let lengths: [(Rule, &str, &str, &str); 2] = [
@@ -85,11 +85,20 @@ fn every_rule_finds_a_planted_violation_and_names_file_and_remedy() {
     ];
     for (rule, path, text, part) in PLANTED.iter().chain(&lengths) {
         let findings = rule(&File::new(path, text)).join("\n");
+        let place = findings.strip_prefix(path);
+        let line = place.and_then(|rest| rest.strip_prefix(':')?.split(':').next());
+        let line = line.and_then(|line| line.parse::<usize>().ok());
         assert!(
-            findings.starts_with(path),
+            line.is_some_and(|line| (1..=text.lines().count()).contains(&line)),
             "{path}: {text:?} was not found: {findings}"
         );
         assert!(findings.contains(part), "{findings}");
+        assert!(findings.contains("; "), "no remedy: {findings}");
+    }
+    let planted = PLANTED.iter().chain(&lengths);
+    let planted: Vec<usize> = planted.map(|(rule, ..)| *rule as usize).collect();
+    for rule in RULES {
+        assert!(planted.contains(&(*rule as usize)), "a rule is not planted");
     }
 }
 
