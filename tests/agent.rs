@@ -2,11 +2,11 @@
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use ringstorm::cli::agent::view::{Screen, draw};
-use ringstorm::cli::agent::{Config, Ended, Form, HostFigures, watch};
+use ringstorm::cli::agent::view::{AgentScreen, draw};
+use ringstorm::cli::agent::{AgentOutput, Config, Ended, HostFigures, watch};
 use ringstorm::engine::{self, EngineConfig, EngineError, Listeners, Stop};
 use ringstorm::server::{self, Server};
-use ringstorm::stats::{HostSample, Sample, Texts, Watch};
+use ringstorm::stats::{HostSample, Sample, ServerWatch, Texts};
 use ringstorm::time::Instant;
 use serde_json::{Value, json};
 use std::io::{self, Read, Write};
@@ -64,7 +64,7 @@ fn any() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-fn config(url: &str, form: Form, count: u64) -> Config {
+fn config(url: &str, form: AgentOutput, count: u64) -> Config {
     let mut config = Config::at(url).expect("a URL");
     config.form = form;
     config.count = count;
@@ -86,7 +86,7 @@ fn objects(text: &str) -> Vec<Value> {
 #[test]
 fn json_tells_levels_rates_and_the_host() {
     let server = Running::start(any());
-    let mut config = config(&server.url(), Form::Json, 3);
+    let mut config = config(&server.url(), AgentOutput::Json, 3);
     config.host = HostFigures::On;
     let (ended, text) = run(&config);
     assert_eq!(ended, Ended::Done);
@@ -95,7 +95,7 @@ fn json_tells_levels_rates_and_the_host() {
     let last = &objects[2];
     assert_eq!((&last["sample"], &last["state"]), (&json!(3), &json!("up")));
     assert_eq!(
-        (&last["engine"], &last["news"]),
+        (&last["engine"], &last["change"]),
         (&json!("tokio"), &json!(null))
     );
     // One connection for all samples, and it is the agent's own.
@@ -121,7 +121,7 @@ fn json_tells_levels_rates_and_the_host() {
 #[test]
 fn one_sample_is_a_table_or_one_object() {
     let server = Running::start(any());
-    let (ended, text) = run(&config(&server.url(), Form::Table, 1));
+    let (ended, text) = run(&config(&server.url(), AgentOutput::Table, 1));
     assert_eq!(ended, Ended::Done);
     for part in [
         "engine tokio",
@@ -132,14 +132,14 @@ fn one_sample_is_a_table_or_one_object() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    let (_, text) = run(&config(&server.url(), Form::Json, 1));
-    assert_eq!(objects(&text)[0]["news"], "first");
+    let (_, text) = run(&config(&server.url(), AgentOutput::Json, 1));
+    assert_eq!(objects(&text)[0]["change"], "first");
 }
 
 #[test]
 fn columns_stay_where_they_are() {
     let server = Running::start(any());
-    let (_, text) = run(&config(&server.url(), Form::Plain, 3));
+    let (_, text) = run(&config(&server.url(), AgentOutput::Plain, 3));
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 4, "{text}");
     assert!(lines[0].contains("msgs_in/s"), "{text}");
@@ -169,7 +169,7 @@ impl<F: FnMut(&Value)> Write for Script<F> {
 fn a_restart_of_the_server_is_survived_and_told() {
     let mut server = Some(Running::start(any()));
     let address = server.as_ref().expect("running").address;
-    let config = config(&format!("http://{address}"), Form::Json, 100);
+    let config = config(&format!("http://{address}"), AgentOutput::Json, 100);
     let stop = Stop::default();
     let mut after = 0;
     let mut out = Script(Vec::new(), |object: &Value| {
@@ -191,7 +191,12 @@ fn a_restart_of_the_server_is_survived_and_told() {
     let seen: Vec<(&str, Option<&str>)> = out
         .0
         .iter()
-        .map(|it| (it["state"].as_str().expect("a state"), it["news"].as_str()))
+        .map(|it| {
+            (
+                it["state"].as_str().expect("a state"),
+                it["change"].as_str(),
+            )
+        })
         .collect();
     let lost = seen.iter().filter(|(state, _)| *state == "lost").count();
     assert!(lost > 0, "{seen:?}");
@@ -206,7 +211,7 @@ fn without_a_server_at_the_start_it_ends_and_says_what_to_do() {
     // Bound and gone: a connect is refused.
     let address = TcpListener::bind(any()).expect("a port").local_addr();
     let address = address.expect("an address");
-    let (ended, text) = run(&config(&format!("http://{address}"), Form::Json, 5));
+    let (ended, text) = run(&config(&format!("http://{address}"), AgentOutput::Json, 5));
     assert!(
         matches!(&ended, Ended::NoServer(why) if why.contains("is a server running there?")),
         "{ended:?}"
@@ -252,7 +257,7 @@ fn what_is_no_stats_is_refused_and_never_held_without_bound() {
         (endless(), "larger than"),
     ];
     for (bytes, part) in cases {
-        let (ended, _) = run(&config(&answering(bytes), Form::Plain, 1));
+        let (ended, _) = run(&config(&answering(bytes), AgentOutput::Plain, 1));
         assert!(
             matches!(&ended, Ended::NoServer(why) if why.contains(part)),
             "{part}: {ended:?}"
@@ -314,8 +319,8 @@ fn host_at(at_s: u64) -> HostSample {
 
 /// What a terminal of that size shows after looks at these seconds.
 fn drawn((width, height): (u16, u16), host: HostFigures, looks: &[Option<u64>]) -> String {
-    let mut watch = Watch::new();
-    let mut screen = Screen::new("http://127.0.0.1:9000", Duration::from_secs(1));
+    let mut watch = ServerWatch::new();
+    let mut screen = AgentScreen::new("http://127.0.0.1:9000", Duration::from_secs(1));
     for (at_s, look) in (1..).zip(looks) {
         let told = look
             .map(|uptime_s| told(uptime_s, 10_000))

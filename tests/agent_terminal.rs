@@ -6,7 +6,7 @@
 
 use ratatui::crossterm::terminal::is_raw_mode_enabled;
 use ringstorm::cli::agent::Ended;
-use ringstorm::cli::agent::view::{Screen, draw, show};
+use ringstorm::cli::agent::view::{AgentScreen, draw, show};
 use ringstorm::engine::Stop;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -170,8 +170,8 @@ fn a_view_ends_when_its_terminal_is_gone() {
     }
 }
 
-fn screen() -> Screen {
-    Screen::new("http://127.0.0.1:9000", Duration::from_secs(1))
+fn screen() -> AgentScreen {
+    AgentScreen::new("http://127.0.0.1:9000", Duration::from_secs(1))
 }
 
 #[test]

@@ -7,24 +7,28 @@ mod host;
 mod planted;
 
 use host::{Folder, Host};
-use planted::{PLANTED, plan};
-use ringstorm::tune::{self, Audit, Holder, Plan, RULES, Severity, Side, Trial, files};
+use planted::{PLANTED, workload};
+use ringstorm::tune::{self, Audit, EngineTrial, Holder, RULES, Severity, Side, Workload, files};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn audit(plan: &Plan, host: &Host) -> Audit {
-    Audit::new(plan, &tune::read(host))
+fn audit(workload: &Workload, host: &Host) -> Audit {
+    Audit::new(workload, &tune::read(host))
 }
 
 #[test]
 fn a_perfect_host_is_ready_and_has_no_findings() {
     for thousands in [1, 10, 100, 300, 1000] {
         for side in [Side::Server, Side::Client, Side::Both] {
-            let plan = plan(thousands, side);
-            let found = audit(&plan, &Host::perfect());
-            assert_eq!(found.findings, [], "{plan:?}");
-            assert!(found.is_ready(&plan), "{plan:?}: {:?}", found.bounds);
+            let workload = workload(thousands, side);
+            let found = audit(&workload, &Host::perfect());
+            assert_eq!(found.findings, [], "{workload:?}");
+            assert!(
+                found.is_ready(&workload),
+                "{workload:?}: {:?}",
+                found.bounds
+            );
         }
     }
 }
@@ -32,9 +36,9 @@ fn a_perfect_host_is_ready_and_has_no_findings() {
 #[test]
 fn each_planted_fault_is_found_and_nothing_else_is() {
     for planted in PLANTED {
-        let plan = plan(planted.plan.0, planted.plan.1);
+        let workload = workload(planted.workload.0, planted.workload.1);
         let (path, text) = planted.file;
-        let found = audit(&plan, &Host::perfect().with(path, text));
+        let found = audit(&workload, &Host::perfect().with(path, text));
         let [finding] = found.findings.as_slice() else {
             panic!("{path} = {text:?}: {:#?}", found.findings);
         };
@@ -45,7 +49,7 @@ fn each_planted_fault_is_found_and_nothing_else_is() {
         assert!(!finding.why.is_empty() && !finding.command.is_empty());
         assert_ne!(finding.is, finding.should_be);
         let is_fault = severity == Severity::Fault;
-        assert_eq!(found.is_ready(&plan), !is_fault, "{finding:?}");
+        assert_eq!(found.is_ready(&workload), !is_fault, "{finding:?}");
     }
 }
 
@@ -60,15 +64,15 @@ fn every_rule_of_the_table_has_a_planted_fault() {
 #[test]
 fn a_change_that_is_made_is_found_no_more() {
     for planted in PLANTED {
-        let plan = plan(planted.plan.0, planted.plan.1);
+        let workload = workload(planted.workload.0, planted.workload.1);
         let (path, text) = planted.file;
         let host = Host::perfect().with(path, text);
-        let found = audit(&plan, &host);
+        let found = audit(&workload, &host);
         let Some(change) = found.findings.iter().find_map(|it| it.change.as_ref()) else {
             continue;
         };
         let changed = host.with(&change.path(), &change.to);
-        assert_eq!(audit(&plan, &changed).findings, [], "{change:?}");
+        assert_eq!(audit(&workload, &changed).findings, [], "{change:?}");
     }
 }
 
@@ -76,13 +80,13 @@ fn a_change_that_is_made_is_found_no_more() {
 fn a_host_of_which_nothing_can_be_read_is_unknown_and_never_ready() {
     for side in [Side::Server, Side::Client, Side::Both] {
         for holder in [Holder::Ring, Holder::Tokio] {
-            let plan = Plan {
+            let workload = Workload {
                 holder,
-                ..plan(1, side)
+                ..workload(1, side)
             };
-            let found = audit(&plan, &Host(std::collections::BTreeMap::new()));
+            let found = audit(&workload, &Host(std::collections::BTreeMap::new()));
             assert_eq!(found.findings, []);
-            assert!(!found.is_ready(&plan), "{plan:?}");
+            assert!(!found.is_ready(&workload), "{workload:?}");
             let named = |name| found.unknown.iter().any(|it| it.name == name);
             assert!(named("memory") && named("RLIMIT_NOFILE"), "{found:?}");
             assert_eq!(named("net.core.somaxconn"), side != Side::Client);
@@ -104,9 +108,9 @@ fn each_file_that_a_plan_depends_on_is_missed() {
     ] {
         let mut host = Host::perfect();
         host.0.remove(path).expect("it was there");
-        let plan = plan(100, Side::Both);
-        let found = audit(&plan, &host);
-        assert!(!found.is_ready(&plan), "{path}");
+        let workload = workload(100, Side::Both);
+        let found = audit(&workload, &host);
+        assert!(!found.is_ready(&workload), "{path}");
         let why = format!("cannot read /{path}");
         assert!(found.unknown.iter().all(|it| it.why == why), "{found:?}");
         assert!(!found.unknown.is_empty(), "{path}");
@@ -115,14 +119,14 @@ fn each_file_that_a_plan_depends_on_is_missed() {
 
 #[test]
 fn a_ring_that_was_tried_says_more_than_a_file() {
-    let plan = plan(100, Side::Server);
+    let workload = workload(100, Side::Server);
     let with = |trial| {
         let mut facts = tune::read(&Host::perfect());
         facts.trial = trial;
-        Audit::new(&plan, &facts)
+        Audit::new(&workload, &facts)
     };
-    assert!(with(Trial::Runs).is_ready(&plan));
-    let refused = with(Trial::Refused {
+    assert!(with(EngineTrial::Runs).is_ready(&workload));
+    let refused = with(EngineTrial::Refused {
         why: "io_uring is forbidden here".to_owned(),
         remedy: "--engine tokio".to_owned(),
     });
@@ -131,9 +135,9 @@ fn a_ring_that_was_tried_says_more_than_a_file() {
     };
     assert_eq!(finding.severity, Severity::Fault);
     assert_eq!(finding.command, "--engine tokio");
-    assert!(!refused.is_ready(&plan));
-    let unknown = with(Trial::Unknown("no child".to_owned()));
-    assert!(unknown.findings.is_empty() && !unknown.is_ready(&plan));
+    assert!(!refused.is_ready(&workload));
+    let unknown = with(EngineTrial::Unknown("no child".to_owned()));
+    assert!(unknown.findings.is_empty() && !unknown.is_ready(&workload));
 }
 
 #[test]
@@ -144,13 +148,13 @@ fn locked_memory_is_counted_by_core_and_table_unless_the_process_may_lock_freely
             "Max open files 1024 {descriptors} files\nMax locked memory {bytes} {bytes} bytes\n"
         )
     };
-    let plan = |cores, each| Plan {
+    let workload = |cores, each| Workload {
         cores,
         core_connections: Some(each),
-        ..plan(1, Side::Server)
+        ..workload(1, Side::Server)
     };
-    let ready = |plan: &Plan, host: &Host| {
-        let found = audit(plan, host);
+    let ready = |workload: &Workload, host: &Host| {
+        let found = audit(workload, host);
         !found.findings.iter().any(|it| it.name == "RLIMIT_MEMLOCK")
     };
     // Measured on Linux 6.18 without CAP_IPC_LOCK: what a server starts with, and what it does not.
@@ -160,28 +164,31 @@ fn locked_memory_is_counted_by_core_and_table_unless_the_process_may_lock_freely
         (1, 57_000, 2380, 2480),
         (1, 114_000, 4700, 4840),
     ] {
-        let plan = plan(cores, each);
+        let workload = workload(cores, each);
         for (kib, is_ready) in [(fails, false), (starts, true)] {
             let host = Host::perfect().with("proc/self/limits", &limits(20_000, kib));
-            assert_eq!(ready(&plan, &host), is_ready, "{plan:?}, {kib} KiB");
+            assert_eq!(ready(&workload, &host), is_ready, "{workload:?}, {kib} KiB");
             let host = host.with("proc/self/status", "Name: x\nCapEff:\t0000000000004000\n");
-            assert!(ready(&plan, &host), "CAP_IPC_LOCK: {plan:?}, {kib} KiB");
+            assert!(
+                ready(&workload, &host),
+                "CAP_IPC_LOCK: {workload:?}, {kib} KiB"
+            );
         }
     }
     // glommio looks at the limit alone.
     let host = Host::perfect()
         .with("proc/self/limits", &limits(20_000, 500))
         .with("proc/self/status", "CapEff:\t000001ffffffffff\n");
-    assert!(!ready(&plan(1, 19_000), &host));
+    assert!(!ready(&workload(1, 19_000), &host));
 }
 
 #[test]
 fn a_server_holds_what_its_tables_do() {
     let limits = "Max open files 1024 20000 files\nMax locked memory 8388608 unlimited bytes\n";
     let host = Host::perfect().with("proc/self/limits", limits);
-    let by_default = Plan {
+    let by_default = Workload {
         core_connections: None,
-        ..plan(60, Side::Server)
+        ..workload(60, Side::Server)
     };
     let found = audit(&by_default, &host);
     assert_eq!(
@@ -195,13 +202,13 @@ fn a_server_holds_what_its_tables_do() {
         panic!("{:?}", found.findings);
     };
     let advised = finding.command.split_whitespace().nth(3).expect("a number");
-    let as_advised = Plan {
+    let as_advised = Workload {
         core_connections: advised.parse().ok(),
         ..by_default
     };
     let found = audit(&as_advised, &host);
     assert!(found.is_ready(&as_advised), "{advised}: {found:?}");
-    let client = Plan {
+    let client = Workload {
         side: Side::Client,
         ..by_default
     };
@@ -212,9 +219,9 @@ fn a_server_holds_what_its_tables_do() {
 fn the_descriptor_limit_is_a_ceiling_for_an_engine_with_a_descriptor_each() {
     let limits = "Max open files 20000 20000 files\nMax locked memory 0 unlimited bytes\n";
     let host = Host::perfect().with("proc/self/limits", limits);
-    let ring = plan(100, Side::Server);
+    let ring = workload(100, Side::Server);
     assert!(audit(&ring, &host).is_ready(&ring));
-    let tokio = Plan {
+    let tokio = Workload {
         holder: Holder::Tokio,
         ..ring
     };
@@ -226,32 +233,32 @@ fn the_descriptor_limit_is_a_ceiling_for_an_engine_with_a_descriptor_each() {
 
 #[test]
 fn too_few_source_addresses_are_a_fault_of_the_client_only() {
-    let plan = |side| Plan {
+    let workload = |side| Workload {
         sources: 15,
-        ..plan(1000, side)
+        ..workload(1000, side)
     };
     for side in [Side::Client, Side::Both] {
-        let found = audit(&plan(side), &Host::perfect());
+        let found = audit(&workload(side), &Host::perfect());
         let finding = found.findings.iter();
         let finding = finding.map(|it| (it.name.as_str(), it.should_be.as_str()));
         let named = finding.clone().any(|it| it == ("source addresses", "16"));
         assert!(named, "{:?}", found.findings);
-        assert!(!found.is_ready(&plan(side)));
+        assert!(!found.is_ready(&workload(side)));
     }
-    let server = plan(Side::Server);
+    let server = workload(Side::Server);
     assert!(audit(&server, &Host::perfect()).is_ready(&server));
 }
 
 #[test]
 fn the_tightest_bound_is_the_ceiling() {
-    let client = Plan {
+    let client = Workload {
         sources: 2,
-        ..plan(100, Side::Client)
+        ..workload(100, Side::Client)
     };
     let found = audit(&client, &Host::perfect());
     assert_eq!(found.bounds[0].connections, 2 * (65_535 - 1024 + 1));
     let memory = "MemTotal: 1000000 kB\nMemAvailable: 460000 kB\n";
-    let both = plan(100, Side::Both);
+    let both = workload(100, Side::Both);
     let found = audit(&both, &Host::perfect().with("proc/meminfo", memory));
     // What is free less a twentieth of all, at 8295 bytes a pair.
     assert_eq!(found.bounds[0].connections, 410_000 * 1024 / 8295);
@@ -263,7 +270,7 @@ fn tables_that_track_nothing_are_no_bound() {
     let host = Host::perfect()
         .with("proc/sys/net/netfilter/nf_conntrack_count", "0\n")
         .with("proc/sys/net/netfilter/nf_conntrack_max", "1000\n");
-    let server = plan(100, Side::Server);
+    let server = workload(100, Side::Server);
     assert!(audit(&server, &host).is_ready(&server));
     // A network namespace in which nothing is connected shows nothing either way.
     let empty = host.clone().with("proc/net/sockstat", "TCP: inuse 0\n");

@@ -1,7 +1,7 @@
 //! Accepts connections and gives each a task: tungstenite for WebSocket upgrades, hyper for the
 //! rest, told apart by a look at the request that leaves it in the socket.
 
-use super::tally::Kind;
+use super::counts::OpenKind;
 use super::{Shared, http, websocket};
 use crate::limits;
 use std::convert::Infallible;
@@ -61,26 +61,26 @@ pub(super) async fn accept(
 
 /// A connection's whole life. Its errors are its peer's: they end it and nothing else.
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
-    shared.tally.accepted();
+    shared.counts.accepted();
     if stream.set_nodelay(true).is_err() {
-        return shared.tally.closed();
+        return shared.counts.closed();
     }
     let routed = tokio::select! {
         biased;
         routed = route(&stream) => routed,
-        () = shared.stopped() => return shared.tally.closed(),
+        () = shared.stopped() => return shared.counts.closed(),
     };
     match routed {
         Ok(Route::Echo) => websocket::echo(stream, &shared).await,
         Ok(Route::Push) => websocket::push(stream, &shared).await,
         Ok(Route::Http | Route::Unknown) => {
-            let open = shared.tally.open(Kind::Http);
+            let open = shared.counts.open(OpenKind::Http);
             http::serve(stream, &shared).await;
             drop(open);
         }
         Err(_) => {}
     }
-    shared.tally.closed();
+    shared.counts.closed();
 }
 
 async fn route(stream: &TcpStream) -> io::Result<Route> {

@@ -1,7 +1,7 @@
 //! `/events`, `/healthz` and `/stats` on hyper.
 
 use super::Shared;
-use super::tally::Kind;
+use super::counts::OpenKind;
 use futures_util::{StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -44,7 +44,7 @@ fn answer(request: &Request<Incoming>, shared: &Arc<Shared>) -> Response<Body> {
     match request.uri().path() {
         "/events" => events(shared),
         "/healthz" => plain(StatusCode::OK, "ok\n"),
-        "/stats" => typed("application/json", shared.tally.json().to_string()),
+        "/stats" => typed("application/json", shared.counts.json().to_string()),
         "/echo" | "/push" => {
             let mut refused = plain(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket\n");
             refused
@@ -61,13 +61,13 @@ fn answer(request: &Request<Incoming>, shared: &Arc<Shared>) -> Response<Body> {
 
 fn events(shared: &Arc<Shared>) -> Response<Body> {
     let first = stream::once(std::future::ready(Bytes::from_static(b"retry: 1000\n\n")));
-    let open = shared.tally.open(Kind::Events);
+    let open = shared.counts.open(OpenKind::Events);
     let state = (shared.push.events(), Arc::clone(shared), open);
     let published = stream::unfold(state, |mut state| async move {
         loop {
             match state.0.recv().await {
                 Ok(event) => {
-                    state.1.tally.sent(1);
+                    state.1.counts.sent(1);
                     return Some((event, state));
                 }
                 Err(RecvError::Lagged(_)) => {}

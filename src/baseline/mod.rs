@@ -6,14 +6,15 @@
 //! and this has not: idle and head deadlines, heartbeats, `Last-Event-ID`, subprotocols.
 
 mod accept;
+mod counts;
 mod http;
 mod push;
-mod tally;
 mod websocket;
 
 use crate::engine::Stop;
 use crate::limits;
 use core_affinity::CoreId;
+use counts::Counts;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::convert::Infallible;
 use std::io;
@@ -21,7 +22,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tally::Tally;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 
@@ -132,7 +132,7 @@ pub fn run(config: Config) -> io::Result<()> {
 /// What every connection's task shares.
 struct Shared {
     push: push::Channels,
-    tally: Tally,
+    counts: Counts,
     max_message: usize,
     stopping: watch::Receiver<bool>,
 }
@@ -152,7 +152,7 @@ async fn serve(config: Config, listeners: Vec<TcpListener>) -> io::Result<()> {
     });
     let shared = Arc::new(Shared {
         push: push::Channels::new(),
-        tally: Tally::new(),
+        counts: Counts::new(),
         max_message: config.max_message,
         stopping,
     });

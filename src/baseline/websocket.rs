@@ -1,7 +1,7 @@
 //! `/echo` and `/push` on tokio-tungstenite: all that is readable is answered with one write.
 
 use super::Shared;
-use super::tally::Kind;
+use super::counts::OpenKind;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ pub(super) async fn echo(stream: TcpStream, shared: &Shared) {
     let Ok(mut socket) = upgrade(stream, shared).await else {
         return;
     };
-    let _open = shared.tally.open(Kind::WebSocket);
+    let _open = shared.counts.open(OpenKind::WebSocket);
     let ended = tokio::select! {
         biased;
         ended = poll_fn(|context| poll_echo(&mut socket, context, shared)) => Some(ended),
@@ -40,7 +40,7 @@ pub(super) async fn push(stream: TcpStream, shared: &Shared) {
     let Ok(mut socket) = upgrade(stream, shared).await else {
         return;
     };
-    let _open = shared.tally.open(Kind::WebSocket);
+    let _open = shared.counts.open(OpenKind::WebSocket);
     let ended = tokio::select! {
         biased;
         ended = push_all(&mut socket, shared) => Some(ended),
@@ -84,8 +84,8 @@ fn poll_echo(
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
             Poll::Ready(None) => return Poll::Ready(Ok(())),
             Poll::Pending => {
-                shared.tally.received(echoed);
-                shared.tally.sent(echoed);
+                shared.counts.received(echoed);
+                shared.counts.sent(echoed);
                 ready!(socket.as_mut().poll_flush(context))?;
                 return Poll::Pending;
             }
@@ -108,7 +108,7 @@ async fn push_all(socket: &mut Socket, shared: &Shared) -> Result<(), Error> {
                         sent += 1;
                     }
                     socket.flush().await?;
-                    shared.tally.sent(sent);
+                    shared.counts.sent(sent);
                 }
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return Ok(()),

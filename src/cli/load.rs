@@ -39,7 +39,7 @@ use crate::shard::Either;
 use crate::tls::{Role, Tls};
 use capacity::{Capacity, check_source};
 use debug::Printed;
-use display::Form;
+use display::ProgressForm;
 use drive::{Ran, drive};
 use flags::LoadFlags;
 use proxied::{Routes, routes};
@@ -77,7 +77,7 @@ pub(super) struct Config {
     calibrates: bool,
     output: Output,
     hgrm: Option<PathBuf>,
-    form: Form,
+    form: ProgressForm,
     sinks: Wanted,
     /// Rounds of connects, of the scenario that is nothing else.
     rounds: Option<u32>,
@@ -186,13 +186,13 @@ impl Config {
 }
 
 /// How progress is shown: what was asked for, as far as stderr can.
-fn form(flags: &LoadFlags) -> Form {
+fn form(flags: &LoadFlags) -> ProgressForm {
     if flags.quiet {
-        Form::Nothing
+        ProgressForm::Nothing
     } else if flags.plain || flags.debug || !print::draws(&stderr()) {
-        Form::Lines
+        ProgressForm::Lines
     } else {
-        Form::View
+        ProgressForm::View
     }
 }
 
@@ -223,7 +223,7 @@ fn drive_once(config: &Config, facts: &Facts, plan: EngineConfig) -> Result<Ran,
 pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     output::check(&config)?;
     let stop = signals::stop()?;
-    if config.form != Form::Nothing {
+    if config.form != ProgressForm::Nothing {
         ProxyFlag::note_unused(config.proxy.as_ref());
         print::note(&config.capacity);
     }
@@ -257,7 +257,7 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     };
     let mut record = report::judged(&facts, &config.load, &ran.outcome);
     record.series = ran.series;
-    if config.form == Form::Lines {
+    if config.form == ProgressForm::Lines {
         output::note_connects(&record);
     }
     let printed = match config.output {

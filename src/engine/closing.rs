@@ -25,7 +25,7 @@ pub(super) struct Closing {
 
 /// What becomes of a closing connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum LingerStep {
     /// The peer takes what is left, or has a moment to end its stream.
     Wait,
     /// The peer has everything, and does not end its stream: an ordinary close.
@@ -49,11 +49,11 @@ impl Closing {
 
     /// Judges by the bytes that the peer has not acknowledged, those still queued here included
     /// and our FIN not. `stall` is how long it may take nothing.
-    pub(super) fn look(&mut self, left: u64, stall: Duration, now: Instant) -> Verdict {
+    pub(super) fn look(&mut self, left: u64, stall: Duration, now: Instant) -> LingerStep {
         self.at = now + limits::LINGER_TIME;
         match (left, self.left.replace(left)) {
-            (0, Some(0)) => return Verdict::Done,
-            (0, _) => return Verdict::Wait,
+            (0, Some(0)) => return LingerStep::Done,
+            (0, _) => return LingerStep::Wait,
             (_, Some(before)) if left < before => {
                 self.taken += before - left;
                 self.moved = now;
@@ -63,9 +63,9 @@ impl Closing {
         let earned = Duration::from_secs(self.taken / limits::CLOSING_RATE);
         let stalled = now.since(self.moved) >= stall;
         if stalled || now.since(self.began) >= stall + earned {
-            Verdict::CutOff
+            LingerStep::CutOff
         } else {
-            Verdict::Wait
+            LingerStep::Wait
         }
     }
 }
@@ -78,14 +78,14 @@ mod tests {
 
     /// Looks every time it is due at a peer that leaves so many bytes after so many seconds; the
     /// verdict and when.
-    fn watch(backlog: usize, left: impl Fn(u64) -> u64) -> (Verdict, u64) {
+    fn watch(backlog: usize, left: impl Fn(u64) -> u64) -> (LingerStep, u64) {
         let start = Instant::from_nanos(5_000_000_000);
         let mut closing = Closing::new(ConnectionId::new(1, 1), backlog, start);
         loop {
             let now = closing.at;
             let seconds = now.since(start).as_secs();
             match closing.look(left(seconds), STALL, now) {
-                Verdict::Wait => assert!(seconds < 100_000, "for ever"),
+                LingerStep::Wait => assert!(seconds < 100_000, "for ever"),
                 verdict => return (verdict, seconds),
             }
         }
@@ -97,32 +97,32 @@ mod tests {
         for rate in [2_000, 5_000, 300_000] {
             let left = |seconds: u64| ALL.saturating_sub(seconds * rate);
             let (verdict, after) = watch(4 << 20, left);
-            assert_eq!(verdict, Verdict::Done, "{rate} bytes a second");
+            assert_eq!(verdict, LingerStep::Done, "{rate} bytes a second");
             assert!(after >= ALL / rate, "{rate} bytes a second: {after} s");
         }
         // A window that opens by 64 KiB at a time, as on the loopback interface.
         let left = |seconds: u64| ALL.saturating_sub(seconds / 13 * 65_536);
-        assert_eq!(watch(4 << 20, left).0, Verdict::Done);
+        assert_eq!(watch(4 << 20, left).0, LingerStep::Done);
     }
 
     #[test]
     fn a_peer_that_takes_nothing_or_next_to_nothing_is_cut_off() {
         let (verdict, after) = watch(4 << 20, |_| 4 << 20);
-        assert_eq!(verdict, Verdict::CutOff);
+        assert_eq!(verdict, LingerStep::CutOff);
         assert!((STALL.as_secs()..STALL.as_secs() + 5).contains(&after));
         // A byte every two seconds.
         let (verdict, after) = watch(4 << 20, |seconds| (4 << 20) - seconds / 2);
-        assert_eq!(verdict, Verdict::CutOff);
+        assert_eq!(verdict, LingerStep::CutOff);
         assert!(after < STALL.as_secs() + 5, "{after} s");
         // Quick at first, then nothing.
         let (verdict, after) = watch(4 << 20, |seconds| (4 << 20) - seconds.min(10) * 300_000);
-        assert_eq!(verdict, Verdict::CutOff);
+        assert_eq!(verdict, LingerStep::CutOff);
         assert!(after < STALL.as_secs() + 15, "{after} s");
     }
 
     #[test]
     fn a_peer_that_has_everything_gets_a_moment_to_end() {
-        assert_eq!(watch(0, |_| 0), (Verdict::Done, 2));
-        assert_eq!(watch(100, |_| 0), (Verdict::Done, 4));
+        assert_eq!(watch(0, |_| 0), (LingerStep::Done, 2));
+        assert_eq!(watch(100, |_| 0), (LingerStep::Done, 4));
     }
 }

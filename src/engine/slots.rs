@@ -7,7 +7,7 @@ const GENERATIONS: u32 = 1 << 24;
 
 /// Values by [`ConnectionId`]; grows as needed up to its limit and never shrinks.
 #[derive(Debug)]
-pub(crate) struct Slots<T> {
+pub(crate) struct SlotTable<T> {
     entries: Vec<Entry<T>>,
     free: Vec<u32>,
     limit: u32,
@@ -19,7 +19,7 @@ struct Entry<T> {
     value: Option<T>,
 }
 
-impl<T> Slots<T> {
+impl<T> SlotTable<T> {
     /// An empty table that holds at most `limit` values.
     pub(crate) const fn new(limit: u32) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl<T> Slots<T> {
         Some(ConnectionId::new(slot, entry.generation))
     }
 
-    /// Whether [`Slots::insert_with`] would find a slot.
+    /// Whether [`SlotTable::insert_with`] would find a slot.
     pub(crate) fn has_free(&self) -> bool {
         !self.free.is_empty() || self.entries.len() < self.limit as usize
     }
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_reused_slot_has_another_generation_and_the_old_id_is_dead() {
-        let mut slots = Slots::new(2);
+        let mut slots = SlotTable::new(2);
         let first = slots.insert_with(|_| 'a').unwrap();
         let second = slots.insert_with(|_| 'b').unwrap();
         assert_eq!((first.slot(), second.slot()), (0, 1));

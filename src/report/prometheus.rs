@@ -4,7 +4,7 @@ use super::figures::float;
 use super::latency::LatencyRecord;
 use super::ledger::{Interval, Ledger};
 use crate::load::outcome::Outcome;
-use crate::stats::exposition::{Exposition, Family, Format, Kind};
+use crate::stats::exposition::{Exposition, Format, MetricFamily, MetricKind};
 
 const NS_PER_S: f64 = 1e9;
 
@@ -17,16 +17,16 @@ pub fn text(ledger: &Ledger, interval: &Interval) -> Vec<u8> {
     for (family, of) in COUNTS {
         text.single(family, Some(float(of(outcome))));
     }
-    let up = Family::gauge("connections", "Connections that are up.");
+    let up = MetricFamily::gauge("connections", "Connections that are up.");
     text.single(&up, Some(float(interval.up)));
-    text.family(&Family::gauge(
+    text.family(&MetricFamily::gauge(
         "core_busy_ratio",
         "Part of the last interval in which a core of the generator was busy.",
     ));
     for (core, busy) in interval.busy.iter().enumerate() {
         text.sample(&[("core", &core.to_string())], *busy);
     }
-    text.family(&Family::counter(
+    text.family(&MetricFamily::counter(
         "failures",
         "What went wrong, by stage and kind.",
     ));
@@ -40,63 +40,64 @@ pub fn text(ledger: &Ledger, interval: &Interval) -> Vec<u8> {
 }
 
 /// A family, and where its count is.
-type Row = (Family, fn(&Outcome) -> u64);
+type Row = (MetricFamily, fn(&Outcome) -> u64);
 
 const COUNTS: &[Row] = &[
     (
-        Family::counter("connects_planned", "Connections that the run is to make."),
+        MetricFamily::counter("connects_planned", "Connections that the run is to make."),
         |it| it.connects.planned,
     ),
     (
-        Family::counter("connects_attempted", "Connects started."),
+        MetricFamily::counter("connects_attempted", "Connects started."),
         |it| it.connects.attempted,
     ),
     (
-        Family::counter("connects_up", "Connections that came up."),
+        MetricFamily::counter("connects_up", "Connections that came up."),
         |it| it.connects.up,
     ),
     (
-        Family::counter("connects_failed", "Connects that failed."),
+        MetricFamily::counter("connects_failed", "Connects that failed."),
         |it| it.connects.failed,
     ),
     (
-        Family::counter("ended_early", "Connections that ended before the run."),
+        MetricFamily::counter("ended_early", "Connections that ended before the run."),
         |it| it.connects.ended_early,
     ),
     (
-        Family::counter("messages_planned", "Messages that the pace asked for."),
+        MetricFamily::counter("messages_planned", "Messages that the pace asked for."),
         |it| it.messages.planned,
     ),
-    (Family::counter("messages_sent", "Messages sent."), |it| {
-        it.messages.sent
-    }),
     (
-        Family::counter("messages_dropped", "Planned messages not sent."),
+        MetricFamily::counter("messages_sent", "Messages sent."),
+        |it| it.messages.sent,
+    ),
+    (
+        MetricFamily::counter("messages_dropped", "Planned messages not sent."),
         |it| it.messages.dropped.total(),
     ),
     (
-        Family::counter("messages_replied", "Replies that verified."),
+        MetricFamily::counter("messages_replied", "Replies that verified."),
         |it| it.messages.replied,
     ),
     (
-        Family::counter("messages_wrong", "Messages that were no reply."),
+        MetricFamily::counter("messages_wrong", "Messages that were no reply."),
         |it| it.messages.wrong,
     ),
     (
-        Family::counter("events_received", "Messages received unasked."),
+        MetricFamily::counter("events_received", "Messages received unasked."),
         |it| it.events.received,
     ),
     (
-        Family::counter("events_missed", "Sequence numbers passed over."),
+        MetricFamily::counter("events_missed", "Sequence numbers passed over."),
         |it| it.events.gaps,
     ),
 ];
 
 /// Each latency as a summary. A quantile is left out below `100 / (1 - p)` samples.
 fn latencies(text: &mut Exposition<'_>, outcome: &Outcome) {
-    text.family(&Family {
+    text.family(&MetricFamily {
         name: "latency_seconds",
-        kind: Kind::Summary,
+        kind: MetricKind::Summary,
         help: "Latencies of the run so far.",
     });
     for (latency, recorded) in outcome.latencies.named() {

@@ -20,14 +20,14 @@ const ANSWERS_MAX: usize = 1024;
 
 /// Which sockets are asked for: a question of its own for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Family {
+pub enum AddressFamily {
     /// IPv4.
     V4,
     /// IPv6.
     V6,
 }
 
-impl Family {
+impl AddressFamily {
     /// That of the address.
     #[must_use]
     pub const fn of(address: std::net::SocketAddr) -> Self {
@@ -41,7 +41,7 @@ impl Family {
 /// All TCP sockets of a family in some states.
 #[derive(Clone, Debug)]
 pub(super) struct Question {
-    pub(super) family: Family,
+    pub(super) family: AddressFamily,
     pub(super) states: StateFlags,
     /// What is told beside addresses, queues and inode.
     pub(super) extensions: ExtensionFlags,
@@ -55,8 +55,8 @@ impl Question {
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | NLM_F_DUMP;
         let (family, any) = match self.family {
-            Family::V4 => (AF_INET, SocketId::new_v4()),
-            Family::V6 => (AF_INET6, SocketId::new_v6()),
+            AddressFamily::V4 => (AF_INET, SocketId::new_v4()),
+            AddressFamily::V6 => (AF_INET6, SocketId::new_v6()),
         };
         let request = InetRequest {
             family,

@@ -19,21 +19,21 @@ const LAST_BYTES: usize = 3072;
 
 /// How often a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum Cadence {
     Each,
     Slow,
     Rare,
 }
 
 /// Where in the texts `T` a file goes.
-pub(super) type Place<T> = fn(&mut T) -> &mut String;
+pub(super) type TextField<T> = fn(&mut T) -> &mut String;
 
 /// A file, and where its text goes.
 #[derive(Debug)]
 struct Entry<T> {
     path: String,
-    place: Place<T>,
-    pace: Pace,
+    place: TextField<T>,
+    cadence: Cadence,
     file: Option<File>,
 }
 
@@ -53,11 +53,11 @@ impl<T> Default for Files<T> {
 
 impl<T> Files<T> {
     /// Adds a file.
-    pub(super) fn add(&mut self, pace: Pace, path: impl Into<String>, place: Place<T>) {
+    pub(super) fn add(&mut self, cadence: Cadence, path: impl Into<String>, place: TextField<T>) {
         self.entries.push(Entry {
             path: path.into(),
             place,
-            pace,
+            cadence,
             file: None,
         });
     }
@@ -73,12 +73,12 @@ impl<T> Files<T> {
     pub(super) fn read(&mut self, texts: &mut T, reading: u64) {
         let rare = reading.is_multiple_of(RARE);
         for (turn, entry) in (0..).zip(&mut self.entries) {
-            let due = match entry.pace {
-                Pace::Each => true,
-                Pace::Slow => reading == 0 || reading % SLOW == turn % SLOW,
-                Pace::Rare => rare,
+            let due = match entry.cadence {
+                Cadence::Each => true,
+                Cadence::Slow => reading == 0 || reading % SLOW == turn % SLOW,
+                Cadence::Rare => rare,
             };
-            if due && (entry.file.is_some() || rare || entry.pace == Pace::Slow) {
+            if due && (entry.file.is_some() || rare || entry.cadence == Cadence::Slow) {
                 entry.read((entry.place)(texts));
             }
         }
@@ -96,7 +96,7 @@ impl<T> Entry<T> {
             return;
         };
         match again(&file, into) {
-            Ok(()) if self.pace != Pace::Rare => self.file = Some(file),
+            Ok(()) if self.cadence != Cadence::Rare => self.file = Some(file),
             Ok(()) => {}
             Err(_) => into.clear(),
         }
@@ -146,9 +146,9 @@ mod tests {
         fs::create_dir_all(&folder).expect("a folder");
         let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
         let mut files: Files<Texts> = Files::default();
-        files.add(Pace::Each, path("each"), |it| &mut it.each);
-        files.add(Pace::Slow, path("slow"), |it| &mut it.slow);
-        files.add(Pace::Each, path("missing"), |it| &mut it.missing);
+        files.add(Cadence::Each, path("each"), |it| &mut it.each);
+        files.add(Cadence::Slow, path("slow"), |it| &mut it.slow);
+        files.add(Cadence::Each, path("missing"), |it| &mut it.missing);
         let mut texts = Texts::default();
         for reading in 0..=RARE {
             let text = reading.to_string();

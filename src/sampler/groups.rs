@@ -3,8 +3,8 @@
 //! The limits of all groups around it hold too: of each resource the tightest is shown, with what
 //! is used of it.
 
-use super::files::{Files, Pace, once};
-use crate::stats::cgroup::{self, CgroupTexts, Place, Version};
+use super::files::{Cadence, Files, once};
+use crate::stats::cgroup::{self, CgroupTexts, GroupPath, Version};
 use std::path::Path;
 
 /// The folder of a controller whose limit is the tightest.
@@ -26,16 +26,18 @@ pub(super) fn find() -> Files<CgroupTexts> {
     let quota = ("cpu.cfs_quota_us", "cpu.max");
     if let Some(group) = tightest(cgroup::place(&groups, "cpu"), quota) {
         let quota = group.of(quota.0, quota.1);
-        files.add(Pace::Slow, group.file("cpu.stat"), |it| &mut it.cpu_stat);
-        files.add(Pace::Rare, quota, |it| &mut it.cpu_quota);
+        files.add(Cadence::Slow, group.file("cpu.stat"), |it| &mut it.cpu_stat);
+        files.add(Cadence::Rare, quota, |it| &mut it.cpu_quota);
         if group.version == Version::One {
             let period = group.file("cpu.cfs_period_us");
-            files.add(Pace::Rare, period, |it| &mut it.cpu_period);
+            files.add(Cadence::Rare, period, |it| &mut it.cpu_period);
         }
     }
     if let Some(group) = tightest(cgroup::place(&groups, "pids"), ("pids.max", "pids.max")) {
-        files.add(Pace::Slow, group.file("pids.current"), |it| &mut it.pids);
-        files.add(Pace::Rare, group.file("pids.max"), |it| &mut it.pids_limit);
+        files.add(Cadence::Slow, group.file("pids.current"), |it| &mut it.pids);
+        files.add(Cadence::Rare, group.file("pids.max"), |it| {
+            &mut it.pids_limit
+        });
     }
     files
 }
@@ -43,19 +45,19 @@ pub(super) fn find() -> Files<CgroupTexts> {
 impl Group {
     fn add_memory(&self, files: &mut Files<CgroupTexts>) {
         let limit = self.of("memory.limit_in_bytes", "memory.max");
-        files.add(Pace::Rare, limit, |it| &mut it.memory_limit);
+        files.add(Cadence::Rare, limit, |it| &mut it.memory_limit);
         let used = self.of("memory.usage_in_bytes", "memory.current");
-        files.add(Pace::Slow, used, |it| &mut it.memory);
+        files.add(Cadence::Slow, used, |it| &mut it.memory);
         let events = self.of("memory.oom_control", "memory.events");
-        files.add(Pace::Slow, events, |it| &mut it.memory_events);
+        files.add(Cadence::Slow, events, |it| &mut it.memory_events);
         // The kernel adds it up over groups and CPUs.
         let stat = self.file("memory.stat");
-        files.add(Pace::Rare, stat, |it| &mut it.memory_stat);
+        files.add(Cadence::Rare, stat, |it| &mut it.memory_stat);
         if self.version == Version::One {
             let fails = self.file("memory.failcnt");
-            files.add(Pace::Slow, fails, |it| &mut it.memory_fails);
+            files.add(Cadence::Slow, fails, |it| &mut it.memory_fails);
             let sockets = self.file("memory.kmem.tcp.usage_in_bytes");
-            files.add(Pace::Slow, sockets, |it| &mut it.sockets);
+            files.add(Cadence::Slow, sockets, |it| &mut it.sockets);
         }
     }
 
@@ -73,8 +75,8 @@ impl Group {
 
 /// The group with the least limit of those whose file of that name is there; without any limit,
 /// the process's own. A folder that is not there is outside of what this container sees.
-fn tightest(place: Option<Place>, (one, two): (&str, &str)) -> Option<Group> {
-    let Place { version, folders } = place?;
+fn tightest(place: Option<GroupPath>, (one, two): (&str, &str)) -> Option<Group> {
+    let GroupPath { version, folders } = place?;
     let name = match version {
         Version::One => one,
         Version::Two => two,

@@ -16,8 +16,8 @@ use crate::stats::cgroup::CgroupTexts;
 use crate::stats::host::Units;
 use crate::stats::process::ProcessTexts;
 use crate::stats::{Board, Cgroup, HostSample, Listener, Process, Snapshot, Texts};
-use diagnosis::Family;
-use files::{Files, Pace, RARE};
+use diagnosis::AddressFamily;
+use files::{Cadence, Files, RARE};
 use queues::Queues;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -52,25 +52,29 @@ impl HostReader {
     #[must_use]
     pub fn new() -> Self {
         let mut files: Files<Texts> = Files::default();
-        files.add(Pace::Each, "/proc/stat", |it| &mut it.stat);
-        files.add(Pace::Each, "/proc/net/sockstat", |it| &mut it.sockstat);
-        files.add(Pace::Each, "/proc/net/netstat", |it| &mut it.netstat);
-        files.add(Pace::Each, "/proc/net/snmp", |it| &mut it.snmp);
-        files.add(Pace::Each, "/proc/net/softnet_stat", |it| &mut it.softnet);
-        files.add(Pace::Slow, "/proc/loadavg", |it| &mut it.load);
-        files.add(Pace::Slow, "/proc/pressure/cpu", |it| &mut it.pressure_cpu);
+        files.add(Cadence::Each, "/proc/stat", |it| &mut it.stat);
+        files.add(Cadence::Each, "/proc/net/sockstat", |it| &mut it.sockstat);
+        files.add(Cadence::Each, "/proc/net/netstat", |it| &mut it.netstat);
+        files.add(Cadence::Each, "/proc/net/snmp", |it| &mut it.snmp);
+        files.add(Cadence::Each, "/proc/net/softnet_stat", |it| {
+            &mut it.softnet
+        });
+        files.add(Cadence::Slow, "/proc/loadavg", |it| &mut it.load);
+        files.add(Cadence::Slow, "/proc/pressure/cpu", |it| {
+            &mut it.pressure_cpu
+        });
         let memory = "/proc/pressure/memory";
-        files.add(Pace::Slow, memory, |it| &mut it.pressure_memory);
-        files.add(Pace::Slow, "/proc/pressure/io", |it| &mut it.pressure_io);
-        files.add(Pace::Slow, "/proc/meminfo", |it| &mut it.memory);
-        files.add(Pace::Slow, "/proc/sys/fs/file-nr", |it| &mut it.files);
+        files.add(Cadence::Slow, memory, |it| &mut it.pressure_memory);
+        files.add(Cadence::Slow, "/proc/pressure/io", |it| &mut it.pressure_io);
+        files.add(Cadence::Slow, "/proc/meminfo", |it| &mut it.memory);
+        files.add(Cadence::Slow, "/proc/sys/fs/file-nr", |it| &mut it.files);
         let tracked = "/proc/sys/net/netfilter/nf_conntrack_count";
-        files.add(Pace::Each, tracked, |it| &mut it.conntrack);
+        files.add(Cadence::Each, tracked, |it| &mut it.conntrack);
         let most = "/proc/sys/net/netfilter/nf_conntrack_max";
-        files.add(Pace::Rare, most, |it| &mut it.conntrack_max);
+        files.add(Cadence::Rare, most, |it| &mut it.conntrack_max);
         let limits = "/proc/sys/net/ipv4/tcp_mem";
-        files.add(Pace::Rare, limits, |it| &mut it.tcp_limits);
-        files.add(Pace::Rare, "/proc/slabinfo", |it| &mut it.slab);
+        files.add(Cadence::Rare, limits, |it| &mut it.tcp_limits);
+        files.add(Cadence::Rare, "/proc/slabinfo", |it| &mut it.slab);
         Self {
             texts: Texts {
                 units: units(),
@@ -113,11 +117,15 @@ struct Sampler {
 impl Sampler {
     fn new(listeners: Vec<(Core, SocketAddr, u64)>) -> Self {
         let mut files: Files<ProcessTexts> = Files::default();
-        files.add(Pace::Each, "/proc/self/statm", |it| &mut it.statm);
+        files.add(Cadence::Each, "/proc/self/statm", |it| &mut it.statm);
         let rollup = "/proc/self/smaps_rollup";
-        files.add(Pace::Rare, rollup, |it| &mut it.rollup);
-        let mut families = vec![Family::V4, Family::V6];
-        families.retain(|family| listeners.iter().any(|it| Family::of(it.1) == *family));
+        files.add(Cadence::Rare, rollup, |it| &mut it.rollup);
+        let mut families = vec![AddressFamily::V4, AddressFamily::V6];
+        families.retain(|family| {
+            listeners
+                .iter()
+                .any(|it| AddressFamily::of(it.1) == *family)
+        });
         Self {
             host: HostReader::new(),
             process: ProcessTexts::default(),

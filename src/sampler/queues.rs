@@ -3,7 +3,7 @@
 //! It lists the sockets of one state, here the listening ones, which have a table of their own
 //! (net/ipv4/inet_diag.c, `inet_diag_dump_icsk`): the cost does not grow with the connections.
 
-use super::diagnosis::{Diagnosis, Family, Question};
+use super::diagnosis::{AddressFamily, Diagnosis, Question};
 use netlink_packet_sock_diag::inet::{ExtensionFlags, StateFlags};
 use std::io;
 use std::ops::ControlFlow;
@@ -32,7 +32,7 @@ impl Queues {
     ///
     /// # Errors
     /// The kernel's: without socket diagnosis, or where a container forbids it.
-    pub fn open(families: &[Family]) -> io::Result<Self> {
+    pub fn open(families: &[AddressFamily]) -> io::Result<Self> {
         Ok(Self {
             diagnosis: Diagnosis::open()?,
             questions: families.iter().copied().map(question).collect(),
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Queues {
     }
 }
 
-fn question(family: Family) -> Vec<u8> {
+fn question(family: AddressFamily) -> Vec<u8> {
     let question = Question {
         family,
         states: StateFlags::LISTEN,
@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn an_accept_queue_counts_what_was_not_accepted_yet() {
-        let mut queues = Queues::open(&[Family::V4, Family::V6]).expect("socket diagnosis");
+        let mut queues =
+            Queues::open(&[AddressFamily::V4, AddressFamily::V6]).expect("socket diagnosis");
         for any in ["127.0.0.1:0", "[::1]:0"] {
             let listener = TcpListener::bind(any).expect("a port");
             let address = listener.local_addr().expect("an address");
@@ -113,7 +114,8 @@ mod tests {
 
     #[test]
     fn more_listeners_than_one_answer_holds_are_all_listed() {
-        let mut queues = Queues::open(&[Family::V4, Family::V6]).expect("socket diagnosis");
+        let mut queues =
+            Queues::open(&[AddressFamily::V4, AddressFamily::V6]).expect("socket diagnosis");
         let bind = |_| TcpListener::bind("127.0.0.1:0").expect("a port");
         let listeners: Vec<TcpListener> = (0..600).map(bind).collect();
         let all = queues.read().expect("an answer");

@@ -4,7 +4,7 @@
 //! (io_uring/cmd_net.c takes SOL_SOCKET only). But their ring's fdinfo names them, with the inodes
 //! by which socket diagnosis tells which of the host's sockets are this process's.
 
-use super::diagnosis::{Diagnosis, Family, Question};
+use super::diagnosis::{AddressFamily, Diagnosis, Question};
 use crate::stats::SocketFigures;
 use netlink_packet_sock_diag::inet::nlas::Nla;
 use netlink_packet_sock_diag::inet::{ExtensionFlags, StateFlags};
@@ -43,9 +43,9 @@ impl Own {
     /// # Errors
     /// The kernel's: without socket diagnosis, or where a container forbids it.
     pub fn sample(&self, peers: &[SocketAddr]) -> io::Result<Vec<SocketFigures>> {
-        let ports: BTreeSet<(Family, u16)> = peers
+        let ports: BTreeSet<(AddressFamily, u16)> = peers
             .iter()
-            .map(|peer| (Family::of(*peer), peer.port()))
+            .map(|peer| (AddressFamily::of(*peer), peer.port()))
             .collect();
         let mut sample = Vec::new();
         for (family, peer_port) in ports {

@@ -1,7 +1,7 @@
 //! `/metrics`: what `/stats` tells, as OpenMetrics text.
 
 use super::figures::{CoreFigures, Figures, Tls, Told};
-use crate::stats::exposition::{Exposition, Family, Format, Kind};
+use crate::stats::exposition::{Exposition, Format, MetricFamily, MetricKind};
 use crate::stats::metrics;
 
 /// Bounds of the histogram of [`crate::shard::Counters::turn_events`].
@@ -10,9 +10,9 @@ const TURN_BOUNDS: [u64; 13] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 204
 /// Writes everything.
 pub(super) fn write(into: &mut Vec<u8>, told: &Told<'_>) {
     let mut text = Exposition::new(into, Format::OpenMetrics, "ringstorm_");
-    text.family(&Family {
+    text.family(&MetricFamily {
         name: "build",
-        kind: Kind::Info,
+        kind: MetricKind::Info,
         help: "What serves.",
     });
     let labels = [
@@ -20,11 +20,11 @@ pub(super) fn write(into: &mut Vec<u8>, told: &Told<'_>) {
         ("engine", told.engine),
     ];
     text.sample(&labels, 1.0);
-    let uptime = Family::gauge("uptime_seconds", "Time since the start.");
+    let uptime = MetricFamily::gauge("uptime_seconds", "Time since the start.");
     text.single(&uptime, Some(told.uptime_s));
-    let missing = Family::gauge("cores_missing", "Cores that did not tell in time.");
+    let missing = MetricFamily::gauge("cores_missing", "Cores that did not tell in time.");
     text.single(&missing, Some(told.missing.len() as f64));
-    let age = Family::gauge(
+    let age = MetricFamily::gauge(
         "sample_age_seconds",
         "Age of the figures of process and host.",
     );
@@ -46,95 +46,95 @@ pub(super) fn write(into: &mut Vec<u8>, told: &Told<'_>) {
 }
 
 /// A family with a sample for each core.
-type Row = (Family, fn(&Figures) -> f64);
+type Row = (MetricFamily, fn(&Figures) -> f64);
 
 const CORE: &[Row] = &[
     (
-        Family::counter("accepted_connections", "Accepted connections."),
+        MetricFamily::counter("accepted_connections", "Accepted connections."),
         |it| it.tally.accepted as f64,
     ),
     (
-        Family::counter("requests", "Complete HTTP request heads."),
+        MetricFamily::counter("requests", "Complete HTTP request heads."),
         |it| it.tally.requests as f64,
     ),
     (
-        Family::counter("messages_received", "Messages received."),
+        MetricFamily::counter("messages_received", "Messages received."),
         |it| it.tally.messages_in as f64,
     ),
     (
-        Family::counter("messages_sent", "Messages and events queued for peers."),
+        MetricFamily::counter("messages_sent", "Messages and events queued for peers."),
         |it| it.tally.messages_out as f64,
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "pushes_late",
             "Push messages that left more than an interval late.",
         ),
         |it| it.tally.pushes_late as f64,
     ),
     (
-        Family::counter("received_bytes", "Bytes received from peers."),
+        MetricFamily::counter("received_bytes", "Bytes received from peers."),
         |it| it.counters.bytes_in as f64,
     ),
     (
-        Family::counter("sent_bytes", "Bytes that the kernel took for peers."),
+        MetricFamily::counter("sent_bytes", "Bytes that the kernel took for peers."),
         |it| it.counters.bytes_out as f64,
     ),
     (
-        Family::gauge(
+        MetricFamily::gauge(
             "inbound_bytes",
             "Bytes kept of messages and requests that are unfinished.",
         ),
         |it| it.tally.inbound_bytes as f64,
     ),
     (
-        Family::gauge(
+        MetricFamily::gauge(
             "backlog_bytes",
             "Bytes queued and not yet taken by the kernel.",
         ),
         |it| it.counters.backlog_bytes as f64,
     ),
     (
-        Family::counter("enters", "Calls of io_uring_enter."),
+        MetricFamily::counter("enters", "Calls of io_uring_enter."),
         |it| it.counters.enters as f64,
     ),
     (
-        Family::counter("entries", "Entries submitted to io_uring."),
+        MetricFamily::counter("entries", "Entries submitted to io_uring."),
         |it| it.counters.entries as f64,
     ),
-    (Family::counter("sends", "Sends started."), |it| {
+    (MetricFamily::counter("sends", "Sends started."), |it| {
         it.counters.sends as f64
     }),
     (
-        Family::counter(
+        MetricFamily::counter(
             "starved_receives",
             "Receives that ended because no buffer was free.",
         ),
         |it| it.counters.starved as f64,
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "accept_pauses",
             "Times that accepting stopped because a table was full.",
         ),
         |it| it.counters.accept_pauses as f64,
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "accept_failures",
             "Times that accepting stopped for want of descriptors or memory.",
         ),
         |it| it.counters.accept_failures as f64,
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "watchdog_rescues",
             "Work found by the watchdog: a bug if not 0.",
         ),
         |it| it.counters.rescues as f64,
     ),
     (
-        Family::counter("core_cpu_seconds", "CPU time of the thread of a core."),
+        MetricFamily::counter("core_cpu_seconds", "CPU time of the thread of a core."),
         |it| it.cpu_s,
     ),
 ];
@@ -142,10 +142,10 @@ const CORE: &[Row] = &[
 /// Families in which a core has several samples, told apart by a label.
 fn parts(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
     type Part = (&'static str, fn(&Figures) -> u64);
-    type Parts = (Family, &'static str, &'static [Part]);
+    type Parts = (MetricFamily, &'static str, &'static [Part]);
     const FAMILIES: &[Parts] = &[
         (
-            Family::gauge("connections", "Open connections by kind."),
+            MetricFamily::gauge("connections", "Open connections by kind."),
             "kind",
             &[
                 ("websocket", |it| it.tally.open.websocket),
@@ -154,7 +154,7 @@ fn parts(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
             ],
         ),
         (
-            Family::counter(
+            MetricFamily::counter(
                 "closed_connections",
                 "Closed connections by what ended them.",
             ),
@@ -171,7 +171,7 @@ fn parts(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
             ],
         ),
         (
-            Family::counter(
+            MetricFamily::counter(
                 "decided_closes",
                 "Connections that the server closed, by why.",
             ),
@@ -201,21 +201,21 @@ fn parts(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
 
 /// Without TLS there is nothing to tell.
 fn handshakes(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
-    type Row = (Family, &'static [(&'static str, fn(&Tls) -> u64)]);
+    type Row = (MetricFamily, &'static [(&'static str, fn(&Tls) -> u64)]);
     const FAMILIES: &[Row] = &[
         (
-            Family::gauge("tls_handshakes_open", "TLS handshakes under way."),
+            MetricFamily::gauge("tls_handshakes_open", "TLS handshakes under way."),
             &[("", |it| it.handshakes_open)],
         ),
         (
-            Family::gauge(
+            MetricFamily::gauge(
                 "tls_handshakes_waiting",
                 "TLS handshakes that wait for an answer.",
             ),
             &[("", |it| it.handshakes_waiting)],
         ),
         (
-            Family::counter("tls_handshakes", "TLS handshakes by how they ended."),
+            MetricFamily::counter("tls_handshakes", "TLS handshakes by how they ended."),
             &[
                 ("done", |it| it.handshakes_done),
                 ("failed", |it| it.handshakes_failed),
@@ -247,9 +247,9 @@ fn handshakes(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
 }
 
 fn turns(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
-    text.family(&Family {
+    text.family(&MetricFamily {
         name: "turn_events",
-        kind: Kind::Histogram,
+        kind: MetricKind::Histogram,
         help: "Events that a turn of the loop handled.",
     });
     for core in cores {
@@ -262,14 +262,14 @@ fn turns(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
 
 /// How full the tables of registered descriptors are.
 fn tables(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
-    type Row = (Family, fn(&crate::shard::Table) -> u32);
+    type Row = (MetricFamily, fn(&crate::shard::Table) -> u32);
     const FAMILIES: &[Row] = &[
         (
-            Family::gauge("slots_used", "Slots for connections in use, by table."),
+            MetricFamily::gauge("slots_used", "Slots for connections in use, by table."),
             |it| it.used,
         ),
         (
-            Family::gauge("slots", "Slots for connections, by table."),
+            MetricFamily::gauge("slots", "Slots for connections, by table."),
             |it| it.size,
         ),
     ];
@@ -287,14 +287,14 @@ fn tables(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
 }
 
 fn queues(text: &mut Exposition<'_>, told: &Told<'_>) {
-    type Row = (Family, fn(&crate::stats::Listener) -> Option<u64>);
+    type Row = (MetricFamily, fn(&crate::stats::Listener) -> Option<u64>);
     const FAMILIES: &[Row] = &[
         (
-            Family::gauge("accept_queue", "Connections that wait to be accepted."),
+            MetricFamily::gauge("accept_queue", "Connections that wait to be accepted."),
             |it| it.accept_queue,
         ),
         (
-            Family::gauge("accept_queue_limit", "How many may wait."),
+            MetricFamily::gauge("accept_queue_limit", "How many may wait."),
             |it| it.accept_queue_limit,
         ),
     ];

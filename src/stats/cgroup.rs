@@ -14,7 +14,7 @@ pub enum Version {
 
 /// Where the files of one controller are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct GroupPath {
     /// Which files to look for.
     pub version: Version,
     /// The folder of the process's own group, then that of each group around it. Limits of all of
@@ -25,7 +25,7 @@ pub struct Place {
 /// Where a controller's files are, by the text of /proc/self/cgroup (cgroups(7)). Version 1 goes
 /// first: a controller that has a hierarchy of its own is in no other.
 #[must_use]
-pub fn place(groups: &str, controller: &str) -> Option<Place> {
+pub fn place(groups: &str, controller: &str) -> Option<GroupPath> {
     let line = |wanted: &str| {
         groups.lines().find_map(|line| {
             let (kinds, path) = line.split_once(':')?.1.split_once(':')?;
@@ -42,7 +42,7 @@ pub fn place(groups: &str, controller: &str) -> Option<Place> {
         path = around;
         folders.push(format!("{base}{path}"));
     }
-    Some(Place { version, folders })
+    Some(GroupPath { version, folders })
 }
 
 /// A limit as its file has it; `None` for none. Version 1 writes none as the largest number of

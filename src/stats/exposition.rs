@@ -23,7 +23,7 @@ pub enum Format {
 
 /// What a family of figures is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// It only grows.
     Counter,
     /// It goes up and down.
@@ -38,22 +38,22 @@ pub enum Kind {
 
 /// A family of figures of one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Family {
+pub struct MetricFamily {
     /// Its name, without the prefix and without `_total`. Ends with the unit, if it has one.
     pub name: &'static str,
     /// What it is.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// What it says, in a sentence.
     pub help: &'static str,
 }
 
-impl Family {
+impl MetricFamily {
     /// A count that only grows.
     #[must_use]
     pub const fn counter(name: &'static str, help: &'static str) -> Self {
         Self {
             name,
-            kind: Kind::Counter,
+            kind: MetricKind::Counter,
             help,
         }
     }
@@ -63,7 +63,7 @@ impl Family {
     pub const fn gauge(name: &'static str, help: &'static str) -> Self {
         Self {
             name,
-            kind: Kind::Gauge,
+            kind: MetricKind::Gauge,
             help,
         }
     }
@@ -71,11 +71,11 @@ impl Family {
     /// What stands behind the family's name in the names of its samples, and its type.
     const fn suffix(&self) -> (&'static str, &'static str) {
         match self.kind {
-            Kind::Counter => ("_total", "counter"),
-            Kind::Gauge => ("", "gauge"),
-            Kind::Info => ("_info", "info"),
-            Kind::Histogram => ("", "histogram"),
-            Kind::Summary => ("", "summary"),
+            MetricKind::Counter => ("_total", "counter"),
+            MetricKind::Gauge => ("", "gauge"),
+            MetricKind::Info => ("_info", "info"),
+            MetricKind::Histogram => ("", "histogram"),
+            MetricKind::Summary => ("", "summary"),
         }
     }
 
@@ -114,8 +114,8 @@ impl<'a> Exposition<'a> {
     }
 
     /// Begins a family: all its samples follow, and no other family has its name.
-    pub fn family(&mut self, family: &Family) {
-        let Family { name, help, .. } = *family;
+    pub fn family(&mut self, family: &MetricFamily) {
+        let MetricFamily { name, help, .. } = *family;
         let (suffix, kind) = family.suffix();
         (self.name, self.suffix) = (name, suffix);
         let prefix = self.prefix;
@@ -140,7 +140,7 @@ impl<'a> Exposition<'a> {
     }
 
     /// A family of one sample without labels, if it is known.
-    pub fn single(&mut self, family: &Family, value: Option<f64>) {
+    pub fn single(&mut self, family: &MetricFamily, value: Option<f64>) {
         if let Some(value) = value {
             self.family(family);
             self.sample(&[], value);

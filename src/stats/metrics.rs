@@ -1,13 +1,13 @@
 //! The families of `/metrics` that tell of a process, its host and its control group.
 
 use super::cgroup::Cgroup;
-use super::exposition::{Exposition, Family};
+use super::exposition::{Exposition, MetricFamily};
 use super::host::HostSample;
 use super::proc::CpuTime;
 use super::process::{Process, Thread};
 
 /// A family, and where its one value is.
-type Row<T> = (Family, fn(&T) -> Option<f64>);
+type Row<T> = (MetricFamily, fn(&T) -> Option<f64>);
 
 /// Writes what is known of a process, its host and its control group.
 pub fn write(
@@ -45,36 +45,36 @@ fn pages(host: &HostSample, pages: Option<u64>) -> Option<f64> {
 
 const PROCESS: &[Row<Process>] = &[
     (
-        Family::counter(
+        MetricFamily::counter(
             "process_cpu_seconds",
             "CPU time of the process, user and system.",
         ),
         |it| it.cpu_s,
     ),
     (
-        Family::gauge("process_resident_bytes", "Resident memory."),
+        MetricFamily::gauge("process_resident_bytes", "Resident memory."),
         |it| number(it.rss_bytes),
     ),
     (
-        Family::gauge(
+        MetricFamily::gauge(
             "process_proportional_bytes",
             "Resident memory, what is shared by its share (PSS).",
         ),
         |it| number(it.pss_bytes),
     ),
     (
-        Family::gauge(
+        MetricFamily::gauge(
             "process_anonymous_bytes",
             "Resident memory that no file stands behind.",
         ),
         |it| number(it.anonymous_bytes),
     ),
     (
-        Family::gauge("process_descriptors", "Open descriptors."),
+        MetricFamily::gauge("process_descriptors", "Open descriptors."),
         |it| number(it.descriptors),
     ),
     (
-        Family::gauge(
+        MetricFamily::gauge(
             "process_descriptors_limit",
             "Soft limit on open descriptors.",
         ),
@@ -83,18 +83,18 @@ const PROCESS: &[Row<Process>] = &[
 ];
 
 /// A family with a sample for each thread name.
-type ThreadRow = (Family, fn(&Thread) -> f64);
+type ThreadRow = (MetricFamily, fn(&Thread) -> f64);
 
 const THREADS: &[ThreadRow] = &[
-    (Family::gauge("threads", "Threads by name."), |it| {
+    (MetricFamily::gauge("threads", "Threads by name."), |it| {
         it.count as f64
     }),
     (
-        Family::counter("thread_cpu_seconds", "CPU time of threads by name."),
+        MetricFamily::counter("thread_cpu_seconds", "CPU time of threads by name."),
         |it| it.cpu_s,
     ),
     (
-        Family::counter("thread_wait_seconds", "Time that threads waited for a CPU."),
+        MetricFamily::counter("thread_wait_seconds", "Time that threads waited for a CPU."),
         |it| it.wait_s,
     ),
 ];
@@ -110,145 +110,146 @@ fn threads(into: &mut Exposition<'_>, process: &Process) {
 
 const HOST: &[Row<HostSample>] = &[
     (
-        Family::gauge(
+        MetricFamily::gauge(
             "host_tcp_established",
             "TCP connections that are established or half closed.",
         ),
         |it| number(it.tcp_established),
     ),
     (
-        Family::gauge("host_tcp_sockets", "TCP sockets in use."),
+        MetricFamily::gauge("host_tcp_sockets", "TCP sockets in use."),
         |it| number(it.tcp_in_use),
     ),
     (
-        Family::gauge("host_tcp_orphans", "TCP sockets that no process holds."),
+        MetricFamily::gauge("host_tcp_orphans", "TCP sockets that no process holds."),
         |it| number(it.tcp_orphans),
     ),
     (
-        Family::gauge("host_tcp_time_wait", "TCP connections in TIME_WAIT."),
+        MetricFamily::gauge("host_tcp_time_wait", "TCP connections in TIME_WAIT."),
         |it| number(it.tcp_time_wait),
     ),
     (
-        Family::gauge("host_tcp_memory_bytes", "Memory of TCP buffers."),
+        MetricFamily::gauge("host_tcp_memory_bytes", "Memory of TCP buffers."),
         |it| pages(it, it.tcp_memory_pages),
     ),
     (
-        Family::gauge(
+        MetricFamily::gauge(
             "host_tcp_memory_pressure_bytes",
             "TCP is sparing with memory from here on (tcp_mem).",
         ),
         |it| pages(it, it.tcp_memory_pages_pressure),
     ),
     (
-        Family::gauge(
+        MetricFamily::gauge(
             "host_tcp_memory_limit_bytes",
             "TCP gets no more memory (tcp_mem).",
         ),
         |it| pages(it, it.tcp_memory_pages_max),
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "host_listen_overflows",
             "Connections refused because an accept queue was full.",
         ),
         |it| number(it.listen_overflows),
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "host_listen_drops",
             "Connections dropped by listeners for any reason.",
         ),
         |it| number(it.listen_drops),
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "host_syn_queue_drops",
             "SYNs dropped because a SYN queue was full.",
         ),
         |it| number(it.syn_queue_drops),
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "host_syn_queue_cookies",
             "Times that a full SYN queue was answered with cookies.",
         ),
         |it| number(it.syn_queue_cookies),
     ),
     (
-        Family::counter("host_syncookies_sent", "SYN cookies sent."),
+        MetricFamily::counter("host_syncookies_sent", "SYN cookies sent."),
         |it| number(it.syncookies_sent),
     ),
     (
-        Family::counter("host_tcp_retransmits", "TCP segments sent again."),
+        MetricFamily::counter("host_tcp_retransmits", "TCP segments sent again."),
         |it| number(it.retransmits),
     ),
     (
-        Family::counter("host_tcp_timeouts", "Retransmission timers that ran out."),
+        MetricFamily::counter("host_tcp_timeouts", "Retransmission timers that ran out."),
         |it| number(it.timeouts),
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "host_tcp_memory_pressures",
             "Times that TCP came under memory pressure.",
         ),
         |it| number(it.tcp_memory_pressures),
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "host_tcp_memory_aborts",
             "Connections ended for want of memory.",
         ),
         |it| number(it.aborts_on_memory),
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "host_softnet_drops",
             "Packets dropped because the queue of a CPU was full.",
         ),
         |it| number(it.softnet_drops),
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "host_softnet_squeezes",
             "Times that a CPU left received packets for later.",
         ),
         |it| number(it.softnet_squeezes),
     ),
     (
-        Family::gauge("host_conntrack", "Connections that are tracked."),
+        MetricFamily::gauge("host_conntrack", "Connections that are tracked."),
         |it| number(it.conntrack),
     ),
     (
-        Family::gauge("host_conntrack_limit", "Connections that can be tracked."),
+        MetricFamily::gauge("host_conntrack_limit", "Connections that can be tracked."),
         |it| number(it.conntrack_max),
     ),
-    (Family::gauge("host_files", "Open files."), |it| {
+    (MetricFamily::gauge("host_files", "Open files."), |it| {
         number(it.files)
     }),
     (
-        Family::gauge("host_files_limit", "Files that can be open."),
+        MetricFamily::gauge("host_files_limit", "Files that can be open."),
         |it| number(it.files_max),
     ),
     (
-        Family::gauge("host_load_average", "Load average of the last minute."),
+        MetricFamily::gauge("host_load_average", "Load average of the last minute."),
         |it| it.load_average,
     ),
     (
-        Family::gauge(
+        MetricFamily::gauge(
             "host_memory_available_bytes",
             "Memory that can be had without swapping.",
         ),
         |it| number(it.memory_available_bytes),
     ),
-    (Family::gauge("host_memory_bytes", "All memory."), |it| {
-        number(it.memory_bytes)
-    }),
     (
-        Family::gauge("host_slab_bytes", "Objects of the kernel."),
+        MetricFamily::gauge("host_memory_bytes", "All memory."),
+        |it| number(it.memory_bytes),
+    ),
+    (
+        MetricFamily::gauge("host_slab_bytes", "Objects of the kernel."),
         |it| number(it.slab_bytes),
     ),
     (
-        Family::gauge(
+        MetricFamily::gauge(
             "host_socket_slab_bytes",
             "Objects of the kernel that are sockets.",
         ),
@@ -269,7 +270,7 @@ fn cpus(into: &mut Exposition<'_>, host: &HostSample) {
     if host.cpus.is_empty() {
         return;
     }
-    into.family(&Family::counter(
+    into.family(&MetricFamily::counter(
         "host_cpu_seconds",
         "Where the time of each CPU went.",
     ));
@@ -295,7 +296,7 @@ fn pressures(into: &mut Exposition<'_>, host: &HostSample) {
     if told.is_empty() {
         return;
     }
-    into.family(&Family::counter(
+    into.family(&MetricFamily::counter(
         "host_pressure_wait_seconds",
         "Time that some task waited for a resource (PSI).",
     ));
@@ -306,63 +307,63 @@ fn pressures(into: &mut Exposition<'_>, host: &HostSample) {
 
 const CGROUP: &[Row<Cgroup>] = &[
     (
-        Family::gauge("cgroup_memory_bytes", "Memory of the control group."),
+        MetricFamily::gauge("cgroup_memory_bytes", "Memory of the control group."),
         |it| number(it.memory_bytes),
     ),
     (
-        Family::gauge("cgroup_memory_limit_bytes", "Memory that it may have."),
+        MetricFamily::gauge("cgroup_memory_limit_bytes", "Memory that it may have."),
         |it| number(it.memory_limit_bytes),
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "cgroup_memory_limit_hits",
             "Times that the memory limit was met.",
         ),
         |it| number(it.memory_limit_hits),
     ),
     (
-        Family::counter("cgroup_oom_kills", "Processes killed for want of memory."),
+        MetricFamily::counter("cgroup_oom_kills", "Processes killed for want of memory."),
         |it| number(it.oom_kills),
     ),
     (
-        Family::gauge("cgroup_socket_bytes", "Memory of its socket buffers."),
+        MetricFamily::gauge("cgroup_socket_bytes", "Memory of its socket buffers."),
         |it| number(it.socket_bytes),
     ),
     (
-        Family::gauge(
+        MetricFamily::gauge(
             "cgroup_slab_bytes",
             "Objects of the kernel that are charged to it.",
         ),
         |it| number(it.slab_bytes),
     ),
     (
-        Family::gauge("cgroup_cpu_quota", "CPUs that it may use."),
+        MetricFamily::gauge("cgroup_cpu_quota", "CPUs that it may use."),
         |it| it.cpu_quota_percent.map(|it| it / 100.0),
     ),
     (
-        Family::counter("cgroup_cpu_periods", "Periods in which it wanted CPU time."),
+        MetricFamily::counter("cgroup_cpu_periods", "Periods in which it wanted CPU time."),
         |it| number(it.cpu_periods),
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "cgroup_cpu_throttled_periods",
             "Periods in which its CPU time was used up.",
         ),
         |it| number(it.cpu_throttled),
     ),
     (
-        Family::counter(
+        MetricFamily::counter(
             "cgroup_cpu_throttled_seconds",
             "Time without a CPU for that.",
         ),
         |it| it.cpu_throttled_us.map(|us| us as f64 / 1e6),
     ),
     (
-        Family::gauge("cgroup_pids", "Threads of the control group."),
+        MetricFamily::gauge("cgroup_pids", "Threads of the control group."),
         |it| number(it.pids),
     ),
     (
-        Family::gauge("cgroup_pids_limit", "Threads that it may have."),
+        MetricFamily::gauge("cgroup_pids_limit", "Threads that it may have."),
         |it| number(it.pids_limit),
     ),
 ];

@@ -34,4 +34,4 @@ pub use process::{Process, Threads};
 pub use rates::Rates;
 pub use sample::Sample;
 pub use socket::SocketFigures;
-pub use watch::{News, Reading, State, Watch};
+pub use watch::{Reading, ServerChange, ServerState, ServerWatch};

@@ -201,67 +201,71 @@ fn a_counter_that_went_back_or_a_sum_of_other_cores_has_no_rate() {
     assert_eq!(other.cores_cpu_percent, [(1, Some(50.0))]);
 }
 
-fn news(watch: &mut Watch, at_s: u64, told: Result<Sample, String>) -> (Option<News>, bool) {
+fn change(
+    watch: &mut ServerWatch,
+    at_s: u64,
+    told: Result<Sample, String>,
+) -> (Option<ServerChange>, bool) {
     let now = Instant::from_nanos(at_s * 1_000_000_000);
     match watch.look(now, told, None).state {
-        State::Up { news, rates, .. } => (Some(news), rates.is_some()),
-        State::Lost { .. } => (None, false),
+        ServerState::Up { change, rates, .. } => (Some(change), rates.is_some()),
+        ServerState::Lost { .. } => (None, false),
     }
 }
 
 #[test]
 fn a_restart_is_told_from_a_pause_and_from_a_missing_core() {
-    let mut watch = Watch::new();
-    let mut look = |at_s, told| news(&mut watch, at_s, told);
+    let mut watch = ServerWatch::new();
+    let mut look = |at_s, told| change(&mut watch, at_s, told);
     let refused = || Err("refused".to_owned());
     assert_eq!(
         look(0, Ok(sample(50.0, 100, &[]))),
-        (Some(News::First), false)
+        (Some(ServerChange::First), false)
     );
     assert_eq!(
         look(1, Ok(sample(51.0, 120, &[]))),
-        (Some(News::None), true)
+        (Some(ServerChange::None), true)
     );
     assert_eq!(look(2, refused()), (None, false));
     assert_eq!(
         look(3, Ok(sample(53.0, 120, &[]))),
-        (Some(News::Back), true)
+        (Some(ServerChange::Back), true)
     );
     // A core does not answer: the sum falls, and that is no restart.
     assert_eq!(
         look(4, Ok(sample(54.0, 20, &[0]))),
-        (Some(News::None), true)
+        (Some(ServerChange::None), true)
     );
     assert_eq!(
         look(5, Ok(sample(55.0, 130, &[]))),
-        (Some(News::None), true)
+        (Some(ServerChange::None), true)
     );
     // Its clock went back.
     assert_eq!(
         look(6, Ok(sample(0.5, 1, &[]))),
-        (Some(News::Restarted), false)
+        (Some(ServerChange::Restarted), false)
     );
     // Lost for longer than the old one had lived: its clock did not go back, and yet it is new.
     assert_eq!(look(60, refused()), (None, false));
     assert_eq!(
         look(61, Ok(sample(20.0, 5, &[]))),
-        (Some(News::Restarted), false)
+        (Some(ServerChange::Restarted), false)
     );
     // Its counters went back.
     assert_eq!(
         look(62, Ok(sample(21.0, 2, &[]))),
-        (Some(News::Restarted), false)
+        (Some(ServerChange::Restarted), false)
     );
 }
 
 #[test]
 fn a_lost_server_is_lost_since_its_last_answer() {
-    let mut watch = Watch::new();
+    let mut watch = ServerWatch::new();
     let second = |at: u64| Instant::from_nanos(0) + Duration::from_secs(at);
     watch.look(second(1), Ok(sample(1.0, 1, &[])), None);
     let reading = watch.look(second(5), Err("refused".to_owned()), None);
     assert_eq!((reading.number, reading.at_s), (2, 4.0));
-    assert!(matches!(reading.state, State::Lost { for_s, .. } if for_s == 4.0));
+    assert!(matches!(reading.state, ServerState::Lost { for_s, .. } if for_s == 4.0));
 }
 
 #[test]
@@ -440,7 +444,7 @@ fn a_servers_own_host_is_shown_and_a_reading_told_twice_keeps_its_rates() {
         });
         told
     };
-    let mut watch = Watch::new();
+    let mut watch = ServerWatch::new();
     let mut look = |at_s: u64, told| {
         let now = Instant::from_nanos(at_s * 1_000_000_000);
         let (_, rates) = watch.look(now, Ok(told), None).host.expect("a host");

@@ -22,7 +22,7 @@ pub struct Reading {
     /// Seconds since the first look.
     pub at_s: f64,
     /// The server.
-    pub state: State,
+    pub state: ServerState,
     /// The host that was looked at, or else that of the server if it told of it; and its rates
     /// from the second look on.
     pub host: Option<(HostSample, Option<HostRates>)>,
@@ -30,7 +30,7 @@ pub struct Reading {
 
 /// The server after one look.
 #[derive(Clone, Debug)]
-pub enum State {
+pub enum ServerState {
     /// It answered.
     Up {
         /// What it told.
@@ -38,7 +38,7 @@ pub enum State {
         /// What it does a second; not known at the first sample of a server.
         rates: Option<Box<Rates>>,
         /// What is different from the look before.
-        news: News,
+        change: ServerChange,
     },
     /// It did not answer.
     Lost {
@@ -51,7 +51,7 @@ pub enum State {
 
 /// What is different from the look before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum ServerChange {
     /// Nothing.
     None,
     /// It is the first answer.
@@ -62,7 +62,7 @@ pub enum News {
     Restarted,
 }
 
-impl News {
+impl ServerChange {
     /// The word for it in lines and JSON.
     #[must_use]
     pub const fn word(self) -> Option<&'static str> {
@@ -77,7 +77,7 @@ impl News {
 
 /// What is kept between looks.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub struct ServerWatch {
     looks: u64,
     began: Option<Instant>,
     last: Option<(Instant, Sample)>,
@@ -86,7 +86,7 @@ pub struct Watch {
     host_rates: Option<HostRates>,
 }
 
-impl Watch {
+impl ServerWatch {
     /// Nothing seen yet.
     #[must_use]
     pub fn new() -> Self {
@@ -110,7 +110,7 @@ impl Watch {
                 self.is_lost = true;
                 let since = self.last.as_ref().map_or(began, |(at, _)| *at);
                 let for_s = now.since(since).as_secs_f64();
-                State::Lost { why, for_s }
+                ServerState::Lost { why, for_s }
             }
         };
         let host = host.map(|new| self.host(new));
@@ -136,21 +136,27 @@ impl Watch {
         (new, self.host_rates.clone())
     }
 
-    fn up(&mut self, now: Instant, sample: Sample) -> State {
+    fn up(&mut self, now: Instant, sample: Sample) -> ServerState {
         let old = self.last.replace((now, sample.clone()));
         let was_lost = std::mem::take(&mut self.is_lost);
-        let (news, rates) = match old {
-            None => (News::First, None),
-            Some((at, old)) if is_another(&old, &sample, now.since(at)) => (News::Restarted, None),
+        let (change, rates) = match old {
+            None => (ServerChange::First, None),
+            Some((at, old)) if is_another(&old, &sample, now.since(at)) => {
+                (ServerChange::Restarted, None)
+            }
             Some((_, old)) => {
-                let news = if was_lost { News::Back } else { News::None };
-                (news, Rates::between(&old, &sample))
+                let change = if was_lost {
+                    ServerChange::Back
+                } else {
+                    ServerChange::None
+                };
+                (change, Rates::between(&old, &sample))
             }
         };
-        State::Up {
+        ServerState::Up {
             sample: Box::new(sample),
             rates: rates.map(Box::new),
-            news,
+            change,
         }
     }
 }

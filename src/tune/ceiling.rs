@@ -1,6 +1,6 @@
 //! Predicts how many connections the host can hold and what sets it.
 
-use super::{Facts, Holder, Plan, Side};
+use super::{Holder, HostFacts, Side, Workload};
 use crate::limits::{self, DESCRIPTORS_KEPT};
 use serde::Serialize;
 
@@ -24,14 +24,14 @@ pub struct Bound {
 
 /// Everything that bounds the connections, the tightest first.
 #[must_use]
-pub fn bounds(plan: &Plan, facts: &Facts) -> Vec<Bound> {
+pub fn bounds(workload: &Workload, facts: &HostFacts) -> Vec<Bound> {
     let mut bounds: Vec<Bound> = [
-        memory(plan, facts),
-        open_files(plan, facts),
+        memory(workload, facts),
+        open_files(workload, facts),
         tracking(facts),
-        ports(plan, facts),
-        descriptors(plan, facts),
-        served(plan, facts),
+        ports(workload, facts),
+        descriptors(workload, facts),
+        served(workload, facts),
     ]
     .into_iter()
     .flatten()
@@ -40,13 +40,15 @@ pub fn bounds(plan: &Plan, facts: &Facts) -> Vec<Bound> {
     bounds
 }
 
-/// Memory that the plan takes.
-pub(super) fn needed_bytes(plan: &Plan) -> u64 {
-    plan.connections.saturating_mul(bytes_each(plan.side))
+/// Memory that the workload takes.
+pub(super) fn needed_bytes(workload: &Workload) -> u64 {
+    workload
+        .connections
+        .saturating_mul(bytes_each(workload.side))
 }
 
 /// Memory that connections may take, in bytes: what is free here, and in the control group.
-pub(super) fn free_bytes(facts: &Facts) -> Option<u64> {
+pub(super) fn free_bytes(facts: &HostFacts) -> Option<u64> {
     let kept = facts.memory_bytes? / MEMORY_KEPT;
     let free = facts.available_bytes?.saturating_sub(kept);
     Some(facts.group_bytes.map_or(free, |left| left.min(free)))
@@ -59,8 +61,8 @@ const fn bytes_each(side: Side) -> u64 {
     }
 }
 
-fn memory(plan: &Plan, facts: &Facts) -> Option<Bound> {
-    let each = bytes_each(plan.side);
+fn memory(workload: &Workload, facts: &HostFacts) -> Option<Bound> {
+    let each = bytes_each(workload.side);
     let free = free_bytes(facts)?;
     let whose = match facts.group_bytes {
         Some(left) if left <= free => "left in the control group",
@@ -72,17 +74,17 @@ fn memory(plan: &Plan, facts: &Facts) -> Option<Bound> {
     })
 }
 
-fn open_files(plan: &Plan, facts: &Facts) -> Option<Bound> {
+fn open_files(workload: &Workload, facts: &HostFacts) -> Option<Bound> {
     let most = facts.number("fs.file-max")?;
     let open = facts.counter("file-nr").unwrap_or(0);
-    let ends = plan.side.ends();
+    let ends = workload.side.ends();
     Some(Bound {
         connections: most.saturating_sub(open) / ends,
         set_by: format!("fs.file-max {most}: {open} open, {ends} each"),
     })
 }
 
-fn tracking(facts: &Facts) -> Option<Bound> {
+fn tracking(facts: &HostFacts) -> Option<Bound> {
     facts.is_tracking().filter(|&tracking| tracking)?;
     let most = facts.number("net.netfilter.nf_conntrack_max")?;
     let tracked = facts.counter("nf_conntrack_count").unwrap_or(0);
@@ -92,12 +94,12 @@ fn tracking(facts: &Facts) -> Option<Bound> {
     })
 }
 
-fn ports(plan: &Plan, facts: &Facts) -> Option<Bound> {
-    if !plan.side.meets(Side::Client) {
+fn ports(workload: &Workload, facts: &HostFacts) -> Option<Bound> {
+    if !workload.side.meets(Side::Client) {
         return None;
     }
     let ports = facts.ports()?;
-    let sources = plan.sources;
+    let sources = workload.sources;
     Some(Bound {
         connections: ports.saturating_mul(sources),
         set_by: format!("ports: {ports} for each of {sources} source addresses"),
@@ -105,9 +107,9 @@ fn ports(plan: &Plan, facts: &Facts) -> Option<Bound> {
 }
 
 /// The ring engine registers its connections in several tables: the limit is no ceiling there.
-fn descriptors(plan: &Plan, facts: &Facts) -> Option<Bound> {
+fn descriptors(workload: &Workload, facts: &HostFacts) -> Option<Bound> {
     let limit = facts.descriptors?.hard;
-    match plan.holder {
+    match workload.holder {
         Holder::Ring => None,
         Holder::Tokio => Some(Bound {
             connections: limit.saturating_sub(DESCRIPTORS_KEPT),
@@ -117,16 +119,16 @@ fn descriptors(plan: &Plan, facts: &Facts) -> Option<Bound> {
 }
 
 /// What `serve` has room for on all its cores.
-pub(super) fn served(plan: &Plan, facts: &Facts) -> Option<Bound> {
-    if !plan.side.meets(Side::Server) {
+pub(super) fn served(workload: &Workload, facts: &HostFacts) -> Option<Bound> {
+    if !workload.side.meets(Side::Server) {
         return None;
     }
-    let room = core_slots(plan, facts)?;
-    let how = match plan.core_connections {
+    let room = core_slots(workload, facts)?;
+    let how = match workload.core_connections {
         Some(typed) => format!("--max-connections {typed}"),
         None => "without --max-connections".to_owned(),
     };
-    let cores = plan.cores;
+    let cores = workload.cores;
     Some(Bound {
         connections: room.saturating_mul(cores),
         set_by: format!("serve {how}: {room} on each of {cores} cores"),
@@ -134,19 +136,19 @@ pub(super) fn served(plan: &Plan, facts: &Facts) -> Option<Bound> {
 }
 
 /// Connections of one core of `serve`: as told, or what one file table holds.
-pub(super) fn core_slots(plan: &Plan, facts: &Facts) -> Option<u64> {
-    plan.core_connections.or_else(|| {
+pub(super) fn core_slots(workload: &Workload, facts: &HostFacts) -> Option<u64> {
+    workload.core_connections.or_else(|| {
         let limit = facts.descriptors?.hard;
-        Some(match plan.holder {
+        Some(match workload.holder {
             Holder::Ring => limits::ring_connections(limit),
-            Holder::Tokio => limits::descriptor_connections(limit, plan.cores),
+            Holder::Tokio => limits::descriptor_connections(limit, workload.cores),
         })
     })
 }
 
 /// File tables that so many connections take, where each has some slots for others: a table is
 /// bounded by the descriptor limit.
-pub(super) fn tables(connections: u64, beside: u64, facts: &Facts) -> u64 {
+pub(super) fn tables(connections: u64, beside: u64, facts: &HostFacts) -> u64 {
     let limit = facts.descriptors.map_or(u64::MAX, |limit| limit.hard);
     let each = limit.saturating_sub(beside).max(1);
     connections.div_ceil(each).max(1)

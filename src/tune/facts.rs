@@ -1,10 +1,10 @@
-//! The facts of a host, read from the texts of `/proc`, `/sys` and `/etc` that a [`Source`] gives.
+//! The facts of a host, read from the texts of `/proc`, `/sys` and `/etc` that a [`HostTexts`] gives.
 
 use super::want::numbers;
 use std::collections::BTreeMap;
 
 /// Where texts come from: a host, or a test's folder. Paths start at the root, without a slash.
-pub trait Source {
+pub trait HostTexts {
     /// The text of a file; `None` if it cannot be read.
     fn text(&self, path: &str) -> Option<String>;
     /// The names in a folder, sorted; none if it cannot be read.
@@ -22,8 +22,8 @@ pub struct Limit {
 
 /// How it went when the ring engine was started on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Trial {
-    /// It was not started: this host is a folder, or the plan has another engine.
+pub enum EngineTrial {
+    /// It was not started: this host is a folder, or the workload has another engine.
     #[default]
     NotMade,
     /// It started on all cores.
@@ -52,7 +52,7 @@ pub struct Setting {
 
 /// What is known of a host; whatever could not be read is absent.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub struct HostFacts {
     sysctls: BTreeMap<String, String>,
     counters: BTreeMap<String, u64>,
     /// Descriptors of one process.
@@ -62,7 +62,7 @@ pub struct Facts {
     /// Whether this process may lock as much as it likes (`CAP_IPC_LOCK`).
     pub locks_freely: bool,
     /// How it went when the engine was started.
-    pub trial: Trial,
+    pub trial: EngineTrial,
     /// Memory of the host.
     pub memory_bytes: Option<u64>,
     /// Memory that is free or can be freed.
@@ -111,9 +111,12 @@ const OTHERS: &[&str] = &[
     "net.ipv4.tcp_tw_recycle",
 ];
 
-impl Facts {
+impl HostFacts {
     /// Reads everything that the audit looks at: of the kernel settings those, and [`OTHERS`].
-    pub(super) fn read<'s>(source: &impl Source, settings: impl Iterator<Item = &'s str>) -> Self {
+    pub(super) fn read<'s>(
+        source: &impl HostTexts,
+        settings: impl Iterator<Item = &'s str>,
+    ) -> Self {
         let mut facts = Self::default();
         for name in settings.chain(OTHERS.iter().copied()) {
             let path = format!("proc/sys/{}", name.replace('.', "/"));
@@ -166,7 +169,7 @@ impl Facts {
         Some(self.counter("nf_conntrack_count")? > 0)
     }
 
-    fn read_counters(&mut self, source: &impl Source) {
+    fn read_counters(&mut self, source: &impl HostTexts) {
         for path in ["proc/net/netstat", "proc/net/snmp"] {
             let text = source.text(path).unwrap_or_default();
             self.counters.extend(named_pairs(&text));
@@ -207,7 +210,7 @@ impl Facts {
         }
     }
 
-    fn read_limits(&mut self, source: &impl Source) {
+    fn read_limits(&mut self, source: &impl HostTexts) {
         let limits = source.text("proc/self/limits").unwrap_or_default();
         self.descriptors = limit(&limits, "Max open files");
         self.locked_bytes = limit(&limits, "Max locked memory");
@@ -219,7 +222,7 @@ impl Facts {
     }
 
     /// The limits of the control group that this process is in: version 2, or else version 1.
-    fn read_groups(&mut self, source: &impl Source) {
+    fn read_groups(&mut self, source: &impl HostTexts) {
         let groups = source.text("proc/self/cgroup").unwrap_or_default();
         let of = |kind: &str| {
             let mut lines = groups.lines().map(|line| line.splitn(3, ':'));
@@ -261,7 +264,7 @@ impl Facts {
         self.count("nr_throttled", throttled.unwrap_or(""));
     }
 
-    fn read_noise(&mut self, source: &impl Source) {
+    fn read_noise(&mut self, source: &impl HostTexts) {
         let cpus = "sys/devices/system/cpu";
         let trimmed = |path: &str| Some(source.text(path)?.trim().to_owned());
         for name in source.names(cpus) {
@@ -295,7 +298,7 @@ impl Facts {
         }
     }
 
-    fn read_configuration(&mut self, source: &impl Source) {
+    fn read_configuration(&mut self, source: &impl HostTexts) {
         let folder = "etc/sysctl.d";
         let files = source.names(folder).into_iter();
         let files = files.filter(|name| name.ends_with(".conf"));

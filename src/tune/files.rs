@@ -1,7 +1,7 @@
 //! The tuning files of `sysctl/`, written from the same rules as the audit.
 
 use super::rules::{RULES, descriptors};
-use super::{Facts, Holder, Plan, Rule, Side};
+use super::{Holder, HostFacts, Rule, Side, Workload};
 use std::fmt::Write;
 
 /// The sizes that files are made for: the word in their names, and connections.
@@ -43,7 +43,7 @@ pub fn all() -> Vec<TuningFile> {
 /// what is lower.
 #[must_use]
 pub fn sysctl(side: Side, connections: u64) -> String {
-    let plan = plan(side, connections);
+    let workload = workload(side, connections);
     let mut text = format!(
         "# Kernel settings for {connections} connections, {}.\n\
          # Written by: ringstorm doctor --print-sysctl {} {connections}\n\
@@ -57,13 +57,13 @@ pub fn sysctl(side: Side, connections: u64) -> String {
         side.name()
     );
     for rule in RULES.iter().filter(|rule| rule.side.meets(side)) {
-        entry(&mut text, rule, &plan);
+        entry(&mut text, rule, &workload);
     }
     text
 }
 
-fn entry(text: &mut String, rule: &Rule, plan: &Plan) {
-    let Some(want) = (rule.want)(plan, &Facts::default()) else {
+fn entry(text: &mut String, rule: &Rule, workload: &Workload) {
+    let Some(want) = (rule.want)(workload, &HostFacts::default()) else {
         return;
     };
     let mark = if rule.by_memory { "#? " } else { "" };
@@ -80,14 +80,14 @@ pub fn drop_in(connections: u64) -> String {
          [Service]\n\
          LimitNOFILE={}\n\
          LimitMEMLOCK={LOCKED}\n",
-        descriptors(&plan(Side::Server, connections))
+        descriptors(&workload(Side::Server, connections))
     )
 }
 
 /// A file for `/etc/security/limits.d`: for logins, not for services.
 #[must_use]
 pub fn limits(connections: u64) -> String {
-    let descriptors = descriptors(&plan(Side::Both, connections));
+    let descriptors = descriptors(&workload(Side::Both, connections));
     let mut text = format!(
         "# {connections} connections from a login; to /etc/security/limits.d/\n\
          # A systemd service does not read this: it takes sysctl/systemd.\n"
@@ -101,9 +101,9 @@ pub fn limits(connections: u64) -> String {
     text
 }
 
-/// A plan for a host of which nothing is known.
-const fn plan(side: Side, connections: u64) -> Plan {
-    Plan {
+/// A workload for a host of which nothing is known.
+const fn workload(side: Side, connections: u64) -> Workload {
+    Workload {
         connections,
         side,
         holder: Holder::Ring,

@@ -1,6 +1,6 @@
-//! The host audit: facts of a host and a plan to findings, the predicted ceiling and tuning files.
+//! The host audit: facts of a host and a workload to findings, the predicted ceiling and tuning files.
 //!
-//! Nothing here reads or changes a host: [`read`] is handed a [`Source`], and what to change
+//! Nothing here reads or changes a host: [`read`] is handed a [`HostTexts`], and what to change
 //! comes back as [`Change`] values.
 #![forbid(unsafe_code)]
 #![deny(
@@ -22,7 +22,7 @@ mod unknown;
 mod want;
 
 pub use ceiling::{Bound, bounds};
-pub use facts::{Facts, Limit, Setting, Source, Trial};
+pub use facts::{EngineTrial, HostFacts, HostTexts, Limit, Setting};
 pub use rules::{RULES, Rule};
 pub use unknown::Unknown;
 pub use want::Want;
@@ -31,8 +31,8 @@ use serde::Serialize;
 
 /// Reads the facts of a host that its audit needs.
 #[must_use]
-pub fn read(source: &impl Source) -> Facts {
-    Facts::read(source, RULES.iter().map(|rule| rule.name))
+pub fn read(source: &impl HostTexts) -> HostFacts {
+    HostFacts::read(source, RULES.iter().map(|rule| rule.name))
 }
 
 /// Which ends of the connections this host runs.
@@ -91,7 +91,7 @@ pub enum Holder {
 
 /// What the host is to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct Workload {
     /// Connections at once.
     pub connections: u64,
     /// Which ends of them are here.
@@ -136,7 +136,7 @@ pub struct Finding {
     pub name: String,
     /// Its value now.
     pub is: String,
-    /// The value that fits the plan.
+    /// The value that fits the workload.
     pub should_be: String,
     /// What goes wrong otherwise.
     pub why: String,
@@ -157,19 +157,19 @@ pub struct Audit {
     pub findings: Vec<Finding>,
     /// What bounds the connections, the tightest first.
     pub bounds: Vec<Bound>,
-    /// What the plan depends on and could not be read or tried.
+    /// What the workload depends on and could not be read or tried.
     pub unknown: Vec<Unknown>,
 }
 
 impl Audit {
-    /// Compares the host with the plan. What could not be read is not judged, but named.
+    /// Compares the host with the workload. What could not be read is not judged, but named.
     #[must_use]
-    pub fn new(plan: &Plan, facts: &Facts) -> Self {
-        let mut findings = rules::findings(plan, facts);
+    pub fn new(workload: &Workload, facts: &HostFacts) -> Self {
+        let mut findings = rules::findings(workload, facts);
         let checks = resources::CHECKS.iter();
         let checks = checks.chain(harmful::CHECKS).chain(noise::CHECKS);
-        for finding in checks.filter_map(|check| check(plan, facts)) {
-            // A setting is changed to one value: the one that the plan asks for.
+        for finding in checks.filter_map(|check| check(workload, facts)) {
+            // A setting is changed to one value: the one that the workload asks for.
             let is_known = findings.iter().any(|known| known.name == finding.name);
             if finding.change.is_none() || !is_known {
                 findings.push(finding);
@@ -179,22 +179,22 @@ impl Audit {
         findings.sort_by_key(|finding| finding.severity);
         Self {
             findings,
-            bounds: bounds(plan, facts),
-            unknown: unknown::unknown(plan, facts),
+            bounds: bounds(workload, facts),
+            unknown: unknown::unknown(workload, facts),
         }
     }
 
-    /// Whether the plan fits: no faults, no bound below it, and nothing that it depends on unknown.
+    /// Whether the workload fits: no faults, no bound below it, and nothing that it depends on unknown.
     #[must_use]
-    pub fn is_ready(&self, plan: &Plan) -> bool {
+    pub fn is_ready(&self, workload: &Workload) -> bool {
         let fault = |finding: &Finding| finding.severity == Severity::Fault;
-        let fits = |bound: &Bound| bound.connections >= plan.connections;
+        let fits = |bound: &Bound| bound.connections >= workload.connections;
         self.unknown.is_empty() && !self.findings.iter().any(fault) && self.bounds.iter().all(fits)
     }
 }
 
 /// One check beside the table of kernel settings.
-type Check = fn(&Plan, &Facts) -> Option<Finding>;
+type Check = fn(&Workload, &HostFacts) -> Option<Finding>;
 
 /// A finding about what is no kernel setting of the table.
 fn note(name: &str, is: String, should_be: &str, why: &str, command: &str) -> Finding {
@@ -263,7 +263,7 @@ fn set(name: &str, value: &str) -> String {
 }
 
 /// Names with their numbers: `ListenDrops 3, ListenOverflows 3`.
-fn counted(facts: &Facts, names: &[&str]) -> String {
+fn counted(facts: &HostFacts, names: &[&str]) -> String {
     let one = |name: &&str| Some(format!("{name} {}", facts.counter(name)?));
     let all: Vec<String> = names.iter().filter_map(one).collect();
     all.join(", ")

@@ -1,6 +1,6 @@
 //! What makes figures differ from run to run: clocks, siblings, huge pages, quotas, neighbours.
 
-use super::{Check, Facts, Finding, Plan, Severity, counted, note};
+use super::{Check, Finding, HostFacts, Severity, Workload, counted, note};
 
 /// Every one of them.
 pub(super) const CHECKS: &[Check] = &[
@@ -24,7 +24,7 @@ const PACKETS_MIN: u64 = 1_000_000;
 /// Percent of the time that something waited.
 const WAITING_PERCENT: f64 = 10.0;
 
-fn governor(_: &Plan, facts: &Facts) -> Option<Finding> {
+fn governor(_: &Workload, facts: &HostFacts) -> Option<Finding> {
     let slow = facts.governors.iter().any(|name| name != "performance");
     slow.then(|| {
         let is = facts.governors.join(", ");
@@ -34,7 +34,7 @@ fn governor(_: &Plan, facts: &Facts) -> Option<Finding> {
     })
 }
 
-fn turbo(_: &Plan, facts: &Facts) -> Option<Finding> {
+fn turbo(_: &Workload, facts: &HostFacts) -> Option<Finding> {
     facts.turbo.filter(|&on| on)?;
     let why = "the clock depends on heat and on how many cores are busy";
     let command = "echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo  \
@@ -42,14 +42,14 @@ fn turbo(_: &Plan, facts: &Facts) -> Option<Finding> {
     Some(note("turbo", "on".to_owned(), "off", why, command))
 }
 
-fn siblings(_: &Plan, facts: &Facts) -> Option<Finding> {
+fn siblings(_: &Workload, facts: &HostFacts) -> Option<Finding> {
     facts.smt.filter(|&on| on)?;
     let why = "siblings share a core: server and load on a pair slow each other";
     let command = "echo off > /sys/devices/system/cpu/smt/control, or --cores without siblings";
     Some(note("SMT", "on".to_owned(), "off", why, command))
 }
 
-fn idle_states(_: &Plan, facts: &Facts) -> Option<Finding> {
+fn idle_states(_: &Workload, facts: &HostFacts) -> Option<Finding> {
     let wake = facts.wake_us.filter(|&wake| wake > WAKE_US)?;
     let is = format!("{wake} us to wake");
     let wanted = format!("at most {WAKE_US} us");
@@ -58,14 +58,14 @@ fn idle_states(_: &Plan, facts: &Facts) -> Option<Finding> {
     Some(note("C-states", is, &wanted, why, command))
 }
 
-fn huge_pages(_: &Plan, facts: &Facts) -> Option<Finding> {
+fn huge_pages(_: &Workload, facts: &HostFacts) -> Option<Finding> {
     let mode = facts.huge_pages.as_ref().filter(|mode| *mode == "always")?;
     let why = "memory per connection is rounded up to 2 MiB pages, and compaction stalls";
     let command = "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled";
     Some(note("THP", mode.clone(), "madvise", why, command))
 }
 
-fn quota(_: &Plan, facts: &Facts) -> Option<Finding> {
+fn quota(_: &Workload, facts: &HostFacts) -> Option<Finding> {
     let percent = facts.quota_percent?;
     let finding = note(
         "cgroup CPU quota",
@@ -82,7 +82,7 @@ fn quota(_: &Plan, facts: &Facts) -> Option<Finding> {
     )
 }
 
-fn steal(_: &Plan, facts: &Facts) -> Option<Finding> {
+fn steal(_: &Workload, facts: &HostFacts) -> Option<Finding> {
     let stolen = facts
         .steal_permille
         .filter(|&stolen| stolen >= STEAL_PERMILLE)?;
@@ -92,7 +92,7 @@ fn steal(_: &Plan, facts: &Facts) -> Option<Finding> {
     Some(note("steal", is, "below 1 %", why, command))
 }
 
-fn receive_skew(_: &Plan, facts: &Facts) -> Option<Finding> {
+fn receive_skew(_: &Workload, facts: &HostFacts) -> Option<Finding> {
     let all: u64 = facts.softnet.iter().sum();
     let cpus = u64::try_from(facts.softnet.len()).ok()?;
     let most = *facts.softnet.iter().max()?;
@@ -108,7 +108,7 @@ fn receive_skew(_: &Plan, facts: &Facts) -> Option<Finding> {
     })
 }
 
-fn pressure(_: &Plan, facts: &Facts) -> Option<Finding> {
+fn pressure(_: &Workload, facts: &HostFacts) -> Option<Finding> {
     let waiting: Vec<String> = facts
         .pressure
         .iter()

@@ -3,7 +3,9 @@
 
 use super::ceiling::{core_slots, free_bytes, needed_bytes, tables};
 use super::rules::descriptors;
-use super::{Check, Facts, Finding, Holder, Plan, Severity, Side, Trial, counted, note};
+use super::{
+    Check, EngineTrial, Finding, Holder, HostFacts, Severity, Side, Workload, counted, note,
+};
 use crate::limits::{
     EXECUTOR_LOCKED_BYTES, RECEIVE_BUFFER_LOCKED_BYTES, RECEIVE_BUFFERS, RING_LOCKED_BYTES,
     TABLE_BESIDE,
@@ -26,13 +28,13 @@ const EXECUTOR_LIMIT: u64 = 512 * 1024;
 /// Ports of one source address once the range is as wide as it gets.
 const PORTS_MAX: u64 = 65_535 - 1024 + 1;
 
-fn descriptor_limit(plan: &Plan, facts: &Facts) -> Option<Finding> {
+fn descriptor_limit(workload: &Workload, facts: &HostFacts) -> Option<Finding> {
     let limit = facts.descriptors?;
-    let wanted = descriptors(plan);
+    let wanted = descriptors(workload);
     if limit.hard >= wanted {
         return None;
     }
-    let (why, severity) = match plan.holder {
+    let (why, severity) = match workload.holder {
         Holder::Ring => (
             "a table of the ring engine holds no more; it needs several of them then",
             Severity::Warning,
@@ -50,15 +52,15 @@ fn descriptor_limit(plan: &Plan, facts: &Facts) -> Option<Finding> {
     Some(finding.with_evidence(evidence).with_severity(severity))
 }
 
-fn locked_memory(plan: &Plan, facts: &Facts) -> Option<Finding> {
+fn locked_memory(workload: &Workload, facts: &HostFacts) -> Option<Finding> {
     let limit = facts.locked_bytes?;
     // A capability beats the limit, but not a program that looks at the limit alone.
     let wanted = if facts.locks_freely {
         EXECUTOR_LIMIT
     } else {
-        needed_locked_bytes(plan, facts).max(EXECUTOR_LIMIT)
+        needed_locked_bytes(workload, facts).max(EXECUTOR_LIMIT)
     };
-    if plan.holder == Holder::Tokio || limit.hard >= wanted {
+    if workload.holder == Holder::Tokio || limit.hard >= wanted {
         return None;
     }
     let kib = wanted.div_ceil(1024);
@@ -72,10 +74,10 @@ fn locked_memory(plan: &Plan, facts: &Facts) -> Option<Finding> {
     Some(finding.with_severity(Severity::Fault))
 }
 
-fn ring_allowed(plan: &Plan, facts: &Facts) -> Option<Finding> {
+fn ring_allowed(workload: &Workload, facts: &HostFacts) -> Option<Finding> {
     let name = "kernel.io_uring_disabled";
     let is = facts.sysctl(name)?;
-    if plan.holder == Holder::Tokio || is == "0" {
+    if workload.holder == Holder::Tokio || is == "0" {
         return None;
     }
     let why = "the ring engine cannot start; --engine tokio can";
@@ -84,63 +86,63 @@ fn ring_allowed(plan: &Plan, facts: &Facts) -> Option<Finding> {
 }
 
 /// Memory that the rings of all cores lock: of one user together, whatever the process.
-fn needed_locked_bytes(plan: &Plan, facts: &Facts) -> u64 {
+fn needed_locked_bytes(workload: &Workload, facts: &HostFacts) -> u64 {
     let of_core = |tables: u64| {
         EXECUTOR_LOCKED_BYTES
             + RING_LOCKED_BYTES * tables
             + RECEIVE_BUFFER_LOCKED_BYTES * u64::from(RECEIVE_BUFFERS)
     };
     let mut bytes = 0;
-    if plan.side.meets(Side::Server) {
-        let slots = core_slots(plan, facts).unwrap_or(0);
+    if workload.side.meets(Side::Server) {
+        let slots = core_slots(workload, facts).unwrap_or(0);
         bytes += of_core(tables(slots, TABLE_BESIDE, facts));
     }
-    if plan.side.meets(Side::Client) {
-        let slots = plan.connections.div_ceil(plan.cores.max(1));
+    if workload.side.meets(Side::Client) {
+        let slots = workload.connections.div_ceil(workload.cores.max(1));
         bytes += of_core(tables(slots, 0, facts));
     }
-    bytes * plan.cores.max(1)
+    bytes * workload.cores.max(1)
 }
 
-fn ring_tried(plan: &Plan, facts: &Facts) -> Option<Finding> {
+fn ring_tried(workload: &Workload, facts: &HostFacts) -> Option<Finding> {
     // A switch that is off is a finding of its own.
-    if plan.holder == Holder::Tokio || ring_allowed(plan, facts).is_some() {
+    if workload.holder == Holder::Tokio || ring_allowed(workload, facts).is_some() {
         return None;
     }
     match &facts.trial {
-        Trial::NotMade | Trial::Runs | Trial::Unknown(_) => None,
-        Trial::Refused { why, remedy } => {
+        EngineTrial::NotMade | EngineTrial::Runs | EngineTrial::Unknown(_) => None,
+        EngineTrial::Refused { why, remedy } => {
             let finding = note("io_uring", "refused".to_owned(), "allowed", why, remedy);
             Some(finding.with_severity(Severity::Fault))
         }
     }
 }
 
-fn served(plan: &Plan, facts: &Facts) -> Option<Finding> {
-    let room = super::ceiling::served(plan, facts)?.connections;
-    if room >= plan.connections {
+fn served(workload: &Workload, facts: &HostFacts) -> Option<Finding> {
+    let room = super::ceiling::served(workload, facts)?.connections;
+    if room >= workload.connections {
         return None;
     }
-    let each = plan.connections.div_ceil(plan.cores.max(1));
+    let each = workload.connections.div_ceil(workload.cores.max(1));
     let finding = note(
         "serve --max-connections",
         format!("room for {room}"),
-        &plan.connections.to_string(),
+        &workload.connections.to_string(),
         "a full server refuses who comes next",
         &format!("ringstorm serve --max-connections {each}  (and here the same)"),
     );
     Some(finding.with_severity(Severity::Fault))
 }
 
-fn source_addresses(plan: &Plan, facts: &Facts) -> Option<Finding> {
+fn source_addresses(workload: &Workload, facts: &HostFacts) -> Option<Finding> {
     let ports = facts.ports()?.max(PORTS_MAX);
-    let wanted = plan.connections.div_ceil(ports);
-    if !plan.side.meets(Side::Client) || plan.sources >= wanted {
+    let wanted = workload.connections.div_ceil(ports);
+    if !workload.side.meets(Side::Client) || workload.sources >= wanted {
         return None;
     }
     let finding = note(
         "source addresses",
-        plan.sources.to_string(),
+        workload.sources.to_string(),
         &wanted.to_string(),
         "EADDRNOTAVAIL: connections to one destination need a source address and port each",
         &format!("ringstorm load --source-ip auto, or a list  (and here: --sources {wanted})"),
@@ -153,9 +155,9 @@ fn source_addresses(plan: &Plan, facts: &Facts) -> Option<Finding> {
     )
 }
 
-fn memory(plan: &Plan, facts: &Facts) -> Option<Finding> {
+fn memory(workload: &Workload, facts: &HostFacts) -> Option<Finding> {
     let free = free_bytes(facts)?;
-    let needed = needed_bytes(plan);
+    let needed = needed_bytes(workload);
     if free >= needed {
         return None;
     }
@@ -175,7 +177,7 @@ fn memory(plan: &Plan, facts: &Facts) -> Option<Finding> {
     )
 }
 
-fn threads(_: &Plan, facts: &Facts) -> Option<Finding> {
+fn threads(_: &Workload, facts: &HostFacts) -> Option<Finding> {
     let most = facts.threads_max?;
     let wanted = 64 + 8 * u64::try_from(facts.softnet.len()).ok()?;
     (most < wanted).then(|| {

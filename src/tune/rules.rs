@@ -1,10 +1,10 @@
-//! The kernel settings of the audit as a table: what each should be for a plan, why, and which
+//! The kernel settings of the audit as a table: what each should be for a workload, why, and which
 //! counters show that it is needed.
 //!
 //! Values are judgements for 100,000 and 1,000,000 connections and scale in between; below 100,000
 //! a queue need not be longer than the connections that can wait in it.
 
-use super::{Facts, Finding, Plan, Severity, Side, Want, counted};
+use super::{Finding, HostFacts, Severity, Side, Want, Workload, counted};
 use Severity::{Fault, Note, Warning};
 use Side::{Both, Client, Server};
 
@@ -22,10 +22,10 @@ pub struct Rule {
     pub by_memory: bool,
     /// What goes wrong otherwise.
     pub why: &'static str,
-    /// Counters that rise when it is too low, as [`Facts::counter`] knows them.
+    /// Counters that rise when it is too low, as [`HostFacts::counter`] knows them.
     pub evidence: &'static [&'static str],
-    /// What it should be; `None` if the plan on this host does not ask for anything.
-    pub want: fn(&Plan, &Facts) -> Option<Want>,
+    /// What it should be; `None` if the workload on this host does not ask for anything.
+    pub want: fn(&Workload, &HostFacts) -> Option<Want>,
 }
 
 /// From so many connections on, the worst case of all of them matters more than one's speed.
@@ -43,7 +43,7 @@ pub const RULES: &[Rule] = &[
         by_memory: true,
         why: "the ceiling of a process' descriptor limit",
         evidence: &["file-nr"],
-        want: |plan, _| match descriptors(plan) {
+        want: |workload, _| match descriptors(workload) {
             0..=1_048_576 => at_least(1_048_576),
             more => at_least(more.next_power_of_two()),
         },
@@ -55,9 +55,9 @@ pub const RULES: &[Rule] = &[
         by_memory: true,
         why: "ENFILE: open files of all processes, registered ones too",
         evidence: &["file-nr"],
-        want: |plan, _| {
-            let n = plan.connections;
-            at_least(plan.side.ends() * (2 * n + (n / 5).max(n.min(100_000))))
+        want: |workload, _| {
+            let n = workload.connections;
+            at_least(workload.side.ends() * (2 * n + (n / 5).max(n.min(100_000))))
         },
     },
     Rule {
@@ -67,7 +67,7 @@ pub const RULES: &[Rule] = &[
         by_memory: false,
         why: "a storm of connects overflows the accept queue and waits for a second",
         evidence: &["ListenOverflows", "ListenDrops"],
-        want: |plan, _| queue(plan, 16_384, 65_535),
+        want: |workload, _| queue(workload, 16_384, 65_535),
     },
     Rule {
         name: "net.ipv4.tcp_max_syn_backlog",
@@ -76,7 +76,7 @@ pub const RULES: &[Rule] = &[
         by_memory: false,
         why: "handshakes under way beyond it are dropped or become cookies",
         evidence: &["TCPReqQFullDrop", "TCPReqQFullDoCookies", "SyncookiesSent"],
-        want: |plan, _| queue(plan, 8192, 65_535),
+        want: |workload, _| queue(workload, 8192, 65_535),
     },
     Rule {
         name: "net.ipv4.tcp_syncookies",
@@ -94,7 +94,7 @@ pub const RULES: &[Rule] = &[
         by_memory: false,
         why: "bounds what one socket can make the kernel hold unread",
         evidence: &["TCPRcvCollapsed", "PruneCalled", "TCPRcvQDrop"],
-        want: |plan, _| socket_buffers(plan),
+        want: |workload, _| socket_buffers(workload),
     },
     Rule {
         name: "net.ipv4.tcp_wmem",
@@ -103,7 +103,7 @@ pub const RULES: &[Rule] = &[
         by_memory: false,
         why: "bounds what a slow reader can make the kernel hold unsent",
         evidence: &["TCPWqueueTooBig"],
-        want: |plan, _| socket_buffers(plan),
+        want: |workload, _| socket_buffers(workload),
     },
     Rule {
         name: "net.ipv4.tcp_notsent_lowat",
@@ -112,7 +112,7 @@ pub const RULES: &[Rule] = &[
         by_memory: false,
         why: "keeps the backlog in the server, where its own limit sees it",
         evidence: &["TCP mem"],
-        want: |plan, _| match plan.connections {
+        want: |workload, _| match workload.connections {
             0..=MANY => Some(Want::AtMost(vec![65_536])),
             _ => Some(Want::AtMost(vec![32_768])),
         },
@@ -124,8 +124,8 @@ pub const RULES: &[Rule] = &[
         by_memory: true,
         why: "pages, not bytes, of all sockets' queues; beyond them the kernel drops and aborts",
         evidence: &["TCP mem", "TCPMemoryPressures", "TCPAbortOnMemory"],
-        want: |plan, facts| {
-            let most = plan.connections * plan.side.ends() * QUEUED_PAGES;
+        want: |workload, facts| {
+            let most = workload.connections * workload.side.ends() * QUEUED_PAGES;
             let half = facts
                 .memory_bytes
                 .map_or(u64::MAX, |bytes| bytes / 2 / 4096);
@@ -141,9 +141,9 @@ pub const RULES: &[Rule] = &[
         why: "a full table drops packets silently; NOTRACK for the port is better still",
         evidence: &["nf_conntrack_count"],
         // A table that stays empty while sockets are open: no rule asks for tracking.
-        want: |plan, facts| match facts.is_tracking() {
+        want: |workload, facts| match facts.is_tracking() {
             Some(false) => None,
-            Some(true) | None => at_least((2 * plan.connections).max(262_144)),
+            Some(true) | None => at_least((2 * workload.connections).max(262_144)),
         },
     },
     Rule {
@@ -153,9 +153,9 @@ pub const RULES: &[Rule] = &[
         by_memory: false,
         why: "EADDRNOTAVAIL: each source address has so many ports to one destination",
         evidence: &["TCP tw"],
-        want: |plan, facts| {
+        want: |workload, facts| {
             let ports = facts.ports().unwrap_or(0);
-            let fits = ports.saturating_mul(plan.sources) >= plan.connections;
+            let fits = ports.saturating_mul(workload.sources) >= workload.connections;
             (!fits).then(|| Want::Exactly(vec![1024, 65_535]))
         },
     },
@@ -166,7 +166,7 @@ pub const RULES: &[Rule] = &[
         by_memory: false,
         why: "a port in TIME_WAIT can be used again for the next connection out",
         evidence: &["TW", "TCP tw"],
-        want: |plan, _| match plan.side {
+        want: |workload, _| match workload.side {
             // 2, the default, does it on loopback only.
             Both => at_least(1),
             Client | Server => Some(Want::Exactly(vec![1])),
@@ -179,7 +179,7 @@ pub const RULES: &[Rule] = &[
         by_memory: true,
         why: "beyond it TIME_WAIT is cut short, and late segments meet new connections",
         evidence: &["TCPTimeWaitOverflow", "TCP tw"],
-        want: |plan, _| large(plan).then(|| Want::AtLeast(vec![plan.connections])),
+        want: |workload, _| large(workload).then(|| Want::AtLeast(vec![workload.connections])),
     },
     Rule {
         name: "net.ipv4.tcp_max_orphans",
@@ -188,7 +188,7 @@ pub const RULES: &[Rule] = &[
         by_memory: true,
         why: "when all peers go at once, sockets beyond it are reset",
         evidence: &["TCP orphan", "TCPAbortOnMemory"],
-        want: |plan, _| large(plan).then(|| Want::AtLeast(vec![262_144])),
+        want: |workload, _| large(workload).then(|| Want::AtLeast(vec![262_144])),
     },
     Rule {
         name: "net.core.netdev_max_backlog",
@@ -197,8 +197,8 @@ pub const RULES: &[Rule] = &[
         by_memory: false,
         why: "packets beyond it are dropped before TCP sees them; loopback passes here",
         evidence: &["softnet dropped"],
-        want: |plan, _| {
-            let n = plan.connections;
+        want: |workload, _| {
+            let n = workload.connections;
             at_least((n / 20).min(5000).max(scaled(n, 16_384)).max(1000))
         },
     },
@@ -209,10 +209,10 @@ pub const RULES: &[Rule] = &[
         by_memory: false,
         why: "softirq ends its turn with packets left",
         evidence: &["softnet squeezed", "softnet processed"],
-        want: |plan, facts| {
+        want: |workload, facts| {
             let squeezed = facts.counter("softnet squeezed")?;
             let often = squeezed * 10_000 > facts.counter("softnet processed")?;
-            (often && large(plan)).then(|| Want::AtLeast(vec![600]))
+            (often && large(workload)).then(|| Want::AtLeast(vec![600]))
         },
     },
     Rule {
@@ -236,14 +236,16 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// What the table finds.
-pub(super) fn findings(plan: &Plan, facts: &Facts) -> Vec<Finding> {
-    let rules = RULES.iter().filter(|rule| rule.side.meets(plan.side));
-    rules.filter_map(|rule| rule.finding(plan, facts)).collect()
+pub(super) fn findings(workload: &Workload, facts: &HostFacts) -> Vec<Finding> {
+    let rules = RULES.iter().filter(|rule| rule.side.meets(workload.side));
+    rules
+        .filter_map(|rule| rule.finding(workload, facts))
+        .collect()
 }
 
 impl Rule {
-    fn finding(&self, plan: &Plan, facts: &Facts) -> Option<Finding> {
-        let want = (self.want)(plan, facts)?;
+    fn finding(&self, workload: &Workload, facts: &HostFacts) -> Option<Finding> {
+        let want = (self.want)(workload, facts)?;
         let is = facts.sysctl(self.name)?;
         let to = want.nearest(is).filter(|to| to != is)?;
         let finding = Finding {
@@ -261,14 +263,14 @@ impl Rule {
 }
 
 /// The descriptor limit that one process with a descriptor per connection needs.
-pub(super) fn descriptors(plan: &Plan) -> u64 {
-    let n = plan.connections;
+pub(super) fn descriptors(workload: &Workload) -> u64 {
+    let n = workload.connections;
     (n * 131_072 / 100_000).min(131_072).max(n * 11 / 10)
 }
 
 /// As long as a tier of the table asks, and never longer than what can wait in it.
-fn queue(plan: &Plan, at_100k: u64, at_1m: u64) -> Option<Want> {
-    let n = plan.connections;
+fn queue(workload: &Workload, at_100k: u64, at_1m: u64) -> Option<Want> {
+    let n = workload.connections;
     let tier = at_100k.max(scaled(n, at_1m));
     at_least(tier.min(n.next_power_of_two()).max(128))
 }
@@ -278,12 +280,12 @@ fn scaled(connections: u64, at_1m: u64) -> u64 {
     (connections.saturating_mul(at_1m) / 1_000_000).min(at_1m)
 }
 
-fn socket_buffers(plan: &Plan) -> Option<Want> {
-    large(plan).then(|| Want::AtMost(vec![4096, 16_384, 262_144]))
+fn socket_buffers(workload: &Workload) -> Option<Want> {
+    large(workload).then(|| Want::AtMost(vec![4096, 16_384, 262_144]))
 }
 
-const fn large(plan: &Plan) -> bool {
-    plan.connections > MANY
+const fn large(workload: &Workload) -> bool {
+    workload.connections > MANY
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the value of a rule")]

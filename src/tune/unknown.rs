@@ -1,9 +1,9 @@
-//! What a plan depends on and nothing is known of: a host of which that is so is never ready.
+//! What a workload depends on and nothing is known of: a host of which that is so is never ready.
 
-use super::{Facts, Holder, Plan, Side, Trial};
+use super::{EngineTrial, Holder, HostFacts, Side, Workload};
 use serde::Serialize;
 
-/// Something that the plan depends on.
+/// Something that the workload depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unknown {
     /// The setting or resource.
@@ -12,12 +12,15 @@ pub struct Unknown {
     pub why: String,
 }
 
-/// Everything that the plan depends on and that could not be read or tried.
-pub(super) fn unknown(plan: &Plan, facts: &Facts) -> Vec<Unknown> {
-    let (serves, loads) = (plan.side.meets(Side::Server), plan.side.meets(Side::Client));
-    let ring = plan.holder == Holder::Ring;
+/// Everything that the workload depends on and that could not be read or tried.
+pub(super) fn unknown(workload: &Workload, facts: &HostFacts) -> Vec<Unknown> {
+    let (serves, loads) = (
+        workload.side.meets(Side::Server),
+        workload.side.meets(Side::Client),
+    );
+    let ring = workload.holder == Holder::Ring;
     let has = |name: &str| facts.sysctl(name).is_some();
-    let tried = ring && facts.trial != Trial::NotMade;
+    let tried = ring && facts.trial != EngineTrial::NotMade;
     // What was tried needs no file that says whether it may work.
     let allowed = !ring || tried || has("kernel.io_uring_disabled");
     let memory = facts.memory_bytes.is_some() && facts.available_bytes.is_some();
@@ -56,11 +59,14 @@ pub(super) fn unknown(plan: &Plan, facts: &Facts) -> Vec<Unknown> {
         why: format!("cannot read {path}"),
     });
     let untried = match &facts.trial {
-        Trial::Unknown(why) if ring => Some(Unknown {
+        EngineTrial::Unknown(why) if ring => Some(Unknown {
             name: "io_uring".to_owned(),
             why: why.clone(),
         }),
-        Trial::NotMade | Trial::Runs | Trial::Refused { .. } | Trial::Unknown(_) => None,
+        EngineTrial::NotMade
+        | EngineTrial::Runs
+        | EngineTrial::Refused { .. }
+        | EngineTrial::Unknown(_) => None,
     };
     unread.chain(untried).collect()
 }

@@ -1,6 +1,6 @@
 //! A host made of texts: in memory for the rules, in a folder for the program and the script.
 
-use ringstorm::tune::Source;
+use ringstorm::tune::HostTexts;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ impl Host {
     }
 }
 
-impl Source for Host {
+impl HostTexts for Host {
     fn text(&self, path: &str) -> Option<String> {
         self.0.get(path).cloned()
     }

@@ -1,12 +1,12 @@
 //! A fault for each rule: the file, what it says then, and what the audit must name.
 
 use ringstorm::tune::Severity::{self, Fault, Note, Warning};
-use ringstorm::tune::{Holder, Plan, Side};
+use ringstorm::tune::{Holder, Side, Workload};
 
 /// One planted fault.
 pub(crate) struct Planted {
     /// Connections in thousands, and the side.
-    pub(crate) plan: (u64, Side),
+    pub(crate) workload: (u64, Side),
     /// The file, and its text.
     pub(crate) file: (&'static str, &'static str),
     /// The name of the finding, and its severity.
@@ -15,8 +15,8 @@ pub(crate) struct Planted {
     pub(crate) part: &'static str,
 }
 
-pub(crate) const fn plan(thousands: u64, side: Side) -> Plan {
-    Plan {
+pub(crate) const fn workload(thousands: u64, side: Side) -> Workload {
+    Workload {
         connections: thousands * 1000,
         side,
         holder: Holder::Ring,
@@ -30,7 +30,7 @@ macro_rules! planted {
     ($($n:literal $side:ident $path:literal = $text:literal
         => $severity:ident $name:literal $part:literal;)*) => {
         &[$(Planted {
-            plan: ($n, Side::$side),
+            workload: ($n, Side::$side),
             file: ($path, $text),
             finding: ($name, $severity),
             part: $part,

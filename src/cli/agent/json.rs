@@ -1,7 +1,7 @@
 //! One JSON object per sample. The keys are in docs/agent-probe-doctor.md, units are in the keys; a
 //! rate that is not known is null.
 
-use crate::stats::{HostRates, HostSample, Rates, Reading, Sample, State};
+use crate::stats::{HostRates, HostSample, Rates, Reading, Sample, ServerState};
 use serde_json::{Map, Value, json};
 
 /// A reading as one line.
@@ -10,18 +10,21 @@ pub(super) fn line(reading: &Reading) -> String {
     object.insert("sample".to_owned(), json!(reading.number));
     object.insert("at_s".to_owned(), json!(reading.at_s));
     match &reading.state {
-        State::Lost { why, for_s } => {
+        ServerState::Lost { why, for_s } => {
             add(
                 &mut object,
                 json!({ "state": "lost", "why": why, "lost_s": for_s }),
             );
         }
-        State::Up {
+        ServerState::Up {
             sample,
             rates,
-            news,
+            change,
         } => {
-            add(&mut object, json!({ "state": "up", "news": news.word() }));
+            add(
+                &mut object,
+                json!({ "state": "up", "change": change.word() }),
+            );
             add(&mut object, server(sample));
             add(&mut object, rates_of(rates.as_deref()));
             object.insert("cores".to_owned(), cores(sample, rates.as_deref()));

@@ -4,12 +4,12 @@ use super::poll::Poller;
 use super::{Config, HostFigures};
 use crate::engine;
 use crate::sampler::HostReader;
-use crate::stats::{Reading, Watch};
+use crate::stats::{Reading, ServerWatch};
 
 /// What it takes to look again and again.
 pub(super) struct Looker {
     poller: Poller,
-    watch: Watch,
+    watch: ServerWatch,
     host: Option<HostReader>,
 }
 
@@ -17,7 +17,7 @@ impl Looker {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             poller: Poller::new(config.url.clone(), config.securing.clone()),
-            watch: Watch::new(),
+            watch: ServerWatch::new(),
             host: match config.host {
                 HostFigures::Off => None,
                 HostFigures::On => Some(HostReader::new()),

@@ -16,7 +16,7 @@ use super::socket::Securing;
 use super::url::{Scheme, Url};
 use super::{Exit, Failure, print, signals};
 use crate::engine::Stop;
-use crate::stats::{Reading, State};
+use crate::stats::{Reading, ServerState};
 use flags::AgentFlags;
 use look::Looker;
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 /// How an agent tells what it sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum AgentOutput {
     /// A live view of the terminal.
     View,
     /// A line per sample.
@@ -65,7 +65,7 @@ pub struct Config {
     /// Looks after which it ends.
     pub count: u64,
     /// How it tells.
-    pub form: Form,
+    pub form: AgentOutput,
     /// Whether this host is watched too.
     pub host: HostFigures,
 }
@@ -91,7 +91,7 @@ impl Config {
             securing: None,
             refresh: Duration::from_secs(1),
             count: u64::MAX,
-            form: Form::Plain,
+            form: AgentOutput::Plain,
             host: HostFigures::Off,
         })
     }
@@ -108,10 +108,10 @@ impl Config {
             return Err(Failure::Usage(text.to_owned()));
         }
         let form = match (flags.json, flags.once) {
-            (true, _) => Form::Json,
-            (false, true) => Form::Table,
-            (false, false) if flags.plain || !print::draws(&io::stdout()) => Form::Plain,
-            (false, false) => Form::View,
+            (true, _) => AgentOutput::Json,
+            (false, true) => AgentOutput::Table,
+            (false, false) if flags.plain || !print::draws(&io::stdout()) => AgentOutput::Plain,
+            (false, false) => AgentOutput::View,
         };
         Ok(Self {
             securing: flags.trust.securing(&config.url)?,
@@ -136,8 +136,10 @@ impl Config {
 pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
     let stop = signals::stop()?;
     let ended = match config.form {
-        Form::View => view::run(config, &stop)?,
-        Form::Plain | Form::Json | Form::Table => watch(config, &mut io::stdout().lock(), &stop)?,
+        AgentOutput::View => view::run(config, &stop)?,
+        AgentOutput::Plain | AgentOutput::Json | AgentOutput::Table => {
+            watch(config, &mut io::stdout().lock(), &stop)?
+        }
     };
     match ended {
         Ended::Done => Ok(Exit::Pass),
@@ -147,7 +149,7 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
 }
 
 /// Watches and writes what it sees, one sample after the other, until enough are written or the
-/// switch is thrown. [`Form::View`] is written as plain lines here: it needs a terminal.
+/// switch is thrown. [`AgentOutput::View`] is written as plain lines here: it needs a terminal.
 ///
 /// # Errors
 /// The output cannot be written; a reader that has gone away only ends the watch.
@@ -160,9 +162,9 @@ pub fn watch(config: &Config, out: &mut impl Write, stop: &Stop) -> io::Result<E
             return Ok(Ended::NoServer(why));
         }
         let text = match config.form {
-            Form::View | Form::Plain => plain::lines(&reading, config.host),
-            Form::Json => json::line(&reading),
-            Form::Table => table::text(&reading),
+            AgentOutput::View | AgentOutput::Plain => plain::lines(&reading, config.host),
+            AgentOutput::Json => json::line(&reading),
+            AgentOutput::Table => table::text(&reading),
         };
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Ended::Done),
@@ -182,8 +184,8 @@ pub fn watch(config: &Config, out: &mut impl Write, stop: &Stop) -> io::Result<E
 /// Why there is nothing to watch: the first look found no server. Later ones may, and it goes on.
 fn no_server(reading: &Reading) -> Option<String> {
     match &reading.state {
-        State::Lost { why, .. } if reading.number == 1 => Some(why.clone()),
-        State::Lost { .. } | State::Up { .. } => None,
+        ServerState::Lost { why, .. } if reading.number == 1 => Some(why.clone()),
+        ServerState::Lost { .. } | ServerState::Up { .. } => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::HostFigures;
 use super::shown::{count, decimal};
-use crate::stats::{HostRates, HostSample, News, Rates, Reading, Sample, State};
+use crate::stats::{HostRates, HostSample, Rates, Reading, Sample, ServerChange, ServerState};
 use std::fmt::Write;
 
 const COLUMNS: &[(&str, usize)] = &[
@@ -53,20 +53,20 @@ pub(super) fn lines(reading: &Reading, host: HostFigures) -> String {
     }
     let at = reading.at_s;
     match &reading.state {
-        State::Lost { why, for_s } => {
+        ServerState::Lost { why, for_s } => {
             let _ = writeln!(text, "# {at:.1} s: lost for {for_s:.1} s: {why}");
         }
-        State::Up {
+        ServerState::Up {
             sample,
             rates,
-            news,
+            change,
         } => {
-            match news {
-                News::None | News::First => {}
-                News::Back => {
+            match change {
+                ServerChange::None | ServerChange::First => {}
+                ServerChange::Back => {
                     let _ = writeln!(text, "# {at:.1} s: the server answers again");
                 }
-                News::Restarted => {
+                ServerChange::Restarted => {
                     let _ = writeln!(text, "# {at:.1} s: the server was restarted");
                 }
             }

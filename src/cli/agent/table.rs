@@ -1,15 +1,15 @@
 //! One sample as a table. A single sample has no rates: counters are told since the start.
 
 use super::shown::{count, decimal, percent, rate, span, whole_bytes};
-use crate::stats::{HostSample, Reading, Sample, State};
+use crate::stats::{HostSample, Reading, Sample, ServerState};
 use std::fmt::Write;
 
 /// A reading as a table.
 pub(super) fn text(reading: &Reading) -> String {
     let mut text = String::new();
     match &reading.state {
-        State::Lost { why, .. } => push(&mut text, "server", why),
-        State::Up { sample, .. } => server(&mut text, sample),
+        ServerState::Lost { why, .. } => push(&mut text, "server", why),
+        ServerState::Up { sample, .. } => server(&mut text, sample),
     }
     if let Some((sample, _)) = &reading.host {
         host(&mut text, sample);

@@ -5,7 +5,7 @@ pub(in crate::cli) mod panels;
 mod screen;
 
 pub use draw::draw;
-pub use screen::Screen;
+pub use screen::AgentScreen;
 
 use super::look::Looker;
 use super::{Config, Ended, no_server, sleep_until};
@@ -44,7 +44,7 @@ pub(super) fn run(config: &Config, stop: &Stop) -> io::Result<Ended> {
     if let Some(why) = no_server(&first) {
         return Ok(Ended::NoServer(why));
     }
-    let mut screen = Screen::new(&config.url.to_string(), config.refresh);
+    let mut screen = AgentScreen::new(&config.url.to_string(), config.refresh);
     screen.take(first);
     let (readings, looking) = look_on(looker, config, stop.clone())?;
     let ended = show(&mut screen, &readings, stop, draw)?;
@@ -63,10 +63,10 @@ pub(super) fn run(config: &Config, stop: &Stop) -> io::Result<Ended> {
 /// # Errors
 /// The terminal refuses.
 pub fn show(
-    screen: &mut Screen,
+    screen: &mut AgentScreen,
     readings: &Receiver<Reading>,
     stop: &Stop,
-    mut draw: impl FnMut(&mut Frame<'_>, &Screen),
+    mut draw: impl FnMut(&mut Frame<'_>, &AgentScreen),
 ) -> io::Result<Ended> {
     let mut terminal = ratatui::try_init()?;
     let _restore = Restore;

@@ -9,7 +9,7 @@ use super::flags::DemoFlags;
 use super::{Exit, Failure, host, print, serve, signals};
 use crate::engine::{self, Stop};
 use crate::report::Verdict;
-use round::{Round, Turn};
+use round::{DemoRound, DemoTurn};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -98,7 +98,7 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
         let number = index + 1;
         let place = format!("{number} of {}: {engine}", config.scale.turns.len());
         let files = folder.join(format!("{number}-{engine}"));
-        let turn = Turn {
+        let turn = DemoTurn {
             side,
             engine,
             client: ours,
@@ -181,11 +181,11 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     ))
 }
 
-fn verdict(rounds: &[Round]) -> Exit {
+fn verdict(rounds: &[DemoRound]) -> Exit {
     let verdicts = || {
         rounds
             .iter()
-            .flat_map(Round::records)
+            .flat_map(DemoRound::records)
             .map(|it| it.verdict.verdict)
     };
     if verdicts().any(|verdict| verdict == Verdict::Fail) {

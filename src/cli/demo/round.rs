@@ -23,15 +23,15 @@ const MEMORY_TIME: Duration = Duration::from_millis(500);
 const WARMING: u32 = 50;
 
 /// One turn, measured.
-pub(super) struct Round {
+pub(super) struct DemoRound {
     pub(super) side: Side,
     pub(super) engine: &'static str,
-    pub(super) echo: Part,
-    pub(super) listen: Part,
+    pub(super) echo: MeasuredLoad,
+    pub(super) listen: MeasuredLoad,
 }
 
 /// One load of a turn, and what was seen of the server meanwhile.
-pub(super) struct Part {
+pub(super) struct MeasuredLoad {
     pub(super) record: Record,
     /// The server's private memory while the connections were open, less that before.
     pub(super) grown_bytes: u64,
@@ -39,7 +39,7 @@ pub(super) struct Part {
     pub(super) accept_queue: u64,
 }
 
-impl Round {
+impl DemoRound {
     /// Both records.
     pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
         [&self.echo.record, &self.listen.record].into_iter()
@@ -48,7 +48,7 @@ impl Round {
 
 /// Whose turn it is and where it is noted.
 #[derive(Clone, Copy)]
-pub(super) struct Turn<'d> {
+pub(super) struct DemoTurn<'d> {
     pub(super) side: Side,
     /// The server's engine.
     pub(super) engine: &'static str,
@@ -63,13 +63,17 @@ pub(super) struct Turn<'d> {
 /// One server and what is run against it.
 struct Stage<'d> {
     config: &'d Config,
-    turn: Turn<'d>,
+    turn: DemoTurn<'d>,
     server: &'d Server,
     stop: &'d Stop,
 }
 
 /// Runs one turn; `None` if somebody ended it.
-pub(super) fn run(config: &Config, turn: Turn<'_>, stop: &Stop) -> Result<Option<Round>, Failure> {
+pub(super) fn run(
+    config: &Config,
+    turn: DemoTurn<'_>,
+    stop: &Stop,
+) -> Result<Option<DemoRound>, Failure> {
     let scale = &config.scale;
     let paced = |connections: u32| [flag("-c", connections), flag("-r", scale.rate)].concat();
     let warming = [paced(WARMING), time("-d", scale.warm_up)].concat();
@@ -86,7 +90,7 @@ pub(super) fn run(config: &Config, turn: Turn<'_>, stop: &Stop) -> Result<Option
     let Some(listen) = fresh(config, turn, stop, "events", [&warming, &measured])? else {
         return Ok(None);
     };
-    Ok(Some(Round {
+    Ok(Some(DemoRound {
         side: turn.side,
         engine: turn.engine,
         echo,
@@ -98,11 +102,11 @@ pub(super) fn run(config: &Config, turn: Turn<'_>, stop: &Stop) -> Result<Option
 /// this one needs.
 fn fresh(
     config: &Config,
-    turn: Turn<'_>,
+    turn: DemoTurn<'_>,
     stop: &Stop,
     name: &str,
     [warming, measured]: [&[String]; 2],
-) -> Result<Option<Part>, Failure> {
+) -> Result<Option<MeasuredLoad>, Failure> {
     let every = flag("--chunk-ms", config.scale.chunk_ms);
     let server = Server::start(turn.engine, &config.cpus.0.to_string(), &every)?;
     let stage = Stage {
@@ -146,7 +150,12 @@ impl Stage<'_> {
     }
 
     /// Runs one load to its end; `None` if somebody ended it.
-    fn part(&self, name: &str, flags: &[String], file: &Path) -> Result<Option<Part>, Failure> {
+    fn part(
+        &self,
+        name: &str,
+        flags: &[String],
+        file: &Path,
+    ) -> Result<Option<MeasuredLoad>, Failure> {
         let scheme = if name == "events" { "http" } else { "ws" };
         let mut all = vec![format!("{scheme}://{}/{name}", self.server.address)];
         all.extend(flag("--engine", self.turn.client));
@@ -179,7 +188,7 @@ impl Stage<'_> {
             Failure::Run(format!("load {} ended with {code}: {said}", all.join(" ")))
         })?;
         let grown_bytes = seen.memory_bytes.saturating_sub(before);
-        Ok(Some(Part {
+        Ok(Some(MeasuredLoad {
             record,
             grown_bytes,
             accept_queue: seen.accept_queue,

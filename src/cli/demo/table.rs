@@ -1,6 +1,6 @@
 //! The demo's table: both servers beside each other, their ratio, and what it is worth.
 
-use super::round::{Part, Round};
+use super::round::{DemoRound, MeasuredLoad};
 use super::{Scale, Side};
 use crate::cli::print;
 use crate::report::text::span;
@@ -22,7 +22,7 @@ const COLUMNS: [&str; 10] = [
 ];
 
 /// The whole text, ending with a line break.
-pub(super) fn text(rounds: &[Round], scale: &Scale) -> String {
+pub(super) fn text(rounds: &[DemoRound], scale: &Scale) -> String {
     let mut text = String::new();
     let connections = print::whole(u64::from(scale.websockets));
     section(
@@ -44,7 +44,12 @@ pub(super) fn text(rounds: &[Round], scale: &Scale) -> String {
     text
 }
 
-fn section(text: &mut String, title: &str, rounds: &[Round], part: impl Fn(&Round) -> &Part) {
+fn section(
+    text: &mut String,
+    title: &str,
+    rounds: &[DemoRound],
+    part: impl Fn(&DemoRound) -> &MeasuredLoad,
+) {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_HORIZONTAL_ONLY)
@@ -66,7 +71,7 @@ fn section(text: &mut String, title: &str, rounds: &[Round], part: impl Fn(&Roun
     }
 }
 
-fn row(engine: &str, part: &Part) -> [String; 10] {
+fn row(engine: &str, part: &MeasuredLoad) -> [String; 10] {
     let record = &part.record;
     let latency = record.headline().map(|(_, latency)| latency);
     let unknown = || "-".to_owned();
@@ -95,12 +100,12 @@ fn row(engine: &str, part: &Part) -> [String; 10] {
     ]
 }
 
-fn per_cpu(part: &Part) -> Option<f64> {
+fn per_cpu(part: &MeasuredLoad) -> Option<f64> {
     part.record.server.as_ref()?.messages_per_cpu_s
 }
 
 /// Ours over the baseline, pair by pair: each turn of ours with the baseline's beside it.
-fn comparison(rounds: &[Round], part: impl Fn(&Round) -> &Part) -> String {
+fn comparison(rounds: &[DemoRound], part: impl Fn(&DemoRound) -> &MeasuredLoad) -> String {
     let ratios: Vec<f64> = rounds
         .chunks(2)
         .filter_map(|pair| {

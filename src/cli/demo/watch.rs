@@ -1,6 +1,6 @@
 //! Watches a server's process from outside: its private memory, its accept queue.
 
-use crate::sampler::diagnosis::Family;
+use crate::sampler::diagnosis::AddressFamily;
 use crate::sampler::queues::Queues;
 use procfs::process::Process;
 
@@ -17,7 +17,7 @@ pub(super) fn private_bytes(pid: u32) -> u64 {
 /// Connections that wait to be accepted on that port, over all its sockets; 0 if the kernel does
 /// not tell.
 pub(super) fn accept_queue(port: u16) -> u64 {
-    let queues = Queues::open(&[Family::V4]).and_then(|mut queues| queues.read());
+    let queues = Queues::open(&[AddressFamily::V4]).and_then(|mut queues| queues.read());
     let queues = queues.unwrap_or_default();
     let waiting = queues.iter().filter(|queue| queue.port == port);
     waiting.map(|queue| u64::from(queue.length)).sum()

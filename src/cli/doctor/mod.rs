@@ -1,4 +1,4 @@
-//! `doctor`: compares this host with a plan, says what to change, and changes it if asked to.
+//! `doctor`: compares this host with a workload, says what to change, and changes it if asked to.
 
 mod apply;
 mod flags;
@@ -9,16 +9,16 @@ pub(super) use flags::DoctorFlags;
 
 use super::engine_flag::LoadEngine;
 use super::{Exit, Failure, host, print, sources, values};
-use crate::tune::{self, Audit, Facts, Holder, Plan, Side, Source, files};
+use crate::tune::{self, Audit, Holder, HostFacts, HostTexts, Side, Workload, files};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Most connections of a plan: beyond this nothing here was thought through.
+/// Most connections of a workload: beyond this nothing here was thought through.
 const CONNECTIONS_MAX: u64 = 100_000_000;
 
 /// An audit, resolved from its flags.
 pub(super) struct Config {
-    plan: Plan,
+    workload: Workload,
     cpus: Vec<usize>,
     root: PathBuf,
     task: Task,
@@ -35,7 +35,7 @@ enum Task {
     Commands,
     /// Make the changes.
     Apply,
-    /// No audit: the file for a plan.
+    /// No audit: the file for a workload.
     File,
 }
 
@@ -77,7 +77,7 @@ impl Config {
             return Err(Failure::Usage(text.to_owned()));
         }
         let cpus = host::cpus(flags.cores)?;
-        let plan = Plan {
+        let workload = Workload {
             connections,
             side,
             holder: match flags.engine {
@@ -89,7 +89,7 @@ impl Config {
             core_connections: flags.max_connections.map(u64::from),
         };
         Ok(Self {
-            plan,
+            workload,
             cpus,
             root: flags.root,
             task,
@@ -109,21 +109,21 @@ fn typed_plan(side: &str, connections: &str) -> Result<(Side, u64), Failure> {
 
 /// Does what wresolved from its flags.
 pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
-    let plan = &config.plan;
-    let audit = || Audit::new(plan, &facts(config));
+    let workload = &config.workload;
+    let audit = || Audit::new(workload, &facts(config));
     let found = match config.task {
         Task::File => {
-            print::text(&files::sysctl(plan.side, plan.connections))?;
+            print::text(&files::sysctl(workload.side, workload.connections))?;
             return Ok(Exit::Pass);
         }
         Task::Show => {
             let found = audit();
-            print::text(&shown::table(plan, &found))?;
+            print::text(&shown::table(workload, &found))?;
             found
         }
         Task::Json => {
             let found = audit();
-            print::line(shown::json(plan, &found))?;
+            print::line(shown::json(workload, &found))?;
             found
         }
         Task::Commands => {
@@ -139,11 +139,11 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
                 print::line(done)?;
             }
             let after = audit();
-            print::text(&shown::table(plan, &after))?;
+            print::text(&shown::table(workload, &after))?;
             after
         }
     };
-    Ok(if found.is_ready(plan) {
+    Ok(if found.is_ready(workload) {
         Exit::Pass
     } else {
         Exit::Failed
@@ -152,7 +152,7 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
 
 /// The facts of the host, and how it goes when the engine is started on it; or those of a folder,
 /// in which nothing can be started.
-fn facts(config: &Config) -> Facts {
+fn facts(config: &Config) -> HostFacts {
     let source = Host(&config.root);
     if config.root != Path::new("/") {
         return tune::read(&source);
@@ -160,14 +160,14 @@ fn facts(config: &Config) -> Facts {
     let connected = trial::connected();
     let mut facts = tune::read(&source);
     drop(connected);
-    facts.trial = trial::of_engine(&config.plan, &config.cpus);
+    facts.trial = trial::of_engine(&config.workload, &config.cpus);
     facts
 }
 
 /// A host, or a folder that looks like one.
 struct Host<'a>(&'a Path);
 
-impl Source for Host<'_> {
+impl HostTexts for Host<'_> {
     fn text(&self, path: &str) -> Option<String> {
         fs::read_to_string(self.0.join(path)).ok()
     }

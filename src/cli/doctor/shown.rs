@@ -1,7 +1,7 @@
 //! What `doctor` prints: the table, the commands, JSON.
 
 use crate::cli::print;
-use crate::tune::{Audit, Bound, Finding, Holder, Plan, Severity, Side, Unknown};
+use crate::tune::{Audit, Bound, Finding, Holder, Severity, Side, Unknown, Workload};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 use std::fmt::Write;
@@ -10,16 +10,16 @@ use std::fmt::Write;
 const WIDTH: u16 = 120;
 
 /// The audit for people, ending with a line break.
-pub(super) fn table(plan: &Plan, audit: &Audit) -> String {
+pub(super) fn table(workload: &Workload, audit: &Audit) -> String {
     let mut text = format!(
         "{} connections, {}, engine {}\n",
-        print::whole(plan.connections),
-        match plan.side {
+        print::whole(workload.connections),
+        match workload.side {
             Side::Server => "accepted here",
             Side::Client => "opened here",
             Side::Both => "both ends here",
         },
-        match plan.holder {
+        match workload.holder {
             Holder::Ring => "ring",
             Holder::Tokio => "tokio",
         }
@@ -54,7 +54,7 @@ pub(super) fn table(plan: &Plan, audit: &Audit) -> String {
         unknown: Vec::new(),
         ..audit.clone()
     };
-    let ready = match (fits.is_ready(plan), audit.unknown.as_slice()) {
+    let ready = match (fits.is_ready(workload), audit.unknown.as_slice()) {
         (true, []) => "ready",
         (true, _) => "unknown",
         (false, _) => "not ready",
@@ -206,13 +206,13 @@ struct Report<'a> {
 }
 
 /// One line of JSON.
-pub(super) fn json(plan: &Plan, audit: &Audit) -> String {
+pub(super) fn json(workload: &Workload, audit: &Audit) -> String {
     let report = Report {
-        connections: plan.connections,
-        side: plan.side,
-        engine: plan.holder,
-        sources: plan.sources,
-        ready: audit.is_ready(plan),
+        connections: workload.connections,
+        side: workload.side,
+        engine: workload.holder,
+        sources: workload.sources,
+        ready: audit.is_ready(workload),
         ceiling: audit.bounds.first().map(|bound| bound.connections),
         bounds: &audit.bounds,
         findings: &audit.findings,

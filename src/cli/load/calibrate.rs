@@ -3,7 +3,7 @@
 
 use super::drive::drive;
 use super::sinks::Wanted;
-use super::{Config, Form};
+use super::{Config, ProgressForm};
 use crate::cli::child::Server;
 use crate::cli::engine_flag::LoadEngine;
 use crate::cli::{Failure, host, print};
@@ -64,7 +64,7 @@ pub(super) fn headroom(config: &Config, stop: &Stop) -> Result<Option<Headroom>,
         if stop.is_thrown() {
             return Ok(None);
         }
-        if config.form != Form::Nothing {
+        if config.form != ProgressForm::Nothing {
             let what = match trial {
                 Trial::Held => "held",
                 Trial::GeneratorLimited => "too much for this client",
@@ -138,7 +138,7 @@ fn short(config: &Config, to: SocketAddr, rate: Rate, connections: u32) -> Confi
         calibrates: false,
         output: config.output,
         hgrm: None,
-        form: Form::Nothing,
+        form: ProgressForm::Nothing,
         sinks: Wanted::default(),
         rounds: None,
         aborts: false,

@@ -12,7 +12,7 @@ const LINE_TIME: Duration = Duration::from_secs(1);
 
 /// How a run is shown, resolved from its flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ProgressForm {
     /// Not at all.
     Nothing,
     /// A line a second.
@@ -36,12 +36,12 @@ pub(super) enum Display {
 
 impl Display {
     /// In that form. A terminal that refuses gets lines.
-    pub(super) fn new(form: Form, view: impl FnOnce() -> std::io::Result<View>) -> Self {
+    pub(super) fn new(form: ProgressForm, view: impl FnOnce() -> std::io::Result<View>) -> Self {
         let lines = Self::Lines { last: None };
         match form {
-            Form::Nothing => Self::Nothing,
-            Form::Lines => lines,
-            Form::View => view().map_or(lines, |view| Self::View(Box::new(view))),
+            ProgressForm::Nothing => Self::Nothing,
+            ProgressForm::Lines => lines,
+            ProgressForm::View => view().map_or(lines, |view| Self::View(Box::new(view))),
         }
     }
 

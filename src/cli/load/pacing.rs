@@ -86,7 +86,7 @@ pub(in crate::cli) struct PaceFlags {
 
 /// What a run's paces depend on beside their own flags.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
+pub(super) struct RunFrame {
     pub(super) connections: u32,
     pub(super) warm_up: Duration,
     /// As typed.
@@ -96,7 +96,7 @@ pub(super) struct Frame {
 
 impl PaceFlags {
     /// The measured time: as typed, or what stages leave of it after the warm-up.
-    pub(super) fn duration(&self, frame: &Frame) -> Duration {
+    pub(super) fn duration(&self, frame: &RunFrame) -> Duration {
         let stages = self.stages.as_ref();
         let planned = stages.map(|levels| levels.0.iter().map(|level| level.lasts).sum());
         let left = planned.map(|all: Duration| all.saturating_sub(frame.warm_up));
@@ -125,7 +125,7 @@ impl PaceFlags {
     }
 
     /// When messages are sent.
-    pub(super) fn messages(&self, frame: &Frame) -> Result<Loop, Failure> {
+    pub(super) fn messages(&self, frame: &RunFrame) -> Result<Loop, Failure> {
         if self.tick.is_some() && self.is_closed() {
             return Err(usage("--tick", "there is no plan to follow; add -r 1000"));
         }
@@ -181,7 +181,7 @@ impl PaceFlags {
     }
 
     /// When connects start; `None`: as fast as they succeed.
-    pub(super) fn connects(&self, frame: &Frame) -> Result<Option<Pace>, Failure> {
+    pub(super) fn connects(&self, frame: &RunFrame) -> Result<Option<Pace>, Failure> {
         if let Some(buckets) = buckets(self.bucket_size, self.bucket_ms) {
             return Ok(Some(Pace::Buckets(buckets)));
         }
@@ -209,7 +209,7 @@ impl PaceFlags {
     }
 
     /// The rate over time, if it is not constant, with the flag that says so.
-    fn curve(&self, frame: &Frame) -> Option<(&'static str, Result<Stages, StagesError>)> {
+    fn curve(&self, frame: &RunFrame) -> Option<(&'static str, Result<Stages, StagesError>)> {
         let base = self.rate.map_or(0, Rate::milli_per_second);
         let whole = frame.warm_up + self.duration(frame);
         let stage = |target_milli, lasts| Stage {
@@ -277,7 +277,7 @@ mod tests {
         pace: PaceFlags,
     }
 
-    const FRAME: Frame = Frame {
+    const FRAME: RunFrame = RunFrame {
         connections: 10,
         warm_up: Duration::ZERO,
         duration: None,
@@ -350,12 +350,12 @@ mod tests {
     #[test]
     fn stages_say_how_long_a_run_is_unless_it_is_typed() {
         let flags = typed("--stages 10,30s;20,1m");
-        let frame = |warm_up, duration| Frame {
+        let frame = |warm_up, duration| RunFrame {
             warm_up: Duration::from_secs(warm_up),
             duration: Option::map(duration, Duration::from_secs),
             ..FRAME
         };
-        let seconds = |frame: &Frame| flags.duration(frame).as_secs();
+        let seconds = |frame: &RunFrame| flags.duration(frame).as_secs();
         assert_eq!(seconds(&frame(0, None)), 90);
         assert_eq!(seconds(&frame(10, None)), 80);
         assert_eq!(seconds(&frame(10, Some(5))), 5);

@@ -2,7 +2,7 @@
 
 use super::flags::LoadFlags;
 use super::following::follow;
-use super::pacing::Frame;
+use super::pacing::RunFrame;
 use super::proxied::way;
 use super::realtime::Realtime;
 use super::scenario_flag::ScenarioFlag;
@@ -47,7 +47,7 @@ pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
         is_text,
     } = Talk::new(flags, usual, seed)?;
     check_flags(flags, &scenario)?;
-    let frame = Frame {
+    let frame = RunFrame {
         connections: flags.connections,
         warm_up: flags.warm_up,
         duration: flags.duration.or_else(|| longest(flags)),

@@ -1,7 +1,7 @@
 //! Probes an event stream as a browser's `EventSource` does: prints events, and comes back with
 //! `Last-Event-ID` after the server's `retry` when the stream ends (WHATWG HTML, 9.2.3).
 
-use super::stream::{Got, Stream, refused, unwanted};
+use super::stream::{Got, ProbeStream, refused, unwanted};
 use super::{Config, End, Trace, shown};
 use crate::cli::url::Url;
 use crate::cli::{Exit, Failure, print};
@@ -51,7 +51,7 @@ pub(super) fn run(config: &Config, end: &mut End) -> Result<Exit, Failure> {
     };
     // A server that cannot be reached at all is a mistake in the URL, not a loss.
     let mut url = config.url.clone();
-    let mut stream = Stream::connect(config, &url)?;
+    let mut stream = ProbeStream::connect(config, &url)?;
     let mut redirects = 0;
     loop {
         let lost = match source.follow(stream, &url, config, end)? {
@@ -59,7 +59,7 @@ pub(super) fn run(config: &Config, end: &mut End) -> Result<Exit, Failure> {
             Over::Elsewhere(next) if redirects < REDIRECTS_MAX => {
                 redirects += 1;
                 print::note(format_args!("redirected to {next}"));
-                stream = Stream::connect(config, &next)?;
+                stream = ProbeStream::connect(config, &next)?;
                 url = *next;
                 continue;
             }
@@ -85,7 +85,7 @@ pub(super) fn run(config: &Config, end: &mut End) -> Result<Exit, Failure> {
 
 impl Source {
     /// Waits, then connects, as often as it takes; `None` if the probe shall end meanwhile.
-    fn reconnect(&self, lost: &str, config: &Config, end: &End) -> Option<Stream> {
+    fn reconnect(&self, lost: &str, config: &Config, end: &End) -> Option<ProbeStream> {
         let mut lost = lost.to_owned();
         loop {
             print::note(format_args!("{lost}; again in {:?}", self.retry));
@@ -96,7 +96,7 @@ impl Source {
                 }
                 std::thread::sleep(LOOK_TIME.min(at.saturating_duration_since(Instant::now())));
             }
-            match Stream::connect(config, &config.url) {
+            match ProbeStream::connect(config, &config.url) {
                 Ok(stream) => return Some(stream),
                 Err(failure) => lost = failure.to_string(),
             }
@@ -106,7 +106,7 @@ impl Source {
     /// Asks for the stream and prints what it says until it ends.
     fn follow(
         &mut self,
-        mut stream: Stream,
+        mut stream: ProbeStream,
         url: &Url,
         config: &Config,
         end: &mut End,
@@ -187,7 +187,7 @@ impl Source {
 
     fn hear(
         &mut self,
-        stream: &mut Stream,
+        stream: &mut ProbeStream,
         body: &mut Body,
         config: &Config,
         end: &mut End,

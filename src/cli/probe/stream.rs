@@ -22,7 +22,7 @@ const LINE_BYTES: usize = 200;
 const INFORMATIONAL_MAX: u32 = 16;
 
 /// A connection and what was read of it and not used yet.
-pub(super) struct Stream {
+pub(super) struct ProbeStream {
     socket: Socket,
     /// What was read; `at` is how much of it is used.
     bytes: Vec<u8>,
@@ -40,7 +40,7 @@ pub(super) enum Got {
     End,
 }
 
-impl Stream {
+impl ProbeStream {
     /// Connects within the time for it.
     pub(super) fn connect(config: &Config, url: &Url) -> Result<Self, Failure> {
         let way = ProxyFlag::way(config.proxy.as_ref(), url, &config.resolve);
@@ -181,7 +181,7 @@ pub(super) fn refused(fault: Fault) -> Failure {
 }
 
 /// Says that the server answered something else than was asked for, and what else it said.
-pub(super) fn unwanted(stream: &mut Stream, response: &Response<'_>, asked: Asked) -> Failure {
+pub(super) fn unwanted(stream: &mut ProbeStream, response: &Response<'_>, asked: Asked) -> Failure {
     let wanted = match asked {
         Asked::WebSocket => "101 Switching Protocols",
         Asked::EventStream => "200 with text/event-stream",

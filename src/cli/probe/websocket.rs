@@ -1,6 +1,6 @@
 //! Probes a WebSocket: prints messages, answers pings, sends and echoes, closes properly.
 
-use super::stream::{Got, Stream, refused, unwanted};
+use super::stream::{Got, ProbeStream, refused, unwanted};
 use super::{Answer, Config, End, Trace, shown};
 use crate::cli::frames::{FrameDetail, Frames};
 use crate::cli::{Exit, Failure, print};
@@ -19,7 +19,7 @@ use std::time::Instant;
 /// One open WebSocket.
 struct Socket<'c> {
     config: &'c Config,
-    stream: Stream,
+    stream: ProbeStream,
     decoder: Decoder,
     /// If messages are deflated.
     deflater: Option<Box<Deflater>>,
@@ -75,7 +75,7 @@ pub(super) fn run(config: &Config, end: &mut End) -> Result<Exit, Failure> {
 impl<'c> Socket<'c> {
     /// Connects and upgrades; `None` if the probe shall end before that.
     fn open(config: &'c Config, end: &End) -> Result<Option<Self>, Failure> {
-        let mut stream = Stream::connect(config, &config.url)?;
+        let mut stream = ProbeStream::connect(config, &config.url)?;
         let mut nonce = [0; 16];
         fastrand::fill(&mut nonce);
         let handshake = ClientHandshake::new(nonce);

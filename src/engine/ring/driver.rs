@@ -5,7 +5,7 @@ mod waiting;
 
 use super::accept_coalescer::AcceptCoalescer;
 use super::buffers::Buffers;
-use super::kernel::{Completion, Wait};
+use super::kernel::{Completion, EnterWait};
 use super::operation::{Operation, untag};
 use super::port::{Port, RingEvent};
 use super::rings::Rings;
@@ -107,12 +107,12 @@ impl<S: Shard> Driver<S> {
     /// Returns how many events that was, timers not counted.
     pub(super) fn turn(&mut self, most: Duration) -> io::Result<usize> {
         let mut wait = self.patience(most);
-        if let Wait::Through(_) = wait {
+        if let EnterWait::Through(_) = wait {
             // What is to be sent goes first: the wait is counted from when that is done.
-            self.port.rings.lead().enter(Wait::Not)?;
+            self.port.rings.lead().enter(EnterWait::Not)?;
             wait = self.patience(most);
         }
-        if self.accept_coalescer.is_active() && wait != Wait::Not {
+        if self.accept_coalescer.is_active() && wait != EnterWait::Not {
             self.coalesce_accepts()?;
         }
         self.port.rings.lead().enter(wait)?;
@@ -125,7 +125,7 @@ impl<S: Shard> Driver<S> {
             let lane = self.port.rings.lane(ring);
             if lane.has_work() {
                 if lane.ring.has_work() {
-                    lane.ring.enter(Wait::Not)?;
+                    lane.ring.enter(EnterWait::Not)?;
                 }
                 // What this enter received may have been sent since the turn began.
                 self.port.now = engine::now();
@@ -152,7 +152,7 @@ impl<S: Shard> Driver<S> {
         for ring in 1..self.port.rings.count() {
             let ring = &mut self.port.rings.lane(ring).ring;
             if ring.has_entries() {
-                ring.enter(Wait::Not)?;
+                ring.enter(EnterWait::Not)?;
             }
         }
         Ok(())

@@ -10,7 +10,7 @@
 //! watchdog: it forces a look every second and counts work for which the kernel did not signal.
 
 use super::driver::Driver;
-use super::kernel::Wait;
+use super::kernel::EnterWait;
 use super::waker::{WakeHandle, Waker};
 use crate::engine;
 use crate::shard::Shard;
@@ -81,7 +81,7 @@ async fn park<S: Shard>(
     driver.rings().enable_eventfds();
     // Flushes what is queued and runs deferred work; whatever comes after this signals. The mailbox
     // is looked at too: its doorbell may have failed.
-    driver.rings().lead().enter(Wait::Not)?;
+    driver.rings().lead().enter(EnterWait::Not)?;
     driver.enter_others()?;
     if driver.rings().have_work() || driver.is_urgent() {
         driver.rings().disable_eventfds();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// How long to stay in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(super) enum EnterWait {
     /// Not at all.
     Not,
     /// Until a completion, but no longer than this. Arms a timer of the kernel each time it sleeps.
@@ -47,7 +47,7 @@ pub(super) trait Kernel {
     /// Lets the kernel take entries and waits for nothing.
     fn submit(&mut self) -> io::Result<usize>;
     /// Lets the kernel take entries, runs deferred work, waits.
-    fn enter(&mut self, wait: Wait) -> io::Result<usize>;
+    fn enter(&mut self, wait: EnterWait) -> io::Result<usize>;
     /// Moves all completions to the end of `into`.
     fn take(&mut self, into: &mut Vec<Completion>);
     /// Whether every entry has been taken and every completion shown.

@@ -5,7 +5,7 @@ use super::buffers::Buffers;
 use super::kernel::Kernel;
 #[cfg(not(test))]
 use super::kernel::Kernel as _;
-use super::kernel::{Completion, Wait};
+use super::kernel::{Completion, EnterWait};
 #[cfg(not(test))]
 use super::uring::Uring;
 use crate::engine::EngineError;
@@ -96,7 +96,7 @@ impl Ring {
     /// # Errors
     /// Only what no retry can mend; ETIME, EINTR, EAGAIN, ENOMEM and EBUSY are the normal life of a
     /// ring. io_uring_enter(2): EAGAIN is want of memory, EBUSY completions that wait for room.
-    pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+    pub(super) fn enter(&mut self, wait: EnterWait) -> io::Result<()> {
         self.enters += 1;
         let entered = if self.held_back.is_empty() {
             self.kernel.enter(wait)
@@ -120,10 +120,10 @@ impl Ring {
 
     /// Waits only if nothing is held back any more: what is waited for may follow from it.
     #[cold]
-    fn enter_with_held_back(&mut self, wait: Wait) -> io::Result<usize> {
+    fn enter_with_held_back(&mut self, wait: EnterWait) -> io::Result<usize> {
         while let Some(entry) = self.held_back.front() {
             if !self.kernel.push(entry) {
-                return self.kernel.enter(Wait::Not);
+                return self.kernel.enter(EnterWait::Not);
             }
             self.held_back.pop_front();
         }

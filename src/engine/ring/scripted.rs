@@ -8,7 +8,7 @@ mod orders;
 use super::accept::Acceptor;
 use super::buffers::Buffers;
 use super::driver::Driver;
-use super::kernel::{Completion, Kernel, Wait};
+use super::kernel::{Completion, EnterWait, Kernel};
 use super::mailer::{Mailboxes, Mailer, mailboxes_for};
 use super::operation::{Operation, tag, untag};
 use super::probe::Features;
@@ -46,7 +46,7 @@ struct Script {
     overflow: bool,
     completions: Vec<Completion>,
     taken: Vec<u64>,
-    waits: Vec<Wait>,
+    waits: Vec<EnterWait>,
     /// What it does with what it has taken, where that is not for the test to say.
     world: Option<orders::World>,
 }
@@ -90,10 +90,10 @@ impl Kernel for Scripted {
     }
 
     fn submit(&mut self) -> io::Result<usize> {
-        self.enter(Wait::Not)
+        self.enter(EnterWait::Not)
     }
 
-    fn enter(&mut self, wait: Wait) -> io::Result<usize> {
+    fn enter(&mut self, wait: EnterWait) -> io::Result<usize> {
         let script = &mut *self.0.borrow_mut();
         script.waits.push(wait);
         if let Some(errno) = script.refuses {
@@ -298,20 +298,20 @@ fn entries_without_room_wait_in_order_while_the_kernel_takes_none() {
         for &number in &numbers {
             ring.push(&opcode::Nop::new().build().user_data(number));
         }
-        ring.enter(Wait::ForOne).unwrap();
+        ring.enter(EnterWait::ForOne).unwrap();
         assert!(ring.has_entries() && ring.has_work() && !ring.is_settled());
         kernel.0.borrow_mut().refuses = None;
         kernel.0.borrow_mut().waits.clear();
         while ring.has_entries() {
             assert!(!ring.is_settled(), "some are held back");
-            ring.enter(Wait::ForOne).unwrap();
+            ring.enter(EnterWait::ForOne).unwrap();
         }
         assert!(ring.is_settled());
         let script = kernel.0.borrow();
         assert_eq!(script.taken, numbers);
         assert_eq!(
             script.waits,
-            [Wait::Not, Wait::Not, Wait::ForOne],
+            [EnterWait::Not, EnterWait::Not, EnterWait::ForOne],
             "only the last may wait: what it waits for may follow from what was held back"
         );
     }
@@ -327,7 +327,7 @@ fn a_refusal_that_no_retry_mends_is_an_error() {
         (libc::EBADR, false),
     ] {
         kernel.0.borrow_mut().refuses = Some(errno);
-        assert_eq!(ring.enter(Wait::ForOne).is_ok(), mends, "{errno}");
+        assert_eq!(ring.enter(EnterWait::ForOne).is_ok(), mends, "{errno}");
     }
 }
 

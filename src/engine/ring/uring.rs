@@ -1,7 +1,7 @@
 //! The system calls of one io_uring, and nothing else: what [`super::queue`] makes a ring of.
 
 use super::buffers::Buffers;
-use super::kernel::{Completion, Kernel, Wait};
+use super::kernel::{Completion, EnterWait, Kernel};
 use crate::engine::EngineError;
 use crate::limits::{RING_COMPLETIONS as COMPLETIONS, RING_SUBMISSIONS as SUBMISSIONS};
 use io_uring::{EnterFlags, IoUring, squeue, types};
@@ -69,9 +69,9 @@ impl Kernel for Uring {
     }
 
     #[inline]
-    fn enter(&mut self, wait: Wait) -> io::Result<usize> {
+    fn enter(&mut self, wait: EnterWait) -> io::Result<usize> {
         match wait {
-            Wait::Not => {
+            EnterWait::Not => {
                 let entries = u32::try_from(self.0.submission().len()).unwrap_or(u32::MAX);
                 // GETEVENTS runs deferred work even when nothing is waited for.
                 let flags = EnterFlags::GETEVENTS.bits();
@@ -82,9 +82,9 @@ impl Kernel for Uring {
                         .enter::<libc::sigset_t>(entries, 0, flags, None)
                 }
             }
-            Wait::AtMost(span) => self.enter_for(1, span),
-            Wait::Through(span) => self.enter_for(FLOOD, span),
-            Wait::ForOne => self.0.submitter().submit_and_wait(1),
+            EnterWait::AtMost(span) => self.enter_for(1, span),
+            EnterWait::Through(span) => self.enter_for(FLOOD, span),
+            EnterWait::ForOne => self.0.submitter().submit_and_wait(1),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::network::SimNetwork;
 use super::socket::{Node, Read, SocketIndex, SocketState};
-use super::wire::{CoreState, LinkState, SimLink, SimWire};
+use super::wire::{CoreState, SimLink, SimLinkState, SimWire};
 use crate::engine::contract::Checked;
 use crate::engine::pending::PendingEvent;
 use crate::shard::{ConnectionId, Core, Half, Origin, Shard};
@@ -130,7 +130,7 @@ impl<S: Shard> Host<S> {
             match event {
                 PendingEvent::Drained(id) => {
                     let link = self.state.links.get(id);
-                    if link.is_some_and(|link| link.state == LinkState::Open) {
+                    if link.is_some_and(|link| link.state == SimLinkState::Open) {
                         self.tell(net, |shard, wire| shard.drained(id, wire));
                     }
                 }
@@ -155,7 +155,7 @@ impl<S: Shard> Host<S> {
                 return;
             };
             net.sockets[socket].state = SocketState::Open;
-            let link = SimLink::new(socket, LinkState::Open);
+            let link = SimLink::new(socket, SimLinkState::Open);
             let Some(id) = self.state.links.insert_with(|_| link) else {
                 return;
             };
@@ -176,7 +176,7 @@ impl<S: Shard> Host<S> {
         let Some(link) = self.state.links.get_mut(id) else {
             return;
         };
-        if link.state == LinkState::Over {
+        if link.state == SimLinkState::Over {
             return;
         }
         if let Some(cause) = net.sockets[socket].broken {
@@ -187,13 +187,13 @@ impl<S: Shard> Host<S> {
             .end(id, cause);
         }
         match link.state {
-            LinkState::Connecting if net.sockets[socket].state == SocketState::Open => {
-                link.state = LinkState::Open;
+            SimLinkState::Connecting if net.sockets[socket].state == SocketState::Open => {
+                link.state = SimLinkState::Open;
                 self.tell(net, |shard, wire| shard.opened(id, Origin::Connected, wire));
                 self.receive(id, socket, net);
             }
-            LinkState::Connecting | LinkState::Over => {}
-            LinkState::Open | LinkState::Closing { .. } => {
+            SimLinkState::Connecting | SimLinkState::Over => {}
+            SimLinkState::Open | SimLinkState::Closing { .. } => {
                 if !link.out.is_empty() {
                     self.state.touch(id);
                 }
@@ -207,10 +207,10 @@ impl<S: Shard> Host<S> {
             let Some(link) = self.state.links.get(id) else {
                 return;
             };
-            if link.paused || link.peer_ended || link.state == LinkState::Over {
+            if link.paused || link.peer_ended || link.state == SimLinkState::Over {
                 return;
             }
-            let open = link.state == LinkState::Open;
+            let open = link.state == SimLinkState::Open;
             match net.read(socket, &mut self.scratch, self.receive_bytes) {
                 Read::Nothing => return,
                 Read::End => return self.peer_ended(id, net),

@@ -2,11 +2,11 @@
 
 use super::network::SimNetwork;
 use super::socket::{Node, SocketIndex};
-use crate::engine::closing::{Closing, Verdict};
+use crate::engine::closing::{Closing, LingerStep};
 use crate::engine::mail_gauge::MailGauge;
 use crate::engine::outbound::{BatchPool, Outbound};
 use crate::engine::pending::PendingEvent;
-use crate::engine::slots::Slots;
+use crate::engine::slots::SlotTable;
 use crate::limits;
 use crate::shard::{
     Close, CloseCause, ConnectionId, Core, Counters, NoSlot, Payload, Unsent, Vitals, Wire,
@@ -19,7 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Debug)]
 pub(super) struct SimLink {
     pub(super) socket: SocketIndex,
-    pub(super) state: LinkState,
+    pub(super) state: SimLinkState,
     pub(super) out: Outbound,
     pub(super) paused: bool,
     pub(super) peer_ended: bool,
@@ -29,7 +29,7 @@ pub(super) struct SimLink {
 
 /// How far a connection is, as on the tokio engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LinkState {
+pub(super) enum SimLinkState {
     Connecting,
     Open,
     /// What is queued leaves, then a FIN; the shard will be told the cause.
@@ -41,7 +41,7 @@ pub(super) enum LinkState {
 }
 
 impl SimLink {
-    pub(super) fn new(socket: SocketIndex, state: LinkState) -> Self {
+    pub(super) fn new(socket: SocketIndex, state: SimLinkState) -> Self {
         Self {
             socket,
             state,
@@ -61,7 +61,7 @@ pub(super) struct CoreState<M> {
     cores: u16,
     pub(super) now: Instant,
     max_backlog: usize,
-    pub(super) links: Slots<SimLink>,
+    pub(super) links: SlotTable<SimLink>,
     pool: BatchPool,
     dirty: Vec<ConnectionId>,
     closing: VecDeque<Closing>,
@@ -83,7 +83,7 @@ impl<M> CoreState<M> {
             cores,
             now: super::network::START,
             max_backlog,
-            links: Slots::new(slots),
+            links: SlotTable::new(slots),
             pool: BatchPool::default(),
             dirty: Vec::new(),
             closing: VecDeque::new(),
@@ -119,7 +119,7 @@ impl<M> CoreState<M> {
         id: ConnectionId,
         push: impl FnOnce(&mut Outbound, &mut BatchPool, usize) -> Result<(), Unsent>,
     ) -> Result<(), Unsent> {
-        let open = |link: &&mut SimLink| link.state == LinkState::Open;
+        let open = |link: &&mut SimLink| link.state == SimLinkState::Open;
         let link = self.links.get_mut(id).filter(open).ok_or(Unsent::Gone)?;
         let before = link.out.backlog();
         push(&mut link.out, &mut self.pool, self.max_backlog)?;
@@ -157,7 +157,7 @@ impl<M> SimWire<'_, M> {
             return;
         };
         link.dirty = false;
-        if link.state == LinkState::Over {
+        if link.state == SimLinkState::Over {
             return;
         }
         while let Some((batch, sent)) = link.out.flight(pool) {
@@ -172,7 +172,7 @@ impl<M> SimWire<'_, M> {
                 pending.push(PendingEvent::Drained(id));
             }
         }
-        if let LinkState::Closing { cause } = link.state {
+        if let SimLinkState::Closing { cause } = link.state {
             if link.peer_ended {
                 self.end(id, cause);
             } else if !std::mem::replace(&mut link.ended, true) {
@@ -189,9 +189,9 @@ impl<M> SimWire<'_, M> {
         };
         link.peer_ended = true;
         match link.state {
-            LinkState::Open => return true,
-            LinkState::Closing { cause } if link.ended => self.end(id, cause),
-            LinkState::Closing { .. } | LinkState::Connecting | LinkState::Over => {}
+            SimLinkState::Open => return true,
+            SimLinkState::Closing { cause } if link.ended => self.end(id, cause),
+            SimLinkState::Closing { .. } | SimLinkState::Connecting | SimLinkState::Over => {}
         }
         false
     }
@@ -202,15 +202,15 @@ impl<M> SimWire<'_, M> {
             return;
         };
         match link.state {
-            LinkState::Open if link.out.is_empty() => self.end(id, CloseCause::PeerEnded),
-            LinkState::Open => self.begin_close(id, CloseCause::PeerEnded),
-            LinkState::Closing { .. } | LinkState::Connecting | LinkState::Over => {}
+            SimLinkState::Open if link.out.is_empty() => self.end(id, CloseCause::PeerEnded),
+            SimLinkState::Open => self.begin_close(id, CloseCause::PeerEnded),
+            SimLinkState::Closing { .. } | SimLinkState::Connecting | SimLinkState::Over => {}
         }
     }
 
     fn begin_close(&mut self, id: ConnectionId, cause: CloseCause) {
         if let Some(link) = self.state.links.get_mut(id) {
-            link.state = LinkState::Closing { cause };
+            link.state = SimLinkState::Closing { cause };
             let closing = Closing::new(id, link.out.backlog(), self.state.now);
             self.state.closing.push_back(closing);
             self.state.touch(id);
@@ -227,11 +227,11 @@ impl<M> SimWire<'_, M> {
             return;
         };
         let cause = match link.state {
-            LinkState::Over => return,
-            LinkState::Closing { cause } => cause,
-            LinkState::Connecting | LinkState::Open => cause,
+            SimLinkState::Over => return,
+            SimLinkState::Closing { cause } => cause,
+            SimLinkState::Connecting | SimLinkState::Open => cause,
         };
-        link.state = LinkState::Over;
+        link.state = SimLinkState::Over;
         self.net.drop_socket(link.socket, reset);
         self.state.counters.backlog_bytes -= link.out.clear(&mut self.state.pool) as u64;
         self.state.pending.push(PendingEvent::Closed(id, cause));
@@ -245,16 +245,16 @@ impl<M> SimWire<'_, M> {
             let Some(link) = self.state.links.get_mut(id) else {
                 continue;
             };
-            let LinkState::Closing { cause } = link.state else {
+            let SimLinkState::Closing { cause } = link.state else {
                 continue;
             };
             let left = link.out.backlog() + self.net.unacknowledged(link.socket);
             match closing.look(left as u64, limits::STALL_TIME, now) {
-                Verdict::Wait => self.state.closing.push_back(closing),
-                Verdict::Done => self.drop_link(id, cause, false),
-                Verdict::CutOff => {
+                LingerStep::Wait => self.state.closing.push_back(closing),
+                LingerStep::Done => self.drop_link(id, cause, false),
+                LingerStep::CutOff => {
                     let cause = CloseCause::CutOff;
-                    link.state = LinkState::Closing { cause };
+                    link.state = SimLinkState::Closing { cause };
                     self.drop_link(id, cause, true);
                 }
             }
@@ -308,7 +308,7 @@ impl<M> Wire<M> for SimWire<'_, M> {
 
     fn pause(&mut self, id: ConnectionId) {
         if let Some(link) = self.state.links.get_mut(id)
-            && link.state == LinkState::Open
+            && link.state == SimLinkState::Open
         {
             link.paused = true;
         }
@@ -323,7 +323,7 @@ impl<M> Wire<M> for SimWire<'_, M> {
     }
 
     fn connect(&mut self, to: SocketAddr, _from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
-        let link = SimLink::new(SocketIndex::MAX, LinkState::Connecting);
+        let link = SimLink::new(SocketIndex::MAX, SimLinkState::Connecting);
         let id = self.state.links.insert_with(|_| link).ok_or(NoSlot)?;
         let socket = self.net.connect(self.state.node, id, to);
         if let Some(link) = self.state.links.get_mut(id) {
@@ -337,13 +337,13 @@ impl<M> Wire<M> for SimWire<'_, M> {
             return;
         };
         match (how, link.state) {
-            (_, LinkState::Over) | (Close::Flush, LinkState::Closing { .. }) => {}
-            (Close::Flush, LinkState::Open) => {
+            (_, SimLinkState::Over) | (Close::Flush, SimLinkState::Closing { .. }) => {}
+            (Close::Flush, SimLinkState::Open) => {
                 self.resume(id);
                 self.begin_close(id, CloseCause::Local);
             }
-            (Close::Flush | Close::Abort, LinkState::Connecting)
-            | (Close::Abort, LinkState::Open | LinkState::Closing { .. }) => {
+            (Close::Flush | Close::Abort, SimLinkState::Connecting)
+            | (Close::Abort, SimLinkState::Open | SimLinkState::Closing { .. }) => {
                 self.drop_link(id, CloseCause::Local, true);
             }
         }

@@ -1,14 +1,14 @@
 //! What the tokio engine lends a shard: links, their outbound batches, messages to other cores.
 
 use super::accept::PolledListeners;
-use super::link::{self, Link, State};
+use super::link::{self, Link, LinkState};
 use super::signal::{Mailbox, Ready};
-use crate::engine::closing::{Closing, Verdict};
+use crate::engine::closing::{Closing, LingerStep};
 use crate::engine::mail_gauge::MailGauge;
 use crate::engine::outbound::{Batch, BatchPool};
 use crate::engine::pending::PendingEvent;
 use crate::engine::ring::heap;
-use crate::engine::slots::Slots;
+use crate::engine::slots::SlotTable;
 use crate::engine::{cause, vitals};
 use crate::shard::{
     Close, CloseCause, ConnectionId, Core, Counters, NoSlot, Payload, Unsent, Vitals, Wire,
@@ -47,14 +47,14 @@ pub(super) struct Io<M> {
     ready: Arc<Ready>,
     mailboxes: Arc<[Mailbox<M>]>,
     pub(super) acceptor: PolledListeners,
-    pub(super) links: Slots<Link>,
+    pub(super) links: SlotTable<Link>,
     pool: BatchPool,
     /// Links to write to at the end of the turn.
     dirty: Vec<ConnectionId>,
     /// Tokens that need a turn though nothing new came.
     pub(super) again: Vec<u32>,
     pub(super) events: Vec<PendingEvent>,
-    /// Links that were in [`State::Closing`] at the last look, the one to look at next first.
+    /// Links that were in [`LinkState::Closing`] at the last look, the one to look at next first.
     closing: VecDeque<Closing>,
     /// Messages of this turn, by core, and what they count.
     outbox: Vec<(Vec<M>, usize)>,
@@ -78,7 +78,7 @@ impl<M> Io<M> {
             ready,
             mailboxes,
             acceptor,
-            links: Slots::new(bounds.slots),
+            links: SlotTable::new(bounds.slots),
             pool: BatchPool::default(),
             dirty: Vec::new(),
             again: Vec::new(),
@@ -104,7 +104,7 @@ impl<M> Io<M> {
     pub(super) fn adopt(
         &mut self,
         stream: Option<TcpStream>,
-        state: State,
+        state: LinkState,
     ) -> Result<ConnectionId, NoSlot> {
         let ready = &self.ready;
         self.links
@@ -152,9 +152,9 @@ impl<M> Io<M> {
         };
         link.peer_ended = true;
         match link.state {
-            State::Open => return true,
-            State::Closing { cause } if link.ended => self.end(id, cause),
-            State::Closing { .. } | State::Connecting | State::Over => {}
+            LinkState::Open => return true,
+            LinkState::Closing { cause } if link.ended => self.end(id, cause),
+            LinkState::Closing { .. } | LinkState::Connecting | LinkState::Over => {}
         }
         false
     }
@@ -165,15 +165,15 @@ impl<M> Io<M> {
             return;
         };
         match link.state {
-            State::Open if link.out.is_empty() => self.end(id, CloseCause::PeerEnded),
-            State::Open => self.begin_close(id, CloseCause::PeerEnded),
-            State::Closing { .. } | State::Connecting | State::Over => {}
+            LinkState::Open if link.out.is_empty() => self.end(id, CloseCause::PeerEnded),
+            LinkState::Open => self.begin_close(id, CloseCause::PeerEnded),
+            LinkState::Closing { .. } | LinkState::Connecting | LinkState::Over => {}
         }
     }
 
     fn begin_close(&mut self, id: ConnectionId, cause: CloseCause) {
         if let Some(link) = self.links.get_mut(id) {
-            link.state = State::Closing { cause };
+            link.state = LinkState::Closing { cause };
             let closing = Closing::new(id, link.out.backlog(), self.now);
             self.closing.push_back(closing);
             self.touch(id);
@@ -187,11 +187,11 @@ impl<M> Io<M> {
             return;
         };
         let cause = match link.state {
-            State::Over => return,
-            State::Closing { cause } => cause,
-            State::Connecting | State::Open => cause,
+            LinkState::Over => return,
+            LinkState::Closing { cause } => cause,
+            LinkState::Connecting | LinkState::Open => cause,
         };
-        link.state = State::Over;
+        link.state = LinkState::Over;
         link.stream = None;
         self.counters.backlog_bytes -= link.out.clear(&mut self.pool) as u64;
         self.events.push(PendingEvent::Closed(id, cause));
@@ -221,15 +221,15 @@ impl<M> Io<M> {
             let Some(link) = self.links.get_mut(id) else {
                 continue;
             };
-            let State::Closing { cause } = &mut link.state else {
+            let LinkState::Closing { cause } = &mut link.state else {
                 continue;
             };
             let told = *cause;
             match closing.look(link.left(), self.stall, self.now) {
-                Verdict::Wait => self.closing.push_back(closing),
-                Verdict::Done => self.end(id, told),
-                Verdict::CutOff => {
-                    link.state = State::Closing {
+                LingerStep::Wait => self.closing.push_back(closing),
+                LingerStep::Done => self.end(id, told),
+                LingerStep::CutOff => {
+                    link.state = LinkState::Closing {
                         cause: CloseCause::CutOff,
                     };
                     self.abort(id, CloseCause::CutOff);
@@ -281,7 +281,7 @@ impl<M> Io<M> {
                 Poll::Ready(Err(error)) => return self.end(id, cause::from_error(&error)),
             }
         }
-        if let State::Closing { cause } = link.state {
+        if let LinkState::Closing { cause } = link.state {
             if link.peer_ended {
                 return self.end(id, cause);
             }
@@ -302,7 +302,7 @@ impl<M> Io<M> {
         id: ConnectionId,
         push: impl FnOnce(&mut Link, &mut BatchPool, usize) -> Result<(), Unsent>,
     ) -> Result<(), Unsent> {
-        let open = |link: &&mut Link| link.state == State::Open;
+        let open = |link: &&mut Link| link.state == LinkState::Open;
         let link = self.links.get_mut(id).filter(open).ok_or(Unsent::Gone)?;
         let before = link.out.backlog();
         push(link, &mut self.pool, self.max_backlog)?;
@@ -379,7 +379,7 @@ impl<M> Wire<M> for Io<M> {
 
     fn pause(&mut self, id: ConnectionId) {
         if let Some(link) = self.links.get_mut(id)
-            && link.state == State::Open
+            && link.state == LinkState::Open
         {
             link.paused = true;
         }
@@ -394,7 +394,7 @@ impl<M> Wire<M> for Io<M> {
     }
 
     fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
-        let id = self.adopt(None, State::Connecting)?;
+        let id = self.adopt(None, LinkState::Connecting)?;
         match link::connect(to, from) {
             Ok(stream) => {
                 if let Some(link) = self.links.get_mut(id) {
@@ -413,12 +413,12 @@ impl<M> Wire<M> for Io<M> {
             return;
         };
         match (how, link.state) {
-            (_, State::Over) | (Close::Flush, State::Closing { .. }) => {}
-            (Close::Flush, State::Connecting) => self.end(id, CloseCause::Local),
-            (Close::Abort, State::Connecting | State::Open | State::Closing { .. }) => {
+            (_, LinkState::Over) | (Close::Flush, LinkState::Closing { .. }) => {}
+            (Close::Flush, LinkState::Connecting) => self.end(id, CloseCause::Local),
+            (Close::Abort, LinkState::Connecting | LinkState::Open | LinkState::Closing { .. }) => {
                 self.abort(id, CloseCause::Local);
             }
-            (Close::Flush, State::Open) => {
+            (Close::Flush, LinkState::Open) => {
                 self.begin_close(id, CloseCause::Local);
                 // Input has to be thrown away from now on, or a peer that only writes never ends.
                 self.resume(id);

@@ -15,7 +15,7 @@ pub(super) struct Link {
     pub(super) stream: Option<TcpStream>,
     pub(super) waker: Waker,
     pub(super) out: Outbound,
-    pub(super) state: State,
+    pub(super) state: LinkState,
     /// In the list of links to write to at the end of the turn.
     pub(super) dirty: bool,
     /// The shard does not want to receive now.
@@ -28,7 +28,7 @@ pub(super) struct Link {
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum LinkState {
     /// The kernel is still connecting it.
     Connecting,
     /// The shard uses it.
@@ -45,7 +45,7 @@ pub(super) enum State {
 
 impl Link {
     /// A connection of that state.
-    pub(super) fn new(stream: Option<TcpStream>, waker: Waker, state: State) -> Self {
+    pub(super) fn new(stream: Option<TcpStream>, waker: Waker, state: LinkState) -> Self {
         Self {
             stream,
             waker,

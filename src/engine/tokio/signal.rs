@@ -9,7 +9,7 @@ use std::task::{Wake, Waker};
 pub(super) const NUDGE: u32 = u32::MAX;
 /// The alarm rang.
 pub(super) const ALARM: u32 = u32::MAX - 1;
-/// The first listener; listeners count upwards. Slots are below.
+/// The first listener; listeners count upwards. SlotTable are below.
 pub(super) const LISTENERS: u32 = u32::MAX - 0x1_0000;
 
 /// What became ready since the last turn. The lock is contended only by other cores' mail.

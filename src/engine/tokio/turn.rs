@@ -3,7 +3,7 @@
 use super::accept::Accept;
 use super::alarm::Alarm;
 use super::io::Io;
-use super::link::{self, Link, State};
+use super::link::{self, Link, LinkState};
 use super::signal::{ALARM, LISTENERS, NUDGE};
 use crate::engine::pending::PendingEvent;
 use crate::engine::{Stop, cause};
@@ -118,7 +118,7 @@ impl<S: Shard> CoreLoop<S> {
                         .io
                         .links
                         .get(id)
-                        .is_some_and(|link| link.state == State::Open)
+                        .is_some_and(|link| link.state == LinkState::Open)
                     {
                         self.tell(|shard, io| shard.drained(id, io));
                     }
@@ -176,7 +176,7 @@ impl<S: Shard> CoreLoop<S> {
                     return;
                 }
                 Accept::Stream(stream) => {
-                    let Ok(id) = self.io.adopt(Some(stream), State::Open) else {
+                    let Ok(id) = self.io.adopt(Some(stream), LinkState::Open) else {
                         return;
                     };
                     let listener = u16::try_from(listener).unwrap_or(u16::MAX);
@@ -194,14 +194,14 @@ impl<S: Shard> CoreLoop<S> {
             return;
         };
         match link.state {
-            State::Connecting => self.finish_connect(id, scratch),
-            State::Open | State::Closing { .. } => {
+            LinkState::Connecting => self.finish_connect(id, scratch),
+            LinkState::Open | LinkState::Closing { .. } => {
                 if !link.out.is_empty() {
                     self.io.touch(id);
                 }
                 self.receive(id, scratch);
             }
-            State::Over => {}
+            LinkState::Over => {}
         }
     }
 
@@ -222,7 +222,7 @@ impl<S: Shard> CoreLoop<S> {
             Poll::Pending => {}
             Poll::Ready(Err(error)) => self.io.end(id, cause::from_error(&error)),
             Poll::Ready(Ok(())) => {
-                *state = State::Open;
+                *state = LinkState::Open;
                 self.io.now = crate::engine::now();
                 self.tell(|shard, io| shard.opened(id, Origin::Connected, io));
                 self.serve(id, scratch);
@@ -242,7 +242,7 @@ impl<S: Shard> CoreLoop<S> {
                 Poll::Ready(Err(error)) => return self.io.end(id, cause::from_error(&error)),
                 Poll::Ready(Ok(0)) => return self.peer_ended(id),
                 Poll::Ready(Ok(bytes)) => {
-                    let open = link.state == State::Open;
+                    let open = link.state == LinkState::Open;
                     self.io.counters.bytes_in += bytes as u64;
                     // What was read now may have been sent since the turn began: a time of receipt
                     // before it was sent would make latencies too short.

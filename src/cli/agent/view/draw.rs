@@ -1,7 +1,7 @@
 //! Lays the panels out and draws them; 80 columns and 24 lines show everything.
 
 use super::panels;
-use super::screen::{Health, Screen};
+use super::screen::{AgentScreen, Health};
 use crate::cli::agent::shown::{rate, span};
 use crate::stats::History;
 use ratatui::Frame;
@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Sparkline};
 
 /// Draws the whole view.
-pub fn draw(frame: &mut Frame<'_>, screen: &Screen) {
+pub fn draw(frame: &mut Frame<'_>, screen: &AgentScreen) {
     let is_host = screen.host.is_some();
     let bars = panels::cpus(screen);
     let middle = if is_host { 8 } else { lines_of(&bars, frame) };
@@ -56,7 +56,7 @@ pub fn draw(frame: &mut Frame<'_>, screen: &Screen) {
     draw_curves(frame, screen, curves);
 }
 
-fn draw_head(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
+fn draw_head(frame: &mut Frame<'_>, screen: &AgentScreen, area: Rect) {
     let told = screen.seen.as_ref().map(|(sample, _)| {
         let up = span(sample.uptime_s);
         format!("  engine {}  up {up}", sample.engine)
@@ -73,10 +73,10 @@ fn draw_head(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
     draw_ends(frame, line, &keys, area);
 }
 
-fn draw_status(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
+fn draw_status(frame: &mut Frame<'_>, screen: &AgentScreen, area: Rect) {
     let (text, style) = match screen.health() {
         Health::Well => ("up".to_owned(), Style::new().fg(Color::Green)),
-        Health::News(text) => (text, Style::new().fg(Color::Yellow)),
+        Health::Notice(text) => (text, Style::new().fg(Color::Yellow)),
         Health::Lost(text) => (
             text,
             Style::new().fg(Color::Red).add_modifier(Modifier::BOLD),
@@ -116,7 +116,7 @@ pub(in crate::cli) fn draw_panel(frame: &mut Frame<'_>, title: &str, lines: &[St
     frame.render_widget(Paragraph::new(lines).block(block.title(title)), area);
 }
 
-fn draw_curves(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
+fn draw_curves(frame: &mut Frame<'_>, screen: &AgentScreen, area: Rect) {
     let areas: [Rect; 3] = Layout::horizontal([Constraint::Ratio(1, 3); 3])
         .spacing(1)
         .areas(area);

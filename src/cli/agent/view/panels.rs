@@ -1,13 +1,13 @@
 //! The text of each panel: lines of figures, and bars of CPU in as many columns as fit.
 
-use super::screen::Screen;
+use super::screen::AgentScreen;
 use crate::cli::agent::shown::{bytes, count, decimal, percent, rate, whole_bytes};
 use crate::stats::{HostRates, HostSample, Sample};
 
 /// Cells of a CPU bar.
 const BAR: usize = 10;
 
-pub(super) fn connections(screen: &Screen, sample: &Sample) -> Vec<String> {
+pub(super) fn connections(screen: &AgentScreen, sample: &Sample) -> Vec<String> {
     let total = &sample.total;
     let open = &total.open;
     let accepted = rate(screen.rate(|it| it.accepted));
@@ -28,7 +28,7 @@ pub(super) fn connections(screen: &Screen, sample: &Sample) -> Vec<String> {
 }
 
 /// The causes that connections are closed by now, the most frequent first.
-fn causes(screen: &Screen) -> String {
+fn causes(screen: &AgentScreen) -> String {
     let rates = screen.seen.as_ref().and_then(|(_, rates)| rates.as_deref());
     let Some(rates) = rates else {
         return String::new();
@@ -47,7 +47,7 @@ fn causes(screen: &Screen) -> String {
     texts.collect()
 }
 
-pub(super) fn traffic(screen: &Screen, sample: &Sample) -> Vec<String> {
+pub(super) fn traffic(screen: &AgentScreen, sample: &Sample) -> Vec<String> {
     let number = |of| rate(screen.rate(of));
     let size = |of| bytes(screen.rate(of));
     let (messages_in, messages_out) = (number(|it| it.messages_in), number(|it| it.messages_out));
@@ -81,7 +81,7 @@ fn accept_queue(sample: &Sample) -> String {
     )
 }
 
-pub(super) fn process(screen: &Screen, sample: &Sample) -> Vec<String> {
+pub(super) fn process(screen: &AgentScreen, sample: &Sample) -> Vec<String> {
     let process = &sample.process;
     let limit = count(process.descriptor_limit);
     let total = &sample.total;
@@ -95,7 +95,7 @@ pub(super) fn process(screen: &Screen, sample: &Sample) -> Vec<String> {
     ]
 }
 
-pub(super) fn engine(screen: &Screen, sample: &Sample) -> Vec<String> {
+pub(super) fn engine(screen: &AgentScreen, sample: &Sample) -> Vec<String> {
     let total = &sample.total;
     let turns = rate(screen.rate(|it| it.turns));
     let events = rate(screen.rate(|it| it.events_per_turn));
@@ -142,7 +142,7 @@ pub(super) fn host(sample: &HostSample, rates: Option<&HostRates>) -> Vec<String
 }
 
 /// A bar for each core of the server, then one for each CPU of the host if that is watched.
-pub(super) fn cpus(screen: &Screen) -> Vec<String> {
+pub(super) fn cpus(screen: &AgentScreen) -> Vec<String> {
     let rates = screen.seen.as_ref().and_then(|(_, rates)| rates.as_deref());
     let cores = rates.map(|it| it.cores_cpu_percent.as_slice());
     let mut bars: Vec<String> = cores

@@ -1,6 +1,8 @@
 //! What the view shows: the last sample, what happened since, and the curves.
 
-use crate::stats::{History, HostRates, HostSample, News, Rates, Reading, Sample, State};
+use crate::stats::{
+    History, HostRates, HostSample, Rates, Reading, Sample, ServerChange, ServerState,
+};
 use std::time::Duration;
 
 /// Values of a curve: five minutes at one a second, or as much as a wide terminal shows.
@@ -10,7 +12,7 @@ const NEWS_S: f64 = 60.0;
 
 /// Everything that is drawn.
 #[derive(Debug)]
-pub struct Screen {
+pub struct AgentScreen {
     pub(super) url: String,
     pub(super) refresh: Duration,
     /// The last answer and its rates; kept while the server is lost.
@@ -30,11 +32,11 @@ pub struct Screen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Health {
     Well,
-    News(String),
+    Notice(String),
     Lost(String),
 }
 
-impl Screen {
+impl AgentScreen {
     /// Nothing seen yet of the server at that URL.
     #[must_use]
     pub fn new(url: &str, refresh: Duration) -> Self {
@@ -60,21 +62,21 @@ impl Screen {
             self.host = reading.host;
         }
         match reading.state {
-            State::Lost { why, for_s } => {
+            ServerState::Lost { why, for_s } => {
                 self.lost = Some((why, for_s));
                 self.open.push(None);
                 self.messages.push(None);
                 self.accepted.push(None);
             }
-            State::Up {
+            ServerState::Up {
                 sample,
                 rates,
-                news,
+                change,
             } => {
                 self.lost = None;
-                match news {
-                    News::None | News::First | News::Back => {}
-                    News::Restarted => {
+                match change {
+                    ServerChange::None | ServerChange::First | ServerChange::Back => {}
+                    ServerChange::Restarted => {
                         self.restarted_s = Some(reading.at_s);
                         self.restarts += 1;
                     }
@@ -106,7 +108,7 @@ impl Screen {
         }
         let missing = self.seen.as_ref().map(|(sample, _)| &sample.missing);
         if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
-            return Health::News(format!("cores that did not answer: {missing:?}"));
+            return Health::Notice(format!("cores that did not answer: {missing:?}"));
         }
         match self.restarted_s {
             Some(then_s) if self.at_s - then_s < NEWS_S => {
@@ -115,7 +117,7 @@ impl Screen {
                     1 => String::new(),
                     many => format!(", {many} times so far"),
                 };
-                Health::News(format!("restarted {ago:.0} s ago{times}"))
+                Health::Notice(format!("restarted {ago:.0} s ago{times}"))
             }
             Some(_) | None => Health::Well,
         }

@@ -2,7 +2,7 @@
 
 use super::Driver;
 use crate::engine;
-use crate::engine::ring::kernel::{Completion, Wait};
+use crate::engine::ring::kernel::{Completion, EnterWait};
 use crate::engine::ring::operation::{Operation, plain, untag};
 use crate::engine::ring::slot::Receive;
 use crate::shard::{ConnectionId, Shard};
@@ -62,10 +62,10 @@ impl<S: Shard> Driver<S> {
     fn wait_while(&mut self, held: impl Fn(&mut Self) -> bool) {
         let give_up = engine::now() + PATIENCE;
         while held(self) && engine::now() < give_up {
-            let moment = Wait::AtMost(Duration::from_millis(1));
+            let moment = EnterWait::AtMost(Duration::from_millis(1));
             let _ = self.port.rings.lead().enter(moment);
             for ring in 0..self.port.rings.count() {
-                let _ = self.port.rings.lane(ring).ring.enter(Wait::Not);
+                let _ = self.port.rings.lane(ring).ring.enter(EnterWait::Not);
                 self.take(ring);
                 for index in 0..self.completions.len() {
                     self.note_end(ring, self.completions[index]);

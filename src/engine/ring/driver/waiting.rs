@@ -3,7 +3,7 @@
 use super::Driver;
 use crate::engine;
 use crate::engine::ring::accept_coalescer::COALESCE_TIME;
-use crate::engine::ring::kernel::Wait;
+use crate::engine::ring::kernel::EnterWait;
 use crate::engine::ring::operation::{Operation, plain};
 use crate::shard::Shard;
 use crate::time::Instant;
@@ -17,7 +17,7 @@ const POLL_IN: u32 = libc::POLLIN.cast_unsigned() as u32;
 impl<S: Shard> Driver<S> {
     /// Submits what the last turn has asked for, then lets connections queue for a moment.
     pub(in crate::engine::ring) fn coalesce_accepts(&mut self) -> io::Result<()> {
-        self.port.rings.lead().enter(Wait::Not)?;
+        self.port.rings.lead().enter(EnterWait::Not)?;
         std::thread::sleep(COALESCE_TIME);
         Ok(())
     }
@@ -39,10 +39,10 @@ impl<S: Shard> Driver<S> {
     /// virtual machine costs more than the rest of the call; the tick does it once per `most`.
     /// Only a deadline that comes before the tick is worth it. A shard that lets its events be
     /// coalesced sleeps until that deadline, whatever comes.
-    pub(in crate::engine::ring) fn patience(&mut self, most: Duration) -> Wait {
+    pub(in crate::engine::ring) fn patience(&mut self, most: Duration) -> EnterWait {
         let starved = !self.port.rings.lane(0).starved.is_empty();
         if starved || self.port.mailer.has_mail() || most.is_zero() || !self.others_will_wake() {
-            return Wait::Not;
+            return EnterWait::Not;
         }
         let tick = match self.tick {
             Some(tick) => tick,
@@ -53,11 +53,11 @@ impl<S: Shard> Driver<S> {
         };
         match self.deadline() {
             Some(deadline) if deadline < tick => match deadline.since(engine::now()) {
-                Duration::ZERO => Wait::Not,
-                span if self.shard.may_coalesce() => Wait::Through(span),
-                span => Wait::AtMost(span),
+                Duration::ZERO => EnterWait::Not,
+                span if self.shard.may_coalesce() => EnterWait::Through(span),
+                span => EnterWait::AtMost(span),
             },
-            _ => Wait::ForOne,
+            _ => EnterWait::ForOne,
         }
     }
 

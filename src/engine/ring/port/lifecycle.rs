@@ -4,7 +4,7 @@
 //! end of the turn looks at each marked slot once and submits what follows.
 
 use super::{Port, RingEvent};
-use crate::engine::closing::{Closing, Verdict};
+use crate::engine::closing::{Closing, LingerStep};
 use crate::engine::ring::buffers;
 use crate::engine::ring::operation::{Operation, tag};
 use crate::engine::ring::option::{socklen, unacknowledged_entry};
@@ -203,9 +203,9 @@ impl<M> Port<M> {
         let kernel = u64::try_from(result).unwrap_or(0).saturating_sub(fin);
         let left = slot.out.backlog() as u64 + kernel;
         match closing.look(left, self.stall, self.now) {
-            Verdict::Wait => self.lingering.push_back(closing),
-            Verdict::Done => self.end(id),
-            Verdict::CutOff => {
+            LingerStep::Wait => self.lingering.push_back(closing),
+            LingerStep::Done => self.end(id),
+            LingerStep::CutOff => {
                 slot.cause = CloseCause::CutOff;
                 self.abort(id);
             }

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 /// What an open connection is. A connection with an event stream counts as that only.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub(super) enum OpenKind {
     WebSocket,
     Events,
     Http,
 }
 
 /// The server's counters, shared by all tasks.
-pub(super) struct Tally {
+pub(super) struct Counts {
     since: Instant,
     counters: Arc<Counters>,
 }
@@ -34,22 +34,22 @@ struct Counters {
 }
 
 impl Counters {
-    fn level(&self, kind: Kind) -> &AtomicU64 {
+    fn level(&self, kind: OpenKind) -> &AtomicU64 {
         match kind {
-            Kind::WebSocket => &self.websocket,
-            Kind::Events => &self.events,
-            Kind::Http => &self.http,
+            OpenKind::WebSocket => &self.websocket,
+            OpenKind::Events => &self.events,
+            OpenKind::Http => &self.http,
         }
     }
 }
 
 /// Counts as open until dropped.
-pub(super) struct Open {
+pub(super) struct OpenGuard {
     counters: Arc<Counters>,
-    kind: Kind,
+    kind: OpenKind,
 }
 
-impl Drop for Open {
+impl Drop for OpenGuard {
     fn drop(&mut self) {
         self.counters
             .level(self.kind)
@@ -57,7 +57,7 @@ impl Drop for Open {
     }
 }
 
-impl Tally {
+impl Counts {
     pub(super) fn new() -> Self {
         Self {
             since: Instant::now(),
@@ -83,9 +83,9 @@ impl Tally {
         self.counters.sent.fetch_add(messages, Ordering::Relaxed);
     }
 
-    pub(super) fn open(&self, kind: Kind) -> Open {
+    pub(super) fn open(&self, kind: OpenKind) -> OpenGuard {
         self.counters.level(kind).fetch_add(1, Ordering::Relaxed);
-        Open {
+        OpenGuard {
             counters: Arc::clone(&self.counters),
             kind,
         }
