@@ -43,16 +43,13 @@ const EXCEPTIONS: &[Exception] = &[
 const SHARED: &[(usize, &str)] = &[
     (
         2,
-        "Address Addresses Connects Content CoreFigures Due Ending Event Events Facts \
-         FanOut Figures Frame Inflater Latencies Load Mailbox Message Messages News \
-         Outcome Pace Part Phase Pieces Pings Place Pool Post Progress Queue Request \
-         Rings Role Rooms Screen Server Slots Stamp Stream Tally Template Tls \
-         Trial Turn Verdict Wait Watch",
+        "Address Addresses Connects Content CoreFigures Due Ending Event Events FanOut \
+         Figures Inflater Latencies Load Mailbox Message Messages Open Outcome Phase \
+         Pieces Pings Plan Pool Post Progress Queue Request Rings Role Rooms Round Server \
+         Stamp Template Tls",
     ),
-    (3, "Asked Family Form Open Plan Round Said Session"),
-    (4, "Stage"),
-    (5, "State"),
-    (6, "Kind"),
+    (3, "Asked Said Session State"),
+    (4, "Kind Stage"),
     (9, "Config"),
 ];
 

@@ -1,4 +1,4 @@
-//! The facts of a host, read from the texts of `/proc`, `/sys` and `/etc` that a [`HostTexts`] gives.
+//! The facts of a host, read from the texts of `/proc`, `/sys` and `/etc` that [`HostTexts`] gives.
 
 use super::want::numbers;
 use std::collections::BTreeMap;

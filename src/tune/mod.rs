@@ -1,4 +1,4 @@
-//! The host audit: facts of a host and a workload to findings, the predicted ceiling and tuning files.
+//! The host audit: facts of a host and a workload to findings, a predicted ceiling, tuning files.
 //!
 //! Nothing here reads or changes a host: [`read`] is handed a [`HostTexts`], and what to change
 //! comes back as [`Change`] values.
@@ -184,7 +184,7 @@ impl Audit {
         }
     }
 
-    /// Whether the workload fits: no faults, no bound below it, and nothing that it depends on unknown.
+    /// Whether the workload fits: no fault, no bound below it, nothing unknown that it depends on.
     #[must_use]
     pub fn is_ready(&self, workload: &Workload) -> bool {
         let fault = |finding: &Finding| finding.severity == Severity::Fault;
