@@ -66,7 +66,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("shard", &["limits", "time"]),
     ("wheel", &["limits", "time", "shard"]),
     ("protocol", &["limits", "time"]),
-    ("app", &["limits", "time", "shard::Core"]),
+    (
+        "app",
+        &[
+            "limits",
+            "time",
+            "shard::Core",
+            "protocol::centrifugo",
+            "protocol::json",
+            "protocol::Malformed",
+        ],
+    ),
     ("stats", &["limits", "time"]),
     ("tune", &["limits", "stats"]),
     (

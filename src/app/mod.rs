@@ -15,9 +15,11 @@
     clippy::expect_used
 )]
 
+pub mod dialect;
 pub mod echo;
 pub mod hub;
 pub mod push;
+pub mod realtime;
 pub mod rooms;
 
 use crate::shard::Core;

@@ -1,0 +1,368 @@
+//! Carries out what the hub asks for: writes each event once for all who are spoken to alike.
+
+use super::channels::TopicStreams;
+use super::{CALLER, CENTRIFUGO, CONNECTING, STREAM, STREAMS, UNIDIRECTIONAL, channels, views};
+use crate::app::hub::answer::{Asker, Audience, ChannelEvent, EncodingId, HubAnswer, HubError};
+use crate::app::hub::letter::HubLetter;
+use crate::app::hub::options::SlowPolicy;
+use crate::app::hub::outlet::Outlet;
+use crate::app::hub::position::Position;
+use crate::app::{Effects, Goodbye, Notice, User};
+use crate::protocol::centrifugo::code::{UNSUBSCRIBED_BY_SERVER, UNSUBSCRIBED_INSUFFICIENT};
+use crate::protocol::centrifugo::{self as codec, CloseAdvice, Wrap};
+use crate::shard::Core;
+use crate::time::Instant;
+
+/// What the hub said that takes more than to write it.
+#[derive(Debug)]
+pub enum Parked {
+    /// An answer to who calls over HTTP, or to a client that is connecting.
+    Answer(Asker, HubAnswer),
+    /// A push to a client that is connecting.
+    Push(User, String),
+}
+
+/// What a desk works with.
+#[derive(Debug, Default)]
+pub struct DeskTools {
+    /// Where a text is written: scratch space.
+    pub text: Vec<u8>,
+    /// What takes more than to write it.
+    pub parked: Vec<Parked>,
+    /// The cursors of event streams.
+    pub streams: TopicStreams,
+}
+
+/// Where the hub's wishes are carried out.
+pub struct Desk<'a, E> {
+    effects: &'a mut E,
+    /// Where a text is written.
+    text: &'a mut Vec<u8>,
+    parked: &'a mut Vec<Parked>,
+    streams: &'a mut TopicStreams,
+}
+
+impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
+    /// A desk over these effects.
+    pub fn new(effects: &'a mut E, tools: &'a mut DeskTools) -> Self {
+        let DeskTools {
+            text,
+            parked,
+            streams,
+        } = tools;
+        Self {
+            effects,
+            text,
+            parked,
+            streams,
+        }
+    }
+
+    /// Tells one user what `write` appends.
+    pub fn say(&mut self, user: User, write: impl FnOnce(&mut Vec<u8>)) {
+        self.text.clear();
+        write(self.text);
+        self.effects.tell(&[user], plain(as_text(self.text)));
+    }
+
+    /// Tells these users that text.
+    pub fn say_all(&mut self, users: &[User], text: &str) {
+        if !users.is_empty() {
+            self.effects.tell(users, plain(text));
+        }
+    }
+
+    /// A topic is not to be had.
+    pub fn refuse(&mut self, user: User, topic: &str, error: HubError) {
+        self.topic(user, topic, &HubAnswer::Refused(error));
+    }
+
+    /// Ends a client that only listens, and tells it why.
+    pub fn tell_and_dismiss(&mut self, user: User, advice: CloseAdvice) {
+        self.say(user, |into| {
+            codec::push_disconnect(into, Wrap::Bare, advice)
+        });
+        self.dismiss(user, advice);
+    }
+
+    /// Ends a user.
+    pub fn dismiss(&mut self, user: User, CloseAdvice { code, reason }: CloseAdvice) {
+        self.effects.dismiss(user, Goodbye { code, reason });
+    }
+
+    /// Whatever else is to be asked for.
+    pub fn effects(&mut self) -> &mut E {
+        self.effects
+    }
+
+    /// Answers a command of a Centrifugo client.
+    fn reply(&mut self, to: Asker, answer: &HubAnswer) {
+        let (user, id) = (to.user, to.ticket);
+        if let HubAnswer::Subscribed(it) = answer
+            && it.by_server
+        {
+            let wrap = wrap(to.encoding);
+            let place = views::place(it);
+            return self.say(user, |into| {
+                codec::push_subscribe(into, wrap, &it.channel, place)
+            });
+        }
+        if to.encoding == UNIDIRECTIONAL {
+            return;
+        }
+        self.say(user, |into| {
+            codec::reply(into, id, |into| content(into, answer))
+        });
+    }
+
+    /// Writes an event for clients of Centrifugo.
+    fn push(&mut self, wrap: Wrap, channel: &str, event: ChannelEvent<'_>) {
+        self.text.clear();
+        let into = &mut *self.text;
+        match event {
+            ChannelEvent::Publication(_, it) => {
+                codec::push_publication(into, wrap, channel, views::publication(it));
+            }
+            ChannelEvent::Joined(who) => codec::push_join(into, wrap, channel, views::info(who)),
+            ChannelEvent::Left(who) => codec::push_leave(into, wrap, channel, views::info(who)),
+            ChannelEvent::Missed(count) => codec::push_missed(into, wrap, channel, count),
+            ChannelEvent::Interrupted => {
+                let (code, why) = (UNSUBSCRIBED_INSUFFICIENT, "insufficient state");
+                codec::push_unsubscribe(into, wrap, channel, code, why);
+            }
+            ChannelEvent::Unsubscribed => {
+                let (code, why) = (UNSUBSCRIBED_BY_SERVER, "server unsubscribe");
+                codec::push_unsubscribe(into, wrap, channel, code, why);
+            }
+        }
+    }
+
+    fn send(&mut self, to: Audience<'_>, notice: Notice<'_>, late: &mut Vec<usize>) {
+        if to.slow != SlowPolicy::Disconnect {
+            let before = late.len();
+            let all = to.users.iter().enumerate();
+            let behind = all.filter(|(_, user)| self.effects.is_behind(**user));
+            late.extend(behind.map(|(at, _)| at));
+            if late.len() > before {
+                let is_late = |at: &usize| {
+                    late.get(before..)
+                        .is_some_and(|it| it.binary_search(at).is_ok())
+                };
+                let all = to.users.iter().enumerate();
+                let others = all.filter(|(at, _)| !is_late(at));
+                let others: Vec<User> = others.map(|(_, user)| *user).collect();
+                return self.effects.tell(&others, notice);
+            }
+        }
+        self.effects.tell(to.users, notice);
+    }
+
+    /// Tells event streams of channels.
+    fn stream(
+        &mut self,
+        to: Audience<'_>,
+        channel: &str,
+        event: ChannelEvent<'_>,
+        late: &mut Vec<usize>,
+    ) {
+        let mut text = std::mem::take(self.text);
+        text.clear();
+        match event {
+            ChannelEvent::Publication(epoch, it) => {
+                channels::write(&mut text, channel, it);
+                let place = Position {
+                    epoch,
+                    offset: it.offset,
+                };
+                self.step(to, (channel, place), as_text(&text), late);
+            }
+            ChannelEvent::Missed(count) => {
+                channels::write_missed(&mut text, channel, count);
+                let name = channels::STALE;
+                let notice = Notice::new(0, name, as_text(&text));
+                self.send(to, notice, late);
+            }
+            // It comes back by itself, with its cursor.
+            ChannelEvent::Interrupted | ChannelEvent::Unsubscribed => {
+                for user in to.users {
+                    self.dismiss(*user, CloseAdvice::INSUFFICIENT_STATE);
+                }
+            }
+            ChannelEvent::Joined(_) | ChannelEvent::Left(_) => {}
+        }
+        *self.text = text;
+    }
+
+    /// Tells event streams a publication, which moves their cursors.
+    fn step(
+        &mut self,
+        to: Audience<'_>,
+        (channel, place): (&str, Position),
+        text: &str,
+        late: &mut Vec<usize>,
+    ) {
+        let mut cursor = String::new();
+        if to.encoding == STREAM {
+            channels::write_place(&mut cursor, place.epoch, place.offset);
+            let notice = plain(text).at(&cursor);
+            return self.send(to, notice, late);
+        }
+        for (at, user) in to.users.iter().enumerate() {
+            self.streams.moved(*user, channel, place, &mut cursor);
+            let users = std::slice::from_ref(user);
+            let before = late.len();
+            self.send(Audience { users, ..to }, plain(text).at(&cursor), late);
+            if let Some(passed_over) = late.get_mut(before) {
+                *passed_over = at;
+            }
+        }
+    }
+
+    /// What became of a topic that an event stream wants.
+    fn topic(&mut self, user: User, channel: &str, answer: &HubAnswer) {
+        let mut text = std::mem::take(self.text);
+        text.clear();
+        let mut cursor = String::new();
+        match answer {
+            HubAnswer::Subscribed(it) => {
+                let missed = it.missed.as_ref();
+                let whole = missed.filter(|caught| caught.whole);
+                for publication in whole.iter().flat_map(|caught| &caught.publications) {
+                    text.clear();
+                    channels::write(&mut text, channel, publication);
+                    let (epoch, offset) = (it.position.epoch, publication.offset);
+                    let place = Position { epoch, offset };
+                    self.streams.moved(user, channel, place, &mut cursor);
+                    self.effects
+                        .tell(&[user], plain(as_text(&text)).at(&cursor));
+                }
+                self.streams.moved(user, channel, it.position, &mut cursor);
+                if missed.is_some() && whole.is_none() {
+                    text.clear();
+                    channels::write_stale(&mut text, it);
+                    let notice = Notice::new(0, channels::STALE, as_text(&text));
+                    self.effects.tell(&[user], notice.at(&cursor));
+                }
+            }
+            HubAnswer::Refused(error) => {
+                channels::write_refused(&mut text, channel, *error);
+                let notice = Notice::new(0, channels::REFUSED, as_text(&text));
+                self.effects.tell(&[user], notice);
+            }
+            HubAnswer::Published(_)
+            | HubAnswer::History(_)
+            | HubAnswer::Presence(_)
+            | HubAnswer::Headcount(_)
+            | HubAnswer::Reached { .. }
+            | HubAnswer::Done => {}
+        }
+        if self.streams.answered(user) {
+            self.streams.cursor(user, &mut cursor);
+            text.clear();
+            self.streams.ready(user, &mut text);
+            let notice = Notice::new(0, channels::READY, as_text(&text));
+            self.effects.tell(&[user], notice.at(&cursor));
+        }
+        *self.text = text;
+    }
+}
+
+impl<E: Effects<Vec<HubLetter>>> Outlet for Desk<'_, E> {
+    fn now(&self) -> Instant {
+        self.effects.now()
+    }
+
+    fn forward(&mut self, to: Core, letter: HubLetter) {
+        self.effects.forward(to, letter);
+    }
+
+    fn answer(&mut self, to: Asker, answer: HubAnswer) {
+        match to.encoding {
+            CENTRIFUGO | UNIDIRECTIONAL => self.reply(to, &answer),
+            STREAM | STREAMS => {
+                let topic = self.streams.topic(to.user, to.ticket);
+                self.topic(to.user, &topic, &answer);
+            }
+            _ => self.parked.push(Parked::Answer(to, answer)),
+        }
+    }
+
+    fn tell(
+        &mut self,
+        to: Audience<'_>,
+        channel: &str,
+        event: ChannelEvent<'_>,
+        late: &mut Vec<usize>,
+    ) {
+        match to.encoding {
+            CENTRIFUGO | UNIDIRECTIONAL => {
+                self.push(wrap(to.encoding), channel, event);
+                let text = std::mem::take(self.text);
+                self.send(to, plain(as_text(&text)), late);
+                *self.text = text;
+            }
+            CONNECTING => {
+                self.push(Wrap::Bare, channel, event);
+                let text = as_text(self.text);
+                for user in to.users {
+                    self.parked.push(Parked::Push(*user, text.to_owned()));
+                }
+            }
+            STREAM | STREAMS => self.stream(to, channel, event, late),
+            // A caller has subscribed to nothing.
+            CALLER | EncodingId(_) => {}
+        }
+    }
+
+    fn disconnect(&mut self, user: User, encoding: EncodingId, code: u16) {
+        let advice = CloseAdvice::of(code);
+        match encoding {
+            UNIDIRECTIONAL | CONNECTING => self.tell_and_dismiss(user, advice),
+            _ => self.dismiss(user, advice),
+        }
+    }
+}
+
+/// The content of a reply.
+fn content(into: &mut Vec<u8>, answer: &HubAnswer) {
+    match answer {
+        HubAnswer::Subscribed(it) => codec::subscribe(into, views::subscribed(it)),
+        HubAnswer::Published(_) => into.extend_from_slice(b"\"publish\":{}"),
+        HubAnswer::History(caught) => {
+            let at = codec::StreamView {
+                epoch: &caught.position.epoch,
+                offset: caught.position.offset,
+            };
+            let publications = caught.publications.iter().map(views::publication);
+            codec::history(into, at, publications);
+        }
+        HubAnswer::Presence(list) => {
+            codec::presence(into, list.iter().map(|info| views::info(info)));
+        }
+        HubAnswer::Headcount(count) => codec::presence_stats(into, count.clients, count.users),
+        // No command of a client has these answers.
+        HubAnswer::Reached { .. } | HubAnswer::Done => {
+            codec::error(into, codec::ErrorCode::INTERNAL);
+        }
+        HubAnswer::Refused(error) => codec::error(into, views::error(*error)),
+    }
+}
+
+/// A message without a name or a place.
+const fn plain(text: &str) -> Notice<'_> {
+    Notice::new(0, "", text)
+}
+
+const fn wrap(encoding: EncodingId) -> Wrap {
+    match encoding {
+        UNIDIRECTIONAL => Wrap::Bare,
+        _ => Wrap::Push,
+    }
+}
+
+/// What was written is text: every part of it was.
+fn as_text(bytes: &[u8]) -> &str {
+    let text = std::str::from_utf8(bytes);
+    debug_assert!(text.is_ok(), "a dialect wrote no text");
+    text.unwrap_or_default()
+}

@@ -1,0 +1,26 @@
+//! The protocols that clients speak to the hub: each turns bytes into what the hub understands, and
+//! what the hub tells into bytes, once for all who are told the same. None talks to another.
+
+pub mod api;
+pub mod centrifugo;
+pub mod channels;
+mod desk;
+pub mod query;
+pub mod views;
+
+pub use desk::{Desk, DeskTools, Parked};
+
+use crate::app::hub::answer::EncodingId;
+
+/// A Centrifugo client: replies and pushes.
+pub const CENTRIFUGO: EncodingId = EncodingId(0);
+/// A Centrifugo client that only listens: pushes without what is around them.
+pub const UNIDIRECTIONAL: EncodingId = EncodingId(1);
+/// An event stream of one channel.
+pub const STREAM: EncodingId = EncodingId(2);
+/// An event stream of several channels.
+pub const STREAMS: EncodingId = EncodingId(5);
+/// Whoever calls over HTTP.
+pub const CALLER: EncodingId = EncodingId(3);
+/// A client whose connection does not stand yet: what it is told is kept until it does.
+pub const CONNECTING: EncodingId = EncodingId(4);

@@ -1,0 +1,68 @@
+//! The hub's words as the codec of Centrifugo takes them.
+
+use crate::app::hub::answer::{HubError, Subscribed};
+use crate::app::hub::publication::{ClientInfo, Publication};
+use crate::protocol::centrifugo::{
+    ErrorCode, InfoView, PublicationView, StreamView, SubscribeReply,
+};
+
+/// Who a client is.
+#[must_use]
+pub fn info(info: &ClientInfo) -> InfoView<'_> {
+    InfoView {
+        client: &info.client,
+        user: &info.user,
+        conn_info: &info.info,
+    }
+}
+
+/// Something that was said.
+#[must_use]
+pub fn publication(it: &Publication) -> PublicationView<'_> {
+    PublicationView {
+        offset: it.offset,
+        data: &it.data,
+        by: it.by.as_deref().map(info),
+        tags: it.tags.as_deref(),
+    }
+}
+
+/// How a subscription stands.
+#[must_use]
+pub fn subscribed(
+    it: &Subscribed,
+) -> SubscribeReply<'_, impl Iterator<Item = PublicationView<'_>>> {
+    let missed = it.missed.as_ref();
+    SubscribeReply {
+        position: place(it),
+        recovered: missed.map(|caught| caught.whole),
+        publications: missed
+            .into_iter()
+            .flat_map(|caught| caught.publications.iter().map(publication)),
+    }
+}
+
+/// Where a subscription begins, if there is a history to come back to.
+#[must_use]
+pub fn place(it: &Subscribed) -> Option<StreamView<'_>> {
+    let position = &it.position;
+    it.options.history.is_on().then_some(StreamView {
+        epoch: &position.epoch,
+        offset: position.offset,
+    })
+}
+
+/// Why something was not done.
+#[must_use]
+pub const fn error(error: HubError) -> ErrorCode {
+    match error {
+        HubError::UnknownChannel => ErrorCode::UNKNOWN_CHANNEL,
+        HubError::BadRequest => ErrorCode::BAD_REQUEST,
+        HubError::AlreadySubscribed => ErrorCode::ALREADY_SUBSCRIBED,
+        HubError::LimitExceeded => ErrorCode::LIMIT_EXCEEDED,
+        HubError::PermissionDenied => ErrorCode::PERMISSION_DENIED,
+        HubError::NotAvailable => ErrorCode::NOT_AVAILABLE,
+        HubError::Unreachable => ErrorCode::INTERNAL,
+        HubError::UnrecoverablePosition => ErrorCode::UNRECOVERABLE_POSITION,
+    }
+}
