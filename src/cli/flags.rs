@@ -207,6 +207,14 @@ pub(super) struct ServeFlags {
     /// Most connections of one core [default: what the descriptor limit allows]. More get 503.
     #[arg(long, value_name = "N", value_parser = values::count_u32)]
     pub(super) max_connections: Option<u32>,
+    /// Channels for first tries, without any configuration: whoever reaches the server may
+    /// subscribe to, publish in and look into every channel; the API key is "dev". On loopback
+    /// only.
+    #[arg(long)]
+    pub(super) dev: bool,
+    /// The same on any address.
+    #[arg(long, conflicts_with = "dev")]
+    pub(super) dev_for_everyone: bool,
     /// Receive buffers of one core, a power of two (engine ring).
     #[arg(long, value_name = "N", default_value = "1024", value_parser = values::count_u32)]
     pub(super) receive_buffers: u32,

@@ -5,6 +5,7 @@ use super::server_capacity::{self, HostLimits, ServerCapacity};
 use super::tls::{self, Identity};
 use super::values::Switch;
 use super::{Exit, Failure, host, listen, print, signals};
+use crate::app::realtime::RealtimePlan;
 #[cfg(feature = "baseline")]
 use crate::baseline::{self, Baseline};
 use crate::engine::{self, EngineConfig, EngineError, FirstWord, Listeners, Stop};
@@ -60,6 +61,8 @@ impl Config {
             },
         )?;
         let (receive_buffers, receive_bytes) = receiving(&flags)?;
+        let secret = random()?;
+        let realtime = realtime(&flags, &listen, secret)?;
         let identity = flags.tls_cert.zip(flags.tls_key);
         let identity = identity.map(|(certificate, key)| Identity { certificate, key });
         Ok(Self {
@@ -87,7 +90,8 @@ impl Config {
                 drain: flags.drain,
                 room_size: flags.room_size,
                 deflate: flags.deflate,
-                secret: random()?,
+                realtime,
+                secret,
                 run: u32::from_ne_bytes(random()?),
                 subprotocols: flags.subprotocol,
                 epoch: SystemTime::now().duration_since(UNIX_EPOCH).ok(),
@@ -134,6 +138,24 @@ const fn name(engine: ServeEngine) -> &'static str {
         ServeEngine::Tokio => "tokio",
         ServeEngine::Baseline => "baseline",
     }
+}
+
+/// Channels, if they are asked for.
+fn realtime(
+    flags: &ServeFlags,
+    listen: &[SocketAddr],
+    secret: [u8; 32],
+) -> Result<Option<RealtimePlan>, Failure> {
+    if flags.dev
+        && let Some(open) = listen.iter().find(|address| !address.ip().is_loopback())
+    {
+        return Err(Failure::Usage(format!(
+            "--dev: {open} is not loopback, and whoever reaches it could do anything with \
+             every channel; try: --listen 127.0.0.1:9000, or --dev-for-everyone if that is meant"
+        )));
+    }
+    let is_on = flags.dev || flags.dev_for_everyone;
+    Ok(is_on.then(|| RealtimePlan::dev(secret)))
 }
 
 /// All addresses, that for health and figures last, and which listener that is.
@@ -188,6 +210,7 @@ fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
         ("--drain-spread", !flags.drain_spread.is_zero()),
         ("--drain-code", flags.drain_code != 1001),
         ("--max-connections", flags.max_connections.is_some()),
+        ("--dev", flags.dev || flags.dev_for_everyone),
         ("--deflate", flags.deflate),
         ("--subprotocol", !flags.subprotocol.is_empty()),
         ("--origin", !flags.origin.is_empty()),
@@ -264,6 +287,11 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     Ok(Exit::Pass)
 }
 
+/// What `--dev` allows.
+const DEV_WARNING: &str = "\
+WARNING: --dev: everyone who reaches this server may subscribe to, publish in and look into
+every channel, without a name or a token, and the API key is \"dev\". It is for first tries.";
+
 /// Runs one server per core, each in what `wrap` puts around it; gives the closing line.
 fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
     config: &Config,
@@ -275,6 +303,7 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
     let capacity = config.capacity.line(cores);
     let failures = plan.accept_failures.clone();
     server_capacity::tell_refusals(&config.server.refusals, failures, config.capacity)?;
+    let warning = config.server.realtime.as_ref().map(|_| DEV_WARNING);
     let (board, stop) = (config.server.board.clone(), plan.stop.clone());
     let sampling = sampler::start(board, plan.listeners.sockets()?, &config.cpus, &stop)
         .map_err(|source| EngineError::no_threads("the sampler", source))?;
@@ -287,6 +316,9 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
                 print::complain(&failure);
             }
             print::note(&capacity);
+            if let Some(warning) = &warning {
+                print::note(warning);
+            }
         }
         wrap(Server::new(core, server.clone()))
     };

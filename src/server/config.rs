@@ -2,6 +2,7 @@
 
 use super::refusals::Refusals;
 use super::tally::Tally;
+use crate::app::realtime::RealtimePlan;
 use crate::limits;
 use crate::protocol::websocket::{OriginPolicy, closing};
 use crate::shard::Core;
@@ -68,6 +69,8 @@ pub struct Config {
     /// The key of the MACs that members of rooms are told: random, the same on every core, told to
     /// nobody.
     pub secret: [u8; 32],
+    /// Channels, and what speaks to them; `None` for none.
+    pub realtime: Option<RealtimePlan>,
     /// Agrees to permessage-deflate where a client offers it.
     pub deflate: bool,
     /// Subprotocols the server speaks, the preferred one first.
@@ -108,6 +111,7 @@ impl Config {
             room_size: limits::ROOM_SIZE,
             secret: [0; 32],
             run: 0,
+            realtime: None,
             deflate: false,
             subprotocols: Vec::new(),
             origins: OriginPolicy::Any,

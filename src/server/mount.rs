@@ -5,6 +5,7 @@ use super::apps::Mounted;
 use super::route::Route;
 use crate::app::echo::Echo;
 use crate::app::push::{self, Push};
+use crate::app::realtime::{self, RealtimeApp, RealtimePlan};
 use crate::app::rooms::{self, Rooms};
 use crate::shard::Core;
 
@@ -31,6 +32,7 @@ mount! { config:
     Echo, Echo => &[ECHO];
     Push, Push::new(push_plan(config)) => &[PUSH, EVENTS];
     Rooms, Rooms::new(rooms_plan(config)) => &[ROOMS, SAY];
+    RealtimeApp, RealtimeApp::new(realtime_plan(config)) => realtime_routes(config);
 }
 
 const ECHO: Route = Route::websocket("/echo", "every message comes back, text or binary");
@@ -44,6 +46,42 @@ const ROOMS: Route = Route::either(
     "a room of a few; POST to the address it tells to say",
 );
 const SAY: Route = Route::post(rooms::SAY);
+
+const fn api(path: &'static str) -> Route {
+    Route::call(path, "")
+}
+const REALTIME: [Route; 3 + realtime::API.len()] = {
+    let mut routes = [api(""); 3 + realtime::API.len()];
+    routes[0] = Route::websocket(
+        realtime::CENTRIFUGO_SOCKET,
+        "channels, for Centrifugo's clients",
+    );
+    routes[1] = Route::events(
+        realtime::CENTRIFUGO_STREAM,
+        "the same for clients that only listen; ?cf_connect=JSON",
+    );
+    routes[2] = Route::events(
+        realtime::CHANNELS,
+        "?topic=NAME, once or more; Last-Event-ID resumes",
+    );
+    let mut at = 0;
+    while at < realtime::API.len() {
+        routes[3 + at] = api(realtime::API[at]);
+        at += 1;
+    }
+    routes
+};
+
+fn realtime_routes(config: &Config) -> &'static [Route] {
+    match config.realtime {
+        Some(_) => &REALTIME,
+        None => &[],
+    }
+}
+
+fn realtime_plan(config: &Config) -> RealtimePlan {
+    config.realtime.clone().unwrap_or_default()
+}
 
 fn push_plan(config: &Config) -> push::Plan {
     push::Plan {

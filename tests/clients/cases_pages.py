@@ -22,6 +22,7 @@ SHORTER = {"10s": "2s"}
 MASKS = [
     (r"\b[0-9a-f]{8}:\d+", "ID"),
     (r"\bkey=[0-9a-f]+", "key=K"),
+    (r'"epoch":"[0-9a-f]{8}"', '"epoch":"E"'),
     (r"(Sec-WebSocket-(?:Key|Accept): ).*", r"\1K"),
     (r"\S*demo-(?:\d+|TIME)", "demo-TIME"),
     (r"(?:~|>=)?\d[\d,.]*(?: (?:ns|us|ms|s)\b)?", "#"),
@@ -147,7 +148,7 @@ def page_case(path, found):
 
     async def show(binary):
         wrong = []
-        async with await Server.serve(binary, "ring", "--chunk-ms", "100") as server:
+        async with await Server.serve(binary, "ring", "--chunk-ms", "100", "--dev") as server:
             for command, shown in found:
                 said = await printed(command, shown, binary, server)
                 if lines := differ(shown, said):

@@ -10,6 +10,7 @@ mod engine;
 mod flood;
 mod http;
 mod listening;
+mod realtime;
 mod rooms;
 mod script;
 mod simulated;
@@ -134,6 +135,10 @@ suite! {
         who_makes_much_work_keeps_nobody_waiting
         what_cannot_be_inflated_gets_its_close_code
         without_the_flag_nothing_is_agreed_on;
+    realtime:
+        what_is_published_is_heard_in_every_protocol_on_every_core
+        what_no_client_says_gets_its_close_code_and_the_others_go_on
+        without_a_plan_there_are_no_channels;
     rooms:
         members_hear_each_other_over_either_transport
         members_on_several_cores_hear_everything_in_one_order

@@ -1,0 +1,129 @@
+//! Channels, on several cores: whoever speaks whichever protocol is told what anybody publishes.
+
+use crate::script::{Script, get, masked};
+use crate::{Harness, Setup};
+use ringstorm::app::realtime::RealtimePlan;
+use ringstorm::protocol::websocket::Opcode;
+
+const CLIENTS: usize = 6;
+const STREAM: usize = CLIENTS;
+const LISTENER: usize = CLIENTS + 1;
+const CALLER: usize = CLIENTS + 2;
+
+fn setup() -> Setup {
+    let mut setup = Setup::with(|config| {
+        config.realtime = Some(RealtimePlan::dev([3; 32]));
+    });
+    setup.cores = 3;
+    setup
+}
+
+fn post(path: &str, key: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+impl Script {
+    /// Reads until that text has come, with all before it.
+    fn hears(&mut self, peer: usize, text: &'static str) -> &mut Self {
+        self.read(peer, text, move |bytes| {
+            let heard = String::from_utf8_lossy(bytes);
+            // Frames and lines after it are for the next reading.
+            heard.contains(text).then_some(bytes.len())
+        })
+    }
+
+    /// A client of Centrifugo's connects and subscribes, with both commands in one message.
+    fn subscribes(&mut self, peer: usize) -> &mut Self {
+        let commands = "{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}";
+        self.upgrade(peer, "/connection/websocket");
+        self.send(peer, masked(Opcode::Text, commands.as_bytes()));
+        self.hears(peer, "\"id\":2,\"subscribe\"")
+    }
+}
+
+pub(crate) fn what_is_published_is_heard_in_every_protocol_on_every_core<H: Harness>() {
+    let mut script = Script::default();
+    for peer in 0..CLIENTS {
+        script.subscribes(peer);
+    }
+    script.send(STREAM, get("/channels?topic=a&topic=b"));
+    script.hears(STREAM, "event: ready");
+    let wish = "cf_connect=%7B%22subs%22:%7B%22a%22:%7B%7D%7D%7D";
+    script.send(LISTENER, get(&format!("/connection/uni_sse?{wish}")));
+    script.hears(LISTENER, "\"connect\":{");
+    let body = r#"{"topic":"a","data":"by the application"}"#;
+    script.send(CALLER, post("/publish", "dev", body));
+    script.response(CALLER, 200, |_, body| {
+        let answer: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(answer["connections"], CLIENTS as u64 + 2, "{body}");
+        assert_eq!(answer["results"][0]["result"]["offset"], 1, "{body}");
+    });
+    for peer in 0..=LISTENER {
+        script.hears(peer, "by the application");
+    }
+    let publish = r#"{"id":3,"publish":{"channel":"a","data":"by a client"}}"#;
+    script.send(0, masked(Opcode::Text, publish.as_bytes()));
+    for peer in 0..=LISTENER {
+        script.hears(peer, "by a client");
+    }
+    let history = post("/api/history", "dev", r#"{"channel":"a","limit":10}"#);
+    script
+        .send(CALLER, history)
+        .response(CALLER, 200, |_, body| {
+            let answer: serde_json::Value = serde_json::from_str(body).unwrap();
+            let said = answer["result"]["publications"].as_array().unwrap();
+            let data: Vec<_> = said.iter().map(|it| it["data"].as_str().unwrap()).collect();
+            assert_eq!(data, ["by the application", "by a client"]);
+        });
+    H::run(setup(), script);
+}
+
+pub(crate) fn what_no_client_says_gets_its_close_code_and_the_others_go_on<H: Harness>() {
+    let mut script = Script::default();
+    script.subscribes(0);
+    for (peer, said, code) in [
+        (1, "{\"id\":1,\"subscribe\":{\"channel\":\"a\"}}", 3501),
+        (2, "nonsense", 3501),
+        (3, "{\"id\":1,\"connect\":{\"token\":\"a.b.c\"}}", 3500),
+    ] {
+        script.upgrade(peer, "/connection/websocket");
+        script.send(peer, masked(Opcode::Text, said.as_bytes()));
+        script.read(peer, "a close frame", move |bytes| {
+            let [0x88, length, high, low, ..] = bytes else {
+                return None;
+            };
+            assert_eq!(u16::from_be_bytes([*high, *low]), code, "{said}");
+            let end = 2 + usize::from(*length);
+            (bytes.len() >= end).then_some(end)
+        });
+    }
+    script.send(4, post("/api/info", "wrong", "{}"));
+    script.response(4, 401, |head, _| {
+        assert!(head.to_lowercase().contains("www-authenticate"), "{head}");
+    });
+    script.ask(5, &get("/channels"), 400);
+    script.ask(6, &get("/connection/uni_sse?cf_connect=x"), 400);
+    script.send(
+        7,
+        post("/api/publish", "dev", "{\"channel\":\"a\",\"data\":1}"),
+    );
+    script.response(7, 200, |_, _| {});
+    script.hears(0, "\"pub\":{\"data\":1");
+    H::run(setup(), script);
+}
+
+pub(crate) fn without_a_plan_there_are_no_channels<H: Harness>() {
+    let mut script = Script::default();
+    for path in [
+        "/connection/websocket",
+        "/channels?topic=a",
+        "/api/info",
+        "/publish",
+    ] {
+        script.ask(0, &get(path), 404);
+    }
+    H::run(Setup::default(), script);
+}
