@@ -1,14 +1,15 @@
 //! The limit: a bare TCP echo on io_uring that parses nothing, keeps nothing and checks nothing.
 //!
 //! `limit --port 9100` answers every receive with one send straight from the receive buffer;
-//! `--coalesce` with one send per connection and turn. `scripts/bench` drives it.
+//! `--coalesce` with one send per connection and turn; `--bulk` receives again only once the send
+//! is done, as what is larger than a socket's buffer needs. `scripts/bench` drives it.
 #![expect(unsafe_code, reason = "a bare ring, to compare the engine with")]
 
 mod ring;
 
 use clap::Parser;
 use io_uring::types::{Fd, Fixed};
-use io_uring::{cqueue, opcode};
+use io_uring::{cqueue, opcode, squeue};
 use ring::{Kind, Ring};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::error::Error;
@@ -24,6 +25,9 @@ struct Options {
     /// One send per connection and turn, from a buffer of the connection.
     #[arg(long)]
     coalesce: bool,
+    /// One receive, then one send of what it brought, then the next receive.
+    #[arg(long, conflicts_with = "coalesce")]
+    bulk: bool,
     /// Connections at once.
     #[arg(long, default_value_t = 19_000)]
     slots: u32,
@@ -51,6 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         sent: Vec::new(),
         starved: Vec::new(),
         outbound: options.coalesce.then(|| Outbound::new(options.slots)),
+        lent: options.bulk.then(|| vec![0; options.slots as usize]),
     }
     .run()?;
     Ok(())
@@ -66,6 +71,8 @@ struct Echo {
     /// Connections whose receive ended for want of a buffer.
     starved: Vec<u32>,
     outbound: Option<Outbound>,
+    /// The buffer that each connection's send reads from, where one receive follows one send.
+    lent: Option<Vec<u16>>,
 }
 
 /// What is queued for each connection in this turn.
@@ -121,7 +128,7 @@ impl Echo {
             // As many as there are buffers: to arm all of the starved at once is a livelock.
             let armed = self.starved.len().min(self.free);
             for connection in self.starved.drain(..armed) {
-                self.ring.receive(connection)?;
+                receive(&mut self.ring, self.lent.is_some(), connection)?;
             }
         }
     }
@@ -138,7 +145,7 @@ impl Echo {
         match (kind, u32::try_from(completion.result())) {
             (Kind::Accept, accepted) => {
                 if let Ok(slot) = accepted {
-                    self.ring.receive(slot)?;
+                    receive(&mut self.ring, self.lent.is_some(), slot)?;
                 }
                 if !cqueue::more(completion.flags()) {
                     self.accept()?;
@@ -156,14 +163,19 @@ impl Echo {
                 let close = opcode::Close::new(Fixed(connection)).build();
                 self.ring.push(&close.user_data(Kind::Close.on(connection)))
             }
-            // A failed send: its connection's receive ends as well.
-            (Kind::Send | Kind::Close, _) => Ok(()),
+            (Kind::Send, sent) => self.sent(connection, sent.is_ok()),
+            (Kind::Close, _) => Ok(()),
         }
     }
 
     fn received(&mut self, connection: u32, length: usize, flags: u32) -> io::Result<()> {
         let buffer = cqueue::buffer_select(flags).expect("a receive of bytes has a buffer");
         let bytes = self.ring.buffers.received(buffer, length);
+        if let Some(lent) = &mut self.lent {
+            lent[connection as usize] = buffer;
+            self.free -= 1;
+            return send_all(&mut self.ring, connection, bytes);
+        }
         if let Some(outbound) = &mut self.outbound {
             outbound.queue(connection, bytes);
             self.ring.buffers.give_back(buffer);
@@ -177,6 +189,40 @@ impl Echo {
         }
         Ok(())
     }
+
+    /// A send is over: of those that end silently only one that failed, whose connection's receive
+    /// ends as well.
+    fn sent(&mut self, connection: u32, well: bool) -> io::Result<()> {
+        if let Some(lent) = &self.lent {
+            self.ring.buffers.give_back(lent[connection as usize]);
+            self.free += 1;
+            if well {
+                return receive(&mut self.ring, true, connection);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Queues a receive: one, or one for all that comes.
+fn receive(ring: &mut Ring, once: bool, connection: u32) -> io::Result<()> {
+    if !once {
+        return ring.receive(connection);
+    }
+    let receive = opcode::Recv::new(Fixed(connection), std::ptr::null_mut(), 0)
+        .buf_group(ring::GROUP)
+        .build()
+        .flags(squeue::Flags::BUFFER_SELECT);
+    ring.push(&receive.user_data(Kind::Receive.on(connection)))
+}
+
+/// Queues a send that completes when all of it is taken.
+fn send_all(ring: &mut Ring, connection: u32, bytes: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    let send = opcode::Send::new(Fixed(connection), bytes.as_ptr(), length)
+        .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
+        .build();
+    ring.push(&send.user_data(Kind::Send.on(connection)))
 }
 
 fn listen(port: u16) -> io::Result<Socket> {

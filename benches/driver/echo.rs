@@ -17,6 +17,9 @@ const TURN: Duration = Duration::from_millis(100);
 const GRACE: Duration = Duration::from_secs(3);
 /// A server that says nothing for so long has stalled.
 const STALL: Duration = Duration::from_secs(10);
+/// Bytes of a receive buffer at most, and where a reply is longer than that.
+const SMALL: usize = 4096;
+const BULK: usize = 64 * 1024;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// What is in flight on one connection.
@@ -61,16 +64,33 @@ pub(crate) fn run(load: &Load, shape: Shape) -> Result<Value, Box<dyn Error>> {
     let gap = driver.until(window.ends, Ask::Again)?;
     let end = Reading::take(load, driver.messages)?;
     driver.until(Instant::now() + GRACE, Ask::NoMore)?;
-    let mut figures = end.json_since(&start);
-    let least = driver
-        .connections
-        .iter()
-        .map(|connection| connection.replies)
-        .min();
-    figures["lost"] = driver.in_flight.into();
-    figures["gap_ms_max"] = (gap.as_secs_f64() * 1e3).into();
-    figures["messages_on_the_slowest"] = least.into();
-    Ok(figures)
+    let replies = driver.connections.iter().map(|it| it.replies);
+    Ok(Figures {
+        lost: driver.in_flight,
+        gap,
+        least: replies.min(),
+    }
+    .json(end.json_since(&start)))
+}
+
+/// What a loop knows beside what it cost.
+pub(crate) struct Figures {
+    /// Messages without a reply.
+    pub(crate) lost: u64,
+    /// The longest silence of all connections.
+    pub(crate) gap: Duration,
+    /// Replies on the connection that had the fewest.
+    pub(crate) least: Option<u64>,
+}
+
+impl Figures {
+    /// Added to the window's figures.
+    pub(crate) fn json(self, mut figures: Value) -> Value {
+        figures["lost"] = self.lost.into();
+        figures["gap_ms_max"] = (self.gap.as_secs_f64() * 1e3).into();
+        figures["messages_on_the_slowest"] = self.least.into();
+        figures
+    }
 }
 
 /// Whether a reply asks for the next message.
@@ -82,15 +102,18 @@ enum Ask {
 
 impl Driver {
     fn new(load: &Load, shape: Shape, sockets: &[TcpStream]) -> Result<Self, Box<dyn Error>> {
-        let request = masked(shape.payload)?;
+        let request = masked(shape.payload);
         let reply = match load.protocol {
             Protocol::Tcp => request.clone(),
-            Protocol::Ws => unmasked(shape.payload)?,
+            Protocol::Ws => unmasked(shape.payload),
             Protocol::Sse => return Err("an event stream does not echo".into()),
         };
         let expected = reply.len() * shape.pipeline as usize;
-        let buffer_bytes = u32::try_from(expected.next_power_of_two().clamp(64, 4096))?;
-        let buffers = sockets.len().next_power_of_two().clamp(256, 16_384);
+        // Large replies in large buffers: whoever drives must cost less than what it drives.
+        let most = if reply.len() > SMALL { BULK } else { SMALL };
+        let buffer_bytes = u32::try_from(expected.next_power_of_two().clamp(64, most))?;
+        let least = if most == BULK { 32 } else { 256 };
+        let buffers = sockets.len().next_power_of_two().clamp(least, 16_384);
         let ring = Ring::new(u16::try_from(buffers)?, buffer_bytes)?;
         let descriptors: Vec<_> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
         ring.submitter().register_files(&descriptors)?;
@@ -210,27 +233,36 @@ fn payload(length: usize) -> impl Iterator<Item = u8> {
 }
 
 /// A client's binary frame. RFC 6455, 5.2 and 5.3.
-fn masked(length: usize) -> Result<Vec<u8>, Box<dyn Error>> {
-    let mut frame = vec![0x82, 0x80 | short(length)?];
+pub(crate) fn masked(length: usize) -> Vec<u8> {
+    let mut frame = header(length, 0x80);
     frame.extend(MASK);
     frame.extend(
         payload(length)
             .zip(MASK.into_iter().cycle())
             .map(|(byte, key)| byte ^ key),
     );
-    Ok(frame)
+    frame
 }
 
 /// A server's binary frame.
-fn unmasked(length: usize) -> Result<Vec<u8>, Box<dyn Error>> {
-    let mut frame = vec![0x82, short(length)?];
+pub(crate) fn unmasked(length: usize) -> Vec<u8> {
+    let mut frame = header(length, 0);
     frame.extend(payload(length));
-    Ok(frame)
+    frame
 }
 
-fn short(length: usize) -> Result<u8, Box<dyn Error>> {
-    match u8::try_from(length) {
-        Ok(length) if length <= 125 => Ok(length),
-        _ => Err("the payload must be at most 125 bytes".into()),
+/// The first bytes of a binary frame, in the shortest form. RFC 6455, 5.2.
+fn header(length: usize, masked: u8) -> Vec<u8> {
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ 0..=125), _) => vec![0x82, masked | short],
+        (_, Ok(medium)) => {
+            let [a, b] = medium.to_be_bytes();
+            vec![0x82, masked | 126, a, b]
+        }
+        _ => {
+            let mut frame = vec![0x82, masked | 127];
+            frame.extend((length as u64).to_be_bytes());
+            frame
+        }
     }
 }

@@ -9,6 +9,7 @@ mod cpu;
 mod echo;
 mod listen;
 mod peer;
+mod plain;
 #[path = "../ring/mod.rs"]
 mod ring;
 mod rooms;
@@ -35,9 +36,12 @@ enum Command {
         /// Messages in flight on each connection.
         #[arg(long, default_value_t = 1)]
         pipeline: u32,
-        /// Bytes of a message, at most 125.
+        /// Bytes of a message.
         #[arg(long, default_value_t = 32)]
         payload: usize,
+        /// Plain epoll instead of a ring: one read and one write for each readiness.
+        #[arg(long)]
+        epoll: bool,
     },
     /// Counts what a server pushes to every connection.
     Listen(Load),
@@ -151,7 +155,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             load,
             pipeline,
             payload,
-        } => say(&echo::run(&load, echo::Shape { pipeline, payload })?),
+            epoll,
+        } => {
+            let shape = echo::Shape { pipeline, payload };
+            let run = if epoll { plain::run } else { echo::run };
+            say(&run(&load, shape)?)
+        }
         Command::Listen(load) => say(&listen::run(&load)?),
         Command::Rooms(load) => say(&rooms::run(&load)?),
         Command::Accept(load) => say(&accept(&load)?),

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 const PAGE: usize = 4096;
-const GROUP: u16 = 1;
+/// The group of its provided buffers.
+pub(crate) const GROUP: u16 = 1;
 const SUBMISSIONS: u32 = 4096;
 const COMPLETIONS: u32 = 65_536;
 
