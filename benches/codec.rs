@@ -37,7 +37,7 @@ fn echo(
 ) -> usize {
     let (mut at, mut messages) = (0, 0);
     while let Ok(Some(event)) = decoder.next(bytes, &mut at, pool) {
-        if let Event::Message { kind, bytes } = event {
+        if let Event::Message { kind, bytes, .. } = event {
             echo(
                 frame::header(kind.opcode(), bytes.len(), None).as_bytes(),
                 bytes,

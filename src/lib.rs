@@ -23,6 +23,7 @@ pub mod cli;
 pub mod engine;
 pub mod limits;
 pub mod load;
+pub mod payload;
 pub mod protocol;
 pub mod proxy;
 pub mod report;

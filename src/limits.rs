@@ -70,9 +70,22 @@ pub const SHARES_PER_TURN: usize = 8;
 pub const SPARE_BUFFERS: usize = 64;
 /// A spare buffer that grew beyond this is freed rather than kept.
 pub const SPARE_BYTES: usize = 256 * 1024;
+/// An assembled message of at least so many bytes has a buffer of its own, which a reply may take
+/// along: to copy less costs less than a list of two pieces.
+pub const LARGE_BYTES: usize = 8 * 1024;
+/// Bytes that one core's spare buffers for large messages may have in all: the largest message of
+/// each of 32 connections. They are freed after [`QUIET_TIME`].
+pub const SHELF_BYTES: usize = 32 * MESSAGE_BYTES;
+/// Bytes of spare buffers for large messages that a core keeps though none comes.
+pub const SHELF_QUIET_BYTES: usize = 512 * 1024;
+/// Spare buffers for large messages that one core may keep.
+pub const SHELF_BUFFERS: usize = 4096;
 
 /// Default cap on outbound bytes queued for one connection.
 pub const BACKLOG_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that one connection sends in one turn at most: a tenth of a millisecond, for which every
+/// other connection of the core waits.
+pub const SEND_BYTES: usize = 256 * 1024;
 /// A backlog above this is high: an echo stops reading its peer.
 pub const BACKLOG_HIGH: usize = 64 * 1024;
 /// A backlog at or below this is low again: `drained` is said.
@@ -279,6 +292,11 @@ pub const RECEIVE_BUFFER_LOCKED_BYTES: u64 = 16;
 pub const RECEIVE_BUFFERS: u16 = 1024;
 /// Default size of one receive buffer, in bytes.
 pub const RECEIVE_BYTES: u32 = 4096;
+/// Receive buffers of a ring for connections that fill those: what one turn hands out. Who finds
+/// none is served in the next turn; their memory is there only while somebody needs it.
+pub const LARGE_RECEIVE_BUFFERS: u16 = 32;
+/// Size of one of them, in bytes.
+pub const LARGE_RECEIVE_BYTES: u32 = 64 * 1024;
 /// Connections of a core of the load client whose ring is asked for its sockets while it measures:
 /// the core waits for about as many microseconds.
 pub const SOCKETS_LISTED_MAX: u64 = 2_000;
@@ -286,6 +304,10 @@ pub const SOCKETS_LISTED_MAX: u64 = 2_000;
 pub const SERIES_ROWS_MAX: usize = 20_000;
 
 const _: () = assert!(BACKLOG_LOW < BACKLOG_HIGH && BACKLOG_HIGH < BACKLOG_BYTES);
+const _: () = assert!(
+    SEND_BYTES > BACKLOG_HIGH,
+    "what a send leaves is seen: it is one that completes"
+);
 const _: () = assert!(
     MESSAGE_BYTES < BACKLOG_BYTES,
     "an echo of the largest message must fit"

@@ -14,7 +14,8 @@
 //!   `closed` follows with [`CloseCause::PeerEnded`].
 //! - No event for a connection is delivered inside a call to [`Wire`]: calls only note what to do.
 //! - After [`Wire::close`] the shard gets nothing more for that connection but `closed`.
-//! - Whatever is queued for a connection within one turn leaves in one send, in order.
+//! - Whatever is queued for a connection within one turn leaves in one send, in order; what is more
+//!   than `limits::SEND_BYTES` in several, a turn for each.
 //! - After [`Wire::pause`], bytes that the kernel had already handed over may still arrive.
 //! - An id is never reused: a later connection in the same slot has another generation.
 #![forbid(unsafe_code)]
@@ -30,6 +31,7 @@ mod either;
 mod proxy_fault;
 mod tls_fault;
 
+pub use crate::payload::Payload;
 pub use either::Either;
 pub use proxy_fault::ProxyFault;
 pub use tls_fault::TlsFault;
@@ -37,7 +39,6 @@ pub use tls_fault::TlsFault;
 use crate::time::Instant;
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
 use std::time::Duration;
 
 /// Names one connection of one core: a slot, dense from 0 so that a shard may index by it, and the
@@ -160,39 +161,6 @@ pub enum Unsent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("every connection slot of this core is taken")]
 pub struct NoSlot;
-
-/// Bytes encoded once and shared by reference: a broadcast clones this, never the bytes.
-///
-/// Shared within one core (`Rc`); for other cores forward the source and encode there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payload(Rc<Vec<u8>>);
-
-impl Payload {
-    /// Wraps encoded bytes.
-    #[must_use]
-    pub fn new(bytes: Vec<u8>) -> Self {
-        Self(Rc::new(bytes))
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Bytes of memory for each of those who hold it.
-    #[must_use]
-    pub fn share_bytes(&self) -> usize {
-        self.0.capacity() / Rc::strong_count(&self.0)
-    }
-
-    /// The buffer, emptied, if nobody else holds it: to encode the next payload without allocating.
-    pub fn recycle(&mut self) -> Option<&mut Vec<u8>> {
-        let buffer = Rc::get_mut(&mut self.0)?;
-        buffer.clear();
-        Some(buffer)
-    }
-}
 
 /// What an engine knows of itself and of this core's thread. What takes a look at files of the
 /// host is not here: a core has better things to do.
@@ -381,6 +349,18 @@ pub trait Wire<Message> {
     /// # Errors
     /// [`Unsent`]; then nothing was queued.
     fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent>;
+    /// Queues a copy of `head` and then a payload, as one.
+    ///
+    /// # Errors
+    /// [`Unsent`]; then nothing was queued.
+    fn share_behind(
+        &mut self,
+        id: ConnectionId,
+        head: &[u8],
+        payload: &Payload,
+    ) -> Result<(), Unsent> {
+        self.send_parts(id, &[head, payload.bytes()])
+    }
     /// Bytes queued for the connection and not yet taken by the kernel.
     fn backlog(&self, id: ConnectionId) -> usize;
     /// Bytes queued for all connections of this core and not yet taken by the kernel; a shared

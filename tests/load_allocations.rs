@@ -28,13 +28,24 @@ impl Mirror {
         }
     }
 
-    /// What an echo server would answer to what connection `slot` sent: short frames, unmasked.
+    /// What an echo server would answer to what connection `slot` sent: the frames, unmasked.
     fn echo_into(&mut self, slot: usize, into: &mut Vec<u8>) {
         into.clear();
         let mut rest = &self.sent[slot][..];
-        while let [opcode, len, a, b, c, d, after @ ..] = rest {
-            let len = usize::from(len & 0x7f);
-            into.extend_from_slice(&[*opcode, u8::try_from(len).unwrap_or(0)]);
+        while let [opcode, short, behind @ ..] = rest {
+            let short = short & 0x7f;
+            // RFC 6455, 5.2: the length is in the next 8 bytes.
+            let long = if short == 127 { 8 } else { 0 };
+            let (length, behind) = behind.split_at(long);
+            let [a, b, c, d, after @ ..] = behind else {
+                return;
+            };
+            let len = length
+                .iter()
+                .fold(0, |len, byte| len << 8 | usize::from(*byte));
+            let len = if long == 0 { usize::from(short) } else { len };
+            into.extend_from_slice(&[*opcode, short]);
+            into.extend_from_slice(length);
             let start = into.len();
             into.extend_from_slice(&after[..len]);
             mask::apply(&mut into[start..], [*a, *b, *c, *d], 0);
@@ -168,6 +179,35 @@ fn a_closed_loop_allocates_nothing_once_it_is_warm() {
         in_flight: 16,
         ..config(64)
     });
+}
+
+#[test]
+fn a_loop_of_large_messages_allocates_nothing_once_it_is_warm() {
+    let (mut load, mut wire) = up(Config {
+        payload_bytes: 128 * 1024,
+        ..config(4)
+    });
+    let mut bytes = Vec::with_capacity(256 * 1024);
+    let mut round = || {
+        let mut heard = 0;
+        for slot in 0..wire.sent.len() {
+            wire.echo_into(slot, &mut bytes);
+            heard += bytes.len();
+            for piece in bytes.chunks_mut(64 * 1024) {
+                load.received(id(slot), piece, &mut wire);
+            }
+        }
+        wire.now += Duration::from_micros(200);
+        if load.deadline().is_some_and(|at| at <= wire.now) {
+            load.expired(&mut wire);
+        }
+        heard
+    };
+    (0..50).for_each(|_| _ = round());
+    let mut heard = 0;
+    let allocated = measure(|| (0..50).for_each(|_| heard += round()));
+    assert!(heard > 4 * 40 * 128 * 1024, "{heard}");
+    assert_eq!(allocated.count_total, 0);
 }
 
 #[test]

@@ -63,9 +63,10 @@ const LINE_COLUMNS: usize = 100;
 const ARROWS: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("time", &[]),
-    ("shard", &["limits", "time"]),
+    ("payload", &["limits"]),
+    ("shard", &["limits", "time", "payload"]),
     ("wheel", &["limits", "time", "shard"]),
-    ("protocol", &["limits", "time"]),
+    ("protocol", &["limits", "time", "payload"]),
     (
         "app",
         &[
@@ -104,8 +105,8 @@ const TOP: &str = "cli";
 
 /// Modules without clock, socket, file, thread, print or `unsafe`.
 const PURE: &[&str] = &[
-    "limits", "time", "shard", "wheel", "protocol", "app", "stats", "tune", "server", "load",
-    "report", "tls", "proxy",
+    "limits", "time", "payload", "shard", "wheel", "protocol", "app", "stats", "tune", "server",
+    "load", "report", "tls", "proxy",
 ];
 
 /// What opens every pure module.

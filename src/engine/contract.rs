@@ -318,6 +318,16 @@ impl<M, W: Wire<M>> Wire<M> for Watched<'_, W> {
         self.judge(id, payload.bytes().len(), |wire| wire.share(id, payload))
     }
 
+    fn share_behind(
+        &mut self,
+        id: ConnectionId,
+        head: &[u8],
+        payload: &Payload,
+    ) -> Result<(), Unsent> {
+        let len = head.len() + payload.bytes().len();
+        self.judge(id, len, |wire| wire.share_behind(id, head, payload))
+    }
+
     fn backlog(&self, id: ConnectionId) -> usize {
         self.wire.backlog(id)
     }

@@ -266,6 +266,25 @@ impl Outbound {
         Ok(())
     }
 
+    /// Queues a copy of `head` and then a payload.
+    ///
+    /// # Errors
+    /// [`Unsent::Full`] if the backlog would exceed `cap` bytes; then nothing was queued.
+    pub fn share_behind(
+        &mut self,
+        pool: &mut BatchPool,
+        cap: usize,
+        head: &[u8],
+        payload: &Payload,
+    ) -> Result<(), Unsent> {
+        let len = head.len() + payload.bytes().len();
+        if let Some(batch) = self.grow(pool, cap, len)? {
+            batch.push_parts(&[head]);
+            batch.share(payload);
+        }
+        Ok(())
+    }
+
     /// What the kernel should take next: a batch and how much of it was taken already. Starts the
     /// next flight if none is under way; `None` if nothing is queued.
     pub fn flight<'p>(&mut self, pool: &'p BatchPool) -> Option<(&'p Batch, usize)> {

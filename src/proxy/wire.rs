@@ -84,6 +84,15 @@ impl<M, W: Wire<M>> Wire<M> for TunnelWire<'_, W> {
         self.wire.share(id, payload)
     }
 
+    fn share_behind(
+        &mut self,
+        id: ConnectionId,
+        head: &[u8],
+        payload: &Payload,
+    ) -> Result<(), Unsent> {
+        self.wire.share_behind(id, head, payload)
+    }
+
     #[inline]
     fn backlog(&self, id: ConnectionId) -> usize {
         self.wire.backlog(id)

@@ -220,6 +220,8 @@ pub struct Outgoing<'s, M, W> {
     pub(super) tally: &'s mut Tally,
     /// Whose message the app was given; nobody's if its time had come.
     pub(super) user: Option<(ConnectionId, Extension)>,
+    /// The message that is looked at, if it has a buffer of its own.
+    pub(super) assembled: Option<Payload>,
     /// CloseReason something was not queued for that user.
     pub(super) unsent: Option<Unsent>,
     /// Something was queued for that user.
@@ -238,6 +240,7 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
             outbox,
             tally,
             user: None,
+            assembled: None,
             unsent: None,
             queued: false,
             held: false,
@@ -254,7 +257,14 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
             return false;
         }
         let header = frame::header(opcode, payload.len(), None);
-        match self.wire.send_parts(id, &[header.as_bytes(), payload]) {
+        let queued = match &self.assembled {
+            // The very bytes of the message: they leave from where they were assembled.
+            Some(assembled) if std::ptr::eq(assembled.bytes(), payload) => {
+                self.wire.share_behind(id, header.as_bytes(), assembled)
+            }
+            Some(_) | None => self.wire.send_parts(id, &[header.as_bytes(), payload]),
+        };
+        match queued {
             Ok(()) => self.queued = true,
             Err(unsent) => self.unsent = Some(unsent),
         }

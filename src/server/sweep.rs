@@ -9,6 +9,7 @@ use super::stats::Message;
 use super::tally::CloseReason;
 use crate::limits;
 use crate::shard::{Close, ConnectionId, Wire};
+use crate::time::Instant;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,6 +28,9 @@ impl<A: Apps> Server<A> {
         }
         if held > limits::MUCH_BYTES {
             self.shared.watch.much_until = Some(wire.now() + limits::QUIET_TIME);
+        }
+        if inbound >= limits::LARGE_BYTES {
+            self.shared.watch.large_until = Some(wire.now() + limits::QUIET_TIME);
         }
         if held > self.shared.config.memory as u64 && self.shared.watch.look <= wire.now() {
             self.keep_to_budget(wire);
@@ -58,12 +62,15 @@ impl<A: Apps> Server<A> {
             return;
         }
         watch.at = 0;
-        if watch.found || watch.much_until.is_some_and(|until| until > now) {
+        let later = |until: Option<Instant>| until.is_some_and(|until| until > now);
+        if watch.found || later(watch.much_until) || later(watch.large_until) {
             watch.next = Some(now.max(watch.began + limits::SWEEP_TIME));
             return;
         }
         (watch.next, watch.backlogs) = (None, BTreeMap::new());
-        if watch.much_until.take().is_some() {
+        let large = watch.large_until.take();
+        let spare = large.map_or(0, |_| self.shared.pool.shelf.bytes());
+        if watch.much_until.take().is_some() || spare > limits::SHELF_QUIET_BYTES {
             self.shared.trim();
             wire.trim_memory();
         }

@@ -19,6 +19,8 @@ pub(super) struct Watch {
     pub(super) backlogs: BTreeMap<ConnectionId, (u64, Instant)>,
     /// Much was held, and until then may be again: then memory is given back.
     pub(super) much_until: Option<Instant>,
+    /// A large message was begun, and until then another may be: then spare buffers are freed.
+    pub(super) large_until: Option<Instant>,
     /// When it may next be looked for who holds most.
     pub(super) look: Instant,
     /// Bytes of unfinished requests.

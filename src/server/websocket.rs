@@ -85,15 +85,21 @@ impl WebSocket {
                 Err(fault) => return self.fail(id, fault, scratch, out.wire),
             };
             match event {
-                Event::Message { kind, bytes } => {
+                Event::Message {
+                    kind,
+                    bytes,
+                    assembled,
+                } => {
                     out.tally.messages_in += 1;
                     // Nothing is heard after our close frame.
                     if self.closing == State::Open {
                         let message = app::Message {
                             kind: app_kind(kind),
-                            bytes: &*bytes,
+                            bytes,
                         };
+                        out.assembled = assembled.cloned();
                         apps.said(self.app, from, message, &mut out);
+                        out.assembled = None;
                     }
                 }
                 Event::Ping(payload) => {

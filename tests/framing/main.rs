@@ -48,10 +48,12 @@ fn own(event: &Event<'_>) -> Said {
         Event::Message {
             kind: Kind::Text,
             bytes,
+            ..
         } => Said::Text(String::from_utf8(bytes.to_vec()).expect("text is UTF-8")),
         Event::Message {
             kind: Kind::Binary,
             bytes,
+            ..
         } => Said::Binary(bytes.to_vec()),
         Event::Ping(payload) => Said::Ping(payload.to_vec()),
         Event::Pong(payload) => Said::Pong(payload.to_vec()),

@@ -184,7 +184,7 @@ fn hear(decoder: &mut Decoder, pieces: &[&[u8]]) -> Vec<Said> {
         loop {
             said.push(match decoder.next(&mut bytes, &mut at, &mut pool) {
                 Ok(None) => break,
-                Ok(Some(Event::Message { kind, bytes })) => Said::Message(kind, bytes.to_vec()),
+                Ok(Some(Event::Message { kind, bytes, .. })) => Said::Message(kind, bytes.to_vec()),
                 Ok(Some(Event::Ping(payload))) => Said::Ping(payload.to_vec()),
                 Ok(Some(Event::Pong(payload))) => Said::Pong(payload.to_vec()),
                 Ok(Some(Event::Close { code, reason })) => Said::Close(code, reason.to_owned()),

@@ -149,7 +149,7 @@ impl<'c> Socket<'c> {
             // What to send is noted here, since the event borrows what it came in.
             let reply = match self.decoder.next(bytes, at, &mut self.pool) {
                 Ok(None) => return Ok(None),
-                Ok(Some(Event::Message { kind, bytes })) => {
+                Ok(Some(Event::Message { kind, bytes, .. })) => {
                     if end.left == 0 {
                         continue;
                     }

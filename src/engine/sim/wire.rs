@@ -285,6 +285,17 @@ impl<M> Wire<M> for SimWire<'_, M> {
             .queue(id, |out, pool, cap| out.share(pool, cap, payload))
     }
 
+    fn share_behind(
+        &mut self,
+        id: ConnectionId,
+        head: &[u8],
+        payload: &Payload,
+    ) -> Result<(), Unsent> {
+        self.state.queue(id, |out, pool, cap| {
+            out.share_behind(pool, cap, head, payload)
+        })
+    }
+
     fn backlog(&self, id: ConnectionId) -> usize {
         self.state
             .links

@@ -1,5 +1,6 @@
 //! Message content: a sequence number and filler, so that every echo is verified byte by byte.
 
+use crate::limits;
 use crate::load::transport::PayloadKind;
 use crate::protocol::websocket::frame::{self, Opcode};
 use crate::protocol::websocket::{Deflater, mask};
@@ -43,8 +44,14 @@ impl Template {
     pub(in crate::load) fn encode(&self, into: &mut Vec<u8>, sequence: u32, key: [u8; 4]) {
         let bytes = STAMP_BYTES + self.filler.len();
         into.extend_from_slice(frame::header(self.opcode(), bytes, Some(key)).as_bytes());
+        let stamp = stamp(self.kind, sequence);
+        if bytes >= limits::LARGE_BYTES {
+            mask::append(into, &stamp, key, 0);
+            mask::append(into, &self.filler, key, STAMP_BYTES);
+            return;
+        }
         let start = into.len();
-        into.extend_from_slice(&stamp(self.kind, sequence));
+        into.extend_from_slice(&stamp);
         into.extend_from_slice(&self.filler);
         if let Some(payload) = into.get_mut(start..) {
             mask::apply(payload, key, 0);
@@ -166,13 +173,15 @@ mod tests {
 
         #[test]
         fn an_echo_is_recognised_and_any_other_byte_is_not(
-            sequence: u32, key: [u8; 4], bytes in 8..100_usize, flip in 0..100_usize, binary: bool,
+            sequence: u32, key: [u8; 4], bytes in prop_oneof![8..100_usize, 8100..12_400_usize],
+            flip in 0..100_usize, binary: bool,
         ) {
             let kind = if binary { PayloadKind::Binary } else { PayloadKind::Text };
             let template = Template::new(kind, bytes, &mut fastrand::Rng::with_seed(3));
             let mut frame = Vec::new();
             template.encode(&mut frame, sequence, key);
-            let mut payload = unmasked(&frame, key, 6);
+            let header = frame::header(Opcode::Binary, bytes, Some(key)).as_bytes().len();
+            let mut payload = unmasked(&frame, key, header);
             prop_assert_eq!(payload.len(), bytes);
             prop_assert!(template.is(sequence, kind, &payload));
             prop_assert_eq!(template.sequence(kind, &payload), Some(sequence));

@@ -260,7 +260,7 @@ fn read_frames(
     };
     loop {
         match decoder.next(bytes, at, pool) {
-            Ok(Some(Event::Message { kind, bytes })) => {
+            Ok(Some(Event::Message { kind, bytes, .. })) => {
                 ears.hear(talk, kind_of(kind), bytes, &mut tongue);
             }
             Ok(Some(Event::Ping(payload))) => {

@@ -2,6 +2,7 @@
 
 use super::table::{Client, State};
 use super::tools::Tools;
+use crate::limits;
 use crate::load::barrier::Message;
 use crate::load::config::{Loop, Think};
 use crate::load::measure::failure::Kind;
@@ -281,6 +282,7 @@ fn send_batch(
         rng,
         scratch,
         batch,
+        pool,
         ..
     } = tools;
     let per_call = (BATCH_BYTES / template.frame_bytes()).max(1);
@@ -295,7 +297,14 @@ fn send_batch(
             }
             sequence = sequence.wrapping_add(1);
         }
-        if let Err(unsent) = wire.send(id, scratch) {
+        let queued = if scratch.len() < limits::LARGE_BYTES {
+            wire.send(id, scratch)
+        } else {
+            // Much: it leaves from where it was built, and comes back to be built into again.
+            let built = std::mem::replace(scratch, pool.shelf.buffer());
+            wire.share(id, &pool.shelf.wrap(built))
+        };
+        if let Err(unsent) = queued {
             return (sent, Err(unsent));
         }
         for &departure in departures {

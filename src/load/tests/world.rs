@@ -416,7 +416,7 @@ impl<F: FnMut(Key, Instant) -> ReplyAt> Peer for Echo<F> {
         while let Some(event) = decoder.next(&mut bytes, &mut at, &mut self.pool).unwrap() {
             let mut reply = Vec::new();
             match event {
-                Event::Message { kind, bytes } => {
+                Event::Message { kind, bytes, .. } => {
                     self.arrivals.entry(key).or_default().push(now);
                     let opcode = if kind == Kind::Text {
                         Opcode::Text

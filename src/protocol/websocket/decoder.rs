@@ -8,6 +8,7 @@ use super::frame::{Extension, Opcode, Role};
 use super::head::{Expected, Head};
 use super::pieces::{Frame, Pieces};
 use super::{NOT_UTF8, closing, mask};
+use crate::payload::Payload;
 use crate::protocol::Fault;
 use crate::time::Instant;
 use std::ops::Range;
@@ -19,12 +20,15 @@ pub use super::pieces::Pool;
 /// What a peer said. Borrowed from the received bytes or from the decoder.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'e> {
-    /// A whole message, unmasked. Mutable, so that an answer may be masked where it lies.
+    /// A whole message, unmasked.
     Message {
         /// Text or binary.
         kind: Kind,
         /// The payload; UTF-8 if it is text.
-        bytes: &'e mut [u8],
+        bytes: &'e [u8],
+        /// The same bytes in a buffer of their own, if they are many and came in pieces: an answer
+        /// may take it along.
+        assembled: Option<&'e Payload>,
     },
     /// A ping: wants a pong with the same payload, 0 to 125 bytes (RFC 6455, 5.5.2).
     Ping(&'e [u8]),
@@ -110,7 +114,7 @@ impl Decoder {
     }
 
     /// The next event in `bytes[*at..]`; `None` when all of `bytes` is used. `*at` moves behind
-    /// what was used, and what was used has been unmasked.
+    /// what was used, and a message that lay there whole has been unmasked there.
     ///
     /// Call until `None`: only then is everything kept for the last event given back. After a
     /// close or a fault the decoder is dead: it uses up whatever it is given and says `None`.
@@ -148,6 +152,7 @@ impl Decoder {
             return Ok(Some(Event::Message {
                 kind: whole.kind,
                 bytes,
+                assembled: None,
             }));
         }
         self.next_in_pieces(bytes, at, pool)
@@ -244,12 +249,16 @@ impl Decoder {
         match step {
             Step::Starved => Ok(None),
             Step::Message(kind, place) => {
-                let bytes = match (place, &mut self.pieces) {
-                    (Place::Received(range), _) => bytes.get_mut(range).unwrap_or_default(),
-                    (Place::Kept, Some(pieces)) => &mut pieces.message,
-                    (Place::Kept, None) => &mut [],
+                let (bytes, assembled) = match (place, &self.pieces) {
+                    (Place::Received(range), _) => (bytes.get(range).unwrap_or_default(), None),
+                    (Place::Kept, Some(pieces)) => (pieces.finished(), pieces.assembled.as_ref()),
+                    (Place::Kept, None) => (&[][..], None),
                 };
-                Ok(Some(Event::Message { kind, bytes }))
+                Ok(Some(Event::Message {
+                    kind,
+                    bytes,
+                    assembled,
+                }))
             }
             Step::Control(opcode, place) => {
                 let payload = match (place, &self.pieces) {
@@ -291,16 +300,16 @@ impl Decoder {
             let range = *at..*at + len;
             *at = range.end;
             let is_fresh = begun.is_none();
-            let payload = Payload {
+            let part = Part {
                 frame,
                 is_fresh,
                 bytes,
                 range,
             };
             let step = if frame.opcode.is_control() {
-                self.control(payload, pool)
+                self.control(part, pool)
             } else {
-                self.data(payload, pool)?
+                self.data(part, pool)?
             };
             match step {
                 Some(step) => return Ok(step),
@@ -360,13 +369,13 @@ impl Decoder {
     }
 
     /// Payload of a data frame.
-    fn data(&mut self, payload: Payload<'_>, pool: &mut Pool) -> Result<Option<Step>, Fault> {
-        let Payload {
+    fn data(&mut self, part: Part<'_>, pool: &mut Pool) -> Result<Option<Step>, Fault> {
+        let Part {
             frame,
             is_fresh,
             bytes,
             range,
-        } = payload;
+        } = part;
         let in_message = self
             .pieces
             .as_ref()
@@ -403,6 +412,7 @@ impl Decoder {
             if discards {
                 pieces.discard();
             }
+            pieces.make_room(frame.left, &pool.shelf);
         }
         let appended = pieces.append(bytes, frame.key);
         pieces.count(pool);
@@ -417,13 +427,13 @@ impl Decoder {
     }
 
     /// Payload of a control frame, which may come between the fragments of a message.
-    fn control(&mut self, payload: Payload<'_>, pool: &mut Pool) -> Option<Step> {
-        let Payload {
+    fn control(&mut self, part: Part<'_>, pool: &mut Pool) -> Option<Step> {
+        let Part {
             frame,
             is_fresh,
             bytes,
             range,
-        } = payload;
+        } = part;
         let is_complete = range.len() == frame.left;
         let is_close = frame.opcode == Opcode::Close;
         let bytes = bytes.get_mut(range.clone()).unwrap_or_default();
@@ -471,7 +481,7 @@ struct Whole {
 }
 
 /// A piece of a frame's payload, or all of it: `bytes[range]`.
-struct Payload<'e> {
+struct Part<'e> {
     frame: Frame,
     /// Whether nothing of the frame's payload came before.
     is_fresh: bool,

@@ -20,10 +20,12 @@ fn own(event: Event<'_>) -> Said {
         Event::Message {
             kind: Kind::Text,
             bytes,
+            ..
         } => Said::Text(String::from_utf8(bytes.to_vec()).unwrap()),
         Event::Message {
             kind: Kind::Binary,
             bytes,
+            ..
         } => Said::Binary(bytes.to_vec()),
         Event::Ping(payload) => Said::Ping(payload.to_vec()),
         Event::Pong(payload) => Said::Pong(payload.to_vec()),
@@ -339,13 +341,39 @@ fn a_declared_length_allocates_nothing() {
 }
 
 #[test]
-fn a_large_buffer_is_not_kept_as_a_spare() {
+fn the_buffer_of_a_large_message_returns_to_the_shelf_and_is_used_again() {
     let mut pool = pool();
-    let payload = vec![1; limits::SPARE_BYTES + 1];
-    let bytes = frames(&[(Opcode::Binary, Fin::Last, &payload)]);
-    let (a, b) = bytes.split_at(100);
-    hear(&mut Decoder::new(Role::Client), &[a, b], &mut pool);
-    assert_eq!(pool.spare.len(), 0);
+    let payload = vec![1; 100_000];
+    let mut bytes = frames(&[(Opcode::Binary, Fin::Last, &payload)]);
+    let mut places = Vec::new();
+    for _ in 0..3 {
+        let mut decoder = Decoder::new(Role::Client);
+        let (a, b) = bytes.split_at_mut(100);
+        assert_eq!(decoder.next(a, &mut 0, &mut pool), Ok(None));
+        let event = decoder.next(b, &mut 0, &mut pool);
+        let Ok(Some(Event::Message {
+            bytes,
+            assembled: Some(assembled),
+            ..
+        })) = event
+        else {
+            panic!("{event:?}");
+        };
+        assert!(std::ptr::eq(bytes, assembled.bytes()));
+        places.push(bytes.as_ptr());
+        // Somebody sends it, and is done with it after the decoder is.
+        let sent = assembled.clone();
+        assert_eq!(decoder.next(&mut [], &mut 0, &mut pool), Ok(None));
+        assert_eq!(sent.bytes(), payload);
+    }
+    assert_eq!(pool.shelf.bytes() / 100_000, 1);
+    assert_eq!(places[0], places[2]);
+    assert_eq!(pool.held, 0);
+}
+
+#[test]
+fn only_so_many_spares_are_kept() {
+    let mut pool = pool();
     let bytes = frames(&[(Opcode::Binary, Fin::Last, &[1; 1000])]);
     let mut decoders: Vec<_> = (0..100).map(|_| Decoder::new(Role::Client)).collect();
     for decoder in &mut decoders {

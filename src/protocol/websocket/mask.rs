@@ -42,6 +42,28 @@ pub(super) fn apply_gathering(bytes: &mut [u8], key: [u8; 4]) -> Gathered {
     Gathered(seen)
 }
 
+/// Appends `bytes` XORed with the key, repeated, to `into`; `offset` bytes of the payload came
+/// before these.
+#[inline]
+pub fn append(into: &mut Vec<u8>, bytes: &[u8], key: [u8; 4], offset: usize) {
+    append_gathering(into, bytes, rotated(key, offset));
+}
+
+/// Appends `bytes` XORed with the key to `into`, and returns the OR of what was appended. In steps
+/// that stay in the first cache: what is copied is read from memory once.
+#[inline]
+pub(super) fn append_gathering(into: &mut Vec<u8>, bytes: &[u8], key: [u8; 4]) -> Gathered {
+    // A multiple of the key's length: each step begins with its first byte.
+    const STEP: usize = 4096;
+    let mut seen = 0;
+    for step in bytes.chunks(STEP) {
+        let start = into.len();
+        into.extend_from_slice(step);
+        seen |= apply_gathering(into.get_mut(start..).unwrap_or_default(), key).0;
+    }
+    Gathered(seen)
+}
+
 /// The bytes of a payload, ORed together.
 #[derive(Clone, Copy)]
 pub(super) struct Gathered(u64);
@@ -96,6 +118,22 @@ mod tests {
             apply(a, key, 0);
             apply(b, key, split);
             assert_eq!(whole, pieces);
+        }
+    }
+
+    #[test]
+    fn what_is_appended_is_masked_as_it_would_be_where_it_lay() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let source: Vec<u8> = (0..20_000).map(|_| rng.u8(..0x80)).collect();
+        for key in [[0; 4], [0x11, 0x27, 0x73, 0x7f], [1, 0x80, 3, 4]] {
+            for len in [0, 1, 7, 4095, 4096, 4097, 8192, 20_000] {
+                let mut expected = source[..len].to_vec();
+                let seen = apply_gathering(&mut expected, key);
+                let mut into = b"abc".to_vec();
+                let appended = append_gathering(&mut into, &source[..len], key);
+                assert_eq!(into[3..], expected[..], "{len} bytes");
+                assert_eq!(appended.is_ascii(), seen.is_ascii(), "{len} bytes");
+            }
         }
     }
 

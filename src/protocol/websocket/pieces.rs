@@ -8,6 +8,7 @@ use super::frame::{HEADER_BYTES, Opcode};
 use super::head::{Expected, Head};
 use super::mask;
 use crate::limits;
+use crate::payload::{Payload, Shelf};
 use crate::protocol::Fault;
 use crate::time::Instant;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct Pool {
     /// Once a deflated message came; and where the next one is inflated into.
     inflater: Option<Box<Inflater>>,
     inflated: Vec<u8>,
+    /// Buffers of large messages.
+    pub shelf: Shelf,
     /// Bytes of unfinished messages that all decoders keep now.
     pub held: usize,
     /// Bytes inflated since it was last set to 0, and something for each message: whoever calls the
@@ -37,13 +40,14 @@ pub struct Pool {
 impl Pool {
     /// A pool with these limits: bytes of a message, and its fragments.
     #[must_use]
-    pub const fn new(max_message: usize, max_fragments: u32) -> Self {
+    pub fn new(max_message: usize, max_fragments: u32) -> Self {
         Self {
             max_message,
             max_fragments,
             spare: Vec::new(),
             inflater: None,
             inflated: Vec::new(),
+            shelf: Shelf::default(),
             held: 0,
             worked: 0,
         }
@@ -52,12 +56,12 @@ impl Pool {
     /// Inflates a whole message into what `pieces` keeps.
     pub(super) fn inflate(&mut self, pieces: &mut Pieces, packed: &[u8]) -> Result<(), Fault> {
         let inflater = self.inflater.get_or_insert_with(Box::default);
+        if self.inflated.capacity() == 0 {
+            self.inflated = self.shelf.buffer();
+        }
         let inflated = inflater.inflate(packed, self.max_message, &mut self.inflated);
         std::mem::swap(&mut pieces.message, &mut self.inflated);
         self.worked += limits::SHARE_BYTES_OF_A_MESSAGE + pieces.message.len();
-        if self.inflated.capacity() > limits::SPARE_BYTES {
-            self.inflated = Vec::new();
-        }
         inflated
     }
 
@@ -65,6 +69,7 @@ impl Pool {
     pub fn trim(&mut self) {
         self.spare.clear();
         self.inflated = Vec::new();
+        self.shelf.trim();
     }
 
     pub(super) fn take(&mut self) -> Box<Pieces> {
@@ -74,9 +79,11 @@ impl Pool {
     pub(super) fn give_back(&mut self, mut pieces: Box<Pieces>) {
         self.held -= pieces.counted;
         pieces.counted = 0;
-        let is_small = pieces.message.capacity() <= limits::SPARE_BYTES;
-        if is_small && self.spare.len() < limits::SPARE_BUFFERS {
-            pieces.clear();
+        pieces.clear();
+        if pieces.message.capacity() >= limits::LARGE_BYTES {
+            self.shelf.keep(std::mem::take(&mut pieces.message));
+        }
+        if self.spare.len() < limits::SPARE_BUFFERS {
             self.spare.push(pieces);
         }
     }
@@ -87,6 +94,8 @@ impl Pool {
 pub(super) struct Pieces {
     /// Unmasked payload of the message so far. It grows with what came, not with what is declared.
     pub(super) message: Vec<u8>,
+    /// A finished message that is large: nothing is left of it in `message`.
+    pub(super) assembled: Option<Payload>,
     /// Bytes of `message` that are counted in [`Pool::held`].
     counted: usize,
     /// How long `message` was when it last had grown by much, and when that was.
@@ -158,6 +167,7 @@ impl Default for Pieces {
     fn default() -> Self {
         Self {
             message: Vec::new(),
+            assembled: None,
             counted: 0,
             grown: None,
             valid: 0,
@@ -236,20 +246,41 @@ impl Pieces {
         Ok(())
     }
 
+    /// A large frame is about to come: a spare buffer that it fits better than the present one.
+    pub(super) fn make_room(&mut self, payload: usize, shelf: &Shelf) {
+        let len = self.message.len();
+        if len + payload < limits::LARGE_BYTES || self.message.capacity() - len >= payload {
+            return;
+        }
+        let mut larger = shelf.buffer();
+        if larger.capacity() > self.message.capacity() {
+            larger.extend_from_slice(&self.message);
+            std::mem::swap(&mut self.message, &mut larger);
+        }
+        if larger.capacity() >= limits::LARGE_BYTES {
+            shelf.keep(larger);
+        }
+    }
+
     /// Neither keeps nor inflates the message that has begun, if it is deflated.
     pub(super) const fn discard(&mut self) {
         self.is_discarded = self.is_deflated;
     }
 
     /// Adds masked payload of the current data frame to the message.
-    pub(super) fn append(&mut self, payload: &mut [u8], key: [u8; 4]) -> Result<(), Fault> {
+    pub(super) fn append(&mut self, payload: &[u8], key: [u8; 4]) -> Result<(), Fault> {
         if self.is_discarded {
             return Ok(());
         }
-        let seen = mask::apply_gathering(payload, key);
-        let is_valid = self.valid == self.message.len();
-        self.message.extend_from_slice(payload);
         let is_checked = self.kind == Some(Kind::Text) && !self.is_deflated;
+        if !is_checked && key == [0; 4] {
+            // A server's frames are not masked.
+            self.message.extend_from_slice(payload);
+            self.valid = self.message.len();
+            return Ok(());
+        }
+        let is_valid = self.valid == self.message.len();
+        let seen = mask::append_gathering(&mut self.message, payload, key);
         if !is_checked || (is_valid && seen.is_ascii()) {
             self.valid = self.message.len();
             return Ok(());
@@ -290,13 +321,28 @@ impl Pieces {
     pub(super) fn finish(&mut self, pool: &mut Pool) -> Result<Kind, Fault> {
         if std::mem::take(&mut self.is_deflated) && !std::mem::take(&mut self.is_discarded) {
             let packed = std::mem::take(&mut self.message);
-            pool.inflate(self, &packed)?;
+            let inflated = pool.inflate(self, &packed);
+            pool.shelf.keep(packed);
+            inflated?;
             self.check_inflated()?;
         }
         if self.valid != self.message.len() {
             return Err(NOT_UTF8);
         }
+        self.wrap_if_large(&pool.shelf);
         Ok(self.kind.take().unwrap_or(Kind::Binary))
+    }
+
+    fn wrap_if_large(&mut self, shelf: &Shelf) {
+        if self.message.len() >= limits::LARGE_BYTES {
+            self.assembled = Some(shelf.wrap(std::mem::take(&mut self.message)));
+        }
+    }
+
+    /// The finished message.
+    pub(super) fn finished(&self) -> &[u8] {
+        let assembled = self.assembled.as_ref().map(Payload::bytes);
+        assembled.unwrap_or(&self.message)
     }
 
     /// A message that came in one deflated frame, now unmasked.
@@ -309,6 +355,7 @@ impl Pieces {
         self.kind = Some(kind);
         pool.inflate(self, packed)?;
         self.check_inflated()?;
+        self.wrap_if_large(&pool.shelf);
         self.kind = None;
         Ok(())
     }
@@ -349,6 +396,7 @@ impl Pieces {
 
     fn clear(&mut self) {
         self.message.clear();
+        self.assembled = None;
         self.grown = None;
         self.valid = 0;
         self.kind = None;

@@ -1,0 +1,188 @@
+//! Bytes encoded or assembled once and shared by reference, and the shelf that their buffers
+//! return to.
+
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::expect_used
+)]
+
+use crate::limits;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Bytes shared by reference: a broadcast clones this, never the bytes.
+///
+/// Shared within one core (`Rc`); for other cores forward the source and encode there.
+#[derive(Clone, Debug)]
+pub struct Payload(Rc<Content>);
+
+#[derive(Debug)]
+struct Content {
+    bytes: Vec<u8>,
+    /// Where the buffer goes when the last reference is dropped.
+    shelf: Option<Shelf>,
+}
+
+impl Payload {
+    /// Wraps encoded bytes.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Rc::new(Content { bytes, shelf: None }))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
+
+    /// Bytes of memory for each of those who hold it.
+    #[must_use]
+    pub fn share_bytes(&self) -> usize {
+        self.0.bytes.capacity() / Rc::strong_count(&self.0)
+    }
+
+    /// The buffer, emptied, if nobody else holds it: to encode the next payload without allocating.
+    pub fn recycle(&mut self) -> Option<&mut Vec<u8>> {
+        let content = Rc::get_mut(&mut self.0)?;
+        content.bytes.clear();
+        Some(&mut content.bytes)
+    }
+}
+
+impl Drop for Payload {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(content) = Rc::get_mut(&mut self.0)
+            && let Some(shelf) = content.shelf.take()
+        {
+            let bytes = std::mem::take(&mut content.bytes);
+            shelf.take_back(bytes, Rc::clone(&self.0));
+        }
+    }
+}
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Payload {}
+
+/// Spare buffers of one core for large messages, the last used first: it is warm, and to fill it
+/// costs no page faults. A payload made here gives its buffer back when nobody holds it any more.
+#[derive(Clone, Debug, Default)]
+pub struct Shelf(Rc<RefCell<Spares>>);
+
+#[derive(Debug, Default)]
+struct Spares {
+    buffers: Vec<Vec<u8>>,
+    /// What held the bytes of payloads that are gone.
+    shells: Vec<Rc<Content>>,
+    /// Bytes of the spare buffers.
+    bytes: usize,
+}
+
+impl Shelf {
+    /// An empty buffer, a spare one if there is one.
+    #[must_use]
+    pub fn buffer(&self) -> Vec<u8> {
+        let spares = &mut *self.0.borrow_mut();
+        let buffer = spares.buffers.pop().unwrap_or_default();
+        spares.bytes -= buffer.capacity();
+        buffer
+    }
+
+    /// Takes a buffer that is not needed now.
+    pub fn keep(&self, mut buffer: Vec<u8>) {
+        let spares = &mut *self.0.borrow_mut();
+        let bytes = spares.bytes + buffer.capacity();
+        if bytes <= limits::SHELF_BYTES && spares.buffers.len() < limits::SHELF_BUFFERS {
+            buffer.clear();
+            spares.bytes = bytes;
+            spares.buffers.push(buffer);
+        }
+    }
+
+    /// Makes a payload of bytes whose buffer comes back here.
+    #[must_use]
+    pub fn wrap(&self, bytes: Vec<u8>) -> Payload {
+        let shell = self.0.borrow_mut().shells.pop();
+        if let Some(mut shell) = shell
+            && let Some(content) = Rc::get_mut(&mut shell)
+        {
+            content.bytes = bytes;
+            content.shelf = Some(self.clone());
+            return Payload(shell);
+        }
+        let shelf = Some(self.clone());
+        Payload(Rc::new(Content { bytes, shelf }))
+    }
+
+    /// Bytes of the spare buffers.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.borrow().bytes
+    }
+
+    /// Frees the spare buffers.
+    pub fn trim(&self) {
+        *self.0.borrow_mut() = Spares::default();
+    }
+
+    fn take_back(&self, buffer: Vec<u8>, shell: Rc<Content>) {
+        self.keep(buffer);
+        let shells = &mut self.0.borrow_mut().shells;
+        if shells.len() < limits::SHELF_BUFFERS {
+            shells.push(shell);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_returns_when_the_last_reference_to_its_payload_is_gone() {
+        let shelf = Shelf::default();
+        let mut bytes = shelf.buffer();
+        bytes.extend_from_slice(&[7; 5000]);
+        let place = bytes.as_ptr();
+        let payload = shelf.wrap(bytes);
+        let other = payload.clone();
+        assert_eq!(other.share_bytes(), payload.0.bytes.capacity() / 2);
+        drop(payload);
+        assert_eq!((shelf.bytes(), other.bytes()), (0, &[7; 5000][..]));
+        drop(other);
+        assert!(shelf.bytes() >= 5000);
+        let again = shelf.buffer();
+        assert!(again.is_empty() && again.as_ptr() == place);
+        assert_eq!(shelf.bytes(), 0);
+    }
+
+    #[test]
+    fn a_shelf_keeps_no_more_than_its_bound_and_nothing_once_trimmed() {
+        let shelf = Shelf::default();
+        for _ in 0..3 * limits::SHELF_BYTES / limits::MESSAGE_BYTES {
+            shelf.keep(Vec::with_capacity(limits::MESSAGE_BYTES));
+        }
+        assert!(shelf.bytes() <= limits::SHELF_BYTES);
+        assert!(shelf.bytes() > limits::SHELF_BYTES / 2);
+        shelf.trim();
+        assert_eq!((shelf.bytes(), shelf.buffer().capacity()), (0, 0));
+    }
+
+    #[test]
+    fn a_payload_that_outlives_its_shelf_keeps_its_bytes() {
+        let shelf = Shelf::default();
+        let payload = shelf.wrap(vec![1, 2, 3]);
+        drop(shelf);
+        assert_eq!(payload, Payload::new(vec![1, 2, 3]));
+    }
+}
