@@ -7,8 +7,8 @@ use super::{
     Check, EngineTrial, Finding, Holder, HostFacts, Severity, Side, Workload, counted, note,
 };
 use crate::limits::{
-    EXECUTOR_LOCKED_BYTES, RECEIVE_BUFFER_LOCKED_BYTES, RECEIVE_BUFFERS, RING_LOCKED_BYTES,
-    TABLE_BESIDE,
+    EXECUTOR_LOCKED_BYTES, LARGE_RECEIVE_BUFFERS, RECEIVE_BUFFER_LOCKED_BYTES, RECEIVE_BUFFERS,
+    RING_LOCKED_BYTES, TABLE_BESIDE,
 };
 
 /// Every one of them.
@@ -90,7 +90,7 @@ fn needed_locked_bytes(workload: &Workload, facts: &HostFacts) -> u64 {
     let of_core = |tables: u64| {
         EXECUTOR_LOCKED_BYTES
             + RING_LOCKED_BYTES * tables
-            + RECEIVE_BUFFER_LOCKED_BYTES * u64::from(RECEIVE_BUFFERS)
+            + RECEIVE_BUFFER_LOCKED_BYTES * u64::from(RECEIVE_BUFFERS + LARGE_RECEIVE_BUFFERS)
     };
     let mut bytes = 0;
     if workload.side.meets(Side::Server) {

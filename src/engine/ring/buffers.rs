@@ -1,17 +1,32 @@
-//! The receive buffers of one ring: a provided-buffer ring, from which the kernel takes a buffer
+//! The receive buffers of one ring: provided-buffer rings, from which the kernel takes a buffer
 //! only when bytes are there, so an idle connection holds none.
 
+use super::intake::Group;
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// The buffer group that receives select from.
-pub(super) const GROUP: u16 = 1;
-
 /// One line more than the buffer, so that buffers do not all start in the same cache sets.
 const PADDING: usize = 64;
+
+/// Both kinds of buffers of one ring.
+pub(super) struct ReceiveBuffers {
+    pub(super) small: Buffers,
+    pub(super) large: Buffers,
+}
+
+impl ReceiveBuffers {
+    /// The buffers of that kind.
+    #[inline]
+    pub(super) fn of(&mut self, group: Group) -> &mut Buffers {
+        match group {
+            Group::Small => &mut self.small,
+            Group::Large => &mut self.large,
+        }
+    }
+}
 
 /// Provided buffers (`io_uring_register(2)`, `IORING_REGISTER_PBUF_RING`).
 ///
@@ -29,15 +44,19 @@ impl Buffers {
     ///
     /// # Errors
     /// The kernel's, if memory is short or the kernel is older than 5.19.
-    pub(super) fn register(ring: &IoUring, count: u16, size: u32) -> io::Result<Self> {
-        let mut buffers = Self::map(count, size)?;
+    pub(super) fn register(
+        ring: &IoUring,
+        group: Group,
+        (count, size): (u16, u32),
+    ) -> io::Result<Self> {
+        let mut buffers = Self::map(group, (count, size))?;
         // SAFETY: the mapping is page-aligned, holds `count` entries, and lives until `Drop`,
         // which the owner runs only after the ring is gone.
         let registered = unsafe {
             ring.submitter().register_buf_ring_with_flags(
                 buffers.entries.as_ptr() as u64,
                 count,
-                GROUP,
+                group.number(),
                 0,
             )
         };
@@ -49,14 +68,20 @@ impl Buffers {
         Ok(buffers)
     }
 
-    /// Maps memory for them and shows none yet.
-    pub(super) fn map(count: u16, size: u32) -> io::Result<Self> {
+    /// Maps memory for them and shows none yet. That of small ones is there from the start: a page
+    /// fault in the middle of a burst would cost more, and the memory of a connection would seem to
+    /// include it. Large ones cost nothing until somebody needs them.
+    pub(super) fn map(group: Group, (count, size): (u16, u32)) -> io::Result<Self> {
         assert!(
             count.is_power_of_two(),
             "the kernel masks the tail with count - 1"
         );
-        let entries = map(usize::from(count) * size_of::<BufRingEntry>())?;
-        let memory = map(usize::from(count) * stride(size))?;
+        let populate = match group {
+            Group::Small => libc::MAP_POPULATE,
+            Group::Large => 0,
+        };
+        let entries = map(usize::from(count) * size_of::<BufRingEntry>(), populate)?;
+        let memory = map(usize::from(count) * stride(size), populate)?;
         Ok(Self {
             entries: entries.cast(),
             memory,
@@ -69,6 +94,22 @@ impl Buffers {
     /// How many buffers there are.
     pub(super) fn count(&self) -> u16 {
         self.count
+    }
+
+    /// Bytes of one buffer.
+    pub(super) fn size(&self) -> usize {
+        self.size as usize
+    }
+
+    /// Gives the memory back to the system until it is needed again. What is in the buffers is
+    /// lost: all that was received must have been looked at.
+    pub(super) fn release(&self) {
+        let len = usize::from(self.count) * stride(self.size);
+        // SAFETY: our own mapping, of which nobody holds a reference while `self` is borrowed here;
+        // what the kernel writes into it later finds a page of zeros.
+        let failed =
+            unsafe { libc::madvise(self.memory.as_ptr().cast(), len, libc::MADV_DONTNEED) };
+        debug_assert_eq!(failed, 0, "madvise of our own mapping cannot fail");
     }
 
     /// The bytes that a completion put into buffer `id`. The caller holds that completion and has
@@ -129,11 +170,10 @@ fn stride(size: u32) -> usize {
     size as usize + PADDING
 }
 
-/// Anonymous, zeroed, page-aligned memory, all of it there from the start: a page fault in the
-/// middle of a burst would cost more, and the memory of a connection would seem to include it.
-fn map(len: usize) -> io::Result<NonNull<u8>> {
+/// Anonymous, zeroed, page-aligned memory.
+fn map(len: usize, populate: libc::c_int) -> io::Result<NonNull<u8>> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | populate;
     // SAFETY: a fresh anonymous mapping touches no memory of ours.
     let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
     if start == libc::MAP_FAILED {

@@ -1,19 +1,21 @@
 //! A turn: completions become the shard's events, what the shard asked for becomes submissions.
 
 mod ending;
+mod receiving;
 mod waiting;
 
 use super::accept_coalescer::AcceptCoalescer;
-use super::buffers::Buffers;
+use super::buffers::ReceiveBuffers;
+use super::intake::Group;
 use super::kernel::{Completion, EnterWait};
 use super::operation::{Operation, untag};
 use super::port::{Port, RingEvent};
 use super::rings::Rings;
-use super::slot::{Phase, Receive};
+use super::slot::Phase;
 use super::waker::WakeHandle;
 use crate::engine;
 use crate::engine::cause;
-use crate::shard::{ConnectionId, Core, Half, Origin, Shard};
+use crate::shard::{ConnectionId, Core, Origin, Shard};
 use crate::time::Instant;
 use io_uring::types;
 use std::io;
@@ -27,7 +29,7 @@ use std::time::Duration;
 pub(super) struct Driver<S: Shard> {
     pub(super) shard: S,
     pub(super) port: ManuallyDrop<Port<S::Message>>,
-    pub(super) buffers: ManuallyDrop<Vec<Buffers>>,
+    pub(super) buffers: ManuallyDrop<Vec<ReceiveBuffers>>,
     pub(super) completions: Vec<Completion>,
     pub(super) messages: Vec<(Core, S::Message)>,
     pub(super) stop: engine::Stop,
@@ -54,7 +56,7 @@ impl<S: Shard> Driver<S> {
     pub(super) fn new(
         shard: S,
         port: Port<S::Message>,
-        buffers: Vec<Buffers>,
+        buffers: Vec<ReceiveBuffers>,
         stop: engine::Stop,
         waker: WakeHandle,
     ) -> Self {
@@ -209,7 +211,8 @@ impl<S: Shard> Driver<S> {
             return;
         };
         match operation {
-            Operation::Receive => self.received(ring, id, completion),
+            Operation::Receive => self.received((ring, Group::Small), id, completion),
+            Operation::ReceiveLarge => self.received((ring, Group::Large), id, completion),
             Operation::AcceptMultishot | Operation::AcceptSingle => {
                 self.accepted(operation, (ring, id.slot()), completion);
             }
@@ -235,64 +238,6 @@ impl<S: Shard> Driver<S> {
             Operation::CancelAccept => self.port.acceptor.cancelled(ring, id.slot()),
             Operation::RingDoorbell => self.port.mailer.wake(id.slot()),
             Operation::Send | Operation::ResetOnClose | Operation::CancelRest => {}
-        }
-    }
-
-    #[inline]
-    fn received(&mut self, ring: usize, id: ConnectionId, completion: Completion) {
-        let port = &mut *self.port;
-        let buffer = completion.buffer();
-        let phase = port.slots.get(id).map(|slot| {
-            if !completion.more() {
-                slot.receive = Receive::Off;
-            }
-            slot.phase
-        });
-        if let (Ok(len @ 1..), Some(buffer)) = (usize::try_from(completion.result), buffer) {
-            port.counters.bytes_in += len as u64;
-            if phase == Some(Phase::Open) {
-                let bytes = self.buffers[ring].bytes(buffer, len);
-                self.shard.received(id, bytes, port);
-            }
-        }
-        if let Some(buffer) = buffer {
-            self.buffers[ring].give_back(buffer);
-        }
-        if completion.more() || phase.is_none() {
-            return;
-        }
-        match completion.result {
-            // Data, but the kernel ended the multishot: armed again when it is settled.
-            1.. => port.mark(id),
-            0 => self.peer_ended(id),
-            result if result == -libc::ENOBUFS => {
-                port.counters.starved += 1;
-                if let Some(slot) = port.slots.get(id) {
-                    slot.receive = Receive::Starved;
-                    port.rings.lane(ring).starved.push_back(id);
-                }
-                port.mark(id);
-            }
-            result if result == -libc::ECANCELED => port.mark(id),
-            result => {
-                if let Some(slot) = port.slots.get(id) {
-                    slot.receive = Receive::Ended;
-                }
-                port.connection_broke(id, cause::from_errno(-result));
-            }
-        }
-    }
-
-    /// The peer's FIN came: the shard decides whether it has still something to send.
-    fn peer_ended(&mut self, id: ConnectionId) {
-        let port = &mut *self.port;
-        if let Some(slot) = port.slots.get(id) {
-            slot.receive = Receive::Ended;
-            let open = slot.phase == Phase::Open;
-            port.mark(id);
-            if open && self.shard.ended(id, port) == Half::Close {
-                port.peer_ended(id);
-            }
         }
     }
 
@@ -402,7 +347,8 @@ impl<S: Shard> Driver<S> {
     /// Turns what was asked for into entries; the next enter of each ring takes them.
     fn submit(&mut self) {
         for buffers in &*self.buffers {
-            buffers.publish();
+            buffers.small.publish();
+            buffers.large.publish();
         }
         loop {
             self.port.settle_all();
@@ -412,36 +358,14 @@ impl<S: Shard> Driver<S> {
             self.deliver_events();
         }
         for ring in 0..self.port.rings.count() {
-            self.rearm_starved(ring);
+            self.rearm_starved(ring, Group::Small);
+            self.rearm_starved(ring, Group::Large);
         }
+        self.trim_large_buffers();
         let port = &mut *self.port;
         port.acceptor
             .settle(&mut port.rings, &port.slots, port.now, &mut port.counters);
         port.mailer.deliver(port.rings.lead());
-    }
-
-    /// Arms at most as many starved receives as there are buffers: all at once, for fewer buffers,
-    /// would only starve them again, for ever.
-    fn rearm_starved(&mut self, ring: usize) {
-        let mut free = self.buffers[ring].count();
-        while free > 0
-            && let Some(id) = self.port.rings.lane(ring).starved.pop_front()
-        {
-            let Some(slot) = self.port.slots.get(id) else {
-                continue;
-            };
-            if slot.receive != Receive::Starved {
-                continue;
-            }
-            match slot.phase {
-                Phase::Open if slot.paused => slot.receive = Receive::Off,
-                Phase::Open | Phase::Flushing | Phase::Lingering => {
-                    self.port.arm_receive(id);
-                    free -= 1;
-                }
-                _ => slot.receive = Receive::Off,
-            }
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a ring asks of the kernel, and what it is told.
 
 use super::buffers::Buffers;
+use super::intake::Group;
 use io_uring::{cqueue, squeue};
 use std::io;
 use std::os::fd::RawFd;
@@ -61,7 +62,7 @@ pub(super) trait Kernel {
     /// The ring's descriptor, to which other cores send their doorbells.
     fn descriptor(&self) -> RawFd;
     /// Registers receive buffers; the caller keeps them longer than the ring.
-    fn register_buffers(&mut self, count: u16, size: u32) -> io::Result<Buffers>;
+    fn register_buffers(&mut self, group: Group, size: (u16, u32)) -> io::Result<Buffers>;
     /// Reserves the slots below `first` for [`Self::install`]: the kernel chooses above. It can
     /// since 6.0.
     fn reserve_below(&mut self, first: u32, slots: u32) -> io::Result<()>;

@@ -15,6 +15,7 @@ mod buffers;
 mod driver;
 mod event_loop;
 pub(in crate::engine) mod heap;
+mod intake;
 mod kernel;
 mod mailer;
 mod operation;
@@ -32,9 +33,12 @@ mod vectors;
 mod waker;
 
 use super::{AcceptFailures, EngineConfig, EngineError, FirstWord, Stop};
+use crate::limits;
 use crate::shard::{Core, Counters, Shard};
 use accept::Acceptor;
+use buffers::ReceiveBuffers;
 use driver::Driver;
+use intake::Group;
 use mailer::{Mailboxes, Mailer, mailboxes_for};
 pub(super) use option::unacknowledged;
 use port::Port;
@@ -270,7 +274,8 @@ fn furnish<S: Shard>(
     let mut buffers = Vec::new();
     for _ in 0..tables {
         let mut ring = Ring::new(uring::Uring::new(table)?);
-        buffers.push(ring.register_buffers(share(setup.buffers.0, tables), setup.buffers.1)?);
+        let small = (share(setup.buffers.0, tables), setup.buffers.1);
+        buffers.push(receive_buffers(&mut ring, small)?);
         if listens {
             ring.reserve_below(outgoing, table)
                 .map_err(failed("divide the file table"))?;
@@ -303,12 +308,22 @@ fn furnish<S: Shard>(
         querying: Default::default(),
         pending: Default::default(),
         waiting: Default::default(),
+        trims: false,
     };
     let handle = waker.handle();
     Ok((
         Driver::new(make(), port, buffers, setup.stop, handle),
         waker,
     ))
+}
+
+/// Registers both kinds of receive buffers with a ring; so many of that size are small.
+fn receive_buffers(ring: &mut Ring, small: (u16, u32)) -> Result<ReceiveBuffers, EngineError> {
+    let large = (limits::LARGE_RECEIVE_BUFFERS, limits::LARGE_RECEIVE_BYTES);
+    Ok(ReceiveBuffers {
+        small: ring.register_buffers(Group::Small, small)?,
+        large: ring.register_buffers(Group::Large, large)?,
+    })
 }
 
 /// Receive buffers of a ring, however many rings share the core's.

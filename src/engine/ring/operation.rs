@@ -12,8 +12,10 @@ pub(super) enum Operation {
     AcceptMultishot,
     /// One accept; the slot field is the listener's index.
     AcceptSingle,
-    /// Multishot receive of a connection.
+    /// Multishot receive of a connection, into small buffers.
     Receive,
+    /// One receive of a connection, into a large buffer.
+    ReceiveLarge,
     /// The one send in flight of a connection.
     Send,
     /// Connect of a connection.
@@ -53,10 +55,11 @@ pub(super) enum Operation {
     WakerPoll,
 }
 
-const ALL: [Operation; 20] = [
+const ALL: [Operation; 21] = [
     Operation::AcceptMultishot,
     Operation::AcceptSingle,
     Operation::Receive,
+    Operation::ReceiveLarge,
     Operation::Send,
     Operation::Connect,
     Operation::Prepare,

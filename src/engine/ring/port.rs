@@ -57,6 +57,8 @@ pub(super) struct Port<M> {
     pub(super) pending: VecDeque<RingEvent>,
     /// Accepted on that listener when every slot was taken: opened when there is room.
     pub(super) waiting: VecDeque<(ConnectionId, u16)>,
+    /// The shard has asked for memory to be given back.
+    pub(super) trims: bool,
 }
 
 impl<M> Port<M> {
@@ -125,12 +127,24 @@ impl<M> Wire<M> for Port<M> {
         self.queue(id, |slot, pool, cap| slot.out.share(pool, cap, payload))
     }
 
+    fn share_behind(
+        &mut self,
+        id: ConnectionId,
+        head: &[u8],
+        payload: &Payload,
+    ) -> Result<(), Unsent> {
+        self.queue(id, |slot, pool, cap| {
+            slot.out.share_behind(pool, cap, head, payload)
+        })
+    }
+
     fn backlog(&self, id: ConnectionId) -> usize {
         self.slots.backlog(id)
     }
 
     #[inline]
     fn trim_memory(&mut self) {
+        self.trims = true;
         heap::trim();
     }
 

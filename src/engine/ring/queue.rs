@@ -1,6 +1,7 @@
 //! One ring: entries pushed, one system call a turn, completions taken. Knows no connection.
 
 use super::buffers::Buffers;
+use super::intake::Group;
 #[cfg(test)]
 use super::kernel::Kernel;
 #[cfg(not(test))]
@@ -45,16 +46,17 @@ impl Ring {
         }
     }
 
-    /// Registers receive buffers with this ring; the caller keeps them longer than the ring.
+    /// Registers so many receive buffers of that size with this ring; the caller keeps them longer
+    /// than the ring.
     ///
     /// # Errors
     /// [`EngineError::Os`] with the remedy.
     pub(super) fn register_buffers(
         &mut self,
-        count: u16,
-        size: u32,
+        group: Group,
+        (count, size): (u16, u32),
     ) -> Result<Buffers, EngineError> {
-        let registered = self.kernel.register_buffers(count, size);
+        let registered = self.kernel.register_buffers(group, (count, size));
         registered.map_err(|source| EngineError::Os {
             operation: format!("cannot register {count} receive buffers of {size} bytes"),
             source,

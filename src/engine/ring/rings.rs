@@ -4,6 +4,7 @@
 //! core that is to hold more connections has several rings with a table each. Slots are numbered
 //! through all tables. A ring that has nothing to do costs a look at its flags, no system call.
 
+use super::intake::Group;
 use super::queue::Ring;
 use super::vectors::Vectors;
 use crate::shard::ConnectionId;
@@ -15,8 +16,8 @@ pub(super) struct Lane {
     pub(super) ring: Ring,
     /// Sends submitted without waiting for room, not yet proven.
     pub(super) unproven: Vec<ConnectionId>,
-    /// Receives that ended for want of buffers, the longest waiting first.
-    pub(super) starved: VecDeque<ConnectionId>,
+    /// Receives that ended for want of small and of large buffers, the longest waiting first.
+    starved: [VecDeque<ConnectionId>; 2],
     pub(super) vectors: Vectors,
 }
 
@@ -25,7 +26,23 @@ impl Lane {
     /// to be armed.
     #[inline]
     pub(super) fn has_work(&mut self) -> bool {
-        !self.unproven.is_empty() || !self.starved.is_empty() || self.ring.has_work()
+        !self.unproven.is_empty() || self.has_starved() || self.ring.has_work()
+    }
+
+    /// Receives that ended for want of buffers of that kind.
+    #[inline]
+    pub(super) fn starved(&mut self, group: Group) -> &mut VecDeque<ConnectionId> {
+        let [small, large] = &mut self.starved;
+        match group {
+            Group::Small => small,
+            Group::Large => large,
+        }
+    }
+
+    /// Whether a receive waits for buffers.
+    #[inline]
+    pub(super) fn has_starved(&self) -> bool {
+        self.starved.iter().any(|waiting| !waiting.is_empty())
     }
 }
 
@@ -45,7 +62,7 @@ impl Rings {
         let lane = |ring| Lane {
             ring,
             unproven: Vec::new(),
-            starved: VecDeque::new(),
+            starved: Default::default(),
             vectors: Vectors::default(),
         };
         Self {

@@ -2,12 +2,14 @@
 
 mod accepts;
 mod choices;
+mod large;
 mod messages;
 mod orders;
 
 use super::accept::Acceptor;
-use super::buffers::Buffers;
+use super::buffers::{Buffers, ReceiveBuffers};
 use super::driver::Driver;
+use super::intake::Group;
 use super::kernel::{Completion, EnterWait, Kernel};
 use super::mailer::{Mailboxes, Mailer, mailboxes_for};
 use super::operation::{Operation, tag, untag};
@@ -31,6 +33,9 @@ use std::time::Duration;
 
 /// Entries of the scripted submission queue.
 const ROOM: usize = 4;
+/// Receive buffers of each kind: how many, and their bytes.
+const SMALL: (u16, u32) = (4, 64);
+const LARGE: (u16, u32) = (2, 512);
 /// `IORING_CQE_F_BUFFER` and `IORING_CQE_F_MORE` of include/uapi/linux/io_uring.h.
 const BUFFER: u32 = 1;
 const MORE: u32 = 2;
@@ -47,6 +52,10 @@ struct Script {
     completions: Vec<Completion>,
     taken: Vec<u64>,
     waits: Vec<EnterWait>,
+    /// What the last cancellation of a receive was for.
+    cancelled: Option<u64>,
+    /// Bytes of the last send in one piece.
+    sent: Option<usize>,
     /// What it does with what it has taken, where that is not for the test to say.
     world: Option<orders::World>,
 }
@@ -81,10 +90,18 @@ impl From<Scripted> for Box<dyn Kernel> {
 
 impl Kernel for Scripted {
     fn push(&mut self, entry: &squeue::Entry) -> bool {
-        let queue = &mut self.0.borrow_mut().queue;
-        let room = queue.len() < ROOM;
+        let script = &mut *self.0.borrow_mut();
+        let room = script.queue.len() < ROOM;
         if room {
-            queue.push_back((entry.get_user_data(), is_silent(entry)));
+            let number = entry.get_user_data();
+            script.queue.push_back((number, is_silent(entry)));
+            match untag(number) {
+                Some((Operation::CancelReceive, _)) => {
+                    script.cancelled = Some(large::target(entry));
+                }
+                Some((Operation::Send, _)) => script.sent = Some(large::length(entry)),
+                _ => {}
+            }
         }
         room
     }
@@ -134,8 +151,8 @@ impl Kernel for Scripted {
         -1
     }
 
-    fn register_buffers(&mut self, count: u16, size: u32) -> io::Result<Buffers> {
-        Buffers::map(count, size)
+    fn register_buffers(&mut self, group: Group, size: (u16, u32)) -> io::Result<Buffers> {
+        Buffers::map(group, size)
     }
 
     fn reserve_below(&mut self, _: u32, _: u32) -> io::Result<()> {
@@ -231,7 +248,10 @@ fn core_on(
     (size, most): (Size, u32),
 ) -> (Driver<Echo>, Mailboxes<u8>) {
     let mut ring = Ring::new(kernel.clone());
-    let buffers = ring.register_buffers(4, 64).unwrap();
+    let buffers = ReceiveBuffers {
+        small: ring.register_buffers(Group::Small, SMALL).unwrap(),
+        large: ring.register_buffers(Group::Large, LARGE).unwrap(),
+    };
     let mailboxes = mailboxes_for(2);
     Mailer::new(Arc::clone(&mailboxes), Core(1)).set_doorbell(-1, WakeHandle::new().unwrap());
     let port = Port {
@@ -256,6 +276,7 @@ fn core_on(
         querying: Default::default(),
         pending: Default::default(),
         waiting: Default::default(),
+        trims: false,
     };
     let waker = WakeHandle::new().unwrap();
     let driver = Driver::new(Echo::default(), port, vec![buffers], Stop::default(), waker);
@@ -279,7 +300,10 @@ fn accept(driver: &mut Driver<Echo>, index: u32) -> ConnectionId {
 
 /// Five bytes come for a connection.
 fn receive(driver: &mut Driver<Echo>, kernel: &Scripted, id: ConnectionId) {
-    driver.buffers[0].bytes(0, 5).copy_from_slice(b"hello");
+    driver.buffers[0]
+        .small
+        .bytes(0, 5)
+        .copy_from_slice(b"hello");
     kernel.completes(tag(Operation::Receive, id), 5, BUFFER | MORE);
     turn(driver);
 }
@@ -448,23 +472,6 @@ fn a_paused_receive_whose_cancellation_missed_goes_on_when_it_is_resumed() {
 }
 
 #[test]
-fn an_accept_that_comes_before_the_close_of_its_slot_takes_it() {
-    let (mut driver, kernel, _mailboxes) = core();
-    let before = accept(&mut driver, 5);
-    driver.port.close(before, Close::Abort);
-    kernel.completes(tag(Operation::Receive, before), -libc::ECANCELED, 0);
-    turn(&mut driver);
-    turn(&mut driver);
-    let slot = driver.port.slots.get(before).unwrap();
-    assert_eq!(slot.phase, Phase::Closing);
-    let after = accept(&mut driver, 5);
-    kernel.completes(tag(Operation::Close, before), 0, 0);
-    turn(&mut driver);
-    assert_eq!(driver.port.slots.get(after).unwrap().phase, Phase::Open);
-    assert_eq!(driver.shard.closed, [(before, CloseCause::Local)]);
-}
-
-#[test]
 fn why_a_connect_has_no_socket_is_told_in_either_order() {
     for connect_first in [false, true] {
         let (mut driver, kernel, _mailboxes) = core();
@@ -485,16 +492,4 @@ fn why_a_connect_has_no_socket_is_told_in_either_order() {
         turn(&mut driver);
         assert_eq!(driver.shard.closed, [(id, CloseCause::NoDescriptor)]);
     }
-}
-
-#[test]
-fn a_receive_without_buffers_is_armed_again() {
-    let (mut driver, kernel, _mailboxes) = core();
-    let id = accept(&mut driver, 4);
-    kernel.completes(tag(Operation::Receive, id), -libc::ENOBUFS, 0);
-    kernel.taken();
-    turn(&mut driver);
-    turn(&mut driver);
-    assert_eq!(kernel.taken(), [Operation::Receive]);
-    assert_eq!(driver.port.counters.starved, 1);
 }

@@ -1,5 +1,6 @@
 //! One connection as the ring sees it: which phase it is in and which operations the kernel holds.
 
+use super::intake::Intake;
 use super::operation::GENERATION_MASK;
 use crate::engine::outbound::Outbound;
 use crate::shard::{self, CloseCause, ConnectionId};
@@ -59,6 +60,7 @@ pub(super) struct Slot {
     pub(super) cause: CloseCause,
     pub(super) phase: Phase,
     pub(super) receive: Receive,
+    pub(super) intake: Intake,
     pub(super) send: Send,
     /// The shard has been told `opened`, so it is owed `closed`.
     pub(super) owed: bool,
@@ -81,6 +83,7 @@ impl Slot {
             cause: CloseCause::Local,
             phase: Phase::Free,
             receive: Receive::Off,
+            intake: Intake::default(),
             send: Send::Off,
             owed: false,
             paused: false,

@@ -1,6 +1,7 @@
 //! The system calls of one io_uring, and nothing else: what [`super::queue`] makes a ring of.
 
 use super::buffers::Buffers;
+use super::intake::Group;
 use super::kernel::{Completion, EnterWait, Kernel};
 use crate::engine::EngineError;
 use crate::limits::{RING_COMPLETIONS as COMPLETIONS, RING_SUBMISSIONS as SUBMISSIONS};
@@ -125,8 +126,8 @@ impl Kernel for Uring {
         self.0.as_raw_fd()
     }
 
-    fn register_buffers(&mut self, count: u16, size: u32) -> io::Result<Buffers> {
-        Buffers::register(&self.0, count, size)
+    fn register_buffers(&mut self, group: Group, size: (u16, u32)) -> io::Result<Buffers> {
+        Buffers::register(&self.0, group, size)
     }
 
     fn reserve_below(&mut self, first: u32, slots: u32) -> io::Result<()> {

@@ -10,6 +10,7 @@ use crate::engine::pending::PendingEvent;
 use crate::engine::ring::heap;
 use crate::engine::slots::SlotTable;
 use crate::engine::{cause, vitals};
+use crate::limits;
 use crate::shard::{
     Close, CloseCause, ConnectionId, Core, Counters, NoSlot, Payload, Unsent, Vitals, Wire,
 };
@@ -267,10 +268,16 @@ impl<M> Io<M> {
             return;
         };
         let mut context = Context::from_waker(waker);
+        let mut written = 0;
         while let Some((batch, sent)) = out.flight(&self.pool) {
+            if written >= limits::SEND_BYTES {
+                self.again.extend(u32::try_from(id.slot()));
+                return;
+            }
             match write(stream, &mut context, batch, sent) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(bytes)) => {
+                    written += bytes;
                     self.counters.sends += 1;
                     self.counters.bytes_out += bytes as u64;
                     self.counters.backlog_bytes -= bytes as u64;
@@ -323,7 +330,9 @@ fn write(
 ) -> Poll<io::Result<usize>> {
     let stream = Pin::new(stream);
     if let Some(bytes) = batch.single() {
-        return stream.poll_write(context, bytes.get(sent..).unwrap_or_default());
+        let rest = bytes.get(sent..).unwrap_or_default();
+        let part = rest.get(..limits::SEND_BYTES).unwrap_or(rest);
+        return stream.poll_write(context, part);
     }
     let mut slices = [IoSlice::new(&[]); SLICES];
     let mut used = 0;
@@ -353,6 +362,17 @@ impl<M> Wire<M> for Io<M> {
 
     fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent> {
         self.queue(id, |link, pool, cap| link.out.share(pool, cap, payload))
+    }
+
+    fn share_behind(
+        &mut self,
+        id: ConnectionId,
+        head: &[u8],
+        payload: &Payload,
+    ) -> Result<(), Unsent> {
+        self.queue(id, |link, pool, cap| {
+            link.out.share_behind(pool, cap, head, payload)
+        })
     }
 
     fn backlog(&self, id: ConnectionId) -> usize {

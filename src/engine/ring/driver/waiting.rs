@@ -40,7 +40,7 @@ impl<S: Shard> Driver<S> {
     /// Only a deadline that comes before the tick is worth it. A shard that lets its events be
     /// coalesced sleeps until that deadline, whatever comes.
     pub(in crate::engine::ring) fn patience(&mut self, most: Duration) -> EnterWait {
-        let starved = !self.port.rings.lane(0).starved.is_empty();
+        let starved = self.port.rings.lane(0).has_starved();
         if starved || self.port.mailer.has_mail() || most.is_zero() || !self.others_will_wake() {
             return EnterWait::Not;
         }

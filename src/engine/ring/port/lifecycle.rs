@@ -5,7 +5,7 @@
 
 use super::{Port, RingEvent};
 use crate::engine::closing::{Closing, LingerStep};
-use crate::engine::ring::buffers;
+use crate::engine::ring::intake::Group;
 use crate::engine::ring::operation::{Operation, tag};
 use crate::engine::ring::option::{socklen, unacknowledged_entry};
 use crate::engine::ring::slot::{Phase, Receive, Send, Slot};
@@ -42,12 +42,15 @@ impl<M> Port<M> {
             Phase::Free | Phase::Connecting | Phase::Closing => {}
             Phase::Open => {
                 let (receive, paused) = (slot.receive, slot.paused);
+                let outgrown = slot.intake.is_outgrown();
                 if !slot.out.is_empty() {
                     self.submit_send(id);
                 }
                 match (receive, paused) {
                     (Receive::Off, false) => self.arm_receive(id),
                     (Receive::Armed, true) => self.cancel_receive(id),
+                    // Armed again when the cancellation is through.
+                    (Receive::Armed, false) if outgrown => self.cancel_receive(id),
                     _ => {}
                 }
             }
@@ -64,17 +67,25 @@ impl<M> Port<M> {
         }
     }
 
-    /// Arms the multishot receive.
+    /// Arms the receive: a multishot one, or one for a large buffer.
     #[inline]
     pub(in crate::engine::ring) fn arm_receive(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else {
             return;
         };
         slot.receive = Receive::Armed;
-        let entry = opcode::RecvMulti::new(self.rings.direct(id), buffers::GROUP)
-            .build()
-            .user_data(tag(Operation::Receive, id));
-        self.rings.push(id, &entry);
+        let group = slot.intake.arm();
+        let (fixed, number) = (self.rings.direct(id), group.number());
+        let entry = match group {
+            Group::Small => opcode::RecvMulti::new(fixed, number).build(),
+            // A length of 0 is that of the buffer.
+            Group::Large => opcode::Recv::new(fixed, std::ptr::null_mut(), 0)
+                .buf_group(number)
+                .build()
+                .flags(squeue::Flags::BUFFER_SELECT),
+        };
+        self.rings
+            .push(id, &entry.user_data(tag(group.operation(), id)));
     }
 
     /// The shard asks to end the connection after what is queued.
@@ -283,7 +294,8 @@ impl<M> Port<M> {
     fn cancel_receive(&mut self, id: ConnectionId) {
         if let Some(slot) = self.slots.get(id) {
             slot.receive = Receive::Cancelling;
-            self.cancel(id, Operation::CancelReceive, Operation::Receive);
+            let receive = slot.intake.takes().operation();
+            self.cancel(id, Operation::CancelReceive, receive);
         }
     }
 
@@ -312,7 +324,8 @@ impl<M> Port<M> {
         let ending = slot.phase == Phase::Ending;
         match cancel {
             Operation::CancelReceive if slot.receive == Receive::Cancelling => {
-                self.cancel(id, cancel, Operation::Receive);
+                let receive = slot.intake.takes().operation();
+                self.cancel(id, cancel, receive);
             }
             Operation::CancelSend if ending && slot.send == Send::Waiting => {
                 self.cancel(id, cancel, Operation::Send);

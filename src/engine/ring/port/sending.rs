@@ -11,6 +11,7 @@ use super::{Port, RingEvent};
 use crate::engine::cause;
 use crate::engine::ring::operation::{Operation, tag};
 use crate::engine::ring::slot::{Phase, Send};
+use crate::limits;
 use crate::shard::ConnectionId;
 use io_uring::{opcode, squeue};
 
@@ -35,7 +36,9 @@ impl<M> Port<M> {
         let lane = self.rings.home(id);
         let entry = match batch.single().map(|bytes| &bytes[from..]) {
             Some(bytes) => {
-                let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                let part = bytes.len().min(limits::SEND_BYTES);
+                wait |= part < bytes.len();
+                let len = u32::try_from(part).unwrap_or(u32::MAX);
                 opcode::Send::new(fixed, bytes.as_ptr(), len)
                     .flags(send_flags(wait))
                     .build()

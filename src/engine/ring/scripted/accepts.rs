@@ -94,3 +94,20 @@ fn a_cancellation_of_accepts_that_missed_is_repeated() {
         vec![Operation::AcceptSingle; spare_slots(1) as usize]
     );
 }
+
+#[test]
+fn an_accept_that_comes_before_the_close_of_its_slot_takes_it() {
+    let (mut driver, kernel, _mailboxes) = core();
+    let before = accept(&mut driver, 5);
+    driver.port.close(before, Close::Abort);
+    kernel.completes(tag(Operation::Receive, before), -libc::ECANCELED, 0);
+    turn(&mut driver);
+    turn(&mut driver);
+    let slot = driver.port.slots.get(before).unwrap();
+    assert_eq!(slot.phase, Phase::Closing);
+    let after = accept(&mut driver, 5);
+    kernel.completes(tag(Operation::Close, before), 0, 0);
+    turn(&mut driver);
+    assert_eq!(driver.port.slots.get(after).unwrap().phase, Phase::Open);
+    assert_eq!(driver.shard.closed, [(before, CloseCause::Local)]);
+}

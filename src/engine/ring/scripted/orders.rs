@@ -45,7 +45,13 @@ impl World {
                 1 => post(-libc::EAGAIN),
                 _ => post(-libc::ECONNRESET),
             },
-            Operation::CancelReceive => self.cancel(cancels(Operation::Receive), post),
+            Operation::CancelReceive => {
+                // A connection has one receive; the entry names the kind that it has.
+                let large = cancels(Operation::ReceiveLarge);
+                let is_large = self.held.iter().any(|it| it.user_data == large);
+                let small = cancels(Operation::Receive);
+                self.cancel(if is_large { large } else { small }, post);
+            }
             Operation::CancelSend => self.cancel(cancels(Operation::Send), post),
             Operation::CancelConnect => self.cancel(cancels(Operation::Connect), post),
             Operation::CancelAccept => {
@@ -84,7 +90,11 @@ impl World {
             .collect();
         match operation {
             Operation::Close => assert_eq!(mine, [], "closed while the kernel holds operations"),
-            Operation::Receive | Operation::Send => {
+            Operation::Receive | Operation::ReceiveLarge | Operation::Send => {
+                let receives = [Operation::Receive, Operation::ReceiveLarge];
+                let two =
+                    receives.contains(&operation) && mine.iter().any(|it| receives.contains(it));
+                assert!(!two, "a second receive, {id:?}");
                 assert!(!mine.contains(&operation), "{operation:?} twice, {id:?}");
                 assert!(
                     !mine.contains(&Operation::Close),
@@ -126,7 +136,8 @@ impl World {
                 _ if held.cancelled => 1,
                 Operation::AcceptMultishot | Operation::AcceptSingle | Operation::Connect => 2,
                 Operation::Send => 3,
-                Operation::Receive => 5,
+                Operation::Receive => 6,
+                Operation::ReceiveLarge => 5,
                 Operation::Shutdown | Operation::Close => 1,
                 _ => 0,
             };
@@ -179,8 +190,8 @@ struct Run {
     /// Connections that the shard has closed.
     left: Vec<ConnectionId>,
     dialled: Vec<ConnectionId>,
-    /// Provided buffers taken since the last turn.
-    buffers: u16,
+    /// Provided buffers taken since the last turn, small and large.
+    buffers: (u16, u16),
 }
 
 impl Run {
@@ -206,7 +217,7 @@ impl Run {
             _mailboxes: mailboxes,
             left: Vec::new(),
             dialled: Vec::new(),
-            buffers: 0,
+            buffers: (0, 0),
         }
     }
 
@@ -215,7 +226,7 @@ impl Run {
     }
 
     fn turn(&mut self) {
-        self.buffers = 0;
+        self.buffers = (0, 0);
         turn(&mut self.driver);
         let held = self.with_world(|world| world.held.clone());
         for (operation, id) in held.into_iter().map(Held::operation) {
@@ -308,12 +319,26 @@ impl Run {
                 ([rest, 1.min(rest), -libc::ECONNRESET][way], 0)
             }
             Operation::Receive => match way {
-                0 | 1 if self.buffers < 4 => {
-                    self.buffers += 1;
-                    let flags = u32::from(self.buffers - 1) << 16 | BUFFER;
-                    (5, [flags | MORE, flags][way])
+                0 | 1 | 5 if self.buffers.0 < SMALL.0 => {
+                    let flags = u32::from(self.buffers.0) << 16 | BUFFER;
+                    self.buffers.0 += 1;
+                    match way {
+                        0 => (5, flags | MORE),
+                        1 => (5, flags),
+                        _ => (SMALL.1.cast_signed(), flags | MORE),
+                    }
                 }
-                0 | 1 => (-libc::ENOBUFS, 0),
+                0 | 1 | 5 => (-libc::ENOBUFS, 0),
+                2 => (0, 0),
+                3 => (-libc::ECONNRESET, 0),
+                _ => (-libc::ENOBUFS, 0),
+            },
+            Operation::ReceiveLarge => match way {
+                0 | 1 if self.buffers.1 < LARGE.0 => {
+                    let flags = u32::from(self.buffers.1) << 16 | BUFFER;
+                    self.buffers.1 += 1;
+                    ([5, LARGE.1.cast_signed()][way], flags)
+                }
                 2 => (0, 0),
                 3 => (-libc::ECONNRESET, 0),
                 _ => (-libc::ENOBUFS, 0),
@@ -352,7 +377,7 @@ impl Run {
             while let Some(held) = self.with_world(|world| world.held.get(place).copied()) {
                 let way = match held.operation().0 {
                     _ if held.cancelled => 0,
-                    Operation::Receive => 2,
+                    Operation::Receive | Operation::ReceiveLarge => 2,
                     Operation::Connect => 1,
                     Operation::Send | Operation::Shutdown | Operation::Close => 0,
                     _ => {
