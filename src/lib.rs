@@ -10,6 +10,7 @@
 //!   what rustls asks the system.
 //! - [`proxy`]: a layer between an engine and a shard whose connections go through a proxy. Pure.
 //! - [`stats`]: text of `/stats` and /proc to numbers, two samples to rates. Pure.
+//! - [`study`]: what measurements say: comparisons, capacities, causes. Pure.
 //! - [`report`]: what a load run measured, as text, JSON and histogram files. Pure.
 //! - [`tune`]: the host audit: facts of a host and a plan to findings. Pure.
 //! - [`engine`]: ring, tokio, sim: the same shards over io_uring, over epoll, over a simulation.
@@ -31,6 +32,7 @@ pub mod sampler;
 pub mod server;
 pub mod shard;
 pub mod stats;
+pub mod study;
 pub mod time;
 pub mod tls;
 pub mod tune;

@@ -93,6 +93,7 @@ fn json_tells_levels_rates_and_the_host() {
     let objects = objects(&text);
     assert_eq!(objects.len(), 3, "{text}");
     let last = &objects[2];
+    assert_eq!(last["schema"], "ringstorm.agent/1");
     assert_eq!((&last["sample"], &last["state"]), (&json!(3), &json!("up")));
     assert_eq!(
         (&last["engine"], &last["change"]),

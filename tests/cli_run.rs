@@ -1,6 +1,8 @@
 //! The program as used: serve, load and probe together, over real sockets, on every engine.
 
 mod agent_terminal;
+#[path = "cli_run/bottlenecks.rs"]
+mod bottlenecks;
 #[path = "cli_run/capacity.rs"]
 mod capacity;
 #[path = "cli_run/checking.rs"]
@@ -25,6 +27,8 @@ mod redirects;
 mod rooms;
 #[path = "cli_run/scripts.rs"]
 mod scripts;
+#[path = "cli_run/studies.rs"]
+mod studies;
 #[path = "cli_run/thresholds.rs"]
 mod thresholds;
 mod tune;

@@ -89,7 +89,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("load", &["limits", "time", "shard", "wheel", "protocol"]),
     ("tls", &["limits", "time", "shard"]),
     ("proxy", &["time", "shard", "protocol"]),
-    ("report", &["limits", "time", "load", "stats", "tune"]),
+    ("study", &[]),
+    (
+        "report",
+        &["limits", "time", "load", "stats", "study", "tune"],
+    ),
     ("engine", &["limits", "time", "shard"]),
     (
         "sampler",
@@ -106,7 +110,7 @@ const TOP: &str = "cli";
 /// Modules without clock, socket, file, thread, print or `unsafe`.
 const PURE: &[&str] = &[
     "limits", "time", "payload", "shard", "wheel", "protocol", "app", "stats", "tune", "server",
-    "load", "report", "tls", "proxy",
+    "load", "study", "report", "tls", "proxy",
 ];
 
 /// What opens every pure module.

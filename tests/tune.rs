@@ -332,6 +332,7 @@ fn the_doctor_exits_0_when_ready_and_1_when_not() {
     );
     assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
     let record: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(record["schema"], "ringstorm.doctor/1");
     assert_eq!(record["ready"], true);
     assert_eq!(record["ceiling"], 16 * (65_535 - 1024 + 1));
     let fresh = Host::fresh().folder("fresh");

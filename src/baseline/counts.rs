@@ -102,6 +102,7 @@ impl Counts {
         let memory = process.as_ref().and_then(|it| it.statm().ok());
         let resident_pages = memory.map_or(0, |it| it.resident);
         json!({
+            "schema": "ringstorm.stats/1",
             "engine": "baseline",
             "uptime_s": self.since.elapsed().as_secs_f64(),
             "cores": [],

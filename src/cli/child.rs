@@ -1,9 +1,10 @@
-//! Child processes: this same executable as a server and as a load client.
+//! Child processes: this executable as a server and as a load client, and servers of other makes.
 
 use crate::cli::Failure;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +33,26 @@ pub(super) struct Load {
 impl Server {
     /// Starts a server on those CPUs and a free port, and waits until it listens.
     pub(super) fn start(engine: &str, cpus: &str, flags: &[String]) -> Result<Self, Failure> {
-        let mut child = program()?
+        Self::start_by(program()?, engine, cpus, flags)
+    }
+
+    /// The same of another build of this program.
+    pub(super) fn start_build(build: &Path, cpus: &str, flags: &[String]) -> Result<Self, Failure> {
+        if !build.is_file() {
+            let path = build.display();
+            let text = format!("{path} is no program; try: the path of a built ringstorm");
+            return Err(Failure::Usage(text));
+        }
+        Self::start_by(Command::new(build), "ring", cpus, flags)
+    }
+
+    fn start_by(
+        mut program: Command,
+        engine: &str,
+        cpus: &str,
+        flags: &[String],
+    ) -> Result<Self, Failure> {
+        let mut child = program
             .args(["serve", "--listen", "127.0.0.1:0", "--engine", engine])
             .args(["--cores", cpus])
             .args(["--drain", "1s", "--end-with-parent"])
@@ -95,12 +115,12 @@ impl Server {
 }
 
 impl Load {
-    /// Starts a load on that CPU, its record going to that file.
-    pub(super) fn start(cpu: usize, flags: &[String], record: File) -> Result<Self, Failure> {
+    /// Starts a load on those CPUs, its record going to that file.
+    pub(super) fn start(cpus: &str, flags: &[String], record: File) -> Result<Self, Failure> {
         let mut child = program()?
             .arg("load")
             .args(flags)
-            .args(["--cores", &cpu.to_string(), "--json"])
+            .args(["--cores", cpus, "--json"])
             .stdin(Stdio::null())
             .stdout(record)
             .stderr(Stdio::piped())

@@ -1,7 +1,7 @@
 //! Holds README.md and docs/ to the program: what they tell to type can be typed.
 
 use super::flags::{Command, Flags};
-use super::{agent, doctor, load, probe, serve};
+use super::{agent, capacity, compare, doctor, load, probe, serve};
 use clap::{CommandFactory, Parser};
 use std::collections::BTreeSet;
 use std::fs;
@@ -172,7 +172,9 @@ fn every_command_of_the_pages_can_be_typed_and_meant() {
                 Command::Probe(it) => probe::Config::new(it).map(drop),
                 Command::Doctor(it) => doctor::Config::new(it).map(drop),
                 Command::Agent(it) => agent::Config::new(&it).map(drop),
-                Command::Demo(_) => Ok(()),
+                Command::Capacity(it) => capacity::CapacityConfig::new(it).map(drop),
+                Command::Compare(it) => compare::CompareConfig::new(it).map(drop),
+                Command::Demo(_) | Command::Merge(_) | Command::Report(_) => Ok(()),
             };
             config.map_err(|failure| failure.to_string())
         });

@@ -2,10 +2,14 @@
 //! here: each command's `Config::new` says what was meant.
 
 use super::agent::flags::AgentFlags;
+use super::capacity::flags::CapacityFlags;
+use super::compare::flags::CompareFlags;
 use super::connection::ConnectionFlags;
 use super::doctor::DoctorFlags;
 use super::listen::{self, Listen};
 use super::load::flags::LoadFlags;
+use super::merge::MergeFlags;
+use super::report::ReportFlags;
 use super::url::Url;
 use super::values::{self, Cpus, Switch};
 use crate::limits;
@@ -101,6 +105,46 @@ Examples:
 Keys of the live view: q or Ctrl-C ends it. A server that restarts or does not answer is said to
 do so, and watched on; only one that is not there at the start ends the agent.")]
     Agent(AgentFlags),
+    /// Says which of two servers is better, by how much and how surely: interleaved pairs of runs.
+    #[command(after_help = "\
+Examples:
+  ringstorm compare ring baseline                    engines of this program
+  ringstorm compare --a ./old --b ./new --until-sure  builds of it
+  ringstorm compare --a 'node a.js' --a-url ws://127.0.0.1:8081/ \\
+                    --b 'node b.js' --b-url ws://127.0.0.1:8082/
+  ringstorm compare ws://127.0.0.1:9000/echo ws://127.0.0.1:9001/echo -- -c 100 -r 5k
+  ringstorm compare ring tokio --suite --record suite.json
+
+What is started here is pinned and stopped here. A B B A: both meet the same moods of the host.
+Exit code 0: B is better, or no difference shows; 99: B is worse; 97: too noisy to say.")]
+    Compare(CompareFlags),
+    /// Finds the largest load that a server holds within its objectives, and what stops it.
+    #[command(after_help = "\
+Examples:
+  ringstorm capacity ws://127.0.0.1:9000/echo --slo 'response.p99<50ms' --server-pid 1234
+  ringstorm capacity ws://127.0.0.1:9000/echo --axis connections --slo 'response.p99<50ms'
+  ringstorm capacity http://127.0.0.1:9000/events --slo 'one_way.p99<200ms' --max 10k
+  ringstorm capacity ws://127.0.0.1:9000/echo --slo 'response.p99<50ms' -- --payload 1k
+
+Exit code 0: found and confirmed; 97: not confirmed; 98: the load client was the limit; 99: not even
+the smallest load held.")]
+    Capacity(CapacityFlags),
+    /// Makes one record of the parts of a run.
+    #[command(after_help = "\
+Examples:
+  ringstorm merge host1.json host2.json
+  ringstorm merge part*.json --record whole.json
+
+Counts are sums, percentiles those of the summed histograms. Exit codes are those of load.")]
+    Merge(MergeFlags),
+    /// Shows records: one page of tables and plots, Markdown, or summaries.
+    #[command(after_help = "\
+Examples:
+  ringstorm load ws://127.0.0.1:9000/echo -c 1000 -r 20k --record run.json
+  ringstorm report run.json --html run.html
+  ringstorm report before.json after.json --html both.html
+  ringstorm report run.json --markdown")]
+    Report(ReportFlags),
     /// Server and load on this host, beside the tokio baseline: a table in under a minute.
     #[command(after_help = "\
 Examples:

@@ -28,7 +28,7 @@ mod view;
 use super::engine_flag::LoadEngine;
 use super::proxy::ProxyFlag;
 use super::sources::Source;
-use super::{Exit, Failure, host, print, signals};
+use super::{Exit, Failure, host, print, records, signals};
 use crate::engine::{EngineConfig, Stop};
 use crate::limits;
 use crate::load::{self, Follow, Tapped};
@@ -151,6 +151,9 @@ impl Config {
             form,
             sinks: Wanted {
                 record: flags.record,
+                html: flags.html,
+                baseline: flags.baseline,
+                tolerance: flags.tolerance,
                 csv: flags.csv,
                 hlog: flags.hlog,
                 prometheus: flags.prometheus,
@@ -222,6 +225,12 @@ fn drive_once(config: &Config, facts: &Facts, plan: EngineConfig) -> Result<Ran,
 /// Runs it and prints what it measured.
 pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     output::check(&config)?;
+    let baseline = config
+        .sinks
+        .baseline
+        .as_deref()
+        .map(records::read)
+        .transpose()?;
     let stop = signals::stop()?;
     if config.form != ProgressForm::Nothing {
         ProxyFlag::note_unused(config.proxy.as_ref());
@@ -257,6 +266,9 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     };
     let mut record = report::judged(&facts, &config.load, &ran.outcome);
     record.series = ran.series;
+    if let Some(baseline) = baseline {
+        output::judge_by(&mut record, &baseline, config.sinks.tolerance)?;
+    }
     if config.form == ProgressForm::Lines {
         output::note_connects(&record);
     }
@@ -269,17 +281,15 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     if let Some(path) = &config.sinks.record {
         recording::write(path, &record)?;
     }
+    if let Some(path) = &config.sinks.html {
+        output::write_page(path, &record)?;
+    }
     if let Some(path) = &config.hgrm {
         output::write_hgrm(path, &record)?;
     }
     printed?;
     Ok(match report::exit_code(&record) {
-        0 => Exit::Pass,
         report::INCONCLUSIVE_CODE if config.inconclusive_ok => Exit::Pass,
-        report::INCONCLUSIVE_CODE => Exit::Inconclusive,
-        98 => Exit::Invalid,
-        99 => Exit::Threshold,
-        105 => Exit::Interrupted,
-        _ => Exit::Failed,
+        code => Exit::of_run(code),
     })
 }

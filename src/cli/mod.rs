@@ -1,7 +1,9 @@
 //! Flags (what was typed) to configuration (what it means) to run; the only printer.
 
 pub mod agent;
+mod capacity;
 mod child;
+mod compare;
 mod connection;
 mod demo;
 mod doctor;
@@ -14,9 +16,14 @@ mod host;
 mod keys;
 mod listen;
 mod load;
+mod merge;
 mod print;
 mod probe;
+mod processes;
 mod proxy;
+mod records;
+mod report;
+mod scratch;
 mod serve;
 mod server_capacity;
 mod settings;
@@ -50,6 +57,20 @@ enum Exit {
     Threshold = 99,
     /// Somebody ended it.
     Interrupted = 105,
+}
+
+impl Exit {
+    /// How a run ended, by the exit code of its record.
+    const fn of_run(code: u8) -> Self {
+        match code {
+            0 => Self::Pass,
+            97 => Self::Inconclusive,
+            98 => Self::Invalid,
+            99 => Self::Threshold,
+            105 => Self::Interrupted,
+            _ => Self::Failed,
+        }
+    }
 }
 
 /// Why a command did not run to its end; each text names the remedy.
@@ -95,6 +116,14 @@ pub fn main() -> ExitCode {
             doctor::Config::new(flags).and_then(|config| doctor::run(&config))
         }
         Command::Agent(flags) => agent::Config::new(&flags).and_then(|it| agent::run(&it)),
+        Command::Capacity(flags) => {
+            capacity::CapacityConfig::new(flags).and_then(|it| capacity::run(&it))
+        }
+        Command::Compare(flags) => {
+            compare::CompareConfig::new(flags).and_then(|it| compare::run(&it))
+        }
+        Command::Merge(flags) => merge::run(&flags),
+        Command::Report(flags) => report::run(&flags),
         Command::Demo(flags) => demo::Config::new(flags).and_then(|config| demo::run(&config)),
     };
     let exit = ended.unwrap_or_else(|failure| {

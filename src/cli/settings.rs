@@ -29,6 +29,12 @@ pub(super) fn parse(argv: Vec<OsString>) -> Result<Flags, Error> {
     }
     let matches = command.clone().try_get_matches_from(&argv)?;
     let mut flags = Flags::from_arg_matches(&matches)?;
+    let words = || argv.iter().map(|word| word.to_string_lossy().into());
+    match &mut flags.command {
+        Some(Chosen::Compare(compare)) => compare.command = words().collect(),
+        Some(Chosen::Capacity(capacity)) => capacity.command = words().collect(),
+        _ => {}
+    }
     if let (Some(Chosen::Load(load)), Some((name, matches))) =
         (&mut flags.command, matches.subcommand())
     {

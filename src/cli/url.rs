@@ -34,7 +34,8 @@ pub(super) struct Url {
     pub(super) security: Security,
     /// The host as typed, an IPv6 address without its brackets.
     host: String,
-    port: u16,
+    /// The port, typed or implied.
+    pub(super) port: u16,
     /// Path and query, from `/`.
     pub(super) target: String,
     /// User and password, as `Authorization: Basic` has them.

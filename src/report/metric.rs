@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Keys of the record whose numbers are no metrics: what was asked for, and what follows.
-const NO_METRICS: [&str; 8] = [
+const NO_METRICS: [&str; 9] = [
     "program",
     "host",
     "run",
@@ -23,6 +23,7 @@ const NO_METRICS: [&str; 8] = [
     "verdict",
     "thresholds",
     "histograms",
+    "baseline",
 ];
 /// Statistics of a latency beside its percentiles.
 const STATISTICS: [&str; 5] = ["samples", "min", "mean", "stdev", "max"];

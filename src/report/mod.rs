@@ -13,6 +13,9 @@
     clippy::expect_used
 )]
 
+pub mod baseline;
+pub mod capacity;
+mod change;
 mod comparison;
 pub mod csv;
 mod facts;
@@ -21,12 +24,15 @@ mod figures;
 pub mod generator;
 pub mod headroom;
 pub mod hgrm;
+
 pub mod hlog;
+pub mod html;
 mod judgement;
 pub mod judging;
 pub mod latency;
 pub mod ledger;
 mod losses;
+pub mod merging;
 mod met;
 mod metric;
 pub mod network;
@@ -45,7 +51,10 @@ pub mod text;
 pub mod threshold;
 mod unit;
 pub mod verdict;
+pub mod versus;
 
+pub use capacity::{CAPACITY_SCHEMA, Capacity, CapacityMemory, CapacityStep, Scalability};
+pub use change::BaselineChange;
 pub use facts::Facts;
 pub use generator::ServerUse;
 pub use headroom::{Ceiling, Headroom, Trial};
@@ -61,3 +70,4 @@ pub use series::{Second, Series};
 pub use surroundings::HostSamples;
 pub use threshold::{Threshold, ThresholdError};
 pub use verdict::{INCONCLUSIVE_CODE, exit_code};
+pub use versus::{VERSUS_SCHEMA, Versus, VersusContrast, VersusRun};

@@ -1,5 +1,6 @@
 //! The record of one load run: plain data, in the order and units of the JSON schema.
 
+use super::change::BaselineChange;
 use super::facts::Facts;
 use super::fan_out::FanOut;
 use super::figures::per_second;
@@ -57,6 +58,8 @@ pub struct Record {
     #[serde(default)]
     pub thresholds: Vec<Met>,
     pub verdict: Judgement,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub baseline: Option<Vec<BaselineChange>>,
     #[serde(default)]
     pub histograms: BTreeMap<String, String>,
     #[serde(default)]
@@ -247,6 +250,7 @@ impl Record {
             network: facts.network,
             thresholds: Vec::new(),
             verdict: Judgement::default(),
+            baseline: None,
             histograms: histograms(outcome),
             series: Vec::new(),
         }

@@ -6,6 +6,7 @@ use super::ledger::Interval;
 use crate::limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// An entry of key `series` of the schema: what came between two moments of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,8 +57,11 @@ pub struct Series {
 impl Series {
     /// Takes an interval in.
     pub fn take(&mut self, interval: &Interval) {
-        if self.rows.len() < limits::SERIES_ROWS_MAX && !interval.span.is_zero() {
-            self.rows.push(Second::new(interval));
+        let row = Second::new(interval);
+        // What was left at the end may have come in no time.
+        let is_empty = row.span_s <= 0.0 && row.samples + row.sent + row.received == 0;
+        if self.rows.len() < limits::SERIES_ROWS_MAX && !is_empty {
+            self.rows.push(row);
         }
     }
 
@@ -79,6 +83,29 @@ impl Series {
 }
 
 impl Second {
+    /// Adds what came in the same second elsewhere. Percentiles of several cannot be added up.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.span_s = self.span_s.max(other.span_s);
+        self.up += other.up;
+        self.connected += other.connected;
+        self.sent += other.sent;
+        self.received += other.received;
+        self.dropped += other.dropped;
+        self.failures += other.failures;
+        self.busy.extend_from_slice(&other.busy);
+        self.samples += other.samples;
+        (self.p50_ns, self.p99_ns) = (None, None);
+        self.max_ns = self.max_ns.max(other.max_ns);
+        if self.latency.is_none() {
+            self.latency.clone_from(&other.latency);
+        }
+        let mut bands: BTreeMap<u64, u64> = self.bands.iter().copied().collect();
+        for &(bound, count) in &other.bands {
+            *bands.entry(bound).or_default() += count;
+        }
+        self.bands = bands.into_iter().collect();
+    }
+
     fn new(interval: &Interval) -> Self {
         let headline = interval.headline();
         let histogram = headline.map(|(_, histogram)| histogram);

@@ -86,6 +86,7 @@ pub(super) struct CoreFigures {
 /// Everything that is known when all have told.
 #[derive(Serialize)]
 pub(super) struct Told<'a> {
+    pub(super) schema: &'static str,
     pub(super) engine: &'a str,
     pub(super) uptime_s: f64,
     pub(super) cores: Vec<CoreFigures>,

@@ -7,12 +7,12 @@
 //! Whatever a peer sends, it gets a status, a close code or a reset, and no other connection
 //! notices. An idle connection holds no heap memory.
 //!
-//! `/stats` answers with JSON: `engine`, `uptime_s`, `cores` (an entry per core: `core` and the
-//! keys of [`Figures`] and [`Tally`]), `total` (the same summed), `missing` (cores that did not
-//! tell in 500 ms); and what the [`crate::stats::Board`] shows: `process`, `listeners`, `host`,
-//! `cgroup`, `sample_age_s`. `open`, `inbound_bytes`, `backlog_bytes`, `slots` and
-//! `accept_queue` are levels, what
-//! else a core has only grows. `/metrics` has the same figures for Prometheus.
+//! `/stats` answers with JSON: `schema`, `engine`, `uptime_s`, `cores` (an entry per core: `core`
+//! and the keys of [`Figures`] and [`Tally`]), `total` (the same summed), `missing` (cores that did
+//! not tell in 500 ms); and what the [`crate::stats::Board`] shows: `process`, `listeners`,
+//! `host`, `cgroup`, `sample_age_s`. `open`, `inbound_bytes`, `backlog_bytes`, `slots` and
+//! `accept_queue` are levels, what else a core has only grows. `/metrics` has the same
+//! figures for Prometheus.
 
 #![forbid(unsafe_code)]
 #![deny(

@@ -152,6 +152,7 @@ impl Round {
         let snapshot = snapshot.as_deref();
         let now = wire.now();
         let mut told = Told {
+            schema: "ringstorm.stats/1",
             engine: config.engine,
             uptime_s: now.since(config.started).as_secs_f64(),
             cores: Vec::with_capacity(self.told.len()),

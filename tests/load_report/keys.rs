@@ -3,7 +3,9 @@
 use super::{good, with_thresholds};
 use ringstorm::load::failure::{Kind, Stage};
 use ringstorm::load::{PlannedOutage, Recovery, RetryPolicy};
-use ringstorm::report::{Facts, Headroom, Ledger, Network, Record, Series, ServerUse, judged};
+use ringstorm::report::{
+    Capacity, Facts, Headroom, Ledger, Network, Record, Series, ServerUse, Versus, judged,
+};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -64,6 +66,14 @@ fn full() -> Value {
     };
     let mut record = judged(&facts, &config, &outcome);
     record.series = second();
+    record.baseline = Some(vec![ringstorm::report::BaselineChange {
+        metric: "p50_ns".to_owned(),
+        before: 1.0,
+        now: 1.0,
+        low: 0.5,
+        high: 2.0,
+        is_worse: false,
+    }]);
     serde_json::to_value(&record).expect("a record is JSON")
 }
 
@@ -140,22 +150,27 @@ fn docs_record_has_every_key_of_the_record_and_no_other() {
     );
 }
 
-/// The schema of a record, and how it is written.
-fn schema() -> String {
-    let schema = schemars::schema_for!(Record);
+/// A schema as it is written.
+fn written<T: schemars::JsonSchema>() -> String {
+    let schema = schemars::schema_for!(T);
     let text = serde_json::to_string_pretty(&schema).expect("a schema is JSON");
     format!("{text}\n")
 }
 
 #[test]
-fn docs_record_schema_is_that_of_the_record() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/record.schema.json");
-    let schema = schema();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(path, &schema).expect("a writable file");
+fn the_schemas_of_the_docs_are_those_of_the_records() {
+    for (name, schema) in [
+        ("record", written::<Record>()),
+        ("compare", written::<Versus>()),
+        ("capacity", written::<Capacity>()),
+    ] {
+        let path = format!("{}/docs/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &schema).expect("a writable file");
+        }
+        let kept = std::fs::read_to_string(&path).expect("the schema");
+        assert_eq!(schema, kept, "{path} differs; UPDATE_GOLDEN=1 writes it");
     }
-    let kept = std::fs::read_to_string(path).expect("the schema");
-    assert_eq!(schema, kept, "{path} differs; UPDATE_GOLDEN=1 writes it");
 }
 
 /// Why a value is none by a schema: the part of JSON Schema 2020-12 that the record's uses, and no
@@ -259,7 +274,7 @@ fn parts<'a>(
 
 #[test]
 fn a_full_record_is_one_by_the_schema_and_an_edited_one_is_not() {
-    let schema: Value = serde_json::from_str(&schema()).expect("JSON");
+    let schema: Value = serde_json::from_str(&written::<Record>()).expect("JSON");
     let record = full();
     assert_eq!(fault(&record, &schema, &schema, ""), None);
     for (key, wrong) in [

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 /// A reading as one line.
 pub(super) fn line(reading: &Reading) -> String {
     let mut object = Map::new();
+    object.insert("schema".to_owned(), json!("ringstorm.agent/1"));
     object.insert("sample".to_owned(), json!(reading.number));
     object.insert("at_s".to_owned(), json!(reading.at_s));
     match &reading.state {

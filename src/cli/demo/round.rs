@@ -4,6 +4,7 @@ use super::{Config, Side, is_over, unwritable, watch};
 use crate::cli::Failure;
 use crate::cli::child::{Load, Server};
 use crate::cli::print;
+use crate::cli::processes::private_bytes;
 use crate::engine::Stop;
 use crate::report::Record;
 use ratatui::crossterm::cursor::MoveToColumn;
@@ -162,8 +163,8 @@ impl Stage<'_> {
         all.extend(flag("--server-pid", self.server.pid()));
         all.extend_from_slice(flags);
         let record = File::create(file).map_err(|error| unwritable(file, &error))?;
-        let before = watch::private_bytes(self.server.pid());
-        let mut load = Load::start(self.config.cpus.1, &all, record)?;
+        let before = private_bytes(self.server.pid());
+        let mut load = Load::start(&self.config.cpus.1.to_string(), &all, record)?;
         let live = Live::new(format!("{} /{name}", self.turn.place));
         let mut seen = Seen::default();
         let code = loop {
@@ -209,7 +210,7 @@ impl Seen {
         self.accept_queue = self.accept_queue.max(watch::accept_queue(server.port()));
         let is_time = self.memory_at.is_none_or(|at| at.elapsed() >= MEMORY_TIME);
         if said.starts_with("measuring") && is_time {
-            self.memory_bytes = self.memory_bytes.max(watch::private_bytes(server.pid()));
+            self.memory_bytes = self.memory_bytes.max(private_bytes(server.pid()));
             self.memory_at = Some(Instant::now());
         }
     }

@@ -192,6 +192,7 @@ pub(super) fn commands(audit: &Audit) -> String {
 /// The audit for programs.
 #[derive(Serialize)]
 struct Report<'a> {
+    schema: &'static str,
     connections: u64,
     side: Side,
     engine: Holder,
@@ -208,6 +209,7 @@ struct Report<'a> {
 /// One line of JSON.
 pub(super) fn json(workload: &Workload, audit: &Audit) -> String {
     let report = Report {
+        schema: "ringstorm.doctor/1",
         connections: workload.connections,
         side: workload.side,
         engine: workload.holder,

@@ -125,6 +125,19 @@ pub(in crate::cli) struct LoadFlags {
     #[arg(long, value_name = "FILE.json")]
     #[arg(help_heading = "Output")]
     pub(in crate::cli) record: Option<PathBuf>,
+    /// Writes a page with tables and plots, which needs nothing else, to this file.
+    #[arg(long, value_name = "FILE.html")]
+    #[arg(help_heading = "Output")]
+    pub(in crate::cli) html: Option<PathBuf>,
+    /// The record of an earlier run of the same command: FAIL (exit code 99) if this one is worse
+    /// beyond what both vary by, and beyond --tolerance.
+    #[arg(long, value_name = "RECORD")]
+    #[arg(help_heading = "Verdict")]
+    pub(in crate::cli) baseline: Option<PathBuf>,
+    /// Part by which a run may be worse than its --baseline.
+    #[arg(long, value_name = "N%", default_value = "5%", value_parser = values::share)]
+    #[arg(help_heading = "Verdict")]
+    pub(in crate::cli) tolerance: f64,
     /// Writes the latency distribution to this file, for HdrHistogram plotters.
     #[arg(long, value_name = "FILE")]
     #[arg(help_heading = "Output")]

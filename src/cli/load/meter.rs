@@ -1,6 +1,7 @@
 //! What the server's process uses while a load run measures: CPU time, memory, descriptors.
 
 use crate::cli::Failure;
+use crate::cli::processes::cpu_time;
 use crate::engine;
 use crate::load::Outcome;
 use crate::report::ServerUse;
@@ -53,10 +54,11 @@ impl Meter {
         let Ok(stat) = self.process.stat() else {
             return;
         };
-        let ticks = procfs::ticks_per_second();
+        // With its children: a server of several processes is one server.
+        let cpu = u32::try_from(self.process.pid()).map_or(Duration::ZERO, cpu_time);
         let reading = Reading {
             at: engine::now(),
-            cpu: Duration::from_nanos((stat.utime + stat.stime) * 1_000_000_000 / ticks),
+            cpu,
             rss_bytes: stat.rss * procfs::page_size(),
             descriptors: self.process.fd_count().unwrap_or(0) as u64,
         };

@@ -4,6 +4,7 @@ use super::{Config, scrape};
 use crate::cli::engine_flag::LoadEngine;
 use crate::cli::proxy::ProxyFlag;
 use crate::cli::{Failure, host, print};
+use crate::report::html::NamedRecord;
 use crate::report::{self, Facts, Record};
 use std::fs::OpenOptions;
 use std::io;
@@ -15,6 +16,7 @@ pub(super) fn check(config: &Config) -> Result<(), Failure> {
     let sinks = &config.sinks;
     let named = [
         ("--record", &sinks.record),
+        ("--html", &sinks.html),
         ("--hgrm", &config.hgrm),
         ("--csv", &sinks.csv),
         ("--hlog", &sinks.hlog),
@@ -85,6 +87,22 @@ pub(super) fn note_connects(record: &Record) {
     print::note(format_args!(
         "Connections spawned: {spawned}, accepted: {accepted}, failed: {failed}"
     ));
+}
+
+/// Judges a run by one before.
+pub(super) fn judge_by(
+    record: &mut Record,
+    before: &Record,
+    tolerance: f64,
+) -> Result<(), Failure> {
+    report::baseline::judge_by(record, before, tolerance)
+        .map_err(|why| Failure::Run(format!("--baseline: {why}")))
+}
+
+/// Writes the page of a run.
+pub(super) fn write_page(path: &Path, record: &Record) -> Result<(), Failure> {
+    let name = "this run";
+    crate::cli::report::write_page(path, &[NamedRecord { name, record }])
 }
 
 /// What the clock on the wall says.

@@ -12,6 +12,10 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
     pub(super) record: Option<PathBuf>,
+    pub(super) html: Option<PathBuf>,
+    /// The record of a run before, and the part that may be lost against it.
+    pub(super) baseline: Option<PathBuf>,
+    pub(super) tolerance: f64,
     pub(super) csv: Option<PathBuf>,
     pub(super) hlog: Option<PathBuf>,
     pub(super) prometheus: Option<PathBuf>,

@@ -36,6 +36,14 @@ impl Latency {
         assert!(fits, "all latencies have the same bounds");
     }
 
+    /// Adds samples from elsewhere.
+    ///
+    /// # Errors
+    /// Some of them are beyond what is kept apart here.
+    pub fn add(&mut self, other: &Histogram<u64>) -> Result<(), hdrhistogram::AdditionError> {
+        self.0.get_or_insert_with(empty).add(other)
+    }
+
     /// Forgets every sample, and keeps the memory.
     pub fn clear(&mut self) {
         if let Some(histogram) = self.0.as_mut().filter(|it| !it.is_empty()) {

@@ -77,6 +77,7 @@ fn one_core_answers_at_once_with_every_key() {
     for key in ["cpu_s", "rss_bytes", "descriptors", "descriptor_limit"] {
         assert!(json["process"][key].is_number(), "{key} in {json}");
     }
+    assert_eq!(json["schema"], "ringstorm.stats/1");
     assert!(json["uptime_s"].is_number());
     assert_eq!(json["sample_age_s"], 0.3);
     assert_eq!(json["cores"][0]["tables"][0]["size"], 8);
