@@ -14,7 +14,7 @@ const PLANNED: f64 = 0.7;
 
 /// A search.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Capacity {
+pub struct CapacityRecord {
     /// `ringstorm.capacity/1`.
     pub schema: String,
     /// The program's version.
@@ -121,7 +121,7 @@ pub struct Scalability {
     pub measured_to: f64,
 }
 
-impl Capacity {
+impl CapacityRecord {
     /// The plan for people.
     #[must_use]
     pub fn text(&self) -> String {
@@ -241,13 +241,13 @@ mod tests {
 
     #[test]
     fn what_the_generator_ended_is_a_lower_bound() {
-        let capacity = |broke_by: &str| Capacity {
+        let capacity = |broke_by: &str| CapacityRecord {
             axis: "rate".to_owned(),
             held: Some(40_000.0),
             broke: Some(41_000.0),
             broke_by: Some(broke_by.to_owned()),
             is_confirmed: true,
-            ..Capacity::default()
+            ..CapacityRecord::default()
         };
         let text = capacity("not_applied").text();
         assert!(
@@ -264,6 +264,6 @@ mod tests {
             text.contains("28,000 messages a second, a server"),
             "{text}"
         );
-        assert!(Capacity::default().text().contains("none"));
+        assert!(CapacityRecord::default().text().contains("none"));
     }
 }

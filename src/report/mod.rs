@@ -53,7 +53,7 @@ mod unit;
 pub mod verdict;
 pub mod versus;
 
-pub use capacity::{CAPACITY_SCHEMA, Capacity, CapacityMemory, CapacityStep, Scalability};
+pub use capacity::{CAPACITY_SCHEMA, CapacityMemory, CapacityRecord, CapacityStep, Scalability};
 pub use change::BaselineChange;
 pub use facts::Facts;
 pub use generator::ServerUse;

@@ -1,7 +1,7 @@
 //! The capacity of servers with one thing planted that stops them: found, and its cause named.
 
 use super::program::{Serving, ringstorm};
-use ringstorm::report::Capacity;
+use ringstorm::report::CapacityRecord;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ impl Model {
     }
 
     /// The capacity in connections, within an objective.
-    fn capacity(&self, slo: &str) -> Capacity {
+    fn capacity(&self, slo: &str) -> CapacityRecord {
         let url = format!("http://127.0.0.1:{}/events", self.1);
         let pid = self.0.id().to_string();
         let ran = ringstorm(&[

@@ -4,7 +4,7 @@ use super::{good, with_thresholds};
 use ringstorm::load::failure::{Kind, Stage};
 use ringstorm::load::{PlannedOutage, Recovery, RetryPolicy};
 use ringstorm::report::{
-    Capacity, Facts, Headroom, Ledger, Network, Record, Series, ServerUse, Versus, judged,
+    CapacityRecord, Facts, Headroom, Ledger, Network, Record, Series, ServerUse, Versus, judged,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -162,7 +162,7 @@ fn the_schemas_of_the_docs_are_those_of_the_records() {
     for (name, schema) in [
         ("record", written::<Record>()),
         ("compare", written::<Versus>()),
-        ("capacity", written::<Capacity>()),
+        ("capacity", written::<CapacityRecord>()),
     ] {
         let path = format!("{}/docs/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
         if std::env::var_os("UPDATE_GOLDEN").is_some() {

@@ -7,7 +7,7 @@ mod watching;
 use super::engine_flag::LoadEngine;
 use super::url::{Scheme, Url};
 use super::{Exit, Failure, host, print, signals};
-use crate::report::{CAPACITY_SCHEMA, Capacity, CapacityMemory, Scalability, Threshold};
+use crate::report::{CAPACITY_SCHEMA, CapacityMemory, CapacityRecord, Scalability, Threshold};
 use crate::study::search::{Found, Search, SearchBounds, StepAnswer};
 use crate::study::trend::Trend;
 use crate::study::usl::Fit;
@@ -165,7 +165,7 @@ pub(super) fn run(config: &CapacityConfig) -> Result<Exit, Failure> {
     Ok(exit(&capacity, is_interrupted))
 }
 
-fn exit(capacity: &Capacity, is_interrupted: bool) -> Exit {
+fn exit(capacity: &CapacityRecord, is_interrupted: bool) -> Exit {
     let is_generator = capacity.broke_by.as_deref() == Some("not_applied");
     match capacity.held {
         _ if is_interrupted => Exit::Interrupted,
@@ -181,7 +181,7 @@ fn capacity(
     started_unix_ms: u64,
     found: &Found,
     steps: &[Stepped],
-) -> Capacity {
+) -> CapacityRecord {
     // The step that broke nearest to what was held says what stood in the way.
     let broke = found.broke.map(|(load, _)| load);
     let limit = steps
@@ -189,7 +189,7 @@ fn capacity(
         .rev()
         .find(|it| Some(it.said.load) == broke && it.answer != StepAnswer::Held);
     let limit = limit.map(|it| it.said.clone()).unwrap_or_default();
-    Capacity {
+    CapacityRecord {
         schema: CAPACITY_SCHEMA.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         command: config.command.clone(),

@@ -94,7 +94,9 @@
     }), [times, per("sent"), per("received"), rows.map(row => row.up)]);
     const heard = rows.filter(row => row.samples > 0);
     const bounds = heard.flatMap(row => row.bands.map(band => band[0]));
-    const range = [Math.min(...bounds) / 2, Math.max(...bounds)];
+    // Whole decades: that is where a logarithmic axis has its lines.
+    const decade = (round, ns) => 10 ** round(Math.log10(ns));
+    const range = [decade(Math.floor, Math.min(...bounds) / 2), decade(Math.ceil, Math.max(...bounds))];
     plot(`heat-${n}`, () => ({
       scales: { x: { time: false, range: [0, Math.max(...times, 1)] }, y: { distr: 3, range } },
       hooks: { drawAxes: [heat(record, heard)] },
