@@ -157,9 +157,10 @@ impl Versus {
         // Writing to a String does not fail.
         let _ = writeln!(
             text,
-            "{}: A {}, B {}; {pairs} pairs, A B B A; server CPUs {}, load CPUs {}",
-            self.case, self.a, self.b, self.server_cpus, self.load_cpus
+            "{}: {pairs} pairs, A B B A; server CPUs {}, load CPUs {}",
+            self.case, self.server_cpus, self.load_cpus
         );
+        let _ = writeln!(text, "A  {}\nB  {}\n", self.a, self.b);
         let names = self.contrasts.iter().map(|it| label(&it.metric).len());
         let wide = names.max().unwrap_or(0);
         let _ = writeln!(

@@ -140,3 +140,34 @@ fn a_network_that_goes_away_fails_those_who_ask_who_listen_and_who_talk_in_rooms
         }
     }
 }
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn a_capacity_that_the_clients_ports_end_is_a_lower_bound() {
+    let name = format!("ringstorm-{}-ports", std::process::id());
+    if let Err(error) = ip(&["netns", "add", &name]) {
+        eprintln!("skipped: no network namespaces here: {error}");
+        return;
+    }
+    let ports = "echo 40000 40099 > /proc/sys/net/ipv4/ip_local_port_range";
+    ip(&["-n", &name, "link", "set", "lo", "up"]).expect("loopback");
+    ip(&["netns", "exec", &name, "sh", "-c", ports]).expect("a hundred ports");
+    let server = Serving::start_within(&name, "127.0.0.1:9000", &["--cores", "0"]);
+    let short = "--axis connections --start 20 --max 2000 --step 500ms --soak 500ms --json --quiet";
+    let flags: Vec<&str> = short.split(' ').collect();
+    let url = [
+        "capacity",
+        "ws://127.0.0.1:9000/echo",
+        "--slo",
+        "connects.failed==0",
+    ];
+    let ran = Running::start_within(&name, &[&url, &flags[..]].concat()).end();
+    let found = record(&ran);
+    drop(server);
+    ip(&["netns", "del", &name]).expect("its own namespace");
+    assert_eq!(ran.code, 98, "{}{}", ran.out, ran.err);
+    assert_eq!(found["broke_by"], "not_applied", "{found}");
+    assert_eq!(found["bottleneck"], "the client's ports", "{found}");
+    let held = found["held"].as_f64().expect("something held");
+    assert!((85.0..=100.0).contains(&held), "{found}");
+}

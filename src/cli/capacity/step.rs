@@ -10,7 +10,7 @@ use crate::engine::Stop;
 use crate::report::{CapacityStep, Record, Verdict};
 use crate::stats::HostSample;
 use crate::stats::proc::CpuTime;
-use crate::study::attribution::{Evidence, causes};
+use crate::study::attribution::{Bottleneck, Evidence, causes};
 use crate::study::search::{Purpose, SearchStep, StepAnswer};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use std::time::Duration;
 const LOOK_TIME: Duration = Duration::from_millis(50);
 /// Time before a step is measured.
 const WARM_UP: Duration = Duration::from_millis(500);
+/// What `load` says of more connections than this host can make.
+const TOO_MANY: &str = "connections do not fit";
 
 /// What came of a step.
 pub(super) struct Stepped {
@@ -61,9 +63,9 @@ pub(super) fn run(
     let text = std::fs::read_to_string(file.path())?;
     let record: Option<Record> = serde_json::from_str(&text).ok();
     let Some(record) = record else {
-        // It was refused before it began: for want of ports or descriptors of this host, mostly.
+        // It was refused before it began: this host has not so many ports or descriptors.
         let why = load.said();
-        if code == 2 && config.axis == AxisFlag::Connections && why.contains("try") {
+        if config.axis == AxisFlag::Connections && why.contains(TOO_MANY) {
             return Ok(Some(refused(step, why)));
         }
         let flags = flags.join(" ");
@@ -115,16 +117,24 @@ fn flags(config: &CapacityConfig, step: SearchStep) -> Vec<String> {
 
 /// A load that this host could not even begin.
 fn refused(step: SearchStep, why: String) -> Stepped {
+    let bottleneck = if why.contains("descriptors allow") {
+        Bottleneck::Descriptors
+    } else {
+        Bottleneck::Ports
+    };
     Stepped {
         answer: StepAnswer::NotApplied,
+        in_flight: None,
         said: CapacityStep {
             load: step.load,
             purpose: purpose(step.purpose).to_owned(),
             answer: "not_applied".to_owned(),
+            causes: vec![format!("{bottleneck}: {why}")],
+            bottleneck: Some(bottleneck.to_string()),
+            remedy: Some(bottleneck.remedy().to_owned()),
             reasons: vec![why],
             ..CapacityStep::default()
         },
-        in_flight: None,
     }
 }
 
