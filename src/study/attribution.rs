@@ -107,7 +107,7 @@ const TAKEN: f64 = 0.3;
 const RESENT_MIN: u64 = 100;
 
 /// The causes that the evidence speaks for, the nearest one first: what was refused outright, then
-/// what was full, then what was lost, which often only follows.
+/// what was full, then what others used and what was lost, which often only follows.
 #[must_use]
 pub fn causes(evidence: &Evidence) -> Vec<BottleneckCause> {
     let it = evidence;
@@ -124,7 +124,6 @@ pub fn causes(evidence: &Evidence) -> Vec<BottleneckCause> {
         (Bottleneck::Host, count(it.throttled, 1)),
         (Bottleneck::Host, share(it.steal, STOLEN)),
         (Bottleneck::Cpu, share(it.server_busy, BUSY)),
-        (Bottleneck::Others, share(it.foreign, TAKEN)),
         (Bottleneck::AcceptQueue, count(it.accept_drops, 1)),
         (Bottleneck::AcceptQueue, share(it.accept_queue, FULL)),
         (Bottleneck::SynQueue, count(it.syn_drops, 1)),
@@ -132,6 +131,7 @@ pub fn causes(evidence: &Evidence) -> Vec<BottleneckCause> {
         (Bottleneck::KernelMemory, count(it.tcp_memory_pressures, 1)),
         (Bottleneck::KernelMemory, share(it.tcp_memory, FULL)),
         (Bottleneck::Softirq, count(it.softnet_drops, 1)),
+        (Bottleneck::Others, share(it.foreign, TAKEN)),
         (Bottleneck::Network, count(it.retransmits, RESENT_MIN)),
     ];
     let seen = found.into_iter().filter_map(|(bottleneck, seen)| {

@@ -46,6 +46,8 @@ impl Model {
             "1s",
             "--soak",
             "2s",
+            "--load-engine",
+            "tokio",
             "--json",
             "--quiet",
             "--",
