@@ -60,6 +60,9 @@ pub struct CapacityRecord {
     pub memory: Option<CapacityMemory>,
     /// How throughput grows with what is in flight.
     pub scalability: Option<Scalability>,
+    /// How this is worse than a search before, beyond what held and what broke.
+    #[serde(default)]
+    pub worse_than_baseline: Option<String>,
 }
 
 /// A step of a search.
@@ -122,6 +125,35 @@ pub struct Scalability {
 }
 
 impl CapacityRecord {
+    /// Compares this with a search before of the same objectives: worse is what broke below what
+    /// was held then.
+    ///
+    /// # Errors
+    /// Why the two cannot be compared.
+    pub fn judge_by(&mut self, before: &Self) -> Result<(), String> {
+        let same = [
+            ("axis", self.axis == before.axis),
+            ("slo", self.slo == before.slo),
+            (
+                "number of connections, or rate of each",
+                self.fixed == before.fixed,
+            ),
+        ];
+        if let Some((key, _)) = same.iter().find(|(_, is_same)| !is_same) {
+            return Err(format!(
+                "the baseline has another {key}; try: its own command"
+            ));
+        }
+        let is_generator = self.broke_by.as_deref() == Some("not_applied");
+        if let (Some(broke), Some(held), false) = (self.broke, before.held, is_generator)
+            && broke < held
+        {
+            let (broke, held) = (self.load(broke), self.load(held));
+            self.worse_than_baseline = Some(format!("{broke} was too much, {held} had held"));
+        }
+        Ok(())
+    }
+
     /// The plan for people.
     #[must_use]
     pub fn text(&self) -> String {
@@ -198,6 +230,9 @@ impl CapacityRecord {
                  ({k_low:.1e} to {k_high:.1e}): {peak}"
             ));
         }
+        if let Some(worse) = &self.worse_than_baseline {
+            lines.push(format!("baseline     worse: {worse}"));
+        }
         if let Some(held) = self.held {
             let planned = self.load((held * PLANNED).floor());
             let percent = PLANNED * 100.0;
@@ -238,6 +273,38 @@ impl CapacityRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_broke_below_what_had_held_is_worse() {
+        let found = |held: f64, broke: f64| CapacityRecord {
+            axis: "rate".to_owned(),
+            held: Some(held),
+            broke: Some(broke),
+            broke_by: Some("broke".to_owned()),
+            ..CapacityRecord::default()
+        };
+        let before = found(1_000.0, 1_030.0);
+        let judged = |mut now: CapacityRecord| {
+            now.judge_by(&before)
+                .map(|()| now.worse_than_baseline.is_some())
+        };
+        assert_eq!(judged(found(900.0, 930.0)), Ok(true));
+        assert_eq!(
+            judged(found(990.0, 1_010.0)),
+            Ok(false),
+            "between the two nothing is known"
+        );
+        let late = CapacityRecord {
+            broke_by: Some("not_applied".to_owned()),
+            ..found(900.0, 930.0)
+        };
+        assert_eq!(judged(late), Ok(false), "the generator was the limit");
+        let other = CapacityRecord {
+            axis: "connections".to_owned(),
+            ..found(900.0, 930.0)
+        };
+        assert!(judged(other).is_err());
+    }
 
     #[test]
     fn what_the_generator_ended_is_a_lower_bound() {

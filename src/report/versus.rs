@@ -45,6 +45,9 @@ pub struct Versus {
     pub runs: Vec<VersusRun>,
     /// Every metric that both have; the first one decides.
     pub contrasts: Vec<VersusContrast>,
+    /// What is worse than in a comparison before, beyond both intervals.
+    #[serde(default)]
+    pub worse_than_baseline: Vec<String>,
 }
 
 /// One run of one of the two.
@@ -149,6 +152,25 @@ impl VersusContrast {
 }
 
 impl Versus {
+    /// Compares this with one before of the same case: notes what is worse beyond both intervals.
+    pub fn judge_by(&mut self, before: &[Self]) {
+        let Some(before) = before.iter().find(|it| it.case == self.case) else {
+            return;
+        };
+        let worse = self.contrasts.iter().filter_map(|now| {
+            let mut all = before.contrasts.iter();
+            let then = all.find(|it| it.metric == now.metric)?;
+            let is_worse = if now.is_higher_better {
+                now.high? < then.low?
+            } else {
+                now.low? > then.high?
+            };
+            let (name, now, then) = (label(&now.metric), now.ratio, then.ratio);
+            is_worse.then(|| format!("{name}: B/A is {now:.3}, it was {then:.3}"))
+        });
+        self.worse_than_baseline = worse.collect();
+    }
+
     /// The comparison for people.
     #[must_use]
     pub fn text(&self) -> String {
@@ -184,6 +206,9 @@ impl Versus {
         }
         for note in self.notes() {
             let _ = writeln!(text, "note: {note}");
+        }
+        for worse in &self.worse_than_baseline {
+            let _ = writeln!(text, "worse than in the baseline: {worse}");
         }
         match self.contrasts.first() {
             Some(it) => {
@@ -273,7 +298,30 @@ mod tests {
             ended_unix_ms: 1,
             runs: Vec::new(),
             contrasts: vec![it],
+            worse_than_baseline: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_got_worse_beyond_both_intervals_is_noted_and_nothing_else() {
+        let of = |b: f64| [0.99, 1.0, 1.01, 0.99, 1.0, 1.01].map(|noise| (1e5, b * noise));
+        let before = [versus(&of(8e4))];
+        for (b, is_worse) in [(7e4, true), (7.99e4, false), (9e4, false)] {
+            let mut now = versus(&of(b));
+            now.judge_by(&before);
+            assert_eq!(
+                !now.worse_than_baseline.is_empty(),
+                is_worse,
+                "{b}: {now:?}"
+            );
+        }
+        let mut other = versus(&of(7e4));
+        other.case = "bulk".to_owned();
+        other.judge_by(&before);
+        assert!(
+            other.worse_than_baseline.is_empty(),
+            "another case says nothing"
+        );
     }
 
     #[test]

@@ -63,6 +63,10 @@ pub(in crate::cli) struct CapacityFlags {
     /// Writes the record to this file as well.
     #[arg(long, value_name = "FILE.json")]
     pub(in crate::cli) record: Option<PathBuf>,
+    /// The record of an earlier one of the same command: exit code 99 if this is worse beyond both
+    /// intervals.
+    #[arg(long, value_name = "RECORD")]
+    pub(in crate::cli) baseline: Option<PathBuf>,
     /// No progress on stderr.
     #[arg(long)]
     pub(in crate::cli) quiet: bool,

@@ -5,6 +5,7 @@ mod step;
 mod watching;
 
 use super::engine_flag::LoadEngine;
+use super::records::{self, RecordKind};
 use super::url::{Scheme, Url};
 use super::{Exit, Failure, host, print, signals};
 use crate::report::{CAPACITY_SCHEMA, CapacityMemory, CapacityRecord, Scalability, Threshold};
@@ -17,6 +18,12 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use step::Stepped;
 use watching::WatchedServer;
+
+/// The records that this command writes.
+const KIND: RecordKind = RecordKind {
+    schema: CAPACITY_SCHEMA,
+    command: "capacity",
+};
 
 /// A step may be far beyond the limit: no longer than that.
 const STEP_MAX: Duration = Duration::from_secs(5);
@@ -43,6 +50,7 @@ pub(super) struct CapacityConfig {
     engine: &'static str,
     is_json: bool,
     record: Option<PathBuf>,
+    baseline: Option<PathBuf>,
     is_quiet: bool,
     load: Vec<String>,
     command: Vec<String>,
@@ -102,6 +110,7 @@ impl CapacityConfig {
             },
             is_json: flags.json,
             record: flags.record,
+            baseline: flags.baseline,
             is_quiet: flags.quiet,
             load: flags.load,
             command: flags.command,
@@ -125,6 +134,10 @@ fn cores_of(pid: i32) -> Result<usize, Failure> {
 
 /// Searches and prints what was found.
 pub(super) fn run(config: &CapacityConfig) -> Result<Exit, Failure> {
+    let before: Vec<CapacityRecord> = match &config.baseline {
+        None => Vec::new(),
+        Some(path) => records::read_lines(path, KIND)?,
+    };
     let stop = signals::stop()?;
     let started = unix_ms();
     let mut search = Search::new(config.bounds);
@@ -146,7 +159,12 @@ pub(super) fn run(config: &CapacityConfig) -> Result<Exit, Failure> {
         search.took(next, stepped.answer);
         steps.push(stepped);
     }
-    let capacity = capacity(config, started, &search.found(), &steps);
+    let mut capacity = capacity(config, started, &search.found(), &steps);
+    if let Some(before) = before.first() {
+        capacity
+            .judge_by(before)
+            .map_err(|why| Failure::Run(format!("--baseline: {why}")))?;
+    }
     let text = serde_json::to_string(&capacity)
         .map_err(|error| Failure::Run(format!("the record is no JSON: {error}")))?;
     if let Some(path) = &config.record {
@@ -169,6 +187,7 @@ fn exit(capacity: &CapacityRecord, is_interrupted: bool) -> Exit {
     let is_generator = capacity.broke_by.as_deref() == Some("not_applied");
     match capacity.held {
         _ if is_interrupted => Exit::Interrupted,
+        _ if capacity.worse_than_baseline.is_some() => Exit::Threshold,
         _ if is_generator => Exit::Invalid,
         None => Exit::Threshold,
         Some(_) if capacity.is_confirmed => Exit::Pass,
@@ -221,6 +240,7 @@ fn capacity(
         causes: limit.causes,
         memory: memory(config, steps),
         scalability: scalability(steps),
+        worse_than_baseline: None,
         steps: steps.iter().map(|it| it.said.clone()).collect(),
     }
 }

@@ -147,15 +147,18 @@ fn stepped(
 ) -> Stepped {
     let judgement = &record.verdict;
     let is_late = judgement.limited_by.as_deref() == Some("generator");
+    let evidence = evidence(config, record, before, seen);
+    let is_short = evidence.no_ports + evidence.no_descriptors > 0;
     let answer = match judgement.verdict {
         Verdict::Pass => StepAnswer::Held,
+        // Connects that this host had nothing for are not the server's failure.
+        Verdict::Fail if is_short => StepAnswer::NotApplied,
         Verdict::Fail => StepAnswer::Broke,
         Verdict::Inconclusive => StepAnswer::Open,
         Verdict::Invalid if is_late => StepAnswer::NotApplied,
         // The plan did not go out because replies did not come in time: that is the server's.
         Verdict::Invalid => StepAnswer::Broke,
     };
-    let evidence = evidence(config, record, before, seen);
     let busy = evidence.server_busy;
     let found = causes(&evidence);
     let per_s = match (&record.messages, &record.events) {

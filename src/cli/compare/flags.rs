@@ -82,6 +82,10 @@ pub(in crate::cli) struct CompareFlags {
     /// Writes the records to this file as well, one a line.
     #[arg(long, value_name = "FILE.json")]
     pub(in crate::cli) record: Option<PathBuf>,
+    /// The record of an earlier one of the same command: exit code 99 if this is worse beyond both
+    /// intervals.
+    #[arg(long, value_name = "RECORD")]
+    pub(in crate::cli) baseline: Option<PathBuf>,
     /// No progress on stderr.
     #[arg(long)]
     pub(in crate::cli) quiet: bool,

@@ -6,6 +6,7 @@ pub(super) mod flags;
 mod measuring;
 
 use super::engine_flag::LoadEngine;
+use super::records::{self, RecordKind};
 use super::{Exit, Failure, host, print, signals};
 use crate::engine::Stop;
 use crate::report::{VERSUS_SCHEMA, Versus, VersusContrast, VersusRun};
@@ -20,6 +21,12 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The records that this command writes.
+const KIND: RecordKind = RecordKind {
+    schema: VERSUS_SCHEMA,
+    command: "compare",
+};
 
 /// A comparison, as meant.
 pub(super) struct CompareConfig {
@@ -39,6 +46,7 @@ pub(super) struct CompareConfig {
     load: Vec<String>,
     is_json: bool,
     record: Option<PathBuf>,
+    baseline: Option<PathBuf>,
     is_quiet: bool,
     command: Vec<String>,
 }
@@ -99,6 +107,7 @@ impl CompareConfig {
             load: flags.load,
             is_json: flags.json,
             record: flags.record,
+            baseline: flags.baseline,
             is_quiet: flags.quiet,
             command: flags.command,
         })
@@ -132,9 +141,14 @@ pub(super) fn run(config: &CompareConfig) -> Result<Exit, Failure> {
         })
     });
     let mut file = file.take().transpose()?;
+    let before: Vec<Versus> = match &config.baseline {
+        None => Vec::new(),
+        Some(path) => records::read_lines(path, KIND)?,
+    };
     let mut worst = Exit::Pass;
     for case in &config.cases {
-        let (versus, exit) = compared(config, case, &stop)?;
+        let (mut versus, exit) = compared(config, case, &stop)?;
+        versus.judge_by(&before);
         let line = serde_json::to_string(&versus)
             .map_err(|error| Failure::Run(format!("the record is no JSON: {error}")))?;
         if let Some(file) = &mut file {
@@ -148,6 +162,11 @@ pub(super) fn run(config: &CompareConfig) -> Result<Exit, Failure> {
         if exit == Exit::Interrupted {
             return Ok(exit);
         }
+        let exit = if versus.worse_than_baseline.is_empty() {
+            exit
+        } else {
+            Exit::Threshold
+        };
         worst = match (worst, exit) {
             (Exit::Threshold, _) | (_, Exit::Threshold) => Exit::Threshold,
             (Exit::Inconclusive, _) | (_, Exit::Inconclusive) => Exit::Inconclusive,
@@ -294,6 +313,7 @@ fn versus(
         ended_unix_ms: unix_ms(),
         runs,
         contrasts: found.into_iter().map(|(it, _)| it).collect(),
+        worse_than_baseline: Vec::new(),
     }
 }
 
