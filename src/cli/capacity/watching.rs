@@ -1,7 +1,7 @@
 //! A server's process during a step: CPU, memory, descriptors, control group, accept queue.
 
 use crate::cli::processes::{family, private_bytes};
-use crate::sampler::diagnosis::Family;
+use crate::sampler::diagnosis::AddressFamily;
 use crate::sampler::queues::Queues;
 use crate::stats::cgroup::{Version, limit, place};
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ impl WatchedServer {
         Self {
             pid,
             port,
-            queues: Queues::open(&[Family::V4, Family::V6]).ok(),
+            queues: Queues::open(&[AddressFamily::V4, AddressFamily::V6]).ok(),
             looked: None,
             threads: None,
             seen: ServerSeen::default(),
