@@ -182,8 +182,8 @@ mod tests {
             .status()
             .unwrap();
         let only = pinned.cpus_allowed_list.unwrap();
-        let first = u32::try_from(first).unwrap();
-        assert_eq!(only, [(first, first)]);
+        let cpu = u32::try_from(first).unwrap();
+        assert_eq!(only, [(cpu, cpu)]);
         let again = Foreign::start(&line, &[first], &[at]).map(drop);
         assert!(
             again
