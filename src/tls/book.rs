@@ -267,7 +267,6 @@ impl Book {
 
     /// Tells the peer that what follows has a new key, and takes one.
     pub(super) fn renew<M>(&mut self, id: ConnectionId, wire: &mut impl Wire<M>) {
-        self.seal_now(id, wire);
         let Some(Stage::Open(session)) = self.stage(id) else {
             return;
         };
@@ -442,14 +441,6 @@ impl Book {
         self.gather.begin(room);
         self.gather.bytes.extend_from_slice(text);
         self.seal_as(id, content, wire);
-    }
-
-    /// Seals what has gathered for that connection.
-    fn seal_now<M>(&mut self, id: ConnectionId, wire: &mut impl Wire<M>) {
-        if self.gather.id == Some(id) {
-            self.gather.id = None;
-            self.seal_as(id, Content::Data, wire);
-        }
     }
 
     fn seal_as<M>(&mut self, id: ConnectionId, content: Content, wire: &mut impl Wire<M>) {

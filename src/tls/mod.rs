@@ -14,7 +14,7 @@
 //! - A handshake that fails gives `closed` with [`CloseCause::Insecure`] alone; a bad record gives
 //!   the same to a connection that is open. The peer gets its alert first, nobody else notices.
 //! - `Close::Flush` sends `close_notify` after what is queued; the peer's gives `ended` as its FIN
-//!   would, and whatever follows it is ignored (RFC 8446, 6.1).
+//!   would, and whatever follows it is ignored (RFC 8446, 6.1). Either is answered with ours.
 //! - A server's handshakes are bounded in number, bytes and time, and a turn answers few of them,
 //!   so that load that a core cannot sign for costs those it can none ([`queue`]). A client bounds
 //!   its connects.
@@ -160,7 +160,6 @@ impl<S: Shard> Tls<S> {
             };
             let progress = self.book.answer(id, wire);
             self.progressed(id, progress, wire);
-            self.book.seal(wire);
         }
     }
 
@@ -282,6 +281,11 @@ impl<S: Shard> Tls<S> {
         }
         let mut half = Half::Close;
         self.pass(wire, |inner, wire| half = inner.ended(id, wire));
+        if half == Half::Close {
+            // RFC 8446, 6.1: before we end our side, whichever way the peer has ended its own.
+            self.book.say_goodbye(id, wire);
+            self.book.end(id, CloseCause::PeerEnded, wire);
+        }
         half
     }
 
@@ -292,10 +296,7 @@ impl<S: Shard> Tls<S> {
         };
         let alert = AlertDescription::from(description);
         if alert == AlertDescription::CloseNotify {
-            if self.peer_ended(id, wire) == Half::Close {
-                self.book.say_goodbye(id, wire);
-                self.book.end(id, CloseCause::PeerEnded, wire);
-            }
+            self.peer_ended(id, wire);
             return;
         }
         let warned = self.book.session(id).map(|it| it.warned(level, alert));

@@ -18,7 +18,7 @@ pub(super) struct Queue {
     /// When each has to be over, in order; some are already.
     due: VecDeque<(Instant, ConnectionId)>,
     /// Those that wait for an answer, in order; some have left.
-    waiting: VecDeque<ConnectionId>,
+    pub(super) waiting: VecDeque<ConnectionId>,
     /// When the last of them came.
     since: Instant,
     /// Bytes received and not digested.

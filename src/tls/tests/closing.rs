@@ -131,3 +131,47 @@ fn who_has_something_to_say_after_the_peers_end_says_it_then_close_notify() {
         }
     }
 }
+
+/// RFC 8446, 6.1: "Each party MUST send a "close_notify" alert before closing its write side of the
+/// connection".
+#[test]
+fn a_fin_without_close_notify_is_answered_with_ours_after_what_is_queued() {
+    for (side, spoken) in ALL {
+        let mut pair = Pair::new(side, spoken);
+        pair.layer.order(Order::Send(b"last".to_vec()));
+        assert_eq!(pair.layer.tls.ended(ID, &mut pair.layer.line), Half::Close);
+        pair.layer.order(Order::Send(b"late".to_vec()));
+        let heard = [(Content::Data, b"last".to_vec()), alert(1, 0)];
+        assert_eq!(pair.heard(), heard, "{side:?} {spoken:?}");
+        assert_eq!(pair.layer.tls.inner.sent, [Ok(()), Err(Unsent::Gone)]);
+        assert_eq!(pair.layer.told(), [Told::Ended]);
+        assert_eq!(pair.end(), CloseCause::PeerEnded);
+    }
+}
+
+/// What the peer has sent a fatal alert about is over: nothing leaves after it, and what gathered
+/// for it reaches nobody else.
+#[test]
+fn what_gathered_before_a_fatal_alert_is_dropped() {
+    for (side, spoken) in ALL {
+        let mut pair = Pair::new(side, spoken);
+        pair.layer.tls.inner.echoes = true;
+        let mut bytes = pair.sealed(Content::Data, b"echo");
+        bytes.extend(pair.sealed(Content::Alert, &[2, 80]));
+        pair.layer.receive(ID, &bytes);
+        assert_eq!(pair.layer.closes(), [Close::Flush], "{side:?} {spoken:?}");
+        assert_eq!(pair.layer.line.sent, []);
+    }
+}
+
+/// Then it is no ordinary end: the peer has not what was left for it.
+#[test]
+fn a_peer_that_ended_and_was_cut_off_is_said_to_have_been() {
+    for (side, spoken) in ALL {
+        let mut pair = Pair::new(side, spoken);
+        pair.say(Content::Alert, &[1, 0]);
+        pair.layer.closed(ID, CloseCause::CutOff);
+        let told = [Told::Ended, Told::Closed(CloseCause::CutOff)];
+        assert_eq!(pair.layer.told(), told, "{side:?} {spoken:?}");
+    }
+}

@@ -14,7 +14,7 @@ pub(super) fn id(slot: u32) -> ConnectionId {
 }
 
 /// A client that has said hello, and its hello.
-fn hello(spoken: Spoken) -> (Handshake, Vec<u8>) {
+pub(super) fn hello(spoken: Spoken) -> (Handshake, Vec<u8>) {
     let mut client = Handshake::client(Arc::new(spoken.client()), name()).unwrap();
     let mut bytes = Vec::new();
     assert_eq!(client.go_on(&[], &mut bytes), Progress::Under);
@@ -29,7 +29,7 @@ pub(super) fn greeted(slots: std::ops::Range<u32>) -> (Layer, Vec<Handshake>) {
     (layer, clients)
 }
 
-fn greet(layer: &mut Layer, id: ConnectionId) -> Handshake {
+pub(super) fn greet(layer: &mut Layer, id: ConnectionId) -> Handshake {
     layer.open(Side::Server, id);
     let (client, mut bytes) = hello(MODERN);
     layer.tls.received(id, &mut bytes, &mut layer.line);
@@ -251,23 +251,6 @@ fn what_is_no_hello_is_refused_and_counted() {
         assert_eq!(layer.told(), told, "{bytes:?}");
         assert_eq!(counts(&mut layer).failed, 1);
     }
-}
-
-#[test]
-fn a_hello_that_never_ends_is_refused_at_its_bound() {
-    let mut layer = Layer::new(Side::Server, MODERN);
-    layer.open(Side::Server, ID);
-    let mut came = 0;
-    // A hello of 16 MiB less a byte, in records of 1 KiB.
-    layer.receive(ID, &[22, 3, 1, 4, 0, 1, 255, 255, 255]);
-    layer.receive(ID, &[0; 1020]);
-    while layer.closes().is_empty() && came < 4 * limits::TLS_FLIGHT_BYTES {
-        let record = [&[22, 3, 1, 4, 0][..], &[0; 1024]].concat();
-        came += record.len();
-        layer.receive(ID, &record);
-    }
-    assert!(came <= limits::TLS_FLIGHT_BYTES, "{came}");
-    assert_eq!(counts(&mut layer).failed, 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod closing;
 mod foreign;
 mod fuzzing;
 mod handshakes;
+mod hellos;
 mod places;
 mod records;
 mod renewal;
@@ -145,6 +146,8 @@ enum Order {
     Finish(Vec<u8>),
     /// Both in one event.
     Twice(Vec<u8>),
+    /// To this connection, to another, and to this one again, in one event.
+    Across(ConnectionId, Vec<u8>),
     Connect,
 }
 
@@ -158,13 +161,19 @@ struct Inner {
     keeps: bool,
     deadline: Option<Instant>,
     expired: usize,
+    started: usize,
+    stopped: usize,
+    gathers: bool,
+    is_over: bool,
     sent: Vec<Result<(), Unsent>>,
 }
 
 impl Shard for Inner {
     type Message = Order;
     type Outcome = ();
-    fn started(&mut self, _: &mut impl Wire<Order>) {}
+    fn started(&mut self, _: &mut impl Wire<Order>) {
+        self.started += 1;
+    }
     fn opened(&mut self, id: ConnectionId, origin: Origin, _: &mut impl Wire<Order>) {
         self.told.push((id, Told::Opened(origin)));
     }
@@ -189,6 +198,10 @@ impl Shard for Inner {
             Order::Send(bytes) => self.sent.push(wire.send(ID, &bytes)),
             Order::Close(how) => wire.close(ID, how),
             Order::Twice(bytes) => self.sent.extend([(); 2].map(|()| wire.send(ID, &bytes))),
+            Order::Across(other, bytes) => {
+                let to = [ID, other, ID].into_iter();
+                self.sent.extend(to.map(|id| wire.send(id, &bytes)));
+            }
             Order::Finish(bytes) => {
                 self.sent.push(wire.send(ID, &bytes));
                 assert_eq!(wire.backlog(ID), bytes.len(), "it has gathered");
@@ -201,12 +214,17 @@ impl Shard for Inner {
         self.expired += 1;
         self.deadline = None;
     }
-    fn stopped(&mut self, _: &mut impl Wire<Order>) {}
+    fn stopped(&mut self, _: &mut impl Wire<Order>) {
+        self.stopped += 1;
+    }
+    fn gathers(&self) -> bool {
+        self.gathers
+    }
     fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
     fn finished(&self) -> bool {
-        false
+        self.is_over
     }
     fn outcome(self) {}
 }
@@ -361,22 +379,28 @@ struct Pair {
 impl Pair {
     fn new(side: Side, spoken: Spoken) -> Self {
         let mut layer = Layer::new(side, spoken);
-        layer.open(side, ID);
+        let peer = Self::secure(&mut layer, ID, side, spoken);
+        Self { layer, peer }
+    }
+
+    /// The peer's end of a connection that comes about and is secured.
+    fn secure(layer: &mut Layer, id: ConnectionId, side: Side, spoken: Spoken) -> Session {
+        layer.open(side, id);
         let mut peer = match side {
             Side::Server => Handshake::client(Arc::new(spoken.client()), name()).unwrap(),
             Side::Client => {
                 Handshake::server(Arc::new(spoken.server()), Origin::Accepted { listener: 0 })
             }
         };
-        let mut bytes = layer.sent(ID);
+        let mut bytes = layer.sent(id);
         loop {
             let mut out = Vec::new();
             let mut progress = peer.go_on(&bytes, &mut out);
             if progress == Progress::Waits {
                 progress = peer.answer(&mut out);
             }
-            layer.receive(ID, &out);
-            bytes = layer.sent(ID);
+            layer.receive(id, &out);
+            bytes = layer.sent(id);
             match progress {
                 Progress::Done => break,
                 Progress::Under | Progress::Waits => assert!(!bytes.is_empty() || !out.is_empty()),
@@ -395,7 +419,7 @@ impl Pair {
         for (content, _) in read(&mut peer, &bytes) {
             assert_eq!(content, Content::Handshake);
         }
-        Self { layer, peer }
+        peer
     }
 
     /// A record of the peer's, sealed.

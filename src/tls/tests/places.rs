@@ -67,3 +67,17 @@ fn where_connections_are_many_the_oldest_handshake_makes_room_for_each_newcomer(
     layer.open(Side::Server, id(7));
     assert_eq!(counts(&mut layer).refused, 3);
 }
+
+#[test]
+fn what_is_about_no_connection_is_passed_on() {
+    let mut layer = Layer::new(Side::Server, MODERN);
+    layer.tls.started(&mut layer.line);
+    assert_eq!((layer.tls.inner.started, layer.tls.inner.stopped), (1, 0));
+    layer.tls.stopped(&mut layer.line);
+    assert_eq!((layer.tls.inner.started, layer.tls.inner.stopped), (1, 1));
+    for is in [false, true] {
+        layer.tls.inner.is_over = is;
+        layer.tls.inner.gathers = !is;
+        assert_eq!((layer.tls.finished(), layer.tls.gathers()), (is, !is));
+    }
+}

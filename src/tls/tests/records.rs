@@ -249,3 +249,17 @@ fn drained_is_passed_on() {
         assert_eq!(pair.layer.told(), [Told::Drained]);
     }
 }
+
+#[test]
+fn what_is_sent_to_two_connections_in_one_event_reaches_each_alone() {
+    for spoken in [MODERN, CLASSIC] {
+        let other = ConnectionId::new(4, 1);
+        let mut pair = Pair::new(Side::Server, spoken);
+        let mut peer = Pair::secure(&mut pair.layer, other, Side::Server, spoken);
+        pair.layer.order(Order::Across(other, b"each".to_vec()));
+        let each = (Content::Data, b"each".to_vec());
+        let bytes = pair.layer.sent(other);
+        assert_eq!(read(&mut peer, &bytes), std::slice::from_ref(&each));
+        assert_eq!(pair.heard(), [each.clone(), each]);
+    }
+}

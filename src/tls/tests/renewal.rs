@@ -85,9 +85,11 @@ fn key_updates_are_bounded_between_application_data_of_either_side() {
                     assert_eq!(pair.heard().len(), 1);
                 }
             }
+            // An answer is no data either.
             for _ in 0..QUIET {
-                update(&mut pair, &KEY_UPDATE);
+                update(&mut pair, &KEY_UPDATE_REQUESTED);
             }
+            assert_eq!(pair.heard().len(), QUIET);
             pair.say(Content::Handshake, &KEY_UPDATE);
             refused(&mut pair, UNEXPECTED, TlsFault::Misbehaved);
         }
@@ -109,6 +111,7 @@ fn empty_records_are_bounded_between_application_data() {
             pair.say(Content::Data, b"");
         }
         assert_eq!(pair.heard(), [], "{side:?} {spoken:?}");
+        assert_eq!(pair.layer.told(), [], "there is nothing to tell");
         pair.say(Content::Data, b"");
         refused(&mut pair, UNEXPECTED, TlsFault::Misbehaved);
     }
