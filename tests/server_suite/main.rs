@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "what must not fail in a test may panic")]
 
 mod applications;
+#[path = "../tls/certificates.rs"]
+mod certificates;
 mod closing;
 mod deflate;
 #[path = "../engines/engine.rs"]
@@ -13,9 +15,11 @@ mod listening;
 mod realtime;
 mod rooms;
 mod script;
+mod secured;
 mod simulated;
 mod sockets;
 mod talking;
+mod transport;
 
 use engine::{Engine, engines};
 use ringstorm::engine::{ring, tokio};
@@ -24,7 +28,7 @@ use ringstorm::server::{Apps, Config, Outcome, built_in};
 use ringstorm::time::Instant;
 use script::Script;
 use simulated::{OnSim, explore};
-use sockets::OnSockets;
+use sockets::{OnSockets, OnTls};
 use std::time::Duration;
 
 /// What a test needs of a place to run in.
@@ -79,6 +83,10 @@ macro_rules! suite {
     (sockets: $($module:ident: $($test:ident)*;)*) => {
         suite!(@ half_on_ring run_once OnSockets<super::Ring>, $($($module::$test)*)*);
         suite!(@ half_on_tokio run_once OnSockets<super::Tokio>, $($($module::$test)*)*);
+    };
+    (tls: $($module:ident: $($test:ident)*;)*) => {
+        suite!(@ tls_on_ring run_once OnTls<super::Ring>, $($($module::$test)*)*);
+        suite!(@ tls_on_tokio run_once OnTls<super::Tokio>, $($($module::$test)*)*);
     };
     ($($module:ident: $($test:ident)*;)*) => {
         suite!(@ on_ring run_once OnSockets<super::Ring>, $($($module::$test)*)*);
@@ -156,10 +164,48 @@ suite! {
         a_half_closed_peer_gets_the_answer_that_waits_for_another_core
         a_half_closed_post_is_answered
         a_half_closed_websocket_or_stream_is_over
-        half_a_request_and_a_half_close_get_no_answer;
+        half_a_request_and_a_half_close_get_no_answer
+        what_was_cut_off_is_not_heard
+        a_slow_steady_reader_gets_what_was_said_before_a_close
+        a_draining_server_waits_for_a_slow_steady_reader;
     flood:
         members_that_read_stay_whatever_one_of_them_says
         members_that_read_stay_whatever_all_of_them_say
         members_that_read_stay_on_two_cores
         long_texts_of_control_characters_end_nobody_that_reads;
+}
+
+suite! {
+    tls:
+    http:
+        pipelined_requests_are_answered_in_order_however_they_are_split
+        each_bad_request_gets_its_status_and_the_end
+        a_draining_server_answers_what_has_begun;
+    talking:
+        an_echo_returns_messages_in_any_pieces
+        a_large_message_comes_back_whole
+        a_close_is_answered_with_its_code
+        each_bad_frame_gets_its_close_code
+        an_echo_that_is_not_read_stops_reading_and_loses_nothing
+        a_draining_server_closes_with_1001;
+    listening:
+        push_and_events_carry_the_same_numbers
+        a_listener_that_does_not_read_is_ended_and_the_others_go_on
+        a_draining_server_ends_streams
+        who_does_not_take_what_is_left_in_the_time_to_drain_is_cut_off;
+    rooms:
+        members_hear_each_other_over_either_transport
+        members_on_several_cores_hear_everything_in_one_order;
+    closing:
+        a_half_closed_peer_gets_the_answer_that_waits_for_another_core
+        a_half_closed_post_is_answered
+        a_half_closed_websocket_or_stream_is_over
+        half_a_request_and_a_half_close_get_no_answer
+        what_was_cut_off_is_not_heard
+        a_slow_steady_reader_gets_what_was_said_before_a_close
+        a_draining_server_waits_for_a_slow_steady_reader;
+    secured:
+        keys_change_on_both_sides_while_messages_go_on
+        keys_that_change_without_end_end_the_connection
+        a_record_that_was_changed_ends_only_its_own_connection;
 }

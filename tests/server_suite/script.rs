@@ -37,6 +37,15 @@ pub(crate) enum Act {
         bytes: Vec<u8>,
         times: usize,
     },
+    /// Sends all but the last byte of these, then ends the client's half, with TLS as if somebody
+    /// had cut the line. On sockets only.
+    Cut(Vec<u8>),
+    /// Takes a new key for TLS and asks for one. On sockets only.
+    RenewKeys,
+    /// Sends a record of TLS that does not decrypt. On sockets only.
+    Forge,
+    /// Reads so many bytes a second from now on. On sockets only.
+    Pace(u32),
     /// Does nothing for a while.
     Wait(Duration),
     /// Tells the server to stop.

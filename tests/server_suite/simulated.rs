@@ -249,7 +249,14 @@ impl Actor {
                 self.stop.set(true);
                 true
             }
-            Act::HalfClose | Act::Flood { .. } => panic!("a shard cannot end its half alone"),
+            Act::HalfClose
+            | Act::Flood { .. }
+            | Act::Cut(_)
+            | Act::RenewKeys
+            | Act::Forge
+            | Act::Pace(_) => {
+                panic!("a shard's clients have no sockets")
+            }
             Act::Poll { path, wanted } => self.poll(path, wanted, wire),
             Act::Send(_) | Act::Make(_) | Act::Read { .. } | Act::Ended | Act::Pump { .. } => {
                 let peer = self.peer(number, wire);
@@ -270,6 +277,10 @@ impl Actor {
                     Act::Ended
                     | Act::HalfClose
                     | Act::Flood { .. }
+                    | Act::Cut(_)
+                    | Act::RenewKeys
+                    | Act::Forge
+                    | Act::Pace(_)
                     | Act::Poll { .. }
                     | Act::Wait(_)
                     | Act::Stop => {

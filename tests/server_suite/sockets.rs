@@ -1,12 +1,19 @@
 //! Carries out a script over real sockets, against a server on a real engine in another thread.
 
+use crate::certificates::{Certificates, Mutual};
 use crate::script::{Act, Look, Script, get};
+use crate::transport::Transport;
 use crate::{Engine, Harness, Setup};
-use ringstorm::engine::{self, EngineConfig, Listeners, Stop};
+use ringstorm::engine::{self, EngineConfig, EngineError, Listeners, Stop};
 use ringstorm::server::{Apps, Config, Outcome, Server};
+use ringstorm::tls::{Role, Tls};
+use rustls::ClientConfig;
+use rustls::version::TLS13;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::marker::PhantomData;
+use std::net::{Shutdown, SocketAddr};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// How long any single act may take: longer than every deadline of the server.
@@ -16,47 +23,88 @@ const STUCK: Duration = Duration::from_millis(300);
 /// Bytes that a server without backpressure would take.
 const FLOOD: usize = 256 << 20;
 
+static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(Certificates::new);
+
 /// The harness of an engine with sockets.
-pub(crate) struct OnSockets<E>(std::marker::PhantomData<E>);
+pub(crate) struct OnSockets<E>(PhantomData<E>);
 
 impl<E: Engine> Harness for OnSockets<E> {
     fn run_with<A: Apps>(setup: Setup, script: Script, apps: fn(&Config) -> A) -> Vec<Outcome> {
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut plan = EngineConfig::new(vec![0; setup.cores]);
-        plan.listeners = Listeners::bind(&[loopback], setup.cores).expect("a free port");
-        plan.max_backlog = setup.max_backlog;
-        plan.slots = 64;
-        let address = plan.listeners.addresses()[0];
-        let stop = plan.stop.clone();
-        let mut config = setup.config;
-        config.started = engine::now();
-        let make = move |core| Server::with(core, config.clone(), apps(&config));
-        let server = std::thread::spawn(move || E::run(plan, make));
-        let mut clients = Clients {
-            address,
-            stop: stop.clone(),
-            peers: BTreeMap::new(),
-        };
-        for (index, (peer, act)) in script.acts.into_iter().enumerate() {
-            clients.act(index, peer, act);
-        }
-        drop(clients);
-        stop.throw();
-        server
-            .join()
-            .expect("no core panics")
-            .expect("the engine runs")
+        play(setup, script, None, move |plan, config| {
+            E::run(plan, move |core| {
+                Server::with(core, config.clone(), apps(&config))
+            })
+        })
     }
+}
+
+/// The same with TLS: rustls speaks to the server.
+pub(crate) struct OnTls<E>(PhantomData<E>);
+
+impl<E: Engine> Harness for OnTls<E> {
+    fn run_with<A: Apps>(setup: Setup, script: Script, apps: fn(&Config) -> A) -> Vec<Outcome> {
+        let mutual = [Mutual::No, Mutual::Yes][usize::from(setup.cores > 1)];
+        let role = CERTIFICATES.server(&TLS13, mutual);
+        let anywhere = SocketAddr::from(([0; 4], 0));
+        let client = CERTIFICATES.client(CERTIFICATES.roots(), "sim", anywhere);
+        let Role::Client { config: client, .. } = client else {
+            panic!("a client's")
+        };
+        let cap = setup.max_backlog;
+        play(setup, script, Some(client), move |plan, config| {
+            E::run(plan, move |core| {
+                let server = Server::with(core, config.clone(), apps(&config));
+                Tls::new(server, role.clone(), cap)
+            })
+        })
+    }
+}
+
+/// Runs a server beside its clients.
+fn play(
+    setup: Setup,
+    script: Script,
+    secured: Option<Arc<ClientConfig>>,
+    serve: impl FnOnce(EngineConfig, Config) -> Result<Vec<Outcome>, EngineError> + Send + 'static,
+) -> Vec<Outcome> {
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut plan = EngineConfig::new(vec![0; setup.cores]);
+    plan.listeners = Listeners::bind(&[loopback], setup.cores).expect("a free port");
+    plan.max_backlog = setup.max_backlog;
+    plan.slots = 64;
+    let address = plan.listeners.addresses()[0];
+    let stop = plan.stop.clone();
+    let mut config = setup.config;
+    config.started = engine::now();
+    let server = std::thread::spawn(move || serve(plan, config));
+    let mut clients = Clients {
+        address,
+        secured,
+        stop: stop.clone(),
+        peers: BTreeMap::new(),
+    };
+    for (index, (peer, act)) in script.acts.into_iter().enumerate() {
+        clients.act(index, peer, act);
+    }
+    drop(clients);
+    stop.throw();
+    server
+        .join()
+        .expect("no core panics")
+        .expect("the engine runs")
 }
 
 struct Clients {
     address: SocketAddr,
+    secured: Option<Arc<ClientConfig>>,
     stop: Stop,
     peers: BTreeMap<usize, Peer>,
 }
 
 struct Peer {
-    stream: TcpStream,
+    stream: Transport,
+    /// Bytes a second that it reads; `None` for all that come.
+    pace: Option<u32>,
     /// Received and not used.
     unread: Vec<u8>,
 }
@@ -69,10 +117,11 @@ impl Clients {
             Act::Make(mut bytes) => self.peer(peer).send(&bytes(), &place),
             Act::Read { what, look } => self.peer(peer).read(&format!("{place}: {what}"), look),
             Act::Ended => self.peer(peer).ended(&place),
-            Act::HalfClose => {
-                let ended = self.peer(peer).stream.shutdown(Shutdown::Write);
-                ended.expect(&place);
-            }
+            Act::HalfClose => self.peer(peer).stream.end_half().expect(&place),
+            Act::Cut(bytes) => self.peer(peer).stream.cut(&bytes).expect(&place),
+            Act::RenewKeys => self.peer(peer).stream.renew_keys(),
+            Act::Forge => self.peer(peer).stream.forge().expect(&place),
+            Act::Pace(bytes_per_s) => self.peer(peer).pace(bytes_per_s),
             Act::Pump { bytes, reply } => self.peer(peer).pump(&bytes, &reply, &place),
             Act::Poll { path, wanted } => self.poll(path, wanted, &place),
             Act::Flood {
@@ -83,7 +132,7 @@ impl Clients {
             } => {
                 std::thread::scope(|scope| {
                     for (index, peer) in self.peers.range_mut(..peers) {
-                        let mut stream = peer.stream.try_clone().expect(&place);
+                        let mut stream = peer.stream.socket().try_clone().expect(&place);
                         let (bytes, place) = (&bytes, &place);
                         if *index < talkers {
                             scope.spawn(move || {
@@ -100,7 +149,7 @@ impl Clients {
     }
 
     fn peer(&mut self, peer: usize) -> &mut Peer {
-        let connect = || Peer::connect(self.address);
+        let connect = || Peer::connect(self.address, self.secured.as_ref());
         self.peers.entry(peer).or_insert_with(connect)
     }
 
@@ -108,7 +157,7 @@ impl Clients {
         let until = Instant::now() + PATIENCE;
         let mut last = String::new();
         while Instant::now() < until {
-            let mut peer = Peer::connect(self.address);
+            let mut peer = Peer::connect(self.address, self.secured.as_ref());
             let request = get(path).replace("Host", "Connection: close\r\nHost");
             peer.send(request.as_bytes(), place);
             let mut answer = String::new();
@@ -125,23 +174,26 @@ impl Clients {
 }
 
 impl Peer {
-    fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the server accepts");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a socket option");
-        stream
-            .set_write_timeout(Some(PATIENCE))
-            .expect("a socket option");
-        stream.set_nodelay(true).expect("a socket option");
+    fn connect(address: SocketAddr, secured: Option<&Arc<ClientConfig>>) -> Self {
+        let stream = Transport::connect(address, secured);
+        stream.set_patience(PATIENCE);
         Self {
             stream,
+            pace: None,
             unread: Vec::new(),
         }
     }
 
+    /// Reads at that pace from now on, and lets the kernel take little ahead of it.
+    fn pace(&mut self, bytes_per_s: u32) {
+        let socket = socket2::SockRef::from(self.stream.socket());
+        socket.set_recv_buffer_size(64 * 1024).expect("an option");
+        self.pace = Some(bytes_per_s);
+    }
+
     fn send(&mut self, bytes: &[u8], place: &str) {
         self.stream.write_all(bytes).expect(place);
+        self.stream.flush().expect(place);
     }
 
     fn read(&mut self, place: &str, mut look: Look) {
@@ -172,7 +224,7 @@ impl Peer {
             "{place}: {:?} came before the end",
             self.text()
         );
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.stream.socket().shutdown(Shutdown::Both);
     }
 
     /// Receives once.
@@ -180,6 +232,10 @@ impl Peer {
         let mut buffer = [0; 64 * 1024];
         let count = self.stream.read(&mut buffer)?;
         self.unread.extend_from_slice(&buffer[..count]);
+        if let Some(pace) = self.pace {
+            let count = u32::try_from(count).expect("a buffer's worth");
+            std::thread::sleep(Duration::from_secs(1) * count / pace);
+        }
         Ok(count)
     }
 
@@ -212,7 +268,10 @@ impl Peer {
     }
 
     fn pump(&mut self, bytes: &[u8], reply: &[u8], place: &str) {
-        self.stream.set_nonblocking(true).expect("a socket option");
+        self.stream
+            .socket()
+            .set_nonblocking(true)
+            .expect("a socket option");
         let (mut sent, mut moved) = (0, Instant::now());
         while moved.elapsed() < STUCK {
             match self.stream.write(&bytes[sent % bytes.len()..]) {
@@ -251,7 +310,10 @@ impl Peer {
             );
         }
         assert_eq!(got, count * reply.len(), "{place}");
-        self.stream.set_nonblocking(false).expect("a socket option");
+        self.stream
+            .socket()
+            .set_nonblocking(false)
+            .expect("a socket option");
     }
 
     fn text(&self) -> String {
