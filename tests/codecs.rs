@@ -1,5 +1,9 @@
 //! The codecs against other implementations and against bytes that nobody should send.
 
+#![expect(clippy::unwrap_used, reason = "what must not fail in a test may panic")]
+
+#[path = "tls/certificates.rs"]
+mod certificates;
 #[path = "framing/main.rs"]
 mod framing;
 mod fuzzing;
