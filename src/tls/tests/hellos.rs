@@ -3,7 +3,7 @@
 use super::handshakes::{counts, greet, hello, id};
 use super::*;
 use crate::limits;
-use crate::shard::Flaw;
+use crate::shard::TlsFault;
 
 /// A record of a handshake.
 fn record(content: &[u8]) -> Vec<u8> {
@@ -63,7 +63,7 @@ fn a_hello_that_never_ends_is_refused_at_its_bound() {
     layer.receive(ID, &record(&[0]));
     assert_eq!(layer.closes(), [Close::Flush]);
     layer.closed(ID, CloseCause::Local);
-    let why = CloseCause::Insecure(Flaw::OversizedHandshake);
+    let why = CloseCause::Insecure(TlsFault::OversizedHandshake);
     assert_eq!(layer.told(), [Told::Closed(why)]);
 }
 

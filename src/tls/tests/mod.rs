@@ -162,8 +162,9 @@ struct Inner {
     deadline: Option<Instant>,
     expired: usize,
     started: usize,
+    reached: usize,
     stopped: usize,
-    gathers: bool,
+    coalesces: bool,
     is_over: bool,
     sent: Vec<Result<(), Unsent>>,
 }
@@ -176,6 +177,9 @@ impl Shard for Inner {
     }
     fn opened(&mut self, id: ConnectionId, origin: Origin, _: &mut impl Wire<Order>) {
         self.told.push((id, Told::Opened(origin)));
+    }
+    fn reached(&mut self, _: ConnectionId, _: &mut impl Wire<Order>) {
+        self.reached += 1;
     }
     fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Order>) {
         self.told.push((id, Told::Received(bytes.to_vec())));
@@ -217,8 +221,8 @@ impl Shard for Inner {
     fn stopped(&mut self, _: &mut impl Wire<Order>) {
         self.stopped += 1;
     }
-    fn gathers(&self) -> bool {
-        self.gathers
+    fn may_coalesce(&self) -> bool {
+        self.coalesces
     }
     fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -415,6 +419,8 @@ impl Pair {
             Side::Client => Origin::Secured { connected },
         };
         assert_eq!(layer.told(), [Told::Opened(origin)]);
+        // Of a connect it is told before the handshake begins.
+        assert_eq!(layer.tls.inner.reached, usize::from(side == Side::Client));
         // The tickets of a server.
         for (content, _) in read(&mut peer, &bytes) {
             assert_eq!(content, Content::Handshake);

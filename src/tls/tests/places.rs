@@ -77,7 +77,7 @@ fn what_is_about_no_connection_is_passed_on() {
     assert_eq!((layer.tls.inner.started, layer.tls.inner.stopped), (1, 1));
     for is in [false, true] {
         layer.tls.inner.is_over = is;
-        layer.tls.inner.gathers = !is;
-        assert_eq!((layer.tls.finished(), layer.tls.gathers()), (is, !is));
+        layer.tls.inner.coalesces = !is;
+        assert_eq!((layer.tls.finished(), layer.tls.may_coalesce()), (is, !is));
     }
 }
