@@ -1,6 +1,6 @@
 //! Names that have several addresses: whose turn it is, and which of them do not answer.
 
-use super::config::Target;
+use super::target::Target;
 use crate::shard::ConnectionId;
 use crate::time::Instant;
 use std::collections::{BTreeMap, VecDeque};

@@ -1,67 +1,266 @@
 //! One connect of a client: which client, and what went wrong before.
 
-use super::config::{Config, Target};
 use super::redirect::Redirect;
+use super::target::Target;
 use crate::time::Instant;
 use std::time::Duration;
 
-/// A connect: whose, and what was before.
+/// A connect, and what was before it.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    /// The connection's index in the whole run, and its seat on the core.
-    pub(super) number: u32,
-    pub(super) seat: u32,
-    /// When the first connect was meant to start.
-    pub(super) intended: Instant,
+    number: u32,
+    seat: u32,
+    intended: Instant,
     /// Nothing, at the first attempt of the first connect.
-    pub(super) past: Option<Box<RetryState>>,
+    past: Past,
 }
+
+/// What a client remembers of what went wrong, if anything did.
+pub(super) type Past = Option<Box<RetryState>>;
 
 /// What a client remembers of what went wrong.
 #[derive(Debug, Default)]
 pub(super) struct RetryState {
     /// Further attempts since the first connect, or since the loss.
-    pub(super) attempts: u32,
+    attempts: u32,
     /// Addresses that did not answer, of a name that has several.
-    pub(super) addresses: u32,
+    addresses: u32,
     /// Where the server sent it that was asked last.
-    pub(super) redirect: Option<Box<Redirect>>,
+    redirect: Option<Box<Redirect>>,
     /// What the server that refused it asks to be waited (`Retry-After`).
-    pub(super) retry_after: Option<Duration>,
+    retry_after: Option<Duration>,
     /// The loss of the connection, if it was up.
-    pub(super) lost: Option<LostConnection>,
+    lost: Option<LostConnection>,
 }
 
 /// A connection that was up and was lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct LostConnection {
-    pub(super) at: Instant,
-    /// The last pushed sequence number, or 0.
-    pub(super) pushed: u64,
-    /// Empty: none was given.
-    pub(super) last_event_id: String,
-    /// What the event stream asked for.
-    pub(super) retry: Option<Duration>,
+    /// When; 0 once the time that it was missed has been measured.
+    at: Instant,
+    pushed: u64,
+    last_event_id: String,
+    retry: Option<Duration>,
     /// When it was up again; pushed messages that are older are replayed ones.
-    pub(super) up_at: Option<Instant>,
+    up_at: Option<Instant>,
 }
 
 impl Attempt {
-    /// Where it goes, and which turn of that target's it is: a redirect's before the run's.
-    pub(super) fn target<'a>(&'a self, config: &'a Config) -> Option<(&'a Target, u64)> {
-        let (target, turn) = config.target_of(u64::from(self.number))?;
-        let past = self.past.as_ref();
-        let redirect = past.and_then(|past| past.redirect.as_ref());
-        Some((redirect.map_or(target, |redirect| &redirect.to), turn))
+    /// The first connect of the connection with that index in the whole run and that seat on the
+    /// core, meant to start then.
+    pub(super) const fn first(number: u32, seat: u32, intended: Instant) -> Self {
+        Self {
+            number,
+            seat,
+            intended,
+            past: None,
+        }
+    }
+
+    /// The connect after what is past.
+    pub(super) fn after(self, past: Past) -> Self {
+        Self { past, ..self }
+    }
+
+    /// Starts: what went wrong before goes with the client.
+    pub(super) fn take_past(&mut self) -> Past {
+        self.past.take()
+    }
+
+    /// One more attempt is to be made; how many there were.
+    pub(super) fn count(&mut self) -> u32 {
+        let past = self.past.get_or_insert_default();
+        past.attempts += 1;
+        past.attempts - 1
+    }
+
+    /// The address did not answer, of so many of one name: whether there is one that has not been
+    /// tried.
+    pub(super) fn next_address(&mut self, all: usize) -> bool {
+        let past = self.past.get_or_insert_default();
+        past.addresses = past.addresses.wrapping_add(1);
+        all > 1 && !(past.addresses as usize).is_multiple_of(all)
+    }
+
+    /// The server leads elsewhere: that is asked next, in the same attempt.
+    pub(super) fn follow(&mut self, redirect: Box<Redirect>) {
+        let past = self.past.get_or_insert_default();
+        (past.redirect, past.addresses) = (Some(redirect), 0);
+    }
+
+    /// It has failed: as browsers do, the next attempt asks where the first one did.
+    pub(super) fn forget_redirect(&mut self) {
+        if let Some(past) = &mut self.past {
+            past.redirect = None;
+        }
+    }
+
+    /// What the server asked to be waited: once by a refusal, or by the event stream that was lost.
+    pub(super) fn take_asked_wait(&mut self) -> Option<Duration> {
+        let past = self.past.as_mut()?;
+        let asked = past.retry_after.take();
+        asked.or_else(|| past.lost.as_ref()?.retry)
+    }
+
+    /// The connection's loss happened then.
+    pub(super) fn mark_lost(&mut self, now: Instant) {
+        let past = self.past.as_mut();
+        if let Some(lost) = past.and_then(|past| past.lost.as_mut()) {
+            lost.at = now;
+        }
+    }
+
+    /// The connection's index in the whole run.
+    pub(super) const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Its seat on the core.
+    pub(super) const fn seat(&self) -> u32 {
+        self.seat
+    }
+
+    /// When the first connect was meant to start.
+    pub(super) const fn intended(&self) -> Instant {
+        self.intended
+    }
+
+    /// Further attempts so far.
+    pub(super) fn attempts(&self) -> u32 {
+        self.past.as_ref().map_or(0, |past| past.attempts)
+    }
+
+    /// Addresses that have been tried in vain.
+    pub(super) fn addresses(&self) -> u32 {
+        addresses_tried(&self.past)
+    }
+
+    /// Where it goes instead of the connection's own target.
+    pub(super) fn other_target(&self) -> Option<&Target> {
+        let past = self.past.as_ref()?;
+        past.redirect().map(|redirect| &redirect.to)
     }
 
     /// Whether the connection has never been up.
     pub(super) fn is_first(&self) -> bool {
-        self.lost().is_none()
+        self.past.as_ref().is_none_or(|past| past.lost.is_none())
+    }
+}
+
+impl RetryState {
+    /// Of a connection that was up.
+    pub(super) fn of(lost: LostConnection) -> Box<Self> {
+        Box::new(Self {
+            lost: Some(lost),
+            ..Self::default()
+        })
     }
 
-    /// The loss that it follows.
-    pub(super) fn lost(&self) -> Option<&LostConnection> {
-        self.past.as_ref()?.lost.as_ref()
+    /// A server that refuses asks to be left alone for so long.
+    pub(super) const fn ask_wait(&mut self, time: Duration) {
+        self.retry_after = Some(time);
+    }
+
+    /// The loss, if the connection was up.
+    pub(super) fn into_lost(self) -> Option<LostConnection> {
+        self.lost
+    }
+
+    /// The loss that the listener has not caught up with.
+    pub(super) const fn lost(&mut self) -> Option<&mut LostConnection> {
+        self.lost.as_mut()
+    }
+
+    /// The redirect that this connect follows.
+    pub(super) fn redirect(&self) -> Option<&Redirect> {
+        self.redirect.as_deref()
+    }
+
+    /// The last event ID before the loss; `None` if none was given.
+    pub(super) fn last_event_id(&self) -> Option<&str> {
+        let lost = self.lost.as_ref()?;
+        Some(lost.last_event_id.as_str()).filter(|id| !id.is_empty())
+    }
+}
+
+impl LostConnection {
+    /// With the last pushed sequence number (or 0), the last event ID (or nothing) and what the
+    /// event stream asked to be waited.
+    pub(super) fn new(pushed: u64, last_event_id: String, retry: Option<Duration>) -> Self {
+        Self {
+            pushed,
+            last_event_id,
+            retry,
+            ..Self::default()
+        }
+    }
+
+    /// It is up again.
+    pub(super) const fn up_again(&mut self, now: Instant) {
+        self.up_at = Some(now);
+    }
+
+    /// When it was lost; `None` from the second time on.
+    pub(super) fn take_time(&mut self) -> Option<Instant> {
+        let at = std::mem::take(&mut self.at);
+        (at != Instant::default()).then_some(at)
+    }
+
+    /// The last pushed sequence number, or 0.
+    pub(super) const fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// Whether what was sent then was asked for, by the last event ID, when the connection was up
+    /// again. Without an id nothing was asked for: what is older was on its way.
+    pub(super) fn asked_for(&self, sent_ns: u64) -> bool {
+        let is_older = self.up_at.is_some_and(|up| sent_ns < up.as_nanos());
+        !self.last_event_id.is_empty() && is_older
+    }
+}
+
+/// Addresses that have been tried in vain.
+pub(super) fn addresses_tried(past: &Past) -> u32 {
+    past.as_ref().map_or(0, |past| past.addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ns: u64) -> Instant {
+        Instant::from_nanos(ns)
+    }
+
+    #[test]
+    fn each_address_of_a_name_is_tried_once_an_attempt() {
+        let mut attempt = Attempt::first(0, 0, at(5));
+        assert!(!attempt.next_address(1), "there is no other");
+        let mut attempt = Attempt::first(0, 0, at(5));
+        let tried = [(); 6].map(|()| attempt.next_address(3));
+        assert_eq!(tried, [true, true, false, true, true, false]);
+        assert_eq!(attempt.addresses(), 6);
+        assert!(attempt.is_first());
+    }
+
+    #[test]
+    fn a_refusal_s_wait_counts_once_and_a_stream_s_every_time() {
+        let [long, short] = [9, 1].map(Duration::from_secs);
+        let mut past = RetryState::of(LostConnection::new(7, String::new(), Some(short)));
+        past.ask_wait(long);
+        let mut attempt = Attempt::first(0, 0, at(5)).after(Some(past));
+        let asked = [(); 3].map(|()| attempt.take_asked_wait());
+        assert_eq!(asked, [Some(long), Some(short), Some(short)]);
+    }
+
+    #[test]
+    fn only_what_was_asked_for_by_an_id_is_replayed() {
+        let mut with = LostConnection::new(7, "run:7".to_owned(), None);
+        assert!(!with.asked_for(1), "it is not up yet");
+        with.up_again(at(100));
+        assert_eq!([99, 100].map(|sent| with.asked_for(sent)), [true, false]);
+        let mut without = LostConnection::new(7, String::new(), None);
+        without.up_again(at(100));
+        assert!(!without.asked_for(99));
     }
 }

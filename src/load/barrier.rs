@@ -3,7 +3,7 @@
 
 use super::pace::Stripe;
 use super::scenario::{Address, Note};
-use crate::shard::Core;
+use crate::shard::{Core, Wire};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -78,9 +78,6 @@ impl ListeningCores {
     }
 }
 
-/// What a shard of this kind says to its like.
-pub(super) type Message = CoreMessage;
-
 /// What begins a run that nobody has a connection for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WithoutConnections {
@@ -122,6 +119,41 @@ impl StartBarrier {
             turns_done: Count::default(),
             drained: Count::default(),
         }
+    }
+
+    /// This core says how far it is to the first one; what it hears back at once, being the first.
+    pub(super) fn say(
+        &mut self,
+        message: CoreMessage,
+        wire: &mut impl Wire<CoreMessage>,
+    ) -> Option<CoreMessage> {
+        if wire.core() == Core(0) {
+            return self.hear(message, wire);
+        }
+        wire.forward(Core(0), message);
+        None
+    }
+
+    /// A core said something: what the first core then tells every core, this one among them.
+    pub(super) fn hear(
+        &mut self,
+        message: CoreMessage,
+        wire: &mut impl Wire<CoreMessage>,
+    ) -> Option<CoreMessage> {
+        let answer = self.told(message, wire.now())?;
+        tell_others(answer, wire);
+        Some(answer)
+    }
+
+    /// A core is missing: the run begins without it, at what this core hears.
+    pub(super) fn wait_no_longer(&self, wire: &mut impl Wire<CoreMessage>) -> CoreMessage {
+        if wire.core() == Core(0) {
+            let start = self.start(wire.now());
+            tell_others(start, wire);
+            return start;
+        }
+        let (at, listening) = (wire.now(), ListeningCores::default());
+        CoreMessage::Start { at, listening }
     }
 
     /// The first core was told something: what it then tells every core, itself among them.
@@ -183,6 +215,12 @@ impl StartBarrier {
         } else {
             2 * PATIENCE_TIME
         }
+    }
+}
+
+fn tell_others(message: CoreMessage, wire: &mut impl Wire<CoreMessage>) {
+    for core in 1..wire.cores() {
+        wire.forward(Core(core), message);
     }
 }
 

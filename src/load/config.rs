@@ -2,9 +2,10 @@
 
 use super::nonce::Nonce;
 use super::pace::Pace;
-use super::policy::{PlannedOutage, RetryPolicy, Session};
+use super::policy::{PlannedOutage, RetryPolicy, Session, Think};
 use super::redirect::Follow;
 use super::scenario::{Program, Turns};
+use super::target::Target;
 use super::transport::{PayloadKind, Transport};
 use super::values::Values;
 use crate::limits;
@@ -63,36 +64,6 @@ pub struct Page {
     pub target: String,
 }
 
-/// Where a URL leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// There.
-    At(SocketAddr),
-    /// To several addresses of one name: connections take them in turn, and the next one where one
-    /// does not answer (RFC 8305).
-    Any(Arc<[SocketAddr]>),
-    /// Nobody knows: its name was not found. Whoever is to go there has failed.
-    Unknown,
-}
-
-impl Target {
-    /// The first address, if one is known.
-    #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.addresses().first().copied()
-    }
-
-    /// All addresses that are known.
-    #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        match self {
-            Self::At(address) => std::slice::from_ref(address),
-            Self::Any(addresses) => addresses,
-            Self::Unknown => &[],
-        }
-    }
-}
-
 /// When messages are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Loop {
@@ -115,31 +86,6 @@ pub enum Loop {
     Closed,
     /// Each some time after the last reply: `in_flight` of them once nothing is under way.
     Thinking(Think),
-}
-
-/// What a client does between a reply and its next message: nothing, for so long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Think {
-    /// The shortest time.
-    pub least: Duration,
-    /// The longest; times between are equally likely.
-    pub most: Duration,
-}
-
-impl Think {
-    /// Before the first message: any time up to the longest.
-    pub(super) fn first(self) -> Self {
-        Self {
-            least: Duration::ZERO,
-            ..self
-        }
-    }
-
-    /// A time to think.
-    pub(super) fn draw(self, rng: &mut fastrand::Rng) -> Duration {
-        let span = u64::try_from((self.most - self.least).as_nanos()).unwrap_or(u64::MAX);
-        self.least + Duration::from_nanos(rng.u64(..=span))
-    }
 }
 
 /// A load run, resolved: nothing here is optional in meaning. The same on every core.
@@ -439,6 +385,36 @@ impl Config {
             Loop::Open { .. } | Loop::PerConnection { .. } | Loop::Closed | Loop::Thinking(_) => {
                 None
             }
+        }
+    }
+
+    /// Addresses that connection `number` of the run may go to: of its own target, or of another
+    /// instead of that.
+    pub(super) fn addresses_of(&self, number: u32, other: Option<&Target>) -> usize {
+        let own = || Some(self.target_of(u64::from(number))?.0);
+        let target = other.or_else(own);
+        target.map_or(0, |target| target.addresses().len())
+    }
+
+    /// Sessions of the whole run that arrive in so much time; `None`: all connect before.
+    pub(super) fn arrivals(&self, time: Duration) -> Option<u64> {
+        self.session?;
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let pace = self.connect_pace.as_ref();
+        Some(pace.map_or(0, |pace| pace.before(ns)))
+    }
+
+    /// Whether clients have dialogues.
+    #[inline]
+    pub(super) const fn has_dialogues(&self) -> bool {
+        matches!(self.scenario, Scenario::Dialogue(_))
+    }
+
+    /// Whether the run is over when no client takes turns any more.
+    pub(super) fn ends_with_turns(&self) -> bool {
+        match &self.scenario {
+            Scenario::Dialogue(program) => program.turns() == Turns::Limited,
+            Scenario::Echo | Scenario::Listen | Scenario::Idle => false,
         }
     }
 

@@ -1,497 +1,419 @@
-//! The connect phase: connects at their pace or a bounded number at once, upgrades, time-outs.
+//! The connects of a core: when each may start, how many are under way, and which take too long.
 
 use super::addresses::Addresses;
 use super::attempt::Attempt;
-use super::barrier::Message;
-use super::client::handshake::{self, HeadEnd};
-use super::client::table::{Client, State};
-use super::config::{Loop, Target};
-use super::measure::failure::{Kind, Stage};
-use super::phase::{AT_ONCE, NEVER, Phase};
-use super::scenario::Part;
-use super::seed::seeded;
-use super::shard::Load;
-use crate::shard::{Close, ConnectionId, Origin, Wire};
+use super::config::Config;
+use super::pace::{Pace, Stripe};
+use super::phase::{AT_ONCE, NEVER};
+use crate::shard::ConnectionId;
 use crate::time::Instant;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// Connects started in one turn at most: the turn's other events wait meanwhile.
-const CONNECTS_PER_TURN: u32 = 256;
 /// Connects under way at once to servers that are near: what the kernel keeps of so many stays in
 /// a core's cache, and more would be no faster.
 const NEAR_CONNECTING: u32 = 128;
 /// A server is far if a connect takes longer: then the way is the limit, and not this core.
 const NEAR_TIME: Duration = Duration::from_millis(10);
 
-/// How far the connect phase is.
-#[derive(Debug, Default)]
-pub(super) struct Connecting {
-    /// This core's next connection, and how many it has.
+/// The connects of a core. It is told what becomes of each and asked what to do next; it knows
+/// neither the clients nor what a retry is.
+#[derive(Debug)]
+pub(super) struct Connector {
+    /// When each first connect is meant to start; `None`: as soon as there is room.
+    pace: Option<Pace>,
+    /// Connects under way at once at most, without a pace.
+    at_once: u32,
+    /// Time for one connect with its upgrade.
+    connect_time: Duration,
+    /// This core's next first connect, how many it has, and which of the run's they are.
     next: u64,
     share: u64,
-    /// What the pace of connects counts from.
+    stripe: Stripe,
+    /// What the pace counts from.
     begun: Instant,
-    /// The connect phase has been given up: nobody tries again.
-    given_up: bool,
+    is_given_up: bool,
     /// A connect took its time.
     is_far: bool,
     /// First connects that are neither up nor failed.
-    pub(super) under_way: u32,
+    under_way: u32,
     /// When each that was started times out, in order, because all have the same time.
     timeouts: VecDeque<(Instant, ConnectionId)>,
     /// Attempts that wait until another connection has left its slot.
-    pub(super) without_slot: VecDeque<Attempt>,
+    without_slot: VecDeque<Attempt>,
     /// Of names that have several.
-    pub(super) addresses: Addresses,
+    addresses: Addresses,
 }
 
-impl Connecting {
-    /// So many connects, from then on.
-    pub(super) fn plan(&mut self, share: u64, begun: Instant) {
-        (self.share, self.begun) = (share, begun);
-    }
-
-    /// Which address of a target to try.
-    pub(super) fn choose(&self, target: &Target, turn: u64, now: Instant) -> Option<SocketAddr> {
-        self.addresses.choose(target, turn, now)
-    }
-
-    /// Whether no first connect is tried again.
-    pub(super) fn is_over(&self) -> bool {
-        self.given_up
-    }
+/// From where a connection goes to where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ConnectRoute {
+    pub(super) to: SocketAddr,
+    pub(super) from: Option<IpAddr>,
+    /// The name has other addresses.
+    pub(super) is_of_several: bool,
 }
 
-impl Load {
-    /// Starts the first connects.
-    pub(super) fn begin_connecting(&mut self, wire: &mut impl Wire<Message>) {
-        let share = self.stripe.share(u64::from(self.config.connections));
-        // Sessions arrive when the run runs.
-        let first = match self.config.session {
-            None => share,
-            Some(_) => 0,
+/// A connect that has taken too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// It keeps the other addresses of its name waiting.
+    KeepsOthersWaiting(ConnectionId),
+    /// Its time is over.
+    TimedOut(ConnectionId),
+}
+
+/// What was still to be done when no connect was any more.
+#[derive(Debug)]
+pub(super) struct Rest {
+    /// First connects that had not begun.
+    pub(super) untried: u64,
+    /// First connects that were under way.
+    pub(super) under_way: u32,
+    /// First connects that waited for a slot: they are not under way any more.
+    pub(super) without_slot: Vec<Attempt>,
+}
+
+impl Connector {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            pace: config.connect_pace.clone(),
+            at_once: config.connecting,
+            connect_time: config.connect_time,
+            next: 0,
+            share: 0,
+            stripe: Stripe::NOTHING,
+            begun: Instant::default(),
+            is_given_up: false,
+            is_far: false,
+            under_way: 0,
+            timeouts: VecDeque::new(),
+            without_slot: VecDeque::new(),
+            addresses: Addresses::default(),
+        }
+    }
+
+    /// So many first connects from then on, which are those of the stripe.
+    pub(super) fn plan(&mut self, share: u64, stripe: Stripe, begun: Instant) {
+        (self.share, self.stripe, self.begun) = (share, stripe, begun);
+    }
+
+    /// A first connect that may start now: it is [`Connector::begun_first`] or left out.
+    pub(super) fn due(&mut self, now: Instant) -> Option<Attempt> {
+        if self.next == self.share {
+            return None;
+        }
+        let intended = self.intended();
+        let is_due = match &self.pace {
+            Some(_) => intended <= now,
+            None => self.under_way < self.most(),
         };
-        self.connecting.plan(first, self.timeline.begun());
-        self.recorder.outcome.connects.planned = first;
-        let share = usize::try_from(share).unwrap_or(0);
-        self.fleet.reserve(share);
-        if matches!(self.config.messages, Loop::PerConnection { .. }) {
-            self.fleet.keep_seats(share);
+        if !is_due {
+            return None;
         }
-        self.connect_more(wire);
+        let number = self.stripe.global(self.next);
+        self.next += 1;
+        let [number, seat] =
+            [number, self.stripe.seat(number)].map(|it| u32::try_from(it).unwrap_or(u32::MAX));
+        Some(Attempt::first(number, seat, intended.min(now)))
     }
 
-    /// The time has come for connects or for time-outs.
-    pub(super) fn go_on_connecting(&mut self, wire: &mut impl Wire<Message>) {
-        let now = wire.now();
-        if now >= self.timeline.connect_by() {
-            self.give_up_connecting(wire);
-            return;
-        }
-        self.time_out(now, wire);
-        self.connect_more(wire);
+    /// A first connect begins, or begins again.
+    pub(super) const fn begun_first(&mut self) {
+        self.under_way += 1;
     }
 
-    /// The connect phase has lasted long enough: what is not up has failed.
-    pub(super) fn give_up_connecting(&mut self, wire: &mut impl Wire<Message>) {
-        let untried = self.connecting.share - self.connecting.next;
-        self.recorder.outcome.connects.dropped += untried;
-        self.connecting.next = self.connecting.share;
-        self.connecting.given_up = true;
-        self.recorder.outcome.connects.failed += self.retries.give_up_first();
-        self.fail_without_slot(wire);
-        self.time_out(NEVER, wire);
-        if self.timeline.phase() == Phase::Connecting {
-            self.connects_are_done(wire);
-        }
+    /// Which way an attempt goes, after addresses that were tried in vain; `None` if no address is
+    /// known.
+    pub(super) fn route(
+        &self,
+        config: &Config,
+        attempt: &Attempt,
+        now: Instant,
+    ) -> Option<ConnectRoute> {
+        let number = u64::from(attempt.number());
+        let (target, turn) = config.target_of(number)?;
+        let target = attempt.other_target().unwrap_or(target);
+        let turn = turn.saturating_add(u64::from(attempt.addresses()));
+        let to = self.addresses.choose(target, turn, now)?;
+        Some(ConnectRoute {
+            to,
+            from: config.source_of(to, number, turn),
+            is_of_several: target.addresses().len() > 1,
+        })
     }
 
-    /// The run was stopped: what is not up is left unfinished.
-    pub(super) fn stop_connecting(&mut self, wire: &mut impl Wire<Message>) {
-        let connects = &mut self.recorder.outcome.connects;
-        connects.dropped += self.connecting.share - self.connecting.next;
-        connects.unfinished += u64::from(self.connecting.under_way);
-        self.connecting.next = self.connecting.share;
-        self.connecting.under_way = 0;
-        self.stop_returning();
-        for (_, id) in std::mem::take(&mut self.connecting.timeouts) {
-            if let Some(client) = self.fleet.get(id)
-                && is_under_way(client.state)
-            {
-                client.state = State::Over;
-                self.posts.owner_gone(id);
-                wire.close(id, Close::Abort);
-            }
+    /// A connect was started.
+    pub(super) fn started(&mut self, id: ConnectionId, route: ConnectRoute, now: Instant) {
+        if route.is_of_several {
+            self.addresses.began(id, route.to, now);
         }
-        self.close_orphans(wire);
+        self.timeouts.push_back((now + self.connect_time, id));
     }
 
-    /// TCP is up, and secured if it is to be: sends the request.
-    pub(super) fn connected(
+    /// An attempt finds no slot: it is this client that is short of something, no failure of the
+    /// server and nothing to back off from.
+    pub(super) fn wait_for_slot(&mut self, attempt: Attempt) {
+        self.without_slot.push_back(attempt);
+    }
+
+    /// A connection has left its slot: the attempt that takes it.
+    pub(super) fn slot_free(&mut self) -> Option<Attempt> {
+        self.without_slot.pop_front()
+    }
+
+    /// TCP is up.
+    #[inline]
+    pub(super) fn answered(&mut self, id: ConnectionId) {
+        self.addresses.answered(id);
+    }
+
+    /// A first connect is up, that was meant to start then.
+    pub(super) fn succeeded(&mut self, intended: Instant, now: Instant) {
+        self.under_way -= 1;
+        self.is_far |= now.since(intended) > NEAR_TIME;
+    }
+
+    /// A connection did not come up; whether its name, of so many addresses, has one that is to be
+    /// tried at once (RFC 8305). That is one attempt, whatever it takes.
+    pub(super) fn try_next_address(
         &mut self,
-        id: ConnectionId,
-        origin: Origin,
-        wire: &mut impl Wire<Message>,
-    ) {
-        if self.posts.has(id) {
-            return self.post_opened(id, wire);
-        }
-        let now = wire.now();
-        let Some(client) = self.fleet.get(id) else {
-            return;
-        };
-        if client.state != State::Connecting {
-            return;
-        }
-        self.connecting.addresses.answered(id);
-        let latencies = &mut self.recorder.outcome.latencies;
-        let ns = |from: Instant, to: Instant| to.as_nanos().saturating_sub(from.as_nanos());
-        match origin {
-            Origin::Accepted { .. } | Origin::Connected => {
-                latencies.tcp.record_ns(ns(client.since, now));
-            }
-            Origin::Secured { connected } => {
-                latencies.tcp.record_ns(ns(client.since, connected));
-                latencies.tls.record_ns(ns(connected, now));
-            }
-        }
-        client.state = State::Upgrading;
-        client.since = now;
-        let scratch = &mut self.tools.scratch;
-        scratch.clear();
-        let key = self.config.nonce.key(wire.core(), id);
-        handshake::encode_request(scratch, &self.config, client, key);
-        let sent = wire.send(id, scratch);
-        // A request that cannot be queued is beyond the backlog's cap: no server would take it.
-        if sent.is_err() {
-            self.connect_failed(
-                id,
-                Stage::Upgrade,
-                Kind::BadResponse("a request too long"),
-                wire,
-            );
-        }
-    }
-
-    /// Reads the response head; true when the connection is up.
-    pub(super) fn upgrade(
-        &mut self,
-        id: ConnectionId,
-        bytes: &[u8],
-        at: &mut usize,
-        wire: &mut impl Wire<Message>,
+        (id, attempt): (ConnectionId, &mut Attempt),
+        addresses: usize,
+        now: Instant,
     ) -> bool {
-        let Some(client) = self.fleet.get(id) else {
-            return false;
-        };
-        let key = self.config.nonce.key(wire.core(), id);
-        let seen = &mut self.recorder.outcome.failures;
-        match handshake::read_head(&self.config, client, key, (bytes, at), seen) {
-            Ok(None) => false,
-            Ok(Some(HeadEnd::Elsewhere(redirect))) => {
-                self.follow(id, redirect, wire);
-                false
-            }
-            Ok(Some(HeadEnd::Stream(stream))) => {
-                client.stream = stream;
-                if self.config.has_dialogues() {
-                    self.greet(id, wire);
-                } else {
-                    self.is_upgraded(id, wire);
-                }
-                true
-            }
-            Err(kind) => {
-                self.connect_failed(id, Stage::Upgrade, kind, wire);
-                false
-            }
-        }
+        self.addresses.failed(id, now) && attempt.next_address(addresses) && !self.is_given_up
     }
 
-    /// A connect ended badly; the connection, if there is one, is closed from here.
-    pub(super) fn connect_failed(
+    /// A first connect failed at all its addresses.
+    pub(super) const fn failed_first(&mut self) {
+        self.under_way -= 1;
+    }
+
+    /// A connect that has taken too long by now, if one is `under_way`.
+    pub(super) fn expire(
         &mut self,
-        id: ConnectionId,
-        stage: Stage,
-        kind: Kind,
-        wire: &mut impl Wire<Message>,
-    ) {
-        let Some(client) = self.fleet.get(id) else {
-            return;
+        now: Instant,
+        mut under_way: impl FnMut(ConnectionId) -> bool,
+    ) -> Option<Overdue> {
+        if let Some(id) = self.addresses.overdue(now) {
+            return Some(Overdue::KeepsOthersWaiting(id));
+        }
+        while let Some(&(at, id)) = self.timeouts.front() {
+            let is_under_way = under_way(id);
+            if at > now && is_under_way {
+                return None;
+            }
+            self.timeouts.pop_front();
+            if is_under_way {
+                return Some(Overdue::TimedOut(id));
+            }
+        }
+        None
+    }
+
+    /// The time for first connects is over. Those under way are still to [`Connector::expire`].
+    pub(super) fn give_up(&mut self) -> Rest {
+        self.is_given_up = true;
+        let waiting = std::mem::take(&mut self.without_slot).into_iter();
+        let (first, others): (Vec<_>, VecDeque<_>) = {
+            let (first, others): (Vec<_>, Vec<_>) = waiting.partition(Attempt::is_first);
+            (first, others.into())
         };
-        assert!(is_under_way(client.state), "it failed before");
-        client.state = State::Over;
-        let attempt = client.attempt();
-        self.posts.owner_gone(id);
-        wire.close(id, Close::Abort);
-        self.count_failed(id, attempt, (stage, kind), wire);
-    }
-
-    /// Counts a connect that failed, and goes on with others.
-    pub(super) fn count_failed(
-        &mut self,
-        id: ConnectionId,
-        mut attempt: Attempt,
-        (stage, kind): (Stage, Kind),
-        wire: &mut impl Wire<Message>,
-    ) {
-        if self.connecting.addresses.failed(id, wire.now()) && self.has_next(&mut attempt) {
-            // RFC 8305: the next address, at once. That is one attempt, whatever it takes.
-            self.attempt(attempt, wire);
-            return;
-        }
-        self.attempt_failed(attempt, stage, kind, wire);
-        self.connect_more(wire);
-        self.after_loss(wire);
-    }
-
-    /// Whether a connect has an address left that has not been tried.
-    fn has_next(&self, attempt: &mut Attempt) -> bool {
-        let target = attempt.target(&self.config);
-        let all = target.map_or(0, |(target, _)| target.addresses().len());
-        let past = attempt.past.get_or_insert_default();
-        past.addresses = past.addresses.wrapping_add(1);
-        let is_time = match self.timeline.phase() {
-            Phase::Connecting | Phase::Waiting | Phase::Running => !self.connecting.given_up,
-            Phase::Draining | Phase::Closing | Phase::Finished => false,
-        };
-        is_time && all > 1 && !(past.addresses as usize).is_multiple_of(all)
-    }
-
-    /// A slot is free: an attempt that waits for one is made.
-    pub(super) fn use_free_slot(&mut self, wire: &mut impl Wire<Message>) {
-        if let Some(attempt) = self.connecting.without_slot.pop_front() {
-            self.attempt(attempt, wire);
+        self.without_slot = others;
+        Rest {
+            untried: self.leave_rest(),
+            under_way: self.under_way,
+            without_slot: first,
         }
     }
 
-    /// The time for connects is over: first ones that still wait for a slot have failed.
-    fn fail_without_slot(&mut self, wire: &mut impl Wire<Message>) {
-        let waiting = std::mem::take(&mut self.connecting.without_slot);
-        let (first, others): (VecDeque<_>, VecDeque<_>) =
-            waiting.into_iter().partition(Attempt::is_first);
-        self.connecting.without_slot = others;
-        for attempt in first {
-            self.attempt_failed(attempt, Stage::Connect, Kind::NoSlot, wire);
+    /// The run needs no connection any more: what is under way is left unfinished.
+    pub(super) fn stop(&mut self) -> Rest {
+        self.timeouts = VecDeque::new();
+        self.without_slot.clear();
+        Rest {
+            untried: self.leave_rest(),
+            under_way: std::mem::take(&mut self.under_way),
+            without_slot: Vec::new(),
         }
     }
 
-    /// Connects and their time-outs after the connect phase: of sessions, and of those who come
-    /// back.
-    pub(super) fn keep_connecting(&mut self, wire: &mut impl Wire<Message>) {
-        self.time_out(wire.now(), wire);
-        if self.config.session.is_some() {
-            self.connect_more(wire);
-        }
+    /// All first connects are up or failed: a queue of all of them would otherwise stay for the
+    /// whole run. Others may be `under_way`.
+    pub(super) fn forget(&mut self, mut under_way: impl FnMut(ConnectionId) -> bool) {
+        self.timeouts.retain(|&(_, id)| under_way(id));
+        self.timeouts.shrink_to_fit();
     }
 
-    /// When connects need attention next.
-    pub(super) fn connect_deadline(&self) -> Instant {
-        let next = match &self.config.connect_pace {
-            _ if self.connecting.next == self.connecting.share => NEVER,
-            Some(_) => self.intended_connect(),
-            None if self.connecting.under_way < self.connecting_max() => AT_ONCE,
+    /// When there is something to do next.
+    pub(super) fn deadline(&self) -> Instant {
+        let next = match &self.pace {
+            _ if self.next == self.share => NEVER,
+            Some(_) => self.intended(),
+            None if self.under_way < self.most() => AT_ONCE,
             None => NEVER,
         };
-        let timeout = self
-            .connecting
-            .timeouts
-            .front()
-            .map_or(NEVER, |&(at, _)| at);
-        let delay = self.connecting.addresses.deadline().unwrap_or(NEVER);
+        let timeout = self.timeouts.front().map_or(NEVER, |&(at, _)| at);
+        let delay = self.addresses.deadline().unwrap_or(NEVER);
         next.min(timeout).min(delay)
     }
 
-    /// Connects under way at once, where there is no pace.
-    fn connecting_max(&self) -> u32 {
-        if self.connecting.is_far {
-            self.config.connecting
-        } else {
-            self.config.connecting.min(NEAR_CONNECTING)
-        }
+    /// Whether every first connect is up or has failed.
+    pub(super) const fn is_done(&self) -> bool {
+        self.next == self.share && self.under_way == 0
     }
 
-    fn is_upgraded(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        if let Some(client) = self.fleet.get(id) {
-            let now = wire.now().as_nanos();
-            let ns = now.saturating_sub(client.since.as_nanos());
-            self.recorder.outcome.latencies.upgrade.record_ns(ns);
-        }
-        self.is_up(id, Part::Speaks, wire);
-    }
-
-    /// A connection is ready for messages.
-    pub(super) fn is_up(&mut self, id: ConnectionId, part: Part, wire: &mut impl Wire<Message>) {
-        let now = wire.now();
-        self.fleet.raise(id);
-        // It may be the last one, with which the run begins.
-        self.fleet.set_part(id, part);
-        let Some(client) = self.fleet.get(id) else {
-            return;
-        };
-        let since = |then: Instant| now.as_nanos().saturating_sub(then.as_nanos());
-        let outcome = &mut self.recorder.outcome;
-        client.since = now;
-        client.talk.heard_at = now;
-        match client.talk.past.take().and_then(|past| past.lost) {
-            Some(lost) => self.is_back(id, lost, now),
-            None => {
-                let intended = client.talk.unheard_since;
-                outcome.latencies.connect.record_ns(since(intended));
-                outcome.connects.up += 1;
-                self.connecting.under_way -= 1;
-                self.connecting.is_far |= now.since(intended) > NEAR_TIME;
-            }
-        }
-        self.stay(id, now);
-        self.begin_pinging(id, now);
-        self.connect_more(wire);
-    }
-
-    /// Starts what may be started now; says when all is done.
-    fn connect_more(&mut self, wire: &mut impl Wire<Message>) {
-        let now = wire.now();
-        let mut started = 0;
-        while self.connecting.next < self.connecting.share && started < CONNECTS_PER_TURN {
-            let intended = self.intended_connect();
-            let is_due = match &self.config.connect_pace {
-                Some(_) => intended <= now,
-                None => self.connecting.under_way < self.connecting_max(),
-            };
-            if !is_due {
-                break;
-            }
-            self.connect(intended.min(now), wire);
-            started += 1;
-        }
-        let is_tried = self.connecting.next == self.connecting.share;
-        let is_done = is_tried && self.connecting.under_way == 0 && self.retries.retrying() == 0;
-        if is_done && self.timeline.phase() == Phase::Connecting {
-            self.connects_are_done(wire);
-        }
-    }
-
-    fn connect(&mut self, intended: Instant, wire: &mut impl Wire<Message>) {
-        let number = self.stripe.global(self.connecting.next);
-        self.connecting.next += 1;
-        if self.is_full() {
-            self.recorder.outcome.connects.dropped += 1;
-            return;
-        }
-        self.recorder.outcome.connects.attempted += 1;
-        self.connecting.under_way += 1;
-        let attempt = Attempt {
-            number: u32::try_from(number).unwrap_or(u32::MAX),
-            seat: u32::try_from(self.stripe.seat(number)).unwrap_or(u32::MAX),
-            intended,
-            past: None,
-        };
-        self.attempt(attempt, wire);
-    }
-
-    /// Starts a connect, the first one or another.
-    pub(super) fn attempt(&mut self, attempt: Attempt, wire: &mut impl Wire<Message>) {
-        let now = wire.now();
-        let number = u64::from(attempt.number);
-        let tried = attempt.past.as_ref().map_or(0, |past| past.addresses);
-        let endpoints = attempt.target(&self.config).and_then(|(target, turn)| {
-            let turn = turn.saturating_add(u64::from(tried));
-            let to = self.connecting.addresses.choose(target, turn, now)?;
-            let from = self.config.source_of(to, number, turn);
-            Some((to, from, target.addresses().len() > 1))
-        });
-        let Some((to, from, is_of_several)) = endpoints else {
-            return self.attempt_failed(attempt, Stage::Connect, Kind::Dns, wire);
-        };
-        let Ok(id) = wire.connect(to, from) else {
-            // It is this client that is short of something: no failure of the server, nothing to
-            // back off from.
-            self.recorder.outcome.connects.waited_for_slot += 1;
-            self.connecting.without_slot.push_back(attempt);
-            return;
-        };
-        if is_of_several {
-            self.connecting.addresses.began(id, to, now);
-        }
-        let by = now + self.config.connect_time;
-        self.connecting.timeouts.push_back((by, id));
-        let sequence = seeded(self.config.seed, number).u32(..);
-        let mut client = Client::new(attempt.number, sequence, attempt.intended, now);
-        client.seat = attempt.seat;
-        client.talk.past = attempt.past;
-        self.fleet.insert(id, client);
+    /// Whether no first connect is tried again.
+    pub(super) const fn is_given_up(&self) -> bool {
+        self.is_given_up
     }
 
     /// When this core's next connect is meant to start; without a pace, at once.
-    fn intended_connect(&self) -> Instant {
-        let Some(pace) = &self.config.connect_pace else {
+    fn intended(&self) -> Instant {
+        let Some(pace) = &self.pace else {
             return NEVER;
         };
-        let offset = pace.offset_ns(self.stripe.global(self.connecting.next));
-        Instant::from_nanos(self.connecting.begun.as_nanos().saturating_add(offset))
+        let offset = pace.offset_ns(self.stripe.global(self.next));
+        Instant::from_nanos(self.begun.as_nanos().saturating_add(offset))
     }
 
-    fn time_out(&mut self, now: Instant, wire: &mut impl Wire<Message>) {
-        while let Some(id) = self.connecting.addresses.overdue(now) {
-            self.make_way(id, wire);
-        }
-        while let Some(&(at, id)) = self.connecting.timeouts.front() {
-            let stage = match self.fleet.get(id).map(|client| client.state) {
-                Some(State::Connecting) => Some(Stage::Connect),
-                Some(State::Upgrading) => Some(Stage::Upgrade),
-                Some(State::Greeting) => Some(Stage::Ready),
-                Some(State::Free | State::Open | State::CloseSent | State::Over) | None => None,
-            };
-            if at > now && stage.is_some() {
-                break;
-            }
-            self.connecting.timeouts.pop_front();
-            if stage == Some(Stage::Ready) {
-                // It knows what it has been waiting for, and fails by that name.
-                self.converse(id, wire, |dialogue, context| dialogue.on_timer(context));
-            }
-            let state = self.fleet.get(id).map(|client| client.state);
-            if let Some(stage) = stage.filter(|_| state.is_some_and(is_under_way)) {
-                self.connect_failed(id, stage, Kind::TimedOut, wire);
-            }
+    /// Connects under way at once, where there is no pace.
+    fn most(&self) -> u32 {
+        if self.is_far {
+            self.at_once
+        } else {
+            self.at_once.min(NEAR_CONNECTING)
         }
     }
 
-    /// A connect has kept the other addresses of its name waiting: the next one is tried.
-    fn make_way(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        let Some(client) = self.fleet.get(id) else {
-            return;
-        };
-        let number = u64::from(client.number);
-        let tried = client.talk.past.as_ref().map_or(0, |past| past.addresses);
-        let redirect = client.talk.redirect().map(|redirect| &redirect.to);
-        let target = redirect.or_else(|| Some(self.config.target_of(number)?.0));
-        let all = target.map_or(0, |target| target.addresses().len());
-        let is_last = (tried as usize + 1).is_multiple_of(all.max(1));
-        // The last one has all the time that there is.
-        if client.state == State::Connecting && !is_last {
-            self.connect_failed(id, Stage::Connect, Kind::TimedOut, wire);
-        }
-    }
-
-    fn connects_are_done(&mut self, wire: &mut impl Wire<Message>) {
-        // A queue of all connections would otherwise stay for the whole run; those who come back
-        // may be under way.
-        let fleet = &mut self.fleet;
-        let is_under_way = |client: &mut Client| is_under_way(client.state);
-        let timeouts = &mut self.connecting.timeouts;
-        timeouts.retain(|&(_, id)| fleet.get(id).is_some_and(is_under_way));
-        timeouts.shrink_to_fit();
-        self.be_ready(wire);
+    fn leave_rest(&mut self) -> u64 {
+        let untried = self.share - self.next;
+        self.next = self.share;
+        untried
     }
 }
 
-/// Whether a connect in that state is neither up nor failed.
-fn is_under_way(state: State) -> bool {
-    match state {
-        State::Connecting | State::Upgrading | State::Greeting => true,
-        State::Free | State::Open | State::CloseSent | State::Over => false,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::{Rate, Target};
+
+    const NOW: Instant = Instant::from_nanos(1_000_000_000);
+    const MS: Duration = Duration::from_millis(1);
+
+    fn config(addresses: &[&str]) -> Config {
+        let all: Vec<SocketAddr> = addresses.iter().map(|it| it.parse().unwrap()).collect();
+        let mut config = Config::new(all[0], "localhost".into(), "/".into());
+        config.targets = vec![Target::Any(all.into())];
+        config.connecting = 200;
+        config
+    }
+
+    fn connector(share: u64, change: impl FnOnce(&mut Config)) -> Connector {
+        let mut config = config(&["127.0.0.1:1"]);
+        change(&mut config);
+        let mut connector = Connector::new(&config);
+        connector.plan(share, Stripe::new(1, 3), NOW);
+        connector
+    }
+
+    /// The numbers of the first connects that may start.
+    fn begun(connector: &mut Connector, now: Instant) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        while let Some(attempt) = connector.due(now) {
+            connector.begun_first();
+            numbers.push(attempt.number());
+        }
+        numbers
+    }
+
+    #[test]
+    fn without_a_pace_as_many_are_under_way_as_a_near_server_takes() {
+        let mut connector = connector(300, |_| {});
+        assert_eq!(connector.deadline(), AT_ONCE);
+        let first = begun(&mut connector, NOW);
+        assert_eq!(first.len(), NEAR_CONNECTING as usize);
+        assert_eq!(first[..3], [1, 4, 7], "the stripe's");
+        assert_eq!(connector.deadline(), NEVER);
+        connector.succeeded(NOW, NOW + MS);
+        assert_eq!(begun(&mut connector, NOW + MS).len(), 1);
+        connector.succeeded(NOW, NOW + 11 * MS);
+        let more = begun(&mut connector, NOW + 11 * MS).len();
+        assert_eq!(more, 200 - 127, "it is far: as many as asked for");
+    }
+
+    #[test]
+    fn with_a_pace_each_starts_at_its_time_however_many_are_under_way() {
+        let rate = Rate::per_second(100.0).unwrap();
+        let mut connector = connector(3, |config| {
+            config.connect_pace = Some(Pace::Constant(rate));
+        });
+        assert_eq!(connector.deadline(), NOW + 10 * MS, "the run's second one");
+        assert!(begun(&mut connector, NOW + 9 * MS).is_empty());
+        let attempt = connector.due(NOW + 45 * MS).unwrap();
+        assert_eq!(attempt.intended(), NOW + 10 * MS);
+        assert_eq!(begun(&mut connector, NOW + 45 * MS), [4]);
+        assert!(!connector.is_done());
+        assert_eq!(begun(&mut connector, NOW + 70 * MS), [7]);
+        assert!(connector.due(NOW + 900 * MS).is_none());
+    }
+
+    #[test]
+    fn what_takes_too_long_expires_in_order_and_what_is_up_does_not() {
+        let mut connector = connector(3, |config| config.connect_time = 50 * MS);
+        let ids = [1, 2, 3].map(|slot| ConnectionId::new(slot, 1));
+        for (id, late) in ids.into_iter().zip([0, 5, 10]) {
+            let route = ConnectRoute {
+                to: "127.0.0.1:1".parse().unwrap(),
+                from: None,
+                is_of_several: false,
+            };
+            connector.started(id, route, NOW + late * MS);
+        }
+        let mut expired = |now| connector.expire(now, |id| id != ids[1]);
+        assert_eq!(expired(NOW + 49 * MS), None);
+        assert_eq!(expired(NOW + 59 * MS), Some(Overdue::TimedOut(ids[0])));
+        assert_eq!(expired(NOW + 59 * MS), None);
+        assert_eq!(connector.deadline(), AT_ONCE, "none of the three has begun");
+        begun(&mut connector, NOW);
+        assert_eq!(connector.deadline(), NOW + 60 * MS);
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_makes_way_for_the_next() {
+        let config = config(&["127.0.0.1:1", "127.0.0.2:1"]);
+        let mut connector = Connector::new(&config);
+        connector.plan(1, Stripe::new(0, 1), NOW);
+        let mut attempt = connector.due(NOW).unwrap();
+        let route = |connector: &Connector, attempt: &Attempt| {
+            connector.route(&config, attempt, NOW).unwrap()
+        };
+        let id = ConnectionId::new(1, 1);
+        let first = route(&connector, &attempt);
+        connector.started(id, first, NOW);
+        let late = NOW + 300 * MS;
+        let overdue = connector.expire(late, |_| true);
+        assert_eq!(overdue, Some(Overdue::KeepsOthersWaiting(id)));
+        assert!(connector.try_next_address((id, &mut attempt), 2, late));
+        assert_ne!(route(&connector, &attempt).to, first.to);
+        let other = ConnectionId::new(2, 1);
+        connector.started(other, route(&connector, &attempt), late);
+        assert!(!connector.try_next_address((other, &mut attempt), 2, late));
+    }
+
+    #[test]
+    fn what_is_given_up_is_told_once_and_later_connects_keep_their_place_in_the_queue() {
+        let mut connector = connector(300, |_| {});
+        assert_eq!(begun(&mut connector, NOW).len(), 128);
+        connector.wait_for_slot(Attempt::first(9, 0, NOW));
+        let rest = connector.give_up();
+        assert_eq!((rest.untried, rest.without_slot.len()), (172, 1));
+        assert!(connector.is_given_up() && connector.slot_free().is_none());
+        let rest = connector.stop();
+        assert_eq!((rest.untried, rest.under_way), (0, 128));
+        assert!(connector.is_done());
+        assert_eq!(connector.stop().under_way, 0);
     }
 }

@@ -2,10 +2,14 @@
 //!
 //! Three independent values make a run: pace (when), scenario (what one client does) and
 //! transport (what carries it). There is one loop for all of them: `pacer` follows the pace,
-//! `client::receiver` turns bytes into messages by transport and messages into measurements by
-//! scenario, `connector` and `ending` are the same for all. A scenario that is more than an echo,
-//! a listener or an idler is a dialogue: `scenario` says what that is, `client::dialogue` leads
+//! `client::receiver` turns bytes into messages by transport, a client's role makes of them what
+//! they are, `connector` and `retry` say who connects when. A scenario that is more than an echo,
+//! a listener or an idler is a dialogue: `scenario` says what that is, `client::dialogues` leads
 //! it. What is measured, and how it is summed over cores, is in `measure`.
+//!
+//! `shard` has them all: it tells each what happens, and concludes once at the end of each call
+//! from what clients have to say. docs/load-parts.md has a table of the parts, and walks one
+//! message through them.
 //!
 //! # The phases of a run
 //!
@@ -46,8 +50,8 @@ mod attempt;
 mod barrier;
 mod client;
 pub mod config;
+mod connecting;
 mod connector;
-mod ending;
 pub mod measure;
 mod nonce;
 mod outage;
@@ -57,12 +61,13 @@ mod phase;
 pub mod policy;
 mod redirect;
 mod retry;
-mod returning;
+mod run;
+mod running;
 pub mod scenario;
 mod seed;
-mod sessions;
 mod shard;
 mod tap;
+mod target;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -70,7 +75,7 @@ mod transport;
 mod values;
 
 pub use barrier::CoreMessage;
-pub use config::{Config, ConfigError, Loop, Page, Scenario, Target, Think};
+pub use config::{Config, ConfigError, Loop, Page, Scenario};
 pub use measure::outcome::Outcome;
 pub use measure::pings::Pings;
 pub use measure::progress::{Observer, Progress};
@@ -78,9 +83,10 @@ pub use measure::recovery::Recovery;
 pub use measure::{failure, fan_out, latency, outcome, progress};
 pub use nonce::Nonce;
 pub use pace::{Buckets, Pace, Poisson, Rate, Stage, Stages, StagesError, Stripe, Walk};
-pub use policy::{Backoff, PlannedOutage, Refused, RetryPolicy, Session};
+pub use policy::{Backoff, PlannedOutage, Refused, RetryPolicy, Session, Think};
 pub use redirect::{Follow, Site};
 pub use shard::Load;
 pub use tap::{Passed, TapObserver, Tapped};
+pub use target::Target;
 pub use transport::{PayloadKind, Transport};
 pub use values::{Values, ValuesError};

@@ -1,6 +1,7 @@
 //! The phase of a run on one core, and the times at which it changes: nothing else changes it.
 
-use super::measure::progress::{PROGRESS_TIME, Stage};
+use super::measure::progress::{PROGRESS_TIME, Progress, Stage};
+use crate::shard::Core;
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -31,6 +32,14 @@ pub(super) enum Phase {
 }
 
 impl Phase {
+    /// Whether connections may be made.
+    pub(super) const fn connects(self) -> bool {
+        match self {
+            Self::Connecting | Self::Waiting | Self::Running => true,
+            Self::Draining | Self::Closing | Self::Finished => false,
+        }
+    }
+
     /// Whether a run goes from this phase to that one.
     const fn leads_to(self, next: Self) -> bool {
         match (self, next) {
@@ -141,10 +150,12 @@ impl Timeline {
         self.phase_by = now + close_time;
     }
 
-    /// A connection was closed: the next one has the close time again, up to the latest end.
+    /// A connection was closed: while they are being closed, the next one has the close time again,
+    /// up to the latest end.
     pub(super) fn closed_one(&mut self, now: Instant, close_time: Duration) {
-        debug_assert_eq!(self.phase, Phase::Closing, "connections are being closed");
-        self.phase_by = (now + close_time).min(self.close_by);
+        if self.phase == Phase::Closing {
+            self.phase_by = (now + close_time).min(self.close_by);
+        }
     }
 
     /// Nothing is left to do.
@@ -180,11 +191,6 @@ impl Timeline {
     #[inline]
     pub(super) const fn phase(&self) -> Phase {
         self.phase
-    }
-
-    /// When the run began on this core.
-    pub(super) const fn begun(&self) -> Instant {
-        self.begun
     }
 
     /// When connects that are not done are given up.
@@ -225,8 +231,19 @@ impl Timeline {
         self.start == NEVER && matches!(self.phase, Phase::Connecting | Phase::Waiting)
     }
 
+    /// How far the run is on a core with these counts.
+    pub(super) fn progress(&self, core: Core, now: Instant, counts: Progress) -> Progress {
+        Progress {
+            core: core.0,
+            stage: self.stage(now),
+            elapsed: now.since(self.begun),
+            measured: now.min(self.until).since(self.from),
+            ..counts
+        }
+    }
+
     /// The phase, for people.
-    pub(super) fn stage(&self, now: Instant) -> Stage {
+    fn stage(&self, now: Instant) -> Stage {
         match self.phase {
             Phase::Connecting => Stage::Connecting,
             Phase::Waiting => Stage::Waiting,

@@ -1,5 +1,5 @@
 //! What a user says of clients that come and go: whether and when they connect again, how long
-//! they stay, and when many are dropped.
+//! they think and stay, and when many are dropped.
 
 use super::measure::failure::Kind;
 use std::time::Duration;
@@ -64,6 +64,31 @@ pub struct PlannedOutage {
     pub at: Duration,
     /// How many of a thousand connections that are up.
     pub permille: u16,
+}
+
+/// What a client does between a reply and its next message: nothing, for so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Think {
+    /// The shortest time.
+    pub least: Duration,
+    /// The longest; times between are equally likely.
+    pub most: Duration,
+}
+
+impl Think {
+    /// Before the first message: any time up to the longest.
+    pub(super) fn first(self) -> Self {
+        Self {
+            least: Duration::ZERO,
+            ..self
+        }
+    }
+
+    /// A time to think.
+    pub(super) fn draw(self, rng: &mut fastrand::Rng) -> Duration {
+        let span = u64::try_from((self.most - self.least).as_nanos()).unwrap_or(u64::MAX);
+        self.least + Duration::from_nanos(rng.u64(..=span))
+    }
 }
 
 /// How long a client stays.

@@ -1,6 +1,6 @@
 //! Redirects of event streams (RFC 9110, 15.4): where a client asks next, if it may.
 
-use super::config::Target;
+use super::target::Target;
 use crate::protocol::http::location::AskedUrl;
 use std::sync::Arc;
 

@@ -56,17 +56,13 @@ impl Retries {
         (now, rng): (Instant, &mut fastrand::Rng),
     ) -> RetryVerdict {
         let is_first = attempt.is_first();
-        let past = attempt.past.as_mut();
-        let asked = past.and_then(|past| past.retry_after.take());
-        let retry = asked.or_else(|| attempt.lost().and_then(|lost| lost.retry));
-        let wait = policy::after_failure(kind, retry, self.policy.refused);
+        let wait = policy::after_failure(kind, attempt.take_asked_wait(), self.policy.refused);
         let most = if is_first {
             self.policy.retries
         } else {
             self.policy.reconnects
         };
-        let so_far = attempt.past.as_ref().map_or(0, |past| past.attempts);
-        if so_far < most && wait != Wait::Never && time == TimeLeft::Some {
+        if attempt.attempts() < most && wait != Wait::Never && time == TimeLeft::Some {
             self.retrying += u64::from(is_first);
             return self.later(wait, attempt, (now, rng));
         }
@@ -81,13 +77,11 @@ impl Retries {
         kind: Kind,
         (now, rng): (Instant, &mut fastrand::Rng),
     ) -> RetryVerdict {
-        let wait = policy::after_loss(kind, attempt.lost().and_then(|lost| lost.retry));
+        let wait = policy::after_loss(kind, attempt.take_asked_wait());
         if wait == Wait::Never {
             return RetryVerdict::GivenUp;
         }
-        if let Some(lost) = attempt.past.as_mut().and_then(|past| past.lost.as_mut()) {
-            lost.at = now;
-        }
+        attempt.mark_lost(now);
         self.absent += 1;
         self.later(wait, attempt, (now, rng))
     }
@@ -117,11 +111,6 @@ impl Retries {
         }
     }
 
-    /// Whether lost connections are made anew.
-    pub(super) const fn reconnects(&self) -> bool {
-        self.policy.reconnects > 0
-    }
-
     /// First connects that failed and wait for their next attempt.
     pub(super) const fn retrying(&self) -> u64 {
         self.retrying
@@ -138,9 +127,7 @@ impl Retries {
         mut attempt: Attempt,
         (now, rng): (Instant, &mut fastrand::Rng),
     ) -> RetryVerdict {
-        let past = attempt.past.get_or_insert_default();
-        let delay = self.policy.backoff.delay(wait, past.attempts, rng);
-        past.attempts += 1;
+        let delay = self.policy.backoff.delay(wait, attempt.count(), rng);
         RetryVerdict::RetryAt(now + delay, attempt)
     }
 }
@@ -168,30 +155,12 @@ mod tests {
     }
 
     fn first() -> Attempt {
-        Attempt {
-            number: 7,
-            seat: 0,
-            intended: NOW,
-            past: None,
-        }
+        Attempt::first(7, 0, NOW)
     }
 
     fn lost(retry: Option<Duration>) -> Attempt {
-        let lost = LostConnection {
-            at: Instant::default(),
-            pushed: 0,
-            last_event_id: String::new(),
-            retry,
-            up_at: None,
-        };
-        let past = RetryState {
-            lost: Some(lost),
-            ..RetryState::default()
-        };
-        Attempt {
-            past: Some(Box::new(past)),
-            ..first()
-        }
+        let lost = LostConnection::new(0, String::new(), retry);
+        first().after(Some(RetryState::of(lost)))
     }
 
     /// How often a connect that always fails is made again, and the waits between.
@@ -245,7 +214,7 @@ mod tests {
         else {
             panic!("it may come back");
         };
-        assert_eq!(again.lost().map(|lost| lost.at), Some(NOW));
+        assert!(!again.is_first());
         assert!(retries.is_any_absent());
         assert_eq!(
             waits(&mut retries, again, kind).len(),
@@ -264,8 +233,9 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         let verdict = retries.lost(lost(Some(9 * S)), Kind::StreamEnded, (NOW, &mut rng));
         assert!(matches!(verdict, RetryVerdict::RetryAt(at, _) if at >= NOW + 9 * S));
-        let mut refused = first();
-        refused.past.get_or_insert_default().retry_after = Some(20 * S);
+        let mut past = RetryState::default();
+        past.ask_wait(20 * S);
+        let refused = first().after(Some(Box::new(past)));
         let waits = waits(&mut retries, refused, Kind::HttpStatus(503));
         assert!(
             waits.len() == 1 && waits.iter().all(|wait| *wait >= 20 * S),

@@ -1,51 +1,40 @@
-//! One core's share of a run: the shard, and what it does in each phase.
+//! One core's share of a run: tells its parts what happens, and draws the conclusions once at the
+//! end of each call.
 
-use super::barrier::{ListeningCores, Message, StartBarrier, WithoutConnections};
-use super::client::dialogue::{Notes, Wakes};
-use super::client::http_post::HttpPosts;
-use super::client::keepalive::Pinging;
-use super::client::table::ClientTable;
-use super::client::tools::Tools;
-use super::config::{Config, Loop};
-use super::connector::Connecting;
-use super::measure::outcome::{CoreUse, Ending, Outcome};
+use super::barrier::{CoreMessage, StartBarrier, WithoutConnections};
+use super::client::{ClientEvent, LoadClients};
+use super::config::Config;
+use super::connecting::Connecting;
+use super::measure::outcome::{Ending, Outcome};
 use super::measure::progress::{Observer, Progress};
-use super::measure::recorder::Recorder;
-use super::measure::usage::{Mark, Marks};
-use super::outage::Outage;
+use super::measure::recorder::{Cause, Recorder};
 use super::pace::Stripe;
-use super::pacer::{Pacer, Span};
 use super::phase::{AT_ONCE, NEVER, Phase, Timeline};
-use super::retry::Retries;
-use super::timers::TimerQueue;
+use super::run::RunParts;
+use super::running::{Running, Stripes};
 use crate::shard::{CloseCause, ConnectionId, Core, Origin, Shard, Wire};
 use crate::time::Instant;
+use std::sync::Arc;
 
 /// One core's share of a load run.
 ///
 /// It connects, waits until every core has (so that all begin at one time), runs its scenario for
 /// the warm-up and the measured time, waits a little for outstanding replies, closes and is
 /// finished: at its duration, always, whatever the server does.
+///
+/// Each part is told what happens and asked what to do; none calls back. What clients have to say
+/// to the run they leave as events, which [`Load::settle`] consumes.
 pub struct Load {
-    pub(super) config: Config,
-    pub(super) stripe: Stripe,
-    pub(super) timeline: Timeline,
-    pub(super) fleet: ClientTable,
-    pub(super) connecting: Connecting,
-    pub(super) pacer: Pacer,
-    /// The slot whose client is next to be started (closed loop) or closed.
-    pub(super) next_slot: usize,
-    pub(super) alarms: TimerQueue,
-    pub(super) retries: Retries,
-    pub(super) outage: Outage,
+    config: Arc<Config>,
+    stripe: Stripe,
+    timeline: Timeline,
     barrier: StartBarrier,
-    pub(super) notes: Notes,
-    pub(super) posts: HttpPosts,
-    pub(super) wakes: Wakes,
-    pub(super) pinging: Pinging,
-    pub(super) tools: Tools,
-    pub(super) recorder: Recorder,
-    pub(super) marks: Marks,
+    connecting: Connecting,
+    running: Running,
+    clients: LoadClients,
+    /// What clients have to say: one vector for all calls.
+    events: Vec<ClientEvent>,
+    recorder: Recorder,
     observer: Option<Observer>,
 }
 
@@ -58,27 +47,155 @@ impl Load {
     #[must_use]
     pub fn new(core: Core, config: Config, observer: Option<Observer>) -> Self {
         debug_assert_eq!(config.check(), Ok(()));
-        let is_open_loop = config.message_pace().is_some();
+        let config = Arc::new(config);
         Self {
             stripe: Stripe::new(0, 1),
             timeline: Timeline::new(),
-            fleet: ClientTable::default(),
-            connecting: Connecting::default(),
-            pacer: Pacer::new(config.tick),
-            next_slot: 0,
-            alarms: TimerQueue::default(),
-            retries: Retries::new(config.retry),
-            outage: Outage::new(config.outage),
             barrier: StartBarrier::new(1, WithoutConnections::Abandon),
-            notes: Notes::new(),
-            posts: HttpPosts::default(),
-            wakes: Wakes::default(),
-            pinging: Pinging::default(),
-            tools: Tools::new(&config, core),
-            recorder: Recorder::new(is_open_loop),
-            marks: Marks::default(),
+            connecting: Connecting::new(Arc::clone(&config), core),
+            running: Running::new(Arc::clone(&config)),
+            clients: LoadClients::new(Arc::clone(&config), core),
+            events: Vec::new(),
+            recorder: Recorder::new(config.message_pace().is_some()),
             observer,
             config,
+        }
+    }
+
+    /// The client whose connection that is, also if it only posts there.
+    pub(super) fn client_of(&mut self, id: ConnectionId) -> Option<u32> {
+        self.clients.number_of(id)
+    }
+
+    /// Draws the conclusions of a call: passes on what dialogues tell each other, consumes what
+    /// clients have to say, starts connects that have become possible, and changes the phase,
+    /// until there is nothing more to conclude.
+    fn settle(&mut self, wire: &mut impl Wire<CoreMessage>) {
+        loop {
+            self.clients.pass_notes(&mut self.recorder, wire);
+            let has_news = self.consume_events(wire);
+            if self.timeline.phase().connects() {
+                let (connecting, _, mut run) = self.parts();
+                connecting.start_due(&mut run, wire);
+            }
+            if !self.change_phase(wire) && !has_news {
+                return;
+            }
+        }
+    }
+
+    /// Consumes what clients have to say; whether there was anything.
+    fn consume_events(&mut self, wire: &mut impl Wire<CoreMessage>) -> bool {
+        let mut has_news = false;
+        let mut events = std::mem::take(&mut self.events);
+        loop {
+            self.clients.take_events(&mut events);
+            if events.is_empty() {
+                self.events = events;
+                return has_news;
+            }
+            has_news = true;
+            for event in events.drain(..) {
+                self.on_client(event, wire);
+            }
+        }
+    }
+
+    fn on_client(&mut self, event: ClientEvent, wire: &mut impl Wire<CoreMessage>) {
+        if event.ends_connection() {
+            self.timeline.closed_one(wire.now(), self.config.close_time);
+        }
+        let (connecting, _, mut run) = self.parts();
+        connecting.on_client(event, &mut run, wire);
+    }
+
+    /// The parts that act on a run, and the run that they act on.
+    const fn parts(&mut self) -> (&mut Connecting, &mut Running, RunParts<'_>) {
+        let run = RunParts {
+            timeline: &self.timeline,
+            clients: &mut self.clients,
+            recorder: &mut self.recorder,
+        };
+        (&mut self.connecting, &mut self.running, run)
+    }
+
+    /// Changes the phase if it is time to; whether it has.
+    fn change_phase(&mut self, wire: &mut impl Wire<CoreMessage>) -> bool {
+        let (now, before) = (wire.now(), self.timeline.phase());
+        match before {
+            Phase::Connecting if now >= self.timeline.connect_by() => self.give_up_connects(wire),
+            Phase::Connecting if self.connecting.is_done() => self.be_ready(wire),
+            Phase::Waiting if now >= self.timeline.start() => {
+                self.timeline.run();
+                self.clients.begin(self.timeline.until());
+                self.run(wire);
+            }
+            Phase::Waiting if now >= self.timeline.phase_by() => {
+                // A core is missing: the run begins without it.
+                let start = self.barrier.wait_no_longer(wire);
+                self.on_core(start, wire);
+            }
+            Phase::Running => self.end_run_if_over(wire),
+            Phase::Draining if now >= self.timeline.phase_by() => self.begin_closing(wire),
+            Phase::Draining if self.recorder.in_flight() == 0 => self.end_drain(wire),
+            Phase::Closing => self.finish_if_done(wire),
+            Phase::Connecting | Phase::Waiting | Phase::Draining | Phase::Finished => {}
+        }
+        self.timeline.phase() != before
+    }
+
+    /// The connect phase, if that is it, has lasted long enough: what is not up has failed.
+    fn give_up_connects(&mut self, wire: &mut impl Wire<CoreMessage>) {
+        if self.timeline.phase() != Phase::Connecting {
+            return;
+        }
+        let (connecting, _, mut run) = self.parts();
+        connecting.give_up(&mut run, wire);
+        self.consume_events(wire);
+        self.be_ready(wire);
+    }
+
+    /// This core's connects are done: says so and waits.
+    fn be_ready(&mut self, wire: &mut impl Wire<CoreMessage>) {
+        self.connecting.forget(&self.clients);
+        let patience = StartBarrier::patience(wire.core() == Core(0));
+        self.timeline.wait(wire.now(), patience);
+        self.running.connected(&mut self.recorder, wire);
+        self.say(self.clients.ready(wire.core()), wire);
+    }
+
+    /// Says to the first core how far this one is.
+    fn say(&mut self, message: CoreMessage, wire: &mut impl Wire<CoreMessage>) {
+        if let Some(answer) = self.barrier.say(message, wire) {
+            self.on_core(answer, wire);
+        }
+    }
+
+    /// The first core says how the run goes on, or a dialogue of another core something to one of
+    /// this.
+    fn on_core(&mut self, message: CoreMessage, wire: &mut impl Wire<CoreMessage>) {
+        let phase = self.timeline.phase();
+        match message {
+            CoreMessage::Start { at, listening } if self.timeline.awaits_start() => {
+                self.give_up_connects(wire);
+                let (core, cores) = (wire.core(), wire.cores());
+                self.set_start(at, listening.stripe(core, cores, self.config.connections));
+            }
+            CoreMessage::Abandon if self.timeline.awaits_start() => {
+                self.give_up_connects(wire);
+                self.recorder.ending(Ending::NeverBegan);
+                self.begin_closing(wire);
+            }
+            CoreMessage::End if phase == Phase::Running => self.cut_short(wire),
+            CoreMessage::Close if phase == Phase::Draining => self.begin_closing(wire),
+            CoreMessage::Note(address, note) => self.clients.note(address, note),
+            CoreMessage::Start { .. }
+            | CoreMessage::Abandon
+            | CoreMessage::End
+            | CoreMessage::Close
+            | CoreMessage::Ready { .. }
+            | CoreMessage::TurnsDone
+            | CoreMessage::Drained => {}
         }
     }
 
@@ -88,296 +205,279 @@ impl Load {
         self.timeline.set_start(start, warm_up, duration);
         let (from, until) = (self.timeline.from(), self.timeline.until());
         self.recorder.measure(from, until);
-        self.plan_sessions();
-        self.outage.plan(from, until);
-        if let Some(pace) = self.config.message_pace() {
-            let (stripe, burst) = match self.config.messages {
-                Loop::PerConnection { .. } => (self.stripe.seated(self.config.connections), 1),
-                Loop::Open { burst, .. } => (stripe, burst),
-                Loop::Closed | Loop::Thinking(_) => (stripe, 1),
-            };
-            self.pacer
-                .plan(pace, stripe, burst, Span { start, from, until });
+        if let Some(arrivals) = self.config.arrivals(until.since(start)) {
+            // Sessions arrive when the run runs, up to the end of the measured time.
+            let planned = (arrivals, self.stripe);
+            self.connecting.plan(planned, start, &mut self.recorder);
         }
-    }
-
-    /// The client whose connection that is, also if it only posts there.
-    pub(super) fn client_of(&mut self, id: ConnectionId) -> Option<u32> {
-        let owner = self.posts.owner(id).unwrap_or(id);
-        self.fleet.get(owner).map(|client| client.number)
-    }
-
-    fn deadline_of_phase(&self) -> Instant {
-        let busy = || {
-            let errand = self.alarms.next().unwrap_or(NEVER);
-            errand.min(self.connect_deadline())
+        let stripes = Stripes {
+            messages: stripe,
+            connections: self.stripe,
         };
-        match self.timeline.phase() {
-            Phase::Connecting => busy().min(self.timeline.connect_by()),
-            Phase::Waiting => busy()
-                .min(self.timeline.phase_by())
-                .min(self.timeline.start()),
-            Phase::Running => busy().min(self.run_deadline()).min(self.outage.deadline()),
-            Phase::Draining => self.timeline.phase_by(),
-            Phase::Closing if self.has_to_close() => AT_ONCE,
-            Phase::Closing => self.timeline.phase_by(),
-            Phase::Finished => NEVER,
-        }
+        self.running.plan(stripes, &self.timeline);
     }
 
-    /// Shows the progress if it is time to.
-    fn look(&mut self, wire: &mut impl Wire<Message>) {
-        let now = wire.now();
-        if !self.timeline.ticks(now) {
-            return;
-        }
-        self.show(wire);
+    /// Does what is due while the run runs.
+    fn run(&mut self, wire: &mut impl Wire<CoreMessage>) {
+        let (_, running, mut run) = self.parts();
+        running.run(&mut run, wire);
     }
 
-    /// Shows the progress: the last time when it is over, so that nothing of this core is missing
-    /// while others go on.
-    pub(super) fn show(&mut self, wire: &mut impl Wire<Message>) {
-        let progress = self.progress(wire);
-        if let Some(observer) = &mut self.observer {
-            observer(&progress, &mut self.recorder.outcome);
-        }
-    }
-
-    fn progress(&self, wire: &mut impl Wire<Message>) -> Progress {
-        let (now, core) = (wire.now(), wire.core());
-        let outcome = &self.recorder.outcome;
-        Progress {
-            core: core.0,
-            stage: self.timeline.stage(now),
-            elapsed: now.since(self.timeline.begun()),
-            measured: now.min(self.timeline.until()).since(self.timeline.from()),
-            connections: outcome.connects.planned,
-            up: u64::try_from(self.fleet.up()).unwrap_or(u64::MAX),
-            failed: outcome.connects.failed,
-            sent: outcome.messages.sent,
-            dropped: outcome.messages.dropped.total(),
-            received: outcome.messages.replied + outcome.events.received,
-            failures: outcome.failures.total(),
-            cpu: wire.vitals().thread_cpu,
-        }
-    }
-}
-
-/// The common start and end.
-impl Load {
-    /// This core's connects are done: says so and waits.
-    pub(super) fn be_ready(&mut self, wire: &mut impl Wire<Message>) {
-        let patience = StartBarrier::patience(wire.core() == Core(0));
-        self.timeline.wait(wire.now(), patience);
-        self.note_connect_phase(wire);
-        let up = u64::try_from(self.fleet.up()).unwrap_or(u64::MAX);
-        let only_listens = self.config.has_dialogues() && up > 0 && self.fleet.speakers() == 0;
-        let listening = if only_listens {
-            ListeningCores::of(wire.core())
-        } else {
-            ListeningCores::default()
-        };
-        self.tell_first(Message::Ready { up, listening }, wire);
-    }
-
-    /// The connects are over on this core: how long they took.
-    pub(super) fn note_connect_phase(&mut self, wire: &mut impl Wire<Message>) {
-        let (cpu, time, _) = self.marks.begun.since(wire);
-        self.note_use(|used| (used.connect_cpu, used.connect_time) = (cpu, time));
-    }
-
-    /// Another core said something, or this one to itself.
-    fn told(&mut self, message: Message, wire: &mut impl Wire<Message>) {
-        match message {
-            Message::Ready { .. } | Message::TurnsDone | Message::Drained => {
-                let is_late =
-                    matches!(message, Message::Ready { .. }) && !self.timeline.awaits_start();
-                let answer = self.barrier.told(message, wire.now());
-                if let Some(answer) = answer.filter(|_| !is_late) {
-                    self.tell_all(answer, wire);
-                }
+    /// Ends the run if it has come to its end, or nothing is left that could go on.
+    fn end_run_if_over(&mut self, wire: &mut impl Wire<CoreMessage>) {
+        let ends_with_turns = self.config.ends_with_turns();
+        if self.is_deserted() {
+            self.recorder.deserted();
+            if !ends_with_turns {
+                // The rest of the plan has no connection to go to.
+                self.running.end(Cause::NoConnection, &mut self.recorder);
+                self.end_measured_time(wire.now());
+                return self.drain(wire);
             }
-            Message::Start { at, listening } if self.timeline.awaits_start() => {
-                if self.timeline.phase() == Phase::Connecting {
-                    self.give_up_connecting(wire);
-                }
-                let (core, cores) = (wire.core(), wire.cores());
-                self.set_start(at, listening.stripe(core, cores, self.config.connections));
-                if at <= wire.now() {
-                    self.begin_running(wire);
-                }
-            }
-            Message::Abandon if self.timeline.awaits_start() => {
-                if self.timeline.phase() == Phase::Connecting {
-                    self.give_up_connecting(wire);
-                }
-                self.recorder.outcome.ending = Ending::NeverBegan;
-                self.begin_closing(wire);
-            }
-            Message::End if self.timeline.phase() == Phase::Running => self.cut_short(wire),
-            Message::Close if self.timeline.phase() == Phase::Draining => self.begin_closing(wire),
-            Message::Start { .. } | Message::Abandon | Message::End | Message::Close => {}
-            Message::Note(address, note) => self.notes.push_back((address, note)),
+            // Other cores may have turns left, and the first one is told when they have not.
         }
-    }
-
-    /// In a scenario that ends with its turns, nobody here may be left to take one.
-    pub(super) fn end_turns_if_done(&mut self, wire: &mut impl Wire<Message>) {
-        let is_done = self.timeline.phase() == Phase::Running && self.fleet.speakers() == 0;
-        if is_done
-            && self.config.ends_with_turns()
+        if ends_with_turns
+            && !self.clients.has_speakers()
             && let Some(message) = self.barrier.turns_done()
         {
-            self.tell_first(message, wire);
+            self.say(message, wire);
         }
+        if self.timeline.phase() == Phase::Running && wire.now() >= self.timeline.until() {
+            // What was meant for the last moments is sent, however late that is.
+            self.run(wire);
+            self.consume_events(wire);
+            self.running.end(Cause::Late, &mut self.recorder);
+            self.drain(wire);
+        }
+    }
+
+    /// Whether this core had connections and has none left. One without a share just waits.
+    fn is_deserted(&self) -> bool {
+        self.clients.up() == 0
+            && !self.connecting.is_any_absent()
+            && self.config.session.is_none()
+            && self.recorder.plans_connects()
+    }
+
+    /// The run was stopped, or its turns are done: the plan ends here.
+    fn cut_short(&mut self, wire: &mut impl Wire<CoreMessage>) {
+        let now = wire.now();
+        let cause = if self.is_deserted() {
+            Cause::NoConnection
+        } else {
+            Cause::Late
+        };
+        self.running.cut_short(now, cause, &mut self.recorder);
+        self.end_measured_time(now);
+        self.drain(wire);
+    }
+
+    /// The measured time ends before its time.
+    fn end_measured_time(&mut self, now: Instant) {
+        self.timeline.cut_short(now);
+        let (from, until) = (self.timeline.from(), self.timeline.until());
+        self.recorder.measure(from, until);
+    }
+
+    /// Waits for the last replies, if there are any.
+    fn drain(&mut self, wire: &mut impl Wire<CoreMessage>) {
+        self.stop_connecting(wire);
+        self.clients.count_silence(&mut self.recorder);
+        self.running.measured(&mut self.recorder, wire);
+        self.timeline.drain(wire.now(), self.config.grace);
     }
 
     /// No reply is missing here: what clients of other cores said may still be on its way to those
     /// of this one, so all go together.
-    pub(super) fn say_drained(&mut self, wire: &mut impl Wire<Message>) {
-        if let Some(message) = self.barrier.drained() {
-            self.tell_first(message, wire);
+    fn end_drain(&mut self, wire: &mut impl Wire<CoreMessage>) {
+        if !self.config.has_dialogues() || wire.cores() == 1 {
+            self.begin_closing(wire);
+        } else if let Some(message) = self.barrier.drained() {
+            self.say(message, wire);
         }
     }
 
-    /// A core is missing: the run begins without it.
-    fn wait_no_longer(&mut self, wire: &mut impl Wire<Message>) {
-        if wire.core() == Core(0) {
-            let start = self.barrier.start(wire.now());
-            self.tell_all(start, wire);
-        } else {
-            let (at, listening) = (wire.now(), ListeningCores::default());
-            self.told(Message::Start { at, listening }, wire);
+    /// Nothing more is awaited: says goodbye on every connection.
+    fn begin_closing(&mut self, wire: &mut impl Wire<CoreMessage>) {
+        // A run may be stopped while it connects.
+        if self.timeline.phase() == Phase::Connecting {
+            self.running.connected(&mut self.recorder, wire);
+        }
+        self.stop_connecting(wire);
+        self.timeline.close(wire.now(), self.config.close_time);
+        // Those that wait for all cores do not wait for this one.
+        if self.config.has_dialogues()
+            && wire.cores() > 1
+            && let Some(message) = self.barrier.drained()
+        {
+            self.say(message, wire);
+        }
+        self.recorder.end();
+        self.clients.begin_closing();
+        self.clients.close_some(wire);
+    }
+
+    fn stop_connecting(&mut self, wire: &mut impl Wire<CoreMessage>) {
+        self.connecting.stop(&mut self.recorder);
+        self.clients.stop(wire);
+    }
+
+    fn finish_if_done(&mut self, wire: &mut impl Wire<CoreMessage>) {
+        let is_time = wire.now() >= self.timeline.phase_by() && !self.clients.has_to_close();
+        if self.clients.len() == 0 || is_time {
+            self.recorder.still_open(self.clients.unanswered());
+            self.timeline.finish();
+            // The last time: nothing of this core is missing while others go on.
+            self.show(wire);
         }
     }
 
-    fn tell_first(&mut self, message: Message, wire: &mut impl Wire<Message>) {
-        if wire.core() == Core(0) {
-            self.told(message, wire);
-        } else {
-            wire.forward(Core(0), message);
+    /// Shows the progress.
+    fn show(&mut self, wire: &mut impl Wire<CoreMessage>) {
+        let counts = self.recorder.progress();
+        let progress = Progress {
+            up: self.clients.up(),
+            cpu: wire.vitals().thread_cpu,
+            ..self.timeline.progress(wire.core(), wire.now(), counts)
+        };
+        if let Some(observer) = &mut self.observer {
+            observer(&progress, self.recorder.outcome_mut());
         }
     }
 
-    fn tell_all(&mut self, message: Message, wire: &mut impl Wire<Message>) {
-        for core in 1..wire.cores() {
-            wire.forward(Core(core), message);
-        }
-        self.told(message, wire);
-    }
-
-    /// Changes what is known of this core's use of its thread.
-    pub(super) fn note_use(&mut self, change: impl FnOnce(&mut CoreUse)) {
-        if let Some(used) = self.recorder.outcome.cores.first_mut() {
-            change(used);
+    fn deadline_of_phase(&self) -> Instant {
+        let timeline = &self.timeline;
+        let busy = || {
+            let connects = self.connecting.deadline();
+            connects.min(self.clients.timer_deadline())
+        };
+        match timeline.phase() {
+            Phase::Connecting => busy().min(timeline.connect_by()),
+            Phase::Waiting => busy().min(timeline.phase_by()).min(timeline.start()),
+            Phase::Running => {
+                let is_starting = self.clients.is_starting();
+                busy().min(self.running.deadline(timeline, is_starting))
+            }
+            Phase::Draining => timeline.phase_by(),
+            Phase::Closing if self.clients.has_to_close() => AT_ONCE,
+            Phase::Closing => timeline.phase_by(),
+            Phase::Finished => NEVER,
         }
     }
 }
 
 impl Shard for Load {
-    type Message = Message;
+    type Message = CoreMessage;
     type Outcome = Outcome;
 
-    fn started(&mut self, wire: &mut impl Wire<Message>) {
-        let now = wire.now();
-        self.stripe = Stripe::among(wire.core().0, wire.cores(), self.config.connections);
-        self.recorder.outcome.cores = vec![CoreUse {
-            core: wire.core().0,
-            ..CoreUse::default()
-        }];
+    fn started(&mut self, wire: &mut impl Wire<CoreMessage>) {
+        let (now, core, cores) = (wire.now(), wire.core().0, wire.cores());
+        let connections = self.config.connections;
+        self.stripe = Stripe::among(core, cores, connections);
+        self.recorder.of_core(core);
         let connect = self.config.connect_ramp() + self.config.connect_phase;
         self.timeline.begin(now, connect);
         if self.observer.is_some() {
             self.timeline.show_progress(now);
         }
-        let without = if self.config.session.is_some() {
-            WithoutConnections::Start
+        let (first, without) = if self.config.session.is_some() {
+            // They arrive when the run runs.
+            (0, WithoutConnections::Start)
         } else {
-            WithoutConnections::Abandon
+            (u64::from(connections), WithoutConnections::Abandon)
         };
-        self.barrier = StartBarrier::new(wire.cores(), without);
-        self.marks.begun = Mark::now(wire);
-        self.begin_connecting(wire);
+        self.barrier = StartBarrier::new(cores, without);
+        self.running.begin(wire);
+        let planned = (first, self.stripe);
+        self.connecting.plan(planned, now, &mut self.recorder);
+        let share = self.stripe.share(u64::from(connections));
+        self.clients.reserve(usize::try_from(share).unwrap_or(0));
+        self.settle(wire);
     }
 
-    fn opened(&mut self, id: ConnectionId, origin: Origin, wire: &mut impl Wire<Message>) {
-        self.connected(id, origin, wire);
+    fn opened(&mut self, id: ConnectionId, origin: Origin, wire: &mut impl Wire<CoreMessage>) {
+        self.connecting.answered(id);
+        self.clients.opened(id, origin, &mut self.recorder, wire);
+        self.settle(wire);
     }
 
-    fn reached(&mut self, id: ConnectionId, _wire: &mut impl Wire<Message>) {
-        self.connecting.addresses.answered(id);
+    fn reached(&mut self, id: ConnectionId, _wire: &mut impl Wire<CoreMessage>) {
+        self.connecting.answered(id);
     }
 
-    fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Message>) {
-        self.read(id, bytes, wire);
-        self.pass_notes(wire);
-    }
-
-    fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        self.top_up(id, wire);
-        self.pass_notes(wire);
-    }
-
-    fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Message>) {
-        self.ended(id, cause, wire);
-        self.pass_notes(wire);
-    }
-
-    fn forwarded(&mut self, _from: Core, message: Message, wire: &mut impl Wire<Message>) {
-        self.told(message, wire);
-        self.pass_notes(wire);
-    }
-
-    fn expired(&mut self, wire: &mut impl Wire<Message>) {
-        let now = wire.now();
-        match self.timeline.phase() {
-            Phase::Connecting => self.run_errands(wire),
-            Phase::Waiting | Phase::Running => {
-                self.run_errands(wire);
-                self.keep_connecting(wire);
-            }
-            Phase::Draining | Phase::Closing | Phase::Finished => {}
+    fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<CoreMessage>) {
+        let recorder = &mut self.recorder;
+        if let Some(at) = self.clients.received(id, bytes, recorder, wire) {
+            // It may be the last connection, with which the run begins: the rest is of the run.
+            self.settle(wire);
+            let rest = bytes.get_mut(at..).unwrap_or_default();
+            self.clients.received(id, rest, &mut self.recorder, wire);
         }
-        match self.timeline.phase() {
-            Phase::Connecting => self.go_on_connecting(wire),
-            Phase::Waiting if now >= self.timeline.start() => self.begin_running(wire),
-            Phase::Waiting if now >= self.timeline.phase_by() => self.wait_no_longer(wire),
-            Phase::Running => self.go_on_running(wire),
-            Phase::Draining if now >= self.timeline.phase_by() => self.begin_closing(wire),
-            Phase::Closing => self.go_on_closing(wire),
-            Phase::Waiting | Phase::Draining | Phase::Finished => {}
-        }
-        if now >= self.ping_deadline() {
-            self.send_pings(wire);
-        }
-        self.wake_dialogues(wire);
-        self.pass_notes(wire);
-        self.look(wire);
+        self.settle(wire);
     }
 
-    fn stopped(&mut self, wire: &mut impl Wire<Message>) {
+    fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<CoreMessage>) {
+        self.clients.refill(id, &mut self.recorder, wire);
+        self.settle(wire);
+    }
+
+    fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<CoreMessage>) {
+        self.clients.closed(id, cause, &mut self.recorder, wire);
+        self.settle(wire);
+    }
+
+    fn forwarded(&mut self, _from: Core, message: CoreMessage, wire: &mut impl Wire<CoreMessage>) {
+        let is_late = matches!(message, CoreMessage::Ready { .. }) && !self.timeline.awaits_start();
+        let answer = (!is_late).then(|| self.barrier.hear(message, wire));
+        self.on_core(answer.flatten().unwrap_or(message), wire);
+        self.settle(wire);
+    }
+
+    fn expired(&mut self, wire: &mut impl Wire<CoreMessage>) {
+        let (now, phase) = (wire.now(), self.timeline.phase());
+        if phase.connects() {
+            self.clients.run_timers(&mut self.recorder, wire);
+            let (connecting, _, mut run) = self.parts();
+            connecting.try_again(&mut run, wire);
+            connecting.expire(now, &mut run, wire);
+            self.clients.send_pings(&mut self.recorder, wire);
+        }
+        match phase {
+            Phase::Running => self.run(wire),
+            Phase::Closing => self.clients.close_some(wire),
+            Phase::Connecting | Phase::Waiting | Phase::Draining | Phase::Finished => {}
+        }
+        self.clients.wake_dialogues(&mut self.recorder, wire);
+        self.settle(wire);
+        if self.timeline.ticks(now) {
+            self.show(wire);
+        }
+    }
+
+    fn stopped(&mut self, wire: &mut impl Wire<CoreMessage>) {
         match self.timeline.phase() {
             Phase::Connecting | Phase::Waiting => {
-                self.recorder.outcome.ending = Ending::Interrupted;
-                self.stop_connecting(wire);
+                self.recorder.ending(Ending::Interrupted);
                 self.begin_closing(wire);
             }
             Phase::Running => {
-                self.recorder.outcome.ending = Ending::Interrupted;
+                self.recorder.ending(Ending::Interrupted);
                 self.cut_short(wire);
             }
             Phase::Draining | Phase::Closing | Phase::Finished => {}
         }
+        self.settle(wire);
     }
 
     fn deadline(&self) -> Option<Instant> {
         let at = self.deadline_of_phase().min(self.timeline.tick());
-        let at = at.min(self.wake_deadline()).min(self.ping_deadline());
+        let at = at.min(self.clients.wake_deadline());
         (at != NEVER && self.timeline.phase() != Phase::Finished).then_some(at)
     }
 
     fn may_coalesce(&self) -> bool {
-        self.timeline.phase() == Phase::Running && self.may_gather()
+        let is_running = self.timeline.phase() == Phase::Running;
+        is_running && self.running.may_coalesce(self.clients.is_starting())
     }
 
     fn finished(&self) -> bool {
@@ -385,6 +485,6 @@ impl Shard for Load {
     }
 
     fn outcome(self) -> Outcome {
-        self.recorder.outcome
+        self.recorder.into_outcome()
     }
 }

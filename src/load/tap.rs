@@ -1,7 +1,7 @@
 //! A tap on the first clients of a run: everything that they send and receive is shown to an
 //! observer, as it passes between the load client and what is below it.
 
-use super::barrier::Message;
+use super::barrier::CoreMessage;
 use super::measure::outcome::Outcome;
 use super::shard::Load;
 use crate::shard::{
@@ -72,7 +72,7 @@ impl Tapped {
     }
 
     /// Gives the load one event, and learns whose connects it has begun.
-    fn pass<W: Wire<Message>, T>(
+    fn pass<W: Wire<CoreMessage>, T>(
         &mut self,
         wire: &mut W,
         event: impl FnOnce(&mut Load, &mut TapWire<'_, W>) -> T,
@@ -91,50 +91,50 @@ impl Tapped {
 }
 
 impl Shard for Tapped {
-    type Message = Message;
+    type Message = CoreMessage;
     type Outcome = Outcome;
 
-    fn started(&mut self, wire: &mut impl Wire<Message>) {
+    fn started(&mut self, wire: &mut impl Wire<CoreMessage>) {
         self.pass(wire, |load, wire| load.started(wire));
     }
 
-    fn opened(&mut self, id: ConnectionId, origin: Origin, wire: &mut impl Wire<Message>) {
+    fn opened(&mut self, id: ConnectionId, origin: Origin, wire: &mut impl Wire<CoreMessage>) {
         self.taps.tell(id, Passed::Opened);
         self.pass(wire, |load, wire| load.opened(id, origin, wire));
     }
 
-    fn reached(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    fn reached(&mut self, id: ConnectionId, wire: &mut impl Wire<CoreMessage>) {
         self.pass(wire, |load, wire| load.reached(id, wire));
     }
 
-    fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Message>) {
+    fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<CoreMessage>) {
         self.taps.tell(id, Passed::Received(bytes));
         self.pass(wire, |load, wire| load.received(id, bytes, wire));
     }
 
-    fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
+    fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<CoreMessage>) {
         self.pass(wire, |load, wire| load.drained(id, wire));
     }
 
-    fn ended(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) -> Half {
+    fn ended(&mut self, id: ConnectionId, wire: &mut impl Wire<CoreMessage>) -> Half {
         self.pass(wire, |load, wire| Shard::ended(load, id, wire))
     }
 
-    fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<Message>) {
+    fn closed(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<CoreMessage>) {
         self.taps.tell(id, Passed::Closed(cause));
         self.taps.shown.remove(&id);
         self.pass(wire, |load, wire| load.closed(id, cause, wire));
     }
 
-    fn forwarded(&mut self, from: Core, message: Message, wire: &mut impl Wire<Message>) {
+    fn forwarded(&mut self, from: Core, message: CoreMessage, wire: &mut impl Wire<CoreMessage>) {
         self.pass(wire, |load, wire| load.forwarded(from, message, wire));
     }
 
-    fn expired(&mut self, wire: &mut impl Wire<Message>) {
+    fn expired(&mut self, wire: &mut impl Wire<CoreMessage>) {
         self.pass(wire, |load, wire| load.expired(wire));
     }
 
-    fn stopped(&mut self, wire: &mut impl Wire<Message>) {
+    fn stopped(&mut self, wire: &mut impl Wire<CoreMessage>) {
         self.pass(wire, |load, wire| load.stopped(wire));
     }
 
@@ -161,7 +161,7 @@ struct TapWire<'w, W> {
     taps: &'w mut Taps,
 }
 
-impl<W: Wire<Message>> Wire<Message> for TapWire<'_, W> {
+impl<W: Wire<CoreMessage>> Wire<CoreMessage> for TapWire<'_, W> {
     fn now(&self) -> Instant {
         self.wire.now()
     }
@@ -226,7 +226,7 @@ impl<W: Wire<Message>> Wire<Message> for TapWire<'_, W> {
         self.wire.close(id, how);
     }
 
-    fn forward(&mut self, to: Core, message: Message) {
+    fn forward(&mut self, to: Core, message: CoreMessage) {
         self.wire.forward(to, message);
     }
 

@@ -1,55 +1,38 @@
-//! What clients have set themselves to do later: by time, then in the order of setting.
+//! What is to happen at a time: the earliest first, and of one time in the order of setting.
 
-use super::attempt::Attempt;
-use crate::shard::ConnectionId;
 use crate::time::Instant;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// What to do then.
+/// Timers of a core, to the nanosecond. Nothing is allocated once the heap is as long as there are
+/// clients.
 #[derive(Debug)]
-pub(super) enum Timer {
-    /// The client has thought: it sends.
-    Speak(ConnectionId),
-    /// Somebody connects again.
-    Connect(Attempt),
-    /// The session's time is over.
-    Leave(ConnectionId),
-    /// The session's closing handshake has taken long enough.
-    Vanish(ConnectionId),
-    /// A connection for posts may have waited too long: for the server, or for an answer.
-    AwaitPost(ConnectionId),
+pub(super) struct TimerQueue<T> {
+    heap: BinaryHeap<Entry<T>>,
+    serial: u64,
 }
 
 #[derive(Debug)]
-struct Alarm {
+struct Entry<T> {
     at: Instant,
     serial: u64,
-    errand: Timer,
+    timer: T,
 }
 
-/// All errands of a core, to the nanosecond. A client has few, so the heap is as long as the
-/// fleet at most, and nothing is allocated once it is.
-#[derive(Debug, Default)]
-pub(super) struct TimerQueue {
-    heap: BinaryHeap<Alarm>,
-    serial: u64,
-}
-
-impl TimerQueue {
-    /// Sets one.
-    pub(super) fn set(&mut self, at: Instant, errand: Timer) {
+impl<T> TimerQueue<T> {
+    /// Sets a timer.
+    pub(super) fn set(&mut self, at: Instant, timer: T) {
         let serial = self.serial;
         self.serial += 1;
-        self.heap.push(Alarm { at, serial, errand });
+        self.heap.push(Entry { at, serial, timer });
     }
 
-    /// The next errand that is due.
-    pub(super) fn due(&mut self, now: Instant) -> Option<Timer> {
+    /// The next timer that is due.
+    pub(super) fn due(&mut self, now: Instant) -> Option<T> {
         if self.heap.peek()?.at > now {
             return None;
         }
-        Some(self.heap.pop()?.errand)
+        Some(self.heap.pop()?.timer)
     }
 
     /// Forgets all.
@@ -60,56 +43,65 @@ impl TimerQueue {
     /// When the next one is due.
     #[inline]
     pub(super) fn next(&self) -> Option<Instant> {
-        self.heap.peek().map(|alarm| alarm.at)
+        self.heap.peek().map(|entry| entry.at)
     }
 }
 
-impl Alarm {
+impl<T> Default for TimerQueue<T> {
+    fn default() -> Self {
+        Self {
+            heap: BinaryHeap::new(),
+            serial: 0,
+        }
+    }
+}
+
+impl<T> Entry<T> {
     fn key(&self) -> (Instant, u64) {
         (self.at, self.serial)
     }
 }
 
 // The heap gives the greatest first: the earliest is to be that.
-impl Ord for Alarm {
+impl<T> Ord for Entry<T> {
     fn cmp(&self, other: &Self) -> Ordering {
         other.key().cmp(&self.key())
     }
 }
 
-impl PartialOrd for Alarm {
+impl<T> PartialOrd for Entry<T> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Alarm {
+impl<T> PartialEq for Entry<T> {
     fn eq(&self, other: &Self) -> bool {
         self.key() == other.key()
     }
 }
 
-impl Eq for Alarm {}
+impl<T> Eq for Entry<T> {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn errands_come_in_the_order_of_their_times_and_then_of_their_setting() {
-        let mut alarms = TimerQueue::default();
-        let times = [30, 10, 20, 10];
-        for (slot, at) in (0..).zip(times) {
-            let errand = Timer::Speak(ConnectionId::new(slot, 0));
-            alarms.set(Instant::from_nanos(at), errand);
+    fn timers_come_in_the_order_of_their_times_and_then_of_their_setting() {
+        let mut timers = TimerQueue::default();
+        for (name, at) in (0..).zip([30, 10, 20, 10]) {
+            timers.set(Instant::from_nanos(at), name);
         }
-        assert_eq!(alarms.next(), Some(Instant::from_nanos(10)));
-        assert!(alarms.due(Instant::from_nanos(9)).is_none());
+        assert_eq!(timers.next(), Some(Instant::from_nanos(10)));
+        assert!(timers.due(Instant::from_nanos(9)).is_none());
         let mut order = Vec::new();
-        while let Some(Timer::Speak(id)) = alarms.due(Instant::from_nanos(25)) {
-            order.push(id.slot());
+        while let Some(name) = timers.due(Instant::from_nanos(25)) {
+            order.push(name);
         }
         assert_eq!(order, [1, 3, 2]);
-        assert_eq!(alarms.next(), Some(Instant::from_nanos(30)));
+        assert_eq!(timers.next(), Some(Instant::from_nanos(30)));
+        timers.clear();
+        assert_eq!(timers.next(), None);
     }
 }

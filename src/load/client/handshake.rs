@@ -1,9 +1,11 @@
 //! The heads of a connect: the request that is sent, the response that makes a stream.
 
-use super::table::{Client, EventStream, Stream};
+use super::state::{Client, ClientParts};
+use super::stream::{EventStream, Stream};
 use crate::limits;
 use crate::load::config::{Config, Scenario};
-use crate::load::measure::failure::{Failures, Kind};
+use crate::load::measure::failure::Kind;
+use crate::load::measure::recorder::Recorder;
 use crate::load::redirect::{NotFollowed, Redirect};
 use crate::load::transport::Transport;
 use crate::protocol::Fault;
@@ -20,16 +22,11 @@ use std::time::Duration;
 const SAID_BYTES: usize = 200;
 
 /// The nonce of one attempt.
-pub(in crate::load) type Key = [u8; 16];
+pub(super) type Key = [u8; 16];
 
 /// Appends the request that a client's transport begins with.
-pub(in crate::load) fn encode_request(
-    into: &mut Vec<u8>,
-    config: &Config,
-    client: &Client,
-    key: Key,
-) {
-    let asked = Asked::new(config, client.number, client.talk.redirect());
+pub(super) fn encode_request(into: &mut Vec<u8>, config: &Config, client: &Client, key: Key) {
+    let asked = Asked::new(config, client.number(), client.redirect());
     match config.transport {
         Transport::Sse => encode_sse_request(into, &asked, client),
         Transport::WebSocket => {
@@ -109,7 +106,7 @@ fn encode_sse_request(into: &mut Vec<u8>, asked: &Asked<'_>, client: &Client) {
         ("Cache-Control", "no-store"),
     ];
     let mut fields = merged(&own, &asked.headers());
-    if let Some(last) = client.talk.last_event_id() {
+    if let Some(last) = client.last_event_id() {
         // What was heard is newer than what the user gave to begin with.
         fields.retain(|(name, _)| !name.eq_ignore_ascii_case("Last-Event-ID"));
         fields.push(("Last-Event-ID", last));
@@ -118,7 +115,7 @@ fn encode_sse_request(into: &mut Vec<u8>, asked: &Asked<'_>, client: &Client) {
 }
 
 /// What a complete response head is.
-pub(in crate::load) enum HeadEnd {
+pub(super) enum HeadEnd {
     /// The right one: what follows it.
     Stream(Stream),
     /// A redirect that is followed.
@@ -127,15 +124,19 @@ pub(in crate::load) enum HeadEnd {
 
 /// What a complete response head is; `None` while it is not complete. `bytes` are what came, and
 /// how much of it is used.
-pub(in crate::load) fn read_head(
+pub(super) fn read_head(
     config: &Config,
     client: &mut Client,
     key: Key,
     (bytes, at): (&[u8], &mut usize),
-    failures: &mut Failures,
+    recorder: &mut Recorder,
 ) -> Result<Option<HeadEnd>, Kind> {
-    let number = client.number;
-    let Client { stream, talk, .. } = client;
+    let ClientParts {
+        number,
+        stream,
+        past,
+        ..
+    } = client.parts();
     let Stream::Head(reader) = stream else {
         return Ok(None);
     };
@@ -152,19 +153,22 @@ pub(in crate::load) fn read_head(
             Transport::Sse => begin_sse(&response),
         };
         if let Err(Kind::HttpStatus(status)) = begun {
-            let next = elsewhere(config, (number, talk.redirect()), &response);
+            let next = elsewhere(
+                config,
+                (number, past.as_ref().and_then(|past| past.redirect())),
+                &response,
+            );
             let why = match next {
                 Some(Ok(redirect)) => return Ok(Some(HeadEnd::Elsewhere(redirect))),
                 Some(Err(why)) => Some(why),
                 None => None,
             };
             let rest = bytes.get(*at..).unwrap_or_default();
-            failures.refused(status, || said(&response, rest, why));
+            recorder.refused(status, || said(&response, rest, why));
         }
         if begun.is_err() {
-            let retry_after = retry_after(&response);
-            if retry_after.is_some() {
-                talk.past.get_or_insert_default().retry_after = retry_after;
+            if let Some(time) = retry_after(&response) {
+                past.get_or_insert_default().ask_wait(time);
             }
         }
         return begun.map(HeadEnd::Stream).map(Some);
@@ -271,7 +275,7 @@ fn retry_after(response: &Response<'_>) -> Option<Duration> {
 }
 
 /// Why a response cannot be used.
-pub(in crate::load) fn refused(fault: Fault) -> Kind {
+pub(super) fn refused(fault: Fault) -> Kind {
     match fault {
         Fault::Http { reason, .. }
         | Fault::WebSocket { reason, .. }

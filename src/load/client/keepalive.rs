@@ -4,13 +4,8 @@
 //! many come up at once their pings are spread evenly. A ping carries the time at which it was
 //! sent, so a connection keeps no more than whether a pong is awaited, and its entry in a wheel.
 
-use super::table::State;
-use crate::load::barrier::Message;
-use crate::load::measure::failure::Kind;
-use crate::load::phase::{NEVER, Phase};
-use crate::load::shard::Load;
 use crate::protocol::websocket::frame::{self, Opcode};
-use crate::shard::{Close, ConnectionId, Wire};
+use crate::shard::ConnectionId;
 use crate::time::Instant;
 use crate::wheel::Wheel;
 use std::time::Duration;
@@ -22,99 +17,74 @@ const TICKS: u32 = 1_024;
 const TICK_TIME_MIN: Duration = Duration::from_millis(1);
 
 /// When the clients of a core ping next.
-#[derive(Debug, Default)]
-pub(in crate::load) struct Pinging {
+#[derive(Debug)]
+pub(super) struct Keepalive {
+    /// `None`: they do not.
+    interval: Option<Duration>,
     wheel: Option<Wheel>,
     due: Vec<ConnectionId>,
 }
 
-impl Load {
-    /// A connection is up: it pings from now on.
-    pub(in crate::load) fn begin_pinging(&mut self, id: ConnectionId, now: Instant) {
-        self.ping_from(id, now, now);
+impl Keepalive {
+    pub(super) const fn new(interval: Option<Duration>) -> Self {
+        Self {
+            interval,
+            wheel: None,
+            due: Vec::new(),
+        }
     }
 
-    /// Sends the pings that are due; who has not answered the last one has failed.
-    pub(in crate::load) fn send_pings(&mut self, wire: &mut impl Wire<Message>) {
-        let now = wire.now();
-        let mut due = std::mem::take(&mut self.pinging.due);
-        if let Some(wheel) = &mut self.pinging.wheel {
+    /// Connection `number` of the run is up: it pings from now on.
+    pub(super) fn begin(&mut self, id: ConnectionId, number: u32, now: Instant) {
+        self.schedule(id, number, now, now);
+    }
+
+    /// It has been its turn: the next one is at its next place, but not before the pong has had
+    /// its time.
+    pub(super) fn go_on(&mut self, id: ConnectionId, number: u32, now: Instant) {
+        if let Some(interval) = self.interval {
+            self.schedule(id, number, now + interval - interval / 4, now);
+        }
+    }
+
+    /// The connections whose turn it is. The list is to be given back.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<ConnectionId> {
+        let mut due = std::mem::take(&mut self.due);
+        if let Some(wheel) = &mut self.wheel {
             wheel.expire(now, &mut due);
         }
-        for id in due.drain(..) {
-            let Some(client) = self.fleet.get(id) else {
-                continue;
-            };
-            if client.state != State::Open {
-                continue;
-            }
-            if client.talk.flight.is_paused() {
-                // It would not read the pong.
-                client.awaits_pong = false;
-            } else if client.awaits_pong {
-                self.is_dead(id, wire);
-                continue;
-            } else {
-                self.ping(id, wire);
-            }
-            if let Some(interval) = self.config.ping {
-                // At its next place, but not before the pong has had its time.
-                self.ping_from(id, now + interval - interval / 4, now);
-            }
-        }
-        self.pinging.due = due;
+        due
     }
 
-    /// When pings are due next.
+    /// Gives the list back, for the next time.
+    pub(super) fn give_back(&mut self, mut due: Vec<ConnectionId>) {
+        due.clear();
+        self.due = due;
+    }
+
+    /// When it is somebody's turn next.
     #[inline]
-    pub(in crate::load) fn ping_deadline(&self) -> Instant {
-        let wheel = self.pinging.wheel.as_ref();
-        match self.timeline.phase() {
-            Phase::Connecting | Phase::Waiting | Phase::Running => {
-                wheel.and_then(Wheel::deadline).unwrap_or(NEVER)
-            }
-            Phase::Draining | Phase::Closing | Phase::Finished => NEVER,
-        }
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.wheel.as_ref().and_then(Wheel::deadline)
     }
 
     /// Schedules a connection's ping at its first place in the interval after that time.
-    fn ping_from(&mut self, id: ConnectionId, after: Instant, now: Instant) {
-        let (Some(interval), Some(client)) = (self.config.ping, self.fleet.get(id)) else {
+    fn schedule(&mut self, id: ConnectionId, number: u32, after: Instant, now: Instant) {
+        let Some(interval) = self.interval else {
             return;
         };
-        let at = place_after(client.number, interval, after);
-        let wheel = &mut self.pinging.wheel;
+        let at = place_after(number, interval, after);
         let tick = TICK_TIME_MIN.max(interval / TICKS);
+        let wheel = &mut self.wheel;
         wheel
             .get_or_insert_with(|| Wheel::new(now, tick))
             .schedule(id, at);
     }
+}
 
-    fn ping(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        let key = self.tools.rng.u32(..).to_ne_bytes();
-        let scratch = &mut self.tools.scratch;
-        scratch.clear();
-        frame::encode(scratch, Opcode::Ping, &payload(wire.now()), Some(key));
-        // What a peer that does not read makes fail is its backlog, not its pong.
-        if wire.send(id, scratch).is_ok()
-            && let Some(client) = self.fleet.get(id)
-        {
-            client.awaits_pong = true;
-            self.recorder.outcome.pings.sent += 1;
-        }
-    }
-
-    /// A connection has not answered its ping for an interval: it is taken for dead.
-    fn is_dead(&mut self, id: ConnectionId, wire: &mut impl Wire<Message>) {
-        self.say_closed(id, wire);
-        let is_open = self.fleet.get(id).map(|client| client.state) == Some(State::Open);
-        if is_open {
-            self.ended_early(id, Kind::NoPong, wire.now());
-            // What is queued would wait for a peer that is not there, and keep the slot meanwhile.
-            wire.close(id, Close::Abort);
-            self.after_loss(wire);
-        }
-    }
+/// Appends a ping that is sent now.
+pub(super) fn encode(into: &mut Vec<u8>, now: Instant, key: [u8; 4]) {
+    frame::encode(into, Opcode::Ping, &payload(now), Some(key));
 }
 
 /// What a ping carries that is sent now.
@@ -127,7 +97,7 @@ fn payload(now: Instant) -> [u8; 12] {
 }
 
 /// When the ping was sent whose pong this is, if it is one of ours.
-pub(in crate::load) fn sent_at(pong: &[u8]) -> Option<Instant> {
+pub(super) fn sent_at(pong: &[u8]) -> Option<Instant> {
     let time = pong.strip_prefix(MARK)?.try_into().ok()?;
     Some(Instant::from_nanos(u64::from_be_bytes(time)))
 }
@@ -183,6 +153,28 @@ mod tests {
             tenths.iter().all(|n| (990..=1_010).contains(n)),
             "{tenths:?}"
         );
+    }
+
+    #[test]
+    fn a_connection_has_its_turn_once_an_interval_and_none_without_one() {
+        let interval = Duration::from_secs(4);
+        let (id, begun) = (ConnectionId::new(3, 1), Instant::from_nanos(7_000_000_000));
+        let mut silent = Keepalive::new(None);
+        silent.begin(id, 9, begun);
+        assert_eq!(silent.deadline(), None);
+        let mut keepalive = Keepalive::new(Some(interval));
+        keepalive.begin(id, 9, begun);
+        let mut turns = 0;
+        for second in 1..=40 {
+            let now = begun + Duration::from_secs(second);
+            let due = keepalive.take_due(now);
+            turns += due.len();
+            for id in &due {
+                keepalive.go_on(*id, 9, now);
+            }
+            keepalive.give_back(due);
+        }
+        assert!((9..=10).contains(&turns), "{turns}");
     }
 
     #[test]

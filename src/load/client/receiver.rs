@@ -1,341 +1,240 @@
-//! What peers say: bytes to messages by transport, messages to measurements by scenario.
+//! What peers say: bytes to messages by transport, messages to what each client's role makes of
+//! them.
 
-use super::dialogue::Booth;
+use super::dialogue::ScenarioCall;
+use super::in_flight::Rings;
 use super::keepalive::sent_at;
+use super::listener::{Hearing, STALE};
 use super::payload::Template;
-use super::table::{Client, EventStream, State, Stream, Talk};
+use super::role::ClientRole;
+use super::state::{Client, ClientParts};
+use super::stream::{EventStream, Stream};
+use super::tools::{ReadTools, Tools};
 use crate::limits;
-use crate::load::barrier::Message;
-use crate::load::client::tools::Tools;
-use crate::load::config::{Config, Scenario};
+use crate::load::attempt::Past;
+use crate::load::config::Config;
 use crate::load::measure::failure::Kind;
-use crate::load::measure::recorder::{Age, Recorder};
-use crate::load::measure::stamp::Pushed;
-use crate::load::returning;
-use crate::load::returning::retry_of;
-use crate::load::scenario::{Actions, Incoming};
-use crate::load::shard::Load;
+use crate::load::measure::recorder::Recorder;
+use crate::load::scenario::Incoming;
 use crate::load::transport::PayloadKind;
 use crate::protocol::Fault;
 use crate::protocol::http::Inflater;
 use crate::protocol::sse::{self, Dispatched, Item};
 use crate::protocol::websocket::closing;
-use crate::protocol::websocket::decoder::{self, Event};
+use crate::protocol::websocket::decoder::{self, Decoder, Event};
 use crate::protocol::websocket::frame::{self, Opcode};
-use crate::shard::{ConnectionId, Core, Wire};
-use crate::time::Instant;
+use crate::shard::{ConnectionId, Wire};
+use std::time::Duration;
 
 /// How a connection came to its end while its bytes were read.
-enum End {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PeerEnd {
     /// A close frame.
     Closed(Option<u16>),
     /// What this kind says.
     Broken(Kind),
 }
 
-impl Load {
-    /// Bytes came.
-    pub(in crate::load) fn read(
-        &mut self,
-        id: ConnectionId,
-        bytes: &mut [u8],
-        wire: &mut impl Wire<Message>,
-    ) {
-        if self.posts.has(id) {
-            return self.post_answered(id, bytes, wire);
-        }
-        let Some(client) = self.fleet.get(id) else {
-            return;
-        };
-        let mut at = 0;
-        match client.state {
-            State::Open | State::Greeting | State::CloseSent => {}
-            State::Upgrading => {
-                if !self.upgrade(id, bytes, &mut at, wire) {
-                    return;
-                }
-            }
-            State::Free | State::Connecting | State::Over => return,
-        }
-        let Some(client) = self.fleet.get(id) else {
-            return;
-        };
-        let mut ears = Ears {
-            id,
-            number: client.number,
+/// Reads what came on a client's connection, until the bytes or the connection end.
+pub(super) fn read<M>(
+    (id, client): (ConnectionId, &mut Client),
+    bytes: &mut [u8],
+    (config, template): (&Config, &Template),
+    (tools, recorder): (&mut Tools, &mut Recorder),
+    wire: &mut impl Wire<M>,
+) -> Option<PeerEnd> {
+    let ClientParts {
+        number,
+        stream,
+        role,
+        past,
+        awaits_pong,
+    } = client.parts();
+    let ReadTools {
+        pool,
+        sse_pool,
+        rings,
+        rng,
+        scratch,
+        actions,
+    } = tools.reading();
+    let mut messages = Messages {
+        client: (id, number),
+        role,
+        past,
+        call: ScenarioCall {
             core: wire.core(),
-            config: &self.config,
-            recorder: &mut self.recorder,
             now: wire.now(),
-        };
-        let end = match &client.stream {
-            Stream::Head(_) => None,
-            Stream::WebSocket(_) => {
-                read_frames(id, client, bytes, &mut at, &mut self.tools, &mut ears, wire)
-            }
-            Stream::Sse(_) => read_events(client, bytes, &mut at, &mut self.tools, &mut ears),
-        };
-        if self.config.has_dialogues() {
-            self.carry_out(id, wire);
+            transport: config.transport,
+            recorder,
+            actions,
+            rng,
+        },
+        place: config.place(number),
+        silence: config.silence,
+        template,
+        rings,
+    };
+    let mut at = 0;
+    match stream {
+        Stream::Head(_) => None,
+        Stream::WebSocket(decoder) => {
+            let frames = Frames {
+                decoder,
+                pool,
+                scratch,
+                awaits_pong,
+            };
+            frames.read(bytes, &mut at, &mut messages, wire)
         }
-        // A dialogue may have ended its connection before the peer did, in the same bytes.
-        let state = self.fleet.get(id).map(|client| client.state);
-        let end = end.filter(|_| state != Some(State::Over));
-        match end {
-            None => self.top_up(id, wire),
-            Some(End::Closed(code)) => self.peer_closed(id, code, wire),
-            Some(End::Broken(kind)) => self.peer_broke(id, kind, wire),
-        }
-        self.end_drain_if_done(wire);
+        Stream::Sse(stream) => read_events(stream, bytes, &mut at, sse_pool, &mut messages),
     }
 }
 
-/// What a scenario needs to hear a message.
-struct Ears<'a> {
-    id: ConnectionId,
-    number: u32,
-    core: Core,
-    config: &'a Config,
-    recorder: &'a mut Recorder,
-    now: Instant,
+/// Where the messages of one client go.
+struct Messages<'a> {
+    client: (ConnectionId, u32),
+    role: &'a mut ClientRole,
+    past: &'a mut Past,
+    call: ScenarioCall<'a>,
+    place: usize,
+    silence: Option<Duration>,
+    template: &'a Template,
+    rings: &'a mut Rings,
 }
 
-impl Ears<'_> {
-    /// A message came: what it means is the scenario's.
+impl Messages<'_> {
+    /// A message came: what it means is the role's.
     #[inline]
-    fn hear(&mut self, talk: &mut Talk, kind: PayloadKind, bytes: &[u8], tools: &mut Tongue<'_>) {
-        match self.config.scenario {
-            Scenario::Echo => self.hear_echo(talk, kind, bytes, tools),
-            Scenario::Listen => self.hear_push(talk, bytes),
-            Scenario::Idle => self.recorder.event(bytes.len(), self.now),
-            Scenario::Dialogue(_) => {
-                let heard = match kind {
-                    PayloadKind::Text => Incoming::Text(bytes),
-                    PayloadKind::Binary => Incoming::Binary(bytes),
-                };
-                self.hear_dialogue(talk, heard, tools);
+    fn on_message(&mut self, kind: PayloadKind, bytes: &[u8]) {
+        let now = self.call.now;
+        match self.role {
+            ClientRole::Echo(in_flight) => {
+                let compared = (self.template, &mut *self.rings);
+                in_flight.on_message((kind, bytes), compared, now, self.call.recorder);
             }
+            ClientRole::Listen(seen) => {
+                let hearing = Hearing {
+                    now,
+                    place: self.place,
+                    silence: self.silence,
+                };
+                seen.on_message(bytes, self.past, hearing, self.call.recorder);
+            }
+            ClientRole::Idle => self.call.recorder.event(bytes.len(), now),
+            ClientRole::Dialogue(_) => self.tell(match kind {
+                PayloadKind::Text => Incoming::Text(bytes),
+                PayloadKind::Binary => Incoming::Binary(bytes),
+            }),
         }
     }
 
     /// An event came.
     #[inline]
-    fn hear_event(&mut self, talk: &mut Talk, event: &Dispatched<'_>, tools: &mut Tongue<'_>) {
-        if self.config.has_dialogues() {
-            let (kind, text) = (event.event, event.data);
-            self.hear_dialogue(talk, Incoming::Event { kind, text }, tools);
-        } else if event.event == returning::STALE && talk.past.is_some() {
-            self.recorder.event(event.data.len(), self.now);
-            self.recorder.stale(talk, event.last_event_id);
-        } else {
-            self.hear(talk, PayloadKind::Text, event.data.as_bytes(), tools);
+    fn on_event(&mut self, event: &Dispatched<'_>) {
+        match self.role {
+            ClientRole::Dialogue(_) => self.tell(Incoming::Event {
+                kind: event.event,
+                text: event.data,
+            }),
+            ClientRole::Listen(seen) if event.event == STALE && self.past.is_some() => {
+                let recorder = &mut *self.call.recorder;
+                recorder.event(event.data.len(), self.call.now);
+                seen.on_stale(event.last_event_id, self.past, recorder);
+            }
+            ClientRole::Listen(_) | ClientRole::Echo(_) | ClientRole::Idle => {
+                self.on_message(PayloadKind::Text, event.data.as_bytes());
+            }
         }
     }
 
+    /// Tells the dialogue, if there is one.
     #[inline(never)]
-    fn hear_dialogue(&mut self, talk: &mut Talk, heard: Incoming<'_>, tools: &mut Tongue<'_>) {
-        let mut booth = Booth {
-            core: self.core,
-            now: self.now,
-            config: self.config,
-            recorder: self.recorder,
-            said: tools.said,
-            rng: tools.rng,
-        };
-        booth.call_talk(self.id, self.number, talk, |dialogue, context| {
-            dialogue.on_message(heard, context);
-        });
-    }
-
-    #[inline]
-    fn hear_echo(
-        &mut self,
-        talk: &mut Talk,
-        kind: PayloadKind,
-        bytes: &[u8],
-        tools: &mut Tongue<'_>,
-    ) {
-        let expected = talk.expected;
-        if talk.in_flight() > 0 && tools.template.is(expected, kind, bytes) {
-            self.reply(talk, tools);
-            return;
-        }
-        // A later one in flight means that those before it will not come: frames are ordered.
-        let found = tools.template.sequence(kind, bytes);
-        let skipped = found.map(|sequence| sequence.wrapping_sub(expected));
-        match skipped.filter(|&skipped| skipped < talk.in_flight()) {
-            Some(skipped) => {
-                for _ in 0..skipped {
-                    talk.flight.pop(tools.rings);
-                    talk.expected = talk.expected.wrapping_add(1);
-                }
-                self.recorder.gone(skipped);
-                self.reply(talk, tools);
-            }
-            None => self.recorder.outcome.messages.wrong += 1,
-        }
-    }
-
-    /// The reply to the earliest message under way.
-    #[inline]
-    fn reply(&mut self, talk: &mut Talk, tools: &mut Tongue<'_>) {
-        if let Some(departure) = talk.flight.pop(tools.rings) {
-            talk.expected = talk.expected.wrapping_add(1);
-            self.recorder.replied(departure, self.now);
-        }
-    }
-
-    #[inline]
-    fn hear_push(&mut self, talk: &mut Talk, bytes: &[u8]) {
-        self.recorder.event(bytes.len(), self.now);
-        let heard_at = std::mem::replace(&mut talk.heard_at, self.now);
-        if self
-            .config
-            .silence
-            .is_some_and(|most| self.now.since(heard_at) > most)
-        {
-            self.recorder.was_silent(heard_at, self.now);
-        }
-        let intended = std::mem::take(&mut talk.unheard_since);
-        if intended != Instant::default() {
-            let ns = self.now.as_nanos().saturating_sub(intended.as_nanos());
-            self.recorder.outcome.latencies.first_event.record_ns(ns);
-        }
-        let stamp = Pushed::parse(bytes);
-        let age = if talk.past.is_some() {
-            self.recorder.resumed(talk, stamp, self.now)
-        } else {
-            Age::New
-        };
-        self.recorder.stamped(stamp, talk.pushed, age, self.now);
-        if let Some(stamp) = stamp {
-            self.recorder
-                .numbered(self.config.place(self.number), stamp, self.now);
-            talk.pushed = stamp.sequence;
+    fn tell(&mut self, message: Incoming<'_>) {
+        if let Some(conversation) = self.role.conversation_mut() {
+            conversation.call(self.client, &mut self.call, |dialogue, context| {
+                dialogue.on_message(message, context);
+            });
         }
     }
 }
 
-/// The shared things that hearing a message touches.
-struct Tongue<'a> {
-    template: &'a Template,
-    rings: &'a mut super::in_flight::Rings,
-    said: &'a mut Actions,
-    rng: &'a mut fastrand::Rng,
+/// A WebSocket connection's frames.
+struct Frames<'a> {
+    decoder: &'a mut Decoder,
+    pool: &'a mut decoder::Pool,
+    scratch: &'a mut Vec<u8>,
+    awaits_pong: &'a mut bool,
 }
 
-/// Reads WebSocket frames until the bytes or the connection end.
-fn read_frames(
-    id: ConnectionId,
-    client: &mut Client,
-    bytes: &mut [u8],
-    at: &mut usize,
-    tools: &mut Tools,
-    ears: &mut Ears<'_>,
-    wire: &mut impl Wire<Message>,
-) -> Option<End> {
-    let Client {
-        stream: Stream::WebSocket(decoder),
-        talk,
-        awaits_pong,
-        ..
-    } = client
-    else {
-        return None;
-    };
-    let Tools {
-        template,
-        rings,
-        pool,
-        rng,
-        scratch,
-        said,
-        ..
-    } = tools;
-    let mut tongue = Tongue {
-        template,
-        rings,
-        said,
-        rng,
-    };
-    loop {
-        match decoder.next(bytes, at, pool) {
-            Ok(Some(Event::Message { kind, bytes, .. })) => {
-                ears.hear(talk, kind_of(kind), bytes, &mut tongue);
-            }
-            Ok(Some(Event::Ping(payload))) => {
-                // RFC 6455, 5.5.3: a pong for the latest ping will do, so one that would queue up
-                // behind a peer that does not read is left out.
-                if wire.backlog(id) < limits::BACKLOG_HIGH {
-                    scratch.clear();
-                    let key = tongue.rng.u32(..).to_ne_bytes();
-                    frame::encode(scratch, Opcode::Pong, payload, Some(key));
-                    let _ = wire.send(id, scratch);
+impl Frames<'_> {
+    fn read<M>(
+        self,
+        bytes: &mut [u8],
+        at: &mut usize,
+        messages: &mut Messages<'_>,
+        wire: &mut impl Wire<M>,
+    ) -> Option<PeerEnd> {
+        let id = messages.client.0;
+        loop {
+            match self.decoder.next(bytes, at, self.pool) {
+                Ok(Some(Event::Message { kind, bytes, .. })) => {
+                    messages.on_message(kind_of(kind), bytes);
                 }
+                Ok(Some(Event::Ping(payload))) => {
+                    // RFC 6455, 5.5.3: a pong for the latest ping will do, so one that would queue
+                    // up behind a peer that does not read is left out.
+                    if wire.backlog(id) < limits::BACKLOG_HIGH {
+                        self.scratch.clear();
+                        let key = messages.call.rng.u32(..).to_ne_bytes();
+                        frame::encode(self.scratch, Opcode::Pong, payload, Some(key));
+                        let _ = wire.send(id, self.scratch);
+                    }
+                }
+                Ok(Some(Event::Pong(payload))) => match sent_at(payload) {
+                    // RFC 6455, 5.5.3: one may also come unasked.
+                    Some(sent) if std::mem::take(self.awaits_pong) => {
+                        messages.call.recorder.ponged(sent, messages.call.now);
+                    }
+                    Some(_) => {}
+                    None => messages.tell(Incoming::Pong(payload)),
+                },
+                Ok(Some(Event::Close { code, .. })) => return Some(PeerEnd::Closed(code)),
+                Ok(None) => return None,
+                Err(fault) => return Some(PeerEnd::Broken(broken(fault))),
             }
-            Ok(Some(Event::Pong(payload))) => match sent_at(payload) {
-                // RFC 6455, 5.5.3: one may also come unasked.
-                Some(sent) if std::mem::take(awaits_pong) => ears.recorder.ponged(sent, ears.now),
-                Some(_) => {}
-                None => ears.hear_dialogue(talk, Incoming::Pong(payload), &mut tongue),
-            },
-            Ok(Some(Event::Close { code, .. })) => return Some(End::Closed(code)),
-            Ok(None) => return None,
-            Err(fault) => return Some(End::Broken(broken(fault))),
         }
     }
 }
 
 /// Reads server-sent events until the bytes or the stream end.
 fn read_events(
-    client: &mut Client,
+    stream: &mut EventStream,
     bytes: &[u8],
     at: &mut usize,
-    tools: &mut Tools,
-    ears: &mut Ears<'_>,
-) -> Option<End> {
-    let Client {
-        stream: Stream::Sse(stream),
-        talk,
-        ..
-    } = client
-    else {
-        return None;
-    };
+    pool: &mut sse::Pool,
+    messages: &mut Messages<'_>,
+) -> Option<PeerEnd> {
     let EventStream {
         body,
         inflater,
         parser,
         retry,
         ..
-    } = &mut **stream;
-    let Tools {
-        template,
-        rings,
-        sse_pool,
-        said,
-        rng,
-        ..
-    } = tools;
-    let mut tongue = Tongue {
-        template,
-        rings,
-        said,
-        rng,
-    };
+    } = stream;
     loop {
         let piece = match body.next(bytes, at) {
             Ok(Some(piece)) => piece,
-            Ok(None) if body.is_done() => return Some(End::Broken(Kind::StreamEnded)),
+            Ok(None) if body.is_done() => return Some(PeerEnd::Broken(Kind::StreamEnded)),
             Ok(None) => return None,
-            Err(_) => return Some(End::Broken(Kind::BadStream)),
+            Err(_) => return Some(PeerEnd::Broken(Kind::BadStream)),
         };
         let mut parse = |content: &[u8]| {
             let mut within = 0;
-            while let Some(item) = parser.next(content, &mut within, sse_pool)? {
+            while let Some(item) = parser.next(content, &mut within, pool)? {
                 match item {
-                    Item::Event(event) => ears.hear_event(talk, &event, &mut tongue),
-                    Item::Retry(ms) => *retry = retry_of(ms),
+                    Item::Event(event) => messages.on_event(&event),
+                    Item::Retry(ms) => *retry = Some(retry_of(ms)),
                     Item::Comment => {}
                 }
             }
@@ -346,7 +245,7 @@ fn read_events(
             Some(inflater) => inflated(inflater, piece, parse),
         };
         if let Err(fault) = parsed {
-            return Some(End::Broken(broken(fault)));
+            return Some(PeerEnd::Broken(broken(fault)));
         }
     }
 }
@@ -363,6 +262,12 @@ fn inflated(
         parse(content)?;
     }
     Ok(())
+}
+
+/// What the server asks its listeners to wait, if it is a time that one can wait.
+fn retry_of(ms: u64) -> Duration {
+    // A day: a server that asks for more wants nobody back.
+    Duration::from_millis(ms.min(86_400_000))
 }
 
 fn kind_of(kind: decoder::Kind) -> PayloadKind {

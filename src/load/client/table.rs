@@ -1,189 +1,33 @@
 //! The clients of one core: by slot, and as a dense list of those that are up.
 
-use super::in_flight::{InFlight, Rings};
-use crate::load::attempt::{Attempt, RetryState};
-use crate::load::measure::send_times::SendTimes;
-use crate::load::redirect::Redirect;
+use super::state::{Client, ClientState};
 use crate::load::scenario::Part;
-use crate::protocol::http::body::BodyReader;
-use crate::protocol::http::{HeadReader, Inflater};
-use crate::protocol::sse;
-use crate::protocol::websocket::decoder::Decoder;
 use crate::shard::ConnectionId;
 use crate::time::Instant;
 use std::time::Duration;
 
-/// How far a client is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::load) enum State {
-    /// The slot has no client.
-    Free,
-    /// TCP is under way.
-    Connecting,
-    /// The request is sent, its response is not complete.
-    Upgrading,
-    /// Upgraded; the scenario's own handshake is under way.
-    Greeting,
-    /// Up.
-    Open,
-    /// Our close frame is sent (RFC 6455, 7.1.2), the peer's is awaited.
-    CloseSent,
-    /// Nothing more is said or heard; the engine has yet to say `closed`.
-    Over,
-}
-
-/// What the bytes of a connection are, by transport.
+/// A place for a client.
 #[derive(Debug)]
-pub(in crate::load) enum Stream {
-    /// A response head.
-    Head(HeadReader),
-    /// WebSocket frames.
-    WebSocket(Decoder),
-    /// An event stream, boxed: its parser is larger than all the rest together.
-    Sse(Box<EventStream>),
-}
-
-/// The body of a response that is an event stream.
-#[derive(Debug)]
-pub(in crate::load) struct EventStream {
-    pub(in crate::load) body: BodyReader,
-    /// If the content is coded, though that was not asked for.
-    pub(in crate::load) inflater: Option<Box<Inflater>>,
-    pub(in crate::load) parser: sse::Parser,
-    /// The body lasts until the connection ends, so that the end is in good order.
-    pub(in crate::load) is_until_end: bool,
-    /// What the server asks to be waited before the next connect.
-    pub(in crate::load) retry: Option<Duration>,
-}
-
-/// What a scenario remembers of one connection.
-#[derive(Debug)]
-pub(in crate::load) struct Talk {
-    /// Sequence number of the next message to send.
-    pub(in crate::load) next: u32,
-    /// Sequence number of the next reply expected. `next - expected` messages are under way.
-    pub(in crate::load) expected: u32,
-    /// When they went.
-    pub(in crate::load) flight: InFlight,
-    /// The last pushed sequence number, or 0.
-    pub(in crate::load) pushed: u64,
-    /// When a listener last heard something, or came up.
-    pub(in crate::load) heard_at: Instant,
-    /// When the connect was meant to start; 0 once the first event was heard.
-    pub(in crate::load) unheard_since: Instant,
-    /// What went wrong before, while it connects again or has not heard anything since.
-    pub(in crate::load) past: Option<Box<RetryState>>,
-}
-
-impl Talk {
-    /// The last event ID before the loss that this connect follows.
-    pub(in crate::load) fn last_event_id(&self) -> Option<&str> {
-        let lost = self.past.as_ref()?.lost.as_ref()?;
-        Some(lost.last_event_id.as_str()).filter(|id| !id.is_empty())
-    }
-
-    /// The redirect that this connect follows.
-    pub(in crate::load) fn redirect(&self) -> Option<&Redirect> {
-        self.past.as_ref()?.redirect.as_deref()
-    }
-
-    /// Messages under way.
-    #[inline]
-    pub(in crate::load) fn in_flight(&self) -> u32 {
-        self.next.wrapping_sub(self.expected)
-    }
-
-    /// Notes a message as sent.
-    #[inline]
-    pub(in crate::load) fn sent(&mut self, departure: SendTimes, rings: &mut Rings) {
-        self.flight.push(departure, rings);
-        self.next = self.next.wrapping_add(1);
-    }
-}
-
-/// One connection's state.
-#[derive(Debug)]
-pub(in crate::load) struct Client {
-    /// The slot's generation, so that nothing late reaches a client that took the slot over.
+struct ClientSlot {
+    /// So that nothing late reaches a client that took the slot over.
     generation: u32,
-    /// Its place in the list of those that are up; meaningless in other states than open.
+    /// The client's place in the list of those that are up; meaningless in other states than open.
     place: u32,
-    /// Its place among the core's connections of the plan, from 0.
-    pub(in crate::load) seat: u32,
-    /// It has set itself an alarm to speak.
-    pub(in crate::load) thinks: bool,
-    /// Its last ping has not been answered.
-    pub(in crate::load) awaits_pong: bool,
-    /// The connection's index in the whole run.
-    pub(in crate::load) number: u32,
-    pub(in crate::load) state: State,
-    /// When its present state began.
-    pub(in crate::load) since: Instant,
-    pub(in crate::load) talk: Talk,
-    pub(in crate::load) stream: Stream,
+    client: Client,
 }
 
 const _: () = assert!(
-    size_of::<Client>() <= 128,
+    size_of::<ClientSlot>() <= 128,
     "400 bytes of user memory for all of a client"
 );
 
-impl Client {
-    /// A client whose connect was meant for `intended` and started at `now`.
-    pub(in crate::load) fn new(
-        number: u32,
-        sequence: u32,
-        intended: Instant,
-        now: Instant,
-    ) -> Self {
-        Self {
-            generation: 0,
-            place: 0,
-            seat: 0,
-            thinks: false,
-            awaits_pong: false,
-            number,
-            state: State::Connecting,
-            since: now,
-            talk: Talk {
-                next: sequence,
-                expected: sequence,
-                flight: InFlight::None,
-                pushed: 0,
-                heard_at: intended,
-                unheard_since: intended,
-                past: None,
-            },
-            stream: Stream::Head(HeadReader::of_responses()),
-        }
-    }
-
-    /// Its connect, to be tried again; what went wrong before goes with it.
-    pub(in crate::load) fn attempt(&mut self) -> Attempt {
-        Attempt {
-            number: self.number,
-            seat: self.seat,
-            intended: self.talk.unheard_since,
-            past: self.talk.past.take(),
-        }
-    }
-
-    fn free() -> Self {
-        let never = Instant::from_nanos(0);
-        Self {
-            state: State::Free,
-            ..Self::new(0, 0, never, never)
-        }
-    }
-}
-
 /// All clients of a core.
 #[derive(Debug, Default)]
-pub(in crate::load) struct ClientTable {
-    clients: Vec<Client>,
+pub(super) struct ClientTable {
+    slots: Vec<ClientSlot>,
     /// Slots of the open ones: first those that take turns, then those that do not.
     up: Vec<u32>,
-    /// The slot of the open client of each seat, if somebody asks for it by that.
+    /// The slot of the open client of each seat, if that is asked for.
     seats: Vec<Option<u32>>,
     /// How many take turns.
     speakers: usize,
@@ -192,30 +36,31 @@ pub(in crate::load) struct ClientTable {
 
 impl ClientTable {
     /// Makes room for that many clients, without the slack of doubling.
-    pub(in crate::load) fn reserve(&mut self, clients: usize) {
-        self.clients.reserve_exact(clients);
+    pub(super) fn reserve(&mut self, clients: usize) {
+        self.slots.reserve_exact(clients);
         self.up.reserve_exact(clients);
     }
 
-    /// Keeps which client has which seat: from now on [`ClientTable::in_seat`] knows it.
-    pub(in crate::load) fn keep_seats(&mut self, seats: usize) {
+    /// Keeps which client has which seat: from now on [`ClientTable::nth_by_number`] knows it.
+    pub(super) fn keep_seats(&mut self, seats: usize) {
         self.seats = vec![None; seats];
     }
 
     /// Puts a client into its slot, which is free.
-    pub(in crate::load) fn insert(&mut self, id: ConnectionId, client: Client) {
-        while self.clients.len() <= id.slot() {
-            self.clients.push(Client::free());
+    pub(super) fn insert(&mut self, id: ConnectionId, client: Client) {
+        while self.slots.len() <= id.slot() {
+            self.slots.push(ClientSlot::free());
         }
-        if let Some(slot) = self.clients.get_mut(id.slot()) {
+        if let Some(slot) = self.slots.get_mut(id.slot()) {
             debug_assert_eq!(
-                slot.state,
-                State::Free,
+                slot.client.state(),
+                ClientState::Free,
                 "a slot is reused only after `closed`"
             );
-            *slot = Client {
+            *slot = ClientSlot {
                 generation: id.generation(),
-                ..client
+                place: 0,
+                client,
             };
             self.len += 1;
         }
@@ -223,33 +68,48 @@ impl ClientTable {
 
     /// The client of that connection.
     #[inline]
-    pub(in crate::load) fn get(&mut self, id: ConnectionId) -> Option<&mut Client> {
-        let client = self.clients.get_mut(id.slot())?;
-        let is_it = client.generation == id.generation() && client.state != State::Free;
-        is_it.then_some(client)
+    pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Client> {
+        self.slot(id).map(|slot| &mut slot.client)
     }
 
-    /// Lists a client as up.
-    pub(in crate::load) fn raise(&mut self, id: ConnectionId) {
+    /// The client of that connection, if it is up.
+    #[inline]
+    pub(super) fn get_open(&mut self, id: ConnectionId) -> Option<&mut Client> {
+        self.get(id).filter(|client| client.is_open())
+    }
+
+    /// The state of that connection's client; `Free` if there is none.
+    #[inline]
+    pub(super) fn state(&self, id: ConnectionId) -> ClientState {
+        let slot = self.slots.get(id.slot());
+        let slot = slot.filter(|slot| slot.generation == id.generation());
+        slot.map_or(ClientState::Free, |slot| slot.client.state())
+    }
+
+    /// A client is up, and takes turns or not; how long its state before lasted.
+    pub(super) fn mark_up(&mut self, id: ConnectionId, part: Part, now: Instant) -> Duration {
         let place = u32::try_from(self.up.len()).unwrap_or(u32::MAX);
-        let slot = u32::try_from(id.slot()).unwrap_or(u32::MAX);
-        if let Some(client) = self.get(id) {
-            client.state = State::Open;
-            client.place = place;
-            let seat = client.seat as usize;
-            self.up.push(slot);
-            if let Some(taken) = self.seats.get_mut(seat) {
-                *taken = Some(slot);
-            }
-            self.set_part(id, Part::Speaks);
+        let Some(slot) = self.slot(id) else {
+            return Duration::ZERO;
+        };
+        let time = slot.client.enter(ClientState::Open, now);
+        slot.place = place;
+        let seat = slot.client.seat() as usize;
+        let number = u32::try_from(id.slot()).unwrap_or(u32::MAX);
+        self.up.push(number);
+        if let Some(taken) = self.seats.get_mut(seat) {
+            *taken = Some(number);
         }
+        self.set_part(id, part);
+        time
     }
 
     /// Lets an open client take turns, or not.
-    pub(in crate::load) fn set_part(&mut self, id: ConnectionId, part: Part) {
-        let Some(client) = self.get(id) else { return };
-        debug_assert_eq!(client.state, State::Open, "only open clients are listed");
-        let place = client.place as usize;
+    pub(super) fn set_part(&mut self, id: ConnectionId, part: Part) {
+        let Some(slot) = self.slot(id).filter(|slot| slot.client.is_open()) else {
+            return;
+        };
+        let place = slot.place as usize;
         match (part, place < self.speakers) {
             (Part::Speaks, true) | (Part::Listens, false) => {}
             (Part::Speaks, false) => {
@@ -263,24 +123,15 @@ impl ClientTable {
         }
     }
 
-    /// Whether an open client takes turns.
-    pub(in crate::load) fn speaks(&mut self, id: ConnectionId) -> bool {
-        let speakers = self.speakers;
-        self.get(id)
-            .is_some_and(|client| client.state == State::Open && (client.place as usize) < speakers)
-    }
-
-    /// Takes an open client off that list and gives it another state.
-    pub(in crate::load) fn lower(&mut self, id: ConnectionId, to: State) {
-        let Some(client) = self.get(id) else { return };
-        assert!(
-            client.state == State::Open && to != State::Open,
-            "only open clients are listed"
-        );
+    /// Takes an open client off the list and gives it another state.
+    pub(super) fn mark_down(&mut self, id: ConnectionId, to: ClientState) {
         self.set_part(id, Part::Listens);
-        let Some(client) = self.get(id) else { return };
-        client.state = to;
-        let (place, seat) = (client.place as usize, client.seat as usize);
+        let Some(slot) = self.slot(id).filter(|slot| slot.client.is_open()) else {
+            debug_assert!(false, "only open clients are listed");
+            return;
+        };
+        slot.client.end(to);
+        let (place, seat) = (slot.place as usize, slot.client.seat() as usize);
         self.exchange(place, self.up.len() - 1);
         self.up.pop();
         if let Some(taken) = self.seats.get_mut(seat) {
@@ -289,77 +140,88 @@ impl ClientTable {
     }
 
     /// Forgets a client; it is not listed as up.
-    pub(in crate::load) fn remove(&mut self, id: ConnectionId) {
-        if let Some(client) = self.get(id) {
-            debug_assert_ne!(client.state, State::Open, "lower it first");
-            *client = Client::free();
+    pub(super) fn remove(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slot(id) {
+            debug_assert!(!slot.client.is_open(), "mark it down first");
+            *slot = ClientSlot::free();
             self.len -= 1;
         }
     }
 
+    /// Whether an open client takes turns.
+    pub(super) fn speaks(&self, id: ConnectionId) -> bool {
+        let slot = self.slots.get(id.slot());
+        slot.is_some_and(|slot| {
+            let is_it = slot.generation == id.generation() && slot.client.is_open();
+            is_it && (slot.place as usize) < self.speakers
+        })
+    }
+
     /// Clients in any state.
-    pub(in crate::load) fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.len
     }
 
     /// Clients that are up.
     #[inline]
-    pub(in crate::load) fn up(&self) -> usize {
+    pub(super) const fn up(&self) -> usize {
         self.up.len()
     }
 
     /// Clients that take turns.
-    pub(in crate::load) fn speakers(&self) -> usize {
+    #[inline]
+    pub(super) const fn speakers(&self) -> usize {
         self.speakers
     }
 
-    /// The open client whose turn it is, when turns go round.
+    /// The open client whose turn it is, when turns go round those that take them.
     #[inline]
-    pub(in crate::load) fn in_turn(&self, turn: u64) -> Option<ConnectionId> {
+    pub(super) fn nth_active(&self, turn: u64) -> Option<ConnectionId> {
         let len = u64::try_from(self.speakers).ok()?;
         let place = usize::try_from(turn.checked_rem(len)?).ok()?;
-        let slot = *self.up.get(place)?;
-        let client = self.clients.get(slot as usize)?;
-        Some(ConnectionId::new(slot, client.generation))
+        self.id_of(*self.up.get(place)?)
     }
 
     /// The open client in the seat whose turn it is, when turns go round all seats.
     #[inline]
-    pub(in crate::load) fn in_seat(&self, turn: u64) -> Option<ConnectionId> {
+    pub(super) fn nth_by_number(&self, turn: u64) -> Option<ConnectionId> {
         let seats = u64::try_from(self.seats.len()).ok()?;
         let seat = usize::try_from(turn.checked_rem(seats)?).ok()?;
-        let slot = (*self.seats.get(seat)?)?;
-        let client = self.clients.get(slot as usize)?;
-        Some(ConnectionId::new(slot, client.generation))
+        self.id_of((*self.seats.get(seat)?)?)
     }
 
     /// The client in a slot with its state; `None` past the last slot.
-    pub(in crate::load) fn at(&self, slot: usize) -> Option<(ConnectionId, State)> {
-        let client = self.clients.get(slot)?;
-        let id = ConnectionId::new(u32::try_from(slot).ok()?, client.generation);
-        Some((id, client.state))
+    pub(super) fn at(&self, slot: usize) -> Option<(ConnectionId, ClientState)> {
+        let state = self.slots.get(slot)?.client.state();
+        Some((self.id_of(u32::try_from(slot).ok()?)?, state))
     }
 
     /// Those that are up.
-    pub(in crate::load) fn open(&self) -> impl Iterator<Item = &Client> {
-        let open = |client: &&Client| client.state == State::Open;
-        self.clients.iter().filter(open)
+    pub(super) fn open(&self) -> impl Iterator<Item = &Client> {
+        let clients = self.slots.iter().map(|slot| &slot.client);
+        clients.filter(|client| client.is_open())
     }
 
     /// How many clients are in that state.
-    pub(in crate::load) fn count(&self, state: State) -> u64 {
-        let alike = self.clients.iter().filter(|client| client.state == state);
+    pub(super) fn count(&self, state: ClientState) -> u64 {
+        let alike = self
+            .slots
+            .iter()
+            .filter(|slot| slot.client.state() == state);
         u64::try_from(alike.count()).unwrap_or(u64::MAX)
     }
 
-    /// Whether every client has been told goodbye or is gone.
-    pub(in crate::load) fn is_over(&self) -> bool {
-        self.len() == 0
+    #[inline]
+    fn slot(&mut self, id: ConnectionId) -> Option<&mut ClientSlot> {
+        let slot = self.slots.get_mut(id.slot())?;
+        let is_taken = slot.client.state() != ClientState::Free;
+        (slot.generation == id.generation() && is_taken).then_some(slot)
     }
 
-    /// Clients whose closing handshake has not ended.
-    pub(in crate::load) fn unanswered(&self) -> u64 {
-        self.count(State::CloseSent)
+    #[inline]
+    fn id_of(&self, slot: u32) -> Option<ConnectionId> {
+        let generation = self.slots.get(slot as usize)?.generation;
+        Some(ConnectionId::new(slot, generation))
     }
 
     /// Lets two of the list change places.
@@ -367,9 +229,19 @@ impl ClientTable {
         self.up.swap(a, b);
         for place in [a, b] {
             let slot = self.up.get(place).copied();
-            if let Some(client) = slot.and_then(|slot| self.clients.get_mut(slot as usize)) {
-                client.place = u32::try_from(place).unwrap_or(u32::MAX);
+            if let Some(slot) = slot.and_then(|slot| self.slots.get_mut(slot as usize)) {
+                slot.place = u32::try_from(place).unwrap_or(u32::MAX);
             }
+        }
+    }
+}
+
+impl ClientSlot {
+    fn free() -> Self {
+        Self {
+            generation: 0,
+            place: 0,
+            client: Client::free(),
         }
     }
 }
@@ -377,100 +249,104 @@ impl ClientTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::attempt::Attempt;
+    use crate::load::config::Scenario;
 
-    fn client() -> Client {
-        Client::new(0, 0, Instant::default(), Instant::default())
+    const NOW: Instant = Instant::from_nanos(1);
+
+    fn client(seat: u32) -> Client {
+        let mut client = Client::new(Attempt::first(0, seat, NOW), &Scenario::Echo, 0, NOW);
+        client.enter(ClientState::Upgrading, NOW);
+        client
     }
 
     #[test]
     fn a_late_event_does_not_reach_a_reused_slot() {
-        let mut fleet = ClientTable::default();
+        let mut table = ClientTable::default();
         let (old, new) = (ConnectionId::new(3, 0), ConnectionId::new(3, 1));
-        fleet.insert(old, client());
-        fleet.remove(old);
-        fleet.insert(new, client());
-        assert!(fleet.get(old).is_none());
-        assert!(fleet.get(new).is_some());
-        assert_eq!(fleet.len(), 1);
+        table.insert(old, client(0));
+        table.remove(old);
+        table.insert(new, client(0));
+        assert!(table.get(old).is_none());
+        assert!(table.get(new).is_some());
+        assert_eq!(table.len(), 1);
     }
 
     #[test]
     fn turns_go_round_among_those_that_are_up() {
-        let mut fleet = ClientTable::default();
+        let mut table = ClientTable::default();
         let ids: Vec<_> = (0..5).map(|slot| ConnectionId::new(slot, slot)).collect();
         for &id in &ids {
-            fleet.insert(id, client());
-            fleet.raise(id);
+            table.insert(id, client(0));
+            table.mark_up(id, Part::Speaks, NOW);
         }
-        fleet.lower(ids[1], State::Over);
-        fleet.lower(ids[4], State::Over);
+        table.mark_down(ids[1], ClientState::Over);
+        table.mark_down(ids[4], ClientState::Over);
         let turns: Vec<usize> = (0..6)
-            .map(|turn| fleet.in_turn(turn).unwrap().slot())
+            .map(|turn| table.nth_active(turn).unwrap().slot())
             .collect();
         assert_eq!(turns, [0, 3, 2, 0, 3, 2]);
-        fleet.lower(ids[3], State::Over);
-        fleet.lower(ids[0], State::Over);
-        fleet.lower(ids[2], State::Over);
-        assert_eq!(fleet.in_turn(0), None);
-        assert_eq!(fleet.count(State::Over), 5);
+        table.mark_down(ids[3], ClientState::Over);
+        table.mark_down(ids[0], ClientState::Over);
+        table.mark_down(ids[2], ClientState::Over);
+        assert_eq!(table.nth_active(0), None);
+        assert_eq!(table.count(ClientState::Over), 5);
     }
 
     #[test]
-    fn a_seat_is_its_client_s_while_that_is_up_and_nobody_s_then() {
-        let mut fleet = ClientTable::default();
-        fleet.keep_seats(3);
+    fn a_seat_is_its_client_s_while_that_is_up_and_no_other_s_then() {
+        let mut table = ClientTable::default();
+        table.keep_seats(3);
         let ids = [(5, 0), (0, 2)].map(|(slot, seat)| {
             let id = ConnectionId::new(slot, 1);
-            let mut client = client();
-            client.seat = seat;
-            fleet.insert(id, client);
-            fleet.raise(id);
+            table.insert(id, client(seat));
+            table.mark_up(id, Part::Speaks, NOW);
             id
         });
-        let seated = |fleet: &ClientTable| [3, 4, 5].map(|turn| fleet.in_seat(turn));
-        assert_eq!(seated(&fleet), [Some(ids[0]), None, Some(ids[1])]);
-        fleet.lower(ids[0], State::Over);
-        assert_eq!(seated(&fleet), [None, None, Some(ids[1])]);
+        let by_seat = |table: &ClientTable| [3, 4, 5].map(|turn| table.nth_by_number(turn));
+        assert_eq!(by_seat(&table), [Some(ids[0]), None, Some(ids[1])]);
+        table.mark_down(ids[0], ClientState::Over);
+        assert_eq!(by_seat(&table), [None, None, Some(ids[1])]);
     }
 
     #[test]
     fn who_only_listens_has_no_turn_whatever_others_do() {
-        let mut fleet = ClientTable::default();
+        let mut table = ClientTable::default();
         let ids: Vec<_> = (0..20).map(|slot| ConnectionId::new(slot, 1)).collect();
         let mut rng = fastrand::Rng::with_seed(11);
         let mut speakers = std::collections::BTreeSet::new();
         for _ in 0..5_000 {
             let id = ids[rng.usize(..ids.len())];
-            let is_up = fleet.get(id).is_some();
+            let is_up = table.get(id).is_some();
             match (is_up, rng.u8(..4)) {
                 (false, _) => {
-                    fleet.insert(id, client());
-                    fleet.raise(id);
+                    table.insert(id, client(0));
+                    table.mark_up(id, Part::Speaks, NOW);
                     speakers.insert(id);
                 }
                 (true, 0) => {
-                    fleet.lower(id, State::Over);
-                    fleet.remove(id);
+                    table.mark_down(id, ClientState::Over);
+                    table.remove(id);
                     speakers.remove(&id);
                 }
                 (true, 1) => {
-                    fleet.set_part(id, Part::Speaks);
+                    table.set_part(id, Part::Speaks);
                     speakers.insert(id);
                 }
                 (true, _) => {
-                    fleet.set_part(id, Part::Listens);
+                    table.set_part(id, Part::Listens);
                     speakers.remove(&id);
                 }
             }
-            let turns = (0..speakers.len() as u64).map(|turn| fleet.in_turn(turn).unwrap());
+            let turns = (0..speakers.len() as u64).map(|turn| table.nth_active(turn).unwrap());
             assert_eq!(turns.collect::<std::collections::BTreeSet<_>>(), speakers);
             assert_eq!(
-                (fleet.speakers(), fleet.up()),
-                (speakers.len(), fleet.len())
+                (table.speakers(), table.up()),
+                (speakers.len(), table.len())
             );
             assert!(
                 ids.iter()
-                    .all(|id| fleet.speaks(*id) == speakers.contains(id))
+                    .all(|id| table.speaks(*id) == speakers.contains(id))
             );
         }
     }

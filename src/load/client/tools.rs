@@ -1,46 +1,113 @@
 //! What all clients of a core share: buffers, spares and randomness.
 
 use super::in_flight::Rings;
-use super::payload::Template;
 use crate::load::config::Config;
-use crate::load::measure::send_times::SendTimes;
 use crate::load::scenario::Actions;
 use crate::load::seed::seeded;
 use crate::protocol::sse;
-use crate::protocol::websocket::Deflater;
 use crate::protocol::websocket::decoder::Pool;
 use crate::shard::Core;
 
-/// What all connections share: buffers, spares and randomness.
-pub(in crate::load) struct Tools {
-    pub(in crate::load) template: Template,
-    /// If messages are deflated.
-    pub(in crate::load) deflater: Option<Box<Deflater>>,
-    pub(in crate::load) pool: Pool,
-    pub(in crate::load) sse_pool: sse::Pool,
-    pub(in crate::load) rings: Rings,
-    pub(in crate::load) rng: fastrand::Rng,
+/// What all clients of a core share: buffers, spares and randomness.
+pub(super) struct Tools {
+    pool: Pool,
+    sse_pool: sse::Pool,
+    rings: Rings,
+    rng: fastrand::Rng,
     /// Outbound bytes of one call.
-    pub(in crate::load) scratch: Vec<u8>,
-    /// What a dialogue has said and is not carried out yet.
-    pub(in crate::load) said: Actions,
-    /// Messages to send next on one connection.
-    pub(in crate::load) batch: Vec<SendTimes>,
+    scratch: Vec<u8>,
+    /// What a dialogue wants that has not been done yet.
+    actions: Actions,
 }
 
 impl Tools {
-    pub(in crate::load) fn new(config: &Config, core: Core) -> Self {
-        let mut filler = fastrand::Rng::with_seed(config.seed);
+    pub(super) fn new(config: &Config, core: Core) -> Self {
         Self {
-            template: Template::new(config.payload_kind, config.payload_bytes, &mut filler),
-            deflater: config.deflate.then(Box::default),
             pool: Pool::new(config.message_bytes_max, config.fragments_max),
             sse_pool: sse::Pool::new(config.message_bytes_max),
             rings: Rings::default(),
             rng: seeded(config.seed, u64::MAX - u64::from(core.0)),
             scratch: Vec::new(),
-            said: Actions::default(),
-            batch: Vec::new(),
+            actions: Actions::default(),
         }
     }
+
+    /// A mask (RFC 6455, 5.3).
+    #[inline]
+    pub(super) fn key(&mut self) -> [u8; 4] {
+        self.rng.u32(..).to_ne_bytes()
+    }
+
+    /// Chance.
+    pub(super) const fn rng(&mut self) -> &mut fastrand::Rng {
+        &mut self.rng
+    }
+
+    /// Rings that no connection needs at the moment.
+    pub(super) const fn rings(&mut self) -> &mut Rings {
+        &mut self.rings
+    }
+
+    /// Buffers of connections that read frames.
+    pub(super) const fn pool(&mut self) -> &mut Pool {
+        &mut self.pool
+    }
+
+    /// Room for what is sent with one call.
+    pub(super) fn scratch(&mut self) -> &mut Vec<u8> {
+        self.scratch.clear();
+        &mut self.scratch
+    }
+
+    /// What a dialogue wants that has not been done yet.
+    pub(super) const fn actions(&mut self) -> &mut Actions {
+        &mut self.actions
+    }
+
+    /// What a dialogue is called with.
+    pub(super) const fn calling(&mut self) -> (&mut Actions, &mut fastrand::Rng) {
+        (&mut self.actions, &mut self.rng)
+    }
+
+    /// What sending messages needs.
+    #[inline]
+    pub(super) const fn sending(&mut self) -> SendTools<'_> {
+        SendTools {
+            pool: &mut self.pool,
+            rings: &mut self.rings,
+            rng: &mut self.rng,
+            scratch: &mut self.scratch,
+        }
+    }
+
+    /// What reading bytes needs.
+    #[inline]
+    pub(super) const fn reading(&mut self) -> ReadTools<'_> {
+        ReadTools {
+            pool: &mut self.pool,
+            sse_pool: &mut self.sse_pool,
+            rings: &mut self.rings,
+            rng: &mut self.rng,
+            scratch: &mut self.scratch,
+            actions: &mut self.actions,
+        }
+    }
+}
+
+/// What reading bytes needs.
+pub(super) struct ReadTools<'a> {
+    pub(super) pool: &'a mut Pool,
+    pub(super) sse_pool: &'a mut sse::Pool,
+    pub(super) rings: &'a mut Rings,
+    pub(super) rng: &'a mut fastrand::Rng,
+    pub(super) scratch: &'a mut Vec<u8>,
+    pub(super) actions: &'a mut Actions,
+}
+
+/// What sending messages needs.
+pub(super) struct SendTools<'a> {
+    pub(super) pool: &'a mut Pool,
+    pub(super) rings: &'a mut Rings,
+    pub(super) rng: &'a mut fastrand::Rng,
+    pub(super) scratch: &'a mut Vec<u8>,
 }

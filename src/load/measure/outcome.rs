@@ -199,6 +199,29 @@ impl Outcome {
         self.ending = self.ending.with(other.ending);
     }
 
+    /// The latencies recorded so far, with the counts as they are; `empty` takes their place.
+    #[must_use]
+    pub fn hand_over(&mut self, empty: Latencies) -> Self {
+        Self {
+            connects: self.connects,
+            returns: self.returns,
+            // The curve stays with the core as well.
+            recovery: None,
+            messages: self.messages,
+            events: self.events,
+            // Told at the end.
+            due: Due::default(),
+            pings: self.pings,
+            // Its histograms stay with the core.
+            fan_out: None,
+            failures: self.failures.clone(),
+            latencies: std::mem::replace(&mut self.latencies, empty),
+            cores: Vec::new(),
+            rounds: Vec::new(),
+            ending: self.ending,
+        }
+    }
+
     /// Adds the next round of the same run, on the same cores.
     pub fn follow(&mut self, round: &Self) {
         let before = std::mem::take(&mut self.cores);

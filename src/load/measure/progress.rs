@@ -1,7 +1,6 @@
 //! What a run shows of itself while it runs: totals of one core, a few times a second.
 
-use super::latency::Latencies;
-use super::outcome::{Due, Outcome};
+use super::outcome::Outcome;
 use std::time::Duration;
 
 /// Time between two looks.
@@ -59,28 +58,3 @@ pub struct Progress {
 /// quick. It may take the latencies and leave empty ones: the core's outcome then has the rest,
 /// and who took them adds them up.
 pub type Observer = Box<dyn FnMut(&Progress, &mut Outcome) + Send>;
-
-impl Outcome {
-    /// The latencies recorded so far, with the counts as they are; `empty` takes their place.
-    #[must_use]
-    pub fn hand_over(&mut self, empty: Latencies) -> Self {
-        Self {
-            connects: self.connects,
-            returns: self.returns,
-            // The curve stays with the core as well.
-            recovery: None,
-            messages: self.messages,
-            events: self.events,
-            // Told at the end.
-            due: Due::default(),
-            pings: self.pings,
-            // Its histograms stay with the core.
-            fan_out: None,
-            failures: self.failures.clone(),
-            latencies: std::mem::replace(&mut self.latencies, empty),
-            cores: Vec::new(),
-            rounds: Vec::new(),
-            ending: self.ending,
-        }
-    }
-}

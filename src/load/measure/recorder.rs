@@ -1,8 +1,11 @@
-//! Puts what happens into the outcome: only what belongs to the measured time.
+//! Puts what happens into the outcome: only what belongs to the measured time. Every count has one
+//! method here or in `connections`, so every sum has an owner.
 
-use super::failure::{Kind, Stage};
+mod connections;
+
 use super::fan_out::Stray;
-use super::outcome::{Messages, Numbering, Outcome};
+use super::outcome::{Ending, Messages, Numbering, Outcome};
+use super::progress::{Progress, Stage};
 use super::send_times::SendTimes;
 use super::stamp::Pushed;
 use crate::time::Instant;
@@ -38,9 +41,9 @@ type Silence = Option<Duration>;
 /// One core's outcome in the making.
 #[derive(Debug)]
 pub(in crate::load) struct Recorder {
-    pub(in crate::load) outcome: Outcome,
+    outcome: Outcome,
     /// Messages under way on all connections, measured or not.
-    pub(in crate::load) in_flight: u64,
+    in_flight: u64,
     /// The measured time. What is meant for its beginning is in, for its end is out.
     from: Instant,
     until: Instant,
@@ -72,20 +75,17 @@ impl Recorder {
 
     /// A message was sent.
     #[inline]
-    pub(in crate::load) fn sent(&mut self, departure: SendTimes) {
+    pub(in crate::load) fn sent(&mut self, times: SendTimes) {
         self.in_flight += 1;
         let messages = &mut self.outcome.messages;
-        if !(self.from <= departure.intended && departure.intended < self.until) {
+        if !(self.from <= times.intended && times.intended < self.until) {
             messages.unmeasured += 1;
             return;
         }
         messages.planned += 1;
         messages.sent += 1;
         if self.is_open_loop {
-            let slip = departure
-                .submitted
-                .as_nanos()
-                .saturating_sub(departure.intended.as_nanos());
+            let slip = ns_between(times.intended, times.submitted);
             self.outcome.latencies.slip.record_ns(slip);
         }
     }
@@ -115,24 +115,27 @@ impl Recorder {
 
     /// The reply to that message came and verified.
     #[inline]
-    pub(in crate::load) fn replied(&mut self, departure: SendTimes, now: Instant) {
-        self.done(departure);
-        if !self.is_measured(departure.intended) {
+    pub(in crate::load) fn replied(&mut self, times: SendTimes, now: Instant) {
+        self.done(times);
+        if !self.is_measured(times.intended) {
             return;
         }
         let latencies = &mut self.outcome.latencies;
-        let since = |then: Instant| now.as_nanos().saturating_sub(then.as_nanos());
-        latencies.service.record_ns(since(departure.submitted));
+        latencies
+            .service
+            .record_ns(ns_between(times.submitted, now));
         if self.is_open_loop {
-            latencies.response.record_ns(since(departure.intended));
+            latencies
+                .response
+                .record_ns(ns_between(times.intended, now));
         }
     }
 
     /// That message is over as it was to be, whether or not there was a reply to time.
     #[inline]
-    pub(in crate::load) fn done(&mut self, departure: SendTimes) {
+    pub(in crate::load) fn done(&mut self, times: SendTimes) {
         self.in_flight -= 1;
-        let is_measured = self.is_measured(departure.intended);
+        let is_measured = self.is_measured(times.intended);
         self.outcome.messages.replied += u64::from(is_measured);
     }
 
@@ -259,18 +262,9 @@ impl Recorder {
         }
     }
 
-    /// The pong came for the ping that was sent then.
-    pub(in crate::load) fn ponged(&mut self, sent: Instant, now: Instant) {
-        self.outcome.pings.answered += 1;
-        if self.is_measured(sent) {
-            let ns = now.as_nanos().saturating_sub(sent.as_nanos());
-            self.outcome.latencies.ping.record_ns(ns);
-        }
-    }
-
     /// A message was sent that is to reach so many.
-    pub(in crate::load) fn broadcast(&mut self, departure: SendTimes, expected: u32) {
-        if self.is_measured(departure.intended) {
+    pub(in crate::load) fn broadcast(&mut self, times: SendTimes, expected: u32) {
+        if self.is_measured(times.intended) {
             let fan_out = self.outcome.fan_out.get_or_insert_default();
             fan_out.broadcasts += 1;
             fan_out.expected += u64::from(expected);
@@ -278,15 +272,15 @@ impl Recorder {
     }
 
     /// It reached one more.
-    pub(in crate::load) fn delivered(&mut self, departure: SendTimes) {
-        if self.is_measured(departure.intended) {
+    pub(in crate::load) fn delivered(&mut self, times: SendTimes) {
+        if self.is_measured(times.intended) {
             self.outcome.fan_out.get_or_insert_default().received += 1;
         }
     }
 
     /// It reached everyone, after these times in ascending order.
-    pub(in crate::load) fn spread(&mut self, departure: SendTimes, delays_ns: &[u64]) {
-        if !self.is_measured(departure.intended) {
+    pub(in crate::load) fn spread(&mut self, times: SendTimes, delays_ns: &[u64]) {
+        if !self.is_measured(times.intended) {
             return;
         }
         let fan_out = self.outcome.fan_out.get_or_insert_default();
@@ -316,10 +310,74 @@ impl Recorder {
         }
     }
 
-    /// Something went wrong with a connection.
-    pub(in crate::load) fn failed(&mut self, stage: Stage, kind: Kind) {
-        self.outcome.failures.count(stage, kind);
+    /// A message came that is no reply to anything under way.
+    pub(in crate::load) fn wrong(&mut self) {
+        self.outcome.messages.wrong += 1;
     }
+
+    /// The measured time is over: replies that come later are not of its rate.
+    pub(in crate::load) fn end_sending(&mut self) {
+        let messages = &mut self.outcome.messages;
+        messages.replied_in_time = messages.replied;
+    }
+
+    /// No reply is awaited any more: one that comes from now on is too late, and counts as lost.
+    pub(in crate::load) fn end(&mut self) {
+        let messages = &mut self.outcome.messages;
+        messages.lost = messages.sent - messages.replied;
+        self.measure(NEVER, NEVER);
+    }
+
+    /// The run ends so.
+    pub(in crate::load) fn ending(&mut self, ending: Ending) {
+        self.outcome.ending = ending;
+    }
+
+    /// Messages under way on all connections, measured or not.
+    #[inline]
+    pub(in crate::load) const fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// The counts so far; the rest of the progress is not known here.
+    pub(in crate::load) fn progress(&self) -> Progress {
+        let outcome = &self.outcome;
+        Progress {
+            core: 0,
+            stage: Stage::Connecting,
+            elapsed: Duration::ZERO,
+            measured: Duration::ZERO,
+            connections: outcome.connects.planned,
+            up: 0,
+            failed: outcome.connects.failed,
+            sent: outcome.messages.sent,
+            dropped: outcome.messages.dropped.total(),
+            received: outcome.messages.replied + outcome.events.received,
+            failures: outcome.failures.total(),
+            cpu: Duration::ZERO,
+        }
+    }
+
+    /// What has been measured so far.
+    #[cfg(test)]
+    pub(in crate::load) const fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// The same, for an observer, that takes the latencies and leaves empty ones.
+    pub(in crate::load) const fn outcome_mut(&mut self) -> &mut Outcome {
+        &mut self.outcome
+    }
+
+    /// What was measured.
+    pub(in crate::load) fn into_outcome(self) -> Outcome {
+        self.outcome
+    }
+}
+
+/// Time from one moment to a later one, in nanoseconds.
+const fn ns_between(then: Instant, now: Instant) -> u64 {
+    now.as_nanos().saturating_sub(then.as_nanos())
 }
 
 #[cfg(test)]
@@ -338,12 +396,12 @@ mod tests {
     fn slip_service_and_response_are_measured_from_their_own_times() {
         let mut recorder = Recorder::new(true);
         recorder.measure(at(1_000), at(9_000));
-        let departure = SendTimes {
+        let times = SendTimes {
             intended: at(1_100),
             submitted: at(1_400),
         };
-        recorder.sent(departure);
-        recorder.replied(departure, at(2_000));
+        recorder.sent(times);
+        recorder.replied(times, at(2_000));
         let latencies = &recorder.outcome.latencies;
         let max = |latency: &crate::load::latency::Latency| latency.histogram().max();
         let all = [&latencies.slip, &latencies.service, &latencies.response].map(max);
@@ -354,12 +412,12 @@ mod tests {
     fn a_closed_loop_has_no_slip_and_no_response() {
         let mut recorder = Recorder::new(false);
         recorder.measure(at(0), at(9_000));
-        let departure = SendTimes {
+        let times = SendTimes {
             intended: at(5),
             submitted: at(5),
         };
-        recorder.sent(departure);
-        recorder.replied(departure, at(20));
+        recorder.sent(times);
+        recorder.replied(times, at(20));
         let latencies = &recorder.outcome.latencies;
         assert!(latencies.slip.histogram().is_empty() && latencies.response.histogram().is_empty());
         assert_eq!(latencies.service.histogram().max(), 15);
@@ -381,6 +439,34 @@ mod tests {
             (1, 0, 0)
         );
         assert_eq!(recorder.in_flight, 0);
+    }
+
+    #[test]
+    fn whatever_becomes_of_a_planned_message_the_sums_hold() {
+        let mut recorder = Recorder::new(true);
+        recorder.measure(at(100), at(200));
+        let times = |ns| SendTimes {
+            intended: at(ns),
+            submitted: at(ns),
+        };
+        let planned: Vec<SendTimes> = (95..105).map(times).collect();
+        for sent in planned.get(..8).unwrap() {
+            recorder.sent(*sent);
+        }
+        recorder.dropped(planned.get(8..).unwrap(), Cause::Backlog);
+        recorder.never_sent(7, Cause::Late);
+        recorder.replied(times(96), at(130));
+        recorder.replied(times(101), at(130));
+        recorder.end_sending();
+        recorder.replied(times(102), at(230));
+        recorder.gone(5);
+        recorder.end();
+        let messages = recorder.outcome().messages;
+        assert_eq!(messages.planned, messages.sent + messages.dropped.total());
+        assert_eq!(messages.sent, messages.replied + messages.lost);
+        assert_eq!((messages.sent, messages.dropped.total()), (3, 9));
+        assert_eq!((messages.replied, messages.replied_in_time), (2, 1));
+        assert_eq!(recorder.in_flight(), 0);
     }
 
     #[test]

@@ -10,3 +10,14 @@ pub(in crate::load) struct SendTimes {
     /// When it was handed to the engine.
     pub(in crate::load) submitted: Instant,
 }
+
+impl SendTimes {
+    /// Of a message that goes when there is room for it.
+    #[inline]
+    pub(in crate::load) const fn at(now: Instant) -> Self {
+        Self {
+            intended: now,
+            submitted: now,
+        }
+    }
+}

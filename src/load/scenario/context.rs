@@ -196,7 +196,7 @@ impl Context<'_> {
 
     /// What was heard should not have come.
     pub fn wrong(&mut self) {
-        self.recorder.outcome.messages.wrong += 1;
+        self.recorder.wrong();
     }
 
     /// What an exchange says is to reach so many clients.

@@ -195,6 +195,12 @@ pub struct Note {
     pub at: Instant,
 }
 
+impl Address {
+    pub(super) const fn new(core: Core, id: ConnectionId) -> Self {
+        Self { core, id }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (slot, generation) = (self.id.slot(), self.id.generation());

@@ -111,7 +111,7 @@ impl Desk {
     }
 
     fn counts(&self) -> (u64, u64, u64, u64) {
-        let outcome = &self.recorder.outcome;
+        let outcome = self.recorder.outcome();
         let (messages, one_way) = (outcome.messages, &outcome.latencies.one_way);
         let samples = one_way.histogram().len();
         (
@@ -260,7 +260,7 @@ fn a_trigger_is_measured_until_every_subscriber_has_heard() {
             clients[0].call(|dialogue, context| dialogue.on_note(note, context));
         }
     }
-    let outcome = &clients[0].recorder.outcome;
+    let outcome = clients[0].recorder.outcome();
     assert_eq!((outcome.messages.sent, outcome.messages.replied), (1, 1));
     let fan_out = outcome.fan_out.as_ref().unwrap();
     assert_eq!(
@@ -286,7 +286,7 @@ fn a_note_about_an_earlier_broadcast_changes_nothing() {
         at: leader.now,
     };
     leader.call(|dialogue, context| dialogue.on_note(note, context));
-    assert_eq!(leader.recorder.outcome.messages.replied, 0);
+    assert_eq!(leader.recorder.outcome().messages.replied, 0);
     leader.due_after(5);
     leader.hear(r#"{"type":"ping","message":1}"#);
     leader.due_after(5);

@@ -5,7 +5,7 @@ use super::{MS, config, open};
 use crate::load::config::GRACE_TIME;
 use crate::load::measure::outcome::Ending;
 use crate::load::measure::progress::Stage;
-use crate::load::{Config, Load, Pace, Progress, Rate, Scenario, Transport};
+use crate::load::{Config, Load, Pace, Progress, Rate, Scenario, Session, Transport};
 use crate::shard::{CloseCause, Core};
 use crate::time::Instant;
 use std::sync::{Arc, Mutex};
@@ -94,6 +94,26 @@ fn a_run_ends_though_nobody_answers_its_close() {
     assert_eq!(outcome.ending, Ending::Complete);
     let measured_and_close = Duration::from_millis(2_010);
     assert!(took < measured_and_close + GRACE_TIME, "{took:?}");
+}
+
+#[test]
+fn every_session_whose_goodbye_is_not_answered_is_still_open() {
+    let upgraded = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n";
+    let answers = vec![(MS, Act::Say(upgraded.to_vec()))];
+    let config = Config {
+        connections: 1_000,
+        session: Some(Session::Constant(200 * MS)),
+        connect_pace: Some(Pace::Constant(Rate::per_second(100.0).unwrap())),
+        scenario: Scenario::Idle,
+        duration: Duration::from_secs(3),
+        ..config()
+    };
+    let (outcome, _) = World::new(1, &config, Script::answering(answers)).run();
+    let connects = outcome.connects;
+    assert!(connects.up > 250, "{connects:?}");
+    // Most went while the run ran, and the others at its end.
+    assert_eq!(connects.still_open, connects.up);
 }
 
 #[test]
