@@ -77,7 +77,7 @@ pub(super) struct Reply {
     pub(super) content: Content,
     /// Which of the listed origins the page is of that asks, if any.
     pub(super) origin: Option<u16>,
-    /// CloseReason the connection ends with it; `None` if it goes on.
+    /// Why the connection ends with it; `None` if it goes on.
     pub(super) end: Option<CloseReason>,
 }
 

@@ -31,14 +31,14 @@ pub(super) struct Connection {
     pub(super) since: Stamp,
     /// Where it sits among the listeners of its kind.
     pub(super) seat: u32,
-    /// CloseReason receiving is paused, if it is.
+    /// Why receiving is paused, if it is.
     pub(super) paused: Paused,
     /// What it counts as.
     pub(super) place: Place,
     pub(super) state: State,
 }
 
-/// CloseReason a connection's bytes are not received: any of these reasons.
+/// Why a connection's bytes are not received: any of these reasons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Paused(u8);
 

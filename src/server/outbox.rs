@@ -1,6 +1,7 @@
 //! What leaves this core beside what it is the answer to: notices encoded once for each kind of
 //! connection, and what is to be carried out at the end of the event, when no connection is in use.
 
+use super::step::DeferWait;
 use super::tally::{CloseReason, Tally};
 use crate::app::{self, ApiResponse, Goodbye, Notice, User};
 use crate::limits;
@@ -222,7 +223,7 @@ pub struct Outgoing<'s, M, W> {
     pub(super) user: Option<(ConnectionId, Extension)>,
     /// The message that is looked at, if it has a buffer of its own.
     pub(super) assembled: Option<Payload>,
-    /// CloseReason something was not queued for that user.
+    /// Why something was not queued for that user.
     pub(super) unsent: Option<Unsent>,
     /// Something was queued for that user.
     pub(super) queued: bool,
@@ -246,6 +247,15 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
             held: false,
             close: None,
             message: PhantomData,
+        }
+    }
+
+    /// What that user waits for if it is not heard.
+    pub(super) const fn wait(&self) -> DeferWait {
+        if self.held {
+            DeferWait::Release
+        } else {
+            DeferWait::Share
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) struct Saying {
     most: usize,
     /// Which of the listed origins the page is of that says it, if any.
     pub(super) origin: Option<u16>,
-    /// CloseReason the connection ends with the answer; `None` if it goes on.
+    /// Why the connection ends with the answer; `None` if it goes on.
     end: Option<CloseReason>,
 }
 

@@ -61,7 +61,7 @@ pub struct Closed {
     pub handshake: u64,
 }
 
-/// CloseReason this side ended connections.
+/// Why this side ended connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Decided {
     /// The exchange was over: a close handshake, `Connection: close`.
@@ -84,7 +84,7 @@ pub struct Decided {
     pub memory: u64,
 }
 
-/// CloseReason this side ends a connection.
+/// Why this side ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CloseReason {
     Done,

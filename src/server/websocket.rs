@@ -22,7 +22,7 @@ pub(super) struct WebSocket {
     closing: State,
     app: AppIndex,
     extension: Extension,
-    /// CloseReason the close handshake was begun here, if it was.
+    /// Why the close handshake was begun here, if it was.
     why: CloseReason,
     /// A ping was sent because nothing came for half the idle time.
     pub(super) pinged: bool,
@@ -118,11 +118,7 @@ impl WebSocket {
             let why = CloseReason::Fault;
             return Step::CloseSocket { goodbye, why };
         }
-        let wait = if out.held {
-            DeferWait::Release
-        } else {
-            DeferWait::Share
-        };
+        let wait = out.wait();
         match (out.unsent, out.queued) {
             (Some(Unsent::Full), _) => too_slow(A::too_slow(self.app)),
             _ if is_spent => {
@@ -220,7 +216,7 @@ impl WebSocket {
         Framing::of(self.extension)
     }
 
-    /// CloseReason the close handshake was begun.
+    /// Why the close handshake was begun.
     pub(super) fn why(&self) -> CloseReason {
         self.why
     }

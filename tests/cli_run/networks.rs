@@ -142,7 +142,6 @@ fn a_network_that_goes_away_fails_those_who_ask_who_listen_and_who_talk_in_rooms
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn a_capacity_that_the_clients_ports_end_is_a_lower_bound() {
     let name = format!("ringstorm-{}-ports", std::process::id());
     if let Err(error) = ip(&["netns", "add", &name]) {

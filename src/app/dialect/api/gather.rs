@@ -328,8 +328,10 @@ mod tests {
         let text = r#"{"commands":[{"publish":{"channel":"a","data":1}},{"presence_stats":
             {"channel":"a"}},{"history":{"channel":"b"}},{"info":{}}]}"#;
         let requests = request::batch(text).expect("a batch");
-        let mut gathers = Gathers::default();
-        gathers.next = 7;
+        let mut gathers = Gathers {
+            next: 7,
+            ..Gathers::default()
+        };
         let first = gathers.begin(User(9), Shape::Batch, &requests);
         gathers.wait_for(first + 3, 2);
         gathers.answered(first + 2, HubAnswer::Refused(HubError::NotAvailable));
