@@ -166,10 +166,10 @@ pub(super) fn read_head(
             let rest = bytes.get(*at..).unwrap_or_default();
             recorder.refused(status, || said(&response, rest, why));
         }
-        if begun.is_err() {
-            if let Some(time) = retry_after(&response) {
-                past.get_or_insert_default().ask_wait(time);
-            }
+        if begun.is_err()
+            && let Some(time) = retry_after(&response)
+        {
+            past.get_or_insert_default().ask_wait(time);
         }
         return begun.map(HeadEnd::Stream).map(Some);
     }
