@@ -150,7 +150,8 @@ fn descriptors(pid: u32) -> Option<f64> {
         .lines()
         .find_map(|it| it.strip_prefix("Max open files"))?;
     let soft: f64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(open as f64 / soft)
+    // What was opened under a higher limit stays open.
+    Some((open as f64 / soft).min(1.0))
 }
 
 /// Memory of the control group whose limit is nearest.
