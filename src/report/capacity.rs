@@ -1,6 +1,6 @@
 //! The record of a search for a capacity, and the plan that follows from it: docs/capacity.md.
 
-use super::figures::{rate, rounded, span, whole};
+use super::figures::{rate, rounded, seconds, span, whole};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -190,7 +190,7 @@ impl CapacityRecord {
 
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.headline()];
-        let soak = format!("{:.0} s", self.soak_s);
+        let soak = seconds(self.soak_s);
         lines.push(match (self.held, self.is_confirmed) {
             (None, _) => "confirmed    no: there is nothing to confirm".to_owned(),
             (Some(_), true) => format!("confirmed    it held for {soak}, and a tenth more did not"),
