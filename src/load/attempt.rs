@@ -9,7 +9,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Attempt {
     number: u32,
-    seat: u32,
+    place: u32,
     intended: Instant,
     /// Nothing, at the first attempt of the first connect.
     past: Past,
@@ -46,12 +46,12 @@ pub(super) struct LostConnection {
 }
 
 impl Attempt {
-    /// The first connect of the connection with that index in the whole run and that seat on the
-    /// core, meant to start then.
-    pub(super) const fn first(number: u32, seat: u32, intended: Instant) -> Self {
+    /// The first connect of the connection with that index in the whole run and that place among
+    /// those of the core, meant to start then.
+    pub(super) const fn first(number: u32, place: u32, intended: Instant) -> Self {
         Self {
             number,
-            seat,
+            place,
             intended,
             past: None,
         }
@@ -115,9 +115,9 @@ impl Attempt {
         self.number
     }
 
-    /// Its seat on the core.
-    pub(super) const fn seat(&self) -> u32 {
-        self.seat
+    /// Its place among those of the core.
+    pub(super) const fn place(&self) -> u32 {
+        self.place
     }
 
     /// When the first connect was meant to start.

@@ -114,9 +114,9 @@ impl Connector {
         }
         let number = self.stripe.global(self.next);
         self.next += 1;
-        let [number, seat] =
-            [number, self.stripe.seat(number)].map(|it| u32::try_from(it).unwrap_or(u32::MAX));
-        Some(Attempt::first(number, seat, intended.min(now)))
+        let [number, place] =
+            [number, self.stripe.local(number)].map(|it| u32::try_from(it).unwrap_or(u32::MAX));
+        Some(Attempt::first(number, place, intended.min(now)))
     }
 
     /// A first connect begins, or begins again.

@@ -68,7 +68,7 @@ impl Running {
         };
         let (stripe, burst) = match self.config.messages {
             Loop::PerConnection { .. } => {
-                let stripe = stripes.connections.seated(self.config.connections);
+                let stripe = stripes.connections.per_connection(self.config.connections);
                 (stripe, 1)
             }
             Loop::Open { burst, .. } => (stripes.messages, burst),

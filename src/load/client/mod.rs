@@ -117,7 +117,7 @@ impl LoadClients {
     pub(super) fn reserve(&mut self, clients: usize) {
         self.table.reserve(clients);
         if matches!(self.config.messages, Loop::PerConnection { .. }) {
-            self.table.keep_seats(clients);
+            self.table.keep_places(clients);
         }
     }
 

@@ -69,7 +69,7 @@ impl ClientState {
 #[derive(Debug)]
 pub(super) struct Client {
     /// Its place among the core's connections of the plan, from 0.
-    seat: u32,
+    place: u32,
     /// The connection's index in the whole run.
     number: u32,
     state: ClientState,
@@ -118,7 +118,7 @@ impl Client {
         now: Instant,
     ) -> Self {
         Self {
-            seat: attempt.seat(),
+            place: attempt.place(),
             number: attempt.number(),
             state: ClientState::Connecting,
             is_thinking: false,
@@ -249,8 +249,8 @@ impl Client {
     }
 
     /// Its place among the core's connections of the plan, from 0.
-    pub(super) const fn seat(&self) -> u32 {
-        self.seat
+    pub(super) const fn place(&self) -> u32 {
+        self.place
     }
 
     /// The connection's index in the whole run.
@@ -301,7 +301,7 @@ impl Client {
             ClientRole::Listen(seen) => seen.unheard_since(),
             ClientRole::Echo(_) | ClientRole::Dialogue(_) | ClientRole::Idle => self.intended,
         };
-        Attempt::first(self.number, self.seat, intended)
+        Attempt::first(self.number, self.place, intended)
     }
 
     fn change(&mut self, next: ClientState) {

@@ -11,8 +11,8 @@ use std::time::Duration;
 struct ClientSlot {
     /// So that nothing late reaches a client that took the slot over.
     generation: u32,
-    /// The client's place in the list of those that are up; meaningless in other states than open.
-    place: u32,
+    /// Where it stands in the list of those that are up; meaningless in other states than open.
+    listed: u32,
     client: Client,
 }
 
@@ -27,8 +27,8 @@ pub(super) struct ClientTable {
     slots: Vec<ClientSlot>,
     /// Slots of the open ones: first those that take turns, then those that do not.
     up: Vec<u32>,
-    /// The slot of the open client of each seat, if that is asked for.
-    seats: Vec<Option<u32>>,
+    /// The slot of the open client of each place among the core's, if that is asked for.
+    places: Vec<Option<u32>>,
     /// How many take turns.
     speakers: usize,
     len: usize,
@@ -41,9 +41,9 @@ impl ClientTable {
         self.up.reserve_exact(clients);
     }
 
-    /// Keeps which client has which seat: from now on [`ClientTable::nth_by_number`] knows it.
-    pub(super) fn keep_seats(&mut self, seats: usize) {
-        self.seats = vec![None; seats];
+    /// Keeps which client has which place: from now on [`ClientTable::nth_by_number`] knows it.
+    pub(super) fn keep_places(&mut self, places: usize) {
+        self.places = vec![None; places];
     }
 
     /// Puts a client into its slot, which is free.
@@ -59,7 +59,7 @@ impl ClientTable {
             );
             *slot = ClientSlot {
                 generation: id.generation(),
-                place: 0,
+                listed: 0,
                 client,
             };
             self.len += 1;
@@ -88,16 +88,16 @@ impl ClientTable {
 
     /// A client is up, and takes turns or not; how long its state before lasted.
     pub(super) fn mark_up(&mut self, id: ConnectionId, part: Part, now: Instant) -> Duration {
-        let place = u32::try_from(self.up.len()).unwrap_or(u32::MAX);
+        let listed = u32::try_from(self.up.len()).unwrap_or(u32::MAX);
         let Some(slot) = self.slot(id) else {
             return Duration::ZERO;
         };
         let time = slot.client.enter(ClientState::Open, now);
-        slot.place = place;
-        let seat = slot.client.seat() as usize;
+        slot.listed = listed;
+        let place = slot.client.place() as usize;
         let number = u32::try_from(id.slot()).unwrap_or(u32::MAX);
         self.up.push(number);
-        if let Some(taken) = self.seats.get_mut(seat) {
+        if let Some(taken) = self.places.get_mut(place) {
             *taken = Some(number);
         }
         self.set_part(id, part);
@@ -109,16 +109,16 @@ impl ClientTable {
         let Some(slot) = self.slot(id).filter(|slot| slot.client.is_open()) else {
             return;
         };
-        let place = slot.place as usize;
-        match (part, place < self.speakers) {
+        let listed = slot.listed as usize;
+        match (part, listed < self.speakers) {
             (Part::Speaks, true) | (Part::Listens, false) => {}
             (Part::Speaks, false) => {
-                self.exchange(place, self.speakers);
+                self.exchange(listed, self.speakers);
                 self.speakers += 1;
             }
             (Part::Listens, true) => {
                 self.speakers -= 1;
-                self.exchange(place, self.speakers);
+                self.exchange(listed, self.speakers);
             }
         }
     }
@@ -131,10 +131,10 @@ impl ClientTable {
             return;
         };
         slot.client.end(to);
-        let (place, seat) = (slot.place as usize, slot.client.seat() as usize);
-        self.exchange(place, self.up.len() - 1);
+        let (listed, place) = (slot.listed as usize, slot.client.place() as usize);
+        self.exchange(listed, self.up.len() - 1);
         self.up.pop();
-        if let Some(taken) = self.seats.get_mut(seat) {
+        if let Some(taken) = self.places.get_mut(place) {
             *taken = None;
         }
     }
@@ -153,7 +153,7 @@ impl ClientTable {
         let slot = self.slots.get(id.slot());
         slot.is_some_and(|slot| {
             let is_it = slot.generation == id.generation() && slot.client.is_open();
-            is_it && (slot.place as usize) < self.speakers
+            is_it && (slot.listed as usize) < self.speakers
         })
     }
 
@@ -182,12 +182,12 @@ impl ClientTable {
         self.id_of(*self.up.get(place)?)
     }
 
-    /// The open client in the seat whose turn it is, when turns go round all seats.
+    /// The open client of the place whose turn it is, when turns go round all places.
     #[inline]
     pub(super) fn nth_by_number(&self, turn: u64) -> Option<ConnectionId> {
-        let seats = u64::try_from(self.seats.len()).ok()?;
-        let seat = usize::try_from(turn.checked_rem(seats)?).ok()?;
-        self.id_of((*self.seats.get(seat)?)?)
+        let places = u64::try_from(self.places.len()).ok()?;
+        let place = usize::try_from(turn.checked_rem(places)?).ok()?;
+        self.id_of((*self.places.get(place)?)?)
     }
 
     /// The client in a slot with its state; `None` past the last slot.
@@ -230,7 +230,7 @@ impl ClientTable {
         for place in [a, b] {
             let slot = self.up.get(place).copied();
             if let Some(slot) = slot.and_then(|slot| self.slots.get_mut(slot as usize)) {
-                slot.place = u32::try_from(place).unwrap_or(u32::MAX);
+                slot.listed = u32::try_from(place).unwrap_or(u32::MAX);
             }
         }
     }
@@ -240,7 +240,7 @@ impl ClientSlot {
     fn free() -> Self {
         Self {
             generation: 0,
-            place: 0,
+            listed: 0,
             client: Client::free(),
         }
     }
@@ -254,8 +254,8 @@ mod tests {
 
     const NOW: Instant = Instant::from_nanos(1);
 
-    fn client(seat: u32) -> Client {
-        let mut client = Client::new(Attempt::first(0, seat, NOW), &Scenario::Echo, 0, NOW);
+    fn client(place: u32) -> Client {
+        let mut client = Client::new(Attempt::first(0, place, NOW), &Scenario::Echo, 0, NOW);
         client.enter(ClientState::Upgrading, NOW);
         client
     }
@@ -296,10 +296,10 @@ mod tests {
     #[test]
     fn a_seat_is_its_client_s_while_that_is_up_and_no_other_s_then() {
         let mut table = ClientTable::default();
-        table.keep_seats(3);
-        let ids = [(5, 0), (0, 2)].map(|(slot, seat)| {
+        table.keep_places(3);
+        let ids = [(5, 0), (0, 2)].map(|(slot, place)| {
             let id = ConnectionId::new(slot, 1);
-            table.insert(id, client(seat));
+            table.insert(id, client(place));
             table.mark_up(id, Part::Speaks, NOW);
             id
         });

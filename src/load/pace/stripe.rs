@@ -48,7 +48,7 @@ impl Stripe {
 
     /// The same core's stripe of a plan that goes round so many connections, which are striped.
     #[must_use]
-    pub fn seated(self, connections: u32) -> Self {
+    pub fn per_connection(self, connections: u32) -> Self {
         Self {
             round: NonZeroU64::new(u64::from(connections)),
             ..self
@@ -72,15 +72,15 @@ impl Stripe {
         let Some(round) = self.round else {
             return local.saturating_mul(self.cores).saturating_add(self.core);
         };
-        let seats = self.striped(round.get()).max(1);
-        let (rounds, seat) = (local / seats, local % seats);
-        let within = seat * self.cores + self.core;
+        let connections = self.striped(round.get()).max(1);
+        let (rounds, connection) = (local / connections, local % connections);
+        let within = connection * self.cores + self.core;
         rounds.saturating_mul(round.get()).saturating_add(within)
     }
 
-    /// The seat, from 0, of a connection of this core.
+    /// The place, from 0, of a connection among those of this core.
     #[must_use]
-    pub fn seat(self, number: u64) -> u64 {
+    pub fn local(self, number: u64) -> u64 {
         number / self.cores
     }
 
@@ -107,12 +107,14 @@ mod tests {
     proptest! {
         #[test]
         fn the_stripes_share_everything_once(
-            cores in 1..70_u16, total in 0..5_000_u64, seats in prop::option::of(1..200_u32),
+            cores in 1..70_u16,
+            total in 0..5_000_u64,
+            connections in prop::option::of(1..200_u32),
         ) {
             let mut seen = vec![0_u32; usize::try_from(total).unwrap()];
             for core in 0..cores {
-                let stripe = match seats {
-                    Some(seats) => Stripe::among(core, cores, seats).seated(seats),
+                let stripe = match connections {
+                    Some(all) => Stripe::among(core, cores, all).per_connection(all),
                     None => Stripe::new(core, cores),
                 };
                 for local in 0..stripe.share(total) {
@@ -126,13 +128,14 @@ mod tests {
 
         #[test]
         fn a_seat_s_pieces_are_those_of_its_connection(
-            cores in 1..9_u16, seats in 1..50_u32, local in 0..1_000_u64,
+            cores in 1..9_u16, connections in 1..50_u32, local in 0..1_000_u64,
         ) {
-            for core in 0..cores.min(u16::try_from(seats).unwrap()) {
-                let plain = Stripe::among(core, cores, seats);
-                let own = plain.share(u64::from(seats));
-                let number = plain.seated(seats).global(local) % u64::from(seats);
-                prop_assert_eq!(plain.seat(number), local % own);
+            for core in 0..cores.min(u16::try_from(connections).unwrap()) {
+                let plain = Stripe::among(core, cores, connections);
+                let own = plain.share(u64::from(connections));
+                let global = plain.per_connection(connections).global(local);
+                let number = global % u64::from(connections);
+                prop_assert_eq!(plain.local(number), local % own);
                 prop_assert_eq!(plain.global(local % own), number);
             }
         }
