@@ -16,17 +16,6 @@ mod types;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A folder whose files may break a rule of the whole tree for now.
-struct Exception {
-    rule: &'static str,
-    folder: &'static str,
-    /// So many findings at most: the number only shrinks.
-    most: usize,
-}
-
-/// None is left.
-const EXCEPTIONS: &[Exception] = &[];
-
 /// Names that so many types still have, at most. The numbers only shrink, and a name
 /// that has become one type's own must go.
 const SHARED: &[(usize, &str)] = &[
@@ -383,37 +372,14 @@ type Rule = fn(&File) -> Vec<String>;
 /// A rule on all files together.
 type TreeRule = fn(&[File]) -> Vec<String>;
 
-const TREE_RULES: &[(&str, TreeRule)] = &[
-    ("circles", circles::circles),
-    ("impls", types::impls),
-    ("names", |files| types::names(files, SHARED)),
-    ("empty_tests", references::empty_tests),
-    ("pages", references::pages),
-    ("promised_tests", references::promised_tests),
+const TREE_RULES: &[TreeRule] = &[
+    circles::circles,
+    types::impls,
+    |files| types::names(files, SHARED),
+    references::empty_tests,
+    references::pages,
+    references::promised_tests,
 ];
-
-/// What a rule finds beyond its exceptions, and the exceptions that are not needed any more.
-fn beyond_exceptions(
-    rule: &str,
-    mut findings: Vec<String>,
-    exceptions: &[Exception],
-) -> Vec<String> {
-    for known in exceptions.iter().filter(|known| known.rule == rule) {
-        let (inside, mut outside): (Vec<_>, Vec<_>) = findings
-            .into_iter()
-            .partition(|it| it.starts_with(known.folder));
-        if inside.len() > known.most {
-            outside.extend(inside);
-        } else if inside.is_empty() {
-            let what = format!("`{rule}` finds nothing in {} any more", known.folder);
-            outside.push(format!(
-                "tests/tidy.rs:1: {what}; take its line out of EXCEPTIONS"
-            ));
-        }
-        findings = outside;
-    }
-    findings
-}
 
 const RULES: &[Rule] = &[
     arrows,
@@ -473,8 +439,8 @@ fn the_source_keeps_every_rule() {
     let mut findings: Vec<String> = code
         .flat_map(|file| RULES.iter().flat_map(|rule| rule(file)))
         .collect();
-    for (name, rule) in TREE_RULES {
-        findings.extend(beyond_exceptions(name, rule(&files), EXCEPTIONS));
+    for rule in TREE_RULES {
+        findings.extend(rule(&files));
     }
     assert!(
         findings.is_empty(),

@@ -314,27 +314,3 @@ fn what_a_tree_may_have_is_not_found() {
         assert!(findings.is_empty(), "{findings:?}");
     }
 }
-
-#[test]
-fn an_exception_holds_up_to_its_number_and_must_go_when_it_is_not_needed() {
-    let exceptions = [Exception {
-        rule: "impls",
-        folder: "src/load/",
-        most: 2,
-    }];
-    let left = |rule, places: &[&str]| {
-        let findings = places.iter().map(|place| format!("{place}:1: x")).collect();
-        beyond_exceptions(rule, findings, &exceptions)
-    };
-    let [a, b, c] = ["src/load/a.rs", "src/load/b.rs", "src/load/c.rs"];
-    assert_eq!(left("impls", &[a, b]), [""; 0]);
-    assert_eq!(left("impls", &[a]), [""; 0]);
-    assert_eq!(left("impls", &[a, b, c]).len(), 3);
-    assert_eq!(left("impls", &["src/tls/a.rs", a]).len(), 1);
-    assert_eq!(left("names", &[a]).len(), 1);
-    let gone = left("impls", &[]);
-    assert!(
-        gone[0].contains("take its line out of EXCEPTIONS"),
-        "{gone:?}"
-    );
-}
