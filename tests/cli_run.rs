@@ -8,6 +8,10 @@ mod capacity;
 #[path = "cli_run/checking.rs"]
 mod checking;
 mod cli_usage;
+#[path = "cli_run/dialect_server.rs"]
+mod dialect_server;
+#[path = "cli_run/dialects.rs"]
+mod dialects;
 mod load_report;
 #[path = "cli_run/networks.rs"]
 mod networks;

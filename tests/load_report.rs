@@ -345,6 +345,38 @@ fn less_than_99_percent_of_the_plan_is_invalid_and_says_who_was_the_limit() {
     assert_eq!(by_generator.limited_by.as_deref(), Some("generator"));
 }
 
+/// What this client was short of makes a run INVALID, and the summary says of what.
+#[test]
+fn an_invalid_run_says_in_its_summary_what_the_generator_was_short_of() {
+    let (config, outcome) = good();
+    let mut late = outcome.clone();
+    late.messages.sent -= 4_000;
+    late.messages.dropped.late = 4_000;
+    let mut crowded = outcome.clone();
+    crowded.connects.waited_for_slot = 3;
+    let mut short = outcome;
+    short.failures.count(Stage::Connect, Kind::NoSourcePort);
+    short.connects.up -= 1;
+    short.connects.failed += 1;
+    for (outcome, reason) in [
+        (late, "the generator did not get to 4,000 messages in time"),
+        (
+            crowded,
+            "3 connects waited for a slot: this client has too few; more --cores have more",
+        ),
+        (
+            short,
+            "1 connections found no source port, descriptor or slot of this client",
+        ),
+    ] {
+        let record = record((config.clone(), outcome));
+        assert_eq!(exit_code(&record), 98, "{reason}");
+        let text = text::text(&record);
+        let (_, verdict) = text.split_once("verdict      INVALID").expect(&text);
+        assert!(verdict.contains(reason), "{reason}: {verdict}");
+    }
+}
+
 #[test]
 fn slip_is_judged_against_the_objective() {
     let (config, outcome) = good();

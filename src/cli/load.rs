@@ -293,3 +293,37 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
         code => Exit::of_run(code),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::flags::{Command, Flags};
+    use clap::Parser;
+
+    /// The slots of one core of a run that is typed so.
+    fn slots(line: &str) -> u32 {
+        let argv = ["ringstorm", "load"].into_iter().chain(line.split(' '));
+        let flags = Flags::try_parse_from(argv).expect("flags");
+        let Some(Command::Load(flags)) = flags.command else {
+            panic!("no load");
+        };
+        let config = Config::new(flags, 20_000).expect("a run");
+        config.plan(Stop::default()).slots
+    }
+
+    /// All may come back while those that they were still linger.
+    #[test]
+    fn who_may_come_back_has_a_second_slot() {
+        let run = "ws://127.0.0.1:9/echo -c 100 --cores 0";
+        assert_eq!(slots(run), 100 + SLOTS_SPARE);
+        assert_eq!(slots(&format!("{run} --reconnect")), 200 + SLOTS_SPARE);
+        let stream = "http://127.0.0.1:9/ -c 100 --cores 0";
+        assert_eq!(slots(&format!("{stream} --follow")), 200 + SLOTS_SPARE);
+        // Of rooms over event streams, each client posts on a second connection.
+        let rooms = format!("{stream} --scenario rooms");
+        assert_eq!(slots(&rooms), 200 + SLOTS_SPARE);
+        assert_eq!(slots(&format!("{rooms} --reconnect")), 400 + SLOTS_SPARE);
+        let sessions = format!("{run} --connect-rate 9 --session-time 1s");
+        assert_eq!(slots(&sessions), 125 + SLOTS_SPARE);
+    }
+}

@@ -262,3 +262,54 @@ pub(super) fn left(by: Instant) -> Duration {
     by.saturating_duration_since(Instant::now())
         .max(Duration::from_millis(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn bound() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    fn closed() -> SocketAddr {
+        bound().1
+    }
+
+    /// An address that does not answer: as many wait to be accepted there as may, and the kernel
+    /// drops what comes beyond them (listen(2)).
+    fn silent() -> (SocketAddr, Vec<TcpStream>, TcpListener) {
+        let (listener, address) = bound();
+        let patience = Duration::from_millis(300);
+        let waiting =
+            (0..10_000).map_while(|_| TcpStream::connect_timeout(&address, patience).ok());
+        (address, waiting.collect(), listener)
+    }
+
+    /// RFC 8305, 5.
+    #[test]
+    fn one_that_refuses_or_is_silent_makes_way_for_the_next_address() {
+        let (listening, good) = bound();
+        let (silent, _waiting, _full) = silent();
+        let by = || Instant::now() + Duration::from_secs(20);
+        for addresses in [
+            vec![good],
+            vec![closed(), good],
+            vec![silent, good],
+            vec![closed(), silent, closed(), good],
+            vec![good, closed(), silent],
+        ] {
+            let (_, found) = first_of(&addresses, by()).unwrap();
+            assert_eq!(found, good, "{addresses:?}");
+            drop(listening.accept().unwrap());
+        }
+        for addresses in [vec![closed()], vec![closed(), closed()]] {
+            let (last, error) = first_of(&addresses, by()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+            assert!(addresses.contains(&last));
+        }
+        assert!(first_of(&[], by()).is_err());
+    }
+}

@@ -6,6 +6,7 @@
 mod unverified;
 
 use super::Failure;
+use crate::report::remedy;
 use crate::tls::Role;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
@@ -114,12 +115,11 @@ pub(super) fn explained(error: &OtherError) -> String {
         return format!("{why}; try: another certificate for it");
     }
     match error.to_string().as_str() {
-        AUTHORITY => {
+        AUTHORITY => format!(
             "the server's certificate is that of an authority, as plain `openssl req -x509` makes \
-             them, and no server may show it; try: making it with -addext \
-             basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost, or --insecure"
-                .to_owned()
-        }
+             them, and no server may show it; try: {}",
+            remedy::CA_CERTIFICATE
+        ),
         other => format!("{other}; try: another certificate for it, or --insecure"),
     }
 }
@@ -231,6 +231,7 @@ mod tests {
             text.contains("basicConstraints=critical,CA:FALSE"),
             "{text}"
         );
+        assert!(text.ends_with(remedy::CA_CERTIFICATE), "{text}");
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub(super) struct LostConnection {
     /// When; 0 once the time that it was missed has been measured.
     at: Instant,
     pushed: u64,
+    /// When the newest message was sent that anybody here had heard of that server by then, on the
+    /// server's clock.
+    newest_ns: u64,
     last_event_id: String,
     retry: Option<Duration>,
     /// When it was up again; pushed messages that are older are replayed ones.
@@ -110,6 +113,14 @@ impl Attempt {
         }
     }
 
+    /// At its loss, the newest message that had been heard of its server had been sent then.
+    pub(super) fn mark_newest(&mut self, newest_ns: u64) {
+        let past = self.past.as_mut();
+        if let Some(lost) = past.and_then(|past| past.lost.as_mut()) {
+            lost.newest_ns = newest_ns;
+        }
+    }
+
     /// The connection's index in the whole run.
     pub(super) const fn number(&self) -> u32 {
         self.number
@@ -174,6 +185,11 @@ impl RetryState {
     /// The redirect that this connect follows.
     pub(super) fn redirect(&self) -> Option<&Redirect> {
         self.redirect.as_deref()
+    }
+
+    /// When the newest message had been sent that had been heard of the server at the loss.
+    pub(super) fn newest_ns(&self) -> Option<u64> {
+        self.lost.as_ref().map(|lost| lost.newest_ns)
     }
 
     /// The last event ID before the loss; `None` if none was given.

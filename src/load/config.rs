@@ -132,7 +132,11 @@ pub struct Config {
     /// Messages of a plan leave in turns so far apart at least, and are late by up to that;
     /// `None`: 50 us, and 100 us where a core sends 200,000 a second.
     pub tick: Option<Duration>,
-    /// Payload of one message, in bytes; at least [`PAYLOAD_BYTES_MIN`].
+    /// What the messages of an echo say, where `values` and `{seq}` may stand in braces; `None`:
+    /// a sequence number and filler.
+    pub message: Option<String>,
+    /// Payload of one message, in bytes; at least [`PAYLOAD_BYTES_MIN`], unless `message` says
+    /// what it is: then of the longest one.
     pub payload_bytes: usize,
     /// Type of the messages.
     pub payload_kind: PayloadKind,
@@ -235,6 +239,7 @@ impl Config {
             messages: Loop::Closed,
             in_flight: 1,
             tick: None,
+            message: None,
             payload_bytes: 32,
             payload_kind: PayloadKind::Text,
             follow: Follow::Never,
@@ -265,7 +270,7 @@ impl Config {
         if self.transport == Transport::Sse && matches!(self.scenario, Scenario::Echo) {
             return Err(ConfigError::EchoOverSse);
         }
-        if self.payload_bytes < PAYLOAD_BYTES_MIN {
+        if self.message.is_none() && self.payload_bytes < PAYLOAD_BYTES_MIN {
             return Err(ConfigError::SmallPayload(self.payload_bytes));
         }
         if self.payload_bytes > self.message_bytes_max {

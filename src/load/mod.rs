@@ -52,6 +52,7 @@ mod client;
 pub mod config;
 mod connecting;
 mod connector;
+mod decimal;
 pub mod measure;
 mod nonce;
 mod outage;
@@ -73,6 +74,7 @@ mod tests;
 mod timers;
 mod transport;
 mod values;
+mod wording;
 
 pub use barrier::CoreMessage;
 pub use config::{Config, ConfigError, Loop, Page, Scenario};

@@ -1,11 +1,18 @@
 //! What differs by client in its URL, headers and subprotocols: its number, and a row of a table.
 
+use super::decimal::Decimal;
 use super::seed::seeded;
 use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What the purpose of a connection's generator begins at: apart from all others.
 const PURPOSE: u64 = 1 << 34;
+
+/// What stands in a message for its number on its connection, and how many digits that has.
+const SEQUENCE: &str = "seq";
+pub(super) const SEQUENCE_DIGITS: usize = 8;
+/// Digits of `{rand}`.
+const RANDOM_DIGITS: usize = 16;
 
 /// A table: client `i` has row `i % rows`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +76,25 @@ impl Values {
         Ok(())
     }
 
+    /// The first name in braces that stands for nothing, where other braces may stand too, such as
+    /// those of JSON; `also` are names that are known besides.
+    #[must_use]
+    pub fn stray_name<'t>(&self, text: &'t str, also: &[&str]) -> Option<&'t str> {
+        let places = text.match_indices('{');
+        let names = places.filter_map(|(at, _)| {
+            let name = text.get(at + 1..)?.split('}').next()?;
+            let whole = text.get(at..at + name.len() + 2)?;
+            Some((name, whole))
+        });
+        let is_name = |name: &str| {
+            let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+            name.starts_with(char::is_alphabetic) && name.chars().all(is_part)
+        };
+        let is_known = |name: &str| self.kind_of(name).is_some() || also.contains(&name);
+        let mut stray = names.filter(|(name, _)| is_name(name) && !is_known(name));
+        stray.next().map(|(_, whole)| whole)
+    }
+
     /// Names that stand for something, for people.
     #[must_use]
     pub fn known(&self) -> String {
@@ -102,7 +128,7 @@ impl Values {
                 Place::Number => into.push_str(&number.to_string()),
                 Place::Random => {
                     let random = seeded(seed, PURPOSE + u64::from(number)).u64(..);
-                    into.push_str(&format!("{random:016x}"));
+                    into.extend(random_digits(random).map(char::from));
                 }
                 Place::Column(column) => into.push_str(self.value(column, number)),
             }
@@ -110,6 +136,70 @@ impl Values {
         }
         into.push_str(rest);
         Cow::Owned(into)
+    }
+
+    /// The text in pieces, of which those in braces stand for something; `{seq}` too, in messages.
+    pub(super) fn pieces(&self, text: &str) -> Vec<TextPart> {
+        let mut pieces = Vec::new();
+        let (mut plain, mut rest) = (String::new(), text);
+        while let Some((before, name, behind)) = next_place(rest) {
+            plain.push_str(before);
+            let piece = match self.kind_of(name) {
+                Some(Place::Number) => Some(TextPart::Number),
+                Some(Place::Random) => Some(TextPart::Random),
+                Some(Place::Column(column)) => Some(TextPart::Column(column)),
+                None => (name == SEQUENCE).then_some(TextPart::Sequence),
+            };
+            let Some(piece) = piece else {
+                // Braces of something else, such as JSON: the next ones may be within.
+                plain.push('{');
+                rest = rest.get(before.len() + 1..).unwrap_or_default();
+                continue;
+            };
+            pieces.push(TextPart::Text(std::mem::take(&mut plain)));
+            pieces.push(piece);
+            rest = behind;
+        }
+        plain.push_str(rest);
+        pieces.push(TextPart::Text(plain));
+        pieces
+    }
+
+    /// Calls `take` with what a piece is for that connection. Allocates nothing.
+    #[inline]
+    pub(super) fn with<T>(
+        &self,
+        piece: &TextPart,
+        (seed, number): (u64, u32),
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> T {
+        match piece {
+            TextPart::Text(text) => take(text.as_bytes()),
+            TextPart::Number => take(Decimal::new(u64::from(number)).as_bytes()),
+            TextPart::Random => {
+                let random = seeded(seed, PURPOSE + u64::from(number)).u64(..);
+                take(&random_digits(random))
+            }
+            TextPart::Column(column) => take(self.value(*column, number).as_bytes()),
+            TextPart::Sequence => take(b""),
+        }
+    }
+
+    /// The most bytes that a text comes to for any of so many connections.
+    #[must_use]
+    pub fn bytes_max(&self, text: &str, connections: u32) -> usize {
+        let columns = |column: usize| {
+            let values = self.0.rows.iter().filter_map(|row| row.get(column));
+            values.map(String::len).max().unwrap_or(0)
+        };
+        let each = self.pieces(text).into_iter().map(|piece| match piece {
+            TextPart::Text(text) => text.len(),
+            TextPart::Number => connections.saturating_sub(1).to_string().len(),
+            TextPart::Random => RANDOM_DIGITS,
+            TextPart::Column(column) => columns(column),
+            TextPart::Sequence => SEQUENCE_DIGITS,
+        });
+        each.sum()
     }
 
     fn kind_of(&self, name: &str) -> Option<Place> {
@@ -130,6 +220,38 @@ impl Values {
         row.and_then(|row| row.get(column))
             .map_or("", String::as_str)
     }
+}
+
+/// A piece of a text whose places are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TextPart {
+    Text(String),
+    /// The connection's number.
+    Number,
+    /// Digits of its own.
+    Random,
+    /// The value of a column in its row.
+    Column(usize),
+    /// The message's number on its connection.
+    Sequence,
+}
+
+/// The hexadecimal digits of a number.
+fn random_digits(number: u64) -> [u8; RANDOM_DIGITS] {
+    let mut digits = [b'0'; RANDOM_DIGITS];
+    for (place, digit) in digits.iter_mut().rev().enumerate() {
+        let nibble = number
+            .checked_shr(4 * u32::try_from(place).unwrap_or(0))
+            .unwrap_or(0)
+            & 15;
+        let nibble = u8::try_from(nibble).unwrap_or(0);
+        *digit = if nibble < 10 {
+            b'0' + nibble
+        } else {
+            b'a' + nibble - 10
+        };
+    }
+    digits
 }
 
 /// What stands in a place.
@@ -162,6 +284,19 @@ mod tests {
         assert_eq!(expanded("{rand}", 1, 7), expanded("{rand}", 1, 7));
         assert_ne!(expanded("{rand}", 1, 7), expanded("{rand}", 1, 8));
         assert_ne!(expanded("{rand}", 1, 7), expanded("{rand}", 2, 7));
+        for number in [0, 1, 0xfedc_ba98_7654_3210, u64::MAX] {
+            let digits = format!("{number:016x}");
+            assert_eq!(random_digits(number).to_vec(), digits.into_bytes());
+        }
+    }
+
+    #[test]
+    fn a_message_is_as_long_as_its_longest_client_makes_it() {
+        let values = Values::parse(TABLE).unwrap();
+        let bytes = |text| values.bytes_max(text, 101);
+        assert_eq!(bytes("{user}"), "bo,b".len());
+        assert_eq!(bytes("{number}{rand}{seq}"), 3 + 16 + 8);
+        assert_eq!(bytes(r#"{"n":{number}}"#), r#"{"n":100}"#.len());
     }
 
     #[test]
@@ -182,6 +317,14 @@ mod tests {
         assert_eq!(values.check("/a?{number}{rand}{user}"), Ok(()));
         assert_eq!(values.check("/a?{number}{name}"), Err("{name}"));
         assert_eq!(Values::default().check("{user}"), Err("{user}"));
+        for (text, stray) in [
+            (r#"{"a":"{user}","b":{"c":[]},"d":"{seq}"}"#, None),
+            (r#"{"a":"{user}","b":"{name}"}"#, Some("{name}")),
+            ("{seq} {user-name}", Some("{user-name}")),
+            ("{} { } {1} {a b} {a", None),
+        ] {
+            assert_eq!(values.stray_name(text, &["seq"]), stray, "{text}");
+        }
         assert!(values.known().contains("{token}"), "{}", values.known());
         for wrong in [&b""[..], b"a,b\n", b"a,b\n1\n", b"a\n\"1\n2\"\n"] {
             assert!(Values::parse(wrong).is_err());

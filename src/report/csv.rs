@@ -1,7 +1,6 @@
 //! Intervals as rows of CSV (RFC 4180): one header, then a row for each.
 
 use super::figures::float;
-use super::latency::LatencyRecord;
 use super::ledger::Interval;
 use crate::load::progress::Stage;
 use std::fmt::Write;
@@ -10,8 +9,8 @@ use std::fmt::Write;
 pub const HEADER: &str = "at_s,span_s,stage,up,connected_per_s,sent_per_s,received_per_s,dropped,\
 failures,busy_max,latency,samples,p50_ns,p90_ns,p99_ns,p99_9_ns,max_ns,slip_p99_ns\n";
 
-/// The row of an interval, with its line break. A percentile is empty below `100 / (1 - p)`
-/// samples.
+/// The row of an interval, with its line break. How many samples stand behind a percentile stands
+/// beside it: fewer than `100 / (1 - p)` are few.
 #[must_use]
 pub fn row(interval: &Interval) -> String {
     let at = (interval.from + interval.span).as_secs_f64();
@@ -35,18 +34,15 @@ pub fn row(interval: &Interval) -> String {
         Some((name, histogram)) => {
             let _ = write!(row, ",{name},{}", histogram.len());
             for inverse in [2, 10, 100, 1_000] {
-                row.push(',');
-                if histogram.len() >= LatencyRecord::samples_needed(inverse) {
-                    let quantile = 1.0 - 1.0 / float(inverse);
-                    let _ = write!(row, "{}", histogram.value_at_quantile(quantile));
-                }
+                let quantile = 1.0 - 1.0 / float(inverse);
+                let _ = write!(row, ",{}", histogram.value_at_quantile(quantile));
             }
             let _ = write!(row, ",{}", histogram.max());
         }
     }
     row.push(',');
     let slip = interval.latencies.slip.histogram();
-    if slip.len() >= LatencyRecord::samples_needed(100) {
+    if !slip.is_empty() {
         let _ = write!(row, "{}", slip.value_at_quantile(0.99));
     }
     row.push('\n');

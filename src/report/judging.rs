@@ -4,12 +4,14 @@ use super::facts::Facts;
 use super::judgement::Verdict;
 use super::met::Met;
 use super::metric::{Figure, Metrics};
+use super::network::Network;
 use super::record::Record;
 use super::threshold::{Threshold, ThresholdError};
 use super::unit::Unit;
 use super::verdict;
-use crate::load::Config;
 use crate::load::outcome::Outcome;
+use crate::load::{Config, Recovery, Scenario};
+use std::time::Duration;
 
 /// When a threshold is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +42,35 @@ pub fn judged(facts: &Facts, config: &Config, outcome: &Outcome) -> Record {
 /// # Errors
 /// [`ThresholdError`] of the first one, with what there is.
 pub fn check(facts: &Facts, config: &Config) -> Result<(), ThresholdError> {
-    let outcome = Outcome::default();
-    let record = Record::measured(facts, config, &outcome);
+    let (facts_then, outcome) = possible(facts, config);
+    let record = Record::measured(&facts_then, config, &outcome);
     let metrics = Metrics::new(config, &record, &outcome);
     let each = &mut facts.thresholds.iter();
     each.try_for_each(|threshold| check_one(threshold, &metrics))
+}
+
+/// All that a run of that kind may leave, with nothing in it.
+fn possible(facts: &Facts, config: &Config) -> (Facts, Outcome) {
+    let mut outcome = Outcome::default();
+    let program = match &config.scenario {
+        Scenario::Dialogue(program) => program.name(),
+        Scenario::Echo | Scenario::Listen | Scenario::Idle => "",
+    };
+    match program {
+        "rooms" | "cable" => outcome.fan_out = Some(Box::default()),
+        "connect" => outcome.rounds.push(Duration::ZERO),
+        _ => {}
+    }
+    outcome.recovery = config.outage.map(|_| Recovery::default());
+    let has_network = program != "connect";
+    let network = has_network.then(Network::default).or(facts.network);
+    (
+        Facts {
+            network,
+            ..facts.clone()
+        },
+        outcome,
+    )
 }
 
 /// How the run did; for a threshold that [`check`] has let pass.
@@ -101,8 +127,10 @@ fn clock_note(config: &Config, outcome: &Outcome) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{Loop, Pace, Rate, Scenario, Transport};
+    use crate::load::scenario::{Connect, rooms::Rooms};
+    use crate::load::{Loop, Pace, PlannedOutage, Rate, Transport};
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     fn threshold(text: &str) -> Threshold {
         text.parse().unwrap()
@@ -253,6 +281,50 @@ mod tests {
         // Nothing was measured for any time, so there is no rate.
         let rate = met("messages.sent_per_s>=10k/s", &outcome);
         assert_eq!((rate.result, rate.bound), (Verdict::Inconclusive, 10_000.0));
+    }
+
+    #[test]
+    fn what_a_run_may_leave_is_a_metric_before_anything_has_been_measured() {
+        let rooms = Arc::new(Rooms {
+            iterations: None,
+            payload_bytes: 100,
+            size: None,
+        });
+        let rooms = Config {
+            scenario: Scenario::Dialogue(rooms),
+            ..open_loop()
+        };
+        let outage = Config {
+            outage: Some(PlannedOutage {
+                permille: 500,
+                at: Duration::from_secs(1),
+            }),
+            ..open_loop()
+        };
+        let connect = Config {
+            scenario: Scenario::Dialogue(Arc::new(Connect)),
+            ..config()
+        };
+        let checked = |config: &Config, text: &str| {
+            let facts = Facts {
+                thresholds: vec![threshold(text)],
+                ..Facts::default()
+            };
+            check(&facts, config).map_err(|error| error.to_string())
+        };
+        for (config, text) in [
+            (&rooms, "fan_out.reach>=99%"),
+            (&rooms, "fan_out.gaps==0"),
+            (&rooms, "network.retransmits==0"),
+            (&outage, "storm.dropped>=1"),
+            (&open_loop(), "network.rtt_p99_us<5000"),
+            (&connect, "rounds.mean_s<10s"),
+        ] {
+            let checked = checked(config, text);
+            assert_eq!(checked, Ok(()), "{text}");
+        }
+        assert!(checked(&open_loop(), "fan_out.gaps==0").is_err());
+        assert!(checked(&connect, "network.retransmits==0").is_err());
     }
 
     #[test]

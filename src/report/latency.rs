@@ -171,12 +171,6 @@ impl LatencyRecord {
         let shown: Vec<String> = shown.collect();
         (!shown.is_empty()).then(|| shown.join(", "))
     }
-
-    /// Samples that a percentile `1 - 1 / inverse` needs.
-    #[must_use]
-    pub const fn samples_needed(inverse: u64) -> u64 {
-        100 * inverse
-    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]

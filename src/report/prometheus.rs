@@ -1,7 +1,6 @@
 //! A run so far in the text format of Prometheus, for its textfile collector and for scrapes.
 
 use super::figures::float;
-use super::latency::LatencyRecord;
 use super::ledger::{Interval, Ledger};
 use crate::load::outcome::Outcome;
 use crate::stats::exposition::{Exposition, Format, MetricFamily, MetricKind};
@@ -105,15 +104,15 @@ fn latencies(text: &mut Exposition<'_>, outcome: &Outcome) {
         if histogram.is_empty() {
             continue;
         }
-        let known = [("0.5", 2), ("0.9", 10), ("0.99", 100), ("0.999", 1_000)]
-            .into_iter()
-            .filter(|(_, inverse)| histogram.len() >= LatencyRecord::samples_needed(*inverse));
-        let quantiles: Vec<(&str, f64)> = known
-            .map(|(name, inverse)| {
-                let value = histogram.value_at_quantile(1.0 - 1.0 / float(inverse));
-                (name, float(value) / NS_PER_S)
-            })
-            .collect();
+        // How many samples stand behind them, the count says.
+        let quantiles: Vec<(&str, f64)> =
+            [("0.5", 2), ("0.9", 10), ("0.99", 100), ("0.999", 1_000)]
+                .into_iter()
+                .map(|(name, inverse)| {
+                    let value = histogram.value_at_quantile(1.0 - 1.0 / float(inverse));
+                    (name, float(value) / NS_PER_S)
+                })
+                .collect();
         let sum = histogram.mean() * float(histogram.len()) / NS_PER_S;
         text.summary(&[("latency", latency)], &quantiles, (histogram.len(), sum));
     }

@@ -23,6 +23,9 @@ pub const UNKNOWN_ISSUER: &str = "--ca FILE with the certificate of its authorit
 pub const WRONG_NAME: &str = "--sni NAME with a name that its certificate has, or --insecure";
 /// It shows a certificate that is no good.
 pub const BAD_CERTIFICATE: &str = "another certificate for it, or --insecure";
+/// It shows the certificate of an authority, as plain `openssl req -x509` makes them.
+pub const CA_CERTIFICATE: &str = "making its certificate with openssl req -x509 -addext \
+     basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost, or --insecure";
 /// It sends an alert.
 pub const ALERT: &str = "--client-cert and --client-key, if it wants them";
 
@@ -137,6 +140,7 @@ fn of_tls_fault(fault: &str) -> Option<&'static str> {
         "handshake_time" => "a longer --connect-timeout, or a lower --connect-rate",
         "unknown_issuer" => UNKNOWN_ISSUER,
         "wrong_name" => WRONG_NAME,
+        "ca_certificate" => CA_CERTIFICATE,
         "certificate_expired"
         | "certificate_not_yet_valid"
         | "certificate_revoked"
@@ -175,6 +179,7 @@ mod tests {
             ("upgrade", "tls_wrong_name", "--sni"),
             ("upgrade", "tls_alert_certificate_required", "--client-cert"),
             ("upgrade", "bad_response: no status line", "--debug"),
+            ("upgrade", "tls_ca_certificate", "CA:FALSE"),
             ("connect", "proxy_refused", "a proxy running there"),
             ("connect", "proxy_http_407", "USER:PASSWORD"),
             ("connect", "proxy_http_502", "behind the proxy"),

@@ -1,6 +1,7 @@
 //! The load client's host before and after a run: what ran short while it lasted.
 
 use super::figures::whole;
+use super::network::Network;
 use crate::stats::HostSample;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,7 +55,7 @@ impl Sign {
 impl HostSamples {
     /// What grew, with what it points at: `3 listen overflows: ...`, one line per cause.
     #[must_use]
-    pub fn signs(&self) -> Vec<String> {
+    pub fn signs(&self, own: Option<&Network>) -> Vec<String> {
         let mut lines: Vec<(&str, String)> = Vec::new();
         for Sign { name, of, means } in SIGNS {
             // A counter that went back is another boot's, or another namespace's.
@@ -70,8 +71,15 @@ impl HostSamples {
                 None => lines.push((means, said)),
             }
         }
-        let said =
-            |(means, line): (&str, String)| format!("this whole host counted {line}: {means}");
+        let unharmed = own.filter(|own| own.retransmits == 0);
+        let said = |(means, line): (&str, String)| match unharmed {
+            // What others did to the network is no word on this run's.
+            Some(own) if means == NETWORK => {
+                let sockets = whole(own.sockets);
+                format!("this whole host counted {line}, none of them on {sockets} own sockets")
+            }
+            _ => format!("this whole host counted {line}: {means}"),
+        };
         lines.into_iter().map(said).collect()
     }
 }
@@ -91,7 +99,7 @@ mod tests {
     }
 
     fn signs(before: HostSample, after: HostSample) -> Vec<String> {
-        HostSamples { before, after }.signs()
+        HostSamples { before, after }.signs(None)
     }
 
     #[test]
@@ -103,6 +111,27 @@ mod tests {
                 format!("this whole host counted 3 listen drops: {ACCEPTING}"),
                 format!("this whole host counted 1,200 retransmits, 600 TCP timeouts: {NETWORK}"),
             ]
+        );
+    }
+
+    /// Retransmits of other programs are no word on the network of this run.
+    #[test]
+    fn what_the_run_s_own_sockets_did_not_see_points_at_nothing() {
+        let (before, after) = (sample(10, None), sample(50, None));
+        let samples = HostSamples { before, after };
+        let own = |retransmits| Network {
+            sockets: 5,
+            retransmits,
+            ..Network::default()
+        };
+        let counted = "this whole host counted 40 retransmits, 20 TCP timeouts";
+        assert_eq!(
+            samples.signs(Some(&own(0))),
+            [format!("{counted}, none of them on 5 own sockets")]
+        );
+        assert_eq!(
+            samples.signs(Some(&own(1))),
+            [format!("{counted}: {NETWORK}")]
         );
     }
 

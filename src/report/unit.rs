@@ -31,7 +31,7 @@ impl Unit {
             Self::Seconds
         } else if ends("bytes") {
             Self::Bytes
-        } else if ends("busy_max") || ends("_share") {
+        } else if ends("busy_max") || ends("_share") || ends(".reach") {
             Self::Share
         } else {
             Self::Count

@@ -304,7 +304,7 @@ fn notes(record: &Record) -> Vec<String> {
     notes.extend(record.generator.headroom.and_then(|it| it.note()));
     notes.extend(record.generator.headroom.and_then(|it| it.uneven()));
     if let Some(samples) = &record.host_samples {
-        notes.extend(samples.signs());
+        notes.extend(samples.signs(record.network.as_ref()));
     }
     notes.extend(network_note(record));
     let p99 = |latency: &Option<super::LatencyRecord>| latency.as_ref().map(|l| l.p99_ns);

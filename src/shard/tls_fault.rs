@@ -46,6 +46,8 @@ pub enum TlsFault {
     CertificateRevoked,
     /// The certificate is malformed, or not for this use.
     BadCertificate,
+    /// The certificate is that of an authority, and no server may show it (RFC 5280, 4.2.1.9).
+    CaCertificate,
     /// The client showed no certificate, and one is required.
     NoClientCertificate,
     /// The sides have no application protocol in common.
@@ -81,6 +83,7 @@ impl fmt::Display for TlsFault {
             Self::CertificateNotYetValid => "certificate_not_yet_valid",
             Self::CertificateRevoked => "certificate_revoked",
             Self::BadCertificate => "bad_certificate",
+            Self::CaCertificate => "ca_certificate",
             Self::NoClientCertificate => "no_client_certificate",
             Self::NoApplicationProtocol => "no_application_protocol",
             Self::NoName => "no_name",

@@ -4,6 +4,10 @@ use super::record::Bad;
 use crate::shard::TlsFault;
 use rustls::{AlertDescription, CertificateError, Error};
 
+/// What rustls says of an authority's certificate where a server's should be: it has no variant of
+/// its own for that.
+const AUTHORITY: &str = "CaUsedAsEndEntity";
+
 /// What rustls found.
 pub(super) fn of_error(error: &Error) -> TlsFault {
     match error {
@@ -37,6 +41,7 @@ fn of_certificate(error: &CertificateError) -> TlsFault {
             TlsFault::WrongName
         }
         CertificateError::Revoked => TlsFault::CertificateRevoked,
+        CertificateError::Other(error) if error.to_string() == AUTHORITY => TlsFault::CaCertificate,
         // A foreign enum.
         _ => TlsFault::BadCertificate,
     }

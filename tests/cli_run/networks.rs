@@ -1,6 +1,10 @@
 //! Networks: what a run tells of its own sockets, and networks that go away in the middle of it.
 
 use super::program::{Ran, Running, Serving, ringstorm};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::fd::AsFd as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -29,15 +33,16 @@ fn a_run_looks_at_its_own_sockets_and_at_no_other_clients() {
 }
 
 /// Two network namespaces with a link between them. Deleted when dropped.
-struct Link {
-    names: [String; 2],
+pub(super) struct Link {
+    pub(super) names: [String; 2],
 }
 
 impl Link {
     /// `None`, with a word on stderr, where the host does not permit namespaces.
     #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-    fn new() -> Option<Self> {
-        let names = ["a", "b"].map(|end| format!("ringstorm-{}-{end}", std::process::id()));
+    pub(super) fn new(name: &str) -> Option<Self> {
+        let pid = std::process::id();
+        let names = ["a", "b"].map(|end| format!("ringstorm-{pid}-{name}{end}"));
         for name in &names {
             if let Err(error) = ip(&["netns", "add", name]) {
                 eprintln!("skipped: no network namespaces here: {error}");
@@ -62,7 +67,21 @@ impl Link {
         Some(link)
     }
 
-    fn take_down(&self) {
+    /// A listener within the first namespace, for servers of the test's own.
+    pub(super) fn listener(&self, at: &str) -> TcpListener {
+        let path = format!("/run/netns/{}", self.names[0]);
+        let at = at.to_owned();
+        // The thread is moved for good; what it has bound stays where it was bound: setns(2).
+        let bound = std::thread::spawn(move || {
+            let namespace = File::open(path).expect("ip(8) has put it there");
+            let kind = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(namespace.as_fd(), kind).expect("it may be entered");
+            TcpListener::bind(at).expect("an address of the link")
+        });
+        bound.join().expect("no panic")
+    }
+
+    pub(super) fn take_down(&self) {
         ip(&["-n", &self.names[0], "link", "set", "v0", "down"]).expect("the link goes");
     }
 }
@@ -93,7 +112,7 @@ fn established(pid: &str) -> usize {
 
 #[test]
 fn a_network_that_goes_away_fails_those_who_ask_who_listen_and_who_talk_in_rooms() {
-    let Some(link) = Link::new() else {
+    let Some(link) = Link::new("n") else {
         return;
     };
     let [at, from] = &link.names;

@@ -354,3 +354,46 @@ fn a_record_holds_every_second_and_every_sample() {
     assert!(record.time.ended_unix_ms > Some(record.run.started_unix_ms));
     std::fs::remove_file(&file).expect("its own file");
 }
+
+/// A percentile of few samples is shown, with how many they are.
+#[test]
+fn few_samples_have_their_percentiles_in_rows_and_textfile_too() {
+    let server = Serving::start(&["--cores", "0"]);
+    let url = format!("ws://{}/echo", server.address);
+    let files = ["few.csv", "few.prom"].map(file);
+    let [csv, prom] = files.each_ref().map(|it| it.to_str().expect("UTF-8"));
+    let flags = [
+        "load", &url, "-c", "2", "-r", "20", "-d", "1500ms", "--cores", "0", "--quiet",
+    ];
+    let sinks = ["--csv", csv, "--prometheus", prom];
+    let ran = ringstorm(&[&flags[..], &sinks].concat());
+    assert!(matches!(ran.code, 0 | 98), "{}{}", ran.out, ran.err);
+    let rows = std::fs::read_to_string(csv).expect("it was written");
+    let names: Vec<&str> = rows.lines().next().unwrap_or_default().split(',').collect();
+    let at = |name: &str| {
+        names
+            .iter()
+            .position(|known| *known == name)
+            .expect("a column")
+    };
+    let sampled: Vec<Vec<&str>> = rows
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').collect::<Vec<_>>())
+        .filter(|row| row[at("samples")] != "0")
+        .collect();
+    assert!(!sampled.is_empty(), "{rows}");
+    for row in &sampled {
+        for name in ["p50_ns", "p99_9_ns", "max_ns", "slip_p99_ns"] {
+            assert!(row[at(name)].parse::<u64>().is_ok(), "{name}: {rows}");
+        }
+    }
+    let text = std::fs::read_to_string(prom).expect("it was written");
+    assert!(
+        text.contains("{latency=\"response\",quantile=\"0.999\"}"),
+        "{text}"
+    );
+    for path in &files {
+        let _ = std::fs::remove_file(path);
+    }
+}

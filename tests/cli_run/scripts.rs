@@ -108,3 +108,64 @@ fn a_wrong_script_is_refused_by_line_and_key_before_anybody_connects() {
         }
     }
 }
+
+/// Each message has what its client has: a server that answers with anything else is caught.
+#[test]
+fn an_echo_says_what_each_client_has_of_its_own() {
+    let table = std::env::temp_dir().join(format!("ringstorm-{}-words.csv", std::process::id()));
+    std::fs::write(&table, "user,token\nann,t-1\nbob,t-two\n").unwrap();
+    let values = table.to_str().unwrap();
+    let server = Serving::start(&["--cores", "0", "--deflate"]);
+    let url = format!("ws://{}/echo", server.address);
+    let words = r#"{"user":"{user}","n":{number},"seq":"{seq}"}"#;
+    for engine in ["ring", "tokio"] {
+        for (words, more, shown) in [
+            (
+                words,
+                &[][..],
+                r#"0 < text frame, 37 bytes: "{\"user\":\"ann\",\"n\":0,\"seq\":\""#,
+            ),
+            ("{token}", &["--deflate"], "0 < text frame"),
+            (
+                "hi",
+                &["--binary", "--pipeline", "3"],
+                "0 < binary frame, 2 bytes: \"hi\"",
+            ),
+        ] {
+            let flags = ["load", &url, "--engine", engine, "-c", "4", "-d", "300ms"];
+            let common = [
+                "--cores", "0", "--json", "--quiet", "--values", values, "--debug",
+            ];
+            let ran = ringstorm(&[&flags[..], &common, &["--message", words], more].concat());
+            let record: Value = serde_json::from_str(&ran.out).expect(&ran.err);
+            let messages = &record["messages"];
+            assert!(
+                messages["replied"].as_u64() > Some(4),
+                "{engine}, {words}: {}",
+                ran.out
+            );
+            assert_eq!(messages["wrong"], 0, "{engine}, {words}: {}", ran.out);
+            assert_eq!(messages["lost"], 0, "{engine}, {words}: {}", ran.out);
+            let is_shown = ran.err.lines().any(|line| line.starts_with(shown));
+            assert!(is_shown, "{engine}, {words}: {}", ran.err);
+        }
+    }
+    for (wrong, word) in [
+        (&["--message", r#"{"u":"{user}"}"#][..], "{user}"),
+        (&["-H", "Authorization: Bearer {token}"], "{token}"),
+        (
+            &["--message", "{user} {nobody}", "--values", values][..],
+            "{nobody}",
+        ),
+        (
+            &["--message", "x", "--scenario", "listen"],
+            "--scenario echo",
+        ),
+        (&["--message", "x", "--payload", "9"], "--payload"),
+    ] {
+        let ran = ringstorm(&[&["load", &url], wrong].concat());
+        assert_eq!(ran.code, 2, "{wrong:?}: {}", ran.err);
+        assert!(ran.err.contains(word), "{wrong:?}: {}", ran.err);
+    }
+    std::fs::remove_file(&table).unwrap();
+}

@@ -104,3 +104,78 @@ fn stopped(engine: &str, (scheme, path): (&str, &str), reason: &str) {
         );
     }
 }
+
+/// RFC 6455, 5.5.2: a ping asks whether the peer still answers. One that does not is reset, and its
+/// client comes back in another slot.
+#[test]
+fn who_answers_no_ping_is_dropped_and_its_slot_is_free_again() {
+    for engine in ENGINES {
+        let server = Serving::start(&["--cores", "0"]);
+        let url = format!("ws://{}/echo", server.address);
+        let pings = [
+            "--scenario",
+            "idle",
+            "--ping",
+            "200ms",
+            "-d",
+            "4s",
+            "--json",
+        ];
+        let returns = [
+            "--reconnect",
+            "--backoff",
+            "50ms-100ms",
+            "--connect-timeout",
+            "300ms",
+        ];
+        let load = Running::start(&[&flags(engine, &url)[..], &pings, &returns].concat());
+        server.wait_for_open(4);
+        server.signal(Signal::STOP);
+        std::thread::sleep(Duration::from_millis(1_500));
+        server.signal(Signal::CONT);
+        let ran = load.end();
+        let record: serde_json::Value = serde_json::from_str(&ran.out).expect(&ran.err);
+        let failures = record["failures"].to_string();
+        assert!(failures.contains("\"no_pong\""), "{engine}: {failures}");
+        assert!(!failures.contains("no_slot"), "{engine}: {failures}");
+        assert_eq!(
+            record["connects"]["waited_for_slot"],
+            serde_json::Value::Null
+        );
+        assert!(
+            record["returns"]["resumed"].as_u64() >= Some(4),
+            "{engine}: {}",
+            ran.out
+        );
+    }
+}
+
+/// Numbers begin again with the server: whoever listens repeats nothing, and passed over what was
+/// said before it was back.
+#[test]
+fn listeners_of_a_server_that_was_restarted_hear_nothing_twice() {
+    for engine in ENGINES {
+        let flags_of = ["--cores", "0", "--chunk-ms", "20"];
+        let first = Serving::start(&flags_of);
+        let address = first.address.clone();
+        let url = format!("ws://{address}/push");
+        let listens = ["--scenario", "listen", "-d", "5s", "--json", "--reconnect"];
+        let returns = ["--backoff", "50ms-100ms"];
+        let load = Running::start(&[&flags(engine, &url)[..], &listens, &returns].concat());
+        first.wait_for_open(4);
+        std::thread::sleep(Duration::from_secs(2));
+        first.signal(Signal::KILL);
+        drop(first);
+        let _second = Serving::start_at(&address, &flags_of);
+        let ran = load.end();
+        let record: serde_json::Value = serde_json::from_str(&ran.out).expect(&ran.err);
+        assert_eq!(record["returns"]["resumed"], 4, "{engine}: {}", ran.out);
+        assert_eq!(record["returns"]["duplicated"], 0, "{engine}: {}", ran.out);
+        assert_eq!(record["events"]["repeated"], 0, "{engine}: {}", ran.out);
+        assert_eq!(
+            record["events"]["missing_at_end"], 0,
+            "{engine}: {}",
+            ran.out
+        );
+    }
+}

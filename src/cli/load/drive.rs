@@ -168,7 +168,11 @@ impl Watch<'_> {
     fn look_at_sockets(&mut self, total: &Total) {
         let is_soon = match total.stage {
             Stage::Connecting | Stage::Waiting | Stage::WarmUp => false,
-            Stage::Measuring => total.measured + 2 * PROGRESS_TIME >= self.config.load.duration,
+            // Of a short run, not before its middle: sockets that have just begun tell nothing.
+            Stage::Measuring => {
+                let duration = self.config.load.duration;
+                total.measured + 2 * PROGRESS_TIME >= duration && 2 * total.measured >= duration
+            }
             Stage::Draining | Stage::Closing | Stage::Finished => true,
         };
         // Where the kernel does not tell, it is not known.

@@ -42,6 +42,11 @@ pub(in crate::cli) struct LoadFlags {
     /// Bytes of one message, at least 8.
     #[arg(long, value_name = "BYTES", default_value = "32", value_parser = values::size)]
     pub(in crate::cli) payload: usize,
+    /// What each message of an echo says, instead of a payload of --payload: {number}, {rand} and
+    /// columns of --values are the client's own, {seq} the message's number on its connection,
+    /// without which a lost message is known by the end only. Text, unless --binary is given.
+    #[arg(long, value_name = "TEXT", conflicts_with = "payload")]
+    pub(in crate::cli) message: Option<String>,
     /// Cap on one message or event that comes: a larger one fails as `too_large`, which is this
     /// client's own limit and not the server's mistake.
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = values::size)]

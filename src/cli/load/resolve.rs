@@ -53,6 +53,11 @@ pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
         duration: flags.duration.or_else(|| longest(flags)),
         seed,
     };
+    let values = values(flags, &subprotocols)?;
+    let message = flags.message.as_deref();
+    let payload_bytes = message.map_or(flags.payload, |text| {
+        values.bytes_max(text, flags.connections)
+    });
     let messages = flags.pace.messages(&frame)?;
     let connect_pace = flags.pace.connects(&frame)?;
     let follow = follow(flags, url, &targets)?;
@@ -67,7 +72,7 @@ pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
             .collect(),
         sources: sources::expand(&flags.source_ip, address, need(flags)),
         headers: headers(flags, url),
-        values: values(flags, &subprotocols)?,
+        values,
         subprotocols,
         deflate: flags.connection.deflate,
         transport,
@@ -79,7 +84,8 @@ pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
         in_flight: flags.pace.in_flight(&messages),
         tick: flags.pace.tick(),
         messages,
-        payload_bytes: flags.payload,
+        payload_bytes,
+        message: flags.message.clone(),
         payload_kind: if is_text {
             PayloadKind::Text
         } else {
@@ -92,7 +98,7 @@ pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
         session: flags.churn.session(),
         warm_up: flags.warm_up,
         duration: flags.pace.duration(&frame),
-        message_bytes_max: flags.max_message.max(flags.payload),
+        message_bytes_max: flags.max_message.max(payload_bytes),
         fragments_max: flags.max_fragments,
         grace: flags.grace,
         silence: flags.silence,
@@ -134,16 +140,15 @@ fn values(flags: &LoadFlags, subprotocols: &[String]) -> Result<Values, Failure>
     {
         return refuse(format!("--subprotocol: {name}"), unknown);
     }
-    // Other braces in headers may be JSON; with a table they are more likely a slip.
-    if flags.values.is_some() {
-        for url in &flags.urls {
-            for (name, value) in flags.connection.headers(url) {
-                // What has quotes in it is JSON, and no name of a column.
-                if let Err(unknown) = values.check(&value)
-                    && !unknown.contains('"')
-                {
-                    return refuse(format!("--header: {name}"), unknown);
-                }
+    // Other braces in headers and messages may be JSON: what is no name in them is let be.
+    let message = flags.message.as_deref();
+    if let Some(unknown) = message.and_then(|text| values.stray_name(text, &["seq"])) {
+        return refuse("--message".to_owned(), unknown);
+    }
+    for url in &flags.urls {
+        for (name, value) in flags.connection.headers(url) {
+            if let Some(unknown) = values.stray_name(&value, &[]) {
+                return refuse(format!("--header: {name}"), unknown);
             }
         }
     }
@@ -171,6 +176,13 @@ fn check_flags(flags: &LoadFlags, scenario: &Scenario) -> Result<(), Failure> {
     {
         return Err(Failure::Usage(format!(
             "{flag}: the scenario {} sends no messages; leave {flag} out, or write \
+             --scenario echo with a ws:// URL",
+            scenario.name()
+        )));
+    }
+    if flags.message.is_some() && !matches!(scenario, Scenario::Echo) {
+        return Err(Failure::Usage(format!(
+            "--message: the scenario {} has messages of its own; leave it out, or write \
              --scenario echo with a ws:// URL",
             scenario.name()
         )));
@@ -270,7 +282,7 @@ impl Talk {
             scenario,
             retarget: str::to_owned,
             subprotocols,
-            is_text: flags.text,
+            is_text: flags.text || flags.message.is_some() && !flags.binary,
         })
     }
 }

@@ -43,11 +43,12 @@ pub(super) struct Screen {
     p99_us: History,
 }
 
-/// A latency of the run so far; `None` where too few samples stand behind a percentile.
+/// A latency of the run so far.
 struct Row {
     name: &'static str,
     samples: u64,
-    percentiles_ns: [Option<u64>; 4],
+    /// Each percentile, and whether few samples stand behind it.
+    percentiles_ns: [(u64, bool); 4],
     max_ns: u64,
 }
 
@@ -151,14 +152,17 @@ fn rows(outcome: &Outcome) -> Vec<Row> {
         .filter(|(_, latency)| !latency.histogram().is_empty());
     let row = |(name, latency): (&'static str, &crate::load::latency::Latency)| {
         let histogram = latency.histogram();
-        let backed = |(needed, quantile)| {
-            (histogram.len() >= needed).then(|| histogram.value_at_quantile(quantile))
+        let marked = |(needed, quantile)| {
+            (
+                histogram.value_at_quantile(quantile),
+                histogram.len() < needed,
+            )
         };
         let percentiles = [(200, 0.5), (1_000, 0.9), (10_000, 0.99), (100_000, 0.999)];
         Row {
             name,
             samples: histogram.len(),
-            percentiles_ns: percentiles.map(backed),
+            percentiles_ns: percentiles.map(marked),
             max_ns: histogram.max(),
         }
     };

@@ -435,7 +435,8 @@ impl LoadClients {
             // take.
             LossCause::Left => self.config.session.is_none() && !self.config.ends_with_turns(),
         };
-        let attempt = (self.come_back && comes_back).then(|| client.attempt_after_loss());
+        let newest_ns = recorder.newest_ns(self.config.place(client.number()));
+        let attempt = (self.come_back && comes_back).then(|| client.attempt_after_loss(newest_ns));
         let under_way = client.role_mut().clear(self.tools.rings());
         recorder.gone(under_way);
         self.table.mark_down(id, to);

@@ -5,6 +5,7 @@ use super::payload::Template;
 use crate::load::measure::recorder::Recorder;
 use crate::load::measure::send_times::SendTimes;
 use crate::load::transport::PayloadKind;
+use crate::load::wording::MessageId;
 use crate::time::Instant;
 use std::collections::VecDeque;
 
@@ -61,16 +62,20 @@ impl InFlight {
     #[inline]
     pub(super) fn on_message(
         &mut self,
-        (kind, bytes): (PayloadKind, &[u8]),
+        (number, kind, bytes): (u32, PayloadKind, &[u8]),
         (template, rings): (&Template, &mut Rings),
         now: Instant,
         recorder: &mut Recorder,
     ) {
-        if self.len() > 0 && template.is(self.expected, kind, bytes) {
+        let expected = MessageId {
+            number,
+            sequence: self.expected,
+        };
+        if self.len() > 0 && template.is(expected, kind, bytes) {
             return self.replied(rings, now, recorder);
         }
         // A later one in flight means that those before it will not come: frames are ordered.
-        let found = template.sequence(kind, bytes);
+        let found = template.sequence(number, kind, bytes);
         let skipped = found.map(|sequence| sequence.wrapping_sub(self.expected));
         match skipped.filter(|&skipped| skipped < self.len()) {
             Some(skipped) => {
@@ -218,7 +223,8 @@ mod tests {
     /// The content of a message with that sequence number: its frame's payload, unmasked.
     fn content(template: &Template, sequence: u32) -> Vec<u8> {
         let mut frame = Vec::new();
-        template.encode(&mut frame, sequence, [0; 4]);
+        let number = 0;
+        template.encode(&mut frame, MessageId { number, sequence }, [0; 4]);
         frame.split_off(6)
     }
 
@@ -236,7 +242,7 @@ mod tests {
         let now = Instant::from_nanos(90);
         for sequence in [43, 39, 42, 42] {
             let bytes = content(&template, sequence);
-            let message = (PayloadKind::Text, &bytes[..]);
+            let message = (0, PayloadKind::Text, &bytes[..]);
             in_flight.on_message(message, (&template, &mut rings), now, &mut recorder);
         }
         let messages = recorder.outcome().messages;

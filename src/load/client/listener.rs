@@ -74,7 +74,7 @@ impl HeardSoFar {
         }
         let stamp = Pushed::parse(bytes);
         let age = if past.is_some() {
-            self.catch_up(stamp, past, now, recorder)
+            self.catch_up(stamp, past, hearing, recorder)
         } else {
             Age::New
         };
@@ -89,7 +89,12 @@ impl HeardSoFar {
     /// the listener missed all of that run so far; otherwise the next message shows what it
     /// missed.
     #[cold]
-    pub(super) fn on_stale(&mut self, id: &str, past: &Past, recorder: &mut Recorder) {
+    pub(super) fn on_stale(
+        &mut self,
+        id: &str,
+        (past, place): (&Past, usize),
+        recorder: &mut Recorder,
+    ) {
         let run = |id: &str| id.rsplit_once(':').map(|(run, _)| run.to_owned());
         let last = past.as_ref().and_then(|past| run(past.last_event_id()?));
         if last.is_none() || last == run(id) {
@@ -98,6 +103,9 @@ impl HeardSoFar {
         let number = id.rsplit_once(':').and_then(|it| it.1.parse().ok());
         recorder.missed(number.unwrap_or(0));
         self.pushed = 0;
+        if let Some(since_ns) = past.as_ref().and_then(|past| past.newest_ns()) {
+            recorder.began_anew(place, since_ns);
+        }
     }
 
     /// The last pushed sequence number, or 0.
@@ -122,10 +130,11 @@ impl HeardSoFar {
         &mut self,
         stamp: Option<Pushed>,
         past: &mut Past,
-        now: Instant,
+        Hearing { now, place, .. }: Hearing,
         recorder: &mut Recorder,
     ) -> Age {
-        let last = self.pushed;
+        let mut last = self.pushed;
+        let newest_ns = past.as_ref().and_then(|past| past.newest_ns());
         let Some(lost) = past.as_mut().and_then(|past| past.lost()) else {
             return Age::New;
         };
@@ -137,6 +146,14 @@ impl HeardSoFar {
             *past = None;
             return Age::New;
         };
+        if let (Some(_), Some(newest_ns)) = (lost_at, newest_ns)
+            && is_of_another_run(stamp, (last, newest_ns))
+        {
+            // As after `stale`: all of that run so far was missed.
+            recorder.missed(stamp.sequence.saturating_sub(1));
+            recorder.began_anew(place, newest_ns);
+            (last, self.pushed) = (0, 0);
+        }
         if lost_at.is_some() && last != 0 && stamp.sequence > last {
             recorder.missed(stamp.sequence - last - 1);
             // What was missed is not a gap of this connection too.
@@ -153,6 +170,18 @@ impl HeardSoFar {
             Age::New
         }
     }
+}
+
+/// A core of a server sends what it should have sent no later than this.
+const LATE_CORE_MOST: Duration = Duration::from_secs(1);
+
+/// Whether a message is one of a server that began to count again, after a loss at which the last
+/// number was `last` and the newest message had been sent at `newest_ns`. Without an id of its run
+/// its number and its time tell: in one run numbers rise with time, but for a core that is late.
+fn is_of_another_run(stamp: Pushed, (last, newest_ns): (u64, u64)) -> bool {
+    let later = Duration::from_nanos(stamp.sent_ns.saturating_sub(newest_ns));
+    let is_new = stamp.sequence <= last && stamp.sent_ns > newest_ns;
+    is_new && (stamp.sequence <= last / 2 || later > LATE_CORE_MOST)
 }
 
 #[cfg(test)]
@@ -190,6 +219,7 @@ mod tests {
         let lost = LostConnection::new(5, last_event_id.to_owned(), None);
         let mut attempt = Attempt::first(0, 0, at(10)).after(Some(RetryState::of(lost)));
         attempt.mark_lost(at(1_000));
+        attempt.mark_newest(950);
         let (mut seen, mut past) = (HeardSoFar::new(at(10)), attempt.take_past());
         seen.up(at(2_000), &mut past);
         (seen, past)
@@ -240,9 +270,9 @@ mod tests {
     fn numbers_begin_anew_with_another_run() {
         let (mut seen, past) = back("run:5");
         let mut to = recorder();
-        seen.on_stale("run:80", &past, &mut to);
+        seen.on_stale("run:80", (&past, 0), &mut to);
         assert_eq!((seen.pushed(), to.outcome().returns.missed), (5, 0));
-        seen.on_stale("other:80", &past, &mut to);
+        seen.on_stale("other:80", (&past, 0), &mut to);
         assert_eq!((seen.pushed(), to.outcome().returns.missed), (0, 80));
     }
 }

@@ -278,13 +278,13 @@ impl LoadClients {
         let Some((id, client)) = id.and_then(|id| Some((id, self.table.get(id)?))) else {
             return self.sender.drop_batch(Cause::NoConnection, recorder);
         };
-        match client.role_mut() {
-            ClientRole::Echo(in_flight) => {
+        match (client.number(), client.role_mut()) {
+            (n, ClientRole::Echo(in_flight)) => {
                 let used = (&mut self.tools, recorder);
-                self.sender.send_planned(id, in_flight, used, wire);
+                self.sender.send_planned((id, n), in_flight, used, wire);
             }
-            ClientRole::Dialogue(_) => self.give_planned(id, recorder, wire),
-            ClientRole::Listen(_) | ClientRole::Idle => {
+            (_, ClientRole::Dialogue(_)) => self.give_planned(id, recorder, wire),
+            (_, ClientRole::Listen(_) | ClientRole::Idle) => {
                 self.sender.drop_batch(Cause::NoConnection, recorder);
             }
         }
@@ -477,13 +477,13 @@ impl LoadClients {
         let Some(client) = self.table.get_open(id) else {
             return;
         };
-        match client.role_mut() {
-            ClientRole::Echo(in_flight) => {
+        match (client.number(), client.role_mut()) {
+            (n, ClientRole::Echo(in_flight)) => {
                 let used = (&mut self.tools, recorder);
-                self.sender.fill(id, in_flight, used, wire);
+                self.sender.fill((id, n), in_flight, used, wire);
             }
-            ClientRole::Dialogue(_) => self.take_turns(id, recorder, wire),
-            ClientRole::Listen(_) | ClientRole::Idle => {}
+            (_, ClientRole::Dialogue(_)) => self.take_turns(id, recorder, wire),
+            (_, ClientRole::Listen(_) | ClientRole::Idle) => {}
         }
     }
 

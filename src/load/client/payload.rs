@@ -2,6 +2,7 @@
 
 use crate::limits;
 use crate::load::transport::PayloadKind;
+use crate::load::wording::{MessageId, Wording, hexadecimal};
 use crate::protocol::websocket::frame::{self, Opcode};
 use crate::protocol::websocket::{Deflater, mask};
 
@@ -18,6 +19,10 @@ pub(in crate::load) struct Template {
     kind: PayloadKind,
     /// What follows the stamp: printable ASCII.
     filler: Vec<u8>,
+    /// What is said instead, if the user says it.
+    wording: Option<Wording>,
+    /// Bytes of one message at the most.
+    bytes: usize,
 }
 
 impl Template {
@@ -27,12 +32,19 @@ impl Template {
         Self {
             kind,
             filler: filler.collect(),
+            wording: None,
+            bytes,
         }
+    }
+
+    /// The same, in the user's words.
+    pub(in crate::load) fn worded(self, wording: Option<Wording>) -> Self {
+        Self { wording, ..self }
     }
 
     /// Bytes of one frame on the wire, mask key included.
     pub(in crate::load) fn frame_bytes(&self) -> usize {
-        let bytes = STAMP_BYTES + self.filler.len();
+        let bytes = self.bytes;
         bytes
             + frame::header(Opcode::Binary, bytes, Some([0; 4]))
                 .as_bytes()
@@ -41,20 +53,33 @@ impl Template {
 
     /// Appends a masked frame with that sequence number.
     #[inline]
-    pub(in crate::load) fn encode(&self, into: &mut Vec<u8>, sequence: u32, key: [u8; 4]) {
-        let bytes = STAMP_BYTES + self.filler.len();
+    pub(in crate::load) fn encode(&self, into: &mut Vec<u8>, sender: MessageId, key: [u8; 4]) {
+        let bytes = match &self.wording {
+            None => STAMP_BYTES + self.filler.len(),
+            Some(wording) => wording.bytes(sender),
+        };
         into.extend_from_slice(frame::header(self.opcode(), bytes, Some(key)).as_bytes());
-        let stamp = stamp(self.kind, sequence);
-        if bytes >= limits::LARGE_BYTES {
-            mask::append(into, &stamp, key, 0);
+        if bytes >= limits::LARGE_BYTES && self.wording.is_none() {
+            mask::append(into, &stamp(self.kind, sender.sequence), key, 0);
             mask::append(into, &self.filler, key, STAMP_BYTES);
             return;
         }
         let start = into.len();
-        into.extend_from_slice(&stamp);
-        into.extend_from_slice(&self.filler);
+        self.write(into, sender);
         if let Some(payload) = into.get_mut(start..) {
             mask::apply(payload, key, 0);
+        }
+    }
+
+    /// Appends the message itself.
+    #[inline]
+    fn write(&self, into: &mut Vec<u8>, sender: MessageId) {
+        match &self.wording {
+            None => {
+                into.extend_from_slice(&stamp(self.kind, sender.sequence));
+                into.extend_from_slice(&self.filler);
+            }
+            Some(wording) => wording.write(into, sender),
         }
     }
 
@@ -63,16 +88,15 @@ impl Template {
     pub(in crate::load) fn encode_deflated(
         &self,
         into: &mut Vec<u8>,
-        sequence: u32,
+        sender: MessageId,
         key: [u8; 4],
         deflater: &mut Deflater,
     ) {
         let start = into.len();
-        into.extend_from_slice(&stamp(self.kind, sequence));
-        into.extend_from_slice(&self.filler);
+        self.write(into, sender);
         let Some(packed) = into.get(start..).and_then(|plain| deflater.deflate(plain)) else {
             into.truncate(start);
-            return self.encode(into, sequence, key);
+            return self.encode(into, sender, key);
         };
         into.truncate(start);
         let header = frame::header(self.opcode(), packed.len(), Some(key)).deflated();
@@ -91,9 +115,18 @@ impl Template {
         }
     }
 
-    /// The sequence number of a message of ours; `None` for any other content.
+    /// The sequence number of a message of that client; `None` for any other content.
     #[inline]
-    pub(in crate::load) fn sequence(&self, kind: PayloadKind, bytes: &[u8]) -> Option<u32> {
+    pub(in crate::load) fn sequence(
+        &self,
+        number: u32,
+        kind: PayloadKind,
+        bytes: &[u8],
+    ) -> Option<u32> {
+        if let Some(wording) = &self.wording {
+            let found = wording.sequence(bytes, number);
+            return found.filter(|_| kind == self.kind);
+        }
         let (stamp, filler) = bytes.split_first_chunk::<STAMP_BYTES>()?;
         (kind == self.kind && filler == self.filler)
             .then(|| read(kind, *stamp))
@@ -102,7 +135,11 @@ impl Template {
 
     /// Whether these bytes are the message with that sequence number.
     #[inline]
-    pub(in crate::load) fn is(&self, sequence: u32, kind: PayloadKind, bytes: &[u8]) -> bool {
+    pub(in crate::load) fn is(&self, sender: MessageId, kind: PayloadKind, bytes: &[u8]) -> bool {
+        if let Some(wording) = &self.wording {
+            return kind == self.kind && wording.is(bytes, sender);
+        }
+        let sequence = sender.sequence;
         match bytes.split_first_chunk::<STAMP_BYTES>() {
             Some((stamped, filler)) => {
                 kind == self.kind && *stamped == stamp(kind, sequence) && filler == self.filler
@@ -131,23 +168,15 @@ fn read(kind: PayloadKind, stamp: [u8; STAMP_BYTES]) -> Option<u32> {
     }
 }
 
-/// Eight lowercase digits, computed in one word: a loop of eight would be a third of a frame.
-#[inline]
-fn hexadecimal(n: u32) -> [u8; STAMP_BYTES] {
-    // One nibble to a byte, the most significant first.
-    let mut x = u64::from(n);
-    x = (x & 0x0000_ffff) << 32 | (x & 0xffff_0000) >> 16;
-    x = (x & 0x0000_00ff_0000_00ff) << 16 | (x & 0x0000_ff00_0000_ff00) >> 8;
-    x = (x & 0x000f_000f_000f_000f) << 8 | (x & 0x00f0_00f0_00f0_00f0) >> 4;
-    // 1 in each byte that is a letter; letters are 39 further than the digits would go.
-    let letters = ((x + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
-    (x + 0x3030_3030_3030_3030 + letters * 39).to_le_bytes()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn sender(sequence: u32) -> MessageId {
+        let number = 0;
+        MessageId { number, sequence }
+    }
 
     fn unmasked(frame: &[u8], key: [u8; 4], header: usize) -> Vec<u8> {
         let mut payload = frame[header..].to_vec();
@@ -160,17 +189,12 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         let template = Template::new(PayloadKind::Text, 8, &mut rng);
         let mut frame = Vec::new();
-        template.encode(&mut frame, 0x00c0_ffee, [1, 2, 3, 4]);
+        template.encode(&mut frame, sender(0x00c0_ffee), [1, 2, 3, 4]);
         assert_eq!(frame[..6], [0x81, 0x88, 1, 2, 3, 4]);
         assert_eq!(unmasked(&frame, [1, 2, 3, 4], 6), b"00c0ffee");
     }
 
     proptest! {
-        #[test]
-        fn hexadecimal_is_what_format_prints(n: u32) {
-            prop_assert_eq!(hexadecimal(n).to_vec(), format!("{n:08x}").into_bytes());
-        }
-
         #[test]
         fn an_echo_is_recognised_and_any_other_byte_is_not(
             sequence: u32, key: [u8; 4], bytes in prop_oneof![8..100_usize, 8100..12_400_usize],
@@ -179,17 +203,17 @@ mod tests {
             let kind = if binary { PayloadKind::Binary } else { PayloadKind::Text };
             let template = Template::new(kind, bytes, &mut fastrand::Rng::with_seed(3));
             let mut frame = Vec::new();
-            template.encode(&mut frame, sequence, key);
+            template.encode(&mut frame, sender(sequence), key);
             let header = frame::header(Opcode::Binary, bytes, Some(key)).as_bytes().len();
             let mut payload = unmasked(&frame, key, header);
             prop_assert_eq!(payload.len(), bytes);
-            prop_assert!(template.is(sequence, kind, &payload));
-            prop_assert_eq!(template.sequence(kind, &payload), Some(sequence));
-            prop_assert!(!template.is(sequence.wrapping_add(1), kind, &payload));
-            prop_assert!(!template.is(sequence, kind, &payload[..bytes - 1]));
+            prop_assert!(template.is(sender(sequence), kind, &payload));
+            prop_assert_eq!(template.sequence(0, kind, &payload), Some(sequence));
+            prop_assert!(!template.is(sender(sequence.wrapping_add(1)), kind, &payload));
+            prop_assert!(!template.is(sender(sequence), kind, &payload[..bytes - 1]));
             payload[flip % bytes] ^= 0x80;
-            prop_assert!(!template.is(sequence, kind, &payload));
-            prop_assert_eq!(template.sequence(kind, &payload), None);
+            prop_assert!(!template.is(sender(sequence), kind, &payload));
+            prop_assert_eq!(template.sequence(0, kind, &payload), None);
         }
     }
 }

@@ -111,7 +111,8 @@ impl Messages<'_> {
         match self.role {
             ClientRole::Echo(in_flight) => {
                 let compared = (self.template, &mut *self.rings);
-                in_flight.on_message((kind, bytes), compared, now, self.call.recorder);
+                let message = (self.client.1, kind, bytes);
+                in_flight.on_message(message, compared, now, self.call.recorder);
             }
             ClientRole::Listen(seen) => {
                 let hearing = Hearing {
@@ -140,7 +141,8 @@ impl Messages<'_> {
             ClientRole::Listen(seen) if event.event == STALE && self.past.is_some() => {
                 let recorder = &mut *self.call.recorder;
                 recorder.event(event.data.len(), self.call.now);
-                seen.on_stale(event.last_event_id, self.past, recorder);
+                let lost = (&*self.past, self.place);
+                seen.on_stale(event.last_event_id, lost, recorder);
             }
             ClientRole::Listen(_) | ClientRole::Echo(_) | ClientRole::Idle => {
                 self.on_message(PayloadKind::Text, event.data.as_bytes());

@@ -7,6 +7,7 @@ use crate::limits;
 use crate::load::config::Config;
 use crate::load::measure::recorder::{Cause, Recorder};
 use crate::load::measure::send_times::SendTimes;
+use crate::load::wording::{MessageId, Wording};
 use crate::protocol::websocket::Deflater;
 use crate::shard::{ConnectionId, Unsent, Wire};
 
@@ -26,9 +27,11 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(config: &Config) -> Self {
+        let worded = |text| Wording::new(text, config.values.clone(), config.seed);
         let mut filler = fastrand::Rng::with_seed(config.seed);
         Self {
-            template: Template::new(config.payload_kind, config.payload_bytes, &mut filler),
+            template: Template::new(config.payload_kind, config.payload_bytes, &mut filler)
+                .worded(config.message.as_deref().map(worded)),
             deflater: config.deflate.then(Box::default),
             in_flight_max: config.in_flight,
             batch: Vec::new(),
@@ -38,7 +41,7 @@ impl Sender {
     /// Sends the batch on an open connection as far as it may; counts the rest.
     pub(super) fn send_planned<M>(
         &mut self,
-        id: ConnectionId,
+        (id, number): (ConnectionId, u32),
         in_flight: &mut InFlight,
         (tools, recorder): (&mut Tools, &mut Recorder),
         wire: &mut impl Wire<M>,
@@ -49,7 +52,7 @@ impl Sender {
             recorder.dropped(over, Cause::InFlight);
             self.batch.truncate(room);
         }
-        let (sent, result) = self.send_batch(id, in_flight, (tools, recorder), wire);
+        let (sent, result) = self.send_batch((id, number), in_flight, (tools, recorder), wire);
         if let Err(unsent) = result {
             let rest = self.batch.get(sent..).unwrap_or_default();
             let cause = match unsent {
@@ -63,7 +66,7 @@ impl Sender {
     /// Sends as many messages as an open connection has room for.
     pub(super) fn fill<M>(
         &mut self,
-        id: ConnectionId,
+        (id, number): (ConnectionId, u32),
         in_flight: &mut InFlight,
         (tools, recorder): (&mut Tools, &mut Recorder),
         wire: &mut impl Wire<M>,
@@ -73,7 +76,7 @@ impl Sender {
         self.batch.clear();
         self.batch.extend(std::iter::repeat_n(times, room));
         // What does not fit now is sent when the backlog is low, or at the next reply.
-        let _ = self.send_batch(id, in_flight, (tools, recorder), wire);
+        let _ = self.send_batch((id, number), in_flight, (tools, recorder), wire);
     }
 
     /// No connection takes the batch.
@@ -102,7 +105,7 @@ impl Sender {
     /// not all.
     fn send_batch<M>(
         &mut self,
-        id: ConnectionId,
+        (id, number): (ConnectionId, u32),
         in_flight: &mut InFlight,
         (tools, recorder): (&mut Tools, &mut Recorder),
         wire: &mut impl Wire<M>,
@@ -126,9 +129,10 @@ impl Sender {
             let mut sequence = in_flight.next();
             for _ in messages {
                 let key = rng.u32(..).to_ne_bytes();
+                let message = MessageId { number, sequence };
                 match deflater {
-                    None => template.encode(scratch, sequence, key),
-                    Some(deflater) => template.encode_deflated(scratch, sequence, key, deflater),
+                    None => template.encode(scratch, message, key),
+                    Some(deflater) => template.encode_deflated(scratch, message, key, deflater),
                 }
                 sequence = sequence.wrapping_add(1);
             }

@@ -196,9 +196,11 @@ impl Client {
     }
 
     /// Its next connect, after it has lost its connection.
-    pub(super) fn attempt_after_loss(&self) -> Attempt {
+    pub(super) fn attempt_after_loss(&self, newest_ns: u64) -> Attempt {
         let lost = self.stream.lost(self.role.pushed());
-        self.first_attempt().after(Some(RetryState::of(lost)))
+        let mut attempt = self.first_attempt().after(Some(RetryState::of(lost)));
+        attempt.mark_newest(newest_ns);
+        attempt
     }
 
     /// What reading bytes touches.
@@ -385,6 +387,6 @@ mod tests {
         let lost_at = Some(at(6));
         assert_eq!(echo.up(at(8)), CameUp::AfterLoss { lost_at });
         assert!(echo.attempt().is_first());
-        assert!(!echo.attempt_after_loss().is_first());
+        assert!(!echo.attempt_after_loss(0).is_first());
     }
 }

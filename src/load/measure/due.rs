@@ -33,6 +33,10 @@ pub struct Numbering {
     pub newest: (u64, Duration),
     /// The longest wait for a new number.
     pub longest_wait: Duration,
+    /// How often the server has begun to count again: what stands above is of the last time.
+    pub run: u32,
+    /// Losses at which the newest message was older than this are of a run before.
+    anew_ns: u64,
     /// Listeners that fell silent, and the sum of the last numbers they heard.
     pub behind: u64,
     /// See `behind`.
@@ -78,6 +82,21 @@ impl Numbering {
         self.newest = (sequence, at);
     }
 
+    /// The server counts again, if that is not known yet: a loss found it so, at which the newest
+    /// message had been sent at `since_ns`.
+    pub(super) fn begin_anew(&mut self, since_ns: u64) {
+        if since_ns < self.anew_ns {
+            return;
+        }
+        *self = Self {
+            run: self.run + 1,
+            anew_ns: since_ns + 1,
+            behind: self.behind,
+            last_sum: self.last_sum,
+            ..Self::default()
+        };
+    }
+
     /// Silence for longer than this is no chance; `None` before two numbers were heard.
     #[must_use]
     pub fn late_after(&self) -> Option<Duration> {
@@ -110,6 +129,17 @@ impl Numbering {
             self.last_sum += other.last_sum;
             return;
         }
+        // Of a server that was begun again, what the last run said.
+        let (behind, last_sum) = (self.behind + other.behind, self.last_sum + other.last_sum);
+        if self.run != other.run {
+            let last = if self.run > other.run { *self } else { *other };
+            *self = Self {
+                behind,
+                last_sum,
+                ..last
+            };
+            return;
+        }
         let is_own = self.newest.0 > 0;
         let wait = if is_own {
             self.longest_wait.min(other.longest_wait)
@@ -124,8 +154,10 @@ impl Numbering {
             },
             newest: self.newest.max(other.newest),
             longest_wait: wait,
-            behind: self.behind + other.behind,
-            last_sum: self.last_sum + other.last_sum,
+            run: self.run,
+            anew_ns: self.anew_ns.max(other.anew_ns),
+            behind,
+            last_sum,
         };
     }
 }

@@ -48,6 +48,9 @@ pub(in crate::load) struct Recorder {
     from: Instant,
     until: Instant,
     is_open_loop: bool,
+    /// By the places of the targets: when the newest message was sent that was heard of each, on
+    /// the server's clock.
+    newest_ns: Vec<u64>,
 }
 
 impl Recorder {
@@ -59,6 +62,7 @@ impl Recorder {
             from: NEVER,
             until: NEVER,
             is_open_loop,
+            newest_ns: Vec::new(),
         }
     }
 
@@ -201,6 +205,10 @@ impl Recorder {
     /// A number of the server at that place among the targets was heard.
     #[inline]
     pub(in crate::load) fn numbered(&mut self, place: usize, stamp: Pushed, now: Instant) {
+        match self.newest_ns.get_mut(place) {
+            Some(newest) => *newest = (*newest).max(stamp.sent_ns),
+            None => self.newest_ns.resize(place + 1, stamp.sent_ns),
+        }
         if !self.is_measured(now) {
             return;
         }
@@ -208,6 +216,20 @@ impl Recorder {
         match self.outcome.due.numberings.get_mut(place) {
             Some(numbering) => numbering.heard(stamp.sequence, at),
             None => self.first_numbered(place, stamp, at),
+        }
+    }
+
+    /// When the newest message of that place was sent that was heard here; 0 for none.
+    pub(in crate::load) fn newest_ns(&self, place: usize) -> u64 {
+        self.newest_ns.get(place).copied().unwrap_or(0)
+    }
+
+    /// The server at that place counts again: whoever was lost when the newest message had been
+    /// sent at `since_ns` has found it so.
+    #[cold]
+    pub(in crate::load) fn began_anew(&mut self, place: usize, since_ns: u64) {
+        if let Some(numbering) = self.outcome.due.numberings.get_mut(place) {
+            numbering.begin_anew(since_ns);
         }
     }
 
@@ -247,8 +269,11 @@ impl Recorder {
         due.longest = due.longest.max(silence);
         if let Some(numbering) = numbering.filter(|it| it.first.0 > 0) {
             let before_first = numbering.first.0 - 1;
+            // A number of a run before says that nothing of this one was heard.
+            let is_of_this_run = pushed <= numbering.newest.0;
+            let last = if is_of_this_run { pushed } else { 0 };
             numbering.behind += 1;
-            numbering.last_sum += pushed.max(before_first);
+            numbering.last_sum += last.max(before_first);
         }
     }
 
@@ -381,106 +406,5 @@ const fn ns_between(then: Instant, now: Instant) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(ns: u64) -> Instant {
-        Instant::from_nanos(ns)
-    }
-
-    fn pushed(sequence: u64, sent_ns: u64) -> Option<Pushed> {
-        Some(Pushed { sequence, sent_ns })
-    }
-
-    #[test]
-    fn slip_service_and_response_are_measured_from_their_own_times() {
-        let mut recorder = Recorder::new(true);
-        recorder.measure(at(1_000), at(9_000));
-        let times = SendTimes {
-            intended: at(1_100),
-            submitted: at(1_400),
-        };
-        recorder.sent(times);
-        recorder.replied(times, at(2_000));
-        let latencies = &recorder.outcome.latencies;
-        let max = |latency: &crate::load::latency::Latency| latency.histogram().max();
-        let all = [&latencies.slip, &latencies.service, &latencies.response].map(max);
-        assert_eq!(all, [300, 600, 900]);
-    }
-
-    #[test]
-    fn a_closed_loop_has_no_slip_and_no_response() {
-        let mut recorder = Recorder::new(false);
-        recorder.measure(at(0), at(9_000));
-        let times = SendTimes {
-            intended: at(5),
-            submitted: at(5),
-        };
-        recorder.sent(times);
-        recorder.replied(times, at(20));
-        let latencies = &recorder.outcome.latencies;
-        assert!(latencies.slip.histogram().is_empty() && latencies.response.histogram().is_empty());
-        assert_eq!(latencies.service.histogram().max(), 15);
-    }
-
-    #[test]
-    fn what_is_meant_for_the_unmeasured_is_not_measured_whenever_its_reply_comes() {
-        let mut recorder = Recorder::new(true);
-        recorder.measure(at(1_000), at(9_000));
-        let early = SendTimes {
-            intended: at(999),
-            submitted: at(1_005),
-        };
-        recorder.sent(early);
-        recorder.replied(early, at(2_000));
-        let messages = recorder.outcome.messages;
-        assert_eq!(
-            (messages.unmeasured, messages.sent, messages.replied),
-            (1, 0, 0)
-        );
-        assert_eq!(recorder.in_flight, 0);
-    }
-
-    #[test]
-    fn whatever_becomes_of_a_planned_message_the_sums_hold() {
-        let mut recorder = Recorder::new(true);
-        recorder.measure(at(100), at(200));
-        let times = |ns| SendTimes {
-            intended: at(ns),
-            submitted: at(ns),
-        };
-        let planned: Vec<SendTimes> = (95..105).map(times).collect();
-        for sent in planned.get(..8).unwrap() {
-            recorder.sent(*sent);
-        }
-        recorder.dropped(planned.get(8..).unwrap(), Cause::Backlog);
-        recorder.never_sent(7, Cause::Late);
-        recorder.replied(times(96), at(130));
-        recorder.replied(times(101), at(130));
-        recorder.end_sending();
-        recorder.replied(times(102), at(230));
-        recorder.gone(5);
-        recorder.end();
-        let messages = recorder.outcome().messages;
-        assert_eq!(messages.planned, messages.sent + messages.dropped.total());
-        assert_eq!(messages.sent, messages.replied + messages.lost);
-        assert_eq!((messages.sent, messages.dropped.total()), (3, 9));
-        assert_eq!((messages.replied, messages.replied_in_time), (2, 1));
-        assert_eq!(recorder.in_flight(), 0);
-    }
-
-    #[test]
-    fn gaps_repetitions_and_stamps_from_the_future_are_counted() {
-        let mut recorder = Recorder::new(false);
-        recorder.measure(at(0), at(9_000));
-        recorder.stamped(pushed(7, 10), 0, Age::New, at(30));
-        recorder.stamped(pushed(8, 10), 7, Age::New, at(30));
-        recorder.stamped(pushed(12, 40), 8, Age::New, at(30));
-        recorder.stamped(pushed(12, 10), 12, Age::New, at(30));
-        recorder.stamped(None, 12, Age::New, at(30));
-        let events = recorder.outcome.events;
-        assert_eq!((events.gaps, events.repeated), (3, 1));
-        assert_eq!((events.negative, events.unstamped), (1, 1));
-        assert_eq!(recorder.outcome.latencies.one_way.histogram().len(), 3);
-    }
-}
+#[path = "recorder_tests.rs"]
+mod tests;

@@ -86,34 +86,6 @@ pub(super) fn filler(content_bytes: usize, seed: u64) -> Vec<u8> {
     (STAMP_BYTES..content_bytes).map(letter).collect()
 }
 
-/// A number as decimal digits, without memory of its own.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Decimal {
-    digits: [u8; 20],
-    from: usize,
-}
-
-impl Decimal {
-    pub(super) fn new(mut value: u64) -> Self {
-        let mut digits = [b'0'; 20];
-        let mut from = digits.len();
-        loop {
-            from -= 1;
-            if let Some(place) = digits.get_mut(from) {
-                *place = b'0' + u8::try_from(value % 10).unwrap_or(0);
-            }
-            value /= 10;
-            if value == 0 || from == 0 {
-                return Self { digits, from };
-            }
-        }
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        self.digits.get(self.from..).unwrap_or_default()
-    }
-}
-
 /// A client's exchanges under way, by the numbers of their messages.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
@@ -190,12 +162,6 @@ mod tests {
             let _ = Stamp::find(&text);
             let stamp = Stamp { client: 1, number: 2, sent: Instant::from_nanos(3) }.encode();
             prop_assert_eq!(Stamp::find(&stamp[..31]), None);
-        }
-
-        #[test]
-        fn decimals_are_what_format_prints(n: u64) {
-            let decimal = Decimal::new(n);
-            prop_assert_eq!(decimal.as_bytes(), format!("{n}").into_bytes());
         }
     }
 }

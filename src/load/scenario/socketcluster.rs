@@ -1,8 +1,9 @@
 //! The scenario `socketcluster`: handshake, token, subscription; then calls a procedure, or
 //! publishes on the channel, and waits for the server's response.
 
-use super::calls::{Calls, Decimal, Stamp, delivered, filler};
+use super::calls::{Calls, Stamp, delivered, filler};
 use super::{Context, Dialogue, Incoming, Piece, Program, Senders, Turns};
+use crate::load::decimal::Decimal;
 use crate::protocol::json;
 use crate::protocol::socketcluster::{self as protocol, Call, Said, Welcome};
 use crate::time::Instant;

@@ -1,8 +1,9 @@
 //! The scenario `socketio`: joins a namespace of a Socket.IO server, then emits events and waits
 //! for their acknowledgements.
 
-use super::calls::{Calls, Decimal, Stamp, delivered, filler};
+use super::calls::{Calls, Stamp, delivered, filler};
 use super::{Context, Dialogue, Incoming, Piece, Program, Senders, Turns};
+use crate::load::decimal::Decimal;
 use crate::protocol::socketio::{self as protocol, Emit, Kind, Packet, Said};
 use crate::time::Instant;
 use std::sync::Arc;

@@ -15,6 +15,7 @@ mod peers;
 mod pings;
 mod plan;
 mod posts;
+mod restarts;
 mod returning;
 mod scripts;
 mod world;

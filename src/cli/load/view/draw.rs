@@ -102,13 +102,14 @@ fn rates(screen: &Screen) -> Vec<String> {
 fn latencies(screen: &Screen) -> Vec<String> {
     let mut lines = vec![format!(
         "{:<12}{:>12} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "", "samples", "p50", "p90", "p99", "p99.9", "max"
+        "~ few", "samples", "p50", "p90", "p99", "p99.9", "max"
     )];
     lines.extend(screen.latencies.iter().map(|row| {
         let name = row.name.replace('_', " ");
         let mut line = format!("{name:<12}{:>12}", count(Some(row.samples)));
-        for value in row.percentiles_ns {
-            let text = value.map_or_else(|| "-".to_owned(), span);
+        for (value, is_few) in row.percentiles_ns {
+            let mark = if is_few { "~" } else { "" };
+            let text = format!("{mark}{}", span(value));
             line += &format!(" {text:>9}");
         }
         line + &format!(" {:>9}", span(row.max_ns))
