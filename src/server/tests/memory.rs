@@ -199,3 +199,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn spare_buffers_of_large_messages_are_freed_once_none_has_come_for_a_while() {
+    let mut rig = Rig::new(config());
+    let id = rig.socket("/echo");
+    let message = masked(Opcode::Binary, &vec![7; 1_000_000]);
+    for _ in 0..2 {
+        for piece in message.chunks(60_000) {
+            rig.receive(id, piece);
+        }
+        let spare = rig.server.shared.pool.shelf.bytes();
+        assert!(spare >= 1_000_000, "{spare} bytes for the next message");
+        assert_eq!(rig.server.shared.inbound_bytes(), 0);
+        rig.sent(id);
+        rig.pass(limits::QUIET_TIME + 2 * limits::SWEEP_TIME);
+        assert_eq!(rig.server.shared.pool.shelf.bytes(), 0);
+    }
+    // What a few smaller ones leave is kept: freeing it costs more than it is worth.
+    let message = masked(Opcode::Binary, &vec![7; 20_000]);
+    for piece in message.chunks(15_000) {
+        rig.receive(id, piece);
+    }
+    rig.pass(limits::QUIET_TIME + 2 * limits::SWEEP_TIME);
+    assert!(rig.server.shared.pool.shelf.bytes() >= 20_000);
+}

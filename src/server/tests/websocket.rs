@@ -227,6 +227,38 @@ fn a_listener_without_room_for_a_close_frame_is_reset() {
 }
 
 #[test]
+fn large_and_small_messages_come_back_in_order_however_they_are_cut() {
+    let large: Vec<u8> = (0..100_000_u32).map(|at| at.to_le_bytes()[0]).collect();
+    let said = [
+        (Opcode::Binary, &large[..]),
+        (Opcode::Text, b"small"),
+        (Opcode::Text, &[b'a'; 30_000]),
+        (Opcode::Ping, b"?"),
+        (Opcode::Binary, &large[..9_000]),
+        (Opcode::Binary, b""),
+    ];
+    let (mut bytes, mut expected) = (Vec::new(), Vec::new());
+    for (opcode, payload) in said {
+        bytes.extend(masked(opcode, payload));
+        let answer = if opcode == Opcode::Ping {
+            Opcode::Pong
+        } else {
+            opcode
+        };
+        frame::encode(&mut expected, answer, payload, None);
+    }
+    for piece in [1_000, 4_096, 9_999, 65_536, bytes.len()] {
+        let mut rig = Rig::new(config());
+        let id = rig.socket("/echo");
+        rig.sent(id);
+        for piece in bytes.chunks(piece) {
+            rig.receive(id, piece);
+        }
+        assert!(rig.sent(id) == expected, "in pieces of {piece}");
+    }
+}
+
+#[test]
 fn an_echo_stops_reading_a_peer_that_does_not_read() {
     let mut rig = Rig::new(config());
     let id = rig.socket("/echo");
