@@ -20,7 +20,7 @@ def bulk(host, options, table):
         for driver, flags in DRIVERS.items():
             rounds = interleaved(kinds, options.pairs, lambda kind: us_per_echo(
                 host, kind, payload, flags, options.seconds))
-            what = f"echo of {size}, {driver}: messages per CPU s, of"
+            what = f"{size}, {driver}: messages per CPU s, of"
             of_peer, of_limit = ratios(rounds, "fastws", "ring"), ratios(rounds, "limit", "ring")
             if payload < 16 << 10:
                 table.beside(f"{what} {NAMES['fastws']}", of_peer)
@@ -28,7 +28,7 @@ def bulk(host, options, table):
             else:
                 reached = [max(peer, PEER_BAR / LIMIT_INSTEAD * limit)
                            for peer, limit in zip(of_peer, of_limit)]
-                table.at_least(f"{what} {NAMES['fastws']}, or 0.9 of the bare ring", PEER_BAR,
+                table.at_least(f"{what} fastws., or 0.9 of the ring", PEER_BAR,
                                reached)
                 table.at_least(f"{what} {NAMES['limit']}", LIMIT_BAR, of_limit)
                 table.beside(f"of {NAMES['fastws']}", of_peer)
