@@ -134,7 +134,7 @@ def generator(host, options, table):
 def tls(host, options, table):
     """What TLS 1.3 costs: CPU of the server's echo, memory of the client's idle connection."""
     def us_per_echo_of_server(kind):
-        server = host.start("ring", secure=kind == "tls")
+        server = host.start("ring", secure="ec" if kind == "tls" else None)
         client = host.load(server, "/echo", "--scenario", "echo", "-c", "64", "-d",
                            f"{options.seconds + 30:g}s", "--payload", "32")
         wait_open(server, "websocket", 64)
@@ -158,7 +158,7 @@ def tls(host, options, table):
     for _ in range(max(1, options.pairs // 2)):
         points = {side: [] for side in sides}
         for connections in steps:
-            server = host.start("ring", *QUIET, secure=True)
+            server = host.start("ring", *QUIET, secure="ec")
             client = host.load(server, "/echo", "--scenario", "idle", "-c", str(connections),
                                "--connect-rate", "1000", "-d", "180s")
             wait_open(server, "websocket", connections)

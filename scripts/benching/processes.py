@@ -113,10 +113,10 @@ class Host:
         self.folder = None
         self.ports = iter(PORTS[os.getpid() % 5000:])
 
-    def start(self, kind, *flags, cpu=SERVER_CPU, secure=False):
-        """Starts a server of that kind and waits until it accepts; with TLS if it is secure."""
+    def start(self, kind, *flags, cpu=SERVER_CPU, secure=None):
+        """Starts a server of that kind and waits until it accepts; with TLS for a kind of key."""
         if secure:
-            flags = (*flags, *self.identity())
+            flags = (*flags, *self.identity(secure))
         # A port of its own each time: the kernel takes down a killed ring's listener later.
         port = next(self.ports)
         child = Child(self._command(kind, port, flags), cpu, port, stdout=subprocess.DEVNULL,
@@ -133,21 +133,21 @@ class Host:
                 time.sleep(0.02)
         raise Failure(f"{kind} does not accept on port {port} after {START_SECONDS} s")
 
-    def identity(self):
+    def identity(self, key):
         """Flags with a certificate for this run, made when it is first wanted."""
         if self.folder is None:
             self.folder = tempfile.TemporaryDirectory()
-            files = [os.path.join(self.folder.name, name) for name in ("cert.pem", "key.pem")]
-            command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                       "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
-                       "-days", "2", "-out", files[0], "-keyout", files[1]]
+        files = [os.path.join(self.folder.name, f"{key}-{name}.pem") for name in ("cert", "key")]
+        if not os.path.exists(files[0]):
+            option = {"ec": "ec_paramgen_curve:prime256v1", "rsa": "rsa_keygen_bits:2048"}[key]
+            command = ["openssl", "req", "-x509", "-newkey", key, "-pkeyopt", option, "-nodes",
+                       "-subj", "/CN=localhost", "-days", "2", "-out", files[0], "-keyout",
+                       files[1]]
             try:
                 subprocess.run(command, check=True, capture_output=True, timeout=60)
             except (OSError, subprocess.SubprocessError) as error:
                 raise Failure(f"no certificate ({error}); try: apt-get install openssl") from error
-        folder = self.folder.name
-        return ("--tls-cert", os.path.join(folder, "cert.pem"),
-                "--tls-key", os.path.join(folder, "key.pem"))
+        return ("--tls-cert", files[0], "--tls-key", files[1])
 
     def load(self, server, path, *flags, stdout=subprocess.DEVNULL):
         """Starts the load client against that server."""
