@@ -68,3 +68,101 @@ pub(super) const fn alert_for(bad: Bad) -> AlertDescription {
         Bad::Illegal => AlertDescription::IllegalParameter,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::{ServerName, UnixTime};
+    use rustls::{ContentType, HandshakeType, InvalidMessage, PeerIncompatible, PeerMisbehaved};
+    use std::time::Duration;
+
+    #[test]
+    fn what_rustls_finds_has_its_name() {
+        let cases = [
+            (
+                Error::AlertReceived(AlertDescription::UnknownCA),
+                TlsFault::Alert(48),
+            ),
+            (
+                Error::InvalidMessage(InvalidMessage::InvalidKeyUpdate),
+                TlsFault::BadMessage,
+            ),
+            (
+                Error::InappropriateMessage {
+                    expect_types: vec![ContentType::Handshake],
+                    got_type: ContentType::Alert,
+                },
+                TlsFault::UnexpectedMessage,
+            ),
+            (
+                Error::InappropriateHandshakeMessage {
+                    expect_types: vec![HandshakeType::ClientHello],
+                    got_type: HandshakeType::Finished,
+                },
+                TlsFault::UnexpectedMessage,
+            ),
+            (
+                Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
+                TlsFault::Incompatible,
+            ),
+            (
+                Error::PeerMisbehaved(PeerMisbehaved::TooManyKeyUpdateRequests),
+                TlsFault::Misbehaved,
+            ),
+            (
+                Error::NoCertificatesPresented,
+                TlsFault::NoClientCertificate,
+            ),
+            (
+                Error::NoApplicationProtocol,
+                TlsFault::NoApplicationProtocol,
+            ),
+            (Error::DecryptError, TlsFault::BadRecord),
+            (Error::PeerSentOversizedRecord, TlsFault::OversizedRecord),
+            (Error::FailedToGetRandomBytes, TlsFault::Other),
+        ];
+        for (error, name) in cases {
+            assert_eq!(of_error(&error), name, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_has_its_name() {
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(1));
+        let cases = [
+            (CertificateError::Expired, TlsFault::CertificateExpired),
+            (
+                CertificateError::ExpiredContext {
+                    time,
+                    not_after: time,
+                },
+                TlsFault::CertificateExpired,
+            ),
+            (
+                CertificateError::NotValidYet,
+                TlsFault::CertificateNotYetValid,
+            ),
+            (
+                CertificateError::NotValidYetContext {
+                    time,
+                    not_before: time,
+                },
+                TlsFault::CertificateNotYetValid,
+            ),
+            (CertificateError::UnknownIssuer, TlsFault::UnknownIssuer),
+            (CertificateError::NotValidForName, TlsFault::WrongName),
+            (
+                CertificateError::NotValidForNameContext {
+                    expected: ServerName::try_from("peer").unwrap(),
+                    presented: Vec::new(),
+                },
+                TlsFault::WrongName,
+            ),
+            (CertificateError::Revoked, TlsFault::CertificateRevoked),
+            (CertificateError::BadSignature, TlsFault::BadCertificate),
+        ];
+        for (error, name) in cases {
+            assert_eq!(of_error(&Error::InvalidCertificate(error)), name);
+        }
+    }
+}

@@ -5,6 +5,7 @@ mod choices;
 mod large;
 mod messages;
 mod orders;
+mod sends;
 
 use super::accept::Acceptor;
 use super::buffers::{Buffers, ReceiveBuffers};

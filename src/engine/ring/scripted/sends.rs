@@ -1,0 +1,78 @@
+//! Sends that fail, entries that wait for room, and answers that come in another order.
+
+use super::*;
+use crate::engine::closing::Closing;
+
+#[test]
+fn an_entry_goes_behind_those_that_were_held_back() {
+    let kernel = Scripted::default();
+    let mut ring = Ring::new(kernel.clone());
+    kernel.0.borrow_mut().refuses = Some(libc::EAGAIN);
+    let push = |ring: &mut Ring, number| ring.push(&opcode::Nop::new().build().user_data(number));
+    (0..3 * ROOM as u64).for_each(|number| push(&mut ring, number));
+    kernel.0.borrow_mut().refuses = None;
+    // There is room in the queue again, and some are still held back.
+    ring.enter(EnterWait::ForOne).unwrap();
+    assert!(kernel.0.borrow().queue.is_empty() && ring.has_entries());
+    push(&mut ring, 3 * ROOM as u64);
+    while ring.has_entries() {
+        ring.enter(EnterWait::ForOne).unwrap();
+    }
+    let numbers: Vec<u64> = (0..=3 * ROOM as u64).collect();
+    assert_eq!(kernel.0.borrow().taken, numbers);
+}
+
+#[test]
+fn a_send_that_was_interrupted_is_sent_again_and_one_that_broke_ends_the_connection() {
+    for (errno, cause) in [
+        (libc::EAGAIN, None),
+        (libc::EINTR, None),
+        (libc::ECONNRESET, Some(CloseCause::Reset)),
+    ] {
+        let (mut driver, kernel, _post) = core();
+        let id = accept(&mut driver, 4);
+        receive(&mut driver, &kernel, id);
+        kernel.completes(tag(Operation::Send, id), -errno, 0);
+        turn(&mut driver);
+        if cause.is_none() {
+            assert_eq!(send(&mut driver, id), Send::Waiting, "{errno}");
+            assert_eq!(driver.port.slots.backlog(id), 5);
+            continue;
+        }
+        kernel.completes(tag(Operation::Receive, id), -libc::ECANCELED, 0);
+        turn(&mut driver);
+        turn(&mut driver);
+        let closed: Vec<_> = driver.shard.closed.iter().map(|it| Some(it.1)).collect();
+        assert_eq!(closed, [cause]);
+        assert_eq!(driver.port.counters.backlog_bytes, 0);
+    }
+}
+
+/// io_uring(7): completions come in any order.
+#[test]
+fn what_is_left_for_a_closing_peer_is_told_of_that_peer_in_any_order() {
+    let (mut driver, kernel, _post) = core();
+    let ids = [4, 5].map(|index| accept(&mut driver, index));
+    for id in ids {
+        driver.port.close(id, Close::Flush);
+    }
+    turn(&mut driver);
+    driver.port.lingering.clear();
+    for id in ids {
+        let closing = Closing::new(id, 0, driver.port.now);
+        driver.port.querying.push_back(closing);
+    }
+    let [first, second] = ids.map(|id| tag(Operation::Unacknowledged, id));
+    // More than a FIN, and less.
+    for (answer, left) in [(second, 9), (first, 1)] {
+        kernel.completes(answer, left, 0);
+        turn(&mut driver);
+    }
+    assert!(driver.port.querying.is_empty());
+    let lingering: Vec<_> = driver.port.lingering.iter().map(|it| it.id).collect();
+    assert_eq!(
+        lingering,
+        [ids[1]],
+        "the first has all, and its close goes on"
+    );
+}
