@@ -33,8 +33,8 @@ impl App for Counter {
         }
     }
 
-    fn took(&mut self, _: Core, letters: &Vec<()>, effects: &mut impl Effects<Vec<()>>) {
-        for () in letters {
+    fn took(&mut self, _: Core, messages: &Vec<()>, effects: &mut impl Effects<Vec<()>>) {
+        for () in messages {
             self.count += 1;
             let text = self.count.to_string();
             effects.broadcast(Notice::new(self.count, "count", &text));

@@ -179,12 +179,12 @@ pub enum Missed {
     Foreign,
 }
 
-/// What an app says to itself on another core, many letters in one.
+/// What an app says to itself on another core, many messages in one batch.
 pub trait Batch: Default + Clone + std::fmt::Debug + Send + 'static {
     /// One of them, perhaps borrowed.
-    type Letter<'l>;
-    /// Adds a letter behind the others.
-    fn push(&mut self, letter: Self::Letter<'_>);
+    type Item<'l>;
+    /// Adds one behind the others.
+    fn push(&mut self, item: Self::Item<'_>);
     /// Forgets them, and keeps the memory.
     fn clear(&mut self);
     /// Bytes of memory that they take until they are read.
@@ -194,10 +194,10 @@ pub trait Batch: Default + Clone + std::fmt::Debug + Send + 'static {
 }
 
 impl<T: Clone + std::fmt::Debug + Send + 'static> Batch for Vec<T> {
-    type Letter<'l> = T;
+    type Item<'l> = T;
 
-    fn push(&mut self, letter: T) {
-        self.push(letter);
+    fn push(&mut self, item: T) {
+        self.push(item);
     }
 
     fn clear(&mut self) {
@@ -215,10 +215,10 @@ impl<T: Clone + std::fmt::Debug + Send + 'static> Batch for Vec<T> {
 
 /// For an app that says nothing to itself.
 impl Batch for () {
-    type Letter<'l> = std::convert::Infallible;
+    type Item<'l> = std::convert::Infallible;
 
-    fn push(&mut self, letter: std::convert::Infallible) {
-        match letter {}
+    fn push(&mut self, item: std::convert::Infallible) {
+        match item {}
     }
 
     fn clear(&mut self) {}
@@ -253,7 +253,7 @@ pub trait Effects<B: Batch> {
     /// Answers a call over HTTP.
     fn respond(&mut self, asker: User, response: ApiResponse);
     /// Says something to the same app on another core.
-    fn forward(&mut self, to: Core, letter: B::Letter<'_>);
+    fn forward(&mut self, to: Core, item: B::Item<'_>);
     /// The time.
     fn now(&self) -> Instant;
     /// Whether a user of this core takes less than it is told: [`App::caught_up`] says when it has
@@ -267,7 +267,7 @@ pub trait Effects<B: Batch> {
 
 /// An application: one value per core. What it does not care for it need not write.
 pub trait App: Sized + 'static {
-    /// What it says to itself on other cores: `Vec<T>` of its letters, or `()`.
+    /// What it says to itself on other cores: `Vec<T>` of its messages, or `()`.
     type Batch: Batch;
     /// How it speaks to its users.
     const REACH: Reach;

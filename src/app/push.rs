@@ -23,7 +23,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 /// What a run of push messages looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct PushConfig {
     /// When message 0 would have been: the same on every core.
     pub started: Instant,
     /// What tells this run's messages from those of another: the same on every core.
@@ -39,7 +39,7 @@ pub struct Plan {
 /// The sequence of messages of one core.
 #[derive(Debug)]
 pub struct Push {
-    plan: Plan,
+    config: PushConfig,
     /// The number of the newest message that was made.
     last: u64,
     /// While messages are overdue: when the next of them may leave.
@@ -52,14 +52,14 @@ pub struct Push {
 impl Push {
     /// No message yet.
     #[must_use]
-    pub fn new(plan: Plan) -> Self {
-        let every = plan.every.max(SHORTEST);
-        let plan = Plan { every, ..plan };
+    pub fn new(config: PushConfig) -> Self {
+        let every = config.every.max(SHORTEST);
+        let config = PushConfig { every, ..config };
         Self {
-            plan,
+            config,
             last: 0,
             resume: None,
-            made: VecDeque::with_capacity(plan.history),
+            made: VecDeque::with_capacity(config.history),
             text: String::new(),
         }
     }
@@ -80,17 +80,17 @@ impl Push {
             return 0;
         }
         let all = self.due(now);
-        let each = self.plan.bytes.saturating_add(AROUND);
+        let each = self.config.bytes.saturating_add(AROUND);
         let few = u64::try_from(limits::CATCH_UP_BYTES / each).unwrap_or(CATCH_UP);
         let due = all.min(self.last + few.clamp(1, CATCH_UP));
         let late = due.min(all.saturating_sub(1)).saturating_sub(self.last);
-        self.resume = (due < all).then(|| now + self.plan.every / 2);
+        self.resume = (due < all).then(|| now + self.config.every / 2);
         while self.last < due {
             self.make(now);
-            write(&mut self.text, self.last, now, self.plan.bytes);
+            write(&mut self.text, self.last, now, self.config.bytes);
             effects.broadcast(Notice {
                 id: self.last,
-                run: Some(self.plan.run),
+                run: Some(self.config.run),
                 cursor: None,
                 name: NAME,
                 text: &self.text,
@@ -104,7 +104,7 @@ impl Push {
     pub fn catch_up(&mut self, now: Instant) {
         self.resume = None;
         let due = self.due(now);
-        let kept = u64::try_from(self.plan.history).unwrap_or(u64::MAX);
+        let kept = u64::try_from(self.config.history).unwrap_or(u64::MAX);
         if due.saturating_sub(self.last) > kept {
             self.made.clear();
             self.last = due - kept;
@@ -121,7 +121,7 @@ impl Push {
         match self.number(id) {
             Some(after) if after > self.last => Missed::Foreign,
             Some(after) if after + 1 >= self.oldest() => {
-                let each = self.plan.bytes.saturating_add(AROUND);
+                let each = self.config.bytes.saturating_add(AROUND);
                 let each = u64::try_from(each).unwrap_or(u64::MAX);
                 let bytes = (self.last - after).saturating_mul(each);
                 Missed::Kept { after, bytes }
@@ -136,7 +136,7 @@ impl Push {
         let (run, number) = id.split_once(':')?;
         // Digits only, here too.
         let is_plain = run.len() == 8 && run.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let is_run = is_plain && u32::from_str_radix(run, 16) == Ok(self.plan.run);
+        let is_run = is_plain && u32::from_str_radix(run, 16) == Ok(self.config.run);
         // Digits only: `parse` alone would take "+7".
         let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
         number.parse().ok().filter(|_| is_run && is_number)
@@ -159,10 +159,10 @@ impl Push {
         let oldest = self.oldest();
         let (made, text) = (&self.made, &mut self.text);
         for (id, at) in (oldest..).zip(made).filter(|(id, _)| *id > after) {
-            write(text, id, *at, self.plan.bytes);
+            write(text, id, *at, self.config.bytes);
             each(Notice {
                 id,
-                run: Some(self.plan.run),
+                run: Some(self.config.run),
                 cursor: None,
                 name: NAME,
                 text,
@@ -172,22 +172,22 @@ impl Push {
 
     /// The number of the newest message that should have been made by `now`.
     fn due(&self, now: Instant) -> u64 {
-        let count = now.since(self.plan.started).as_nanos() / self.plan.every.as_nanos();
+        let count = now.since(self.config.started).as_nanos() / self.config.every.as_nanos();
         u64::try_from(count).unwrap_or(u64::MAX)
     }
 
     /// When a message belongs.
     fn planned(&self, number: u64) -> Instant {
-        let after = u128::from(number) * self.plan.every.as_nanos();
-        self.plan.started + Duration::from_nanos(u64::try_from(after).unwrap_or(u64::MAX))
+        let after = u128::from(number) * self.config.every.as_nanos();
+        self.config.started + Duration::from_nanos(u64::try_from(after).unwrap_or(u64::MAX))
     }
 
     fn make(&mut self, now: Instant) {
         self.last += 1;
-        if self.made.len() >= self.plan.history {
+        if self.made.len() >= self.config.history {
             self.made.pop_front();
         }
-        if self.plan.history > 0 {
+        if self.config.history > 0 {
             self.made.push_back(now);
         }
     }
@@ -221,7 +221,7 @@ impl App for Push {
     }
 
     fn newest(&self) -> (u32, u64) {
-        (self.plan.run, self.last)
+        (self.config.run, self.last)
     }
 }
 
@@ -272,8 +272,8 @@ mod tests {
             panic!("push answered {asker:?}");
         }
 
-        fn forward(&mut self, _: crate::shard::Core, letter: std::convert::Infallible) {
-            match letter {}
+        fn forward(&mut self, _: crate::shard::Core, item: std::convert::Infallible) {
+            match item {}
         }
 
         fn now(&self) -> Instant {
@@ -310,7 +310,7 @@ mod tests {
 
     fn push(history: usize) -> Push {
         let every = Duration::from_millis(10);
-        Push::new(Plan {
+        Push::new(PushConfig {
             started: at(1000),
             run: 0xbeef,
             every,
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn large_overdue_messages_leave_twice_as_fast_as_planned_and_count_as_late() {
         let mut push = push(4);
-        push.plan.bytes = 64 * 1024;
+        push.config.bytes = 64 * 1024;
         let (mut now, mut late) = (at(1705), 0);
         loop {
             let mut heard = Heard::default();

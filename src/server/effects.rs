@@ -1,5 +1,5 @@
 //! What one application asks for while it handles one event, and what it says to itself on other
-//! cores: many letters in one message.
+//! cores: many messages in one.
 
 use super::outbox::{Ending, Outgoing, connection};
 use super::tally::CloseReason;
@@ -13,7 +13,7 @@ use crate::time::Instant;
 /// Emptied batches that are kept to be written into again.
 const SPARE_BATCHES: usize = 64;
 
-/// The letters of one application that leave at the end of this event.
+/// The messages of one application that leave at the end of this event.
 #[derive(Debug, Default)]
 pub(super) struct Mail<B> {
     /// By core.
@@ -46,7 +46,7 @@ impl<B: Batch> Mail<B> {
         self.spare.clear();
     }
 
-    fn write(&mut self, to: Core, letter: B::Letter<'_>) {
+    fn write(&mut self, to: Core, item: B::Item<'_>) {
         if self.batches.len() <= to.index() {
             self.batches.resize_with(to.index() + 1, || None);
         }
@@ -60,7 +60,7 @@ impl<B: Batch> Mail<B> {
                 place.insert(self.spare.pop().unwrap_or_default())
             }
         };
-        batch.push(letter);
+        batch.push(item);
     }
 }
 
@@ -114,9 +114,9 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
         self.out.outbox.responses.push((asker, response));
     }
 
-    fn forward(&mut self, to: Core, letter: B::Letter<'_>) {
+    fn forward(&mut self, to: Core, item: B::Item<'_>) {
         self.out.outbox.has_mail = true;
-        self.mail.write(to, letter);
+        self.mail.write(to, item);
     }
 
     fn now(&self) -> Instant {

@@ -6,7 +6,7 @@ use super::route::Route;
 use crate::app::echo::Echo;
 use crate::app::push::{self, Push};
 use crate::app::realtime::{self, RealtimeApp, RealtimePlan};
-use crate::app::rooms::{self, Rooms};
+use crate::app::rooms::{self, Rooms, RoomsConfig};
 use crate::shard::Core;
 
 macro_rules! mount {
@@ -30,8 +30,8 @@ macro_rules! mount {
 
 mount! { config:
     Echo, Echo => &[ECHO];
-    Push, Push::new(push_plan(config)) => &[PUSH, EVENTS];
-    Rooms, Rooms::new(rooms_plan(config)) => &[ROOMS, SAY];
+    Push, Push::new(push_config(config)) => &[PUSH, EVENTS];
+    Rooms, Rooms::new(rooms_config(config)) => &[ROOMS, SAY];
     RealtimeApp, RealtimeApp::new(realtime_plan(config)) => realtime_routes(config);
 }
 
@@ -87,8 +87,8 @@ fn realtime_plan(config: &Config) -> RealtimePlan {
     config.realtime.clone().unwrap_or_default()
 }
 
-fn push_plan(config: &Config) -> push::Plan {
-    push::Plan {
+fn push_config(config: &Config) -> push::PushConfig {
+    push::PushConfig {
         started: config.started,
         run: config.run,
         every: config.chunk,
@@ -97,8 +97,8 @@ fn push_plan(config: &Config) -> push::Plan {
     }
 }
 
-fn rooms_plan(config: &Config) -> rooms::Plan {
-    rooms::Plan {
+fn rooms_config(config: &Config) -> RoomsConfig {
+    RoomsConfig {
         // Until it is known which core of how many this is.
         here: Core(0),
         cores: 1,

@@ -1,6 +1,6 @@
 //! Which rooms have a free place: known on one core only.
 
-use super::letter::Room;
+use super::message::Room;
 use crate::limits;
 use crate::shard::Core;
 
@@ -9,7 +9,7 @@ use crate::shard::Core;
 pub(super) struct Directory {
     size: u16,
     /// By home and index.
-    rooms: Vec<Vec<Taken>>,
+    rooms: Vec<Vec<Occupancy>>,
     /// Rooms with members and a free place.
     open: Vec<Room>,
     /// Rooms without members.
@@ -19,7 +19,7 @@ pub(super) struct Directory {
 
 /// How far a room is taken.
 #[derive(Clone, Copy, Debug, Default)]
-struct Taken {
+struct Occupancy {
     members: u16,
     /// Its place in `open` or `empty`, if it is in one of them.
     place: u32,
@@ -57,7 +57,7 @@ impl Directory {
         let rooms = self.rooms.get_mut(home.index())?;
         let index = u32::try_from(rooms.len()).ok()?;
         let room = Room { home, index };
-        rooms.push(Taken::default());
+        rooms.push(Occupancy::default());
         self.count += 1;
         self.list(room);
         Some(room)
@@ -65,8 +65,8 @@ impl Directory {
 
     fn change(&mut self, room: Room, members: impl FnOnce(u16) -> u16) {
         self.unlist(room);
-        if let Some(taken) = self.taken(room) {
-            taken.members = members(taken.members);
+        if let Some(occupancy) = self.occupancy(room) {
+            occupancy.members = members(occupancy.members);
         }
         self.list(room);
     }
@@ -81,7 +81,7 @@ impl Directory {
     }
 
     fn list(&mut self, room: Room) {
-        let Some(members) = self.taken(room).map(|taken| taken.members) else {
+        let Some(members) = self.occupancy(room).map(|occupancy| occupancy.members) else {
             return;
         };
         let Some(list) = self.lists(members) else {
@@ -89,13 +89,13 @@ impl Directory {
         };
         let place = u32::try_from(list.len()).unwrap_or(u32::MAX);
         list.push(room);
-        if let Some(taken) = self.taken(room) {
-            taken.place = place;
+        if let Some(occupancy) = self.occupancy(room) {
+            occupancy.place = place;
         }
     }
 
     fn unlist(&mut self, room: Room) {
-        let Some(Taken { members, place }) = self.taken(room).copied() else {
+        let Some(Occupancy { members, place }) = self.occupancy(room).copied() else {
             return;
         };
         let Some(list) = self.lists(members) else {
@@ -108,13 +108,13 @@ impl Directory {
         }
         list.swap_remove(place_index);
         if let Some(moved) = list.get(place_index).copied()
-            && let Some(taken) = self.taken(moved)
+            && let Some(occupancy) = self.occupancy(moved)
         {
-            taken.place = place;
+            occupancy.place = place;
         }
     }
 
-    fn taken(&mut self, room: Room) -> Option<&mut Taken> {
+    fn occupancy(&mut self, room: Room) -> Option<&mut Occupancy> {
         self.rooms
             .get_mut(room.home.index())?
             .get_mut(room.index as usize)

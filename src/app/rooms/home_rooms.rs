@@ -1,28 +1,28 @@
 //! The rooms that live on one core: who is in them, and the number of their newest event.
 
-use super::letter::{Member, Room};
+use super::message::{Member, Room};
 use crate::limits;
 use crate::shard::Core;
 
 /// The rooms of one core, by index.
 #[derive(Debug, Default)]
 pub(super) struct HomeRooms {
-    rooms: Vec<Living>,
+    rooms: Vec<RoomState>,
 }
 
 /// One room.
 #[derive(Debug, Default)]
-struct Living {
+struct RoomState {
     /// The number of its newest event.
     seq: u64,
     /// How many members it has had.
     numbered: u32,
-    members: Vec<Resident>,
+    members: Vec<HomeMember>,
     branches: Vec<Branch>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Resident {
+struct HomeMember {
     number: u32,
     core: Core,
 }
@@ -43,27 +43,27 @@ impl HomeRooms {
     pub(super) fn number(&mut self, room: Room) -> Member {
         let index = room.index as usize;
         if self.rooms.len() <= index {
-            self.rooms.resize_with(index + 1, Living::default);
+            self.rooms.resize_with(index + 1, RoomState::default);
         }
-        let number = self.rooms.get_mut(index).map_or(0, |living| {
-            living.numbered += 1;
-            living.numbered
+        let number = self.rooms.get_mut(index).map_or(0, |room_state| {
+            room_state.numbered += 1;
+            room_state.numbered
         });
         Member { room, number }
     }
 
     /// Adds a member. Whether it is the only one of its core.
     pub(super) fn join(&mut self, member: Member, core: Core) -> bool {
-        let Some(living) = self.living(member.room) else {
+        let Some(room_state) = self.room_state(member.room) else {
             return false;
         };
         let number = member.number;
-        living.members.push(Resident { number, core });
-        let mut branches = living.branches.iter_mut();
+        room_state.members.push(HomeMember { number, core });
+        let mut branches = room_state.branches.iter_mut();
         match branches.find(|branch| branch.core == core) {
             Some(branch) => branch.members += 1,
             None => {
-                living.branches.push(Branch {
+                room_state.branches.push(Branch {
                     core,
                     members: 1,
                     told: 0,
@@ -77,33 +77,33 @@ impl HomeRooms {
 
     /// Takes a member out: how many are left; `None` if it was not there.
     pub(super) fn leave(&mut self, member: Member) -> Option<u16> {
-        let living = self.living(member.room)?;
-        let mut members = living.members.iter();
-        let at = members.position(|resident| resident.number == member.number)?;
-        let core = living.members.swap_remove(at).core;
-        for branch in &mut living.branches {
+        let room_state = self.room_state(member.room)?;
+        let mut members = room_state.members.iter();
+        let at = members.position(|known| known.number == member.number)?;
+        let core = room_state.members.swap_remove(at).core;
+        for branch in &mut room_state.branches {
             if branch.core == core {
                 branch.members -= 1;
             }
         }
-        living.branches.retain(|branch| branch.members > 0);
+        room_state.branches.retain(|branch| branch.members > 0);
         Some(self.members(member.room))
     }
 
     /// Takes the next number for an event; 0 for no room.
     #[inline]
     pub(super) fn count(&mut self, room: Room) -> u64 {
-        self.living(room).map_or(0, |living| {
-            living.seq += 1;
-            living.seq
+        self.room_state(room).map_or(0, |room_state| {
+            room_state.seq += 1;
+            room_state.seq
         })
     }
 
     /// The cores with members, one by one.
     #[inline]
     pub(super) fn branch(&self, room: Room, at: usize) -> Option<Core> {
-        let living = self.rooms.get(room.index as usize)?;
-        living.branches.get(at).map(|branch| branch.core)
+        let room_state = self.rooms.get(room.index as usize)?;
+        room_state.branches.get(at).map(|branch| branch.core)
     }
 
     /// Every core with members is told so much.
@@ -145,26 +145,26 @@ impl HomeRooms {
     }
 
     pub(super) fn members(&self, room: Room) -> u16 {
-        let living = self.rooms.get(room.index as usize);
-        living.map_or(0, |living| {
-            u16::try_from(living.members.len()).unwrap_or(u16::MAX)
+        let room_state = self.rooms.get(room.index as usize);
+        room_state.map_or(0, |room_state| {
+            u16::try_from(room_state.members.len()).unwrap_or(u16::MAX)
         })
     }
 
     pub(super) fn has(&self, member: Member) -> bool {
-        let living = self.rooms.get(member.room.index as usize);
-        living.is_some_and(|living| {
-            let mut members = living.members.iter();
-            members.any(|resident| resident.number == member.number)
+        let room_state = self.rooms.get(member.room.index as usize);
+        room_state.is_some_and(|room_state| {
+            let mut members = room_state.members.iter();
+            members.any(|known| known.number == member.number)
         })
     }
 
     fn branches(&mut self, room: Room) -> impl Iterator<Item = &mut Branch> {
-        let living = self.living(room).into_iter();
-        living.flat_map(|living| living.branches.iter_mut())
+        let room_state = self.room_state(room).into_iter();
+        room_state.flat_map(|room_state| room_state.branches.iter_mut())
     }
 
-    fn living(&mut self, room: Room) -> Option<&mut Living> {
+    fn room_state(&mut self, room: Room) -> Option<&mut RoomState> {
         self.rooms.get_mut(room.index as usize)
     }
 }
@@ -172,6 +172,9 @@ impl HomeRooms {
 #[cfg(test)]
 impl HomeRooms {
     pub(super) fn total(&self) -> usize {
-        self.rooms.iter().map(|living| living.members.len()).sum()
+        self.rooms
+            .iter()
+            .map(|room_state| room_state.members.len())
+            .sum()
     }
 }

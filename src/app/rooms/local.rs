@@ -1,13 +1,13 @@
 //! The users of one core: who waits for a room, who is in which.
 
 use super::flow::{ReceiveWindow, SendWindow};
-use super::letter::{Member, Room};
+use super::message::{Member, Room};
 use crate::app::{Seat, User};
 
 /// The users of one core. Their seats are dense from 0, and free again once the user has left.
 #[derive(Debug)]
 pub(super) struct LocalMembers {
-    seats: Vec<Guest>,
+    seats: Vec<LocalUser>,
     free: Vec<Seat>,
     /// Who is here of each room, by home and index.
     rooms: Vec<Vec<LocalRoom>>,
@@ -24,26 +24,26 @@ pub(super) struct LocalRoom {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Guest {
+struct LocalUser {
     user: User,
-    stay: Stay,
+    membership: Membership,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Stay {
+enum Membership {
     /// Nobody.
     Free,
     /// It waits for its room.
-    Expected,
+    Joining,
     /// It went before it had one: its seat is free when the answer has come.
-    Missed,
+    LeftJoining,
     /// There was no room for it, and it has not left yet.
     Refused,
     /// It is a member.
-    Seated(Member),
+    Member(Member),
 }
 
-const _: () = assert!(size_of::<Guest>() <= 24, "a member is small");
+const _: () = assert!(size_of::<LocalUser>() <= 24, "a member is small");
 
 impl LocalMembers {
     pub(super) fn new(cores: u16) -> Self {
@@ -55,13 +55,13 @@ impl LocalMembers {
     }
 
     pub(super) fn came(&mut self, user: User) -> Seat {
-        let stay = Stay::Expected;
-        let guest = Guest { user, stay };
+        let membership = Membership::Joining;
+        let local = LocalUser { user, membership };
         if let Some(seat) = self.free.pop() {
-            self.set(seat, guest);
+            self.set(seat, local);
             return seat;
         }
-        self.seats.push(guest);
+        self.seats.push(local);
         Seat(u32::try_from(self.seats.len() - 1).unwrap_or(u32::MAX))
     }
 
@@ -82,33 +82,33 @@ impl LocalMembers {
 
     /// It has its room now. `None` if it has gone.
     pub(super) fn seated(&mut self, seat: Seat, member: Member) -> Option<User> {
-        let user = self.answered(seat, Stay::Seated(member))?;
+        let user = self.answered(seat, Membership::Member(member))?;
         self.room(member.room)?.users.push(user);
         Some(user)
     }
 
     /// There is no room for it. `None` if it has gone.
     pub(super) fn refused(&mut self, seat: Seat) -> Option<User> {
-        self.answered(seat, Stay::Refused)
+        self.answered(seat, Membership::Refused)
     }
 
     /// A user is gone. Who it was, if it had a room.
     pub(super) fn left(&mut self, seat: Seat) -> Option<Member> {
-        let guest = self.seats.get_mut(seat.0 as usize)?;
-        match guest.stay {
-            Stay::Expected => {
-                guest.stay = Stay::Missed;
+        let local = self.seats.get_mut(seat.0 as usize)?;
+        match local.membership {
+            Membership::Joining => {
+                local.membership = Membership::LeftJoining;
                 None
             }
-            Stay::Free | Stay::Missed => None,
-            Stay::Refused => {
-                guest.stay = Stay::Free;
+            Membership::Free | Membership::LeftJoining => None,
+            Membership::Refused => {
+                local.membership = Membership::Free;
                 self.free.push(seat);
                 None
             }
-            Stay::Seated(member) => {
-                let user = guest.user;
-                guest.stay = Stay::Free;
+            Membership::Member(member) => {
+                let user = local.user;
+                local.membership = Membership::Free;
                 self.free.push(seat);
                 let room = self.room(member.room)?;
                 if let Some(at) = room.users.iter().position(|found| *found == user) {
@@ -121,9 +121,12 @@ impl LocalMembers {
 
     #[inline]
     pub(super) fn member(&self, seat: Seat) -> Option<Member> {
-        match self.seats.get(seat.0 as usize)?.stay {
-            Stay::Seated(member) => Some(member),
-            Stay::Free | Stay::Expected | Stay::Missed | Stay::Refused => None,
+        match self.seats.get(seat.0 as usize)?.membership {
+            Membership::Member(member) => Some(member),
+            Membership::Free
+            | Membership::Joining
+            | Membership::LeftJoining
+            | Membership::Refused => None,
         }
     }
 
@@ -136,28 +139,28 @@ impl LocalMembers {
     }
 
     /// What it waited for has come: who it is; its seat is freed if it has gone.
-    fn answered(&mut self, seat: Seat, stay: Stay) -> Option<User> {
-        let guest = self.seats.get_mut(seat.0 as usize)?;
-        match guest.stay {
-            Stay::Expected => {
-                guest.stay = stay;
-                Some(guest.user)
+    fn answered(&mut self, seat: Seat, membership: Membership) -> Option<User> {
+        let local = self.seats.get_mut(seat.0 as usize)?;
+        match local.membership {
+            Membership::Joining => {
+                local.membership = membership;
+                Some(local.user)
             }
-            Stay::Missed => {
-                guest.stay = Stay::Free;
+            Membership::LeftJoining => {
+                local.membership = Membership::Free;
                 self.free.push(seat);
                 None
             }
-            Stay::Free | Stay::Refused | Stay::Seated(_) => {
+            Membership::Free | Membership::Refused | Membership::Member(_) => {
                 debug_assert!(false, "{seat:?} waits for nothing");
                 None
             }
         }
     }
 
-    fn set(&mut self, seat: Seat, guest: Guest) {
+    fn set(&mut self, seat: Seat, local: LocalUser) {
         if let Some(place) = self.seats.get_mut(seat.0 as usize) {
-            *place = guest;
+            *place = local;
         }
     }
 
@@ -172,7 +175,12 @@ impl LocalMembers {
 impl LocalMembers {
     /// How many are here and have a room or wait for one.
     pub(super) fn users(&self) -> usize {
-        let is_here = |guest: &&Guest| matches!(guest.stay, Stay::Expected | Stay::Seated(_));
+        let is_here = |local: &&LocalUser| {
+            matches!(
+                local.membership,
+                Membership::Joining | Membership::Member(_)
+            )
+        };
         self.seats.iter().filter(is_here).count()
     }
 }

@@ -9,7 +9,7 @@
 //! user's core --Enter--> directory --Place--> home --Welcome--> user's core
 //! user's core --Say, Leave--> home --Tell--> each core with members;  home --Vacated--> directory
 //! ```
-//! Letters between two cores keep their order, so a welcome is followed by exactly what the room
+//! Messages between two cores keep their order, so a welcome is followed by exactly what the room
 //! hears after it. What a core would say to itself it does at once.
 //!
 //! A room's events have one sequence: `joined`, `left` and `said` take the next number each, and a
@@ -19,13 +19,13 @@
 mod directory;
 mod flow;
 mod home_rooms;
-mod letter;
 mod local;
+mod message;
 #[cfg(test)]
 mod tests;
 mod text;
 
-pub use letter::{Address, Letter, Member, News, Post, Room};
+pub use message::{Member, MessageBatch, Room, RoomEvent, RoomMessage, SayAddress};
 pub use text::SAY;
 
 use super::{App, Effects, Kind, Message, Notice, Reach, Seat, Unsaid, User, close};
@@ -44,7 +44,7 @@ const DIRECTORY: Core = Core(0);
 
 /// What the rooms of a server are like, as one core sees it.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
+pub struct RoomsConfig {
     /// The core that is asked.
     pub here: Core,
     /// How many cores there are.
@@ -58,7 +58,7 @@ pub struct Plan {
 /// One core's part in all rooms.
 #[derive(Debug)]
 pub struct Rooms {
-    plan: Plan,
+    config: RoomsConfig,
     mac: hmac::Key,
     directory: Directory,
     home: HomeRooms,
@@ -74,15 +74,15 @@ pub struct Rooms {
 impl Rooms {
     /// Nobody is here.
     #[must_use]
-    pub fn new(plan: Plan) -> Self {
-        let size = plan.size.clamp(1, limits::ROOM_SIZE_MAX);
-        let plan = Plan { size, ..plan };
+    pub fn new(config: RoomsConfig) -> Self {
+        let size = config.size.clamp(1, limits::ROOM_SIZE_MAX);
+        let config = RoomsConfig { size, ..config };
         Self {
-            plan,
-            mac: hmac::Key::new(hmac::HMAC_SHA256, &plan.secret),
-            directory: Directory::new(plan.cores, size),
+            config,
+            mac: hmac::Key::new(hmac::HMAC_SHA256, &config.secret),
+            directory: Directory::new(config.cores, size),
             home: HomeRooms::default(),
-            local: LocalMembers::new(plan.cores),
+            local: LocalMembers::new(config.cores),
             text: String::new(),
             waits: BTreeSet::new(),
             closing: false,
@@ -98,7 +98,7 @@ impl Rooms {
         &mut self,
         seat: Seat,
         text: &str,
-        effects: &mut impl Effects<Post>,
+        effects: &mut impl Effects<MessageBatch>,
     ) -> Result<(), Unsaid> {
         if text.len() > limits::SAID_BYTES {
             return Err(Unsaid::TooLong);
@@ -107,7 +107,7 @@ impl Rooms {
         if let Some(room) = self.local.room(member.room) {
             room.sends.said(flow::weight(text));
         }
-        self.send(member.room.home, Letter::Say { member, text }, effects);
+        self.send(member.room.home, RoomMessage::Say { member, text }, effects);
         Ok(())
     }
 
@@ -119,24 +119,24 @@ impl Rooms {
     pub(super) fn post(
         &mut self,
         asker: User,
-        address: Address,
+        address: SayAddress,
         text: &str,
-        effects: &mut impl Effects<Post>,
+        effects: &mut impl Effects<MessageBatch>,
     ) -> Result<(), Unsaid> {
         if text.len() > limits::SAID_BYTES {
             return Err(Unsaid::TooLong);
         }
         let member = address.member;
-        let fits = member.room.home.0 < self.plan.cores && address.key == self.key(member);
+        let fits = member.room.home.0 < self.config.cores && address.key == self.key(member);
         if !fits {
             return Err(Unsaid::Gone);
         }
-        let letter = Letter::Post {
+        let message = RoomMessage::Post {
             member,
             asker,
             text,
         };
-        self.send(member.room.home, letter, effects);
+        self.send(member.room.home, message, effects);
         Ok(())
     }
 
@@ -144,19 +144,19 @@ impl Rooms {
     pub(super) fn take(
         &mut self,
         from: Core,
-        letter: Letter<&str>,
-        effects: &mut impl Effects<Post>,
+        message: RoomMessage<&str>,
+        effects: &mut impl Effects<MessageBatch>,
     ) {
-        match letter {
-            Letter::Enter { seat } => match self.directory.enter(from) {
+        match message {
+            RoomMessage::Enter { seat } => match self.directory.enter(from) {
                 Some(room) => {
-                    let letter = Letter::Place { room, from, seat };
-                    self.send(room.home, letter, effects);
+                    let message = RoomMessage::Place { room, from, seat };
+                    self.send(room.home, message, effects);
                 }
-                None => self.send(from, Letter::Full { seat }, effects),
+                None => self.send(from, RoomMessage::Full { seat }, effects),
             },
-            Letter::Place { room, from, seat } => self.place(room, from, seat, effects),
-            Letter::Welcome {
+            RoomMessage::Place { room, from, seat } => self.place(room, from, seat, effects),
+            RoomMessage::Welcome {
                 seat,
                 member,
                 members,
@@ -166,18 +166,18 @@ impl Rooms {
                 self.local.expect(member.room, is_only);
                 self.welcome(seat, member, members, seq, effects);
             }
-            Letter::Full { seat } => {
+            RoomMessage::Full { seat } => {
                 if let Some(user) = self.local.refused(seat) {
                     effects.turn_away(user);
                 }
             }
-            Letter::Say { member, text } => {
+            RoomMessage::Say { member, text } => {
                 // It may have left, but said this before.
-                self.tell(member.room, News::Said { member, text }, effects);
+                self.tell(member.room, RoomEvent::Said { member, text }, effects);
                 self.home.said(member.room, from, flow::weight(text));
                 self.give_credit(member.room, effects);
             }
-            Letter::Post {
+            RoomMessage::Post {
                 member,
                 asker,
                 text,
@@ -187,48 +187,54 @@ impl Rooms {
                 } else if !self.home.is_open(member.room) {
                     Err(Unsaid::Busy)
                 } else {
-                    Ok(self.tell(member.room, News::Said { member, text }, effects))
+                    Ok(self.tell(member.room, RoomEvent::Said { member, text }, effects))
                 };
-                self.send(from, Letter::Answer { asker, answer }, effects);
+                self.send(from, RoomMessage::Answer { asker, answer }, effects);
             }
-            Letter::Answer { asker, answer } => effects.answer(asker, answer),
-            Letter::Leave { member } => {
+            RoomMessage::Answer { asker, answer } => effects.answer(asker, answer),
+            RoomMessage::Leave { member } => {
                 if let Some(members) = self.home.leave(member).filter(|_| !self.closing) {
-                    self.tell(member.room, News::Left { member, members }, effects);
+                    self.tell(member.room, RoomEvent::Left { member, members }, effects);
                     let room = member.room;
-                    self.send(DIRECTORY, Letter::Vacated { room }, effects);
+                    self.send(DIRECTORY, RoomMessage::Vacated { room }, effects);
                     self.give_credit(room, effects);
                 }
             }
-            Letter::Heard { room, bytes } => {
+            RoomMessage::Heard { room, bytes } => {
                 self.home.heard(room, from, bytes);
                 self.give_credit(room, effects);
             }
-            Letter::Credit { room, bytes } => {
+            RoomMessage::Credit { room, bytes } => {
                 let room = self.local.room(room);
                 for user in room.into_iter().flat_map(|it| it.sends.credited(bytes)) {
                     effects.release(user);
                 }
             }
-            Letter::Tell { room, seq, news } => self.hear(room, seq, news, effects),
-            Letter::Vacated { room } => self.directory.vacate(room),
+            RoomMessage::Tell { room, seq, event } => self.hear(room, seq, event, effects),
+            RoomMessage::Vacated { room } => self.directory.vacate(room),
         }
     }
 
     /// The room's members, the newcomer included, are told by its home; then it is welcomed.
-    fn place(&mut self, room: Room, from: Core, seat: Seat, effects: &mut impl Effects<Post>) {
+    fn place(
+        &mut self,
+        room: Room,
+        from: Core,
+        seat: Seat,
+        effects: &mut impl Effects<MessageBatch>,
+    ) {
         let member = self.home.number(room);
         let members = self.home.members(room) + 1;
-        let seq = self.tell(room, News::Joined { member, members }, effects);
+        let seq = self.tell(room, RoomEvent::Joined { member, members }, effects);
         let is_only = self.home.join(member, from);
-        let letter = Letter::Welcome {
+        let message = RoomMessage::Welcome {
             seat,
             member,
             members,
             seq,
             is_only,
         };
-        self.send(from, letter, effects);
+        self.send(from, message, effects);
     }
 
     fn welcome(
@@ -237,17 +243,17 @@ impl Rooms {
         member: Member,
         members: u16,
         seq: u64,
-        effects: &mut impl Effects<Post>,
+        effects: &mut impl Effects<MessageBatch>,
     ) {
         let Some(user) = self.local.seated(seat, member) else {
             // It went before it had a place.
-            return self.send(member.room.home, Letter::Leave { member }, effects);
+            return self.send(member.room.home, RoomMessage::Leave { member }, effects);
         };
-        let address = Address {
+        let address = SayAddress {
             member,
             key: self.key(member),
         };
-        let size = self.plan.size;
+        let size = self.config.size;
         text::welcome(&mut self.text, address, (members, size), seq);
         let notice = Notice {
             id: seq,
@@ -261,15 +267,20 @@ impl Rooms {
     }
 
     /// Something happened in a room that lives here: numbers it and tells every core with members.
-    fn tell(&mut self, room: Room, news: News<&str>, effects: &mut impl Effects<Post>) -> u64 {
+    fn tell(
+        &mut self,
+        room: Room,
+        event: RoomEvent<&str>,
+        effects: &mut impl Effects<MessageBatch>,
+    ) -> u64 {
         let seq = self.home.count(room);
-        self.home.told(room, news.weight());
+        self.home.told(room, event.weight());
         let mut at = 0;
         while let Some(core) = self.home.branch(room, at) {
-            if core == self.plan.here {
-                self.hear(room, seq, news, effects);
+            if core == self.config.here {
+                self.hear(room, seq, event, effects);
             } else {
-                effects.forward(core, Letter::Tell { room, seq, news });
+                effects.forward(core, RoomMessage::Tell { room, seq, event });
             }
             at += 1;
         }
@@ -277,10 +288,16 @@ impl Rooms {
     }
 
     /// Members of this core hear what happened in their room.
-    fn hear(&mut self, room: Room, seq: u64, news: News<&str>, effects: &mut impl Effects<Post>) {
+    fn hear(
+        &mut self,
+        room: Room,
+        seq: u64,
+        event: RoomEvent<&str>,
+        effects: &mut impl Effects<MessageBatch>,
+    ) {
         let users = self.local.of(room);
         if !users.is_empty() {
-            let name = text::news(&mut self.text, seq, news);
+            let name = text::write_event(&mut self.text, seq, event);
             let notice = Notice {
                 id: seq,
                 // Who comes back is a new member: it asks for nothing that it missed.
@@ -292,14 +309,14 @@ impl Rooms {
             effects.tell(users, notice);
         }
         let local = self.local.room(room);
-        if local.is_some_and(|local| local.receives.told(news.weight())) {
+        if local.is_some_and(|local| local.receives.told(event.weight())) {
             self.acknowledge(room, effects);
         }
     }
 
     /// Tells the home of a room that the members here have heard what they were told, unless one is
     /// behind: then it waits, for a while.
-    fn acknowledge(&mut self, room: Room, effects: &mut impl Effects<Post>) {
+    fn acknowledge(&mut self, room: Room, effects: &mut impl Effects<MessageBatch>) {
         let mut users = self.local.of(room).iter();
         let is_behind = users.any(|&user| effects.is_behind(user));
         let Some(local) = self.local.room(room) else {
@@ -317,23 +334,23 @@ impl Rooms {
         if let Some(until) = waited {
             self.waits.remove(&(until, room));
         }
-        self.send(room.home, Letter::Heard { room, bytes }, effects);
+        self.send(room.home, RoomMessage::Heard { room, bytes }, effects);
     }
 
     /// Gives the cores of a room's talkers the credit that they are owed, if its members keep up.
-    fn give_credit(&mut self, room: Room, effects: &mut impl Effects<Post>) {
+    fn give_credit(&mut self, room: Room, effects: &mut impl Effects<MessageBatch>) {
         if !self.home.is_open(room) {
             return;
         }
-        let least = flow::share(self.plan.cores) / 2;
+        let least = flow::share(self.config.cores) / 2;
         while let Some((core, bytes)) = self.home.credit(room, least) {
-            self.send(core, Letter::Credit { room, bytes }, effects);
+            self.send(core, RoomMessage::Credit { room, bytes }, effects);
         }
     }
 
     /// Whether a talker may say something; it waits for credit if not.
     fn may_say(&mut self, user: User, seat: Seat, turn: TalkTurn) -> bool {
-        let share = flow::share(self.plan.cores);
+        let share = flow::share(self.config.cores);
         let room = self.local.member(seat).map(|member| member.room);
         let Some(local) = room.and_then(|room| self.local.room(room)) else {
             return true;
@@ -346,18 +363,23 @@ impl Rooms {
     }
 
     /// A member has caught up, or is gone: does its room's home still wait?
-    fn look_again(&mut self, room: Room, effects: &mut impl Effects<Post>) {
+    fn look_again(&mut self, room: Room, effects: &mut impl Effects<MessageBatch>) {
         let local = self.local.room(room);
         if local.is_some_and(|local| local.receives.waits_until().is_some()) {
             self.acknowledge(room, effects);
         }
     }
 
-    fn send(&mut self, to: Core, letter: Letter<&str>, effects: &mut impl Effects<Post>) {
-        if to == self.plan.here {
-            self.take(to, letter, effects);
+    fn send(
+        &mut self,
+        to: Core,
+        message: RoomMessage<&str>,
+        effects: &mut impl Effects<MessageBatch>,
+    ) {
+        if to == self.config.here {
+            self.take(to, message, effects);
         } else {
-            effects.forward(to, letter);
+            effects.forward(to, message);
         }
     }
 
@@ -376,21 +398,21 @@ impl Rooms {
 }
 
 impl App for Rooms {
-    type Batch = Post;
+    type Batch = MessageBatch;
     const REACH: Reach = Reach::Named;
 
     fn started(&mut self, here: Core, cores: u16) {
-        *self = Self::new(Plan {
+        *self = Self::new(RoomsConfig {
             here,
             cores,
-            ..self.plan
+            ..self.config
         });
     }
 
     /// A newcomer is welcomed or turned away, at once or later.
-    fn came(&mut self, user: User, effects: &mut impl Effects<Post>) -> Seat {
+    fn came(&mut self, user: User, effects: &mut impl Effects<MessageBatch>) -> Seat {
         let seat = self.local.came(user);
-        self.send(DIRECTORY, Letter::Enter { seat }, effects);
+        self.send(DIRECTORY, RoomMessage::Enter { seat }, effects);
         seat
     }
 
@@ -404,7 +426,7 @@ impl App for Rooms {
         user: User,
         seat: Seat,
         message: Message<'_>,
-        effects: &mut impl Effects<Post>,
+        effects: &mut impl Effects<MessageBatch>,
     ) {
         let text = match message.kind {
             // The server has checked it, and no app is given bytes that it would have to trust.
@@ -421,16 +443,16 @@ impl App for Rooms {
         effects.close(user, code);
     }
 
-    fn caught_up(&mut self, _: User, seat: Seat, effects: &mut impl Effects<Post>) {
+    fn caught_up(&mut self, _: User, seat: Seat, effects: &mut impl Effects<MessageBatch>) {
         if let Some(member) = self.local.member(seat) {
             self.look_again(member.room, effects);
         }
     }
 
-    fn left(&mut self, _: User, seat: Seat, effects: &mut impl Effects<Post>) {
+    fn left(&mut self, _: User, seat: Seat, effects: &mut impl Effects<MessageBatch>) {
         if let Some(member) = self.local.left(seat) {
             self.look_again(member.room, effects);
-            self.send(member.room.home, Letter::Leave { member }, effects);
+            self.send(member.room.home, RoomMessage::Leave { member }, effects);
         }
     }
 
@@ -438,7 +460,7 @@ impl App for Rooms {
         self.waits.first().map(|(until, _)| *until)
     }
 
-    fn expired(&mut self, now: Instant, effects: &mut impl Effects<Post>) -> u64 {
+    fn expired(&mut self, now: Instant, effects: &mut impl Effects<MessageBatch>) -> u64 {
         while let Some(&(until, room)) = self.waits.first()
             && until <= now
         {
@@ -448,9 +470,9 @@ impl App for Rooms {
         0
     }
 
-    fn took(&mut self, from: Core, batch: &Post, effects: &mut impl Effects<Post>) {
-        for letter in batch.letters() {
-            self.take(from, letter, effects);
+    fn took(&mut self, from: Core, batch: &MessageBatch, effects: &mut impl Effects<MessageBatch>) {
+        for message in batch.messages() {
+            self.take(from, message, effects);
         }
     }
 
@@ -459,7 +481,7 @@ impl App for Rooms {
     }
 
     fn is_address(&self, query: &str) -> bool {
-        Address::parse(query).is_some()
+        SayAddress::parse(query).is_some()
     }
 
     fn posted(
@@ -467,9 +489,9 @@ impl App for Rooms {
         asker: User,
         query: &str,
         text: &str,
-        effects: &mut impl Effects<Post>,
+        effects: &mut impl Effects<MessageBatch>,
     ) -> Result<(), Unsaid> {
-        let address = Address::parse(query).ok_or(Unsaid::Gone)?;
+        let address = SayAddress::parse(query).ok_or(Unsaid::Gone)?;
         self.post(asker, address, text, effects)
     }
 }

@@ -1,4 +1,4 @@
-//! Rooms over several cores whose letters take their time, for many seeds.
+//! Rooms over several cores whose messages take their time, for many seeds.
 
 mod credit;
 
@@ -15,8 +15,8 @@ struct Town {
     heard: BTreeMap<User, Vec<serde_json::Value>>,
     away: Vec<User>,
     answers: BTreeMap<User, Answer>,
-    /// Letters under way, by sender and addressee.
-    under_way: BTreeMap<(u16, u16), VecDeque<Post>>,
+    /// Messages under way, by sender and addressee.
+    under_way: BTreeMap<(u16, u16), VecDeque<MessageBatch>>,
     here: u16,
     now: Instant,
     /// Bytes that users were told and have not read.
@@ -25,7 +25,7 @@ struct Town {
     released: Vec<User>,
 }
 
-impl Effects<Post> for Town {
+impl Effects<MessageBatch> for Town {
     fn tell(&mut self, users: &[User], notice: Notice<'_>) {
         let json: serde_json::Value = serde_json::from_str(notice.text).expect("JSON");
         assert_eq!(
@@ -58,12 +58,12 @@ impl Effects<Post> for Town {
         panic!("{asker:?} did not call");
     }
 
-    fn forward(&mut self, to: Core, letter: Letter<&str>) {
+    fn forward(&mut self, to: Core, message: RoomMessage<&str>) {
         assert_ne!(to.0, self.here, "what is said to oneself is done at once");
-        let mut post = Post::default();
-        post.push(letter);
-        let posts = self.under_way.entry((self.here, to.0)).or_default();
-        posts.push_back(post);
+        let mut batch = MessageBatch::default();
+        batch.push(message);
+        let batches = self.under_way.entry((self.here, to.0)).or_default();
+        batches.push_back(batch);
     }
 
     fn now(&self) -> Instant {
@@ -96,14 +96,14 @@ struct World {
 
 impl World {
     fn new(size: u16, seed: u64) -> Self {
-        let plan = |core| Plan {
+        let config = |core| RoomsConfig {
             here: Core(core),
             cores: CORES,
             size,
             secret: [7; 32],
         };
         Self {
-            cores: (0..CORES).map(|core| Rooms::new(plan(core))).collect(),
+            cores: (0..CORES).map(|core| Rooms::new(config(core))).collect(),
             town: Town::default(),
             dice: fastrand::Rng::with_seed(seed),
         }
@@ -114,7 +114,7 @@ impl World {
         act(&mut self.cores[usize::from(core)], &mut self.town)
     }
 
-    /// Lets some letter arrive. False if there is none.
+    /// Lets some message arrive. False if there is none.
     fn arrive(&mut self) -> bool {
         let pairs: Vec<_> = self.town.under_way.keys().copied().collect();
         let Some(&(from, to)) = self.dice.choice(&pairs) else {
@@ -253,7 +253,7 @@ fn what_is_posted_with_the_right_key_is_said_and_with_another_is_not() {
     world.quiet();
     let say = world.welcome(User(1)).unwrap()["say"].clone();
     let (_, query) = say.as_str().unwrap().split_once('?').unwrap();
-    let address = Address::parse(query).unwrap();
+    let address = SayAddress::parse(query).unwrap();
     let post = |world: &mut World, address, asker| {
         let posted =
             |rooms: &mut Rooms, town: &mut Town| rooms.post(User(asker), address, "hello", town);
@@ -269,7 +269,7 @@ fn what_is_posted_with_the_right_key_is_said_and_with_another_is_not() {
         (&"hello".into(), &1.into())
     );
     let key = address.key ^ 1;
-    let wrong = Address { key, ..address };
+    let wrong = SayAddress { key, ..address };
     assert_eq!(post(&mut world, wrong, 101), Err(Unsaid::Gone));
     world.on(2, |rooms, town| rooms.left(User(0), seat, town));
     world.quiet();

@@ -1,14 +1,19 @@
 //! What members read, as JSON, and the address that says where to post.
 
-use super::letter::{Address, Member, News};
+use super::message::{Member, RoomEvent, SayAddress};
 use std::fmt::Write as _;
 
-/// Where members post; [`Address`] follows as a query.
+/// Where members post; [`SayAddress`] follows as a query.
 pub const SAY: &str = "/rooms/say";
 
 /// Writes what a new member is told.
-pub(super) fn welcome(into: &mut String, address: Address, (members, size): (u16, u16), seq: u64) {
-    let Address { member, key } = address;
+pub(super) fn welcome(
+    into: &mut String,
+    address: SayAddress,
+    (members, size): (u16, u16),
+    seq: u64,
+) {
+    let SayAddress { member, key } = address;
     let Member { room, number } = member;
     let (home, index) = (room.home.0, room.index);
     into.clear();
@@ -22,12 +27,12 @@ pub(super) fn welcome(into: &mut String, address: Address, (members, size): (u16
 }
 
 /// Writes what members are told, and gives its name.
-pub(super) fn news(into: &mut String, seq: u64, news: News<&str>) -> &'static str {
+pub(super) fn write_event(into: &mut String, seq: u64, event: RoomEvent<&str>) -> &'static str {
     into.clear();
-    let (name, member) = match news {
-        News::Joined { member, .. } => ("joined", member),
-        News::Left { member, .. } => ("left", member),
-        News::Said { member, .. } => ("said", member),
+    let (name, member) = match event {
+        RoomEvent::Joined { member, .. } => ("joined", member),
+        RoomEvent::Left { member, .. } => ("left", member),
+        RoomEvent::Said { member, .. } => ("said", member),
     };
     let number = member.number;
     // Writing to a String does not fail.
@@ -35,11 +40,11 @@ pub(super) fn news(into: &mut String, seq: u64, news: News<&str>) -> &'static st
         into,
         "{{\"type\":\"{name}\",\"seq\":{seq},\"member\":{number},"
     );
-    match news {
-        News::Joined { members, .. } | News::Left { members, .. } => {
+    match event {
+        RoomEvent::Joined { members, .. } | RoomEvent::Left { members, .. } => {
             let _ = write!(into, "\"members\":{members}}}");
         }
-        News::Said { text, .. } => {
+        RoomEvent::Said { text, .. } => {
             into.push_str("\"text\":\"");
             escape(into, text);
             into.push_str("\"}");
@@ -90,7 +95,7 @@ mod tests {
         #[test]
         fn what_is_said_is_read_back(text in any::<String>()) {
             let mut json = String::new();
-            assert_eq!(news(&mut json, 9, News::Said { member: MEMBER, text: &text }), "said");
+            assert_eq!(write_event(&mut json, 9, RoomEvent::Said { member: MEMBER, text: &text }), "said");
             let read: serde_json::Value = serde_json::from_str(&json).expect("JSON");
             assert_eq!(read["text"], text);
             assert_eq!((&read["seq"], &read["member"]), (&9.into(), &5.into()));
@@ -98,14 +103,14 @@ mod tests {
 
         #[test]
         fn an_address_is_read_or_not_but_never_panics(query in ".{0,60}") {
-            let _ = Address::parse(&query);
+            let _ = SayAddress::parse(&query);
         }
     }
 
     #[test]
     fn a_new_member_can_post_to_the_address_it_is_told() {
         let key = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
-        let address = Address {
+        let address = SayAddress {
             member: MEMBER,
             key,
         };
@@ -117,7 +122,7 @@ mod tests {
             .as_str()
             .and_then(|say| say.split_once('?'))
             .unwrap();
-        assert_eq!((path, Address::parse(query)), (SAY, Some(address)));
+        assert_eq!((path, SayAddress::parse(query)), (SAY, Some(address)));
     }
 
     #[test]
@@ -134,7 +139,7 @@ mod tests {
             "room=3-17&member=5&key=+123456789abcdef0123456789abcdef",
             "room=70000-17&member=5&key=0123456789abcdef0123456789abcdef",
         ] {
-            assert_eq!(Address::parse(query), None, "{query}");
+            assert_eq!(SayAddress::parse(query), None, "{query}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Talkers that never stop, members that read late or never, letters that take their time.
+//! Talkers that never stop, members that read late or never, messages that take their time.
 
 use super::*;
 
@@ -182,7 +182,7 @@ fn a_post_to_a_room_whose_members_are_behind_is_told_so() {
     let member = talkers.people[0].user;
     let say = talkers.world.welcome(member).unwrap()["say"].clone();
     let (_, query) = say.as_str().unwrap().split_once('?').unwrap();
-    let address = Address::parse(query).unwrap();
+    let address = SayAddress::parse(query).unwrap();
     let text = "x".repeat(60_000);
     let post = |talkers: &mut Talkers, asker| {
         let posted = talkers.world.on(1, |rooms: &mut Rooms, town: &mut Town| {

@@ -25,14 +25,14 @@ pub struct Member {
 
 /// Where to post what a member says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Address {
+pub struct SayAddress {
     /// Who says it.
     pub member: Member,
     /// What shows that it does: a MAC over the member.
     pub key: u128,
 }
 
-impl Address {
+impl SayAddress {
     /// Reads the query of an address; `None` if it is none.
     #[must_use]
     pub fn parse(query: &str) -> Option<Self> {
@@ -58,7 +58,7 @@ impl Address {
 
 /// What happened in a room; `T` is the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News<T> {
+pub enum RoomEvent<T> {
     /// A member came.
     Joined {
         /// Who.
@@ -84,7 +84,7 @@ pub enum News<T> {
 
 /// What the rooms of one core say to those of another; `T` is a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Letter<T> {
+pub enum RoomMessage<T> {
     /// To the directory: a newcomer of mine wants a room.
     Enter {
         /// Which of mine.
@@ -152,7 +152,7 @@ pub enum Letter<T> {
         /// The event's number.
         seq: u64,
         /// What happened.
-        news: News<T>,
+        event: RoomEvent<T>,
     },
     /// To a room's home: my members have heard so much of what they were told.
     Heard {
@@ -175,7 +175,7 @@ pub enum Letter<T> {
     },
 }
 
-impl News<&str> {
+impl RoomEvent<&str> {
     /// What telling it counts in the windows of its room.
     #[inline]
     pub(super) fn weight(self) -> u32 {
@@ -186,12 +186,12 @@ impl News<&str> {
     }
 }
 
-impl<T> News<T> {
-    fn map<U>(self, text: impl FnOnce(T) -> U) -> News<U> {
+impl<T> RoomEvent<T> {
+    fn map<U>(self, text: impl FnOnce(T) -> U) -> RoomEvent<U> {
         match self {
-            Self::Joined { member, members } => News::Joined { member, members },
-            Self::Left { member, members } => News::Left { member, members },
-            Self::Said { member, text: said } => News::Said {
+            Self::Joined { member, members } => RoomEvent::Joined { member, members },
+            Self::Left { member, members } => RoomEvent::Left { member, members },
+            Self::Said { member, text: said } => RoomEvent::Said {
                 member,
                 text: text(said),
             },
@@ -199,27 +199,27 @@ impl<T> News<T> {
     }
 }
 
-impl<T> Letter<T> {
+impl<T> RoomMessage<T> {
     /// The same with another text.
-    fn map<U>(self, text: impl FnOnce(T) -> U) -> Letter<U> {
+    fn map<U>(self, text: impl FnOnce(T) -> U) -> RoomMessage<U> {
         match self {
-            Self::Enter { seat } => Letter::Enter { seat },
-            Self::Place { room, from, seat } => Letter::Place { room, from, seat },
-            Self::Full { seat } => Letter::Full { seat },
+            Self::Enter { seat } => RoomMessage::Enter { seat },
+            Self::Place { room, from, seat } => RoomMessage::Place { room, from, seat },
+            Self::Full { seat } => RoomMessage::Full { seat },
             Self::Welcome {
                 seat,
                 member,
                 members,
                 seq,
                 is_only,
-            } => Letter::Welcome {
+            } => RoomMessage::Welcome {
                 seat,
                 member,
                 members,
                 seq,
                 is_only,
             },
-            Self::Say { member, text: said } => Letter::Say {
+            Self::Say { member, text: said } => RoomMessage::Say {
                 member,
                 text: text(said),
             },
@@ -227,48 +227,48 @@ impl<T> Letter<T> {
                 member,
                 asker,
                 text: said,
-            } => Letter::Post {
+            } => RoomMessage::Post {
                 member,
                 asker,
                 text: text(said),
             },
-            Self::Answer { asker, answer } => Letter::Answer { asker, answer },
-            Self::Leave { member } => Letter::Leave { member },
-            Self::Tell { room, seq, news } => Letter::Tell {
+            Self::Answer { asker, answer } => RoomMessage::Answer { asker, answer },
+            Self::Leave { member } => RoomMessage::Leave { member },
+            Self::Tell { room, seq, event } => RoomMessage::Tell {
                 room,
                 seq,
-                news: news.map(text),
+                event: event.map(text),
             },
-            Self::Heard { room, bytes } => Letter::Heard { room, bytes },
-            Self::Credit { room, bytes } => Letter::Credit { room, bytes },
-            Self::Vacated { room } => Letter::Vacated { room },
+            Self::Heard { room, bytes } => RoomMessage::Heard { room, bytes },
+            Self::Credit { room, bytes } => RoomMessage::Credit { room, bytes },
+            Self::Vacated { room } => RoomMessage::Vacated { room },
         }
     }
 }
 
-/// Many letters to one core, with their texts in one piece of memory.
+/// Many messages to one core, with their texts in one piece of memory.
 #[derive(Clone, Debug, Default)]
-pub struct Post {
-    letters: Vec<Letter<Range<usize>>>,
+pub struct MessageBatch {
+    messages: Vec<RoomMessage<Range<usize>>>,
     texts: String,
 }
 
-impl Post {
-    /// The letters, in order.
-    pub fn letters(&self) -> impl Iterator<Item = Letter<&str>> {
+impl MessageBatch {
+    /// The messages, in order.
+    pub fn messages(&self) -> impl Iterator<Item = RoomMessage<&str>> {
         let text = |range: Range<usize>| self.texts.get(range).unwrap_or_default();
-        self.letters
+        self.messages
             .iter()
-            .map(move |letter| letter.clone().map(text))
+            .map(move |message| message.clone().map(text))
     }
 }
 
-impl Batch for Post {
-    type Letter<'l> = Letter<&'l str>;
+impl Batch for MessageBatch {
+    type Item<'l> = RoomMessage<&'l str>;
 
-    fn push(&mut self, letter: Letter<&str>) {
+    fn push(&mut self, message: RoomMessage<&str>) {
         let texts = &mut self.texts;
-        self.letters.push(letter.map(|text| {
+        self.messages.push(message.map(|text| {
             let start = texts.len();
             texts.push_str(text);
             start..texts.len()
@@ -276,12 +276,12 @@ impl Batch for Post {
     }
 
     fn clear(&mut self) {
-        self.letters.clear();
+        self.messages.clear();
         self.texts.clear();
     }
 
     fn bytes(&self) -> usize {
-        self.letters.len() * size_of::<Letter<Range<usize>>>() + self.texts.len()
+        self.messages.len() * size_of::<RoomMessage<Range<usize>>>() + self.texts.len()
     }
 
     /// Of texts, which are what may be large.
