@@ -21,10 +21,10 @@ use std::path::{Path, PathBuf};
 const SHARED: &[(usize, &str)] = &[
     (
         2,
-        "Address Addresses Connects Content CoreFigures Due Ending Event Events FanOut \
-         Figures Inflater Latencies Load Mailbox Message Messages Open Outcome Phase \
-         Pieces Pings Plan Pool Post Progress Queue Request Rings Role Rooms Round Server \
-         Stamp State Template Tls",
+        "Addresses Connects Content CoreFigures Due Ending Event Events FanOut Figures \
+         Inflater Latencies Load Mailbox Message Messages Open Outcome Phase Pieces Pings \
+         Pool Progress Queue Request Rings Role Rooms Round Server Stamp State Template \
+         Tls",
     ),
     (3, "Asked Said Session"),
     (4, "Kind Stage"),

@@ -95,7 +95,8 @@ mod tests {
         #[test]
         fn what_is_said_is_read_back(text in any::<String>()) {
             let mut json = String::new();
-            assert_eq!(write_event(&mut json, 9, RoomEvent::Said { member: MEMBER, text: &text }), "said");
+            let said = RoomEvent::Said { member: MEMBER, text: &text };
+            assert_eq!(write_event(&mut json, 9, said), "said");
             let read: serde_json::Value = serde_json::from_str(&json).expect("JSON");
             assert_eq!(read["text"], text);
             assert_eq!((&read["seq"], &read["member"]), (&9.into(), &5.into()));
