@@ -95,7 +95,7 @@ mod tests {
         #[test]
         fn what_is_said_is_read_back(text in any::<String>()) {
             let mut json = String::new();
-            let said = RoomEvent::Said { member: MEMBER, text: &text };
+            let said = RoomEvent::Said { member: MEMBER, text: text.as_str() };
             assert_eq!(write_event(&mut json, 9, said), "said");
             let read: serde_json::Value = serde_json::from_str(&json).expect("JSON");
             assert_eq!(read["text"], text);
