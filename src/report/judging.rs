@@ -317,7 +317,7 @@ mod tests {
             (&rooms, "fan_out.gaps==0"),
             (&rooms, "network.retransmits==0"),
             (&outage, "storm.dropped>=1"),
-            (&open_loop(), "network.rtt_p99_us<5000"),
+            (&open_loop(), "network.rtt_p99_us<5ms"),
             (&connect, "rounds.mean_s<10s"),
         ] {
             let checked = checked(config, text);
