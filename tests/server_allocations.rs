@@ -1,6 +1,7 @@
 //! The server allocates nothing per message once it is warm, and an idle connection costs little.
 
 use crate::counting::measure;
+use ringstorm::app::realtime::RealtimePlan;
 use ringstorm::protocol::websocket::{Opcode, frame};
 use ringstorm::server::{Config, Message, Server};
 use ringstorm::shard::{
@@ -76,6 +77,7 @@ impl Rig {
             Core(0),
             Config {
                 chunk,
+                realtime: Some(RealtimePlan::dev([5; 32])),
                 ..Config::new("sink", started)
             },
         );
@@ -107,6 +109,16 @@ impl Rig {
         ))
     }
 
+    /// A client of Centrifugo's that has subscribed to that channel.
+    fn subscriber(&mut self, channel: &str) -> ConnectionId {
+        let id = self.socket("/connection/websocket");
+        let said = format!(
+            "{{\"id\":1,\"connect\":{{}}}}\n{{\"id\":2,\"subscribe\":{{\"channel\":\"{channel}\"}}}}"
+        );
+        self.receive(id, &mut spoken(&said));
+        id
+    }
+
     fn receive(&mut self, id: ConnectionId, bytes: &mut [u8]) {
         self.server.received(id, bytes, &mut self.sink);
     }
@@ -120,6 +132,18 @@ impl Rig {
         std::mem::swap(&mut self.sink.held, held);
         self.sink.held.clear();
     }
+}
+
+/// A text as a client sends it.
+fn spoken(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame::encode(
+        &mut bytes,
+        Opcode::Text,
+        text.as_bytes(),
+        Some([1, 2, 3, 4]),
+    );
+    bytes
 }
 
 const EVENTS: &str = "GET /events HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -256,4 +280,48 @@ fn an_idle_connection_costs_less_than_its_share_of_256_bytes() {
             assert!(each <= SHARE, "{kind}: {each} bytes for each of {count}");
         }
     }
+}
+
+#[test]
+fn a_subscription_with_presence_costs_at_most_400_bytes_with_its_connection() {
+    // What is left for an engine: its slot, about 48 bytes.
+    const SHARE: u64 = 400 - 64;
+    for count in [2000, 10_000, 18_000] {
+        let mut rig = Rig::new();
+        rig.subscriber("a");
+        let counted = measure(|| {
+            for _ in 0..count {
+                rig.subscriber("a");
+            }
+        });
+        let each = u64::try_from(counted.bytes_current).expect("it grew") / count;
+        println!("{each} bytes for each of {count}");
+        assert!(each <= SHARE, "{each} bytes for each of {count}");
+    }
+}
+
+#[test]
+fn a_delivery_allocates_nothing_and_a_publication_what_it_keeps() {
+    let publish =
+        spoken("{\"id\":3,\"publish\":{\"channel\":\"a\",\"data\":{\"text\":\"hello\"}}}");
+    let mut counts = [100, 1000].map(|subscribers| {
+        let mut rig = Rig::new();
+        let ids: Vec<_> = (0..subscribers).map(|_| rig.subscriber("a")).collect();
+        let mut bytes = publish.clone();
+        let mut round = |rig: &mut Rig| {
+            bytes.copy_from_slice(&publish);
+            rig.receive(ids[0], &mut bytes);
+        };
+        // Until the history is full.
+        (0..200).for_each(|_| round(&mut rig));
+        let before = rig.sink.bytes;
+        let counted = measure(|| (0..100).for_each(|_| round(&mut rig)));
+        let told = (rig.sink.bytes - before) as u64;
+        assert!(told > 100 * subscribers * 60, "each was told: {told}");
+        counted.count_total
+    });
+    println!("{counts:?} allocations for 100 publications");
+    counts.sort_unstable();
+    assert_eq!(counts[0], counts[1], "they do not follow the subscribers");
+    assert!(counts[1] <= 100 * 8, "{counts:?}");
 }

@@ -3,6 +3,7 @@
 use super::answer::{Asker, EncodingId, HubError, SubscribeWish};
 use super::letter::SubscriptionRef;
 use super::publication::{ClientId, ClientInfo};
+use super::tight::push_tight;
 use crate::app::{Seat, User};
 use crate::limits;
 use crate::shard::Core;
@@ -20,7 +21,7 @@ pub(super) struct HubClients {
     /// How many clients there have been.
     count: u64,
     /// How many subscriptions there have been.
-    tokens: u64,
+    tokens: u32,
 }
 
 /// One client.
@@ -42,7 +43,7 @@ pub(super) struct HubSubscription {
     pub(super) channel: u32,
     /// What the dialect knows it by.
     pub(super) ticket: u32,
-    pub(super) token: u64,
+    pub(super) token: u32,
     pub(super) stage: SubscriptionStage,
     /// The application wanted it, not the client.
     pub(super) by_server: bool,
@@ -74,7 +75,8 @@ impl HubClients {
             free: Vec::new(),
             seed,
             count: 0,
-            tokens: seed,
+            // Those of a core that began anew are others.
+            tokens: u32::try_from(seed >> 32).unwrap_or_default(),
         }
     }
 
@@ -94,7 +96,7 @@ impl HubClients {
             }
             return Seat(seat);
         }
-        self.seats.push(Some(client));
+        push_tight(&mut self.seats, Some(client));
         Seat(u32::try_from(self.seats.len() - 1).unwrap_or(u32::MAX))
     }
 
@@ -156,7 +158,7 @@ impl HubClients {
         channel: u32,
         wish: SubscribeWish<'_>,
     ) -> Result<SubscriptionRef, HubError> {
-        self.tokens += 1;
+        self.tokens = self.tokens.wrapping_add(1);
         let token = self.tokens;
         let client = self.get_mut(seat).ok_or(HubError::BadRequest)?;
         if client.subscriptions.len() >= limits::CHANNELS_PER_CLIENT {

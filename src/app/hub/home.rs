@@ -30,6 +30,8 @@ pub(super) struct Home<B> {
     /// When it is told who came and went, if somebody did, and in which channels.
     changes_at: Option<Instant>,
     changed: BTreeSet<Arc<str>>,
+    /// Nobody is told who goes.
+    closing: bool,
     now: Instant,
 }
 
@@ -77,6 +79,7 @@ impl<B: Broker> Home<B> {
             said: VecDeque::new(),
             changes_at: None,
             changed: BTreeSet::new(),
+            closing: false,
             now: Instant::default(),
         }
     }
@@ -84,6 +87,11 @@ impl<B: Broker> Home<B> {
     /// The time, before anything else is told.
     pub(super) fn tick(&mut self, now: Instant) {
         self.now = now;
+    }
+
+    /// All clients are about to leave.
+    pub(super) fn closing(&mut self) {
+        self.closing = true;
     }
 
     /// A client of that core subscribes.
@@ -280,6 +288,7 @@ impl<B: Broker> Home<B> {
                     count,
                 } = reply
                     && let Some(home) = self.channels.get_mut(&channel)
+                    && !self.closing
                 {
                     home.went(info, count.clients, &mut self.said);
                     self.plan_changes(&channel);

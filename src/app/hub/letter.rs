@@ -15,13 +15,13 @@ pub struct LocalRef {
     pub generation: u32,
 }
 
-/// One subscription of one client, on the client's core. It is never used again for another.
+/// One subscription of one client, on the client's core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubscriptionRef {
     /// The client's place there.
     pub seat: u32,
-    /// Which of all subscriptions of that core.
-    pub token: u64,
+    /// Which of all subscriptions of that core, modulo 2^32.
+    pub token: u32,
 }
 
 /// A client wants to subscribe.

@@ -32,6 +32,7 @@ mod subscribers;
 #[cfg(test)]
 mod tests;
 mod tickets;
+mod tight;
 
 use super::{Seat, User};
 use crate::limits;
@@ -73,8 +74,6 @@ pub struct Hub<B> {
     home: Home<B>,
     /// Places of those who were passed over: scratch space.
     late: Vec<usize>,
-    /// All clients are about to leave: nobody has to be told.
-    closing: bool,
     /// What the home says is being heard.
     delivering: bool,
 }
@@ -89,7 +88,6 @@ impl<B: Broker> Hub<B> {
             subscribers: Subscribers::new(u32::from(generation) << 24),
             home: Home::new(plan.namespaces.clone(), broker),
             late: Vec::new(),
-            closing: false,
             delivering: false,
             plan,
         }
@@ -143,9 +141,9 @@ impl<B: Broker> Hub<B> {
         self.clients.left(seat);
     }
 
-    /// All clients are about to leave.
+    /// All clients are about to leave: nobody has to be told of each that does.
     pub fn closing(&mut self) {
-        self.closing = true;
+        self.home.closing();
     }
 
     /// A client subscribes. It is answered at once or later, unless it is refused here.
@@ -360,10 +358,8 @@ impl<B: Broker> Hub<B> {
         let channel = channel.name.clone();
         self.settle_in(moved, index);
         self.subscribers.leave(index);
-        if !self.closing {
-            let home = self.home_of(&channel);
-            self.send(home, HubLetter::Unsubscribe { channel, client }, out);
-        }
+        let home = self.home_of(&channel);
+        self.send(home, HubLetter::Unsubscribe { channel, client }, out);
         true
     }
 

@@ -5,6 +5,7 @@ use super::letter::LocalRef;
 use super::options::SlowPolicy;
 use super::position::Position;
 use super::publication::Publication;
+use super::tight::push_tight;
 use crate::app::{Seat, User};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -150,8 +151,8 @@ impl LocalChannel {
         let Some(lane) = self.lanes.get_mut(at) else {
             return u32::MAX;
         };
-        lane.users.push(user);
-        lane.seats.push(seat);
+        push_tight(&mut lane.users, user);
+        push_tight(&mut lane.seats, seat);
         u32::try_from(lane.users.len() - 1).unwrap_or(u32::MAX)
     }
 

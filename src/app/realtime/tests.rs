@@ -174,7 +174,8 @@ fn who_only_listens_is_told_its_subscriptions_first_and_then_what_came_meanwhile
     let named = subs.keys().all(|name| name == here || name == there);
     assert!(named && subs.len() == 2, "the third has no name: {subs:?}");
     assert_eq!(subs[here]["offset"], 0);
-    assert_eq!(all[1]["pub"]["data"], "x");
+    let heard = all[1..].iter().filter(|it| it["pub"]["data"] == "x");
+    assert_eq!(heard.count(), 1, "{all:?}");
     rig.call(0, path, text);
     assert_eq!(rig.last(listener)["pub"]["offset"], 2);
     let header = &|_: &str| None;

@@ -351,6 +351,28 @@ fn when_a_core_begins_anew_those_of_its_channels_are_told_and_its_own_clients_ar
 }
 
 #[test]
+fn while_a_server_ends_nobody_is_told_who_goes_and_who_stays_is_told_what_is_said() {
+    let mut world = World::new(2, DEV);
+    let clients: Vec<_> = (0..4).map(|number| world.came(number % 2)).collect();
+    for client in &clients[..3] {
+        world.enter(*client, "c");
+    }
+    world.clear();
+    for core in 0..2 {
+        world.on(core, |hub, _| hub.closing());
+    }
+    world.left(clients[1]);
+    assert!(world.heard(clients[0]).is_empty());
+    // The channel is new again on this core.
+    world.enter(clients[3], "c");
+    world.clear();
+    world.publish(0, "c", "last");
+    for at in [0, 2, 3] {
+        assert_eq!(texts(world.heard(clients[at])), ["c#1 last"], "{at}");
+    }
+}
+
+#[test]
 fn a_history_of_nothing_is_not_recovered_from() {
     let history = HistoryOptions::OFF;
     let mut world = World::new(2, ChannelOptions { history, ..DEV });
