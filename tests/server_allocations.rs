@@ -113,7 +113,8 @@ impl Rig {
     fn subscriber(&mut self, channel: &str) -> ConnectionId {
         let id = self.socket("/connection/websocket");
         let said = format!(
-            "{{\"id\":1,\"connect\":{{}}}}\n{{\"id\":2,\"subscribe\":{{\"channel\":\"{channel}\"}}}}"
+            "{{\"id\":1,\"connect\":{{}}}}\n\
+             {{\"id\":2,\"subscribe\":{{\"channel\":\"{channel}\"}}}}"
         );
         self.receive(id, &mut spoken(&said));
         id
