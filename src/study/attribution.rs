@@ -115,9 +115,10 @@ pub fn causes(evidence: &Evidence) -> Vec<BottleneckCause> {
     let share = |n: Option<f64>, least: f64| n.filter(|n| *n >= least).map(Seen::Share);
     let late = u64::from(it.is_generator_late);
     let found = [
-        (Bottleneck::Generator, count(Some(late), 1)),
+        // Why a plan was not applied comes before that it was not.
         (Bottleneck::Ports, count(Some(it.no_ports), 1)),
         (Bottleneck::Descriptors, count(Some(it.no_descriptors), 1)),
+        (Bottleneck::Generator, count(Some(late), 1)),
         (Bottleneck::Descriptors, share(it.descriptors, FULL)),
         (Bottleneck::Memory, count(it.memory_events, 1)),
         (Bottleneck::Memory, share(it.memory, FULL)),

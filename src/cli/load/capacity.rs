@@ -5,7 +5,7 @@ use crate::cli::{Failure, host, print};
 use crate::load::Target;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 /// All ports that a user's program may have.
 const WIDE: &str = "sysctl -w net.ipv4.ip_local_port_range='1024 65535'";
@@ -140,8 +140,10 @@ impl Capacity<'_> {
     }
 }
 
+/// Whether the address is one of this host. Of UDP, because after a run before this one all ports
+/// of TCP may still be in TIME_WAIT.
 pub(super) fn check_source(source: &IpAddr) -> Result<(), Failure> {
-    TcpListener::bind(SocketAddr::new(*source, 0))
+    UdpSocket::bind(SocketAddr::new(*source, 0))
         .map(drop)
         .map_err(|error| {
             let text = format!("--source-ip: {source}: {error}");

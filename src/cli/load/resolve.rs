@@ -54,10 +54,7 @@ pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
         seed,
     };
     let values = values(flags, &subprotocols)?;
-    let message = flags.message.as_deref();
-    let payload_bytes = message.map_or(flags.payload, |text| {
-        values.bytes_max(text, flags.connections)
-    });
+    let payload_bytes = payload_bytes(flags, &values);
     let messages = flags.pace.messages(&frame)?;
     let connect_pace = flags.pace.connects(&frame)?;
     let follow = follow(flags, url, &targets)?;
@@ -86,10 +83,9 @@ pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
         messages,
         payload_bytes,
         message: flags.message.clone(),
-        payload_kind: if is_text {
-            PayloadKind::Text
-        } else {
-            PayloadKind::Binary
+        payload_kind: match is_text {
+            true => PayloadKind::Text,
+            false => PayloadKind::Binary,
         },
         follow,
         retry: flags.churn.retry_policy(),
@@ -104,6 +100,14 @@ pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
         silence: flags.silence,
         seed,
         ..defaults
+    })
+}
+
+/// The most bytes that a message has.
+fn payload_bytes(flags: &LoadFlags, values: &Values) -> usize {
+    let message = flags.message.as_deref();
+    message.map_or(flags.payload, |text| {
+        values.bytes_max(text, flags.connections)
     })
 }
 
