@@ -24,6 +24,7 @@ mod proxy;
 mod records;
 mod report;
 mod scratch;
+mod secrets;
 mod serve;
 mod server_capacity;
 mod settings;

@@ -4,6 +4,7 @@
 //! written out as flags, so that a record's command line tells all of it.
 
 use super::flags::{Command as Chosen, Flags};
+use super::secrets;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, Error, FromArgMatches};
@@ -29,21 +30,15 @@ pub(super) fn parse(argv: Vec<OsString>) -> Result<Flags, Error> {
     }
     let matches = command.clone().try_get_matches_from(&argv)?;
     let mut flags = Flags::from_arg_matches(&matches)?;
-    let words = || argv.iter().map(|word| word.to_string_lossy().into());
-    match &mut flags.command {
-        Some(Chosen::Compare(compare)) => compare.command = words().collect(),
-        Some(Chosen::Capacity(capacity)) => capacity.command = words().collect(),
+    let words = argv.iter().map(|word| word.to_string_lossy().into());
+    match (&mut flags.command, matches.subcommand()) {
+        (Some(Chosen::Compare(compare)), _) => compare.command = secrets::hidden(words),
+        (Some(Chosen::Capacity(capacity)), _) => capacity.command = secrets::hidden(words),
+        (Some(Chosen::Load(load)), Some((name, matches))) => {
+            let environment = from_environment(&command, name, matches);
+            load.command = secrets::hidden(words.chain(environment));
+        }
         _ => {}
-    }
-    if let (Some(Chosen::Load(load)), Some((name, matches))) =
-        (&mut flags.command, matches.subcommand())
-    {
-        load.command = argv
-            .iter()
-            .map(|word| word.to_string_lossy().into())
-            .collect();
-        load.command
-            .extend(from_environment(&command, name, matches));
     }
     Ok(flags)
 }

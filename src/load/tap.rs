@@ -188,6 +188,20 @@ impl<W: Wire<CoreMessage>> Wire<CoreMessage> for TapWire<'_, W> {
         Ok(())
     }
 
+    fn share_behind(
+        &mut self,
+        id: ConnectionId,
+        head: &[u8],
+        payload: &Payload,
+    ) -> Result<(), Unsent> {
+        self.wire.share_behind(id, head, payload)?;
+        if self.taps.shown.contains_key(&id) {
+            self.taps
+                .tell(id, Passed::Sent(&[head, payload.bytes()].concat()));
+        }
+        Ok(())
+    }
+
     fn backlog(&self, id: ConnectionId) -> usize {
         self.wire.backlog(id)
     }
@@ -228,6 +242,14 @@ impl<W: Wire<CoreMessage>> Wire<CoreMessage> for TapWire<'_, W> {
 
     fn forward(&mut self, to: Core, message: CoreMessage) {
         self.wire.forward(to, message);
+    }
+
+    fn forward_sized(&mut self, to: Core, message: CoreMessage, bytes: usize) {
+        self.wire.forward_sized(to, message, bytes);
+    }
+
+    fn mail_is_full(&self) -> bool {
+        self.wire.mail_is_full()
     }
 
     fn stop_accepting(&mut self) {

@@ -141,6 +141,14 @@ impl<M, W: Wire<M>> Wire<M> for TunnelWire<'_, W> {
         self.wire.forward(to, message);
     }
 
+    fn forward_sized(&mut self, to: Core, message: M, bytes: usize) {
+        self.wire.forward_sized(to, message, bytes);
+    }
+
+    fn mail_is_full(&self) -> bool {
+        self.wire.mail_is_full()
+    }
+
     fn stop_accepting(&mut self) {
         self.wire.stop_accepting();
     }

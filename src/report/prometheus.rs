@@ -92,7 +92,7 @@ const COUNTS: &[Row] = &[
     ),
 ];
 
-/// Each latency as a summary. A quantile is left out below `100 / (1 - p)` samples.
+/// Each latency as a summary.
 fn latencies(text: &mut Exposition<'_>, outcome: &Outcome) {
     text.family(&MetricFamily {
         name: "latency_seconds",

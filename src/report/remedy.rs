@@ -14,7 +14,7 @@ pub const TIMED_OUT: &str =
 /// It ends the connection instead of an answer.
 pub const ENDED: &str = "is it an HTTP server? If it speaks TLS there: wss:// or https://";
 /// It answers another status.
-pub const STATUS: &str = "the path of the URL, or probe --debug to see the heads";
+pub const STATUS: &str = "the path of the URL, or --debug to see the heads";
 /// It speaks no TLS.
 pub const NOT_TLS: &str = "ws:// or http://, if it speaks no TLS there";
 /// It shows a certificate of nobody who is trusted.
@@ -69,7 +69,7 @@ fn remedy(failure: &Failure, asked: Asked) -> Option<&'static str> {
         (_, "no_pong") => "a longer --ping; `ringstorm agent URL` shows whether the server is late",
         (_, "subprotocol_refused") => "--subprotocol NAME with one that the server speaks",
         ("upgrade", kind) if kind.starts_with("bad_response") => {
-            "probe --debug to see the heads; is it an HTTP server, and without TLS?"
+            "--debug to see the heads; is it an HTTP server, and without TLS?"
         }
         _ => return None,
     })
