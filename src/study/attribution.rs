@@ -97,8 +97,9 @@ pub enum Seen {
 
 /// A share from which on something is as good as full.
 const FULL: f64 = 0.95;
-/// CPUs of a server that are as busy as that do nothing else.
-const BUSY: f64 = 0.9;
+/// CPUs of a server that are as busy as that do nothing else: what is missing, the host's other
+/// programs take, and a queue grows before all is used.
+const BUSY: f64 = 0.85;
 /// More of the CPUs' time that is taken away is not noise.
 const STOLEN: f64 = 0.05;
 /// More of it that others use leaves no core free of them.
