@@ -71,7 +71,7 @@ async def a_request_says_what_the_flags_the_environment_and_the_file_do(binary):
         equal(headers["X-Room"], "7")
         equal(record["run"]["payload_bytes"], 64)
         command = record["program"]["command"]
-        assert "--payload=64" in command and "--bearer=from-env" in command, command
+        assert "--payload=64" in command and "--bearer=***" in command, command
         await load(binary, f"ws://other.test:{port}/", "--quiet", "--basic", "ann:secret",
                    "--resolve", f"other.test:{port}:127.0.0.1")
         equal(heard[-1].headers["Host"], f"other.test:{port}")
