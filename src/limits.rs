@@ -44,11 +44,11 @@ pub const CONTROL_BYTES: usize = 125;
 pub const DEFLATE_BYTES_MIN: usize = 64;
 /// Progress worth the name, in [`STALL_TIME`]: slower than any modem.
 pub const PROGRESS_BYTES: usize = 4096;
-/// Default budget of one core for what its peers make it hold: unfinished messages and requests,
-/// and backlogs.
+/// Default budget of one core for the memory of what its peers make it hold: unfinished messages
+/// and requests, records in pieces, and backlogs.
 pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes that were held, from which on memory is given back to the system once nothing is held.
-pub const MUCH_BYTES: u64 = 8 * 1024 * 1024;
+pub const MUCH_BYTES: usize = 8 * 1024 * 1024;
 /// Time without so much, after which it is given back: a flood that goes on needs it again.
 pub const QUIET_TIME: Duration = Duration::from_secs(3);
 /// How often a core that holds something looks who has stalled.

@@ -11,7 +11,7 @@
 )]
 
 use crate::limits;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Bytes shared by reference: a broadcast clones this, never the bytes.
@@ -23,15 +23,28 @@ pub struct Payload(Rc<Content>);
 #[derive(Debug)]
 struct Content {
     bytes: Vec<u8>,
+    /// In how many places it is queued.
+    queued: Cell<usize>,
     /// Where the buffer goes when the last reference is dropped.
     shelf: Option<Shelf>,
+}
+
+impl Content {
+    const fn new(bytes: Vec<u8>, shelf: Option<Shelf>) -> Self {
+        let queued = Cell::new(0);
+        Self {
+            bytes,
+            queued,
+            shelf,
+        }
+    }
 }
 
 impl Payload {
     /// Wraps encoded bytes.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self(Rc::new(Content { bytes, shelf: None }))
+        Self(Rc::new(Content::new(bytes, None)))
     }
 
     /// The bytes.
@@ -40,10 +53,32 @@ impl Payload {
         &self.0.bytes
     }
 
-    /// Bytes of memory for each of those who hold it.
-    #[must_use]
-    pub fn share_bytes(&self) -> usize {
-        self.0.bytes.capacity() / Rc::strong_count(&self.0)
+    /// It is queued in one place more: bytes of memory that are held now and were not before.
+    pub(crate) fn enqueued(&self) -> usize {
+        let queued = self.0.queued.get();
+        self.0.queued.set(queued + 1);
+        if queued == 0 {
+            self.0.bytes.capacity()
+        } else {
+            0
+        }
+    }
+
+    /// It is queued in one place less: bytes of memory that nothing queued holds any more.
+    pub(crate) fn dequeued(&self) -> usize {
+        let queued = self.0.queued.get();
+        debug_assert!(queued > 0, "what was queued is dequeued once");
+        self.0.queued.set(queued.saturating_sub(1));
+        if queued == 1 {
+            self.0.bytes.capacity()
+        } else {
+            0
+        }
+    }
+
+    /// Bytes of memory for each of the places where it is queued.
+    pub(crate) fn share_bytes(&self) -> usize {
+        self.0.bytes.capacity() / self.0.queued.get().max(1)
     }
 
     /// The buffer, emptied, if nobody else holds it: to encode the next payload without allocating.
@@ -121,7 +156,7 @@ impl Shelf {
             return Payload(shell);
         }
         let shelf = Some(self.clone());
-        Payload(Rc::new(Content { bytes, shelf }))
+        Payload(Rc::new(Content::new(bytes, shelf)))
     }
 
     /// Bytes of the spare buffers.
@@ -156,7 +191,10 @@ mod tests {
         let place = bytes.as_ptr();
         let payload = shelf.wrap(bytes);
         let other = payload.clone();
-        assert_eq!(other.share_bytes(), payload.0.bytes.capacity() / 2);
+        let capacity = payload.0.bytes.capacity();
+        assert_eq!((payload.enqueued(), other.enqueued()), (capacity, 0));
+        assert_eq!(other.share_bytes(), capacity / 2);
+        assert_eq!((payload.dequeued(), other.dequeued()), (0, capacity));
         drop(payload);
         assert_eq!((shelf.bytes(), other.bytes()), (0, &[7; 5000][..]));
         drop(other);

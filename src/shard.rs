@@ -363,9 +363,9 @@ pub trait Wire<Message> {
     }
     /// Bytes queued for the connection and not yet taken by the kernel.
     fn backlog(&self, id: ConnectionId) -> usize;
-    /// Bytes queued for all connections of this core and not yet taken by the kernel; a shared
-    /// payload counts for each.
-    fn backlog_bytes(&self) -> u64 {
+    /// Memory that the backlogs of all connections of this core take, in bytes: the capacities of
+    /// their buffers, and a payload that many share once. 0 if nothing is queued.
+    fn held_bytes(&self) -> usize {
         0
     }
     /// Memory that the connection's backlog takes; of a shared payload, a share.

@@ -336,8 +336,8 @@ impl<M, W: Wire<M>> Wire<M> for Watched<'_, W> {
         self.wire.trim_memory();
     }
 
-    fn backlog_bytes(&self) -> u64 {
-        self.wire.backlog_bytes()
+    fn held_bytes(&self) -> usize {
+        self.wire.held_bytes()
     }
 
     fn held(&self, id: ConnectionId) -> usize {

@@ -48,9 +48,9 @@ impl Batch {
         self.len == 0
     }
 
-    /// Appends a copy of all parts.
-    pub fn push_parts(&mut self, parts: &[&[u8]]) {
-        self.fold_small_lead();
+    /// Appends a copy of all parts. `payloads` are the bytes of memory that queued payloads hold.
+    pub fn push_parts(&mut self, parts: &[&[u8]], payloads: &mut usize) {
+        self.fold_small_lead(payloads);
         for part in parts {
             self.bytes.extend_from_slice(part);
             self.len += part.len();
@@ -58,18 +58,20 @@ impl Batch {
     }
 
     /// Appends a payload: by reference, or copied if it is small and follows something.
-    pub fn share(&mut self, payload: &Payload) {
+    pub fn share(&mut self, payload: &Payload, payloads: &mut usize) {
         let bytes = payload.bytes();
         if bytes.is_empty() {
             return;
         }
         if self.is_empty() {
+            *payloads += payload.enqueued();
             self.lead = Some(payload.clone());
             self.len = bytes.len();
         } else if bytes.len() <= limits::SHARED_BYTES_MIN {
-            self.push_parts(&[bytes]);
+            self.push_parts(&[bytes], payloads);
         } else {
-            self.fold_small_lead();
+            self.fold_small_lead(payloads);
+            *payloads += payload.enqueued();
             self.cuts.push(Cut {
                 at: self.bytes.len(),
                 payload: payload.clone(),
@@ -80,11 +82,12 @@ impl Batch {
 
     /// Bytes of memory that it takes, of each payload a share.
     fn held(&self) -> usize {
-        let shared = self
-            .lead
-            .iter()
-            .chain(self.cuts.iter().map(|cut| &cut.payload));
-        self.capacity() + shared.map(Payload::share_bytes).sum::<usize>()
+        self.capacity() + self.payloads().map(Payload::share_bytes).sum::<usize>()
+    }
+
+    fn payloads(&self) -> impl Iterator<Item = &Payload> {
+        let cuts = self.cuts.iter().map(|cut| &cut.payload);
+        self.lead.iter().chain(cuts)
     }
 
     /// Everything, if it is one piece of memory: only copies, or only one payload.
@@ -119,7 +122,8 @@ impl Batch {
     }
 
     /// Empties it: payloads are released, small buffers kept, big ones freed.
-    pub fn clear(&mut self) {
+    pub fn clear(&mut self, payloads: &mut usize) {
+        *payloads -= self.payloads().map(Payload::dequeued).sum::<usize>();
         self.lead = None;
         self.cuts.clear();
         self.bytes.clear();
@@ -140,10 +144,11 @@ impl Batch {
     }
 
     /// A small payload that gets company is copied after all: one piece beats two.
-    fn fold_small_lead(&mut self) {
+    fn fold_small_lead(&mut self, payloads: &mut usize) {
         let lone = self.bytes.is_empty() && self.cuts.is_empty();
         let small = |lead: &mut Payload| lead.bytes().len() <= limits::SHARED_BYTES_MIN;
         if lone && let Some(lead) = self.lead.take_if(small) {
+            *payloads -= lead.dequeued();
             self.bytes.extend_from_slice(lead.bytes());
         }
     }
@@ -157,6 +162,10 @@ pub struct BatchPool {
     free: Vec<Handle>,
     /// Bytes of heap memory that the free batches keep.
     kept: usize,
+    /// Bytes of heap memory of the batches in use.
+    used: usize,
+    /// Bytes of heap memory of the payloads in them, each counted once.
+    payloads: usize,
     /// How many were taken, modulo 2^32.
     serial: u32,
 }
@@ -168,6 +177,7 @@ impl BatchPool {
             let batch = &mut self.batches[handle as usize];
             batch.serial = self.serial;
             self.kept -= batch.capacity();
+            self.used += batch.capacity();
             return handle;
         }
         let handle = Handle::try_from(self.batches.len()).unwrap_or(NONE);
@@ -181,12 +191,30 @@ impl BatchPool {
 
     fn give(&mut self, handle: Handle) {
         let batch = &mut self.batches[handle as usize];
-        batch.clear();
+        self.used -= batch.capacity();
+        batch.clear(&mut self.payloads);
         if self.kept + batch.capacity() > limits::BATCH_POOL_BYTES {
             batch.free();
         }
         self.kept += batch.capacity();
         self.free.push(handle);
+    }
+
+    /// Bytes of heap memory that everything queued takes: a payload counts once, however many
+    /// connections it is queued for.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.used + self.payloads
+    }
+
+    /// Changes the batch of that handle, which is in use.
+    #[inline]
+    fn change(&mut self, handle: Handle, change: impl FnOnce(&mut Batch, &mut usize)) {
+        let batch = &mut self.batches[handle as usize];
+        let before = batch.capacity();
+        change(batch, &mut self.payloads);
+        // Nothing is freed while it gathers.
+        self.used += batch.capacity() - before;
     }
 
     /// Batches in use: 0 when every connection is idle.
@@ -245,7 +273,7 @@ impl Outbound {
     ) -> Result<(), Unsent> {
         let len = parts.iter().map(|part| part.len()).sum();
         if let Some(batch) = self.grow(pool, cap, len)? {
-            batch.push_parts(parts);
+            pool.change(batch, |it, payloads| it.push_parts(parts, payloads));
         }
         Ok(())
     }
@@ -261,7 +289,7 @@ impl Outbound {
         payload: &Payload,
     ) -> Result<(), Unsent> {
         if let Some(batch) = self.grow(pool, cap, payload.bytes().len())? {
-            batch.share(payload);
+            pool.change(batch, |it, payloads| it.share(payload, payloads));
         }
         Ok(())
     }
@@ -279,8 +307,10 @@ impl Outbound {
     ) -> Result<(), Unsent> {
         let len = head.len() + payload.bytes().len();
         if let Some(batch) = self.grow(pool, cap, len)? {
-            batch.push_parts(&[head]);
-            batch.share(payload);
+            pool.change(batch, |it, payloads| {
+                it.push_parts(&[head], payloads);
+                it.share(payload, payloads);
+            });
         }
         Ok(())
     }
@@ -387,12 +417,12 @@ impl Outbound {
     }
 
     /// Counts `len` more bytes, and finds the batch that gathers; `None` if nothing is to be added.
-    fn grow<'p>(
+    fn grow(
         &mut self,
-        pool: &'p mut BatchPool,
+        pool: &mut BatchPool,
         cap: usize,
         len: usize,
-    ) -> Result<Option<&'p mut Batch>, Unsent> {
+    ) -> Result<Option<Handle>, Unsent> {
         let total = self.backlog().checked_add(len).ok_or(Unsent::Full)?;
         if total > cap {
             return Err(Unsent::Full);
@@ -405,7 +435,7 @@ impl Outbound {
         if self.queued == NONE {
             self.queued = pool.take();
         }
-        Ok(Some(&mut pool.batches[self.queued as usize]))
+        Ok(Some(self.queued))
     }
 }
 

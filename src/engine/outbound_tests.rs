@@ -14,16 +14,16 @@ fn payload(byte: u8, len: usize) -> Payload {
 
 #[test]
 fn pieces_keep_the_order_from_every_offset() {
-    let mut batch = Batch::default();
+    let (mut batch, payloads) = (Batch::default(), &mut 0);
     let mut model = Vec::new();
     for step in 0..40u8 {
         let len = usize::from(step) * 31 % 1200;
         if step % 3 == 0 {
-            batch.push_parts(&[&vec![step; len], b"x"]);
+            batch.push_parts(&[&vec![step; len], b"x"], payloads);
             model.extend(vec![step; len]);
             model.push(b'x');
         } else {
-            batch.share(&payload(step, len));
+            batch.share(&payload(step, len), payloads);
             model.extend(vec![step; len]);
         }
         assert_eq!(batch.len(), model.len());
@@ -36,25 +36,25 @@ fn pieces_keep_the_order_from_every_offset() {
 
 #[test]
 fn copies_and_a_lone_payload_are_one_piece() {
-    let mut batch = Batch::default();
+    let (mut batch, payloads) = (Batch::default(), &mut 0);
     assert_eq!(batch.single(), Some(&b""[..]));
-    batch.share(&payload(7, 3));
+    batch.share(&payload(7, 3), payloads);
     assert_eq!(batch.single(), Some(&[7, 7, 7][..]));
-    batch.push_parts(&[b"ab", b"c"]);
+    batch.push_parts(&[b"ab", b"c"], payloads);
     assert_eq!(
         batch.single(),
         Some(&b"\x07\x07\x07abc"[..]),
         "small: copied"
     );
-    batch.share(&payload(1, limits::SHARED_BYTES_MIN));
+    batch.share(&payload(1, limits::SHARED_BYTES_MIN), payloads);
     assert!(batch.single().is_some(), "small: copied");
-    batch.share(&payload(2, limits::SHARED_BYTES_MIN + 1));
+    batch.share(&payload(2, limits::SHARED_BYTES_MIN + 1), payloads);
     assert_eq!(batch.single(), None);
     assert_eq!(batch.pieces(0).count(), 2);
-    batch.clear();
-    batch.share(&payload(3, 4000));
+    batch.clear(payloads);
+    batch.share(&payload(3, 4000), payloads);
     assert_eq!(batch.single().map(<[u8]>::len), Some(4000));
-    batch.push_parts(&[b"tail"]);
+    batch.push_parts(&[b"tail"], payloads);
     assert_eq!(batch.single(), None);
     assert_eq!(joined(&batch, 3999), b"\x03tail");
 }
@@ -104,17 +104,44 @@ fn memory_is_counted_once_however_many_share_it() {
     for out in &mut many {
         out.share(&mut pool, CAP, &payload).unwrap();
     }
-    let held = |pool: &BatchPool, many: &[Outbound]| -> usize {
+    let each = |pool: &BatchPool, many: &[Outbound]| -> usize {
         many.iter().map(|out| out.held(pool)).sum()
     };
-    let shared = held(&pool, &many);
-    assert!((9_000..=10_000).contains(&shared), "{shared}");
+    assert_eq!((pool.held(), each(&pool, &many)), (10_000, 10_000));
     many[0].push_parts(&mut pool, CAP, &[&[0; 5000]]).unwrap();
-    assert!(held(&pool, &many) >= shared + 5000);
-    for out in &mut many {
+    assert!(pool.held() >= 15_000, "{}", pool.held());
+    assert_eq!(each(&pool, &many), pool.held());
+    for out in &mut many[..9] {
         out.clear(&mut pool);
     }
-    assert_eq!(held(&pool, &many), 0);
+    assert_eq!((pool.held(), each(&pool, &many)), (10_000, 10_000));
+    many[9].flight(&pool);
+    many[9].took(&mut pool, 10_000);
+    assert_eq!((pool.held(), each(&pool, &many)), (0, 0));
+}
+
+#[test]
+fn what_is_held_is_what_the_buffers_have_room_for_and_not_what_is_in_them() {
+    let mut pool = BatchPool::default();
+    let mut out = Outbound::default();
+    // A small payload alone, that is copied when something follows.
+    out.share(&mut pool, CAP, &payload(1, 100)).unwrap();
+    assert_eq!(pool.held(), 100);
+    out.push_parts(&mut pool, CAP, &[b"x"]).unwrap();
+    let mut buffer = Vec::with_capacity(60_000);
+    buffer.resize(10_000, 7);
+    out.share(&mut pool, CAP, &Payload::new(buffer)).unwrap();
+    let copies = pool.held() - 60_000;
+    assert!((101..1000).contains(&copies), "{copies}");
+    assert_eq!(out.held(&pool), pool.held());
+    out.flight(&pool);
+    out.took(&mut pool, 5_000);
+    assert_eq!(pool.held(), 60_000 + copies, "freed as a whole");
+    out.clear(&mut pool);
+    assert_eq!(pool.held(), 0);
+    // A batch keeps its memory in the pool, and counts again when it is used again.
+    out.push_parts(&mut pool, CAP, &[b"y"]).unwrap();
+    assert!(pool.held() >= 101, "{}", pool.held());
 }
 
 #[test]

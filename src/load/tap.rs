@@ -206,8 +206,8 @@ impl<W: Wire<CoreMessage>> Wire<CoreMessage> for TapWire<'_, W> {
         self.wire.backlog(id)
     }
 
-    fn backlog_bytes(&self) -> u64 {
-        self.wire.backlog_bytes()
+    fn held_bytes(&self) -> usize {
+        self.wire.held_bytes()
     }
 
     fn held(&self, id: ConnectionId) -> usize {

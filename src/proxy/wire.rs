@@ -98,8 +98,8 @@ impl<M, W: Wire<M>> Wire<M> for TunnelWire<'_, W> {
         self.wire.backlog(id)
     }
 
-    fn backlog_bytes(&self) -> u64 {
-        self.wire.backlog_bytes()
+    fn held_bytes(&self) -> usize {
+        self.wire.held_bytes()
     }
 
     fn held(&self, id: ConnectionId) -> usize {

@@ -238,7 +238,7 @@ fn content<A: Apps>(
     wire: &mut impl Wire<Message<A::Letters>>,
 ) -> (u16, &'static str) {
     let draining = shared.unready;
-    let figures = shared.figures();
+    let figures = shared.figures(wire);
     let Shared {
         apps,
         body,

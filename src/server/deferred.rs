@@ -40,8 +40,10 @@ impl Deferred {
 
     /// Keeps bytes for the connection's next share.
     pub(super) fn keep(&mut self, id: ConnectionId, bytes: &[u8]) {
-        self.bytes.entry(id).or_default().extend_from_slice(bytes);
-        self.held += bytes.len();
+        let kept = self.bytes.entry(id).or_default();
+        self.held -= kept.capacity();
+        kept.extend_from_slice(bytes);
+        self.held += kept.capacity();
     }
 
     /// The connection waits for its next share.
@@ -98,19 +100,19 @@ impl Deferred {
         self.take(id);
     }
 
-    /// Bytes kept for all.
+    /// Bytes of memory of what is kept for all.
     pub(super) fn held(&self) -> usize {
         self.held
     }
 
-    /// Bytes kept for that connection.
+    /// Bytes of memory of what is kept for that connection.
     pub(super) fn held_for(&self, id: ConnectionId) -> usize {
-        self.bytes.get(&id).map_or(0, Vec::len)
+        self.bytes.get(&id).map_or(0, Vec::capacity)
     }
 
     pub(super) fn take(&mut self, id: ConnectionId) -> Vec<u8> {
         let bytes = self.bytes.remove(&id).unwrap_or_default();
-        self.held -= bytes.len();
+        self.held -= bytes.capacity();
         bytes
     }
 }

@@ -207,7 +207,7 @@ impl Http {
         self.send(id, reply, shared, wire).unwrap_or(Step::Stay)
     }
 
-    /// Bytes of an unfinished request.
+    /// Bytes of memory of an unfinished request.
     pub(super) fn held(&self) -> usize {
         let text = match &self.phase {
             Phase::Saying(saying) => saying.held(),

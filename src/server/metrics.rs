@@ -83,9 +83,16 @@ const CORE: &[Row] = &[
     (
         MetricFamily::gauge(
             "inbound_bytes",
-            "Bytes kept of messages and requests that are unfinished.",
+            "Memory of messages and requests that are unfinished.",
         ),
         |it| it.tally.inbound_bytes as f64,
+    ),
+    (
+        MetricFamily::gauge(
+            "held_bytes",
+            "Memory of unfinished messages and requests and of backlogs.",
+        ),
+        |it| it.tally.held_bytes as f64,
     ),
     (
         MetricFamily::gauge(

@@ -10,8 +10,8 @@
 //! `/stats` answers with JSON: `schema`, `engine`, `uptime_s`, `cores` (an entry per core: `core`
 //! and the keys of [`Figures`] and [`Tally`]), `total` (the same summed), `missing` (cores that did
 //! not tell in 500 ms); and what the [`crate::stats::Board`] shows: `process`, `listeners`,
-//! `host`, `cgroup`, `sample_age_s`. `open`, `inbound_bytes`, `backlog_bytes`, `slots` and
-//! `accept_queue` are levels, what else a core has only grows. `/metrics` has the same
+//! `host`, `cgroup`, `sample_age_s`. `open`, `inbound_bytes`, `held_bytes`, `backlog_bytes`,
+//! `slots` and `accept_queue` are levels, what else a core has only grows. `/metrics` has the same
 //! figures for Prometheus.
 
 #![forbid(unsafe_code)]
@@ -407,7 +407,7 @@ impl<A: Apps> Shard for Server<A> {
         match message {
             Message::Ask { round } => {
                 let vitals = self.shared.round.vitals(wire);
-                let figures = Box::new(Figures::new(self.shared.figures(), &vitals));
+                let figures = Box::new(Figures::new(self.shared.figures(wire), &vitals));
                 wire.forward(from, Message::Tell { round, figures });
             }
             Message::Tell { round, figures } => {

@@ -115,9 +115,9 @@ impl Saying {
         })
     }
 
-    /// Bytes of the text that have come.
-    pub(super) fn held(&self) -> usize {
-        self.text.len()
+    /// Bytes of memory of the text that has come.
+    pub(super) const fn held(&self) -> usize {
+        self.text.capacity()
     }
 
     /// Takes what `bytes` has of the text. True if it is whole.

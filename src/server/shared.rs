@@ -97,15 +97,18 @@ impl<A: Apps> Shared<A> {
 }
 
 impl<A: Apps> Shared<A> {
-    /// Bytes of unfinished messages and requests, and of those that wait for their share of work.
+    /// Bytes of memory of unfinished messages and requests, and of those that wait for their share
+    /// of work.
     pub(super) fn inbound_bytes(&self) -> usize {
         self.pool.held + self.watch.requests + self.deferred.held()
     }
 
     /// What is counted, with what is held now.
-    pub(super) fn figures(&self) -> Tally {
+    pub(super) fn figures(&self, wire: &impl Wire<Message<A::Letters>>) -> Tally {
+        let inbound = self.inbound_bytes();
         Tally {
-            inbound_bytes: self.inbound_bytes() as u64,
+            inbound_bytes: inbound as u64,
+            held_bytes: (inbound + wire.held_bytes()) as u64,
             ..self.tally
         }
     }

@@ -3,7 +3,7 @@
 
 use super::Server;
 use super::apps::Apps;
-use super::connection::{Connection, Paused, State};
+use super::connection::{Paused, State};
 use super::shared::Shared;
 use super::stats::Message;
 use super::tally::CloseReason;
@@ -19,7 +19,7 @@ impl<A: Apps> Server<A> {
     #[inline]
     pub(super) fn watch(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         let inbound = self.shared.inbound_bytes();
-        let held = inbound as u64 + wire.backlog_bytes();
+        let held = inbound + wire.held_bytes();
         if held == 0 {
             return;
         }
@@ -32,8 +32,14 @@ impl<A: Apps> Server<A> {
         if inbound >= limits::LARGE_BYTES {
             self.shared.watch.large_until = Some(wire.now() + limits::QUIET_TIME);
         }
-        if held > self.shared.config.memory as u64 && self.shared.watch.look <= wire.now() {
-            self.keep_to_budget(wire);
+        let spare = self.shared.pool.shelf.bytes();
+        let budget = self.shared.config.memory;
+        if held + spare > budget && self.shared.watch.look <= wire.now() {
+            // What nobody uses goes before anybody does.
+            self.shared.pool.shelf.trim();
+            if held > budget {
+                self.keep_to_budget(wire);
+            }
         }
     }
 
@@ -47,7 +53,7 @@ impl<A: Apps> Server<A> {
         if watch.at == 0 {
             (watch.began, watch.found) = (now, false);
         }
-        let (from, backlogs) = (watch.at, wire.backlog_bytes() > 0);
+        let (from, backlogs) = (watch.at, wire.held_bytes() > 0);
         let mut ids = std::mem::take(&mut self.due);
         ids.clear();
         ids.extend(self.connections.ids_of(from..from + limits::SWEEP_STEP));
@@ -125,7 +131,7 @@ impl<A: Apps> Server<A> {
         let mut holders = Vec::new();
         let mut total = 0;
         for id in self.connections.ids_of(0..usize::MAX) {
-            let held = wire.held(id) + self.connections.get(id).map_or(0, |it| self.held(id, it));
+            let held = wire.held(id) + self.held(id);
             if held > 0 {
                 total += held;
                 holders.push((held, id));
@@ -148,8 +154,11 @@ impl<A: Apps> Server<A> {
         }
     }
 
-    /// What the peer of a connection makes this side hold beside its backlog.
-    fn held(&self, id: ConnectionId, connection: &Connection) -> usize {
+    /// Bytes of memory that the peer of a connection makes this side hold beside its backlog.
+    pub(super) fn held(&self, id: ConnectionId) -> usize {
+        let Some(connection) = self.connections.get(id) else {
+            return 0;
+        };
         let own = match &connection.state {
             State::WebSocket(socket) => socket.held(),
             State::Http(http) => http.held(),

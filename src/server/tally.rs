@@ -25,8 +25,11 @@ pub struct Tally {
     pub messages_out: u64,
     /// Push messages that left more than an interval late, because this core was late.
     pub pushes_late: u64,
-    /// Bytes kept now of messages and requests that are unfinished or wait for a share of work.
+    /// Bytes of memory now of messages and requests that are unfinished or wait for work.
     pub inbound_bytes: u64,
+    /// Bytes of memory now of those, of TLS records in pieces and of backlogs: a payload that many
+    /// are sent counts once. What the budget of a core bounds.
+    pub held_bytes: u64,
 }
 
 /// Connections open now, by what they are.
@@ -120,6 +123,7 @@ impl Tally {
             messages_out,
             pushes_late,
             inbound_bytes,
+            held_bytes,
         } = other;
         self.open.websocket += open.websocket;
         self.open.sse += open.sse;
@@ -148,6 +152,7 @@ impl Tally {
         self.messages_out += messages_out;
         self.pushes_late += pushes_late;
         self.inbound_bytes += inbound_bytes;
+        self.held_bytes += held_bytes;
     }
 
     /// Connections open now, whatever they are.

@@ -23,7 +23,7 @@ pub(super) struct Watch {
     pub(super) large_until: Option<Instant>,
     /// When it may next be looked for who holds most.
     pub(super) look: Instant,
-    /// Bytes of unfinished requests.
+    /// Bytes of memory of unfinished requests.
     pub(super) requests: usize,
 }
 

@@ -6,6 +6,7 @@ use super::queue::{Counted, End, Queue};
 use super::record::{Bad, Content};
 use super::session::Session;
 use super::spares::Spares;
+use super::stage::Stage;
 use super::{Role, reason, sealed_bytes};
 use crate::limits;
 use crate::shard::{Close, CloseCause, ConnectionId, Handshakes, Origin, TlsFault, Unsent, Wire};
@@ -32,27 +33,6 @@ pub(super) struct Book {
 struct Link {
     generation: u32,
     stage: Stage,
-}
-
-/// How far a connection is.
-pub(super) enum Stage {
-    /// No connection has the slot.
-    Free,
-    /// It is being connected, or the handshake is under way.
-    Handshake(Box<Handshake>),
-    /// It is secured.
-    Open(Box<Session>),
-    /// It is being closed; what the inner shard is told, if not what the engine says.
-    Closing(Option<CloseCause>),
-}
-
-impl Stage {
-    fn counted(&self) -> Option<Counted> {
-        match self {
-            Self::Handshake(handshake) => Counted::of(handshake),
-            Self::Free | Self::Open(_) | Self::Closing(_) => None,
-        }
-    }
 }
 
 impl Book {
@@ -296,8 +276,7 @@ impl Book {
 
     /// Ends a connection from here; the inner shard will be told this cause.
     pub(super) fn end<M>(&mut self, id: ConnectionId, cause: CloseCause, wire: &mut impl Wire<M>) {
-        if let Some(stage) = self.stage(id) {
-            let stage = std::mem::replace(stage, Stage::Closing(Some(cause)));
+        if let Some(stage) = self.swap(id, Stage::Closing(Some(cause))) {
             self.queue.end(stage.counted(), End::Because(cause));
         }
         wire.close(id, Close::Flush);
@@ -330,20 +309,17 @@ impl Book {
             (Close::Flush | Close::Abort, Some(Stage::Handshake(_)))
             | (Close::Abort, Some(Stage::Open(_) | Stage::Closing(_))) => {}
         }
-        if let Some(stage) = self.stage(id)
-            && !matches!(stage, Stage::Closing(_))
-        {
-            *stage = Stage::Closing(None);
+        if !matches!(self.stage(id), Some(Stage::Closing(_))) {
+            self.swap(id, Stage::Closing(None));
         }
         wire.close(id, how);
     }
 
     /// The engine says that it is over: what the inner shard is told.
     pub(super) fn forget(&mut self, id: ConnectionId, cause: CloseCause) -> CloseCause {
-        let Some(stage) = self.stage(id) else {
+        let Some(stage) = self.swap(id, Stage::Free) else {
             return cause;
         };
-        let stage = std::mem::replace(stage, Stage::Free);
         self.queue.end(stage.counted(), End::Left);
         match stage {
             Stage::Closing(Some(CloseCause::PeerEnded)) if cause == CloseCause::CutOff => cause,
@@ -406,14 +382,19 @@ impl Book {
 
     /// Keeps a part of a record until the rest comes.
     pub(super) fn keep(&mut self, id: ConnectionId, part: &[u8]) {
-        let mut spare = self.spares.take();
-        if let Some(session) = self.session(id) {
-            if session.partial.capacity() == 0 {
-                session.partial = std::mem::take(&mut spare);
-            }
-            session.partial.extend_from_slice(part);
+        if let Some(link) = self.links.get_mut(id.slot())
+            && link.generation == id.generation()
+            && let Stage::Open(session) = &mut link.stage
+        {
+            self.spares.extend(&mut session.partial, part);
         }
-        self.spares.put(spare);
+    }
+
+    /// Bytes of memory of that connection's record in pieces.
+    pub(super) fn partial_bytes(&self, id: ConnectionId) -> usize {
+        let link = self.links.get(id.slot());
+        link.filter(|link| link.generation == id.generation())
+            .map_or(0, |link| link.stage.partial_bytes())
     }
 
     /// Plaintext that has gathered for that connection.
@@ -467,6 +448,13 @@ impl Book {
             self.fail(id, why, wire);
             wire.close(id, Close::Abort);
         }
+    }
+
+    /// Puts a connection into another stage: the one before, without what was kept of a record.
+    fn swap(&mut self, id: ConnectionId, stage: Stage) -> Option<Stage> {
+        let mut before = std::mem::replace(self.stage(id)?, stage);
+        self.spares.put(before.take_partial());
+        Some(before)
     }
 
     fn put(&mut self, id: ConnectionId, stage: Stage) {

@@ -47,12 +47,12 @@ impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
         self.wire.trim_memory();
     }
 
-    fn backlog_bytes(&self) -> u64 {
-        self.wire.backlog_bytes()
+    fn held_bytes(&self) -> usize {
+        self.wire.held_bytes() + self.book.spares.used()
     }
 
     fn held(&self, id: ConnectionId) -> usize {
-        self.wire.held(id)
+        self.wire.held(id) + self.book.partial_bytes(id)
     }
 
     fn progress(&self, id: ConnectionId) -> u64 {

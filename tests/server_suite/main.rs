@@ -12,6 +12,7 @@ mod engine;
 mod flood;
 mod http;
 mod listening;
+mod memory;
 mod realtime;
 mod rooms;
 mod script;
@@ -48,6 +49,8 @@ struct Setup {
     config: Config,
     cores: usize,
     max_backlog: usize,
+    /// Connections that each core may have.
+    slots: u32,
 }
 
 impl Default for Setup {
@@ -58,6 +61,7 @@ impl Default for Setup {
             config: Config { chunk, ..config },
             cores: 1,
             max_backlog: limits::BACKLOG_BYTES,
+            slots: 64,
         }
     }
 }
@@ -173,6 +177,8 @@ suite! {
         members_that_read_stay_whatever_all_of_them_say
         members_that_read_stay_on_two_cores
         long_texts_of_control_characters_end_nobody_that_reads;
+    memory:
+        rooms_that_do_not_read_hold_no_more_than_the_budget_and_give_it_back;
 }
 
 suite! {

@@ -40,6 +40,11 @@ pub(crate) enum Act {
     /// Sends all but the last byte of these, then ends the client's half, with TLS as if somebody
     /// had cut the line. On sockets only.
     Cut(Vec<u8>),
+    /// Some clients send these bytes over and over and read nothing, until the server takes no more
+    /// of anybody's. On plain sockets only.
+    Overwhelm { talkers: Vec<usize>, bytes: Vec<u8> },
+    /// Is gone, whatever is left to read. On sockets only.
+    Leave,
     /// Takes a new key for TLS and asks for one. On sockets only.
     RenewKeys,
     /// Sends a record of TLS that does not decrypt. On sockets only.

@@ -251,6 +251,8 @@ impl Actor {
             }
             Act::HalfClose
             | Act::Flood { .. }
+            | Act::Overwhelm { .. }
+            | Act::Leave
             | Act::Cut(_)
             | Act::RenewKeys
             | Act::Forge
@@ -277,6 +279,8 @@ impl Actor {
                     Act::Ended
                     | Act::HalfClose
                     | Act::Flood { .. }
+                    | Act::Overwhelm { .. }
+                    | Act::Leave
                     | Act::Cut(_)
                     | Act::RenewKeys
                     | Act::Forge

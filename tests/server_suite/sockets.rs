@@ -71,7 +71,7 @@ fn play(
     let mut plan = EngineConfig::new(vec![0; setup.cores]);
     plan.listeners = Listeners::bind(&[loopback], setup.cores).expect("a free port");
     plan.max_backlog = setup.max_backlog;
-    plan.slots = 64;
+    plan.slots = setup.slots;
     let address = plan.listeners.addresses()[0];
     let stop = plan.stop.clone();
     let mut config = setup.config;
@@ -143,6 +143,8 @@ impl Clients {
                     }
                 });
             }
+            Act::Leave => drop(self.peers.remove(&peer)),
+            Act::Overwhelm { talkers, bytes } => self.overwhelm(&talkers, &bytes),
             Act::Wait(span) => std::thread::sleep(span),
             Act::Stop => self.stop.throw(),
         }
@@ -151,6 +153,22 @@ impl Clients {
     fn peer(&mut self, peer: usize) -> &mut Peer {
         let connect = || Peer::connect(self.address, self.secured.as_ref());
         self.peers.entry(peer).or_insert_with(connect)
+    }
+
+    /// Writes until nobody's bytes are taken any more.
+    fn overwhelm(&mut self, talkers: &[usize], bytes: &[u8]) {
+        let mut sent = vec![0; talkers.len()];
+        let mut moved = Instant::now();
+        while moved.elapsed() < STUCK {
+            for (talker, sent) in talkers.iter().zip(&mut sent) {
+                let mut stream = self.peers[talker].stream.socket();
+                stream.set_nonblocking(true).expect("an option");
+                // One that the server has ended takes no more either.
+                if let Ok(count) = stream.write(&bytes[*sent % bytes.len()..]) {
+                    (*sent, moved) = (*sent + count, Instant::now());
+                }
+            }
+        }
     }
 
     fn poll(&self, path: &str, mut wanted: Box<dyn FnMut(&str) -> bool + Send>, place: &str) {

@@ -69,10 +69,10 @@ mod tests {
 
     #[test]
     fn one_send_takes_a_part_of_many_bytes_and_the_next_goes_on_behind_it() {
-        let mut batch = Batch::default();
-        batch.push_parts(&[b"head"]);
-        batch.share(&Payload::new(vec![1; limits::SEND_BYTES]));
-        batch.share(&Payload::new(vec![2; 1000]));
+        let (mut batch, payloads) = (Batch::default(), &mut 0);
+        batch.push_parts(&[b"head"], payloads);
+        batch.share(&Payload::new(vec![1; limits::SEND_BYTES]), payloads);
+        batch.share(&Payload::new(vec![2; 1000]), payloads);
         let mut vectors = Vectors::default();
         let mut lens = Vec::new();
         let mut from = 0;

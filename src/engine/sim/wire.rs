@@ -303,8 +303,8 @@ impl<M> Wire<M> for SimWire<'_, M> {
             .map_or(0, |link| link.out.backlog())
     }
 
-    fn backlog_bytes(&self) -> u64 {
-        self.state.counters.backlog_bytes
+    fn held_bytes(&self) -> usize {
+        self.state.pool.held()
     }
 
     fn held(&self, id: ConnectionId) -> usize {

@@ -383,8 +383,8 @@ impl<M> Wire<M> for Io<M> {
         heap::trim();
     }
 
-    fn backlog_bytes(&self) -> u64 {
-        self.counters.backlog_bytes
+    fn held_bytes(&self) -> usize {
+        self.pool.held()
     }
 
     fn held(&self, id: ConnectionId) -> usize {

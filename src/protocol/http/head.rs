@@ -88,10 +88,10 @@ impl HeadReader {
         }
     }
 
-    /// Bytes that are kept.
+    /// Bytes of memory of what is kept.
     #[must_use]
-    pub fn held(&self) -> usize {
-        self.kept.len()
+    pub const fn held(&self) -> usize {
+        self.kept.capacity()
     }
 
     fn keep(

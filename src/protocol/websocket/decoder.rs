@@ -166,10 +166,10 @@ impl Decoder {
         self.state = State::Dead;
     }
 
-    /// Bytes of an unfinished message that are kept.
+    /// Bytes of memory that an unfinished message or header takes.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.pieces.as_ref().map_or(0, |it| it.message.capacity())
+        self.pieces.as_ref().map_or(0, |it| it.held())
     }
 
     /// How long the peer has been at a message without making progress worth the name; 0 if it is
@@ -395,7 +395,9 @@ impl Decoder {
             let is_ascii = mask::apply_gathering(bytes, frame.key).is_ascii();
             if frame.is_deflated {
                 let pieces = self.pieces(pool);
-                pieces.inflate(kind, bytes, pool)?;
+                let inflated = pieces.inflate(kind, bytes, pool);
+                pieces.count(pool);
+                inflated?;
                 self.state = State::Lent;
                 return Ok(Some(Step::Message(kind, Place::Kept)));
             }
@@ -414,6 +416,7 @@ impl Decoder {
             }
             pieces.make_room(frame.left, &pool.shelf);
         }
+        pieces.reserve(bytes.len(), frame.left);
         let appended = pieces.append(bytes, frame.key);
         pieces.count(pool);
         appended?;
@@ -421,7 +424,9 @@ impl Decoder {
         if !is_complete || !frame.is_last {
             return Ok(None);
         }
-        let kind = pieces.finish(pool)?;
+        let kind = pieces.finish(pool);
+        pieces.count(pool);
+        let kind = kind?;
         self.state = State::Lent;
         Ok(Some(Step::Message(kind, Place::Kept)))
     }

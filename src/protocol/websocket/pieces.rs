@@ -30,7 +30,7 @@ pub struct Pool {
     inflated: Vec<u8>,
     /// Buffers of large messages.
     pub shelf: Shelf,
-    /// Bytes of unfinished messages that all decoders keep now.
+    /// Bytes of memory that the unfinished messages of all decoders take now.
     pub held: usize,
     /// Bytes inflated since it was last set to 0, and something for each message: whoever calls the
     /// decoder may stop between two messages.
@@ -73,7 +73,9 @@ impl Pool {
     }
 
     pub(super) fn take(&mut self) -> Box<Pieces> {
-        self.spare.pop().unwrap_or_default()
+        let mut pieces = self.spare.pop().unwrap_or_default();
+        pieces.count(self);
+        pieces
     }
 
     pub(super) fn give_back(&mut self, mut pieces: Box<Pieces>) {
@@ -96,7 +98,7 @@ pub(super) struct Pieces {
     pub(super) message: Vec<u8>,
     /// A finished message that is large: nothing is left of it in `message`.
     pub(super) assembled: Option<Payload>,
-    /// Bytes of `message` that are counted in [`Pool::held`].
+    /// Bytes of memory that are counted in [`Pool::held`].
     counted: usize,
     /// How long `message` was when it last had grown by much, and when that was.
     grown: Option<(usize, Instant)>,
@@ -262,6 +264,17 @@ impl Pieces {
         }
     }
 
+    /// Makes room for so many bytes of a frame of which `left` are still to come, these included:
+    /// twice as much as before, so that all copying is as much as the message at most, but no more
+    /// than the frame needs.
+    pub(super) fn reserve(&mut self, bytes: usize, left: usize) {
+        let (len, capacity) = (self.message.len(), self.message.capacity());
+        if bytes > capacity - len && !self.is_discarded {
+            let wanted = (2 * capacity).min(len + left).max(len + bytes);
+            self.message.reserve_exact(wanted - len);
+        }
+    }
+
     /// Neither keeps nor inflates the message that has begun, if it is deflated.
     pub(super) const fn discard(&mut self) {
         self.is_discarded = self.is_deflated;
@@ -294,10 +307,17 @@ impl Pieces {
         Ok(())
     }
 
-    /// Counts what the message has grown by.
+    /// Bytes of memory that it takes.
+    pub(super) const fn held(&self) -> usize {
+        size_of::<Self>() + self.message.capacity()
+    }
+
+    /// Counts the memory that it takes. A finished message that is large counts where it is
+    /// queued.
     pub(super) const fn count(&mut self, pool: &mut Pool) {
-        pool.held += self.message.len() - self.counted;
-        self.counted = self.message.len();
+        let bytes = self.held();
+        pool.held = pool.held - self.counted + bytes;
+        self.counted = bytes;
     }
 
     /// How long an unfinished message has not grown by what is worth the name.

@@ -82,8 +82,8 @@ impl Wire<Message> for Tape {
     fn backlog(&self, id: ConnectionId) -> usize {
         self.lines.get(&id).map_or(0, |line| line.backlog)
     }
-    fn backlog_bytes(&self) -> u64 {
-        self.lines.values().map(|line| line.backlog as u64).sum()
+    fn held_bytes(&self) -> usize {
+        self.lines.values().map(|line| line.backlog).sum()
     }
     fn trim_memory(&mut self) {
         self.trimmed += 1;

@@ -47,6 +47,8 @@ fn one_core_answers_at_once_with_every_key() {
         "messages_in",
         "messages_out",
         "pushes_late",
+        "inbound_bytes",
+        "held_bytes",
         "backlog_bytes",
         "turns",
         "events",

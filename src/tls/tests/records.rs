@@ -5,6 +5,7 @@ use super::*;
 use crate::limits;
 use crate::shard::TlsFault;
 use crate::tls::sealed_bytes;
+use crate::tls::wire::Secured;
 use rustls::crypto::ring::cipher_suite as suites;
 
 const RECORD: usize = limits::TLS_RECORD_BYTES;
@@ -261,5 +262,37 @@ fn what_is_sent_to_two_connections_in_one_event_reaches_each_alone() {
         let bytes = pair.layer.sent(other);
         assert_eq!(read(&mut peer, &bytes), std::slice::from_ref(&each));
         assert_eq!(pair.heard(), [each.clone(), each]);
+    }
+}
+
+#[test]
+fn the_memory_of_a_record_in_pieces_is_counted_until_it_is_whole_or_its_connection_over() {
+    let held = |pair: &mut Pair| {
+        let book = &mut pair.layer.tls.book;
+        let wire = &mut pair.layer.line;
+        let wire = Secured { wire, book };
+        (wire.held_bytes(), Wire::<Order>::held(&wire, ID))
+    };
+    for (side, spoken) in ALL {
+        let ends: [fn(&mut Pair, &[u8]); 4] = [
+            |pair, rest| pair.layer.receive(ID, rest),
+            |pair, _| pair.layer.order(Order::Close(Close::Abort)),
+            |pair, _| pair.layer.closed(ID, CloseCause::Reset),
+            |pair, rest| pair.layer.receive(ID, &vec![0; rest.len()]),
+        ];
+        for end in ends {
+            let mut pair = Pair::new(side, spoken);
+            assert_eq!(held(&mut pair), (0, 0));
+            let record = pair.sealed(Content::Data, &[b'x'; RECORD]);
+            pair.layer.receive(ID, &record[..3]);
+            pair.layer.receive(ID, &record[3..RECORD / 2]);
+            let (all, own) = held(&mut pair);
+            assert!(
+                all == own && (RECORD / 2..RECORD + 64).contains(&all),
+                "{all}"
+            );
+            end(&mut pair, &record[RECORD / 2..]);
+            assert_eq!(held(&mut pair), (0, 0));
+        }
     }
 }
