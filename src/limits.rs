@@ -62,8 +62,14 @@ pub const BUDGET_TIME: Duration = Duration::from_millis(50);
 /// no bound on how many times as long a message may become: honest text of repeats reaches
 /// deflate's own greatest, 1,032.
 pub const SHARE_BYTES: usize = 64 * 1024;
-/// What a deflated message counts at least towards it: what making it ready costs.
+/// What a deflated message, or an answer to a request, counts towards it beside its bytes: what
+/// making it ready costs.
 pub const SHARE_BYTES_OF_A_MESSAGE: usize = 256;
+/// Frames of one connection that are handled in one turn at most, empty ones and control frames
+/// included: a fraction of a millisecond.
+pub const SHARE_FRAMES: usize = 4096;
+/// What a frame counts towards [`SHARE_BYTES`].
+pub const SHARE_BYTES_OF_A_FRAME: usize = SHARE_BYTES / SHARE_FRAMES;
 /// Connections that are given a share of work in one turn.
 pub const SHARES_PER_TURN: usize = 8;
 /// Spare message buffers kept by one shard, so that assembling allocates nothing in steady state.

@@ -8,7 +8,7 @@ use super::members::{Moves, NO_SEAT};
 use super::outbox::Framing;
 use super::shared::Shared;
 use super::stats::Message;
-use super::step::{Due, Stamp, Step};
+use super::step::{DeferWait, Due, Stamp, Step};
 use super::tally::{CloseReason, ConnectionKind};
 use super::websocket::WebSocket;
 use crate::app::{Goodbye, Reach};
@@ -47,6 +47,8 @@ impl Paused {
     pub(super) const BACKLOG: Self = Self(1);
     /// It has had its share of a turn.
     pub(super) const WORK: Self = Self(2);
+    /// Its peer has ended its stream, and of what came before not all is looked at.
+    pub(super) const ENDED: Self = Self(4);
 
     pub(super) const fn is_none(self) -> bool {
         self.0 == 0
@@ -133,6 +135,13 @@ impl Connection {
         shared.watch.requests = shared.watch.requests + http.held() - before;
         match turn {
             Turn::Step(step) => step,
+            Turn::Defer => {
+                shared
+                    .deferred
+                    .keep(id, bytes.get(at..).unwrap_or_default());
+                let wait = DeferWait::Share;
+                Step::Defer { wait }
+            }
             Turn::Stream(app) => {
                 self.switch(State::Stream(app), shared);
                 if is_told_singly::<A>(app) {

@@ -62,6 +62,11 @@ impl Deferred {
         self.queue.pop_front()
     }
 
+    /// Whether the connection waits for a share.
+    pub(super) fn has_a_share_coming(&self, id: ConnectionId) -> bool {
+        self.queue.contains(&id) || self.later.iter().any(|(_, later)| *later == id)
+    }
+
     /// How many wait for a share now; none if it is not time for one.
     pub(super) fn waiting(&self) -> usize {
         self.since.map_or(0, |_| self.queue.len())

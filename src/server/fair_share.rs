@@ -2,11 +2,12 @@
 
 use super::Server;
 use super::apps::Apps;
-use super::connection::Paused;
+use super::connection::{Paused, State};
 use super::stats::Message;
 use super::step::DeferWait;
+use super::tally::CloseReason;
 use crate::limits;
-use crate::shard::{ConnectionId, Wire};
+use crate::shard::{Close, ConnectionId, Half, Wire};
 
 impl<A: Apps> Server<A> {
     /// Gives those who wait a share each, in turn, some of them in one turn.
@@ -37,10 +38,33 @@ impl<A: Apps> Server<A> {
         let mut bytes = self.shared.deferred.take(id);
         let step = connection.received(id, &mut bytes, &mut self.shared, wire);
         self.carry_out(id, step, wire);
-        if let Some(connection) = self.connections.get_mut(id)
-            && connection.paused.is_none()
-        {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if connection.paused.is_none() {
             wire.resume(id);
+        } else if connection.paused.contains(Paused::ENDED) && self.peer_ended(id) == Half::Close {
+            self.end(id, Close::Flush, CloseReason::Done, wire);
+        }
+    }
+
+    /// The peer has ended its stream: what came before counts, also what waits for a share.
+    pub(super) fn peer_ended(&mut self, id: ConnectionId) -> Half {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return Half::Close;
+        };
+        let paused = &mut connection.paused;
+        if paused.contains(Paused::WORK)
+            && (paused.contains(Paused::BACKLOG) || self.shared.deferred.has_a_share_coming(id))
+        {
+            paused.insert(Paused::ENDED);
+            return Half::Keep;
+        }
+        match &mut connection.state {
+            State::Http(http) => http.peer_ended(),
+            // RFC 6455, 7.1.1: a FIN without a close frame is the end, and who listens to events
+            // has left.
+            State::WebSocket(_) | State::Stream(_) | State::Vacant | State::Ending => Half::Close,
         }
     }
 

@@ -54,6 +54,8 @@ pub(super) enum Turn {
     WebSocket(AppIndex, Extension),
     /// It is an event stream now.
     Stream(AppIndex),
+    /// It has had its share of a turn, and more has come.
+    Defer,
 }
 
 impl Http {
@@ -67,6 +69,8 @@ impl Http {
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Turn {
+        let share = (id, wire.now());
+        shared.deferred.begin(share, &mut shared.pool.worked);
         loop {
             let reply = match &mut self.phase {
                 Phase::Waiting(reply) => {
@@ -130,6 +134,10 @@ impl Http {
             };
             if let Some(step) = self.answer(id, reply, shared, wire) {
                 return Turn::Step(step);
+            }
+            shared.pool.worked += limits::SHARE_BYTES_OF_A_MESSAGE + shared.body.len();
+            if shared.deferred.is_spent(share, shared.pool.worked) && *at < bytes.len() {
+                return Turn::Defer;
             }
         }
     }

@@ -369,14 +369,7 @@ impl<A: Apps> Shard for Server<A> {
     }
 
     fn ended(&mut self, id: ConnectionId, _wire: &mut impl Wire<Message<A::Letters>>) -> Half {
-        match self.connections.get_mut(id).map(|found| &mut found.state) {
-            Some(State::Http(http)) => http.peer_ended(),
-            // RFC 6455, 7.1.1: a FIN without a close frame is the end, and who listens to events
-            // has left.
-            Some(State::WebSocket(_) | State::Stream(_) | State::Vacant | State::Ending) | None => {
-                Half::Close
-            }
-        }
+        self.peer_ended(id)
     }
 
     fn closed(

@@ -110,6 +110,7 @@ impl WebSocket {
                 Event::Pong(_) => {}
                 Event::Close { code, .. } => return self.answer(id, code, scratch, out.wire),
             }
+            pool.worked += limits::SHARE_BYTES_OF_A_FRAME;
             if out.held || deferred.is_spent(share, pool.worked) {
                 break true;
             }

@@ -71,6 +71,86 @@ fn one_turn_of_a_peer_whose_messages_grow_is_bounded() {
 }
 
 #[test]
+fn one_turn_of_a_peer_that_sends_tiny_frames_is_bounded() {
+    let count = 3 * limits::SHARE_FRAMES as u64;
+    for (frame, reply) in [
+        (masked(Opcode::Text, b""), plain(Opcode::Text, b"")),
+        (masked(Opcode::Ping, b"x"), plain(Opcode::Pong, b"x")),
+    ] {
+        let mut rig = rig();
+        let (talker, other) = (rig.socket("/echo"), rig.socket("/echo"));
+        // In as many receives as the kernel had ready.
+        for _ in 0..6 {
+            rig.receive(talker, &frame.repeat(limits::SHARE_FRAMES / 2));
+        }
+        let mut replies = 0;
+        for _ in 0..3 {
+            let bytes = rig.sent(talker).len();
+            assert_eq!(bytes % reply.len(), 0);
+            assert_eq!(bytes / reply.len(), limits::SHARE_FRAMES);
+            replies += limits::SHARE_FRAMES as u64;
+            rig.receive(other, &masked(Opcode::Text, b"x"));
+            assert_eq!(rig.sent(other), plain(Opcode::Text, b"x"));
+            assert!(rig.line(talker).paused && rig.closed(talker).is_none());
+            rig.server.expired(&mut rig.wire);
+        }
+        assert_eq!(replies, count);
+        rig.pass(Duration::from_millis(1));
+        assert!(!rig.line(talker).paused, "it is received again");
+    }
+}
+
+#[test]
+fn one_turn_of_a_peer_that_pipelines_requests_is_bounded() {
+    let mut rig = rig();
+    for (path, most) in [("/healthz", 256), ("/stats", 64)] {
+        let (asker, other) = (rig.asked(""), rig.socket("/echo"));
+        rig.receive(asker, get(path).repeat(2000).as_bytes());
+        let (mut answers, mut turns) = (0, 0);
+        loop {
+            let now = rig.text(asker).matches("HTTP/1.1 200 OK").count();
+            assert!((1..=most).contains(&now), "{path}: {now} answers in a turn");
+            (answers, turns) = (answers + now, turns + 1);
+            rig.receive(other, &masked(Opcode::Text, b"x"));
+            assert_eq!(rig.sent(other), plain(Opcode::Text, b"x"));
+            if answers == 2000 {
+                break;
+            }
+            assert!(rig.line(asker).paused);
+            rig.server.expired(&mut rig.wire);
+        }
+        assert!(turns > 5, "{turns}");
+        rig.pass(Duration::from_millis(1));
+        assert!(!rig.line(asker).paused);
+        assert_eq!(rig.server.shared.inbound_bytes(), 0);
+    }
+}
+
+/// RFC 9112, 9.6: a client may end its half after its last request.
+#[test]
+fn what_came_before_the_peers_end_is_answered_though_it_waits_for_a_share() {
+    let mut rig = rig();
+    let (asker, talker) = (rig.asked(""), rig.socket("/echo"));
+    rig.receive(asker, get("/healthz").repeat(1000).as_bytes());
+    rig.receive(
+        talker,
+        &masked(Opcode::Text, b"").repeat(3 * limits::SHARE_FRAMES),
+    );
+    for id in [asker, talker] {
+        assert_eq!(rig.server.ended(id, &mut rig.wire), Half::Keep);
+    }
+    rig.pass(Duration::from_millis(1));
+    assert_eq!(rig.text(asker).matches("HTTP/1.1 200 OK").count(), 1000);
+    assert_eq!(rig.sent(talker).len(), 2 * 3 * limits::SHARE_FRAMES);
+    for id in [asker, talker] {
+        assert_eq!(rig.closed(id), Some(Close::Flush));
+    }
+    // Nothing waits: as ever.
+    let quiet = rig.socket("/echo");
+    assert_eq!(rig.server.ended(quiet, &mut rig.wire), Half::Close);
+}
+
+#[test]
 fn what_waits_is_read_in_order_and_once() {
     let mut rig = rig();
     let id = deflating(&mut rig, "/echo");
@@ -123,7 +203,8 @@ fn what_is_said_to_a_push_is_not_inflated() {
     let id = deflating(&mut rig, "/push");
     rig.receive(id, &bulk(200_000).repeat(9));
     assert_eq!((rig.tally().messages_in, rig.line(id).paused), (9, false));
-    assert_eq!(rig.server.shared.pool.worked, 0);
+    let frames = 9 * limits::SHARE_BYTES_OF_A_FRAME;
+    assert_eq!(rig.server.shared.pool.worked, frames);
 }
 
 #[test]
