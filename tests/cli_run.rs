@@ -8,6 +8,8 @@ mod capacity;
 #[path = "cli_run/checking.rs"]
 mod checking;
 mod cli_usage;
+#[path = "cli_run/closing.rs"]
+mod closing;
 #[path = "cli_run/dialect_server.rs"]
 mod dialect_server;
 #[path = "cli_run/dialects.rs"]

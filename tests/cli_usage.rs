@@ -174,6 +174,18 @@ fn help_has_examples_and_exits_0() {
     }
 }
 
+#[test]
+fn what_only_the_ring_has_is_refused_on_other_engines() {
+    for engine in ["tokio", "baseline"] {
+        for (flag, value) in [("--receive-buffers", "1024"), ("--receive-bytes", "4k")] {
+            let line = format!("serve --engine {engine} --cores 0 {flag} {value}");
+            if cfg!(feature = "baseline") || engine != "baseline" {
+                refused(&[(&line, flag, "try: --engine ring")]);
+            }
+        }
+    }
+}
+
 #[cfg(feature = "baseline")]
 #[test]
 fn what_the_baseline_has_not_is_refused_and_not_ignored() {

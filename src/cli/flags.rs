@@ -259,12 +259,12 @@ pub(super) struct ServeFlags {
     /// The same on any address.
     #[arg(long, conflicts_with = "dev")]
     pub(super) dev_for_everyone: bool,
-    /// Receive buffers of one core, a power of two (engine ring).
-    #[arg(long, value_name = "N", default_value = "1024", value_parser = values::count_u32)]
-    pub(super) receive_buffers: u32,
-    /// Bytes of one receive buffer (engine ring).
-    #[arg(long, value_name = "BYTES", default_value = "4k", value_parser = values::size)]
-    pub(super) receive_bytes: usize,
+    /// Receive buffers of one core, a power of two (engine ring) [default: 1024].
+    #[arg(long, value_name = "N", value_parser = values::count_u32)]
+    pub(super) receive_buffers: Option<u32>,
+    /// Bytes of one receive buffer (engine ring) [default: 4k].
+    #[arg(long, value_name = "BYTES", value_parser = values::size)]
+    pub(super) receive_bytes: Option<usize>,
     /// Agrees to permessage-deflate where a client offers it, without context takeover.
     #[arg(long)]
     pub(super) deflate: bool,

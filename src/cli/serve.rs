@@ -126,6 +126,8 @@ impl Config {
             max_backlog: self.max_backlog,
             receive_buffers: self.receive_buffers,
             receive_bytes: self.receive_bytes,
+            // What a connection has while it is open it has while it closes.
+            stall: self.server.backlog_time.unwrap_or(Duration::MAX),
             stop,
             ..EngineConfig::new(self.cpus.clone())
         })
@@ -177,11 +179,26 @@ fn listen(flags: &ServeFlags) -> Result<(Vec<SocketAddr>, Option<u16>), Failure>
 /// How many receive buffers a ring has, and how long each is.
 fn receiving(flags: &ServeFlags) -> Result<(u16, u32), Failure> {
     let usage = |text: &str| Err(Failure::Usage(text.to_owned()));
-    let buffers = u16::try_from(flags.receive_buffers).unwrap_or(0);
+    let asked = [
+        ("--receive-buffers", flags.receive_buffers.is_some()),
+        ("--receive-bytes", flags.receive_bytes.is_some()),
+    ];
+    if flags.engine != ServeEngine::Ring
+        && let Some((flag, _)) = asked.into_iter().find(|(_, asked)| *asked)
+    {
+        let name = name(flags.engine);
+        return Err(Failure::Usage(format!(
+            "{flag}: only the ring has receive buffers, --engine {name} reads when it is told \
+             that something came; try: --engine ring, or leave it out"
+        )));
+    }
+    let buffers = flags.receive_buffers;
+    let buffers = buffers.map_or(limits::RECEIVE_BUFFERS, |it| u16::try_from(it).unwrap_or(0));
     if !buffers.is_power_of_two() {
         return usage("--receive-buffers: write a power of two up to 32768, such as 1024");
     }
-    let bytes = u32::try_from(flags.receive_bytes).unwrap_or(0);
+    let bytes = flags.receive_bytes;
+    let bytes = bytes.map_or(limits::RECEIVE_BYTES, |it| u32::try_from(it).unwrap_or(0));
     if !(64..=1 << 24).contains(&bytes) {
         return usage("--receive-bytes: write a size from 64 to 16M, such as 4k");
     }

@@ -62,7 +62,7 @@ impl Closing {
         }
         let earned = Duration::from_secs(self.taken / limits::CLOSING_RATE);
         let stalled = now.since(self.moved) >= stall;
-        if stalled || now.since(self.began) >= stall + earned {
+        if stalled || now.since(self.began) >= stall.saturating_add(earned) {
             LingerStep::CutOff
         } else {
             LingerStep::Wait
@@ -118,6 +118,26 @@ mod tests {
         let (verdict, after) = watch(4 << 20, |seconds| (4 << 20) - seconds.min(10) * 300_000);
         assert_eq!(verdict, LingerStep::CutOff);
         assert!(after < STALL.as_secs() + 15, "{after} s");
+    }
+
+    #[test]
+    fn it_is_given_as_long_as_it_is_told_to_and_for_ever_if_need_be() {
+        for minutes in [0, 2, 10] {
+            let stall = STALL + Duration::from_secs(60 * minutes);
+            let mut closing = Closing::new(ConnectionId::new(1, 1), 9, Instant::default());
+            let looks = std::iter::repeat_with(|| closing.look(9, stall, closing.at));
+            let looks = looks.take_while(|step| *step == LingerStep::Wait).count();
+            let waited = limits::LINGER_TIME * u32::try_from(looks).unwrap();
+            assert!(
+                (stall - limits::LINGER_TIME..stall).contains(&waited),
+                "{waited:?}"
+            );
+        }
+        let mut closing = Closing::new(ConnectionId::new(1, 1), 9, Instant::default());
+        for left in (1..100_000).rev() {
+            let at = closing.at;
+            assert_eq!(closing.look(left, Duration::MAX, at), LingerStep::Wait);
+        }
     }
 
     #[test]

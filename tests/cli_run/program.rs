@@ -109,7 +109,12 @@ impl Serving {
 
     /// Starts a server there and waits until it listens.
     pub(super) fn start_at(address: &str, flags: &[&str]) -> Self {
-        let all = [&["serve", "--listen", address, "--drain", "5s"], flags].concat();
+        let drain: &[&str] = if flags.contains(&"--drain") {
+            &[]
+        } else {
+            &["--drain", "5s"]
+        };
+        let all = [&["serve", "--listen", address], drain, flags].concat();
         Self::once_it_listens(Running::start(&all), flags)
     }
 
