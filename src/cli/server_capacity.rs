@@ -2,15 +2,17 @@
 
 use super::flags::ServeEngine;
 use super::{Failure, print};
-use crate::engine::AcceptFailures;
+use crate::engine::{AcceptFailures, EngineError};
 use crate::limits;
 use crate::server::Refusals;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Time between two looks at what was refused, and so between two lines.
+/// Time between two looks at what was refused.
 const LOOK: Duration = Duration::from_secs(1);
+/// Time between two lines of one kind: an operator has to read them.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// What bounds the connections of a host.
 #[derive(Clone, Copy, Debug)]
@@ -104,34 +106,56 @@ impl ServerCapacity {
     }
 }
 
-/// Says on stderr, once a second at most, that newcomers were refused, and why accepting failed.
+/// Says on stderr that newcomers were refused, and why accepting failed: within a second, and each
+/// kind once a minute at most.
 pub(super) fn tell_refusals(
     refusals: &Refusals,
     failures: AcceptFailures,
     capacity: ServerCapacity,
-) -> io::Result<()> {
+) -> Result<(), EngineError> {
     let refusals = refusals.clone();
     let tell = move || {
-        let (mut before, mut failed_before) = ((0, 0), 0);
-        loop {
+        let (mut full, mut failed) = (Told::default(), failures.read().map(|_| Told::default()));
+        let mut answered_before = 0;
+        for looks in 1.. {
             std::thread::sleep(LOOK);
-            let now = (
-                refusals.answered.load(Relaxed),
-                refusals.reset.load(Relaxed),
-            );
-            if now != before {
-                print::note(full_line(now.0 - before.0, now.1 - before.1, capacity));
+            let now = LOOK * looks;
+            let answered = refusals.answered.load(Relaxed);
+            let refused = answered + refusals.reset.load(Relaxed);
+            if let Some(news) = full.news(refused, now) {
+                let by_answer = answered - answered_before;
+                print::note(full_line(by_answer, news - by_answer, capacity));
+                answered_before = answered;
             }
-            before = now;
-            let (failed, errno) = failures.read();
-            if failed != failed_before {
-                print::note(failed_line(failed - failed_before, errno));
+            for (told, (count, errno)) in failed.iter_mut().zip(failures.read()) {
+                if let Some(news) = told.news(count, now) {
+                    print::note(failed_line(news, errno));
+                }
             }
-            failed_before = failed;
         }
     };
     let thread = std::thread::Builder::new().name("refusals".to_owned());
-    thread.spawn(tell).map(drop)
+    let told = thread.spawn(tell).map(drop);
+    told.map_err(|source| EngineError::no_threads("the thread that tells of refusals", source))
+}
+
+/// What was told of one kind.
+#[derive(Default)]
+struct Told {
+    count: u64,
+    at: Option<Duration>,
+}
+
+impl Told {
+    /// How many have come since the last line, if there is to be one now.
+    fn news(&mut self, count: u64, now: Duration) -> Option<u64> {
+        let is_time = self.at.is_none_or(|at| now >= at + AGAIN);
+        let news = count.saturating_sub(self.count);
+        (news > 0 && is_time).then(|| {
+            (self.count, self.at) = (count, Some(now));
+            news
+        })
+    }
 }
 
 /// What accepting fails for, and the remedy (accept(2)).
@@ -228,6 +252,25 @@ mod tests {
         );
         assert!(line(None).contains("20,000 descriptors"));
         assert!(line(Some(100)).contains("200 connections, 100 on each core, set by --max"));
+    }
+
+    #[test]
+    fn a_kind_is_told_at_once_and_then_once_a_minute() {
+        let mut told = Told::default();
+        let mut lines = Vec::new();
+        for second in 0..150 {
+            // From the tenth second on, one a second.
+            let count = second.max(10) - 10;
+            let now = Duration::from_secs(second);
+            lines.extend(told.news(count, now).map(|news| (second, news)));
+        }
+        assert_eq!(lines, [(11, 1), (71, 60), (131, 60)]);
+        // What ends is told once more, and then no more.
+        let late = |told: &mut Told, second| told.news(140, Duration::from_secs(second));
+        assert_eq!(
+            [190, 191, 300].map(|at| late(&mut told, at)),
+            [None, Some(19), None]
+        );
     }
 
     #[test]

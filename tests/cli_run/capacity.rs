@@ -149,7 +149,8 @@ fn accepts_that_fail_for_want_of_descriptors_are_counted_and_told_with_the_remed
         .lines()
         .filter(|line| line.contains("accepting failed"))
         .collect();
-    assert!((1..=4).contains(&lines.len()), "{err}");
+    // In more than two seconds: once a minute.
+    assert_eq!(lines.len(), 1, "{err}");
     assert!(
         lines[0].contains("EMFILE") && lines[0].contains("try: ulimit -n"),
         "{err}"

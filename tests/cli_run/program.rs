@@ -59,6 +59,12 @@ impl Running {
         Self::start_by(command, arguments)
     }
 
+    /// A whole command, of which the program may become a part.
+    pub(super) fn start_with(command: &[&str]) -> Self {
+        let (first, rest) = command.split_first().expect("a command");
+        Self::start_by(Command::new(first), rest)
+    }
+
     fn start_by(mut command: Command, arguments: &[&str]) -> Self {
         let child = command
             .args(arguments)
@@ -79,6 +85,19 @@ impl Running {
     pub(super) fn signal(&self, signal: Signal) {
         let child = self.0.as_ref().expect("not ended yet");
         kill_process(Pid::from_child(child), signal).expect("the process is there");
+    }
+
+    /// Waits for its end, and interrupts it if that takes longer.
+    pub(super) fn end_within(mut self, time: Duration) -> Ran {
+        let by = Instant::now() + time;
+        let child = self.0.as_mut().expect("not ended yet");
+        while Instant::now() < by && child.try_wait().expect("a child").is_none() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if child.try_wait().expect("a child").is_none() {
+            self.signal(Signal::INT);
+        }
+        self.end()
     }
 
     pub(super) fn end(mut self) -> Ran {
@@ -122,6 +141,14 @@ impl Serving {
     pub(super) fn start_within(namespace: &str, address: &str, flags: &[&str]) -> Self {
         let all = [&["serve", "--listen", address, "--drain", "5s"], flags].concat();
         Self::once_it_listens(Running::start_within(namespace, &all), flags)
+    }
+
+    /// As `start`, by a command that becomes the program.
+    pub(super) fn start_by(command: &[&str], flags: &[&str]) -> Self {
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--drain", "5s"];
+        let program = env!("CARGO_BIN_EXE_ringstorm");
+        let all = [command, &[program], &serve, flags].concat();
+        Self::once_it_listens(Running::start_with(&all), flags)
     }
 
     fn once_it_listens(mut running: Running, flags: &[&str]) -> Self {

@@ -67,9 +67,9 @@ async def a_port_in_use_is_named(shared):
             says(" ".join(process.errors), address, "in use", "try:")
 
 
-def forbidden(error, binary, *words):
-    """The command that runs the program where `io_uring_setup` gives that error."""
-    return (sys.executable, "-B", FORBID, error, binary, *words)
+def forbidden(error, binary, *words, call="io_uring_setup"):
+    """The command that runs the program where that call gives that error."""
+    return (sys.executable, "-B", FORBID, call, error, binary, *words)
 
 
 @case(ALONE)

@@ -29,7 +29,11 @@ pub(super) fn check() -> Result<Features, EngineError> {
     let mut probe = Probe::new();
     ring.submitter()
         .register_probe(&mut probe)
-        .map_err(explain_setup)?;
+        .map_err(|source| EngineError::Os {
+            operation: "cannot ask io_uring what it has (io_uring_register)".into(),
+            source,
+            remedy: "a container profile that allows io_uring_register, or --engine tokio".into(),
+        })?;
     let needed = [
         ("accept", opcode::AcceptMulti::CODE),
         ("receive", opcode::RecvMulti::CODE),

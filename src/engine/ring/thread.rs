@@ -40,7 +40,7 @@ pub(super) fn rehearse(cores: usize) -> Result<(), EngineError> {
             Ok(thread) => threads.push(thread),
             Err(source) => {
                 failure = Some(EngineError::no_threads(
-                    &format!("{wanted} threads for {cores} cores"),
+                    &format!("all {wanted} threads of the cores"),
                     source,
                 ));
                 break;
