@@ -9,6 +9,7 @@ mod closing;
 mod deflate;
 #[path = "../engines/engine.rs"]
 mod engine;
+mod failing;
 mod flood;
 mod http;
 mod listening;
