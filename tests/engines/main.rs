@@ -111,7 +111,7 @@ suite! {
         a_stop_reaches_every_parked_core
         a_stop_from_before_the_start_is_seen
         a_quiet_core_sleeps
-        what_a_quiet_core_begins_ends_without_delay
+        what_a_quiet_core_begins_ends_though_nothing_else_happens
         a_parked_core_wakes_for_a_message_and_for_a_byte
         a_panicking_shard_is_an_error_and_ends_the_others
         outcomes_are_in_the_order_of_the_cores;

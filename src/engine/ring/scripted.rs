@@ -6,6 +6,7 @@ mod large;
 mod messages;
 mod orders;
 mod sends;
+mod waits;
 
 use super::accept::Acceptor;
 use super::buffers::{Buffers, ReceiveBuffers};
@@ -187,6 +188,7 @@ struct Echo {
     opened: Vec<ConnectionId>,
     closed: Vec<(ConnectionId, CloseCause)>,
     messages: Vec<u8>,
+    deadline: Option<Instant>,
 }
 
 impl Shard for Echo {
@@ -218,7 +220,7 @@ impl Shard for Echo {
     fn stopped(&mut self, _: &mut impl Wire<u8>) {}
 
     fn deadline(&self) -> Option<Instant> {
-        None
+        self.deadline
     }
 
     fn finished(&self) -> bool {

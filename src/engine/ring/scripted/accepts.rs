@@ -42,7 +42,7 @@ fn an_accept_without_descriptors_or_memory_pauses_and_is_armed_again() {
         );
         let counters = driver.port.counters;
         assert_eq!((counters.accept_failures, counters.accept_pauses), (1, 0));
-        assert_eq!(driver.port.acceptor.failures.read(), (1, errno));
+        assert!(driver.port.acceptor.failures.read().contains(&(1, errno)));
         // It need not be woken for this: it says itself when.
         let retry = driver.port.acceptor.deadline().unwrap();
         std::thread::sleep(retry.since(crate::engine::now()));
