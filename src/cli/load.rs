@@ -43,7 +43,7 @@ use display::ProgressForm;
 use drive::{Ran, drive};
 use flags::LoadFlags;
 use proxied::{Routes, routes};
-use resolve::{resolve, role};
+use resolve::{posting, resolve, role};
 use sinks::Wanted;
 use std::io::stderr;
 use std::path::PathBuf;
@@ -107,6 +107,7 @@ impl Config {
             engine: flags.engine,
             sources: &load.sources,
             is_auto: flags.source_ip.contains(&Source::Auto),
+            posting: u64::from(posting(&flags)),
             targets: &load.targets,
             ports: host::local_ports(),
         };

@@ -240,7 +240,7 @@ impl Connecting {
         }
     }
 
-    /// Makes a connection for a client's posts, to the same target.
+    /// Makes a connection for a client's posts, to the same server.
     fn connect_for_posts(
         &mut self,
         requests: Requests,
@@ -248,11 +248,10 @@ impl Connecting {
         wire: &mut impl Wire<CoreMessage>,
     ) {
         let requeued = run.clients.requeue_posts(requests, run.recorder, wire);
-        let Some((number, requests)) = requeued else {
+        let Some((attempt, requests)) = requeued else {
             return;
         };
         let now = wire.now();
-        let attempt = Attempt::first(number, 0, now);
         let route = self.connector.route(&self.config, &attempt, now);
         match route.and_then(|route| wire.connect(route.to, route.from).ok()) {
             Some(id) => run.clients.post_connecting(id, requests, now),

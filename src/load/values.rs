@@ -109,7 +109,8 @@ impl Values {
     /// The text as connection `number` has it: `{number}` is that number, from 0; `{rand}` 16
     /// hexadecimal digits that follow from seed and number, the same wherever they stand; a
     /// column's name its value. What stands in braces and is none of these stays.
-    pub(super) fn expanded<'t>(&self, text: &'t str, seed: u64, number: u32) -> Cow<'t, str> {
+    #[must_use]
+    pub fn expanded<'t>(&self, text: &'t str, seed: u64, number: u32) -> Cow<'t, str> {
         if !text.contains('{') {
             return Cow::Borrowed(text);
         }

@@ -68,6 +68,13 @@ fn remedy(failure: &Failure, asked: Asked) -> Option<&'static str> {
         (_, "too_large") => "a larger --max-message or --max-fragments",
         (_, "no_pong") => "a longer --ping; `ringstorm agent URL` shows whether the server is late",
         (_, "subprotocol_refused") => "--subprotocol NAME with one that the server speaks",
+        ("upgrade", kind) if kind.contains("agree to permessage-deflate") => {
+            "the run without --deflate, or compression switched on at the server"
+        }
+        ("upgrade", kind) if kind.contains("server_no_context_takeover") => {
+            "the run without --deflate: that server deflates each message with those before it, \
+             and this client inflates each by itself"
+        }
         ("upgrade", kind) if kind.starts_with("bad_response") => {
             "--debug to see the heads; is it an HTTP server, and without TLS?"
         }
@@ -179,6 +186,16 @@ mod tests {
             ("upgrade", "tls_wrong_name", "--sni"),
             ("upgrade", "tls_alert_certificate_required", "--client-cert"),
             ("upgrade", "bad_response: no status line", "--debug"),
+            (
+                "upgrade",
+                "bad_response: the server does not agree to permessage-deflate",
+                "without --deflate",
+            ),
+            (
+                "upgrade",
+                "bad_response: 101 without server_no_context_takeover, which was offered",
+                "with those before it",
+            ),
             ("upgrade", "tls_ca_certificate", "CA:FALSE"),
             ("connect", "proxy_refused", "a proxy running there"),
             ("connect", "proxy_http_407", "USER:PASSWORD"),

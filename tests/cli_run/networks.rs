@@ -119,12 +119,17 @@ fn a_network_that_goes_away_fails_those_who_ask_who_listen_and_who_talk_in_rooms
     let flags = ["--cores", "0", "--chunk-ms", "20", "--room-size", "4"];
     let server = Serving::start_within(at, "10.77.0.1:0", &flags);
     let silent = "4 of 4 connections heard nothing up to the end";
-    let cases: [(&str, &[&str], &str); 4] = [
+    let cases: [(&str, &[&str], &str); 5] = [
         ("ws|echo", &["-r", "100"], "messages got no reply"),
         ("ws|push", &["--scenario", "listen"], silent),
         ("http|events", &["--scenario", "listen"], silent),
         (
             "ws|rooms",
+            &["--scenario", "rooms", "-r", "20"],
+            "messages got no reply",
+        ),
+        (
+            "http|rooms",
             &["--scenario", "rooms", "-r", "20"],
             "messages got no reply",
         ),

@@ -38,6 +38,20 @@ fn headers_that_the_user_gives_replace_those_of_the_probe_and_cookies_join() {
     );
 }
 
+/// What differs by client in a load is the first client's in a probe.
+#[test]
+fn a_probe_is_the_first_client_of_a_load() {
+    let (url, serving) = scripted(vec![STREAM]);
+    let url = format!("{url}?n={{number}}&x={{other}}");
+    let probe = ringstorm(&["probe", &url, "--count", "1", "-H", "X-R: {rand}-{number}"]);
+    assert_eq!(probe.code, 0, "{}", probe.err);
+    let request = serving.join().unwrap().remove(0);
+    assert!(request.contains("?n=0&x={other} HTTP/1.1\r\n"), "{request}");
+    let header = request.lines().find_map(|line| line.strip_prefix("X-R: "));
+    let (random, number) = header.and_then(|it| it.split_once('-')).expect("a header");
+    assert_eq!((random.len(), number), (16, "0"), "{request}");
+}
+
 #[test]
 fn a_coding_that_the_probe_does_not_know_is_named() {
     let (url, serving) = scripted(vec![

@@ -102,6 +102,37 @@ fn each_client_follows_redirects_to_servers_that_are_known() {
     }
 }
 
+/// A client that was led to another server posts there, without what is meant for the first.
+#[test]
+fn members_of_rooms_post_to_the_server_they_were_led_to() {
+    let server = Serving::start(&["--cores", "0", "--room-size", "2"]);
+    let to = format!("http://{}/rooms", server.address);
+    let front = Answering::start(move |_| moved(307, &to));
+    let first = format!("http://{}/rooms", front.address);
+    let resolve = format!("{}:127.0.0.1", server.address);
+    let rooms = ["--scenario", "rooms", "--follow", "--resolve", &resolve];
+    for engine in ENGINES {
+        let ran = load(engine, &[&first], &rooms);
+        assert!(
+            matches!(ran.code, 0 | 98),
+            "{engine}: {}{}",
+            ran.out,
+            ran.err
+        );
+        let record = record(&ran);
+        assert_eq!(record["connects"]["up"], 4, "{engine}: {}", ran.out);
+        let replied = record["messages"]["replied"].as_u64();
+        assert!(replied > Some(4), "{engine}: {}", ran.out);
+        assert_eq!(record["messages"]["lost"], 0, "{engine}: {}", ran.out);
+        let heads = front.heads();
+        assert_eq!(heads.len(), 4, "{engine}: {heads:?}");
+        assert!(
+            heads.iter().all(|head| head.starts_with("GET ")),
+            "{heads:?}"
+        );
+    }
+}
+
 #[test]
 fn what_is_secret_is_for_the_server_of_the_url_only() {
     let stream = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: x\n\n";

@@ -30,6 +30,7 @@ fn nobody_who_listens_is_a_failure_of_every_scenario() {
             ("ws", "idle"),
             ("http", "listen"),
             ("ws", "rooms"),
+            ("http", "rooms"),
         ] {
             let url = format!("{url}://{at}/");
             let run = [
@@ -47,10 +48,18 @@ fn a_server_that_accepts_and_says_nothing_is_a_failure() {
     let mute = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let at = mute.local_addr().expect("it is bound");
     for engine in ENGINES {
-        let url = format!("ws://{at}/");
-        let waits = ["--connect-timeout", "500ms", "-d", "300ms"];
-        let ran = ringstorm(&[&flags(engine, &url)[..], &waits].concat());
-        assert_failed(&ran, "none of 4 connections came up", engine);
+        for (scheme, scenario) in [
+            ("ws", "echo"),
+            ("http", "listen"),
+            ("ws", "rooms"),
+            ("http", "rooms"),
+        ] {
+            let url = format!("{scheme}://{at}/");
+            let waits = ["--connect-timeout", "500ms", "-d", "300ms"];
+            let talks = ["--scenario", scenario];
+            let ran = ringstorm(&[&flags(engine, &url)[..], &waits, &talks].concat());
+            assert_failed(&ran, "none of 4 connections came up", engine);
+        }
     }
 }
 
@@ -68,6 +77,8 @@ fn a_server_that_stops_in_the_middle_is_a_failure_of_those_who_send_and_who_list
             "events",
             "4 of 4 connections heard nothing up to the end",
         ),
+        ("ws", "rooms", "messages got no reply"),
+        ("http", "rooms", "messages got no reply"),
     ];
     for engine in ENGINES {
         std::thread::scope(|scope| {
@@ -80,11 +91,13 @@ fn a_server_that_stops_in_the_middle_is_a_failure_of_those_who_send_and_who_list
 
 /// Stops the server's process in the middle of a run: the run fails for that reason.
 fn stopped(engine: &str, (scheme, path): (&str, &str), reason: &str) {
-    let server = Serving::start(&["--cores", "0", "--chunk-ms", "20"]);
+    let flags_of = ["--cores", "0", "--chunk-ms", "20", "--room-size", "4"];
+    let server = Serving::start(&flags_of);
     let url = format!("{scheme}://{}/{path}", server.address);
     let paced: &[&str] = match path {
         "echo" => &["-r", "100"],
         "push" => &["--scenario", "listen"],
+        "rooms" => &["--scenario", "rooms", "-r", "20"],
         _ => &[],
     };
     let run = [&flags(engine, &url)[..], &["-d", "6s"], paced].concat();

@@ -18,6 +18,8 @@ pub(super) struct Capacity<'a> {
     pub(super) sources: &'a [IpAddr],
     /// Whether the sources are already all that `--source-ip auto` finds.
     pub(super) is_auto: bool,
+    /// Second connections of clients, over which they post.
+    pub(super) posting: u64,
     /// Where connections go in turn; one that is there twice gets twice as many.
     pub(super) targets: &'a [Target],
     /// Ports of one source address, each good for one connection to each destination.
@@ -29,9 +31,15 @@ impl Capacity<'_> {
     pub(super) fn check(&self, connections: u64) -> Result<(), Failure> {
         let limit = self.descriptor_limit;
         let (descriptors, ports) = (self.descriptors(), self.by_ports());
-        let fit = descriptors.min(ports);
+        let fit = descriptors.min(ports).saturating_sub(self.posting);
+        let clients = connections;
+        let connections = clients + self.posting;
         let refuse = |why: String, more: String| {
-            let text = format!("-c: {connections} connections do not fit: {why}");
+            let posting = match self.posting {
+                0 => String::new(),
+                posting => format!(" and {posting} to post over"),
+            };
+            let text = format!("-c: {clients} connections{posting} do not fit: {why}");
             Err(Failure::Usage(format!("{text}; try: -c {fit}, or {more}")))
         };
         if connections > descriptors {
@@ -175,6 +183,7 @@ mod tests {
             engine,
             is_auto: false,
             sources: &sources,
+            posting: 0,
             targets: &targets,
             ports: 28_232,
         })
@@ -198,6 +207,27 @@ mod tests {
             "{error}"
         );
         assert!(tried(LoadEngine::Ring, 2, 30_000).is_ok());
+    }
+
+    #[test]
+    fn second_connections_need_room_too() {
+        let check = |posting| {
+            let check = |capacity: &Capacity<'_>| {
+                let tried = Capacity {
+                    posting,
+                    ..*capacity
+                };
+                tried.check(28_000).map_err(|error| error.to_string())
+            };
+            with_room(LoadEngine::Ring, 1, ONE, check)
+        };
+        assert!(check(232).is_ok());
+        let error = check(1_000).unwrap_err();
+        assert!(
+            error.contains("28000 connections and 1000 to post over do not fit")
+                && error.contains("-c 27232"),
+            "{error}"
+        );
     }
 
     #[test]

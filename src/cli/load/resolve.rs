@@ -232,8 +232,23 @@ fn longest(flags: &LoadFlags) -> Option<Duration> {
 fn need(flags: &LoadFlags) -> Need {
     let rounds = rounds(flags.scenario, flags.iterations).unwrap_or(1);
     Need {
-        connections: flags.connections.saturating_mul(rounds),
+        connections: flags
+            .connections
+            .saturating_add(posting(flags))
+            .saturating_mul(rounds),
         ports: host::local_ports(),
+    }
+}
+
+/// Second connections of clients: of each room over event streams one member posts.
+pub(super) fn posting(flags: &LoadFlags) -> u32 {
+    let is_stream = flags
+        .urls
+        .first()
+        .is_some_and(|url| url.scheme == Scheme::Http);
+    match flags.room_size {
+        Some(size) if is_stream => flags.connections.div_ceil(size.max(1)),
+        None | Some(_) => 0,
     }
 }
 

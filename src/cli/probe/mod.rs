@@ -11,6 +11,7 @@ use super::socket::Securing;
 use super::url::{Resolve, Scheme, Url};
 use super::{Exit, Failure, print, signals};
 use crate::engine::Stop;
+use crate::load::Values;
 use crate::protocol::websocket::Extension;
 use std::time::{Duration, Instant};
 
@@ -68,6 +69,13 @@ impl Config {
             let text = "an event stream is one way; try: a ws:// URL, or leave the flag out";
             return Err(Failure::Usage(format!("{flag}: {text}")));
         }
+        // As the first client of a load.
+        let (values, seed) = (Values::default(), fastrand::u64(..));
+        let own = |text: &str| values.expanded(text, seed, 0).into_owned();
+        let headers = flags.connection.headers(&flags.url).into_iter();
+        let headers = headers.map(|(name, value)| (name, own(&value)));
+        let mut url = flags.url;
+        url.target = own(&url.target);
         Ok(Self {
             form: if flags.json { Form::Json } else { Form::Text },
             answer: if flags.echo {
@@ -76,23 +84,28 @@ impl Config {
                 Answer::Nothing
             },
             count: flags.count.unwrap_or(u64::MAX),
-            send: flags.send,
+            send: flags.send.iter().map(|text| own(text)).collect(),
             trace: if flags.debug { Trace::On } else { Trace::Off },
             connect_time: flags.connect_timeout,
             duration: flags.duration.unwrap_or(FOREVER),
             max_message: flags.max_message,
-            securing: flags.connection.trust.securing(&flags.url)?,
-            headers: flags.connection.headers(&flags.url),
+            securing: flags.connection.trust.securing(&url)?,
+            headers: headers.collect(),
             follows: flags.follow,
             extension: if flags.connection.deflate {
                 Extension::Deflate
             } else {
                 Extension::None
             },
-            subprotocols: flags.connection.subprotocol,
+            subprotocols: flags
+                .connection
+                .subprotocol
+                .iter()
+                .map(|name| own(name))
+                .collect(),
             resolve: flags.connection.resolve,
             proxy: flags.connection.proxy,
-            url: flags.url,
+            url,
         })
     }
 

@@ -1,6 +1,7 @@
 //! A client that has a dialogue: its side of the conversation, and the calls of it.
 
 use crate::load::measure::recorder::Recorder;
+use crate::load::redirect::Redirect;
 use crate::load::scenario::{Actions, Address, Context, Dialogue, Speaker, Wake};
 use crate::load::transport::Transport;
 use crate::shard::{ConnectionId, Core};
@@ -10,6 +11,8 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(super) struct Conversation {
     dialogue: Box<dyn Dialogue>,
+    /// Where its connection was led to: its posts go there too.
+    redirect: Option<Redirect>,
     /// Exchanges begun, and those of them that are over.
     begun: u32,
     over: u32,
@@ -32,9 +35,10 @@ pub(super) struct ScenarioCall<'a> {
 }
 
 impl Conversation {
-    pub(super) fn new(dialogue: Box<dyn Dialogue>) -> Box<Self> {
+    pub(super) fn new(dialogue: Box<dyn Dialogue>, redirect: Option<Redirect>) -> Box<Self> {
         Box::new(Self {
             dialogue,
+            redirect,
             begun: 0,
             over: 0,
             wake: None,
@@ -77,6 +81,11 @@ impl Conversation {
             Wake::At(at) => Some(at),
         };
         self.wake
+    }
+
+    /// Where its connection was led to, if it was.
+    pub(super) const fn redirect(&self) -> Option<&Redirect> {
+        self.redirect.as_ref()
     }
 
     /// When it wants to be woken.
@@ -159,7 +168,7 @@ mod tests {
             rng: &mut rng,
         };
         let client = (ConnectionId::new(1, 1), 7);
-        let mut conversation = Conversation::new(Box::new(Talker::default()));
+        let mut conversation = Conversation::new(Box::new(Talker::default()), None);
         conversation.call(client, &mut with, |it, context| it.on_open(context));
         let wake = with.actions.wake.take().unwrap();
         assert_eq!(conversation.set_wake(wake), Some(Instant::from_nanos(105)));

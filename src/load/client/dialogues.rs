@@ -2,11 +2,13 @@
 //! say over HTTP.
 
 use super::dialogue::{Conversation, ScenarioCall};
+use super::handshake::Asked;
 use super::http_post::{self, NextPost, PostStep, PostWatch, Requests};
 use super::role::ClientRole;
 use super::state::ClientState;
 use super::{ClientEvent, LoadClients, Timer};
 use crate::limits;
+use crate::load::attempt::Attempt;
 use crate::load::barrier::CoreMessage;
 use crate::load::config::Scenario;
 use crate::load::measure::failure::Kind;
@@ -97,17 +99,26 @@ impl LoadClients {
         wheel.and_then(Wheel::deadline).unwrap_or(NEVER)
     }
 
-    /// A connection for a client's posts is to be made, unless it has got one meanwhile.
+    /// A connection for a client's posts is to be made to where the client is, unless it has got
+    /// one meanwhile.
     pub(in crate::load) fn requeue_posts(
         &mut self,
         requests: Requests,
         recorder: &mut Recorder,
         wire: &mut impl Wire<CoreMessage>,
-    ) -> Option<(u32, Requests)> {
+    ) -> Option<(Attempt, Requests)> {
         let owner = requests.owner();
-        let number = self.table.get(owner)?.number();
+        let client = self.table.get(owner)?;
+        let mut attempt = Attempt::first(client.number(), 0, wire.now());
+        if let Some(redirect) = client
+            .role()
+            .conversation()
+            .and_then(Conversation::redirect)
+        {
+            attempt.follow(Box::new(redirect.clone()));
+        }
         match self.posts.queue(requests) {
-            PostStep::Connect(requests) => Some((number, requests)),
+            PostStep::Connect(requests) => Some((attempt, requests)),
             step => {
                 let id = self.posts.of(owner)?;
                 self.post_step(step, id, recorder, wire);
@@ -151,7 +162,8 @@ impl LoadClients {
             return;
         };
         recorder.upgraded(client.enter(ClientState::Greeting, wire.now()));
-        let conversation = Conversation::new(program.begin(client.number()));
+        let redirect = client.redirect().cloned();
+        let conversation = Conversation::new(program.begin(client.number()), redirect);
         client.begin(ClientRole::Dialogue(conversation));
         self.call_dialogue(id, recorder, wire, |dialogue, context| {
             dialogue.on_open(context);
@@ -357,12 +369,14 @@ impl LoadClients {
         recorder: &mut Recorder,
         wire: &mut impl Wire<CoreMessage>,
     ) {
-        let Some(number) = self.table.get(owner).map(|client| client.number()) else {
+        let Some(client) = self.table.get(owner) else {
             return self.tools.actions().posts.clear();
         };
-        let config = &self.config;
+        let conversation = client.role().conversation();
+        let redirect = conversation.and_then(Conversation::redirect);
+        let asked = Asked::new(&self.config, client.number(), redirect);
         let posts = self.tools.actions().posts.drain(..);
-        let requests = posts.map(|post| http_post::request(config, number, &post));
+        let requests = posts.map(|post| http_post::request(&asked, &post));
         let requests: VecDeque<Vec<u8>> = requests.collect();
         let step = self.posts.post(owner, requests);
         let id = self.posts.of(owner).unwrap_or(owner);

@@ -36,7 +36,7 @@ pub(super) fn encode_request(into: &mut Vec<u8>, config: &Config, client: &Clien
 }
 
 /// What one client asks for: the run's request, with what differs by client in its place.
-struct Asked<'c> {
+pub(super) struct Asked<'c> {
     host: &'c str,
     target: Cow<'c, str>,
     headers: Vec<(&'c str, Cow<'c, str>)>,
@@ -44,7 +44,7 @@ struct Asked<'c> {
 }
 
 impl<'c> Asked<'c> {
-    fn new(config: &'c Config, number: u32, redirect: Option<&'c Redirect>) -> Self {
+    pub(super) fn new(config: &'c Config, number: u32, redirect: Option<&'c Redirect>) -> Self {
         let (host, target) = config.page(u64::from(number));
         let expanded = |text: &'c str| config.values.expanded(text, config.seed, number);
         let (host, target) = match redirect {
@@ -68,7 +68,13 @@ impl<'c> Asked<'c> {
         }
     }
 
-    fn headers(&self) -> Vec<(&str, &str)> {
+    /// The Host header.
+    pub(super) const fn host(&self) -> &'c str {
+        self.host
+    }
+
+    /// The headers that the user gives, those that are for another server left out.
+    pub(super) fn headers(&self) -> Vec<(&str, &str)> {
         let headers = self.headers.iter();
         headers
             .map(|(name, value)| (*name, value.as_ref()))

@@ -1,7 +1,6 @@
 //! What dialogues say over HTTP: posts on a second connection of each client, which is kept.
 
-use super::handshake::refused;
-use crate::load::config::Config;
+use super::handshake::{Asked, refused};
 use crate::load::measure::failure::Kind;
 use crate::load::scenario::Post;
 use crate::protocol::Fault;
@@ -316,25 +315,15 @@ impl HttpPost {
 }
 
 /// What a client posts, of the server that it is connected to.
-pub(super) fn request(config: &Config, number: u32, post: &Post) -> Vec<u8> {
-    let (host, _) = config.page(u64::from(number));
+pub(super) fn request(asked: &Asked<'_>, post: &Post) -> Vec<u8> {
     let length = post.body.len().to_string();
     let own = [
-        ("Host", host),
+        ("Host", asked.host()),
         ("Content-Type", "text/plain; charset=utf-8"),
         // RFC 9110, 12.5.3: without it, any coding is welcome.
         ("Accept-Encoding", "identity"),
     ];
-    let expanded = |value| config.values.expanded(value, config.seed, number);
-    let given: Vec<_> = config
-        .headers
-        .iter()
-        .map(|(name, value)| (name, expanded(value)))
-        .collect();
-    let given: Vec<(&str, &str)> = given
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_ref()))
-        .collect();
+    let given = asked.headers();
     let mut headers = merged(&own, &given);
     // How long the body is, is not the user's to say: it would cut the next request in two.
     let is_framing = |name: &str| {
