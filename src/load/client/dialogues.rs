@@ -2,7 +2,7 @@
 //! say over HTTP.
 
 use super::dialogue::{Conversation, ScenarioCall};
-use super::handshake::Asked;
+use super::handshake::ClientRequest;
 use super::http_post::{self, NextPost, PostStep, PostWatch, Requests};
 use super::role::ClientRole;
 use super::state::ClientState;
@@ -374,7 +374,7 @@ impl LoadClients {
         };
         let conversation = client.role().conversation();
         let redirect = conversation.and_then(Conversation::redirect);
-        let asked = Asked::new(&self.config, client.number(), redirect);
+        let asked = ClientRequest::new(&self.config, client.number(), redirect);
         let posts = self.tools.actions().posts.drain(..);
         let requests = posts.map(|post| http_post::request(&asked, &post));
         let requests: VecDeque<Vec<u8>> = requests.collect();

@@ -26,7 +26,7 @@ pub(super) type Key = [u8; 16];
 
 /// Appends the request that a client's transport begins with.
 pub(super) fn encode_request(into: &mut Vec<u8>, config: &Config, client: &Client, key: Key) {
-    let asked = Asked::new(config, client.number(), client.redirect());
+    let asked = ClientRequest::new(config, client.number(), client.redirect());
     match config.transport {
         Transport::Sse => encode_sse_request(into, &asked, client),
         Transport::WebSocket => {
@@ -36,14 +36,14 @@ pub(super) fn encode_request(into: &mut Vec<u8>, config: &Config, client: &Clien
 }
 
 /// What one client asks for: the run's request, with what differs by client in its place.
-pub(super) struct Asked<'c> {
+pub(super) struct ClientRequest<'c> {
     host: &'c str,
     target: Cow<'c, str>,
     headers: Vec<(&'c str, Cow<'c, str>)>,
     subprotocols: Vec<String>,
 }
 
-impl<'c> Asked<'c> {
+impl<'c> ClientRequest<'c> {
     pub(super) fn new(config: &'c Config, number: u32, redirect: Option<&'c Redirect>) -> Self {
         let (host, target) = config.page(u64::from(number));
         let expanded = |text: &'c str| config.values.expanded(text, config.seed, number);
@@ -103,7 +103,7 @@ fn is_for_one_server(name: &str) -> bool {
 }
 
 /// Appends the request of an event stream (WHATWG HTML, 9.2).
-fn encode_sse_request(into: &mut Vec<u8>, asked: &Asked<'_>, client: &Client) {
+fn encode_sse_request(into: &mut Vec<u8>, asked: &ClientRequest<'_>, client: &Client) {
     let own = [
         ("Host", asked.host),
         ("Accept", "text/event-stream"),
@@ -194,7 +194,7 @@ fn elsewhere(
         return None;
     }
     let (home, _) = config.page(u64::from(number));
-    let asked = Asked::new(config, number, redirect);
+    let asked = ClientRequest::new(config, number, redirect);
     let hops = redirect.map_or(0, |redirect| redirect.hops);
     let from = (asked.host, asked.target.as_ref(), hops);
     Some(config.follow.next(from, home, location).map(Box::new))
@@ -209,7 +209,7 @@ fn begin_websocket(
     if response.status != 101 {
         return Err(Kind::HttpStatus(response.status));
     }
-    let asked = Asked::new(config, number, None);
+    let asked = ClientRequest::new(config, number, None);
     let headers = asked.headers();
     let offer = asked.offer(config, &headers);
     let handshake = ClientHandshake::new(key);

@@ -1,6 +1,6 @@
 //! What dialogues say over HTTP: posts on a second connection of each client, which is kept.
 
-use super::handshake::{Asked, refused};
+use super::handshake::{ClientRequest, refused};
 use crate::load::measure::failure::Kind;
 use crate::load::scenario::Post;
 use crate::protocol::Fault;
@@ -315,7 +315,7 @@ impl HttpPost {
 }
 
 /// What a client posts, of the server that it is connected to.
-pub(super) fn request(asked: &Asked<'_>, post: &Post) -> Vec<u8> {
+pub(super) fn request(asked: &ClientRequest<'_>, post: &Post) -> Vec<u8> {
     let length = post.body.len().to_string();
     let own = [
         ("Host", asked.host()),
