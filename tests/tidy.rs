@@ -4,6 +4,8 @@
 
 #[path = "tidy/circles.rs"]
 mod circles;
+#[path = "tidy/fields.rs"]
+mod fields;
 #[path = "tidy/planted.rs"]
 mod planted;
 #[path = "tidy/references.rs"]
@@ -29,6 +31,22 @@ const SHARED: &[(usize, &str)] = &[
     (3, "Asked Said Session"),
     (4, "Kind Stage"),
     (9, "Config"),
+];
+
+/// How many files of its folder may touch the fields of one struct.
+const TOUCHING_FILES: usize = 3;
+
+/// Structs whose fields more files still touch, with their number. It only shrinks.
+const TOUCHED: &[(usize, &str, &str)] = &[
+    (4, "src/server/answer.rs", "Reply"),
+    (13, "src/server/config.rs", "Config"),
+    (6, "src/server/connection.rs", "Connection"),
+    (5, "src/server/mod.rs", "Server"),
+    (6, "src/server/outbox.rs", "Outbox"),
+    (5, "src/server/outbox.rs", "Outgoing"),
+    (4, "src/server/say.rs", "Saying"),
+    (13, "src/server/shared.rs", "Shared"),
+    (4, "src/server/watch.rs", "Watch"),
 ];
 
 /// Lines of one file.
@@ -376,6 +394,7 @@ const TREE_RULES: &[TreeRule] = &[
     circles::circles,
     types::impls,
     |files| types::names(files, SHARED),
+    |files| fields::touched(files, TOUCHING_FILES, TOUCHED),
     references::empty_tests,
     references::pages,
     references::promised_tests,

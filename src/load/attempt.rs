@@ -149,7 +149,7 @@ impl Attempt {
     /// Where it goes instead of the connection's own target.
     pub(super) fn other_target(&self) -> Option<&Target> {
         let past = self.past.as_ref()?;
-        past.redirect().map(|redirect| &redirect.to)
+        past.redirect().map(Redirect::to)
     }
 
     /// Whether the connection has never been up.

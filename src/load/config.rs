@@ -1,16 +1,21 @@
 //! What a load run is: three independent values (pace, scenario, transport) and their bounds.
 
+use super::config_error::ConfigError;
 use super::nonce::Nonce;
-use super::pace::Pace;
+use super::pace::{Pace, Stripe};
 use super::policy::{PlannedOutage, RetryPolicy, Session, Think};
 use super::redirect::Follow;
 use super::scenario::{Program, Turns};
-use super::target::Target;
+use super::seed::seeded;
+use super::target::{Page, Target};
 use super::transport::{PayloadKind, Transport};
 use super::values::Values;
+use super::wording::Wording;
+use super::work::{Loop, Scenario};
 use crate::limits;
+use crate::shard::{ConnectionId, Core};
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Smallest payload, in bytes: every message carries its sequence number.
@@ -28,65 +33,6 @@ const TICK_MAX: Duration = Duration::from_millis(100);
 const PING_TIME_MIN: Duration = Duration::from_millis(10);
 /// Default time for the closing handshakes after that.
 pub const CLOSE_TIME: Duration = Duration::from_secs(1);
-
-/// What one simulated client does.
-#[derive(Clone, Debug)]
-pub enum Scenario {
-    /// Sends messages and expects each back.
-    Echo,
-    /// Receives stamped messages: one-way latency, gaps.
-    Listen,
-    /// Stays connected and counts what comes.
-    Idle,
-    /// Has a conversation of its own.
-    Dialogue(Arc<dyn Program>),
-}
-
-impl Scenario {
-    /// What reports call it.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Echo => "echo",
-            Self::Listen => "listen",
-            Self::Idle => "idle",
-            Self::Dialogue(program) => program.name(),
-        }
-    }
-}
-
-/// What a URL asks for, and of whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// The Host header.
-    pub host: String,
-    /// The request target: path and query; `Values` says what may stand in it.
-    pub target: String,
-}
-
-/// When messages are sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Loop {
-    /// At the times that the pace intends, whatever the server does. Indices run over the whole
-    /// run and are striped over the cores.
-    Open {
-        /// When each message of the run is meant to be sent.
-        pace: Pace,
-        /// Consecutive messages that go to one connection before the next connection's turn, at
-        /// least 1. More than 1 makes high rates cheap, for servers that read many at once.
-        burst: u32,
-    },
-    /// As `Open`, but each connection has its own place in the plan: piece `i` is for connection
-    /// `i % connections`, and dropped if that one is not up. So a rate is one per connection.
-    PerConnection {
-        /// When each message of the run is meant to be sent.
-        pace: Pace,
-    },
-    /// Each as soon as a reply makes room.
-    Closed,
-    /// Each some time after the last reply: `in_flight` of them once nothing is under way.
-    Thinking(Think),
-}
 
 /// A load run, resolved: nothing here is optional in meaning. The same on every core.
 #[derive(Clone, Debug)]
@@ -169,50 +115,6 @@ pub struct Config {
     pub seed: u64,
     /// What the keys of handshakes are made of: other ones for each run.
     pub nonce: Nonce,
-}
-
-/// A configuration that cannot be run. Each message says what would do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// Nowhere to connect.
-    #[error("there is no address to connect to")]
-    NoTarget,
-    /// SSE is one way.
-    #[error("an event stream cannot echo; use the scenario listen or idle, or a ws:// URL")]
-    EchoOverSse,
-    /// The payload has no room for its sequence number.
-    #[error("a payload of {0} bytes has no room for its sequence number; use at least 8")]
-    SmallPayload(usize),
-    /// The payload is beyond what one message may be.
-    #[error("a payload of {0} bytes is beyond the message cap of {1} bytes")]
-    LargePayload(usize, usize),
-    /// Nothing to do.
-    #[error("there is nothing to do with {0} 0; use at least 1")]
-    Zero(&'static str),
-    /// Everything would be late.
-    #[error("with a tick of {0:?} every message is late by up to that; use at most 100ms")]
-    LongTick(Duration),
-    /// A range that ends before it begins.
-    #[error("a think time from {0:?} to {1:?} is no range; write the shorter one first")]
-    BackwardThink(Duration, Duration),
-    /// Sessions arrive by a pace.
-    #[error("sessions need a pace of arrivals; add --connect-rate 100")]
-    NoArrivals,
-    /// A plan for connections that come and go has no places.
-    #[error("a rate per connection needs connections that stay; use --think with sessions")]
-    PerConnectionSessions,
-    /// A storm that nobody lives to see.
-    #[error("a storm at {0:?} is not within the {1:?} that are measured; use an earlier one")]
-    LateStorm(Duration, Duration),
-    /// SSE has no pings.
-    #[error("an event stream has no pings; leave --ping out, or use a ws:// URL")]
-    PingOverSse,
-    /// A ping at once after each other.
-    #[error("a ping every {0:?} is more than timers can keep; use at least 10ms")]
-    HastyPing(Duration),
-    /// A source address whose family no target has.
-    #[error("no target has the address family of the source address {0}")]
-    StraySource(IpAddr),
 }
 
 impl Config {
@@ -363,6 +265,32 @@ impl Config {
         })
     }
 
+    /// The text, with what connection `number` of the run has of its own in it.
+    pub(super) fn expanded<'t>(&self, text: &'t str, number: u32) -> Cow<'t, str> {
+        self.values.expanded(text, self.seed, number)
+    }
+
+    /// The user's headers, as connection `number` of the run sends them.
+    pub(super) fn headers_of(&self, number: u32) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let headers = self.headers.iter();
+        headers.map(move |(name, value)| (name.as_str(), self.expanded(value, number)))
+    }
+
+    /// The key of the handshake of one attempt.
+    pub(super) fn handshake_key(&self, core: Core, id: ConnectionId) -> [u8; 16] {
+        self.nonce.key(core, id)
+    }
+
+    /// The generator of what fills messages.
+    pub(super) fn filler(&self) -> fastrand::Rng {
+        fastrand::Rng::with_seed(self.seed)
+    }
+
+    /// The generator of one purpose of the run.
+    pub(super) fn random(&self, purpose: u64) -> fastrand::Rng {
+        seeded(self.seed, purpose)
+    }
+
     /// The place of connection `number`'s target among the targets.
     #[inline]
     pub(super) fn place(&self, number: u32) -> usize {
@@ -393,6 +321,62 @@ impl Config {
         }
     }
 
+    /// Which messages of the plan are a core's, and how many in a row go to one connection: of its
+    /// part of all messages, and of all connections.
+    pub(super) fn planned(&self, messages: Stripe, connections: Stripe) -> (Stripe, u32) {
+        match self.messages {
+            Loop::PerConnection { .. } => (connections.per_connection(self.connections), 1),
+            Loop::Open { burst, .. } => (messages, burst),
+            Loop::Closed | Loop::Thinking(_) => (messages, 1),
+        }
+    }
+
+    /// Whether each connection has its place in the plan.
+    #[inline]
+    pub(super) const fn is_per_connection(&self) -> bool {
+        matches!(self.messages, Loop::PerConnection { .. })
+    }
+
+    /// How long clients think, if they do.
+    #[inline]
+    pub(super) const fn think(&self) -> Option<Think> {
+        match self.messages {
+            Loop::Thinking(think) => Some(think),
+            Loop::Closed | Loop::Open { .. } | Loop::PerConnection { .. } => None,
+        }
+    }
+
+    /// What the messages of an echo say, if the user says it.
+    pub(super) fn wording(&self) -> Option<Wording> {
+        let text = self.message.as_deref()?;
+        Some(Wording::new(text, self.values.clone(), self.seed))
+    }
+
+    /// The program of the clients' dialogues, if they have any.
+    pub(super) fn program(&self) -> Option<&dyn Program> {
+        match &self.scenario {
+            Scenario::Dialogue(program) => Some(program.as_ref()),
+            Scenario::Echo | Scenario::Listen | Scenario::Idle => None,
+        }
+    }
+
+    /// Whether clients arrive and leave while the run runs.
+    #[inline]
+    pub(super) const fn has_sessions(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Sessions that a core may have at once, of its stripe of them, if there are any.
+    pub(super) fn sessions_at_once(&self, stripe: Stripe) -> Option<u64> {
+        self.has_sessions()
+            .then(|| stripe.share(u64::from(self.connections)))
+    }
+
+    /// How long a client stays that is up, if not for ever.
+    pub(super) fn session_time(&self, rng: &mut fastrand::Rng) -> Option<Duration> {
+        Some(self.session?.draw(rng))
+    }
+
     /// Addresses that connection `number` of the run may go to: of its own target, or of another
     /// instead of that.
     pub(super) fn addresses_of(&self, number: u32, other: Option<&Target>) -> usize {
@@ -407,6 +391,73 @@ impl Config {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let pace = self.connect_pace.as_ref();
         Some(pace.map_or(0, |pace| pace.before(ns)))
+    }
+
+    /// What carries messages.
+    #[inline]
+    pub(super) const fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// What a client does.
+    pub(super) const fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// When to start each first connect, and how many at once where no time is given.
+    pub(super) fn first_connects(&self) -> (Option<Pace>, u32) {
+        (self.connect_pace.clone(), self.connecting)
+    }
+
+    /// Time for one connect with its upgrade.
+    pub(super) const fn connect_time(&self) -> Duration {
+        self.connect_time
+    }
+
+    /// Time for a closing handshake.
+    pub(super) const fn close_time(&self) -> Duration {
+        self.close_time
+    }
+
+    /// Who connects again, and when.
+    pub(super) const fn retry(&self) -> RetryPolicy {
+        self.retry
+    }
+
+    /// How often a WebSocket connection pings.
+    pub(super) const fn ping(&self) -> Option<Duration> {
+        self.ping
+    }
+
+    /// The time from turn to turn for planned messages, and what is dropped at once.
+    pub(super) const fn turns_and_outage(&self) -> (Option<Duration>, Option<PlannedOutage>) {
+        (self.tick, self.outage)
+    }
+
+    /// What tells a silent listener.
+    #[inline]
+    pub(super) const fn silence(&self) -> Option<Duration> {
+        self.silence
+    }
+
+    /// Caps on one received message: its bytes, its fragments.
+    pub(super) const fn read_caps(&self) -> (usize, u32) {
+        (self.message_bytes_max, self.fragments_max)
+    }
+
+    /// Type and bytes of one message that is sent.
+    pub(super) const fn payload(&self) -> (PayloadKind, usize) {
+        (self.payload_kind, self.payload_bytes)
+    }
+
+    /// Whether messages are deflated.
+    pub(super) const fn is_deflated(&self) -> bool {
+        self.deflate
+    }
+
+    /// Messages in flight on one connection at most.
+    pub(super) const fn in_flight_max(&self) -> u32 {
+        self.in_flight
     }
 
     /// Whether clients have dialogues.

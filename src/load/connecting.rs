@@ -11,7 +11,6 @@ use super::pace::Stripe;
 use super::phase::{NEVER, Phase};
 use super::retry::{Retries, RetryVerdict, TimeLeft};
 use super::run::RunParts;
-use super::seed::seeded;
 use super::timers::TimerQueue;
 use crate::shard::{ConnectionId, Core, Wire};
 use crate::time::Instant;
@@ -40,9 +39,9 @@ impl Connecting {
         Self {
             stripe: Stripe::NOTHING,
             connector: Connector::new(&config),
-            retries: Retries::new(config.retry),
+            retries: Retries::new(config.retry()),
             waiting: TimerQueue::default(),
-            rng: seeded(config.seed, RETRY_PURPOSE + u64::from(core.0)),
+            rng: config.random(RETRY_PURPOSE + u64::from(core.0)),
             config,
         }
     }
@@ -193,8 +192,8 @@ impl Connecting {
 
     /// Whether a session that arrives finds as many as there may be at once.
     fn is_full(&self, clients: &LoadClients) -> bool {
-        let most = self.stripe.share(u64::from(self.config.connections));
-        self.config.session.is_some() && clients.len() + self.retries.retrying() >= most
+        let at_once = self.config.sessions_at_once(self.stripe);
+        at_once.is_some_and(|most| clients.len() + self.retries.retrying() >= most)
     }
 
     /// A connect failed: the next address of its name is tried at once, if there is one.
@@ -311,7 +310,7 @@ impl Connecting {
     fn time_left(&self, is_first: bool, phase: Phase) -> TimeLeft {
         let is_some = match phase {
             Phase::Connecting => !is_first || !self.connector.is_given_up(),
-            Phase::Waiting | Phase::Running => !is_first || self.config.session.is_some(),
+            Phase::Waiting | Phase::Running => !is_first || self.config.has_sessions(),
             Phase::Draining | Phase::Closing | Phase::Finished => false,
         };
         if is_some {

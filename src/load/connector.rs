@@ -77,10 +77,11 @@ pub(super) struct Rest {
 
 impl Connector {
     pub(super) fn new(config: &Config) -> Self {
+        let (pace, at_once) = config.first_connects();
         Self {
-            pace: config.connect_pace.clone(),
-            at_once: config.connecting,
-            connect_time: config.connect_time,
+            pace,
+            at_once,
+            connect_time: config.connect_time(),
             next: 0,
             share: 0,
             stripe: Stripe::NOTHING,

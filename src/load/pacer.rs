@@ -161,6 +161,11 @@ impl Pacer {
         is_busy && self.deadline() <= self.last_turn + self.turn_time()
     }
 
+    /// Whether the time from turn to turn is given.
+    pub(super) const fn has_tick(&self) -> bool {
+        self.tick.is_some()
+    }
+
     fn end_at(&mut self, end: u64) -> u64 {
         let Some(plan) = &mut self.plan else { return 0 };
         let first = plan.next.max(plan.first_measured);

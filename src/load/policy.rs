@@ -111,6 +111,11 @@ impl RetryPolicy {
         },
         refused: Refused::Again,
     };
+
+    /// Whether a client that loses its connection is to come back.
+    pub(super) const fn comes_back(&self) -> bool {
+        self.reconnects > 0
+    }
 }
 
 impl Backoff {

@@ -65,6 +65,13 @@ pub(super) enum NotFollowed {
     TooOften,
 }
 
+impl Redirect {
+    /// Where it leads.
+    pub(super) const fn to(&self) -> &Target {
+        &self.to
+    }
+}
+
 impl Follow {
     /// Where a `Location` leads a client that asked `target` of `host` after so many redirects;
     /// `home` is the Host header of its URL.

@@ -2,7 +2,7 @@
 //! time.
 
 use super::barrier::CoreMessage;
-use super::config::{Config, Loop};
+use super::config::Config;
 use super::measure::recorder::{Cause, Recorder};
 use super::measure::recovery::Recovery;
 use super::measure::usage::Marks;
@@ -11,7 +11,6 @@ use super::pace::Stripe;
 use super::pacer::{Pacer, Span};
 use super::phase::{AT_ONCE, Timeline};
 use super::run::RunParts;
-use super::seed::seeded;
 use crate::shard::Wire;
 use crate::time::Instant;
 use std::sync::Arc;
@@ -37,9 +36,10 @@ pub(super) struct Stripes {
 
 impl Running {
     pub(super) fn new(config: Arc<Config>) -> Self {
+        let (tick, outage) = config.turns_and_outage();
         Self {
-            pacer: Pacer::new(config.tick),
-            outage: Outage::new(config.outage),
+            pacer: Pacer::new(tick),
+            outage: Outage::new(outage),
             marks: Marks::default(),
             config,
         }
@@ -66,14 +66,7 @@ impl Running {
         let Some(pace) = self.config.message_pace() else {
             return;
         };
-        let (stripe, burst) = match self.config.messages {
-            Loop::PerConnection { .. } => {
-                let stripe = stripes.connections.per_connection(self.config.connections);
-                (stripe, 1)
-            }
-            Loop::Open { burst, .. } => (stripes.messages, burst),
-            Loop::Closed | Loop::Thinking(_) => (stripes.messages, 1),
-        };
+        let (stripe, burst) = self.config.planned(stripes.messages, stripes.connections);
         self.pacer.plan(pace, stripe, burst, span);
     }
 
@@ -89,18 +82,14 @@ impl Running {
                 OutageStep::Point => run.recorder.recovery_point(run.clients.up()),
             }
         }
-        match self.config.messages {
+        if !self.config.is_closed_loop() {
             // Neighbours in the plan go to different connections, but for bursts; which one
             // depends on the index and on what is up, never on replies.
-            Loop::Open { .. } | Loop::PerConnection { .. } => {
-                while let Some(turn) = self.pacer.take_due(now, run.clients.batch_mut()) {
-                    run.clients.send_planned(turn, run.recorder, wire);
-                }
+            while let Some(turn) = self.pacer.take_due(now, run.clients.batch_mut()) {
+                run.clients.send_planned(turn, run.recorder, wire);
             }
-            Loop::Closed | Loop::Thinking(_) if now < until => {
-                run.clients.start_some(run.recorder, wire);
-            }
-            Loop::Closed | Loop::Thinking(_) => {}
+        } else if now < until {
+            run.clients.start_some(run.recorder, wire);
         }
     }
 
@@ -141,7 +130,7 @@ impl Running {
 
     /// Whether what comes may wait for the next turn.
     pub(super) fn may_coalesce(&self, is_starting: bool) -> bool {
-        self.pacer.may_coalesce() || self.config.tick.is_some() && is_starting
+        self.pacer.may_coalesce() || is_starting && self.pacer.has_tick()
     }
 
     /// Drops a share of the connections that are up, chosen by the seed.
@@ -153,7 +142,7 @@ impl Running {
     ) {
         let before = run.clients.up();
         let purpose = OUTAGE_PURPOSE + u64::from(wire.core().0);
-        let choice = Choice::new(before, permille, seeded(self.config.seed, purpose));
+        let choice = Choice::new(before, permille, self.config.random(purpose));
         let losses = run.clients.drop_share(choice, run.recorder, wire);
         run.recorder.outage(Recovery {
             before,

@@ -32,3 +32,12 @@ impl Target {
         }
     }
 }
+
+/// What a URL asks for, and of whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The Host header.
+    pub host: String,
+    /// The request target: path and query; `Values` says what may stand in it.
+    pub target: String,
+}

@@ -135,7 +135,7 @@ impl<A: App> Here<A> {
         if is_free && self.app_deadline().is_some_and(|at| at <= now) {
             let (app, mut asking) = self.parts(out);
             let late = app.expired(now, &mut asking);
-            out.tally.pushes_late += late;
+            out.tally.pushed_late(late);
         }
         let is_due = self
             .topic

@@ -181,7 +181,7 @@ impl Connection {
     /// Becomes something else, as far as the counts of open connections go.
     pub(super) fn switch<A: Apps>(&mut self, state: State, shared: &mut Shared<A>) {
         if let Some(kind) = self.kind() {
-            *shared.tally.kind(kind) -= 1;
+            shared.tally.left(kind);
         }
         match &mut self.state {
             State::Http(http) => shared.watch.requests -= http.held(),
@@ -190,7 +190,7 @@ impl Connection {
         }
         self.state = state;
         if let Some(kind) = self.kind() {
-            *shared.tally.kind(kind) += 1;
+            shared.tally.began(kind);
         }
     }
 

@@ -321,7 +321,7 @@ impl<A: Apps> Shard for Server<A> {
         wire: &mut impl Wire<Message<A::Letters>>,
     ) {
         let now = wire.now();
-        self.shared.tally.accepted += 1;
+        self.shared.tally.accepted();
         let listener = match origin {
             Origin::Accepted { listener } => listener,
             Origin::Connected | Origin::Secured { .. } => 0,
@@ -385,7 +385,7 @@ impl<A: Apps> Shard for Server<A> {
             self.shared.tally.ended(cause);
         } else if let CloseCause::Insecure(_) = cause {
             // It was accepted, and did not get as far as `opened`.
-            self.shared.tally.accepted += 1;
+            self.shared.tally.accepted();
             self.shared.tally.ended(cause);
         }
         self.settle(wire);

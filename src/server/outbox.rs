@@ -295,7 +295,7 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
             Extension::None => self.frame(id, opcode, message.bytes),
             Extension::Deflate => self.deflated(id, opcode, message.bytes),
         };
-        self.tally.messages_out += u64::from(queued);
+        self.tally.sent(u64::from(queued));
     }
 
     /// Queues one frame, deflated if that makes it smaller.
@@ -344,7 +344,7 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
                 }),
             };
             match sent {
-                Ok(()) => self.tally.messages_out += 1,
+                Ok(()) => self.tally.sent(1),
                 Err(Unsent::Full) => self.outbox.slow.push(id),
                 // It ended in this turn; `closed` is under way.
                 Err(Unsent::Gone) => {}

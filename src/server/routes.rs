@@ -66,7 +66,7 @@ pub(super) fn asked<A: Apps>(
         Ok(request) => request,
         Err(fault) => return Asked::Reply(Reply::refuse(fault)),
     };
-    shared.tally.requests += 1;
+    shared.tally.requested();
     let is_post = matches!(
         shared.apps.find(request.path()),
         Some((_, By::Post | By::Call))
@@ -77,7 +77,7 @@ pub(super) fn asked<A: Apps>(
     {
         let mut reply = Reply::refuse(fault);
         if fault == FULL {
-            shared.tally.refused += 1;
+            shared.tally.refused();
             reply.end = Some(CloseReason::Full);
         }
         return Asked::Reply(reply);

@@ -164,7 +164,7 @@ impl Saying {
         if wire.mail_is_full() {
             return answered(reply, Err(Unsaid::Busy));
         }
-        shared.tally.messages_in += 1;
+        shared.tally.received();
         let (apps, mut outgoing) = shared.apps_and_outgoing(wire);
         let query = match &self.to {
             To::Address(query) => query,

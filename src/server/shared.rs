@@ -91,7 +91,7 @@ impl<A: Apps> Shared<A> {
 
     /// A newcomer is reset, because there is no place to answer it.
     pub(super) fn refuse_by_reset(&mut self) {
-        self.tally.refused += 1;
+        self.tally.refused();
         self.config.refusals.reset.fetch_add(1, Relaxed);
     }
 }
@@ -106,11 +106,8 @@ impl<A: Apps> Shared<A> {
     /// What is counted, with what is held now.
     pub(super) fn figures(&self, wire: &impl Wire<Message<A::Letters>>) -> Tally {
         let inbound = self.inbound_bytes();
-        Tally {
-            inbound_bytes: inbound as u64,
-            held_bytes: (inbound + wire.held_bytes()) as u64,
-            ..self.tally
-        }
+        let held = inbound + wire.held_bytes();
+        self.tally.holding(inbound as u64, held as u64)
     }
 
     /// Frees what is kept for the next who need it: nobody does now.

@@ -161,7 +161,64 @@ impl Tally {
         self.open.websocket + self.open.sse + self.open.http
     }
 
-    pub(super) fn kind(&mut self, kind: ConnectionKind) -> &mut u64 {
+    /// A connection was accepted.
+    #[inline]
+    pub(super) const fn accepted(&mut self) {
+        self.accepted += 1;
+    }
+
+    /// A newcomer found no room.
+    pub(super) const fn refused(&mut self) {
+        self.refused += 1;
+    }
+
+    /// The head of a request is complete.
+    #[inline]
+    pub(super) const fn requested(&mut self) {
+        self.requests += 1;
+    }
+
+    /// A message came.
+    #[inline]
+    pub(super) const fn received(&mut self) {
+        self.messages_in += 1;
+    }
+
+    /// Messages or events were queued for so many peers.
+    #[inline]
+    pub(super) const fn sent(&mut self, peers: u64) {
+        self.messages_out += peers;
+    }
+
+    /// So many push messages left late.
+    #[inline]
+    pub(super) const fn pushed_late(&mut self, messages: u64) {
+        self.pushes_late += messages;
+    }
+
+    /// The same, with the bytes of memory that are held now: of what came and is not done with,
+    /// and in all.
+    pub(super) const fn holding(self, inbound_bytes: u64, held_bytes: u64) -> Self {
+        Self {
+            inbound_bytes,
+            held_bytes,
+            ..self
+        }
+    }
+
+    /// A connection has become that.
+    #[inline]
+    pub(super) const fn began(&mut self, kind: ConnectionKind) {
+        *self.open_of(kind) += 1;
+    }
+
+    /// A connection is that no more.
+    #[inline]
+    pub(super) const fn left(&mut self, kind: ConnectionKind) {
+        *self.open_of(kind) -= 1;
+    }
+
+    const fn open_of(&mut self, kind: ConnectionKind) -> &mut u64 {
         match kind {
             ConnectionKind::Http => &mut self.open.http,
             ConnectionKind::WebSocket => &mut self.open.websocket,

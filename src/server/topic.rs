@@ -145,7 +145,7 @@ impl Topic {
             if kind.is_telling() {
                 let share = |id, payload: &Payload| out.wire.share(id, payload);
                 let shared = kind.step(&mut most, &mut out.outbox.slow, share);
-                out.tally.messages_out += shared;
+                out.tally.sent(shared);
             }
         }
     }

@@ -90,7 +90,7 @@ impl WebSocket {
                     bytes,
                     assembled,
                 } => {
-                    out.tally.messages_in += 1;
+                    out.tally.received();
                     // Nothing is heard after our close frame.
                     if self.closing == State::Open {
                         let message = app::Message {

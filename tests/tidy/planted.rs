@@ -203,6 +203,45 @@ const PLANTED_TREES: &[PlantedTree] = &[
         "only 2 types are called `Plan`; ",
     ),
     (
+        |files| fields::touched(files, 1, &[]),
+        &[
+            (
+                "src/load/a.rs",
+                "//! A.\npub struct A<T> {\n    pub(super) fee: T,\n}\nfn f(it: A) { it.fee }",
+            ),
+            ("src/load/b.rs", "fn f(it: &A) { it.a\n    .fee = 1; }"),
+        ],
+        "src/load/a.rs:1:",
+        "by 2 files, 1 at most: src/load/a.rs, src/load/b.rs",
+    ),
+    (
+        |files| fields::touched(files, 1, &[]),
+        &[
+            ("src/server/a.rs", "struct Big {\n    fee: u8,\n}\n"),
+            ("src/server/b.rs", "struct Other {\n    fee: u8,\n}\n"),
+            ("src/server/c.rs", "fn f() { let Big { fee } = x; }"),
+            ("src/server/d.rs", "fn f() { self.big.fee += 1; }"),
+        ],
+        "src/server/a.rs:1:",
+        "by 2 files, 1 at most: src/server/c.rs, src/server/d.rs",
+    ),
+    (
+        |files| fields::touched(files, 1, &[(2, "src/load/a.rs", "A")]),
+        &[("src/load/a.rs", "struct A {\n    fee: u8,\n}")],
+        "tests/tidy.rs:1:",
+        "take its line out of TOUCHED",
+    ),
+    (
+        |files| fields::touched(files, 1, &[(3, "src/load/a.rs", "A")]),
+        &[
+            ("src/load/a.rs", "struct A {\n    fee: u8,\n}"),
+            ("src/load/b.rs", "it.fee"),
+            ("src/load/c.rs", "it.fee"),
+        ],
+        "tests/tidy.rs:1:",
+        "only 2 files touch fields of `A` of src/load/a.rs",
+    ),
+    (
         references::empty_tests,
         &[("src/tls/record_tests.rs", "use super::*;")],
         "src/tls/record_tests.rs:1:",
@@ -271,6 +310,22 @@ fn what_a_tree_may_have_is_not_found() {
                 ("src/tls/a/mod.rs", "pub struct A<T>(T);\nimpl<T> A<T> {}"),
                 ("src/tls/a/b.rs", "impl super::A<u8> {}"),
                 ("src/tls/c.rs", "impl<T> Clone for super::a::A<T> {}"),
+            ],
+        ),
+        (
+            |files| fields::touched(files, 1, &[]),
+            &[
+                (
+                    "src/load/a.rs",
+                    "struct A {\n    fee: u8,\n}\nimpl A { fn f() -> A { self.fee() } }",
+                ),
+                (
+                    "src/load/b.rs",
+                    "fn f(a: A) -> A { a.fee(); 0..fee; a.fee::<u8>(); b::A { x } }",
+                ),
+                ("src/load/tests/c.rs", "fn f(a: A) { a.fee }"),
+                ("src/server/d.rs", "fn f(a: A) { a.fee }"),
+                ("src/load/e.rs", "#[cfg(test)]\nmod tests { a.fee }"),
             ],
         ),
         (

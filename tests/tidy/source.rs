@@ -253,6 +253,61 @@ pub(super) fn inherent_impls(code: &str) -> Vec<(usize, String)> {
     impls.collect()
 }
 
+/// Every struct with named fields, and their names.
+pub(super) fn fields(code: &str) -> Vec<(String, Vec<String>)> {
+    let structs = starts(code, "struct ").filter_map(|(_, start)| {
+        let name: String = code[start..].chars().take_while(|&c| is_word(c)).collect();
+        let end = code[start..].find(['{', ';', '('])?;
+        let body = code[start + end..].strip_prefix('{')?;
+        let body = body.split("\n}").next()?.split("\n    }").next()?;
+        let fields = body.lines().filter_map(|line| {
+            let line = line.trim_start();
+            let plain = match line.strip_prefix("pub(") {
+                Some(rest) => rest.split_once(") ")?.1,
+                None => line.strip_prefix("pub ").unwrap_or(line),
+            };
+            let (field, kind) = plain.split_once(':')?;
+            let is_name = !field.is_empty() && field.chars().all(is_word);
+            (is_name && !kind.starts_with(':')).then(|| field.to_owned())
+        });
+        Some((name, fields.collect()))
+    });
+    structs.collect()
+}
+
+/// Every `receiver.field` that is no call, by the last word of its receiver and the field's name.
+pub(super) fn accesses(code: &str) -> Vec<(String, String)> {
+    let dots = code.match_indices('.').filter_map(|(at, _)| {
+        let after = &code[at + 1..];
+        let field: String = after.chars().take_while(|&c| is_word(c)).collect();
+        let rest = after[field.len()..].trim_start();
+        let is_field = field.starts_with(|c: char| c.is_alphabetic())
+            && !rest.starts_with(['(', '!'])
+            && !rest.starts_with("::");
+        let before = code[..at].trim_end();
+        let receiver = before.rsplit(|c| !is_word(c)).next()?;
+        let is_range = before.ends_with('.');
+        (is_field && !is_range).then(|| (receiver.to_owned(), field))
+    });
+    dots.collect()
+}
+
+/// The names of all structs that are built or taken apart, as `Name { .. }`.
+pub(super) fn braced(code: &str) -> Vec<String> {
+    let braces = code.match_indices(" {").filter_map(|(at, _)| {
+        let name = code[..at].rsplit(|c| !is_word(c)).next()?;
+        let before = code[..at - name.len()].trim_end();
+        let word = before.rsplit(|c| !is_word(c)).next()?;
+        let heads = [
+            "struct", "enum", "union", "trait", "impl", "for", "mod", "dyn",
+        ];
+        let is_head = heads.contains(&word) || before.ends_with(['>', '&', '+', ':']);
+        let is_type = name.starts_with(|c: char| c.is_uppercase());
+        (is_type && !is_head).then(|| name.to_owned())
+    });
+    braces.collect()
+}
+
 /// What follows `<...>`, if it begins with that.
 fn past_generics(head: &str) -> &str {
     if !head.starts_with('<') {

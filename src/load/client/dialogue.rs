@@ -54,7 +54,7 @@ impl Conversation {
         with: &mut ScenarioCall<'_>,
         call: impl FnOnce(&mut dyn Dialogue, &mut Context<'_>),
     ) {
-        if self.is_over || with.actions.leave.is_some() {
+        if self.is_over || with.actions.is_leaving() {
             return;
         }
         let speaker = Speaker {

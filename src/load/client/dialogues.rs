@@ -10,7 +10,6 @@ use super::{ClientEvent, LoadClients, Timer};
 use crate::limits;
 use crate::load::attempt::Attempt;
 use crate::load::barrier::CoreMessage;
-use crate::load::config::Scenario;
 use crate::load::measure::failure::Kind;
 use crate::load::measure::recorder::{Cause, Recorder};
 use crate::load::measure::send_times::SendTimes;
@@ -156,9 +155,7 @@ impl LoadClients {
         recorder: &mut Recorder,
         wire: &mut impl Wire<CoreMessage>,
     ) {
-        let (Some(client), Scenario::Dialogue(program)) =
-            (self.table.get(id), &self.config.scenario)
-        else {
+        let (Some(client), Some(program)) = (self.table.get(id), self.config.program()) else {
             return;
         };
         recorder.upgraded(client.enter(ClientState::Greeting, wire.now()));
@@ -189,7 +186,7 @@ impl LoadClients {
         let mut with = ScenarioCall {
             core: wire.core(),
             now: wire.now(),
-            transport: self.config.transport,
+            transport: self.config.transport(),
             recorder: &mut *recorder,
             actions,
             rng,

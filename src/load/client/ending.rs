@@ -58,7 +58,7 @@ impl LoadClients {
         let Some(client) = self.table.get(id) else {
             return;
         };
-        let other = client.redirect().map(|redirect| &redirect.to);
+        let other = client.redirect().map(Redirect::to);
         let all = self.config.addresses_of(client.number(), other);
         let tried = client.addresses_tried() as usize;
         let is_last = (tried + 1).is_multiple_of(all.max(1));
@@ -254,7 +254,7 @@ impl LoadClients {
         if self.table.get_open(id).is_some() {
             recorder.left();
             self.say_goodbye(id, wire);
-            let by = wire.now() + self.config.close_time;
+            let by = wire.now() + self.config.close_time();
             self.timers.set(by, Timer::Vanish(id));
         }
     }
@@ -433,7 +433,7 @@ impl LoadClients {
             LossCause::EndedEarly | LossCause::Dropped => true,
             // With `--reconnect` it comes back, as after a loss; but not where each has turns to
             // take.
-            LossCause::Left => self.config.session.is_none() && !self.config.ends_with_turns(),
+            LossCause::Left => !self.config.has_sessions() && !self.config.ends_with_turns(),
         };
         let newest_ns = recorder.newest_ns(self.config.place(client.number()));
         let attempt = (self.come_back && comes_back).then(|| client.attempt_after_loss(newest_ns));

@@ -3,11 +3,12 @@
 use super::state::{Client, ClientParts};
 use super::stream::{EventStream, Stream};
 use crate::limits;
-use crate::load::config::{Config, Scenario};
+use crate::load::config::Config;
 use crate::load::measure::failure::Kind;
 use crate::load::measure::recorder::Recorder;
 use crate::load::redirect::{NotFollowed, Redirect};
 use crate::load::transport::Transport;
+use crate::load::work::Scenario;
 use crate::protocol::Fault;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::date;
@@ -46,19 +47,18 @@ pub(super) struct ClientRequest<'c> {
 impl<'c> ClientRequest<'c> {
     pub(super) fn new(config: &'c Config, number: u32, redirect: Option<&'c Redirect>) -> Self {
         let (host, target) = config.page(u64::from(number));
-        let expanded = |text: &'c str| config.values.expanded(text, config.seed, number);
+        let expanded = |text: &'c str| config.expanded(text, number);
         let (host, target) = match redirect {
             None => (host, expanded(target)),
             Some(redirect) => (redirect.host.as_str(), redirect.target.as_str().into()),
         };
         let is_home = redirect.is_none_or(|redirect| redirect.is_home);
-        let headers = config.headers.iter();
+        let headers = config.headers_of(number);
         Self {
             host,
             target,
             headers: headers
                 .filter(|(name, _)| is_home || !is_for_one_server(name))
-                .map(|(name, value)| (name.as_str(), expanded(value)))
                 .collect(),
             subprotocols: config
                 .subprotocols

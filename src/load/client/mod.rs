@@ -29,14 +29,13 @@ pub(super) use http_post::Requests;
 
 use super::attempt::Attempt;
 use super::barrier::{CoreMessage, ListeningCores};
-use super::config::{Config, Loop};
+use super::config::Config;
 use super::measure::failure::Kind;
 use super::measure::recorder::{Cause, Recorder};
 use super::measure::send_times::SendTimes;
 use super::phase::{AT_ONCE, NEVER};
 use super::policy::Think;
 use super::scenario::Part;
-use super::seed::seeded;
 use super::timers::TimerQueue;
 use crate::shard::{CloseCause, ConnectionId, Core, Origin, Wire};
 use crate::time::Instant;
@@ -102,12 +101,12 @@ impl LoadClients {
             tools: Tools::new(&config, core),
             notes: Notes::new(),
             wakes: Wakes::default(),
-            posts: HttpPosts::new(config.connect_time),
-            keepalive: Keepalive::new(config.ping),
+            posts: HttpPosts::new(config.connect_time()),
+            keepalive: Keepalive::new(config.ping()),
             timers: TimerQueue::default(),
             events: Vec::new(),
             refill_until: AT_ONCE,
-            come_back: config.retry.reconnects > 0,
+            come_back: config.retry().comes_back(),
             next_slot: 0,
             config,
         }
@@ -116,15 +115,15 @@ impl LoadClients {
     /// There will be so many.
     pub(super) fn reserve(&mut self, clients: usize) {
         self.table.reserve(clients);
-        if matches!(self.config.messages, Loop::PerConnection { .. }) {
+        if self.config.is_per_connection() {
             self.table.keep_places(clients);
         }
     }
 
     /// A connect was started: the connection has a client.
     pub(super) fn insert(&mut self, id: ConnectionId, attempt: Attempt, now: Instant) {
-        let sequence = seeded(self.config.seed, u64::from(attempt.number())).u32(..);
-        let client = Client::new(attempt, &self.config.scenario, sequence, now);
+        let sequence = self.config.random(u64::from(attempt.number())).u32(..);
+        let client = Client::new(attempt, self.config.scenario(), sequence, now);
         self.table.insert(id, client);
     }
 
@@ -149,7 +148,7 @@ impl LoadClients {
         recorder.tcp_up(client.since(), origin, wire.now());
         client.enter(ClientState::Upgrading, wire.now());
         let scratch = self.tools.scratch();
-        let key = self.config.nonce.key(wire.core(), id);
+        let key = self.config.handshake_key(wire.core(), id);
         handshake::encode_request(scratch, &self.config, client, key);
         // A request that cannot be queued is beyond the backlog's cap: no server would take it.
         if wire.send(id, scratch).is_err() {
@@ -243,13 +242,11 @@ impl LoadClients {
                 return;
             };
             self.next_slot += 1;
-            match self.config.messages {
+            match self.config.think() {
                 _ if state != ClientState::Open => {}
                 // Not all at once, though all begin at one time.
-                Loop::Thinking(think) => self.think(id, think.first(), wire.now()),
-                Loop::Closed | Loop::Open { .. } | Loop::PerConnection { .. } => {
-                    self.refill(id, recorder, wire);
-                }
+                Some(think) => self.think(id, think.first(), wire.now()),
+                None => self.refill(id, recorder, wire),
             }
         }
     }
@@ -271,9 +268,10 @@ impl LoadClients {
         recorder: &mut Recorder,
         wire: &mut impl Wire<CoreMessage>,
     ) {
-        let id = match self.config.messages {
-            Loop::PerConnection { .. } => self.table.nth_by_number(turn),
-            Loop::Open { .. } | Loop::Closed | Loop::Thinking(_) => self.table.nth_active(turn),
+        let id = if self.config.is_per_connection() {
+            self.table.nth_by_number(turn)
+        } else {
+            self.table.nth_active(turn)
         };
         let Some((id, client)) = id.and_then(|id| Some((id, self.table.get(id)?))) else {
             return self.sender.drop_batch(Cause::NoConnection, recorder);
@@ -295,7 +293,7 @@ impl LoadClients {
         for client in self.table.open() {
             if let ClientRole::Listen(seen) = client.role() {
                 let place = self.config.place(client.number());
-                recorder.listened(place, seen.pushed(), seen.heard_at(), self.config.silence);
+                recorder.listened(place, seen.pushed(), seen.heard_at(), self.config.silence());
             }
         }
     }
@@ -385,7 +383,7 @@ impl LoadClients {
         wire: &mut impl Wire<CoreMessage>,
     ) -> Option<usize> {
         let client = self.table.get(id)?;
-        let key = self.config.nonce.key(wire.core(), id);
+        let key = self.config.handshake_key(wire.core(), id);
         let mut at = 0;
         match handshake::read_head(&self.config, client, key, (bytes, &mut at), recorder) {
             Ok(None) => None,
@@ -434,8 +432,7 @@ impl LoadClients {
                 ClientEvent::Back
             }
         });
-        if let Some(session) = self.config.session {
-            let time = session.draw(self.tools.rng());
+        if let Some(time) = self.config.session_time(self.tools.rng()) {
             self.timers.set(now + time, Timer::Leave(id));
         }
         self.keepalive.begin(id, number, now);
@@ -459,11 +456,9 @@ impl LoadClients {
         if self.sender.room(client.role().in_flight()) == 0 {
             return;
         }
-        match self.config.messages {
-            Loop::Thinking(think) => self.think(id, think, wire.now()),
-            Loop::Closed | Loop::Open { .. } | Loop::PerConnection { .. } => {
-                self.fill(id, recorder, wire);
-            }
+        match self.config.think() {
+            Some(think) => self.think(id, think, wire.now()),
+            None => self.fill(id, recorder, wire),
         }
     }
 

@@ -65,13 +65,13 @@ pub(super) fn read<M>(
         call: ScenarioCall {
             core: wire.core(),
             now: wire.now(),
-            transport: config.transport,
+            transport: config.transport(),
             recorder,
             actions,
             rng,
         },
         place: config.place(number),
-        silence: config.silence,
+        silence: config.silence(),
         template,
         rings,
     };

@@ -3,7 +3,7 @@
 use super::dialogue::Conversation;
 use super::in_flight::{InFlight, Rings};
 use super::listener::HeardSoFar;
-use crate::load::config::Scenario;
+use crate::load::work::Scenario;
 use crate::time::Instant;
 
 /// What a client does.

@@ -7,7 +7,7 @@ use crate::limits;
 use crate::load::config::Config;
 use crate::load::measure::recorder::{Cause, Recorder};
 use crate::load::measure::send_times::SendTimes;
-use crate::load::wording::{MessageId, Wording};
+use crate::load::wording::MessageId;
 use crate::protocol::websocket::Deflater;
 use crate::shard::{ConnectionId, Unsent, Wire};
 
@@ -27,13 +27,12 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(config: &Config) -> Self {
-        let worded = |text| Wording::new(text, config.values.clone(), config.seed);
-        let mut filler = fastrand::Rng::with_seed(config.seed);
+        let mut filler = config.filler();
+        let (kind, bytes) = config.payload();
         Self {
-            template: Template::new(config.payload_kind, config.payload_bytes, &mut filler)
-                .worded(config.message.as_deref().map(worded)),
-            deflater: config.deflate.then(Box::default),
-            in_flight_max: config.in_flight,
+            template: Template::new(kind, bytes, &mut filler).worded(config.wording()),
+            deflater: config.is_deflated().then(Box::default),
+            in_flight_max: config.in_flight_max(),
             batch: Vec::new(),
         }
     }

@@ -3,9 +3,9 @@
 use super::role::ClientRole;
 use super::stream::Stream;
 use crate::load::attempt::{Attempt, Past, RetryState};
-use crate::load::config::Scenario;
 use crate::load::measure::failure::Stage;
 use crate::load::redirect::Redirect;
+use crate::load::work::Scenario;
 use crate::protocol::http::HeadReader;
 use crate::time::Instant;
 use std::time::Duration;

@@ -250,7 +250,7 @@ impl ClientSlot {
 mod tests {
     use super::*;
     use crate::load::attempt::Attempt;
-    use crate::load::config::Scenario;
+    use crate::load::work::Scenario;
 
     const NOW: Instant = Instant::from_nanos(1);
 

@@ -3,7 +3,6 @@
 use super::in_flight::Rings;
 use crate::load::config::Config;
 use crate::load::scenario::Actions;
-use crate::load::seed::seeded;
 use crate::protocol::sse;
 use crate::protocol::websocket::decoder::Pool;
 use crate::shard::Core;
@@ -22,11 +21,12 @@ pub(super) struct Tools {
 
 impl Tools {
     pub(super) fn new(config: &Config, core: Core) -> Self {
+        let (bytes, fragments) = config.read_caps();
         Self {
-            pool: Pool::new(config.message_bytes_max, config.fragments_max),
-            sse_pool: sse::Pool::new(config.message_bytes_max),
+            pool: Pool::new(bytes, fragments),
+            sse_pool: sse::Pool::new(bytes),
             rings: Rings::default(),
-            rng: seeded(config.seed, u64::MAX - u64::from(core.0)),
+            rng: config.random(u64::MAX - u64::from(core.0)),
             scratch: Vec::new(),
             actions: Actions::default(),
         }

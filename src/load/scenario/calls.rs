@@ -1,6 +1,7 @@
 //! What dialogues that ask and are answered share: the content of a message, and what is under way.
 
 use super::{Context, Exchange, Piece};
+use crate::load::decimal::Decimal;
 use crate::time::Instant;
 use std::collections::VecDeque;
 
@@ -27,6 +28,11 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
+    /// The message's number as text.
+    pub(super) fn decimal(&self) -> Decimal {
+        Decimal::new(u64::from(self.number))
+    }
+
     /// As text.
     pub(super) fn encode(self) -> [u8; STAMP_BYTES] {
         let mut text = [MARK; STAMP_BYTES];

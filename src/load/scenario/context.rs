@@ -330,6 +330,11 @@ impl Context<'_> {
 }
 
 impl Actions {
+    /// Whether the dialogue ends its connection.
+    pub(in crate::load) const fn is_leaving(&self) -> bool {
+        self.leave.is_some()
+    }
+
     /// Whether there is nothing to carry out.
     pub(in crate::load) fn is_nothing(&self) -> bool {
         let Self {

@@ -3,7 +3,6 @@
 
 use super::calls::{Calls, Stamp, delivered, filler};
 use super::{Context, Dialogue, Incoming, Piece, Program, Senders, Turns};
-use crate::load::decimal::Decimal;
 use crate::protocol::json;
 use crate::protocol::socketcluster::{self as protocol, Call, Said, Welcome};
 use crate::time::Instant;
@@ -139,7 +138,7 @@ impl Dialogue for Client {
 
     fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
         let stamp = self.calls.begin(piece, context);
-        let call = Decimal::new(u64::from(stamp.number));
+        let call = stamp.decimal();
         let Plan {
             before,
             filler,

@@ -3,7 +3,6 @@
 
 use super::calls::{Calls, Stamp, delivered, filler};
 use super::{Context, Dialogue, Incoming, Piece, Program, Senders, Turns};
-use crate::load::decimal::Decimal;
 use crate::protocol::socketio::{self as protocol, Emit, Kind, Packet, Said};
 use crate::time::Instant;
 use std::sync::Arc;
@@ -123,7 +122,7 @@ impl Dialogue for Client {
 
     fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
         let stamp = self.calls.begin(piece, context);
-        let id = Decimal::new(u64::from(stamp.number));
+        let id = stamp.decimal();
         let Emit {
             before,
             between,
