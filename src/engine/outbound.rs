@@ -51,10 +51,21 @@ impl Batch {
     /// Appends a copy of all parts. `payloads` are the bytes of memory that queued payloads hold.
     pub fn push_parts(&mut self, parts: &[&[u8]], payloads: &mut usize) {
         self.fold_small_lead(payloads);
+        self.append(parts);
+    }
+
+    #[inline]
+    fn append(&mut self, parts: &[&[u8]]) {
         for part in parts {
             self.bytes.extend_from_slice(part);
             self.len += part.len();
         }
+    }
+
+    /// Whether copies end in it, and `len` bytes more are within their memory.
+    #[inline]
+    fn has_room(&self, len: usize) -> bool {
+        !self.bytes.is_empty() && self.bytes.capacity() - self.bytes.len() >= len
     }
 
     /// Appends a payload: by reference, or copied if it is small and follows something.
@@ -207,6 +218,18 @@ impl BatchPool {
         self.used + self.payloads
     }
 
+    /// Appends `len` bytes. Where there is room for them, as behind the first of many small
+    /// messages, nothing that is counted changes.
+    #[inline]
+    fn push_parts(&mut self, handle: Handle, parts: &[&[u8]], len: usize) {
+        let batch = &mut self.batches[handle as usize];
+        if batch.has_room(len) {
+            batch.append(parts);
+        } else {
+            self.change(handle, |it, payloads| it.push_parts(parts, payloads));
+        }
+    }
+
     /// Changes the batch of that handle, which is in use.
     #[inline]
     fn change(&mut self, handle: Handle, change: impl FnOnce(&mut Batch, &mut usize)) {
@@ -273,7 +296,7 @@ impl Outbound {
     ) -> Result<(), Unsent> {
         let len = parts.iter().map(|part| part.len()).sum();
         if let Some(batch) = self.grow(pool, cap, len)? {
-            pool.change(batch, |it, payloads| it.push_parts(parts, payloads));
+            pool.push_parts(batch, parts, len);
         }
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! Bytes of connections that have had their share of a turn: they wait here for their next one, and
 //! everyone else is served in between.
 
-use crate::limits;
 use crate::shard::ConnectionId;
 use crate::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,7 +13,7 @@ pub(super) struct Deferred {
     queue: VecDeque<ConnectionId>,
     /// Who waits for a time, the first first.
     later: VecDeque<(Instant, ConnectionId)>,
-    /// Who was the last to work in this turn, on how much the pool knows.
+    /// Who was the last to work, and in which turn; on how much the pool knows.
     share: Option<(ConnectionId, Instant)>,
     /// Since when something waits.
     since: Option<Instant>,
@@ -23,19 +22,11 @@ pub(super) struct Deferred {
 impl Deferred {
     /// A connection begins its share of a turn: what others worked is none of it.
     #[inline]
-    pub(super) fn begin(&self, share: (ConnectionId, Instant), worked: &mut usize) {
-        if *worked > 0 && self.share != Some(share) {
+    pub(super) fn begin(&mut self, share: (ConnectionId, Instant), worked: &mut usize) {
+        if self.share != Some(share) {
+            self.share = Some(share);
             *worked = 0;
         }
-    }
-
-    /// Whether it has worked for all of its share.
-    #[inline]
-    pub(super) fn is_spent(&mut self, share: (ConnectionId, Instant), worked: usize) -> bool {
-        if worked > 0 {
-            self.share = Some(share);
-        }
-        worked >= limits::SHARE_BYTES
     }
 
     /// Keeps bytes for the connection's next share.

@@ -136,7 +136,7 @@ impl Http {
                 return Turn::Step(step);
             }
             shared.pool.worked += limits::SHARE_BYTES_OF_A_MESSAGE + shared.body.len();
-            if shared.deferred.is_spent(share, shared.pool.worked) && *at < bytes.len() {
+            if shared.pool.worked >= limits::SHARE_BYTES && *at < bytes.len() {
                 return Turn::Defer;
             }
         }

@@ -11,7 +11,7 @@ use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::websocket::closing::{self, Action, Input, State};
 use crate::protocol::websocket::{Decoder, Event, Extension, Kind, Opcode, Pool, Role, frame};
-use crate::shard::{Close, ConnectionId, Unsent, Wire};
+use crate::shard::{Close, ConnectionId, Payload, Unsent, Wire};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -97,9 +97,12 @@ impl WebSocket {
                             kind: app_kind(kind),
                             bytes,
                         };
-                        out.assembled = assembled.cloned();
-                        apps.said(self.app, from, message, &mut out);
-                        out.assembled = None;
+                        match assembled {
+                            None => apps.said(self.app, from, message, &mut out),
+                            Some(_) => {
+                                said_whole(self.app, from, (message, assembled), apps, &mut out)
+                            }
+                        }
                     }
                 }
                 Event::Ping(payload) => {
@@ -111,7 +114,7 @@ impl WebSocket {
                 Event::Close { code, .. } => return self.answer(id, code, scratch, out.wire),
             }
             pool.worked += limits::SHARE_BYTES_OF_A_FRAME;
-            if out.held || deferred.is_spent(share, pool.worked) {
+            if out.held || pool.worked >= limits::SHARE_BYTES {
                 break true;
             }
         };
@@ -317,6 +320,21 @@ fn waits<A: Apps>(
         return Some(DeferWait::Until(wire.now() + limits::MAIL_TIME));
     }
     (!apps.hears(app, from)).then_some(DeferWait::Release)
+}
+
+/// A message that has a buffer of its own: an answer may take it along.
+#[cold]
+#[inline(never)]
+fn said_whole<A: Apps, W: Wire<Message<A::Letters>>>(
+    app: AppIndex,
+    from: (ConnectionId, Framing, u32),
+    (message, assembled): (app::Message<'_>, Option<&Payload>),
+    apps: &mut A,
+    out: &mut Outgoing<'_, Message<A::Letters>, W>,
+) {
+    out.assembled = assembled.cloned();
+    apps.said(app, from, message, out);
+    out.assembled = None;
 }
 
 /// Queues a close frame.
