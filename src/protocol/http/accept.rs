@@ -5,8 +5,9 @@ use super::Headers;
 /// How much a client wants a media type, in thousandths: 0 says that it is not acceptable. `None`
 /// if the client says nothing about it.
 ///
-/// The most specific range counts, and the first of equals; parameters of ranges are left aside, as
-/// are empty members of the list (RFC 9110, 5.6.1.2) and ranges with a malformed weight.
+/// The most specific range counts, and of equals, which differ in parameters, the one that is wanted
+/// most: it may be given. Parameters are left aside, as are empty members of the list (RFC 9110,
+/// 5.6.1.2) and ranges with a malformed weight.
 #[must_use]
 pub fn quality(headers: &Headers<'_>, media_type: &str) -> Option<u16> {
     let kind = media_type.split('/').next().unwrap_or_default();
@@ -27,12 +28,7 @@ pub fn quality(headers: &Headers<'_>, media_type: &str) -> Option<u16> {
         let Some(quality) = weight.unwrap_or(Some(1000)) else {
             continue;
         };
-        match found {
-            // Two of one name differ in parameters: whichever is wanted more may be given.
-            Some((best, other)) if best == specific => found = Some((best, other.max(quality))),
-            Some((best, _)) if best > specific => {}
-            _ => found = Some((specific, quality)),
-        }
+        found = found.max(Some((specific, quality)));
     }
     found.map(|(_, quality)| quality)
 }
@@ -86,6 +82,10 @@ mod tests {
             ),
             (
                 "Accept: text/plain;v=1;q=0.2, text/plain;v=2;q=0.4\r\n",
+                Some(400),
+            ),
+            (
+                "Accept: text/plain;v=1;q=0.4, text/plain;v=2;q=0.2, text/*\r\n",
                 Some(400),
             ),
         ] {

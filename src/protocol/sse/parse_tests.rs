@@ -300,6 +300,50 @@ fn a_simple_event_is_borrowed_and_nothing_is_kept_between_events() {
 }
 
 #[test]
+fn a_stream_that_says_nothing_more_for_now_keeps_nothing() {
+    let mut pool = Pool::new(1000);
+    // In pieces, and whole: what waits after each is a parser of a quiet stream.
+    for quiet in [
+        "event:x\n\n",
+        "unknown\n",
+        ":\n",
+        "retry:x\n",
+        "event:x\n\n\n",
+    ] {
+        for split in 0..=quiet.len() {
+            let mut parser = Parser::new();
+            let (a, b) = quiet.as_bytes().split_at(split);
+            hear(&mut parser, &[a, b], &mut pool);
+            assert!(parser.pieces.is_none(), "{quiet:?} split at {split}");
+            assert_eq!(parser.state, State::Ready, "{quiet:?} split at {split}");
+        }
+    }
+    assert_eq!(pool.spare.len(), 1, "one buffer, used again and again");
+}
+
+#[test]
+fn the_memory_of_a_line_in_pieces_is_used_again_and_only_so_much_of_it_is_kept() {
+    let mut pool = Pool::new(4 * limits::SPARE_BYTES);
+    let line = |len| vec![b'x'; len];
+    hear(&mut Parser::new(), &[&line(500), b"\n"], &mut pool);
+    assert!(pool.spare[0].capacity() >= 500, "no other buffer has grown");
+    hear(
+        &mut Parser::new(),
+        &[&line(limits::SPARE_BYTES + 1), b"\n"],
+        &mut pool,
+    );
+    assert!(pool.spare.is_empty(), "too large to be kept");
+    let mut parsers: Vec<_> = (0..=limits::SPARE_BUFFERS).map(|_| Parser::new()).collect();
+    for parser in &mut parsers {
+        hear(parser, &[b"data:a"], &mut pool);
+    }
+    for parser in &mut parsers {
+        parser.restart(&mut pool);
+    }
+    assert_eq!(pool.spare.len(), limits::SPARE_BUFFERS);
+}
+
+#[test]
 fn a_new_stream_keeps_the_id_and_forgets_the_unfinished_event() {
     let mut pool = Pool::new(1000);
     let mut parser = Parser::new();

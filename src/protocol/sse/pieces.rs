@@ -135,7 +135,8 @@ impl Pieces {
         self.has_id = false;
     }
 
-    const fn capacity(&self) -> usize {
+    /// Bytes of memory.
+    pub(super) const fn capacity(&self) -> usize {
         self.line.capacity() + self.data.capacity() + self.event.capacity() + self.id.capacity()
     }
 }

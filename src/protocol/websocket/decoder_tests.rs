@@ -386,6 +386,20 @@ fn only_so_many_spares_are_kept() {
 }
 
 #[test]
+fn nothing_counts_after_a_release_wherever_it_was() {
+    let message = frames(&[(Opcode::Text, Fin::Last, b"abc")]);
+    for split in 0..=message.len() {
+        let (mut decoder, mut pool) = (Decoder::new(Role::Client), pool());
+        let (a, b) = message.split_at(split);
+        hear(&mut decoder, &[a], &mut pool);
+        decoder.release(&mut pool);
+        let said = hear(&mut decoder, &[b, &message, &message], &mut pool);
+        assert_eq!(said, [], "released at {split}");
+        assert!(decoder.pieces.is_none());
+    }
+}
+
+#[test]
 fn a_dead_decoder_keeps_nothing() {
     let close = frames(&[(Opcode::Close, Fin::Last, b"\x03\xe8bye")]);
     let broken = frames(&[(Opcode::Text, Fin::Last, b"abc\xff")]);

@@ -163,6 +163,35 @@ fn one_state_serves_messages_one_after_the_other() {
 }
 
 #[test]
+fn what_a_large_message_needed_is_freed_and_what_a_small_one_needed_is_not() {
+    let (mut deflater, mut frame) = (Deflater::default(), Vec::new());
+    let repeats = |len| vec![b'x'; len];
+    encode(
+        &mut frame,
+        Opcode::Text,
+        &repeats(5000),
+        None,
+        &mut deflater,
+    );
+    let kept = deflater.packed.len();
+    assert!((5000..limits::SPARE_BYTES).contains(&kept), "{kept}");
+    let large = repeats(limits::SPARE_BYTES);
+    encode(&mut frame, Opcode::Text, &large, None, &mut deflater);
+    assert_eq!(deflater.packed.capacity(), 0);
+    // The same where it did not become smaller.
+    let mut random = 1_u64;
+    let noise = std::iter::repeat_with(|| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        random.to_be_bytes()[0]
+    });
+    let noise: Vec<u8> = noise.take(limits::SPARE_BYTES).collect();
+    assert_eq!(deflater.deflate(&noise), None);
+    assert_eq!(deflater.packed.capacity(), 0);
+}
+
+#[test]
 fn what_does_not_become_smaller_is_sent_as_it_is() {
     let noise: Vec<u8> = (0..5000_u32)
         .map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()[at as usize % 2])
