@@ -24,8 +24,6 @@ pub(super) struct Book {
     pub(super) queue: Queue,
     /// Buffers for records in pieces.
     pub(super) spares: Spares,
-    /// What a handshake is to send.
-    out: Vec<u8>,
     max_backlog: usize,
 }
 
@@ -44,7 +42,6 @@ impl Book {
             gather: Gather::default(),
             queue: Queue::new(),
             spares: Spares::default(),
-            out: Vec::new(),
             max_backlog,
         }
     }
@@ -116,8 +113,7 @@ impl Book {
         wire: &mut impl Wire<M>,
         step: impl FnOnce(&mut Handshake, &mut Vec<u8>) -> Progress,
     ) -> Progress {
-        let mut out = std::mem::take(&mut self.out);
-        out.clear();
+        let mut out = Vec::new();
         let mut held = (0, 0);
         let progress = match self.stage(id) {
             Some(Stage::Handshake(handshake)) => {
@@ -133,9 +129,7 @@ impl Book {
         self.queue.hold(held.0, held.1);
         // A peer that has gone is said to have by the engine; one that reads nothing of a few
         // kilobytes of handshake does not exist under any useful cap.
-        let unsent = !out.is_empty() && wire.send(id, &out) == Err(Unsent::Full);
-        self.out = out;
-        if unsent {
+        if !out.is_empty() && wire.send(id, &out) == Err(Unsent::Full) {
             Progress::Failed(TlsFault::Backlog)
         } else {
             progress
@@ -163,9 +157,9 @@ impl Book {
     /// The next handshake to be answered.
     pub(super) fn next_waiting(&mut self) -> Option<ConnectionId> {
         while let Some(id) = self.queue.newest() {
-            if let Some(Stage::Handshake(handshake)) = self.stage(id)
-                && std::mem::take(&mut handshake.is_queued)
-            {
+            if let Some(Stage::Handshake(handshake)) = self.stage(id) {
+                debug_assert!(handshake.is_queued, "it is in the queue once");
+                handshake.is_queued = false;
                 self.queue.waits_no_more();
                 return Some(id);
             }
@@ -441,9 +435,7 @@ impl Book {
                 (wire.send(id, &record) == Err(Unsent::Full)).then_some(TlsFault::Backlog)
             }
         };
-        record.clear();
         self.gather.bytes = record;
-        self.gather.room = 0;
         if let Some(why) = lost {
             self.fail(id, why, wire);
             wire.close(id, Close::Abort);

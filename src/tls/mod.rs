@@ -186,7 +186,8 @@ impl<S: Shard> Tls<S> {
     /// Reads records of a secured connection, and first what is left of one in pieces.
     fn read(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<S::Message>) {
         let mut rest = bytes;
-        while let Some(session) = self.book.session(id)
+        while !rest.is_empty()
+            && let Some(session) = self.book.session(id)
             && !session.ended
         {
             let begun = !session.partial.is_empty();
@@ -199,9 +200,6 @@ impl<S: Shard> Tls<S> {
             };
             if begun || rest.len() < len {
                 let missing = len.saturating_sub(session.partial.len()).min(rest.len());
-                if missing == 0 {
-                    return;
-                }
                 let (part, behind) = rest.split_at_mut(missing);
                 rest = behind;
                 self.book.keep(id, part);
@@ -210,9 +208,6 @@ impl<S: Shard> Tls<S> {
                 let (record, behind) = rest.split_at_mut(len);
                 rest = behind;
                 self.open(id, record, wire);
-            }
-            if rest.is_empty() {
-                return;
             }
         }
     }

@@ -28,6 +28,19 @@ fn a_close_sends_what_is_queued_then_close_notify_and_nothing_after_it() {
 }
 
 #[test]
+fn an_abort_after_a_failure_does_not_hide_why_it_failed() {
+    for (side, spoken) in ALL {
+        let mut pair = Pair::new(side, spoken);
+        pair.say(Content::Alert, &[2, 80]);
+        pair.layer.order(Order::Close(Close::Abort));
+        assert_eq!(pair.layer.closes(), [Close::Flush, Close::Abort]);
+        pair.layer.closed(ID, CloseCause::Local);
+        let why = CloseCause::Insecure(TlsFault::Alert(80));
+        assert_eq!(pair.layer.told(), [Told::Closed(why)]);
+    }
+}
+
+#[test]
 fn an_abort_sends_nothing() {
     for (side, spoken) in ALL {
         let mut pair = Pair::new(side, spoken);

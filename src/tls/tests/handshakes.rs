@@ -60,6 +60,7 @@ fn a_turn_answers_few_handshakes_and_the_newest_first() {
     let (mut layer, _) = greeted(0..2 * TURN + 1);
     assert_eq!(answered(&mut layer), [] as [usize; 0], "the turn goes on");
     assert_eq!(counts(&mut layer).waiting, u64::from(2 * TURN + 1));
+    assert_eq!(layer.tls.deadline(), Some(layer.line.now), "at its end");
     let newest = |range: std::ops::Range<u32>| range.rev().map(|it| it as usize);
     expire(&mut layer);
     let first: Vec<_> = newest(TURN + 1..2 * TURN + 1).collect();
@@ -93,6 +94,21 @@ fn who_was_answered_does_not_wait_behind_who_was_not() {
     assert_eq!(layer.told(), [opened], "in the turn in which it came");
     let counts = counts(&mut layer);
     assert_eq!((counts.done, counts.under_way), (1, u64::from(3 * TURN)));
+}
+
+#[test]
+fn who_says_more_while_it_waits_is_in_the_queue_once() {
+    let (mut layer, _) = greeted(0..1);
+    layer.tls.received(id(0), &mut [22], &mut layer.line);
+    assert_eq!(counts(&mut layer).waiting, 1);
+    expire(&mut layer);
+    assert_eq!(answered(&mut layer), [0]);
+    assert_eq!(counts(&mut layer).waiting, 0);
+    let over = layer.line.now + limits::TLS_HANDSHAKE_TIME;
+    assert_eq!(layer.tls.deadline(), Some(over), "nobody waits");
+    layer.closed(id(0), CloseCause::Reset);
+    let counts = counts(&mut layer);
+    assert_eq!((counts.under_way, counts.left), (0, 1));
 }
 
 #[test]

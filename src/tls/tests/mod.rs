@@ -155,6 +155,8 @@ enum Order {
 #[derive(Default)]
 struct Inner {
     told: Vec<(ConnectionId, Told)>,
+    /// Where what it received last lay.
+    place: usize,
     /// Sends back what it receives.
     echoes: bool,
     /// Has something to say when its peer has ended.
@@ -183,6 +185,7 @@ impl Shard for Inner {
     }
     fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Order>) {
         self.told.push((id, Told::Received(bytes.to_vec())));
+        self.place = bytes.as_ptr().addr();
         if self.echoes {
             self.sent.push(wire.send(id, bytes));
         }
@@ -203,8 +206,11 @@ impl Shard for Inner {
             Order::Close(how) => wire.close(ID, how),
             Order::Twice(bytes) => self.sent.extend([(); 2].map(|()| wire.send(ID, &bytes))),
             Order::Across(other, bytes) => {
-                let to = [ID, other, ID].into_iter();
-                self.sent.extend(to.map(|id| wire.send(id, &bytes)));
+                for id in [ID, other, ID] {
+                    assert_eq!(wire.backlog(id), 0, "what has gathered is another's");
+                    self.sent.push(wire.send(id, &bytes));
+                    assert_eq!(wire.backlog(id), bytes.len());
+                }
             }
             Order::Finish(bytes) => {
                 self.sent.push(wire.send(ID, &bytes));

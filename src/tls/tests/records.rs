@@ -243,6 +243,21 @@ fn a_sealed_record_that_is_not_taken_breaks_the_connection() {
 }
 
 #[test]
+fn a_whole_record_is_opened_where_it_was_received() {
+    for (side, spoken) in ALL {
+        let mut pair = Pair::new(side, spoken);
+        let mut bytes = pair.sealed(Content::Data, b"first");
+        bytes.extend(pair.sealed(Content::Data, b"second"));
+        let range = bytes.as_ptr_range();
+        let range = range.start.addr()..range.end.addr();
+        let layer = &mut pair.layer;
+        layer.tls.received(ID, &mut bytes, &mut layer.line);
+        assert!(range.contains(&layer.tls.inner.place));
+        assert_eq!(layer.text(), b"firstsecond");
+    }
+}
+
+#[test]
 fn drained_is_passed_on() {
     for (side, spoken) in ALL {
         let mut pair = Pair::new(side, spoken);
