@@ -73,7 +73,10 @@ pub(super) const fn alert_for(bad: Bad) -> AlertDescription {
 mod tests {
     use super::*;
     use rustls::pki_types::{ServerName, UnixTime};
-    use rustls::{ContentType, HandshakeType, InvalidMessage, PeerIncompatible, PeerMisbehaved};
+    use rustls::{
+        ContentType, HandshakeType, InvalidMessage, OtherError, PeerIncompatible, PeerMisbehaved,
+    };
+    use std::sync::Arc;
     use std::time::Duration;
 
     #[test]
@@ -129,7 +132,13 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_certificate_has_its_name() {
         let time = UnixTime::since_unix_epoch(Duration::from_secs(1));
+        let other = |why: &str| {
+            let why: Box<dyn std::error::Error + Send + Sync> = Box::from(why);
+            CertificateError::Other(OtherError(Arc::from(why)))
+        };
         let cases = [
+            (other(AUTHORITY), TlsFault::CaCertificate),
+            (other("EmptyEkuExtension"), TlsFault::BadCertificate),
             (CertificateError::Expired, TlsFault::CertificateExpired),
             (
                 CertificateError::ExpiredContext {

@@ -38,3 +38,35 @@ impl Spares {
         self.used
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_serves_again_unless_it_is_large_or_many_are_kept() {
+        let mut spares = Spares::default();
+        let mut partial = Vec::new();
+        spares.extend(&mut partial, &[1; 500]);
+        let place = partial.as_ptr();
+        spares.put(partial);
+        let mut next = Vec::new();
+        spares.extend(&mut next, &[2]);
+        assert_eq!((next.as_ptr(), &next[..]), (place, &[2][..]));
+        spares.extend(&mut next, &[3]);
+        assert_eq!(next, [2, 3]);
+        spares.extend(&mut next, &[0; BYTES]);
+        spares.put(next);
+        spares.put(Vec::new());
+        assert_eq!((spares.empty.len(), spares.used()), (0, 0));
+        let mut many = vec![Vec::new(); limits::SPARE_BUFFERS + 1];
+        for partial in &mut many {
+            spares.extend(partial, &[1]);
+        }
+        for partial in many {
+            spares.put(partial);
+        }
+        assert_eq!(spares.empty.len(), limits::SPARE_BUFFERS);
+        assert_eq!(spares.used(), 0);
+    }
+}
