@@ -346,9 +346,13 @@ mod tests {
         assert_eq!(hear(&[24, 0, 0, 1, 0, 4], MODERN), unexpected);
         assert_eq!(hear(&[24, 0, 0, 1], MODERN), unexpected);
         assert_eq!(hear(&[24, 0, 0, 2, 0, 0], MODERN), unexpected);
+        assert_eq!(hear(&[24, 0, 0, 2, 0], MODERN), unexpected);
+        assert_eq!(hear(&[24, 0, 0, 0, 1], MODERN), unexpected);
         assert_eq!(hear(&[HELLO_REQUEST, 0, 0, 1, 0], CLASSIC), unexpected);
         assert_eq!(hear(&[0; 8], CLASSIC), Err(Bad::Excess));
         let hello = |bytes| After::default().hear(bytes, CLASSIC, Client);
+        let again = Ok(Some(Late::Renegotiation));
+        assert_eq!(hello(&[CLIENT_HELLO, 0, 64, 0]), again);
         assert_eq!(hello(&[CLIENT_HELLO, 0, 64, 1]), unexpected);
     }
 }

@@ -265,6 +265,18 @@ const PLANTED_TREES: &[PlantedTree] = &[
         "SECURITY.md:2:",
         "`a_bomb_is_stopped`",
     ),
+    (
+        references::promised_tests,
+        &[
+            (
+                "SECURITY.md",
+                "| class | held by |\n|---|---|\n| bombs | a test |",
+            ),
+            ("tests/x.rs", ""),
+        ],
+        "SECURITY.md:3:",
+        "a class without a test",
+    ),
 ];
 
 fn tree(files: &[(&str, &str)]) -> Vec<File> {

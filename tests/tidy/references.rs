@@ -70,7 +70,7 @@ fn resolved(folder: &str, page: &str) -> String {
     path.join("/")
 }
 
-/// Every test that SECURITY.md promises exists.
+/// Every class of SECURITY.md names a test that holds it, and every test that it names exists.
 pub(super) fn promised_tests(files: &[File]) -> Vec<String> {
     let Some(promise) = files.iter().find(|file| file.path == "SECURITY.md") else {
         return vec!["SECURITY.md:1: there is no such page; README.md links to it".to_owned()];
@@ -78,12 +78,19 @@ pub(super) fn promised_tests(files: &[File]) -> Vec<String> {
     let code = files.iter().filter(|file| file.path.ends_with(".rs"));
     let tests: BTreeSet<String> = code.flat_map(|file| source::tests(&file.text)).collect();
     let mut findings = Vec::new();
+    // Within the table of classes, behind its head.
+    let mut in_classes = false;
     for (index, line) in promise.text.lines().enumerate() {
         // The last cell of a row names the tests that hold it.
         let row = line.strip_prefix("| ").map(|row| row.trim_end_matches('|'));
         let cell = row
             .and_then(|row| row.rsplit_once('|'))
             .map_or("", |(_, last)| last);
+        if in_classes && row.is_some() && !cell.contains('`') {
+            let remedy = "name it, as CONTRIBUTING.md says";
+            findings.push(promise.at(index + 1, &format!("a class without a test; {remedy}")));
+        }
+        in_classes = line.starts_with('|') && (in_classes || cell.trim() == "held by");
         let quoted = cell.split('`').skip(1).step_by(2);
         let named = quoted.filter(|word| word.contains('_') && !tests.contains(*word));
         findings.extend(named.map(|test| {

@@ -5,9 +5,9 @@ use super::Headers;
 /// How much a client wants a media type, in thousandths: 0 says that it is not acceptable. `None`
 /// if the client says nothing about it.
 ///
-/// The most specific range counts, and of equals, which differ in parameters, the one that is wanted
-/// most: it may be given. Parameters are left aside, as are empty members of the list (RFC 9110,
-/// 5.6.1.2) and ranges with a malformed weight.
+/// The most specific range counts, and of equals, which differ in parameters, the one that is
+/// wanted most: it may be given. Parameters are left aside, as are empty members of the list
+/// (RFC 9110, 5.6.1.2) and ranges with a malformed weight.
 #[must_use]
 pub fn quality(headers: &Headers<'_>, media_type: &str) -> Option<u16> {
     let kind = media_type.split('/').next().unwrap_or_default();

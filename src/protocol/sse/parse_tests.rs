@@ -300,6 +300,24 @@ fn a_simple_event_is_borrowed_and_nothing_is_kept_between_events() {
 }
 
 #[test]
+fn what_follows_something_in_pieces_is_borrowed_again() {
+    let mut pool = Pool::new(1000);
+    for (begun, rest) in [("data:a", "\n\n"), (":a", "\n"), ("retry:1", "\n")] {
+        let mut parser = Parser::new();
+        hear(&mut parser, &[begun.as_bytes()], &mut pool);
+        let bytes = format!("{rest}data: {{}}\n\n").into_bytes();
+        let (range, mut at) = (bytes.as_ptr_range(), 0);
+        let mut borrowed = None;
+        while let Some(item) = parser.next(&bytes, &mut at, &mut pool).unwrap() {
+            if let Item::Event(it) = item {
+                borrowed = Some((it.data.to_owned(), range.contains(&it.data.as_ptr())));
+            }
+        }
+        assert_eq!(borrowed, Some(("{}".to_owned(), true)), "behind {begun}");
+    }
+}
+
+#[test]
 fn a_stream_that_says_nothing_more_for_now_keeps_nothing() {
     let mut pool = Pool::new(1000);
     // In pieces, and whole: what waits after each is a parser of a quiet stream.

@@ -5,10 +5,12 @@ mod foreign;
 mod fuzzing;
 mod handshakes;
 mod hellos;
+mod line;
 mod places;
 mod records;
 mod renewal;
 
+use self::line::Line;
 use super::handshake::{Handshake, Progress};
 use super::record::{self, Content};
 use super::session::Session;
@@ -237,57 +239,6 @@ impl Shard for Inner {
         self.is_over
     }
     fn outcome(self) {}
-}
-
-/// The wire: what it was asked for.
-#[derive(Default)]
-struct Line {
-    now: Instant,
-    sent: Vec<(ConnectionId, Vec<u8>)>,
-    closes: Vec<(ConnectionId, Close)>,
-    /// Bytes that it has queued for a connection, as far as the layer is told.
-    backlog: usize,
-    /// It has no room.
-    is_full: bool,
-}
-
-impl Wire<Order> for Line {
-    fn now(&self) -> Instant {
-        self.now
-    }
-    fn core(&self) -> Core {
-        Core(0)
-    }
-    fn cores(&self) -> u16 {
-        1
-    }
-    fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
-        if self.is_full {
-            return Err(Unsent::Full);
-        }
-        assert!(!self.closes.iter().any(|(closed, _)| *closed == id));
-        self.sent.push((id, parts.concat()));
-        Ok(())
-    }
-    fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent> {
-        self.send_parts(id, &[payload.bytes()])
-    }
-    fn backlog(&self, _: ConnectionId) -> usize {
-        self.backlog
-    }
-    fn pause(&mut self, _: ConnectionId) {}
-    fn resume(&mut self, _: ConnectionId) {}
-    fn connect(&mut self, _: SocketAddr, _: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
-        Ok(ID)
-    }
-    fn close(&mut self, id: ConnectionId, how: Close) {
-        self.closes.push((id, how));
-    }
-    fn forward(&mut self, _: Core, _: Order) {}
-    fn stop_accepting(&mut self) {}
-    fn vitals(&mut self) -> Vitals {
-        Vitals::default()
-    }
 }
 
 /// The layer around an inner shard, on its wire.

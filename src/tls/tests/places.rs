@@ -2,6 +2,7 @@
 
 use super::handshakes::{counts, greeted, id};
 use super::*;
+use crate::tls::wire::Secured;
 
 #[test]
 fn one_listener_may_be_plain_and_the_others_are_not() {
@@ -79,5 +80,55 @@ fn what_is_about_no_connection_is_passed_on() {
         layer.tls.inner.is_over = is;
         layer.tls.inner.coalesces = !is;
         assert_eq!((layer.tls.finished(), layer.tls.may_coalesce()), (is, !is));
+    }
+}
+
+#[test]
+fn what_the_layer_has_no_part_in_is_the_wires() {
+    fn ask(wire: &mut impl Wire<Order>) {
+        assert_eq!((wire.now(), wire.progress(ID)), (Instant::from_nanos(1), 7));
+        assert_eq!((wire.core(), wire.cores()), (Core(0), 1));
+        assert_eq!((wire.held_bytes(), wire.held(ID)), (100, 100));
+        assert!(wire.mail_is_full());
+        wire.trim_memory();
+        wire.pause(ID);
+        wire.resume(ID);
+        wire.forward(Core(0), Order::Connect);
+        wire.forward_sized(Core(0), Order::Connect, 9);
+        wire.stop_accepting();
+    }
+    let mut layer = Layer::new(Side::Server, MODERN);
+    (layer.line.backlog, layer.line.is_full) = (100, true);
+    ask(&mut Secured {
+        wire: &mut layer.line,
+        book: &mut layer.tls.book,
+    });
+    let asked = [
+        "trim_memory",
+        "pause",
+        "resume",
+        "forward",
+        "forward_sized",
+        "stop_accepting",
+    ];
+    assert_eq!(layer.line.asked, asked);
+}
+
+#[test]
+fn beside_a_plain_listener_a_secured_connection_stays_secured() {
+    for spoken in [MODERN, CLASSIC] {
+        let mut pair = Pair::new(Side::Server, spoken);
+        pair.layer.tls = pair.layer.tls.except(Some(3));
+        pair.layer.tls.inner.keeps = true;
+        pair.say(Content::Alert, &[1, 0]);
+        assert_eq!(pair.layer.told(), [Told::Ended]);
+        assert_eq!(pair.layer.tls.ended(ID, &mut pair.layer.line), Half::Keep);
+        assert_eq!(pair.layer.told(), [], "it has heard of the end");
+        pair.layer.order(Order::Finish(b"last".to_vec()));
+        let heard = [(Content::Data, b"last".to_vec()), alert(1, 0)];
+        assert_eq!(pair.heard(), heard);
+        pair.layer.receive(ID, b"behind it");
+        pair.layer.tls.drained(ID, &mut pair.layer.line);
+        assert_eq!(pair.layer.told(), []);
     }
 }

@@ -257,6 +257,21 @@ fn a_whole_record_is_opened_where_it_was_received() {
     }
 }
 
+/// RFC 5246, 6.2.3: 2048 bytes more than the plaintext.
+#[test]
+fn a_header_says_a_record_that_there_can_be() {
+    let header = |payload: usize| {
+        let [high, low] = u16::try_from(payload).unwrap().to_be_bytes();
+        record::length(&[23, 3, 3, high, low])
+    };
+    let most = RECORD + 2048;
+    assert_eq!(header(most), Ok(Some(5 + most)));
+    assert_eq!(header(most + 1), Err(record::Bad::Oversized));
+    for other in [[19, 3, 3, 0, 1], [24, 3, 3, 0, 1], [23, 2, 3, 0, 1]] {
+        assert_eq!(record::length(&other), Err(record::Bad::Unexpected));
+    }
+}
+
 #[test]
 fn drained_is_passed_on() {
     for (side, spoken) in ALL {
@@ -305,6 +320,12 @@ fn the_memory_of_a_record_in_pieces_is_counted_until_it_is_whole_or_its_connecti
             assert!(
                 all == own && (RECORD / 2..RECORD + 64).contains(&all),
                 "{all}"
+            );
+            let before = ConnectionId::new(3, 6);
+            assert_eq!(
+                pair.layer.tls.book.partial_bytes(before),
+                0,
+                "its slot's last"
             );
             end(&mut pair, &record[RECORD / 2..]);
             assert_eq!(held(&mut pair), (0, 0));
