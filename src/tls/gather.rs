@@ -15,8 +15,8 @@ impl Gather {
         self.bytes.len() - self.room
     }
 
+    /// Nothing but the room, which the header will fill.
     pub(super) fn begin(&mut self, room: usize) {
-        self.bytes.clear();
         self.bytes.resize(room, 0);
         self.room = room;
     }
