@@ -296,6 +296,7 @@ fn every_rule_of_the_tree_finds_a_planted_violation_and_names_file_line_and_reme
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_a_tree_may_have_is_not_found() {
     let kept: &[(TreeRule, &[(&str, &str)])] = &[
         (
