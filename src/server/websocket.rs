@@ -51,7 +51,10 @@ impl WebSocket {
 
     /// The hot path: for an echo one lookup of the connection per receive, one header and one
     /// queuing per message.
-    #[expect(clippy::too_many_lines, reason = "one pass over what was received, the hot path")]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one pass over what was received, the hot path"
+    )]
     pub(super) fn received<A: Apps>(
         &mut self,
         (id, seat): (ConnectionId, u32),
