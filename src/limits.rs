@@ -206,6 +206,18 @@ pub const PRESENCE_TOLD_AT_ONCE: usize = 100;
 pub const PRESENCE_TOLD: usize = 1000;
 /// Time between two pings of one client of Centrifugo's protocol: its servers' own.
 pub const CLIENT_PING_TIME: Duration = Duration::from_secs(25);
+/// Bytes of a token: what fits into a head of a request with the rest of it.
+pub const TOKEN_BYTES: usize = 8 * 1024;
+/// Least bytes of a secret that tokens are signed with, or of a fixed token: none to guess.
+pub const TOKEN_SECRET_BYTES: usize = 16;
+/// Keys that tokens are verified with: a token without a key's name may be tried with each.
+pub const TOKEN_KEYS: usize = 32;
+/// Verified tokens that a core keeps: as many as a large core has clients.
+pub const TOKENS_KNOWN: usize = 128 * 1024;
+/// Bytes of memory of them.
+pub const TOKENS_KNOWN_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that a client may say before the subscriptions that it connects with are answered.
+pub const EARLY_COMMAND_BYTES: usize = 64 * 1024;
 /// How long coming and going is gathered before it is told.
 pub const PRESENCE_TIME: Duration = Duration::from_secs(1);
 

@@ -21,6 +21,7 @@ pub mod hub;
 pub mod push;
 pub mod realtime;
 pub mod rooms;
+pub mod tokens;
 
 use crate::shard::Core;
 use crate::time::Instant;

@@ -5,16 +5,19 @@
 mod rig;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod token_tests;
 
 use super::dialect::api::{self, Api};
 use super::dialect::centrifugo::{CentrifugoClients, ClientRules, STRIPES};
 use super::dialect::channels::TopicRequest;
 use super::dialect::{CENTRIFUGO, Desk, DeskTools, Parked, STREAM, STREAMS, query};
-use super::hub::answer::{EncodingId, SubscribeWish};
+use super::hub::answer::{EncodingId, HubError, SubscribeWish};
 use super::hub::broker::Memory;
 use super::hub::letter::HubLetter;
 use super::hub::options::{ChannelOptions, Namespaces};
 use super::hub::{Hub, HubPlan};
+use super::tokens::{TokenBook, TokenKeys, WallClock};
 use super::{
     ApiCall, App, Arrival, Effects, Goodbye, Message, Reach, Refusal, Seat, User, dialect,
 };
@@ -22,7 +25,6 @@ use crate::limits;
 use crate::protocol::centrifugo::{CloseAdvice, read_connect};
 use crate::shard::Core;
 use crate::time::Instant;
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +45,10 @@ pub struct RealtimePlan {
     pub rules: ClientRules,
     /// What the application's own server shows.
     pub api_key: Option<Box<str>>,
+    /// What tokens are verified with.
+    pub tokens: Arc<TokenKeys>,
+    /// What tokens expire by.
+    pub wall: WallClock,
     /// Random, the same on every core, told to nobody.
     pub secret: [u8; 32],
 }
@@ -57,8 +63,6 @@ pub struct RealtimeApp {
     tools: DeskTools,
     /// Who is about to come.
     newcomer: Newcomer,
-    /// The seats of event streams: who is told by name.
-    seats: BTreeMap<User, Seat>,
     ping_at: Option<Instant>,
     stripe: usize,
     /// Scratch space.
@@ -78,6 +82,21 @@ impl RealtimePlan {
             },
             api_key: Some("dev".into()),
             secret,
+            ..Self::default()
+        }
+    }
+
+    /// Only what tokens allow, and the application.
+    #[must_use]
+    pub fn with_tokens(secret: [u8; 32]) -> Self {
+        let options = ChannelOptions {
+            clients_publish: false,
+            ..ChannelOptions::DEV
+        };
+        Self {
+            namespaces: Arc::new(Namespaces::all(options)),
+            secret,
+            ..Self::default()
         }
     }
 }
@@ -89,7 +108,8 @@ enum Newcomer {
     Socket,
     /// A Centrifugo client that only listens, with what it connects with.
     Listener(String),
-    Stream(TopicRequest),
+    /// An event stream of channels, and the token that it shows, if any.
+    Stream(TopicRequest, String),
 }
 
 impl RealtimeApp {
@@ -114,13 +134,13 @@ impl RealtimeApp {
             secret: random(0),
             seed: random(own),
         };
+        let book = TokenBook::new(plan.tokens.clone(), plan.wall);
         Self {
             hub: Hub::new(hub, Memory::new(random(own << 16))),
-            clients: CentrifugoClients::new(plan.rules),
+            clients: CentrifugoClients::new(plan.rules, book),
             api: Api::new(plan.api_key.clone(), cores),
             tools: DeskTools::default(),
             newcomer: Newcomer::default(),
-            seats: BTreeMap::new(),
             ping_at: None,
             stripe: 0,
             users: Vec::new(),
@@ -138,16 +158,10 @@ impl RealtimeApp {
                         self.api.answered(asker.ticket, answer, &mut desk);
                     }
                     Parked::Answer(asker, answer) => {
-                        if let Some(&seat) = self.seats.get(&asker.user) {
-                            let hub = &mut self.hub;
-                            self.clients.answered(asker, seat, &answer, hub, &mut desk);
-                        }
+                        let hub = &mut self.hub;
+                        self.clients.answered(asker, &answer, hub, &mut desk);
                     }
-                    Parked::Push(user, push) => {
-                        if let Some(&seat) = self.seats.get(&user) {
-                            self.clients.hold(seat, push);
-                        }
-                    }
+                    Parked::Push(user, push) => self.clients.hold(user, push),
                 }
             }
         }
@@ -157,10 +171,11 @@ impl RealtimeApp {
     fn stream(
         &mut self,
         (user, seat): (User, Seat),
-        request: &TopicRequest,
+        (request, token): (&TopicRequest, &str),
         effects: &mut impl Effects<Vec<HubLetter>>,
     ) {
         self.tools.streams.begin(user, request);
+        let allowed = self.clients.streams(seat, token, effects.now());
         for (number, (channel, since)) in (0..).zip(&request.topics) {
             let wish = SubscribeWish {
                 channel,
@@ -170,7 +185,14 @@ impl RealtimeApp {
                 whole: false,
             };
             let mut desk = Desk::new(effects, &mut self.tools);
-            if let Err(error) = self.hub.subscribe(seat, wish, &mut desk) {
+            let may = match &allowed {
+                Ok(None) => true,
+                Ok(Some(claims)) => claims.takes(channel),
+                Err(_) => false,
+            };
+            if !may {
+                desk.refuse(user, channel, HubError::PermissionDenied);
+            } else if let Err(error) = self.hub.subscribe(seat, wish, &mut desk) {
                 desk.refuse(user, channel, error);
             }
         }
@@ -222,8 +244,16 @@ impl App for RealtimeApp {
                     ("", Some(asked)) => asked,
                     (last, _) => last,
                 };
+                let token = token(arrival);
+                if !token.is_empty() && self.clients.signed(&token).is_err()
+                    || token.is_empty() && !self.plan.rules.subscribe
+                {
+                    let reason = "this needs a token, in Authorization: Bearer or ?token=";
+                    let status = 401;
+                    return Err(Refusal { status, reason });
+                }
                 match TopicRequest::parse(arrival.query, last) {
-                    Ok(request) => Newcomer::Stream(request),
+                    Ok(request) => Newcomer::Stream(request, token),
                     Err(reason) => return refuse(reason),
                 }
             }
@@ -247,7 +277,6 @@ impl App for RealtimeApp {
             }
             Newcomer::Listener(wish) => {
                 let seat = self.hub.came(user, CentrifugoClients::listening());
-                self.seats.insert(user, seat);
                 let mut desk = Desk::new(effects, &mut self.tools);
                 // It was read before.
                 if let Ok(request) = read_connect(wish.as_bytes()) {
@@ -260,13 +289,13 @@ impl App for RealtimeApp {
                 self.settle(effects);
                 seat
             }
-            Newcomer::Stream(request) => {
+            Newcomer::Stream(request, token) => {
                 let encoding: EncodingId = match request.topics.len() {
                     1 => STREAM,
                     _ => STREAMS,
                 };
                 let seat = self.hub.came(user, encoding);
-                self.stream((user, seat), &request, effects);
+                self.stream((user, seat), (&request, &token), effects);
                 seat
             }
         }
@@ -286,9 +315,8 @@ impl App for RealtimeApp {
     }
 
     fn left(&mut self, user: User, seat: Seat, effects: &mut impl Effects<Vec<HubLetter>>) {
-        self.clients.left(seat);
-        self.seats.remove(&user);
-        self.tools.streams.end(user);
+        self.clients.left(user, seat);
+        self.tools.end(user);
         let mut desk = Desk::new(effects, &mut self.tools);
         self.hub.left(seat, &mut desk);
         self.settle(effects);
@@ -330,7 +358,7 @@ impl App for RealtimeApp {
         let mut desk = Desk::new(effects, &mut self.tools);
         self.hub.expired(&mut desk);
         if self.ping_at.is_some_and(|at| at <= now) {
-            let (hub, users) = (&self.hub, &mut self.users);
+            let (hub, users) = (&mut self.hub, &mut self.users);
             self.clients.ping(self.stripe, hub, users, &mut desk);
             self.stripe = (self.stripe + 1) % STRIPES;
             self.plan_ping(now);
@@ -346,3 +374,14 @@ impl App for RealtimeApp {
 
 /// The methods of the API, as paths.
 pub const API: [&str; 14] = api::METHODS;
+
+/// The token that an event stream shows: browsers can add no field to it.
+fn token(arrival: &Arrival<'_>) -> String {
+    let field = (arrival.header)("Authorization").and_then(|value| value.split_once(' '));
+    let bearer = field.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let asked = query::values(arrival.query, "token").next();
+    match bearer {
+        Some((_, token)) => token.trim().to_owned(),
+        None => asked.map(|asked| asked.into_owned()).unwrap_or_default(),
+    }
+}

@@ -10,6 +10,7 @@ use super::listen::{self, Listen};
 use super::load::flags::LoadFlags;
 use super::merge::MergeFlags;
 use super::report::ReportFlags;
+use super::tokens::ChannelFlags;
 use super::url::Url;
 use super::values::{self, Cpus, Switch};
 use crate::limits;
@@ -251,14 +252,8 @@ pub(super) struct ServeFlags {
     /// Most connections of one core [default: what the descriptor limit allows]. More get 503.
     #[arg(long, value_name = "N", value_parser = values::count_u32)]
     pub(super) max_connections: Option<u32>,
-    /// Channels for first tries, without any configuration: whoever reaches the server may
-    /// subscribe to, publish in and look into every channel; the API key is "dev". On loopback
-    /// only.
-    #[arg(long)]
-    pub(super) dev: bool,
-    /// The same on any address.
-    #[arg(long, conflicts_with = "dev")]
-    pub(super) dev_for_everyone: bool,
+    #[command(flatten)]
+    pub(super) channels: ChannelFlags,
     /// Receive buffers of one core, a power of two (engine ring) [default: 1024].
     #[arg(long, value_name = "N", value_parser = values::count_u32)]
     pub(super) receive_buffers: Option<u32>,

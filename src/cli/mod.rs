@@ -32,6 +32,7 @@ mod signals;
 mod socket;
 mod sources;
 mod tls;
+mod tokens;
 mod url;
 mod usage;
 mod values;

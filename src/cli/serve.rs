@@ -5,7 +5,6 @@ use super::server_capacity::{self, HostLimits, ServerCapacity};
 use super::tls::{self, Identity};
 use super::values::Switch;
 use super::{Exit, Failure, host, listen, print, signals};
-use crate::app::realtime::RealtimePlan;
 #[cfg(feature = "baseline")]
 use crate::baseline::{self, Baseline};
 use crate::engine::{self, EngineConfig, EngineError, FirstWord, Listeners, Stop};
@@ -62,7 +61,7 @@ impl Config {
         )?;
         let (receive_buffers, receive_bytes) = receiving(&flags)?;
         let secret = random()?;
-        let realtime = realtime(&flags, &listen, secret)?;
+        let realtime = flags.channels.plan(&listen, secret)?;
         let identity = flags.tls_cert.zip(flags.tls_key);
         let identity = identity.map(|(certificate, key)| Identity { certificate, key });
         Ok(Self {
@@ -142,24 +141,6 @@ const fn name(engine: ServeEngine) -> &'static str {
     }
 }
 
-/// Channels, if they are asked for.
-fn realtime(
-    flags: &ServeFlags,
-    listen: &[SocketAddr],
-    secret: [u8; 32],
-) -> Result<Option<RealtimePlan>, Failure> {
-    if flags.dev
-        && let Some(open) = listen.iter().find(|address| !address.ip().is_loopback())
-    {
-        return Err(Failure::Usage(format!(
-            "--dev: {open} is not loopback, and whoever reaches it could do anything with \
-             every channel; try: --listen 127.0.0.1:9000, or --dev-for-everyone if that is meant"
-        )));
-    }
-    let is_on = flags.dev || flags.dev_for_everyone;
-    Ok(is_on.then(|| RealtimePlan::dev(secret)))
-}
-
 /// All addresses, that for health and figures last, and which listener that is.
 fn listen(flags: &ServeFlags) -> Result<(Vec<SocketAddr>, Option<u16>), Failure> {
     let mut all = listen::addresses("--listen", &flags.listen)?;
@@ -227,14 +208,14 @@ fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
         ("--drain-spread", !flags.drain_spread.is_zero()),
         ("--drain-code", flags.drain_code != 1001),
         ("--max-connections", flags.max_connections.is_some()),
-        ("--dev", flags.dev || flags.dev_for_everyone),
         ("--deflate", flags.deflate),
         ("--subprotocol", !flags.subprotocol.is_empty()),
         ("--origin", !flags.origin.is_empty()),
         ("--tls-cert", flags.tls_cert.is_some()),
     ];
-    match asked.into_iter().find(|(_, asked)| *asked) {
-        Some((flag, _)) => {
+    let asked = asked.into_iter().find(|(_, asked)| *asked);
+    match asked.map(|(flag, _)| flag).or(flags.channels.asked()) {
+        Some(flag) => {
             let text = format!("{flag}: the baseline has no such thing; try: --engine tokio");
             Err(Failure::Usage(text))
         }
@@ -320,7 +301,10 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
     let capacity = config.capacity.line(cores);
     let failures = plan.accept_failures.clone();
     server_capacity::tell_refusals(&config.server.refusals, failures, config.capacity)?;
-    let warning = config.server.realtime.as_ref().map(|_| DEV_WARNING);
+    let realtime = config.server.realtime.as_ref();
+    let warning = realtime
+        .filter(|plan| plan.rules.anonymous)
+        .map(|_| DEV_WARNING);
     let (board, stop) = (config.server.board.clone(), plan.stop.clone());
     let sampling = sampler::start(board, plan.listeners.sockets()?, &config.cpus, &stop)
         .map_err(|source| EngineError::no_threads("the sampler", source))?;

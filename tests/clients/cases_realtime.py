@@ -3,6 +3,7 @@
 import asyncio
 import json
 import pathlib
+import tempfile
 
 import aiohttp
 from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler
@@ -11,6 +12,8 @@ from cases_probe import ALONE
 from harness import SHARD_ENGINES, Process, Server, case, curl, equal
 
 SCRIPT = pathlib.Path(__file__).with_name("centrifuge.cjs")
+TOKENS = pathlib.Path(__file__).with_name("centrifuge_tokens.cjs")
+SECRET = "a secret of more than sixteen bytes"
 
 
 async def on_each_engine(binary, work):
@@ -36,6 +39,22 @@ async def the_javascript_client_of_centrifugo_finds_all_it_knows(binary):
             equal(node.output[-1], f"all {len(node.output) - 1}", "last line")
 
     await on_each_engine(binary, work)
+
+
+@case(ALONE, seconds=90)
+async def the_javascript_client_of_centrifugo_shows_tokens(binary):
+    with tempfile.NamedTemporaryFile("w", suffix=".secret") as secret:
+        secret.write(f"{SECRET}\n")
+        secret.flush()
+        place = f"file:{secret.name}"
+        for engine in SHARD_ENGINES:
+            server = await Server.serve(
+                binary, engine, "--token-hmac-secret", place, "--api-key", place)
+            async with server:
+                node = await Process.start("node", TOKENS, server.url("", "http"), SECRET)
+                async with node:
+                    equal(await node.ended(40), 0, f"exit code ({node.story()})")
+                    equal(node.output[-1], f"all {len(node.output) - 1}", "last line")
 
 
 class Ears(SubscriptionEventHandler):
@@ -180,3 +199,20 @@ async def dev_is_for_loopback_unless_told(binary):
     async with refused:
         equal(await refused.ended(), 2, "exit code")
         equal("--dev-for-everyone" in "".join(refused.errors), True, "the remedy")
+
+
+@case(ALONE)
+async def what_is_no_key_or_no_place_for_a_secret_is_refused(binary):
+    for flags, remedy in (
+        (("--token-hmac-secret", "secret"), "env:NAME or file:PATH"),
+        (("--token-hmac-secret", "env:RINGSTORM_NO_SUCH_NAME"), "RINGSTORM_NO_SUCH_NAME"),
+        (("--api-key", "file:/nonexistent"), "/nonexistent"),
+        (("--token-key", str(SCRIPT)), "-----BEGIN PUBLIC KEY"),
+        (("--token-jwks", str(SCRIPT)), '{"keys":[..]}'),
+        (("--token-list", str(SCRIPT)), '{"sub":"user"}'),
+        (("--engine", "baseline", "--token-key", str(SCRIPT)), "--engine tokio"),
+    ):
+        refused = await Process.start(binary, "serve", "--listen", "127.0.0.1:0", *flags)
+        async with refused:
+            equal(await refused.ended(), 2, f"exit code of {flags}")
+            equal(remedy in "".join(refused.errors), True, f"{remedy} in {refused.errors}")

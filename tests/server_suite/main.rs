@@ -151,6 +151,7 @@ suite! {
     realtime:
         what_is_published_is_heard_in_every_protocol_on_every_core
         what_no_client_says_gets_its_close_code_and_the_others_go_on
+        tokens_say_who_may_be_told_what
         without_a_plan_there_are_no_channels;
     rooms:
         members_hear_each_other_over_either_transport

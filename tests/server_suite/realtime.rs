@@ -2,9 +2,13 @@
 
 use crate::script::{Script, get, masked};
 use crate::{Harness, Setup};
+use jsonwebtoken::{EncodingKey, Header, encode};
 use ringstorm::app::realtime::RealtimePlan;
+use ringstorm::app::tokens::TokenKeys;
 use ringstorm::protocol::websocket::Opcode;
+use std::sync::Arc;
 
+const SECRET: &[u8] = b"a secret of more than sixteen bytes";
 const CLIENTS: usize = 6;
 const STREAM: usize = CLIENTS;
 const LISTENER: usize = CLIENTS + 1;
@@ -113,6 +117,56 @@ pub(crate) fn what_no_client_says_gets_its_close_code_and_the_others_go_on<H: Ha
     script.response(7, 200, |_, _| {});
     script.hears(0, "\"pub\":{\"data\":1");
     H::run(setup(), script);
+}
+
+pub(crate) fn tokens_say_who_may_be_told_what<H: Harness>() {
+    let mut setup = setup();
+    let mut keys = TokenKeys::default();
+    keys.add_secret(SECRET).unwrap();
+    let mut plan = RealtimePlan::with_tokens([3; 32]);
+    plan.tokens = Arc::new(keys);
+    plan.api_key = Some("dev".into());
+    setup.config.realtime = Some(plan);
+    let token = |claims: serde_json::Value| {
+        let key = EncodingKey::from_secret(SECRET).unwrap();
+        encode(&Header::default(), &claims, &key).unwrap()
+    };
+    let own = token(serde_json::json!({"sub": "ann", "channels": ["a"]}));
+    let other = token(serde_json::json!({"sub": "ann", "channel": "b"}));
+    let mut script = Script::default();
+    let commands = format!(
+        "{{\"id\":1,\"connect\":{{\"token\":\"{own}\"}}}}\n\
+         {{\"id\":2,\"subscribe\":{{\"channel\":\"b\"}}}}\n\
+         {{\"id\":3,\"subscribe\":{{\"channel\":\"b\",\"token\":\"{other}\"}}}}"
+    );
+    for peer in 0..CLIENTS {
+        script.upgrade(peer, "/connection/websocket");
+        script.send(peer, masked(Opcode::Text, commands.as_bytes()));
+        script.read(peer, "a refusal and a subscription", |bytes| {
+            let heard = String::from_utf8_lossy(bytes);
+            let is_all = ["\"subs\":{\"a\"", "\"code\":103", "\"id\":3,\"subscribe\""]
+                .iter()
+                .all(|text| heard.contains(text));
+            is_all.then_some(bytes.len())
+        });
+    }
+    script.ask(CALLER, &get("/channels?topic=a"), 401);
+    script.send(STREAM, get(&format!("/channels?topic=a&token={own}")));
+    script.hears(STREAM, "event: ready");
+    for topic in ["a", "b"] {
+        let body = format!("{{\"topic\":\"{topic}\",\"data\":\"said in {topic}\"}}");
+        script.send(CALLER, post("/publish", "dev", &body));
+        script.response(CALLER, 200, |_, _| {});
+    }
+    for peer in 0..CLIENTS {
+        script.read(peer, "what is said in both", |bytes| {
+            let heard = String::from_utf8_lossy(bytes);
+            let is_all = heard.contains("said in a") && heard.contains("said in b");
+            is_all.then_some(bytes.len())
+        });
+    }
+    script.hears(STREAM, "said in a");
+    H::run(setup, script);
 }
 
 pub(crate) fn without_a_plan_there_are_no_channels<H: Harness>() {

@@ -1,17 +1,23 @@
 //! Carries out what the hub asks for: writes each event once for all who are spoken to alike.
 
 use super::channels::TopicStreams;
-use super::{CALLER, CENTRIFUGO, CONNECTING, STREAM, STREAMS, UNIDIRECTIONAL, channels, views};
+use super::{
+    CALLER, CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, STREAM, STREAMS, UNIDIRECTIONAL, channels,
+    views,
+};
 use crate::app::hub::answer::{Asker, Audience, ChannelEvent, EncodingId, HubAnswer, HubError};
 use crate::app::hub::letter::HubLetter;
 use crate::app::hub::options::SlowPolicy;
 use crate::app::hub::outlet::Outlet;
 use crate::app::hub::position::Position;
 use crate::app::{Effects, Goodbye, Notice, User};
-use crate::protocol::centrifugo::code::{UNSUBSCRIBED_BY_SERVER, UNSUBSCRIBED_INSUFFICIENT};
+use crate::protocol::centrifugo::code::{
+    UNSUBSCRIBED_BY_SERVER, UNSUBSCRIBED_EXPIRED, UNSUBSCRIBED_INSUFFICIENT,
+};
 use crate::protocol::centrifugo::{self as codec, CloseAdvice, Wrap};
 use crate::shard::Core;
 use crate::time::Instant;
+use std::collections::BTreeMap;
 
 /// What the hub said that takes more than to write it.
 #[derive(Debug)]
@@ -31,6 +37,19 @@ pub struct DeskTools {
     pub parked: Vec<Parked>,
     /// The cursors of event streams.
     pub streams: TopicStreams,
+    /// Seconds that a subscription lives, by who asked and the command's number, until it is
+    /// answered.
+    lives: BTreeMap<(User, u32), u64>,
+}
+
+impl DeskTools {
+    /// A user is gone.
+    pub fn end(&mut self, user: User) {
+        self.streams.end(user);
+        while let Some((&key, _)) = self.lives.range((user, 0)..=(user, u32::MAX)).next() {
+            self.lives.remove(&key);
+        }
+    }
 }
 
 /// Where the hub's wishes are carried out.
@@ -40,6 +59,7 @@ pub struct Desk<'a, E> {
     text: &'a mut Vec<u8>,
     parked: &'a mut Vec<Parked>,
     streams: &'a mut TopicStreams,
+    lives: &'a mut BTreeMap<(User, u32), u64>,
 }
 
 impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
@@ -49,12 +69,14 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
             text,
             parked,
             streams,
+            lives,
         } = tools;
         Self {
             effects,
             text,
             parked,
             streams,
+            lives,
         }
     }
 
@@ -90,6 +112,30 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
         self.effects.dismiss(user, Goodbye { code, reason });
     }
 
+    /// Ends a user, as one that is spoken to in that way is told of it.
+    pub fn end(&mut self, user: User, encoding: EncodingId, advice: CloseAdvice) {
+        match encoding {
+            UNIDIRECTIONAL | CONNECTING => self.tell_and_dismiss(user, advice),
+            _ => self.dismiss(user, advice),
+        }
+    }
+
+    /// The time of a client's subscription is over.
+    pub fn subscription_expired(&mut self, user: User, channel: &str) {
+        let code = UNSUBSCRIBED_EXPIRED;
+        self.say(user, |into| {
+            codec::push_unsubscribe(into, Wrap::Push, channel, code, "expired");
+        });
+    }
+
+    /// What that command of a user asks for lives so many seconds, if it has an end.
+    pub fn expires(&mut self, user: User, ticket: u32, ttl_s: Option<u64>) {
+        match ttl_s {
+            Some(ttl_s) => drop(self.lives.insert((user, ticket), ttl_s)),
+            None => drop(self.lives.remove(&(user, ticket))),
+        }
+    }
+
     /// Whatever else is to be asked for.
     pub fn effects(&mut self) -> &mut E {
         self.effects
@@ -110,8 +156,9 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
         if to.encoding == UNIDIRECTIONAL {
             return;
         }
+        let ttl_s = self.lives.remove(&(user, id));
         self.say(user, |into| {
-            codec::reply(into, id, |into| content(into, answer))
+            codec::reply(into, id, |into| content(into, answer, ttl_s))
         });
     }
 
@@ -301,8 +348,8 @@ impl<E: Effects<Vec<HubLetter>>> Outlet for Desk<'_, E> {
                 self.send(to, plain(as_text(&text)), late);
                 *self.text = text;
             }
-            CONNECTING => {
-                self.push(Wrap::Bare, channel, event);
+            CONNECTING | CONNECTING_CLIENT => {
+                self.push(wrap(to.encoding), channel, event);
                 let text = as_text(self.text);
                 for user in to.users {
                     self.parked.push(Parked::Push(*user, text.to_owned()));
@@ -315,18 +362,14 @@ impl<E: Effects<Vec<HubLetter>>> Outlet for Desk<'_, E> {
     }
 
     fn disconnect(&mut self, user: User, encoding: EncodingId, code: u16) {
-        let advice = CloseAdvice::of(code);
-        match encoding {
-            UNIDIRECTIONAL | CONNECTING => self.tell_and_dismiss(user, advice),
-            _ => self.dismiss(user, advice),
-        }
+        self.end(user, encoding, CloseAdvice::of(code));
     }
 }
 
 /// The content of a reply.
-fn content(into: &mut Vec<u8>, answer: &HubAnswer) {
+fn content(into: &mut Vec<u8>, answer: &HubAnswer, ttl_s: Option<u64>) {
     match answer {
-        HubAnswer::Subscribed(it) => codec::subscribe(into, views::subscribed(it)),
+        HubAnswer::Subscribed(it) => codec::subscribe(into, views::subscribed(it, ttl_s)),
         HubAnswer::Published(_) => into.extend_from_slice(b"\"publish\":{}"),
         HubAnswer::History(caught) => {
             let at = codec::StreamView {
@@ -355,7 +398,7 @@ const fn plain(text: &str) -> Notice<'_> {
 
 const fn wrap(encoding: EncodingId) -> Wrap {
     match encoding {
-        UNIDIRECTIONAL => Wrap::Bare,
+        UNIDIRECTIONAL | CONNECTING => Wrap::Bare,
         _ => Wrap::Push,
     }
 }

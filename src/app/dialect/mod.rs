@@ -24,3 +24,5 @@ pub const STREAMS: EncodingId = EncodingId(5);
 pub const CALLER: EncodingId = EncodingId(3);
 /// A client whose connection does not stand yet: what it is told is kept until it does.
 pub const CONNECTING: EncodingId = EncodingId(4);
+/// The same for a client that also gets replies.
+pub const CONNECTING_CLIENT: EncodingId = EncodingId(6);

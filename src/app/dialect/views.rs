@@ -27,14 +27,16 @@ pub fn publication(it: &Publication) -> PublicationView<'_> {
     }
 }
 
-/// How a subscription stands.
+/// How a subscription stands, which ends in so many seconds if it does.
 #[must_use]
 pub fn subscribed(
     it: &Subscribed,
+    ttl_s: Option<u64>,
 ) -> SubscribeReply<'_, impl Iterator<Item = PublicationView<'_>>> {
     let missed = it.missed.as_ref();
     SubscribeReply {
         position: place(it),
+        ttl_s,
         recovered: missed.map(|caught| caught.whole),
         publications: missed
             .into_iter()

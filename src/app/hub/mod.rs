@@ -204,6 +204,12 @@ impl<B: Broker> Hub<B> {
         self.end(seat, index, out)
     }
 
+    /// Whether a client has subscribed, or is about to.
+    pub fn has_subscribed(&mut self, seat: Seat, channel: &str) -> bool {
+        let index = self.subscribers.find(channel);
+        index.is_some_and(|index| self.clients.to(seat, index).is_some())
+    }
+
     /// Somebody asks something of a channel, and is answered at once or later.
     pub fn ask(
         &mut self,

@@ -101,7 +101,10 @@ pub(super) struct Guest {
 
 impl Rig {
     pub(super) fn new(cores: u16) -> Self {
-        let plan = RealtimePlan::dev([7; 32]);
+        Self::with(RealtimePlan::dev([7; 32]), cores)
+    }
+
+    pub(super) fn with(plan: RealtimePlan, cores: u16) -> Self {
         let cores = (0..cores)
             .map(|core| {
                 let mut app = RealtimeApp::new(plan.clone());

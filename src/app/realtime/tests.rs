@@ -6,6 +6,7 @@ use crate::app::Kind;
 use crate::protocol::centrifugo::PING;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 #[test]
 fn a_client_connects_subscribes_and_is_told_what_is_said_on_another_core() {
@@ -50,7 +51,6 @@ fn what_a_client_may_not_do_has_its_code() {
     assert_eq!(code(&mut rig, &much.to_string()), 107);
     assert_eq!(code(&mut rig, r#"{"id":6,"rpc":{"method":"x"}}"#), 104);
     assert_eq!(code(&mut rig, r#"{"id":6,"dance":{}}"#), 104);
-    assert_eq!(code(&mut rig, r#"{"id":6,"refresh":{"token":"x"}}"#), 108);
     let foreign =
         r#"{"id":6,"history":{"channel":"a","limit":1,"since":{"offset":1,"epoch":"x"}}}"#;
     assert_eq!(code(&mut rig, foreign), 112);

@@ -87,6 +87,8 @@ macro_rules! closes {
 closes! {
     /// The server ends.
     SHUTDOWN = 3001, "shutdown";
+    /// The time of the connection's token is over: the client comes back with another.
+    EXPIRED = 3005, "connection expired";
     /// The client does not read.
     SLOW = 3008, "slow";
     /// Something was lost: the client comes back for what it missed.
@@ -109,6 +111,8 @@ closes! {
 pub const UNSUBSCRIBED_BY_SERVER: u16 = 2000;
 /// Something was lost: the client subscribes again, with the place that it has.
 pub const UNSUBSCRIBED_INSUFFICIENT: u16 = 2500;
+/// The time of the subscription's token is over: the client subscribes again with another.
+pub const UNSUBSCRIBED_EXPIRED: u16 = 2501;
 
 #[cfg(test)]
 mod tests {

@@ -49,6 +49,8 @@ pub struct ConnectReply<'a> {
     pub ping_s: u64,
     /// Whether the client answers them.
     pub pong: bool,
+    /// Seconds until its token is over, if it ever is.
+    pub ttl_s: Option<u64>,
 }
 
 /// How a subscription stands.
@@ -60,6 +62,8 @@ pub struct SubscribeReply<'a, P> {
     pub recovered: Option<bool>,
     /// What it missed.
     pub publications: P,
+    /// Seconds until its token is over, if it ever is.
+    pub ttl_s: Option<u64>,
 }
 
 /// Around a push: for clients that also get replies, or for those that only listen.
@@ -110,6 +114,9 @@ pub fn connect(into: &mut Vec<u8>, it: ConnectReply<'_>, subs: &[u8]) {
     if it.pong {
         into.extend_from_slice(b",\"pong\":true");
     }
+    if let Some(ttl) = it.ttl_s {
+        put(into, format_args!(",\"expires\":true,\"ttl\":{ttl}"));
+    }
     into.push(b'}');
 }
 
@@ -142,6 +149,10 @@ pub fn subscription<'a>(
         if recovered {
             into.extend_from_slice(b",\"recovered\":true");
         }
+    }
+    if let Some(ttl) = it.ttl_s {
+        next(into);
+        put(into, format_args!("\"expires\":true,\"ttl\":{ttl}"));
     }
     let mut publications = it.publications.peekable();
     if publications.peek().is_some() {
@@ -241,6 +252,7 @@ pub fn push_subscribe(
             position,
             recovered: None,
             publications: std::iter::empty(),
+            ttl_s: None,
         };
         subscription(into, it);
     });
@@ -415,6 +427,7 @@ mod tests {
                     position: Some(at),
                     recovered: Some(true),
                     publications: [said(9)].into_iter(),
+                    ttl_s: None,
                 };
                 subscribe(into, it);
             });
@@ -454,6 +467,7 @@ mod tests {
             version: "1",
             ping_s: 25,
             pong: true,
+            ttl_s: None,
         };
         let connected = read(|into| {
             reply(into, 1, |into| connect(into, it, b"\"c\":{}"));

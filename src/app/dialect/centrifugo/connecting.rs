@@ -1,22 +1,43 @@
-//! Clients that only listen: they connect with the subscriptions that they want, and are told of
-//! those in the first message. What is published meanwhile comes after it.
+//! Clients that connect with subscriptions: those that only listen, and those whose token names
+//! channels. They are told of them in the first message. What is published meanwhile comes after
+//! it, and what the client says meanwhile is heard after it.
 
 use super::{
-    Asker, Broker, CONNECTING, CentrifugoClients, ClientStage, CloseAdvice, ConnectRequest, Desk,
-    Effects, EncodingId, Hub, HubAnswer, HubLetter, Seat, SubscribeWish, UNIDIRECTIONAL, User,
-    codec, connect_reply, json, since,
+    Asker, Broker, CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, CentrifugoClients, ClientStage,
+    CloseAdvice, ConnectDenial, ConnectRequest, Desk, Effects, EncodingId, Hub, HubAnswer,
+    HubLetter, Seat, SubscribeWish, TokenClaims, UNIDIRECTIONAL, User, codec, connect_reply, json,
+    since,
 };
 use crate::app::dialect::views;
+use crate::limits;
 
 /// A client whose subscriptions are not all answered.
 #[derive(Debug)]
-pub(super) struct PendingListener {
+pub(super) struct PendingClient {
+    seat: Seat,
+    /// What the reply is known by; `None` for a client that only listens.
+    id: Option<u32>,
+    ttl_s: Option<u64>,
     /// Subscriptions that are not answered.
     waiting: usize,
     /// What its first message tells of them.
     subs: Vec<u8>,
     /// What came before it.
     held: Vec<String>,
+    /// What the client said before it, each in a line.
+    said: Vec<u8>,
+}
+
+impl PendingClient {
+    /// The client says more. Whether there is room for it.
+    pub(super) fn hears(&mut self, line: &[u8]) -> bool {
+        let is_room = self.said.len() + line.len() < limits::EARLY_COMMAND_BYTES;
+        if is_room {
+            self.said.extend_from_slice(line);
+            self.said.push(b'\n');
+        }
+        is_room
+    }
 }
 
 impl CentrifugoClients {
@@ -37,96 +58,142 @@ impl CentrifugoClients {
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) -> Result<(), CloseAdvice> {
-        self.admit(request)?;
+        let claims = self.admit(seat, request, hub, desk);
+        let claims = claims.map_err(|denial| match denial {
+            ConnectDenial::Closed(advice) => advice,
+            ConnectDenial::Expired => CloseAdvice::EXPIRED,
+        })?;
         self.set(seat, ClientStage::Listening);
-        let wanted = match self.rules.subscribe {
-            true => request.subs.len(),
-            false => 0,
-        };
-        let connecting = PendingListener {
+        let mut channels: Vec<&str> = Vec::new();
+        if self.rules.subscribe {
+            channels.extend(request.subs.keys().map(|channel| &**channel));
+        }
+        self.connects(
+            (user, seat),
+            None,
+            (request, channels, claims.as_deref()),
+            hub,
+            desk,
+        );
+        Ok(())
+    }
+
+    /// A client is admitted, with the subscriptions that it or its token wants.
+    pub(super) fn connects<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        (user, seat): (User, Seat),
+        id: Option<u32>,
+        (request, mut channels, claims): (&ConnectRequest<'_>, Vec<&str>, Option<&TokenClaims>),
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) {
+        for channel in claims.iter().flat_map(|claims| &claims.channels) {
+            if !channels.contains(&&**channel) {
+                channels.push(channel);
+            }
+        }
+        if id.is_some() {
+            hub.recode(seat, CONNECTING_CLIENT);
+        }
+        let until_s = claims.and_then(|claims| claims.until_s);
+        let pending = PendingClient {
+            seat,
+            id,
+            ttl_s: self.holders.ttl_s(until_s, desk.effects().now()),
             // One for this function: nothing is told before it has asked for everything.
-            waiting: wanted + 1,
+            waiting: channels.len() + 1,
             subs: Vec::new(),
             held: Vec::new(),
+            said: Vec::new(),
         };
-        self.connecting.insert(seat.0, connecting);
-        for (number, (channel, wish)) in (0..).zip(&request.subs).take(wanted) {
+        self.connecting.insert(user, pending);
+        for (number, channel) in (0..).zip(channels) {
             let wish = SubscribeWish {
                 channel,
-                since: since(wish),
+                since: request.subs.get(channel).and_then(since),
                 ticket: number,
                 by_server: true,
                 whole: false,
             };
             if hub.subscribe(seat, wish, desk).is_err() {
-                self.count(seat);
+                self.count(user);
             }
         }
-        self.count(seat);
-        self.begin((user, seat), hub, desk);
-        Ok(())
+        self.count(user);
+        self.begin(user, hub, desk);
     }
 
     /// What became of a subscription that a client connects with.
     pub fn answered<B: Broker, E: Effects<Vec<HubLetter>>>(
         &mut self,
         asker: Asker,
-        seat: Seat,
         answer: &HubAnswer,
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) {
-        if let Some(connecting) = self.connecting.get_mut(&seat.0)
+        if let Some(pending) = self.connecting.get_mut(&asker.user)
             && let HubAnswer::Subscribed(it) = answer
         {
-            let subs = &mut connecting.subs;
+            let subs = &mut pending.subs;
             if !subs.is_empty() {
                 subs.push(b',');
             }
             json::string(subs, &it.channel);
             subs.push(b':');
-            codec::subscription(subs, views::subscribed(it));
+            codec::subscription(subs, views::subscribed(it, None));
         }
-        self.count(seat);
-        self.begin((asker.user, seat), hub, desk);
+        self.count(asker.user);
+        self.begin(asker.user, hub, desk);
     }
 
     /// A push to a client that is connecting.
-    pub fn hold(&mut self, seat: Seat, push: String) {
-        if let Some(connecting) = self.connecting.get_mut(&seat.0) {
-            connecting.held.push(push);
+    pub fn hold(&mut self, user: User, push: String) {
+        if let Some(pending) = self.connecting.get_mut(&user) {
+            pending.held.push(push);
         }
     }
 
-    fn count(&mut self, seat: Seat) {
-        if let Some(connecting) = self.connecting.get_mut(&seat.0) {
-            connecting.waiting = connecting.waiting.saturating_sub(1);
+    fn count(&mut self, user: User) {
+        if let Some(pending) = self.connecting.get_mut(&user) {
+            pending.waiting = pending.waiting.saturating_sub(1);
         }
     }
 
     /// The first message, once nothing is waited for any more, and what came before it.
     fn begin<B: Broker, E: Effects<Vec<HubLetter>>>(
         &mut self,
-        (user, seat): (User, Seat),
+        user: User,
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) {
-        let is_whole = |connecting: &PendingListener| connecting.waiting == 0;
-        if !self.connecting.get(&seat.0).is_some_and(is_whole) {
+        let is_whole = |pending: &PendingClient| pending.waiting == 0;
+        if !self.connecting.get(&user).is_some_and(is_whole) {
             return;
         }
-        let Some(connecting) = self.connecting.remove(&seat.0) else {
+        let Some(pending) = self.connecting.remove(&user) else {
             return;
         };
+        let seat = pending.seat;
         let client = hub.id(seat).unwrap_or_default();
-        desk.say(user, |into| {
-            into.push(b'{');
-            codec::connect(into, connect_reply(&client), &connecting.subs);
-            into.push(b'}');
+        let reply = connect_reply(&client, pending.ttl_s);
+        desk.say(user, |into| match pending.id {
+            Some(id) => codec::reply(into, id, |into| codec::connect(into, reply, &pending.subs)),
+            None => {
+                into.push(b'{');
+                codec::connect(into, reply, &pending.subs);
+                into.push(b'}');
+            }
         });
-        for push in connecting.held {
+        for push in pending.held {
             desk.say(user, |into| into.extend_from_slice(push.as_bytes()));
         }
-        hub.recode(seat, UNIDIRECTIONAL);
+        let encoding = match pending.id {
+            Some(_) => CENTRIFUGO,
+            None => UNIDIRECTIONAL,
+        };
+        hub.recode(seat, encoding);
+        if !pending.said.is_empty() {
+            self.hears((user, seat), &pending.said, hub, desk);
+        }
     }
 }

@@ -3,10 +3,12 @@
 //! A connection is nothing until its first command connects it. What it is not allowed it is told
 //! by the codes of `protocol::centrifugo`; what no client says closes it.
 
+mod admission;
 mod connecting;
+mod holders;
 
 use super::desk::Desk;
-use super::{CENTRIFUGO, CONNECTING, UNIDIRECTIONAL};
+use super::{CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, UNIDIRECTIONAL};
 use crate::app::hub::Hub;
 use crate::app::hub::answer::{Asker, EncodingId, HubAnswer, SubscribeWish};
 use crate::app::hub::broker::Broker;
@@ -14,14 +16,18 @@ use crate::app::hub::history::Excerpt;
 use crate::app::hub::letter::{ChannelQuestion, HubLetter};
 use crate::app::hub::position::{Epoch, Since};
 use crate::app::hub::publication::Publication;
+use crate::app::tokens::{TokenBook, TokenClaims, TokenFault};
 use crate::app::{Effects, Kind, Message, Seat, User};
 use crate::limits;
 use crate::protocol::centrifugo::{
     self as codec, ChannelRequest, ClientCommand, CloseAdvice, CommandKind, ConnectReply,
     ConnectRequest, ErrorCode, HistoryRequest, PublishRequest, RpcRequest, SubscribeRequest,
+    TokenRequest,
 };
 use crate::protocol::json;
-use connecting::PendingListener;
+use admission::ConnectDenial;
+use connecting::PendingClient;
+use holders::{OverdueToken, TokenHolders};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -60,8 +66,9 @@ pub struct CentrifugoClients {
     rules: ClientRules,
     /// By seat.
     stages: Vec<ClientStage>,
-    /// By seat: those who wait for subscriptions that they connect with.
-    connecting: BTreeMap<u32, PendingListener>,
+    /// Those who wait for subscriptions that they connect with.
+    connecting: BTreeMap<User, PendingClient>,
+    holders: TokenHolders,
 }
 
 /// How many parts all seats are divided into: one is pinged at a time.
@@ -70,11 +77,12 @@ pub const STRIPES: usize = 100;
 impl CentrifugoClients {
     /// No client yet.
     #[must_use]
-    pub fn new(rules: ClientRules) -> Self {
+    pub fn new(rules: ClientRules, book: TokenBook) -> Self {
         Self {
             rules,
             stages: Vec::new(),
             connecting: BTreeMap::new(),
+            holders: TokenHolders::new(book),
         }
     }
 
@@ -84,9 +92,10 @@ impl CentrifugoClients {
     }
 
     /// A client is gone.
-    pub fn left(&mut self, seat: Seat) {
+    pub fn left(&mut self, user: User, seat: Seat) {
         self.set(seat, ClientStage::Vacant);
-        self.connecting.remove(&seat.0);
+        self.connecting.remove(&user);
+        self.holders.left(seat);
     }
 
     /// A client says something.
@@ -97,17 +106,42 @@ impl CentrifugoClients {
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) {
-        let mut close = None;
-        let read = match message.kind {
-            Kind::Text => codec::read_commands(message.bytes, |command| {
-                let done = self.command((user, seat), command, hub, desk);
-                close = done.break_value();
-                close.is_none()
-            }),
+        match message.kind {
+            Kind::Text => self.hears((user, seat), message.bytes, hub, desk),
             // That is how the protocol's other form comes, which is not spoken here.
-            Kind::Binary => Err(crate::protocol::Malformed("not JSON")),
-        };
-        if read.is_err() {
+            Kind::Binary => desk.dismiss(user, CloseAdvice::BAD_REQUEST),
+        }
+    }
+
+    /// Carries out commands, each in a line.
+    fn hears<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        (user, seat): (User, Seat),
+        text: &[u8],
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) {
+        let mut close = None;
+        let mut any = false;
+        let lines = text.split(|byte| *byte == b'\n');
+        for line in lines.filter(|line| !line.trim_ascii().is_empty()) {
+            any = true;
+            if let Some(pending) = self.connecting.get_mut(&user) {
+                if !pending.hears(line) {
+                    close = Some(CloseAdvice::BAD_REQUEST);
+                }
+            } else {
+                let read = codec::read_commands(line, |command| {
+                    close = self.command((user, seat), command, hub, desk).break_value();
+                    close.is_none()
+                });
+                close = close.or(read.err().map(|_| CloseAdvice::BAD_REQUEST));
+            }
+            if close.is_some() {
+                break;
+            }
+        }
+        if !any {
             close = Some(CloseAdvice::BAD_REQUEST);
         }
         if let Some(advice) = close {
@@ -119,17 +153,32 @@ impl CentrifugoClients {
     pub fn ping<B: Broker, E: Effects<Vec<HubLetter>>>(
         &mut self,
         stripe: usize,
-        hub: &Hub<B>,
+        hub: &mut Hub<B>,
         users: &mut Vec<User>,
         desk: &mut Desk<'_, E>,
     ) {
         users.clear();
+        let now = desk.effects().now();
         for at in (stripe..self.stages.len()).step_by(STRIPES) {
+            let Some((seat, user, encoding)) = hub.at(at..at + 1).next() else {
+                continue;
+            };
+            match self.holders.overdue(seat, now) {
+                None => {}
+                Some(OverdueToken::Client) => {
+                    desk.end(user, encoding, CloseAdvice::EXPIRED);
+                    continue;
+                }
+                Some(OverdueToken::Channels(ended)) => {
+                    for channel in ended {
+                        if hub.unsubscribe(seat, &channel, desk) {
+                            desk.subscription_expired(user, &channel);
+                        }
+                    }
+                }
+            }
             let Some(stage) = self.stages.get_mut(at) else {
                 break;
-            };
-            let Some((_, user, _)) = hub.at(at..at + 1).next() else {
-                continue;
             };
             match stage {
                 ClientStage::Vacant => {}
@@ -181,8 +230,11 @@ impl CentrifugoClients {
                 });
                 Ok(())
             }
-            CommandKind::Subscribe(request) => self.subscribe(seat, id, &request, hub, desk),
+            CommandKind::Subscribe(request) => {
+                self.subscribe((user, seat), id, &request, hub, desk)
+            }
             CommandKind::Unsubscribe(ChannelRequest { channel }) => {
+                self.holders.unsubscribed(seat, &channel);
                 hub.unsubscribe(seat, &channel, desk);
                 desk.say(user, |into| {
                     codec::reply(into, id, |into| {
@@ -192,18 +244,29 @@ impl CentrifugoClients {
                 Ok(())
             }
             CommandKind::Publish(request) => publish(asker, seat, &request, hub, desk),
-            CommandKind::Presence(ChannelRequest { channel }) => {
-                self.look(asker, &channel, ChannelQuestion::Presence, hub, desk)
-            }
-            CommandKind::PresenceStats(ChannelRequest { channel }) => {
-                self.look(asker, &channel, ChannelQuestion::Headcount, hub, desk)
-            }
+            CommandKind::Presence(ChannelRequest { channel }) => self.look(
+                (asker, seat),
+                &channel,
+                ChannelQuestion::Presence,
+                hub,
+                desk,
+            ),
+            CommandKind::PresenceStats(ChannelRequest { channel }) => self.look(
+                (asker, seat),
+                &channel,
+                ChannelQuestion::Headcount,
+                hub,
+                desk,
+            ),
             CommandKind::History(request) => {
                 let question = ChannelQuestion::History(excerpt(&request));
-                self.look(asker, &request.channel, question, hub, desk)
+                self.look((asker, seat), &request.channel, question, hub, desk)
             }
             CommandKind::Rpc(request) => self.call(asker, &request, desk),
-            CommandKind::Refresh(_) | CommandKind::SubRefresh(_) => Err(ErrorCode::NOT_AVAILABLE),
+            CommandKind::Refresh(request) => return self.refresh(asker, seat, &request, desk),
+            CommandKind::SubRefresh(request) => {
+                self.refresh_subscription(asker, seat, &request, hub, desk)
+            }
             CommandKind::Unknown => Err(ErrorCode::METHOD_NOT_FOUND),
         };
         if let Err(error) = asked {
@@ -220,63 +283,42 @@ impl CentrifugoClients {
         (user, seat): (User, Seat),
         id: u32,
         request: &ConnectRequest<'_>,
-        hub: &Hub<B>,
+        hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) -> ControlFlow<CloseAdvice> {
-        if let Err(advice) = self.admit(request) {
-            return ControlFlow::Break(advice);
-        }
+        let claims = match self.admit(seat, request, hub, desk) {
+            Ok(claims) => claims,
+            Err(denial) => return Self::deny(user, id, denial, desk),
+        };
         self.set(seat, ClientStage::Connected);
+        if claims
+            .as_ref()
+            .is_some_and(|claims| !claims.channels.is_empty())
+        {
+            let wanted = (request, Vec::new(), claims.as_deref());
+            self.connects((user, seat), Some(id), wanted, hub, desk);
+            return ControlFlow::Continue(());
+        }
         let client = hub.id(seat).unwrap_or_default();
-        let reply = connect_reply(&client);
+        let until_s = claims.and_then(|claims| claims.until_s);
+        let ttl_s = self.holders.ttl_s(until_s, desk.effects().now());
+        let reply = connect_reply(&client, ttl_s);
         desk.say(user, |into| {
             codec::reply(into, id, |into| codec::connect(into, reply, b""));
         });
         ControlFlow::Continue(())
     }
 
-    /// Whether a client may connect.
-    fn admit(&self, request: &ConnectRequest<'_>) -> Result<(), CloseAdvice> {
-        match (request.token.is_empty(), self.rules.anonymous) {
-            (true, true) => Ok(()),
-            (true, false) => Err(CloseAdvice::PERMISSION_DENIED),
-            // Nobody here can tell whether it is good, so it is not.
-            (false, _) => Err(CloseAdvice::INVALID_TOKEN),
-        }
-    }
-
-    fn subscribe<B: Broker, E: Effects<Vec<HubLetter>>>(
-        &self,
-        seat: Seat,
-        id: u32,
-        request: &SubscribeRequest<'_>,
-        hub: &mut Hub<B>,
-        desk: &mut Desk<'_, E>,
-    ) -> Result<(), ErrorCode> {
-        if !self.rules.subscribe {
-            return Err(ErrorCode::PERMISSION_DENIED);
-        }
-        let wish = SubscribeWish {
-            channel: &request.channel,
-            since: since(request),
-            ticket: id,
-            by_server: false,
-            whole: request.rejects_unrecovered(),
-        };
-        let asked = hub.subscribe(seat, wish, desk);
-        asked.map_err(super::views::error)
-    }
-
     /// Asks something about a channel.
     fn look<B: Broker, E: Effects<Vec<HubLetter>>>(
         &self,
-        asker: Asker,
+        (asker, seat): (Asker, Seat),
         channel: &str,
         question: ChannelQuestion,
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) -> Result<(), ErrorCode> {
-        if !self.rules.subscribe {
+        if !self.rules.subscribe && !hub.has_subscribed(seat, channel) {
             return Err(ErrorCode::PERMISSION_DENIED);
         }
         hub.ask(asker, channel, question, desk);
@@ -341,12 +383,13 @@ fn publish<B: Broker, E: Effects<Vec<HubLetter>>>(
 }
 
 /// How a connection stands.
-fn connect_reply(client: &dyn std::fmt::Display) -> ConnectReply<'_> {
+fn connect_reply(client: &dyn std::fmt::Display, ttl_s: Option<u64>) -> ConnectReply<'_> {
     ConnectReply {
         client,
         version: concat!("ringstorm ", env!("CARGO_PKG_VERSION")),
         ping_s: limits::CLIENT_PING_TIME.as_secs(),
         pong: true,
+        ttl_s,
     }
 }
 

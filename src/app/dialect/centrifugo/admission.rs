@@ -1,0 +1,192 @@
+//! Whom tokens let in: clients that connect, subscriptions, event streams; and for how long.
+
+use super::{
+    Asker, Broker, CentrifugoClients, ClientStage, CloseAdvice, ConnectRequest, Desk, Effects,
+    ErrorCode, Hub, HubLetter, Seat, SubscribeRequest, SubscribeWish, TokenClaims, TokenFault,
+    TokenRequest, User, codec, since,
+};
+use crate::app::dialect::views;
+use crate::time::Instant;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Why a client is not connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConnectDenial {
+    /// Its connection is closed.
+    Closed(CloseAdvice),
+    /// Its token was good: it may come with another.
+    Expired,
+}
+
+impl From<TokenFault> for ConnectDenial {
+    fn from(fault: TokenFault) -> Self {
+        match fault {
+            TokenFault::Invalid => Self::Closed(CloseAdvice::INVALID_TOKEN),
+            TokenFault::Expired => Self::Expired,
+        }
+    }
+}
+
+/// What a command is answered whose token is not taken.
+const fn token_error(fault: TokenFault) -> ErrorCode {
+    match fault {
+        TokenFault::Invalid => ErrorCode::PERMISSION_DENIED,
+        TokenFault::Expired => ErrorCode::TOKEN_EXPIRED,
+    }
+}
+
+impl CentrifugoClients {
+    /// What a token says whose signature is good, whatever the time.
+    ///
+    /// # Errors
+    /// [`TokenFault::Invalid`].
+    pub fn signed(&mut self, token: &str) -> Result<Arc<TokenClaims>, TokenFault> {
+        self.holders.signed(token)
+    }
+
+    /// An event stream of channels has come, perhaps with a token: whether it may be told of each
+    /// channel that the token names, or of any.
+    ///
+    /// # Errors
+    /// [`TokenFault`]: it may be told of nothing.
+    pub fn streams(
+        &mut self,
+        seat: Seat,
+        token: &str,
+        now: Instant,
+    ) -> Result<Option<Arc<TokenClaims>>, TokenFault> {
+        self.set(seat, ClientStage::Vacant);
+        match (token.is_empty(), self.rules.subscribe) {
+            (true, true) => Ok(None),
+            (true, false) => Err(TokenFault::Invalid),
+            (false, is_open) => {
+                let claims = self.holders.stream(seat, token, now)?;
+                Ok((!is_open).then_some(claims))
+            }
+        }
+    }
+
+    /// Whether a client may connect, and as whom.
+    pub(super) fn admit<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        seat: Seat,
+        request: &ConnectRequest<'_>,
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) -> Result<Option<Arc<TokenClaims>>, ConnectDenial> {
+        if request.token.is_empty() {
+            return match self.rules.anonymous {
+                true => Ok(None),
+                false => Err(ConnectDenial::Closed(CloseAdvice::PERMISSION_DENIED)),
+            };
+        }
+        let claims = self
+            .holders
+            .admit(seat, &request.token, desk.effects().now())?;
+        hub.identify(seat, &claims.user, &claims.info);
+        Ok(Some(claims))
+    }
+
+    /// Tells a client why it is not connected, or says how it is ended.
+    pub(super) fn deny<E: Effects<Vec<HubLetter>>>(
+        user: User,
+        id: u32,
+        denial: ConnectDenial,
+        desk: &mut Desk<'_, E>,
+    ) -> ControlFlow<CloseAdvice> {
+        match denial {
+            ConnectDenial::Closed(advice) => ControlFlow::Break(advice),
+            ConnectDenial::Expired => {
+                let error = ErrorCode::TOKEN_EXPIRED;
+                desk.say(user, |into| {
+                    codec::reply(into, id, |into| codec::error(into, error));
+                });
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    /// A client shows a new token. Who is another by it is ended.
+    pub(super) fn refresh<E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        asker: Asker,
+        seat: Seat,
+        request: &TokenRequest<'_>,
+        desk: &mut Desk<'_, E>,
+    ) -> ControlFlow<CloseAdvice> {
+        let now = desk.effects().now();
+        let ttl_s = match self.holders.refresh(seat, &request.token, now) {
+            Ok(ttl_s) => ttl_s,
+            Err(TokenFault::Invalid) => return ControlFlow::Break(CloseAdvice::INVALID_TOKEN),
+            Err(TokenFault::Expired) => return ControlFlow::Break(CloseAdvice::EXPIRED),
+        };
+        desk.say(asker.user, |into| {
+            codec::reply(into, asker.ticket, |into| {
+                codec::refresh(into, "refresh", ttl_s)
+            });
+        });
+        ControlFlow::Continue(())
+    }
+
+    /// A client shows a new token for a subscription that it has.
+    pub(super) fn refresh_subscription<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        asker: Asker,
+        seat: Seat,
+        request: &TokenRequest<'_>,
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) -> Result<(), ErrorCode> {
+        let channel = &*request.channel;
+        if !hub.has_subscribed(seat, channel) {
+            return Err(ErrorCode::PERMISSION_DENIED);
+        }
+        let now = desk.effects().now();
+        let until_s = self.holders.subscribe(seat, (channel, &request.token), now);
+        let until_s = until_s.map_err(token_error)?;
+        self.holders.subscribed(seat, channel, until_s);
+        let ttl_s = self.holders.ttl_s(until_s, now);
+        desk.say(asker.user, |into| {
+            codec::reply(into, asker.ticket, |into| {
+                codec::refresh(into, "sub_refresh", ttl_s)
+            });
+        });
+        Ok(())
+    }
+
+    pub(super) fn subscribe<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        (user, seat): (User, Seat),
+        id: u32,
+        request: &SubscribeRequest<'_>,
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) -> Result<(), ErrorCode> {
+        let now = desk.effects().now();
+        let until_s = match (request.token.is_empty(), self.rules.subscribe) {
+            (true, true) => None,
+            (true, false) => return Err(ErrorCode::PERMISSION_DENIED),
+            (false, _) => {
+                let shown = (&*request.channel, &*request.token);
+                let until_s = self.holders.subscribe(seat, shown, now);
+                until_s.map_err(token_error)?
+            }
+        };
+        let wish = SubscribeWish {
+            channel: &request.channel,
+            since: since(request),
+            ticket: id,
+            by_server: false,
+            whole: request.rejects_unrecovered(),
+        };
+        let ttl_s = self.holders.ttl_s(until_s, now);
+        desk.expires(user, id, ttl_s);
+        if let Err(error) = hub.subscribe(seat, wish, desk) {
+            desk.expires(user, id, None);
+            return Err(views::error(error));
+        }
+        self.holders.subscribed(seat, &request.channel, until_s);
+        Ok(())
+    }
+}

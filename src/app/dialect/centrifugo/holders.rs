@@ -1,0 +1,158 @@
+//! Clients that have shown tokens: who they are, and until when they may be here and be told.
+
+use crate::app::Seat;
+use crate::app::tokens::{TokenBook, TokenClaims, TokenFault};
+use crate::time::Instant;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The clients of one core that have shown tokens, by seat.
+#[derive(Debug)]
+pub(super) struct TokenHolders {
+    book: TokenBook,
+    all: BTreeMap<u32, TokenHolder>,
+}
+
+/// One of them.
+#[derive(Debug, Default)]
+struct TokenHolder {
+    user: Box<str>,
+    /// When it has to be gone, in seconds of Unix time.
+    until_s: Option<u64>,
+    /// Subscriptions that have an end.
+    subscriptions: Vec<(Box<str>, u64)>,
+}
+
+/// Whose time is over.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum OverdueToken {
+    /// The client's.
+    Client,
+    /// That of its subscriptions to these channels.
+    Channels(Vec<Box<str>>),
+}
+
+impl TokenHolders {
+    /// None yet.
+    pub(super) const fn new(book: TokenBook) -> Self {
+        let all = BTreeMap::new();
+        Self { book, all }
+    }
+
+    /// A client shows who it is.
+    pub(super) fn admit(
+        &mut self,
+        seat: Seat,
+        token: &str,
+        now: Instant,
+    ) -> Result<Arc<TokenClaims>, TokenFault> {
+        let claims = self.book.read(token, now)?;
+        if claims.channel.is_some() {
+            // A token for a subscription is no passport.
+            return Err(TokenFault::Invalid);
+        }
+        self.hold(seat, &claims);
+        Ok(claims)
+    }
+
+    /// A client shows a new token of the same user.
+    pub(super) fn refresh(
+        &mut self,
+        seat: Seat,
+        token: &str,
+        now: Instant,
+    ) -> Result<Option<u64>, TokenFault> {
+        let claims = self.book.read(token, now)?;
+        if claims.channel.is_some() || *claims.user != *self.user(seat) {
+            return Err(TokenFault::Invalid);
+        }
+        self.hold(seat, &claims);
+        Ok(self.ttl_s(claims.until_s, now))
+    }
+
+    /// A client shows that it may be told of a channel; until when.
+    pub(super) fn subscribe(
+        &mut self,
+        seat: Seat,
+        (channel, token): (&str, &str),
+        now: Instant,
+    ) -> Result<Option<u64>, TokenFault> {
+        let claims = self.book.read(token, now)?;
+        if claims.channel.as_deref() != Some(channel) || *claims.user != *self.user(seat) {
+            return Err(TokenFault::Invalid);
+        }
+        Ok(claims.until_s)
+    }
+
+    /// A subscription with a token stands, until that second.
+    pub(super) fn subscribed(&mut self, seat: Seat, channel: &str, until_s: Option<u64>) {
+        self.unsubscribed(seat, channel);
+        if let Some(until_s) = until_s {
+            let holder = self.all.entry(seat.0).or_default();
+            holder.subscriptions.push((channel.into(), until_s));
+        }
+    }
+
+    /// A subscription is over.
+    pub(super) fn unsubscribed(&mut self, seat: Seat, channel: &str) {
+        if let Some(holder) = self.all.get_mut(&seat.0) {
+            holder.subscriptions.retain(|(name, _)| **name != *channel);
+        }
+    }
+
+    /// An event stream shows a token, of either kind.
+    pub(super) fn stream(
+        &mut self,
+        seat: Seat,
+        token: &str,
+        now: Instant,
+    ) -> Result<Arc<TokenClaims>, TokenFault> {
+        let claims = self.book.read(token, now)?;
+        self.hold(seat, &claims);
+        Ok(claims)
+    }
+
+    /// What a token says whose signature is good.
+    pub(super) fn signed(&mut self, token: &str) -> Result<Arc<TokenClaims>, TokenFault> {
+        self.book.signed(token)
+    }
+
+    /// Whose time is over of a client.
+    pub(super) fn overdue(&mut self, seat: Seat, now: Instant) -> Option<OverdueToken> {
+        let now_s = self.book.seconds(now);
+        let holder = self.all.get_mut(&seat.0)?;
+        if holder.until_s.is_some_and(|until| until <= now_s) {
+            return Some(OverdueToken::Client);
+        }
+        let mut ended = Vec::new();
+        holder.subscriptions.retain_mut(|(name, until)| {
+            let is_over = *until <= now_s;
+            if is_over {
+                ended.push(std::mem::take(name));
+            }
+            !is_over
+        });
+        (!ended.is_empty()).then_some(OverdueToken::Channels(ended))
+    }
+
+    /// A client is gone.
+    pub(super) fn left(&mut self, seat: Seat) {
+        self.all.remove(&seat.0);
+    }
+
+    /// Seconds until then.
+    pub(super) fn ttl_s(&self, until_s: Option<u64>, now: Instant) -> Option<u64> {
+        let now_s = self.book.seconds(now);
+        until_s.map(|until| until.saturating_sub(now_s))
+    }
+
+    fn hold(&mut self, seat: Seat, claims: &TokenClaims) {
+        let holder = self.all.entry(seat.0).or_default();
+        holder.user = claims.user.clone();
+        holder.until_s = claims.until_s;
+    }
+
+    fn user(&self, seat: Seat) -> &str {
+        self.all.get(&seat.0).map_or("", |holder| &holder.user)
+    }
+}
