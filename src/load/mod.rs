@@ -85,7 +85,7 @@ pub use measure::outcome::Outcome;
 pub use measure::pings::Pings;
 pub use measure::progress::{Observer, Progress};
 pub use measure::recovery::Recovery;
-pub use measure::{failure, fan_out, latency, outcome, progress};
+pub use measure::{deliveries, failure, fan_out, latency, outcome, progress};
 pub use nonce::Nonce;
 pub use pace::{Buckets, Pace, Poisson, Rate, Stage, Stages, StagesError, Stripe, Walk};
 pub use policy::{Backoff, PlannedOutage, Refused, RetryPolicy, Session, Think};

@@ -9,6 +9,7 @@ use super::record::Record;
 use super::threshold::{Threshold, ThresholdError};
 use super::unit::Unit;
 use super::verdict;
+use crate::load::deliveries::Deliveries;
 use crate::load::outcome::Outcome;
 use crate::load::{Config, Recovery, Scenario};
 use std::time::Duration;
@@ -58,6 +59,7 @@ fn possible(facts: &Facts, config: &Config) -> (Facts, Outcome) {
     };
     match program {
         "rooms" | "cable" => outcome.fan_out = Some(Box::default()),
+        "channels" => outcome.deliveries = Some(Deliveries::default()),
         "connect" => outcome.rounds.push(Duration::ZERO),
         _ => {}
     }

@@ -112,6 +112,8 @@ pub fn merged(parts: &[Record]) -> Result<Record, MergeError> {
     generator(&mut whole, parts, received);
     whole.server = one_server(parts, received);
     (whole.storm, whole.fan_out, whole.rounds, whole.network) = (None, None, None, None);
+    // Each part's places are its own: there is no sum to judge.
+    whole.deliveries = None;
     whole.thresholds = Vec::new();
     whole.verdict = judged(&whole, parts);
     Ok(whole)

@@ -18,6 +18,7 @@ pub mod capacity;
 mod change;
 mod comparison;
 pub mod csv;
+pub mod deliveries;
 mod facts;
 pub mod fan_out;
 mod figures;

@@ -1,6 +1,7 @@
 //! The record of one load run: plain data, in the order and units of the JSON schema.
 
 use super::change::BaselineChange;
+use super::deliveries::DeliveryRecord;
 use super::facts::Facts;
 use super::fan_out::FanOut;
 use super::figures::per_second;
@@ -48,6 +49,8 @@ pub struct Record {
     pub latency: Latencies,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fan_out: Option<FanOut>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deliveries: Option<DeliveryRecord>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rounds: Option<Rounds>,
     pub failures: Vec<Failure>,
@@ -243,6 +246,7 @@ impl Record {
             headline: latency.headline().map(str::to_owned),
             latency,
             fan_out: FanOut::new(outcome),
+            deliveries: DeliveryRecord::new(outcome),
             rounds: Rounds::new(outcome),
             failures: failures(outcome),
             generator: Generator::new(outcome, received, facts.headroom),

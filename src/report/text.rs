@@ -40,6 +40,9 @@ pub fn text(record: &Record) -> String {
     if let Some(fan_out) = &record.fan_out {
         fan_out.text(&mut out);
     }
+    if let Some(deliveries) = &record.deliveries {
+        deliveries.text(&mut out);
+    }
     if let Some((name, latency)) = record.headline() {
         distribution(&mut out, name, latency);
     }

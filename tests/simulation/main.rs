@@ -6,6 +6,7 @@
 
 #[path = "../tls/certificates.rs"]
 mod certificates;
+mod channels;
 mod rooms;
 mod secured;
 mod tiny;

@@ -1,4 +1,4 @@
-//! What the flags of the scenarios `cable`, `socketcluster` and `socketio` mean.
+//! What the flags of the scenarios `cable`, `channels`, `socketcluster` and `socketio` mean.
 
 use super::flags::LoadFlags;
 use super::scenario_flag::ScenarioFlag;
@@ -6,13 +6,14 @@ use super::trigger::trigger;
 use crate::cli::Failure;
 use crate::cli::url::Scheme;
 use crate::load::scenario::{
-    Cable, CableOptions, Program, STAMP_BYTES, Senders, SocketCluster, SocketClusterOptions,
-    SocketIo, SocketIoOptions,
+    Cable, CableOptions, NumberedChannels, NumberedChannelsOptions, Program, STAMP_BYTES, Senders,
+    SocketCluster, SocketClusterOptions, SocketIo, SocketIoOptions,
 };
 use std::sync::Arc;
 
 /// Where servers answer whose URL names no path.
 const CABLE_PATH: &str = "/cable";
+const CHANNELS_PATH: &str = "/connection/websocket";
 const SOCKETCLUSTER_PATH: &str = "/socketcluster/";
 
 /// A scenario of these, and where its server answers if it is asked for that target.
@@ -29,6 +30,10 @@ impl Realtime {
             Some(ScenarioFlag::Cable) => Self {
                 program: Arc::new(cable(flags, seed)?),
                 retarget: |target| or_path(target, CABLE_PATH),
+            },
+            Some(ScenarioFlag::Channels) => Self {
+                program: Arc::new(channels(flags, seed)?),
+                retarget: |target| or_path(target, CHANNELS_PATH),
             },
             Some(ScenarioFlag::Socketcluster) => Self {
                 program: Arc::new(SocketCluster::new(SocketClusterOptions {
@@ -109,6 +114,21 @@ fn cable(flags: &LoadFlags, seed: u64) -> Result<Cable, Failure> {
     }))
 }
 
+fn channels(flags: &LoadFlags, seed: u64) -> Result<NumberedChannels, Failure> {
+    let Some(channel) = flags.realtime.channel.clone() else {
+        let text = "--scenario channels has to know what to subscribe to; try: --channel news";
+        return Err(Failure::Usage(text.to_owned()));
+    };
+    Ok(NumberedChannels::new(NumberedChannelsOptions {
+        channel,
+        channels: flags.realtime.channels.unwrap_or(1),
+        auth_token: flags.realtime.auth_token.clone(),
+        content_bytes: flags.payload,
+        senders: senders(flags),
+        seed,
+    }))
+}
+
 fn senders(flags: &LoadFlags) -> Senders {
     flags.realtime.senders.map_or(Senders::ALL, Senders)
 }
@@ -177,6 +197,10 @@ mod tests {
             ("ws://a:1/live --scenario cable --channel X", "/live"),
             ("ws://a:1 --scenario socketcluster", "/socketcluster/"),
             (
+                "ws://a:1 --scenario channels --channel news",
+                "/connection/websocket",
+            ),
+            (
                 "ws://a:1 --scenario socketio",
                 "/socket.io/?EIO=4&transport=websocket",
             ),
@@ -195,10 +219,18 @@ mod tests {
         for (line, part) in [
             ("ws://a:1 --scenario cable", "--channel ChatChannel"),
             ("ws://a:1 --scenario cable --channel {x", "JSON object"),
-            ("ws://a:1 --channel X", "--scenario cable or socketcluster"),
+            ("ws://a:1 --scenario channels", "--channel news"),
+            (
+                "ws://a:1 --scenario cable --channel X --channels 2",
+                "--scenario channels",
+            ),
+            (
+                "ws://a:1 --channel X",
+                "--scenario cable or channels or socketcluster",
+            ),
             (
                 "ws://a:1 --scenario socketio --channel X",
-                "--scenario cable or socketcluster",
+                "--scenario cable or channels or socketcluster",
             ),
             (
                 "ws://a:1 --scenario cable --channel X --auth-token t",

@@ -1,5 +1,5 @@
-//! The flags that only the scenarios `cable`, `socketcluster` and `socketio` have, and which of
-//! them belongs to which.
+//! The flags that only the scenarios of message protocols have (`cable`, `channels`,
+//! `socketcluster`, `socketio`), and which of them belongs to which.
 
 use super::scenario_flag::ScenarioFlag;
 use super::trigger::Request;
@@ -8,12 +8,16 @@ use clap::Args;
 
 /// The flags of `load` that some scenarios have.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Scenarios cable, socketcluster, socketio")]
+#[command(next_help_heading = "Scenarios cable, channels, socketcluster, socketio")]
 pub(in crate::cli) struct RealtimeFlags {
     /// Channel to subscribe to. Of cable its class, such as ChatChannel, or the whole identifier:
     /// '{"channel":"ChatChannel","room":1}'.
     #[arg(long, value_name = "NAME")]
     pub(super) channel: Option<String>,
+    /// Number of channels (channels): each client is in one of NAME0, NAME1, .. [default: NAME
+    /// alone].
+    #[arg(long, value_name = "N")]
+    pub(super) channels: Option<u32>,
     /// What is called with each message: of cable the channel's action, of socketcluster the
     /// procedure, of socketio the event, which is to be acknowledged [default: echo, but
     /// socketcluster publishes if it has a channel].
@@ -22,7 +26,7 @@ pub(in crate::cli) struct RealtimeFlags {
     /// Namespace to join (socketio) [default: /].
     #[arg(long, value_name = "/NAME")]
     pub(super) namespace: Option<String>,
-    /// Token to show: a JWT for socketcluster, auth.token for socketio.
+    /// Token to show: a JWT for channels and socketcluster, auth.token for socketio.
     #[arg(
         long,
         value_name = "TOKEN",
@@ -53,9 +57,14 @@ impl RealtimeFlags {
 
     /// The flags that were typed, each with the scenarios that have it.
     fn typed(&self) -> impl Iterator<Item = (&'static str, &'static [ScenarioFlag])> {
-        use ScenarioFlag::{Cable, Socketcluster, Socketio};
-        let all: [(_, _, &[ScenarioFlag]); 6] = [
-            ("--channel", self.channel.is_some(), &[Cable, Socketcluster]),
+        use ScenarioFlag::{Cable, Channels, Socketcluster, Socketio};
+        let all: [(_, _, &[ScenarioFlag]); 7] = [
+            (
+                "--channel",
+                self.channel.is_some(),
+                &[Cable, Channels, Socketcluster],
+            ),
+            ("--channels", self.channels.is_some(), &[Channels]),
             (
                 "--event",
                 self.event.is_some(),
@@ -65,12 +74,12 @@ impl RealtimeFlags {
             (
                 "--auth-token",
                 self.auth_token.is_some(),
-                &[Socketcluster, Socketio],
+                &[Channels, Socketcluster, Socketio],
             ),
             (
                 "--senders",
                 self.senders.is_some(),
-                &[Cable, Socketcluster, Socketio],
+                &[Cable, Channels, Socketcluster, Socketio],
             ),
             ("--trigger", self.trigger.is_some(), &[Cable]),
         ];
@@ -102,6 +111,7 @@ impl RealtimeFlags {
 fn name(scenario: ScenarioFlag) -> &'static str {
     match scenario {
         ScenarioFlag::Cable => "cable",
+        ScenarioFlag::Channels => "channels",
         ScenarioFlag::Socketcluster => "socketcluster",
         ScenarioFlag::Socketio => "socketio",
         ScenarioFlag::Echo

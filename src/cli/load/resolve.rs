@@ -294,7 +294,12 @@ impl Talk {
             })),
             Some(ScenarioFlag::Custom) => custom.unwrap_or(usual),
             // Those that `Realtime` knows are none of these.
-            Some(ScenarioFlag::Cable | ScenarioFlag::Socketcluster | ScenarioFlag::Socketio)
+            Some(
+                ScenarioFlag::Cable
+                | ScenarioFlag::Channels
+                | ScenarioFlag::Socketcluster
+                | ScenarioFlag::Socketio,
+            )
             | None => usual,
         };
         Ok(Self {

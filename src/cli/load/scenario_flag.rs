@@ -20,6 +20,9 @@ pub(in crate::cli) enum ScenarioFlag {
     Cable,
     /// SocketCluster: calls a procedure or publishes, and expects the response.
     Socketcluster,
+    /// Channels of a server that speaks Centrifugo's client protocol: publishes, and checks the
+    /// number of all that each subscriber is told.
+    Channels,
     /// Socket.IO: emits events and expects their acknowledgements.
     Socketio,
     /// What a file says (`--script`).

@@ -1,5 +1,6 @@
 //! What a load run measures: counts, latencies and failures, and their sums over cores.
 
+pub mod deliveries;
 pub(super) mod due;
 pub mod failure;
 pub mod fan_out;

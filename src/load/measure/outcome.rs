@@ -1,5 +1,6 @@
 //! What a load run measured: counts, latencies, failures and what each core used. Cores merge.
 
+use super::deliveries::Deliveries;
 pub use super::due::{Due, Numbering};
 use super::failure::Failures;
 use super::fan_out::FanOut;
@@ -165,6 +166,8 @@ pub struct Outcome {
     pub pings: Pings,
     /// Broadcasts, if the scenario has any.
     pub fan_out: Option<Box<FanOut>>,
+    /// Numbered publications, if the scenario hears any.
+    pub deliveries: Option<Deliveries>,
     /// Latencies.
     pub latencies: Latencies,
     /// What went wrong.
@@ -193,6 +196,9 @@ impl Outcome {
         if let Some(other) = &other.fan_out {
             self.fan_out.get_or_insert_default().merge(other);
         }
+        if let Some(other) = &other.deliveries {
+            self.deliveries.get_or_insert_default().merge(other);
+        }
         self.latencies.merge(&other.latencies);
         self.failures.merge(&other.failures);
         self.cores.extend_from_slice(&other.cores);
@@ -214,6 +220,7 @@ impl Outcome {
             pings: self.pings,
             // Its histograms stay with the core.
             fan_out: None,
+            deliveries: self.deliveries,
             failures: self.failures.clone(),
             latencies: std::mem::replace(&mut self.latencies, empty),
             cores: Vec::new(),

@@ -3,6 +3,7 @@
 
 mod connections;
 
+use super::deliveries::Delivered;
 use super::fan_out::Stray;
 use super::outcome::{Ending, Messages, Numbering, Outcome};
 use super::progress::{Progress, Stage};
@@ -332,6 +333,13 @@ impl Recorder {
                 Stray::Reordered => fan_out.reordered += 1,
                 Stray::Gap(missing) => fan_out.gaps += missing,
             }
+        }
+    }
+
+    /// What is known of a publication that came now, or of those before it.
+    pub(in crate::load) fn delivery(&mut self, what: Delivered, now: Instant) {
+        if self.is_measured(now) {
+            self.outcome.deliveries.get_or_insert_default().count(what);
         }
     }
 

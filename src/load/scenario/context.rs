@@ -1,6 +1,7 @@
 //! What a dialogue is lent for the length of one call: its voice, its measurements, its wishes.
 
 use super::{Address, Note, Part};
+use crate::load::measure::deliveries::Delivered;
 use crate::load::measure::failure::Kind;
 use crate::load::measure::fan_out::Stray;
 use crate::load::measure::recorder::Recorder;
@@ -218,6 +219,11 @@ impl Context<'_> {
     /// Something is wrong with a delivery that was heard now.
     pub fn stray(&mut self, stray: Stray) {
         self.recorder.stray(stray, self.speaker.now);
+    }
+
+    /// What is known of a numbered publication that came now, or of those before it.
+    pub fn delivery(&mut self, what: Delivered) {
+        self.recorder.delivery(what, self.speaker.now);
     }
 
     /// Calls [`super::Dialogue::on_timer`] after that time, to a millisecond, instead of at

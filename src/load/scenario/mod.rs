@@ -44,12 +44,16 @@
 //! | [`Context::received`] | a message that answers nothing: events `received`, `bytes` |
 //! | [`Context::one_way`] | its latency, from the stamp that it carries ([`Context::now`] when it was said) |
 //! | [`Context::wrong`] | a message that should not have come |
+//! | [`Context::delivery`] | what became of a numbered publication |
 //! | [`Context::broadcast`], [`Context::delivered`], [`Context::spread`], [`Context::stray`] | fan-out |
 //!
 //! Only what belongs to the measured time is recorded; a dialogue need not know when that is.
 
 mod cable;
 mod calls;
+mod channels;
+#[cfg(test)]
+mod channels_tests;
 mod connect;
 mod context;
 pub mod custom;
@@ -63,6 +67,7 @@ mod trigger;
 pub use super::measure::fan_out::Stray;
 pub use cable::{Cable, CableOptions};
 pub use calls::STAMP_BYTES;
+pub use channels::{NumberedChannels, NumberedChannelsOptions};
 pub use connect::Connect;
 pub(super) use context::{Actions, Flow, Leave, Post, Speaker, Wake};
 pub use context::{Context, Exchange, Piece};

@@ -23,19 +23,19 @@ use std::time::Duration;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// One client of a scenario, and everything it is lent.
-struct Desk {
+pub(super) struct Desk {
     dialogue: Box<dyn Dialogue>,
     number: u32,
     now: Instant,
-    said: Actions,
-    recorder: Recorder,
+    pub(super) said: Actions,
+    pub(super) recorder: Recorder,
     rng: fastrand::Rng,
     begun: u32,
     over: u32,
 }
 
 impl Desk {
-    fn new(program: &dyn Program, number: u32) -> Self {
+    pub(super) fn new(program: &dyn Program, number: u32) -> Self {
         let mut recorder = Recorder::new(true);
         recorder.measure(Instant::from_nanos(0), Instant::from_nanos(u64::MAX));
         let mut desk = Self {
@@ -69,12 +69,12 @@ impl Desk {
         call(&mut *self.dialogue, &mut context);
     }
 
-    fn hear(&mut self, text: &str) {
+    pub(super) fn hear(&mut self, text: &str) {
         let heard = Incoming::Text(text.as_bytes());
         self.call(|dialogue, context| dialogue.on_message(heard, context));
     }
 
-    fn turn(&mut self) -> String {
+    pub(super) fn turn(&mut self) -> String {
         let piece = Piece(SendTimes {
             intended: self.now,
             submitted: self.now,
@@ -89,7 +89,7 @@ impl Desk {
     }
 
     /// The texts that it has said since the last time.
-    fn says(&mut self) -> Vec<String> {
+    pub(super) fn says(&mut self) -> Vec<String> {
         let mut bytes = std::mem::take(&mut self.said.bytes);
         let mut decoder = Decoder::new(Role::Server);
         let mut pool = Pool::new(limits::MESSAGE_BYTES, 1);
@@ -103,7 +103,7 @@ impl Desk {
         texts
     }
 
-    fn failure(&mut self) -> &'static str {
+    pub(super) fn failure(&mut self) -> &'static str {
         match self.said.leave.take() {
             Some(Leave::Failed(Kind::Application(name))) => name,
             other => panic!("{other:?}"),

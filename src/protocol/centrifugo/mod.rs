@@ -7,12 +7,17 @@
 
 pub mod code;
 mod command;
+mod heard;
 mod write;
 
 pub use code::{CloseAdvice, ErrorCode};
 pub use command::{
     ChannelRequest, ClientCommand, CommandKind, ConnectRequest, HistoryRequest, PublishRequest,
     RpcRequest, SincePosition, SubscribeRequest, TokenRequest, read_commands, read_connect,
+};
+pub use heard::{
+    ServerError, ServerLine, ServerMessage, ServerPublication, ServerPush, ServerSubscription,
+    read_server,
 };
 pub use write::{
     ConnectReply, InfoView, PublicationView, StreamView, SubscribeReply, Wrap, connect, error,
