@@ -150,7 +150,7 @@ pub(crate) fn tokens_say_who_may_be_told_what<H: Harness>() {
             is_all.then_some(bytes.len())
         });
     }
-    script.ask(CALLER, &get("/channels?topic=a"), 401);
+    script.ask(CALLER + 1, &get("/channels?topic=a"), 401);
     script.send(STREAM, get(&format!("/channels?topic=a&token={own}")));
     script.hears(STREAM, "event: ready");
     for topic in ["a", "b"] {
