@@ -225,9 +225,7 @@ impl CentrifugoClients {
             }
             CommandKind::Send => Ok(()),
             CommandKind::Ping => {
-                desk.say(user, |into| {
-                    codec::reply(into, id, |into| into.extend_from_slice(b"\"ping\":{}"));
-                });
+                done(asker, b"\"ping\":{}", desk);
                 Ok(())
             }
             CommandKind::Subscribe(request) => {
@@ -236,11 +234,7 @@ impl CentrifugoClients {
             CommandKind::Unsubscribe(ChannelRequest { channel }) => {
                 self.holders.unsubscribed(seat, &channel);
                 hub.unsubscribe(seat, &channel, desk);
-                desk.say(user, |into| {
-                    codec::reply(into, id, |into| {
-                        into.extend_from_slice(b"\"unsubscribe\":{}")
-                    });
-                });
+                done(asker, b"\"unsubscribe\":{}", desk);
                 Ok(())
             }
             CommandKind::Publish(request) => publish(asker, seat, &request, hub, desk),
@@ -357,6 +351,13 @@ impl CentrifugoClients {
             *place = stage;
         }
     }
+}
+
+/// Answers a command that is done, with nothing to tell.
+fn done<E: Effects<Vec<HubLetter>>>(to: Asker, content: &[u8], desk: &mut Desk<'_, E>) {
+    desk.say(to.user, |into| {
+        codec::reply(into, to.ticket, |into| into.extend_from_slice(content));
+    });
 }
 
 fn publish<B: Broker, E: Effects<Vec<HubLetter>>>(
