@@ -157,6 +157,7 @@ fn reaches_every_member(engine: Engine, transport: Transport) {
             iterations: Some(20),
             payload_bytes: 100,
             size: Some(6),
+            comes_and_goes: false,
         }));
         config.duration = Duration::from_secs(4);
     });

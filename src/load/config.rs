@@ -414,9 +414,9 @@ impl Config {
         self.connect_time
     }
 
-    /// Time for a closing handshake.
-    pub(super) const fn close_time(&self) -> Duration {
-        self.close_time
+    /// Time for the last replies, and for a closing handshake.
+    pub(super) const fn ending_times(&self) -> [Duration; 2] {
+        [self.grace, self.close_time]
     }
 
     /// Who connects again, and when.

@@ -106,6 +106,15 @@ impl Choice {
     }
 }
 
+/// What an outage did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::load) struct OutageLosses {
+    /// Connections that were dropped.
+    pub(in crate::load) connections: u64,
+    /// Messages that were under way on them.
+    pub(in crate::load) messages: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

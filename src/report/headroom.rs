@@ -146,15 +146,13 @@ impl Ceiling {
             return;
         }
         match self.broken {
-            // The end of the search is none.
-            Some((broken, _))
-                if per_s >= broken && self.held.is_some() && self.has_looked_above =>
-            {
-                self.refute();
-                self.broken = None;
-            }
             Some((broken, _)) if per_s > broken => {
                 self.failed_below = Some(broken);
+                self.broken = None;
+            }
+            // The end of the search is none.
+            Some((broken, _)) if per_s >= broken => {
+                self.refute();
                 self.broken = None;
             }
             None | Some(_) => {}
@@ -347,6 +345,25 @@ mod tests {
         }
         let found = ceiling.found(64);
         let ratio = 1_000.0 / found.ceiling_per_s;
+        assert!((1.0..=1.15).contains(&ratio), "{found:?}");
+    }
+
+    #[test]
+    fn a_rate_that_is_held_after_all_is_searched_above() {
+        let (mut ceiling, mut disturbed) = (Ceiling::new(100.0), 6);
+        while let Some(per_s) = ceiling.next_per_s() {
+            // From the end of the search on, for a while, nothing much is held.
+            let is_disturbed = per_s > 1_600.0 && disturbed > 0;
+            disturbed -= u32::from(is_disturbed);
+            let trial = if is_disturbed || per_s > 3_000.0 {
+                Trial::GeneratorLimited
+            } else {
+                Trial::Held
+            };
+            ceiling.tried(per_s, trial);
+        }
+        let found = ceiling.found(64);
+        let ratio = 3_000.0 / found.ceiling_per_s;
         assert!((1.0..=1.15).contains(&ratio), "{found:?}");
     }
 

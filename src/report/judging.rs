@@ -291,6 +291,7 @@ mod tests {
             iterations: None,
             payload_bytes: 100,
             size: None,
+            comes_and_goes: false,
         });
         let rooms = Config {
             scenario: Scenario::Dialogue(rooms),

@@ -66,6 +66,7 @@ fn remedy(failure: &Failure, asked: Asked) -> Option<&'static str> {
             "a path that is an event stream; for a WebSocket ws:// or wss://"
         }
         (_, "too_large") => "a larger --max-message or --max-fragments",
+        ("open", "close_1009") => "a smaller --payload, or a server that takes larger messages",
         (_, "no_pong") => "a longer --ping; `ringstorm agent URL` shows whether the server is late",
         (_, "subprotocol_refused") => "--subprotocol NAME with one that the server speaks",
         ("upgrade", kind) if kind.contains("agree to permessage-deflate") => {
@@ -74,6 +75,9 @@ fn remedy(failure: &Failure, asked: Asked) -> Option<&'static str> {
         ("upgrade", kind) if kind.contains("server_no_context_takeover") => {
             "the run without --deflate: that server deflates each message with those before it, \
              and this client inflates each by itself"
+        }
+        ("upgrade", kind) if kind.contains("content coding") => {
+            "a server that sends the stream as it is: Accept-Encoding: identity asks for that"
         }
         ("upgrade", kind) if kind.starts_with("bad_response") => {
             "--debug to see the heads; is it an HTTP server, and without TLS?"
@@ -196,6 +200,12 @@ mod tests {
                 "bad_response: 101 without server_no_context_takeover, which was offered",
                 "with those before it",
             ),
+            (
+                "upgrade",
+                "bad_response: a content coding that was not asked for: br",
+                "identity",
+            ),
+            ("open", "close_1009", "--payload"),
             ("upgrade", "tls_ca_certificate", "CA:FALSE"),
             ("connect", "proxy_refused", "a proxy running there"),
             ("connect", "proxy_http_407", "USER:PASSWORD"),

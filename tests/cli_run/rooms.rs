@@ -39,6 +39,30 @@ fn rooms_of_another_size_than_asked_for_fail_with_the_remedy() {
     assert!(load.err.contains("add --scenario rooms"), "{}", load.err);
 }
 
+/// Members who go by the plan leave nothing without a reply behind, over either transport.
+#[test]
+fn members_come_and_go_and_nothing_is_lost() {
+    let server = Serving::start(&["--cores", "0", "--room-size", "4"]);
+    for engine in ["ring", "tokio"] {
+        for scheme in ["ws", "http"] {
+            let url = format!("{scheme}://{}/rooms", server.address);
+            let common = ["-c", "20", "--cores", "0", "--json", "--quiet", "-d", "3s"];
+            let stays = ["--connect-rate", "30", "--session-time", "300ms"];
+            let rooms = ["--scenario", "rooms", "--engine", engine];
+            let load = ringstorm(&[&["load", &url], &common[..], &stays, &rooms].concat());
+            assert!(matches!(load.code, 0 | 98), "{}{}", load.out, load.err);
+            let record: Value = serde_json::from_str(&load.out).expect("JSON");
+            let what = format!("{engine} {scheme}: {}", load.out);
+            assert_eq!(record["connects"]["up"], 90, "{what}");
+            assert_eq!(record["connects"]["dropped"], 0, "{what}");
+            assert_eq!(record["messages"]["lost"], 0, "{what}");
+            assert!(record["messages"]["replied"].as_u64() > Some(100), "{what}");
+            let fan_out = &record["fan_out"];
+            assert_eq!(fan_out["expected"], fan_out["received"], "{what}");
+        }
+    }
+}
+
 #[test]
 fn connects_are_repeated_and_each_round_is_told() {
     let server = Serving::start(&["--cores", "0"]);

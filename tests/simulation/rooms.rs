@@ -41,6 +41,7 @@ impl Party {
             iterations: Some(iterations),
             payload_bytes: random.usize(0..2000),
             size: Some(u32::from(server.room_size)),
+            comes_and_goes: false,
         }));
         if random.u8(..4) == 0 {
             load.messages = Loop::Open {
@@ -165,6 +166,7 @@ fn connections_for_posts_take_no_place_of_a_session_and_go_with_it() {
             iterations: None,
             payload_bytes: 32,
             size: None,
+            comes_and_goes: false,
         }));
         // 15 of 20 places are taken on each core.
         let rate = 30.0 * f64::from(party.draw.plan.loads);

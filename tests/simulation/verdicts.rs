@@ -183,6 +183,7 @@ fn rooms() -> Scenario {
         iterations: None,
         payload_bytes: 32,
         size: None,
+        comes_and_goes: false,
     })
 }
 

@@ -291,6 +291,7 @@ impl Talk {
                 iterations: flags.iterations,
                 payload_bytes: flags.payload,
                 size: flags.room_size,
+                comes_and_goes: flags.churn.session().is_some(),
             })),
             Some(ScenarioFlag::Custom) => custom.unwrap_or(usual),
             // Those that `Realtime` knows are none of these.

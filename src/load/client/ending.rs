@@ -8,27 +8,22 @@ use super::{ClientEvent, ConnectionLoss, FailedConnect, LoadClients, LossCause, 
 use crate::load::barrier::CoreMessage;
 use crate::load::measure::failure::Kind;
 use crate::load::measure::recorder::Recorder;
-use crate::load::outage::Choice;
+use crate::load::outage::{Choice, OutageLosses};
 use crate::load::phase::AT_ONCE;
 use crate::load::redirect::Redirect;
 use crate::load::scenario::Leave;
 use crate::protocol::websocket::closing;
 use crate::protocol::websocket::frame::{self, Opcode};
 use crate::shard::{Close, CloseCause, ConnectionId, Wire};
+use crate::time::Instant;
+use std::time::Duration;
 
 /// Connections closed in one turn at most.
 const CLOSES_PER_TURN: u32 = 1024;
+/// So soon a session that waits for replies looks whether it has them.
+const LOOK_TIME: Duration = Duration::from_millis(1);
 /// RFC 6455, 7.4.1: no code was in the peer's close frame. Never sent.
 const NO_CODE: u16 = 1005;
-
-/// What an outage did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::load) struct OutageLosses {
-    /// Connections that were dropped.
-    pub(in crate::load) connections: u64,
-    /// Messages that were under way on them.
-    pub(in crate::load) messages: u64,
-}
 
 impl LoadClients {
     /// A connect has taken too long.
@@ -244,18 +239,24 @@ impl LoadClients {
         }
     }
 
-    /// A session's time is over.
+    /// A session's time is over, since then: it says no more, and goes with its last reply.
     pub(super) fn end_session(
         &mut self,
-        id: ConnectionId,
+        (id, since): (ConnectionId, Instant),
         recorder: &mut Recorder,
         wire: &mut impl Wire<CoreMessage>,
     ) {
-        if self.table.get_open(id).is_some() {
+        let Some(in_flight) = self.table.leave_soon(id) else {
+            return;
+        };
+        let (now, [grace, close]) = (wire.now(), self.config.ending_times());
+        if in_flight == 0 || now.since(since) >= grace {
             recorder.left();
             self.say_goodbye(id, wire);
-            let by = wire.now() + self.config.close_time();
-            self.timers.set(by, Timer::Vanish(id));
+            self.timers.set(now + close, Timer::Vanish(id));
+        } else {
+            let look_at = now + LOOK_TIME + now.since(since) / 4;
+            self.timers.set(look_at, Timer::Leave(id, since));
         }
     }
 

@@ -85,8 +85,8 @@ pub(super) struct LoadClients {
 enum Timer {
     /// The client has thought: it sends.
     Speak(ConnectionId),
-    /// The session's time is over.
-    Leave(ConnectionId),
+    /// The session's time is over, since then.
+    Leave(ConnectionId, Instant),
     /// The session's closing handshake has taken long enough.
     Vanish(ConnectionId),
     /// A connection for posts may have waited too long: for the server, or for an answer.
@@ -213,7 +213,9 @@ impl LoadClients {
                         self.fill(id, recorder, wire);
                     }
                 }
-                Some(Timer::Leave(id)) => self.end_session(id, recorder, wire),
+                Some(Timer::Leave(id, since)) => {
+                    self.end_session((id, since), recorder, wire);
+                }
                 Some(Timer::Vanish(id)) => self.vanish(id, recorder, wire),
                 Some(Timer::AwaitPost(id)) => self.watch_post(id, recorder, wire),
             }
@@ -433,7 +435,7 @@ impl LoadClients {
             }
         });
         if let Some(time) = self.config.session_time(self.tools.rng()) {
-            self.timers.set(now + time, Timer::Leave(id));
+            self.timers.set(now + time, Timer::Leave(id, now + time));
         }
         self.keepalive.begin(id, number, now);
         time
@@ -469,7 +471,8 @@ impl LoadClients {
         recorder: &mut Recorder,
         wire: &mut impl Wire<CoreMessage>,
     ) {
-        let Some(client) = self.table.get_open(id) else {
+        let client = self.table.get_open(id);
+        let Some(client) = client.filter(|client| !client.is_leaving()) else {
             return;
         };
         match (client.number(), client.role_mut()) {

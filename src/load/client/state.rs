@@ -77,6 +77,8 @@ pub(super) struct Client {
     is_thinking: bool,
     /// Its last ping has not been answered.
     awaits_pong: bool,
+    /// Its time is over: it only waits for replies.
+    is_leaving: bool,
     /// When its present state began.
     since: Instant,
     /// When its first connect was meant to start.
@@ -123,6 +125,7 @@ impl Client {
             state: ClientState::Connecting,
             is_thinking: false,
             awaits_pong: false,
+            is_leaving: false,
             since: now,
             intended: attempt.intended(),
             role: ClientRole::of(scenario, sequence, attempt.intended()),
@@ -237,6 +240,16 @@ impl Client {
     /// Whether its last ping has not been answered.
     pub(super) const fn awaits_pong(&self) -> bool {
         self.awaits_pong
+    }
+
+    /// Its time is over: it says no more.
+    pub(super) const fn leave_soon(&mut self) {
+        self.is_leaving = true;
+    }
+
+    /// Whether its time is over.
+    pub(super) const fn is_leaving(&self) -> bool {
+        self.is_leaving
     }
 
     #[inline]

@@ -148,6 +148,15 @@ impl ClientTable {
         }
     }
 
+    /// An open client's time is over: it takes no more turns. What it has under way.
+    pub(super) fn leave_soon(&mut self, id: ConnectionId) -> Option<u32> {
+        let client = self.get_open(id)?;
+        client.leave_soon();
+        let in_flight = client.role().in_flight();
+        self.set_part(id, Part::Listens);
+        Some(in_flight)
+    }
+
     /// Whether an open client takes turns.
     pub(super) fn speaks(&self, id: ConnectionId) -> bool {
         let slot = self.slots.get(id.slot());

@@ -304,6 +304,14 @@ impl Recorder {
         }
     }
 
+    /// One that it was to reach had left by the plan.
+    pub(in crate::load) fn excused(&mut self, times: SendTimes) {
+        if self.is_measured(times.intended) {
+            let expected = &mut self.outcome.fan_out.get_or_insert_default().expected;
+            *expected = expected.saturating_sub(1);
+        }
+    }
+
     /// It reached everyone, after these times in ascending order.
     pub(in crate::load) fn spread(&mut self, times: SendTimes, delays_ns: &[u64]) {
         if !self.is_measured(times.intended) {

@@ -210,6 +210,11 @@ impl Context<'_> {
         self.recorder.delivered(exchange.0);
     }
 
+    /// One that it was to reach has left by the plan.
+    pub fn excused(&mut self, exchange: &Exchange) {
+        self.recorder.excused(exchange.0);
+    }
+
     /// It has reached all of them, each so long after it was said. Sorts them.
     pub fn spread(&mut self, exchange: &Exchange, delays_ns: &mut [u64]) {
         delays_ns.sort_unstable();

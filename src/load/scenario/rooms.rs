@@ -7,7 +7,8 @@
 //! of them read one host's clock. Over an event stream it posts what it says.
 //!
 //! A broadcast is for those who were there when it was said. One of them that leaves before it has
-//! the broadcast is not waited for: the iteration is over when all others have it, and lost.
+//! the broadcast is not waited for: the iteration is over when all others have it, and lost;
+//! but not where members come and go by the plan.
 
 use super::{
     Address, Context, Dialogue, Exchange, Incoming, Note, Part, Piece, Program, Stray, Turns,
@@ -34,6 +35,8 @@ pub struct Rooms {
     pub payload_bytes: usize,
     /// Members of a room that the server has to allow for; `None`: as many as it likes.
     pub size: Option<u32>,
+    /// Members come and go by the plan: what is not heard by one that left is not lost.
+    pub comes_and_goes: bool,
 }
 
 impl Program for Rooms {
@@ -53,6 +56,7 @@ impl Program for Rooms {
             left: self.iterations.unwrap_or(u32::MAX),
             payload_bytes: self.payload_bytes,
             size: self.size,
+            comes_and_goes: self.comes_and_goes,
             number: None,
             present: Vec::new(),
             heard: 0,
@@ -70,6 +74,7 @@ struct Member {
     left: u32,
     payload_bytes: usize,
     size: Option<u32>,
+    comes_and_goes: bool,
     /// Who it is, once it has been told.
     number: Option<u32>,
     /// Who is in the room, itself included: known to the one that came first, who speaks.
@@ -237,7 +242,11 @@ impl Member {
         if let Some(broadcast) = &mut self.broadcast
             && strike(&mut broadcast.awaited, member)
         {
-            broadcast.is_short = true;
+            if self.comes_and_goes {
+                context.excused(&broadcast.exchange);
+            } else {
+                broadcast.is_short = true;
+            }
             self.end_if_heard(context);
         }
     }

@@ -18,6 +18,7 @@ mod posts;
 mod restarts;
 mod returning;
 mod scripts;
+mod sessions;
 mod world;
 
 use super::{Config, Loop, Pace, Rate};

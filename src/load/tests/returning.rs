@@ -1,4 +1,4 @@
-//! Failed connects tried again, lost connections made anew, storms and sessions: nobody is
+//! Failed connects tried again, lost connections made anew and storms: nobody is
 //! counted twice or not at all.
 
 use super::world::{Act, Echo, Key, Peer, Script, World};
@@ -6,7 +6,7 @@ use super::{MS, config, open};
 use crate::load::measure::outcome::Ending;
 use crate::load::{
     Backoff, Config, Loop, Outcome, Pace, PlannedOutage, Rate, Refused, RetryPolicy, Scenario,
-    Session, Think, Transport,
+    Session, Transport,
 };
 use crate::shard::CloseCause;
 use crate::time::Instant;
@@ -25,15 +25,15 @@ pub(super) const AGAIN: RetryPolicy = RetryPolicy {
 
 /// An echo server of which connects fail and connections end: as the two functions say of the
 /// n-th connect.
-struct Flaky<F, G> {
-    echo: Echo<fn(Key, Instant) -> Option<Instant>>,
+pub(super) struct Flaky<F, G> {
+    pub(super) echo: Echo<fn(Key, Instant) -> Option<Instant>>,
     connects: u64,
     fails: F,
     ends: G,
 }
 
 impl<F: Fn(u64) -> bool, G: Fn(u64) -> Option<Duration>> Flaky<F, G> {
-    fn new(fails: F, ends: G) -> Self {
+    pub(super) fn new(fails: F, ends: G) -> Self {
         Self {
             echo: Echo::new(|_, now| Some(now + MS)),
             connects: 0,
@@ -61,7 +61,7 @@ impl<F: Fn(u64) -> bool, G: Fn(u64) -> Option<Duration>> Peer for Flaky<F, G> {
 }
 
 /// What must add up, whatever happened.
-fn add_up(outcome: &Outcome) {
+pub(super) fn add_up(outcome: &Outcome) {
     let connects = outcome.connects;
     assert_eq!(
         connects.planned,
@@ -377,57 +377,6 @@ fn a_storm_drops_its_share_and_the_curve_shows_them_come_back() {
         assert_eq!(outcome.connects.ended_early, 0, "it was not the server");
         assert_eq!(outcome.failures.total(), 0);
     }
-}
-
-fn sessions(session: Session, connections: u32) -> Config {
-    Config {
-        connections,
-        session: Some(session),
-        connect_pace: Some(Pace::Constant(Rate::per_second(100.0).unwrap())),
-        messages: Loop::Thinking(Think {
-            least: 10 * MS,
-            most: 50 * MS,
-        }),
-        duration: Duration::from_secs(3),
-        ..config()
-    }
-}
-
-#[test]
-fn sessions_arrive_stay_and_leave() {
-    for session in [Session::Constant(200 * MS), Session::Exponential(200 * MS)] {
-        for cores in [1, 2] {
-            let mut world = World::new(
-                cores,
-                &sessions(session, 1_000),
-                Flaky::new(|_| false, |_| None),
-            );
-            let (outcome, took) = world.run();
-            add_up(&outcome);
-            let connects = outcome.connects;
-            assert_eq!((connects.planned, connects.dropped), (300, 0));
-            assert_eq!(connects.up + connects.unfinished, 300);
-            // Little's law: about 20 are there at the end.
-            let here = connects.up - connects.left;
-            assert!((8..36).contains(&here), "{here}");
-            assert_eq!(connects.ended_early, 0);
-            assert!(outcome.messages.replied > 1_000, "{:?}", outcome.messages);
-            assert!(took < Duration::from_millis(4_100), "{took:?}");
-            let closes = world.peer.echo.closes.len() as u64;
-            assert_eq!(closes, connects.up, "all said goodbye");
-        }
-    }
-}
-
-#[test]
-fn a_session_that_finds_no_room_is_dropped_and_counted() {
-    let config = sessions(Session::Constant(200 * MS), 10);
-    let mut world = World::new(1, &config, Flaky::new(|_| false, |_| None));
-    let (outcome, _) = world.run();
-    add_up(&outcome);
-    let connects = outcome.connects;
-    assert_eq!(connects.planned, 300);
-    assert!((120..180).contains(&connects.dropped), "{connects:?}");
 }
 
 fn outage_of_700(ms: u64) -> PlannedOutage {
