@@ -27,6 +27,7 @@ fn full() -> Value {
     outcome.events.received = 1;
     outcome.rounds = vec![Duration::from_secs(1)];
     outcome.fan_out = Some(Box::default());
+    outcome.deliveries = Some(ringstorm::load::deliveries::Deliveries::default());
     let latencies = &mut outcome.latencies;
     for latency in [
         &mut latencies.one_way,
