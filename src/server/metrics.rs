@@ -191,6 +191,8 @@ fn parts(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
                 ("request_time", |it| it.tally.decided.request_time),
                 ("drain", |it| it.tally.decided.drain),
                 ("full", |it| it.tally.decided.full),
+                ("stalled", |it| it.tally.decided.stalled),
+                ("memory", |it| it.tally.decided.memory),
             ],
         ),
     ];

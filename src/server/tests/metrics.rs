@@ -107,6 +107,21 @@ fn the_dashboard_shows_only_what_is_exported() {
 }
 
 #[test]
+fn every_kind_and_end_of_connections_that_is_counted_is_exported() {
+    let counted = serde_json::to_value(Tally::default()).expect("JSON");
+    let exported = metrics();
+    let labels = [("open", "kind"), ("closed", "cause"), ("decided", "reason")];
+    for (part, label) in labels {
+        let counts = counted[part].as_object().expect("counts");
+        assert!(counts.len() >= 3, "{part}");
+        for name in counts.keys() {
+            let sample = format!("{label}=\"{name}\"");
+            assert!(exported.contains(&sample), "{sample} is not exported");
+        }
+    }
+}
+
+#[test]
 fn a_family_stands_once_with_its_meaning_and_its_samples_behind_it() {
     let text = metrics();
     let mut families = std::collections::BTreeSet::new();
