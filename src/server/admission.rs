@@ -4,7 +4,6 @@
 use super::Config;
 use crate::limits;
 use crate::protocol::Fault;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// What a newcomer gets that finds every place taken.
@@ -59,13 +58,13 @@ pub(super) struct Admission {
 impl Admission {
     /// A newcomer takes a place.
     pub(super) fn enter(&mut self, listener: u16, config: &Config) -> Place {
-        let place = if config.admin_listener == Some(listener) {
+        let place = if config.is_admin(listener) {
             if self.admin < limits::ADMIN_CONNECTIONS {
                 Place::Admin
             } else {
                 Place::Nowhere
             }
-        } else if self.regular < config.max_connections {
+        } else if config.has_room(self.regular) {
             Place::Regular
         } else if self.spare < limits::SPARE_CONNECTIONS {
             Place::Spare
@@ -101,14 +100,14 @@ impl Admission {
             _ if ALWAYS.contains(&path) => Ok(()),
             Place::Admin => Err(ADMIN_ONLY),
             Place::Spare | Place::Nowhere if is_post => Ok(()),
-            Place::Spare if self.regular < config.max_connections => {
+            Place::Spare if config.has_room(self.regular) => {
                 self.leave(Place::Spare);
                 self.regular += 1;
                 self.asking = Place::Regular;
                 Ok(())
             }
             Place::Spare | Place::Nowhere => {
-                config.refusals.answered.fetch_add(1, Relaxed);
+                config.refused_by_answer();
                 Err(FULL)
             }
         }

@@ -177,8 +177,8 @@ fn encode<A: Apps>(
             fields.push("Cache-Control", "no-store");
         }
     }
-    fields.date(clock.date(wire.now(), config.started, config.epoch, &config.board));
-    fields.readers(&config.origins, reply.origin);
+    fields.date(clock.date(wire.now(), config));
+    fields.readers(config.origins(), reply.origin);
     fields.push(
         "Connection",
         match (status, reply.end) {

@@ -2,12 +2,19 @@
 
 use super::refusals::Refusals;
 use super::tally::Tally;
+use crate::app::push::PushConfig;
 use crate::app::realtime::RealtimePlan;
+use crate::app::rooms::RoomsConfig;
 use crate::limits;
-use crate::protocol::websocket::{OriginPolicy, closing};
+use crate::protocol::Fault;
+use crate::protocol::http::Request;
+use crate::protocol::websocket::handshake::{self, Accepted};
+use crate::protocol::websocket::{OriginPolicy, Pool, closing};
 use crate::shard::Core;
-use crate::stats::Board;
+use crate::stats::{Board, Snapshot};
 use crate::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// What every core's server is asked to be.
@@ -117,6 +124,138 @@ impl Config {
             origins: OriginPolicy::Any,
             board: Board::default(),
         }
+    }
+
+    /// As the server compares it: origins as browsers write them, because what is answered is
+    /// compared byte for byte (Fetch, 4.9).
+    pub(super) fn normalized(mut self) -> Self {
+        if let OriginPolicy::Only(origins) = &mut self.origins {
+            origins.iter_mut().for_each(|it| it.make_ascii_lowercase());
+        }
+        self
+    }
+
+    /// What push messages are.
+    pub(super) const fn push(&self) -> PushConfig {
+        PushConfig {
+            started: self.started,
+            run: self.run,
+            every: self.chunk,
+            bytes: self.chunk_bytes,
+            history: self.history,
+        }
+    }
+
+    /// What rooms are, until it is known which core of how many this is.
+    pub(super) const fn rooms(&self) -> RoomsConfig {
+        RoomsConfig {
+            here: Core(0),
+            cores: 1,
+            size: self.room_size,
+            secret: self.secret,
+        }
+    }
+
+    /// Channels, if there are any.
+    pub(super) const fn realtime(&self) -> Option<&RealtimePlan> {
+        self.realtime.as_ref()
+    }
+
+    /// Buffers for what peers send, within its caps.
+    pub(super) fn pool(&self) -> Pool {
+        Pool::new(self.max_message, self.max_fragments)
+    }
+
+    /// When the run started.
+    pub(super) const fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The engine's name.
+    pub(super) const fn engine(&self) -> &'static str {
+        self.engine
+    }
+
+    /// The last reading of process and host.
+    pub(super) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.board.latest()
+    }
+
+    /// The time of day, since 1970, if it is known: from the board, which is read anew every
+    /// second, or from when the server started.
+    pub(super) fn unix_time(&self, now: Instant) -> Option<Duration> {
+        let read = self.board.latest().and_then(|it| Some((it.at, it.unix?)));
+        let (at, unix) = read.or_else(|| Some((self.started, self.epoch?)))?;
+        Some(unix + now.since(at))
+    }
+
+    /// Which web pages may open a WebSocket, and read answers.
+    pub(super) const fn origins(&self) -> &OriginPolicy {
+        &self.origins
+    }
+
+    /// Agrees to the upgrade that a request asks for.
+    ///
+    /// # Errors
+    /// What [`handshake::accept`] finds wrong with it.
+    pub(super) fn accept<'r>(&self, request: &Request<'r>) -> Result<Accepted<'r>, Fault> {
+        let accepted = handshake::accept(request, &self.subprotocols, &self.origins)?;
+        Ok(if self.deflate {
+            accepted.deflating(request)
+        } else {
+            accepted
+        })
+    }
+
+    /// Whether that listener is for health and figures alone.
+    pub(super) fn is_admin(&self, listener: u16) -> bool {
+        self.admin_listener == Some(listener)
+    }
+
+    /// Whether one more connection fits beside so many.
+    pub(super) const fn has_room(&self, beside: u32) -> bool {
+        beside < self.max_connections
+    }
+
+    /// A newcomer is refused with 503.
+    pub(super) fn refused_by_answer(&self) {
+        self.refusals.answered.fetch_add(1, Relaxed);
+    }
+
+    /// A newcomer is reset.
+    pub(super) fn refused_by_reset(&self) {
+        self.refusals.reset.fetch_add(1, Relaxed);
+    }
+
+    /// How often an event stream gets something, at least.
+    #[inline]
+    pub(super) const fn heartbeat(&self) -> Duration {
+        self.heartbeat
+    }
+
+    /// How long an event stream's client shall wait before it comes back, in milliseconds.
+    pub(super) const fn retry_ms(&self) -> u64 {
+        self.retry_ms
+    }
+
+    /// Whether an unfinished message has made no progress for too long.
+    pub(super) fn is_message_stalled(&self, waited: Duration) -> bool {
+        self.message_time.is_some_and(|limit| waited >= limit)
+    }
+
+    /// Whether the kernel has taken nothing of a backlog for too long.
+    pub(super) fn is_backlog_stalled(&self, waited: Duration) -> bool {
+        self.backlog_time.is_some_and(|limit| waited >= limit)
+    }
+
+    /// Bytes that the peers of a core may make it hold.
+    pub(super) const fn memory_budget(&self) -> usize {
+        self.memory
+    }
+
+    /// How long a connection may be without a request.
+    pub(super) fn http_idle(&self) -> Duration {
+        self.idle_timeout.unwrap_or(limits::KEEP_ALIVE_TIME)
     }
 
     /// How long a WebSocket may be silent.

@@ -132,7 +132,7 @@ impl Connection {
         shared.admission.asking = self.place;
         let turn = http.received(id, bytes, &mut at, &mut self.since, shared, wire);
         self.place = shared.admission.asking;
-        shared.watch.requests = shared.watch.requests + http.held() - before;
+        shared.watch.request_changed(before, http.held());
         match turn {
             Turn::Step(step) => step,
             Turn::Defer => {
@@ -184,7 +184,7 @@ impl Connection {
             shared.tally.left(kind);
         }
         match &mut self.state {
-            State::Http(http) => shared.watch.requests -= http.held(),
+            State::Http(http) => shared.watch.request_changed(http.held(), 0),
             State::WebSocket(socket) => socket.release(&mut shared.pool),
             State::Stream(_) | State::Ending | State::Vacant => {}
         }

@@ -1,10 +1,9 @@
 //! Header fields of a response, on the stack: what all have, and what web pages may read.
 
+use super::Config;
 use crate::protocol::http::{Headers, date};
 use crate::protocol::websocket::OriginPolicy;
-use crate::stats::Board;
 use crate::time::Instant;
-use std::time::Duration;
 
 /// Fields of one response at most.
 const MOST: usize = 16;
@@ -80,28 +79,19 @@ pub(super) fn listed(headers: &Headers<'_>, policy: &OriginPolicy) -> Option<u16
     u16::try_from(at?).ok()
 }
 
-/// The time of day, written once a second. What is known is its distance from the monotonic clock:
-/// from the board, which is read anew every second, or from when the server started.
+/// The time of day, written once a second. What is known is its distance from the monotonic clock.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     written: Option<(u64, [u8; date::DATE_BYTES])>,
 }
 
 impl Clock {
-    /// The date, if the time of day is known: `epoch` is what it was at `started`, since 1970.
-    pub(super) fn date(
-        &mut self,
-        now: Instant,
-        started: Instant,
-        epoch: Option<Duration>,
-        board: &Board,
-    ) -> Option<&str> {
+    /// The date, if the time of day is known.
+    pub(super) fn date(&mut self, now: Instant, config: &Config) -> Option<&str> {
         const SECOND: u64 = 1_000_000_000;
         let tick = now.as_nanos() / SECOND;
         if self.written.is_none_or(|(written, _)| written != tick) {
-            let read = board.latest().and_then(|it| Some((it.at, it.unix?)));
-            let (at, unix) = read.or_else(|| Some((started, epoch?)))?;
-            let unix = unix + now.since(at);
+            let unix = config.unix_time(now)?;
             self.written = Some((tick, date::imf_fixdate(unix.as_secs())));
         }
         let (_, text) = self.written.as_ref()?;

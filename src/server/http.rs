@@ -236,7 +236,7 @@ impl Http {
                 (place.head_time(), Due::RequestTime)
             }
             Phase::Idle => (
-                idle(config),
+                config.http_idle(),
                 Due::Now(Step::End {
                     how: Close::Flush,
                     why: CloseReason::Idle,
@@ -320,7 +320,7 @@ impl Http {
         match (answer::send(id, reply, shared, wire), reply.end) {
             (Ok(()), None) => {
                 self.phase = Phase::Idle;
-                let idle = idle(&shared.config);
+                let idle = shared.config.http_idle();
                 if idle < limits::HEAD_TIME {
                     shared.wheel.schedule(id, wire.now() + idle);
                 }
@@ -340,11 +340,6 @@ impl Http {
             }),
         }
     }
-}
-
-/// How long a connection may be without a request.
-fn idle(config: &Config) -> Duration {
-    config.idle_timeout.unwrap_or(limits::KEEP_ALIVE_TIME)
 }
 
 /// Queues the response in `Shared::scratch` that makes a connection something else.

@@ -239,7 +239,7 @@ impl<A: Apps> Server<A> {
 
     /// Tells the applications the time, and event streams that the server is there.
     fn tell_time(&mut self, now: Instant, wire: &mut impl Wire<Message<A::Letters>>) {
-        let heartbeat = self.shared.config.heartbeat;
+        let heartbeat = self.shared.config.heartbeat();
         let (apps, mut outgoing) = self.shared.apps_and_outgoing(wire);
         apps.expired(heartbeat, &mut outgoing);
         let beat = &mut self.shared.heartbeat;
@@ -457,11 +457,11 @@ impl<A: Apps> Shard for Server<A> {
             watch,
             ..
         } = &self.shared;
-        let beat = heartbeat.due(self.connections.slots(), config.heartbeat);
+        let beat = heartbeat.due(self.connections.slots(), config.heartbeat());
         let draining = draining.filter(|_| self.left.is_none());
         [
             wheel.deadline(),
-            apps.deadline(config.heartbeat),
+            apps.deadline(config.heartbeat()),
             beat,
             round.deadline(),
             deferred.deadline(),

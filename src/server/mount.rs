@@ -4,10 +4,9 @@ use super::Config;
 use super::apps::Mounted;
 use super::route::Route;
 use crate::app::echo::Echo;
-use crate::app::push::{self, Push};
+use crate::app::push::Push;
 use crate::app::realtime::{self, RealtimeApp, RealtimePlan};
-use crate::app::rooms::{self, Rooms, RoomsConfig};
-use crate::shard::Core;
+use crate::app::rooms::{self, Rooms};
 
 macro_rules! mount {
     ($config:ident: $($app:ty, $make:expr => $routes:expr;)*) => {
@@ -30,8 +29,8 @@ macro_rules! mount {
 
 mount! { config:
     Echo, Echo => &[ECHO];
-    Push, Push::new(push_config(config)) => &[PUSH, EVENTS];
-    Rooms, Rooms::new(rooms_config(config)) => &[ROOMS, SAY];
+    Push, Push::new(config.push()) => &[PUSH, EVENTS];
+    Rooms, Rooms::new(config.rooms()) => &[ROOMS, SAY];
     RealtimeApp, RealtimeApp::new(realtime_plan(config)) => realtime_routes(config);
 }
 
@@ -76,33 +75,13 @@ const REALTIME: [Route; 3 + realtime::API.len()] = {
     routes
 };
 
+fn realtime_plan(config: &Config) -> RealtimePlan {
+    config.realtime().cloned().unwrap_or_default()
+}
+
 fn realtime_routes(config: &Config) -> &'static [Route] {
-    match config.realtime {
+    match config.realtime() {
         Some(_) => &REALTIME,
         None => &[],
-    }
-}
-
-fn realtime_plan(config: &Config) -> RealtimePlan {
-    config.realtime.clone().unwrap_or_default()
-}
-
-fn push_config(config: &Config) -> push::PushConfig {
-    push::PushConfig {
-        started: config.started,
-        run: config.run,
-        every: config.chunk,
-        bytes: config.chunk_bytes,
-        history: config.history,
-    }
-}
-
-fn rooms_config(config: &Config) -> RoomsConfig {
-    RoomsConfig {
-        // Until it is known which core of how many this is.
-        here: Core(0),
-        cores: 1,
-        size: config.room_size,
-        secret: config.secret,
     }
 }

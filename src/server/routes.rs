@@ -82,7 +82,7 @@ pub(super) fn asked<A: Apps>(
         }
         return Asked::Reply(reply);
     }
-    let origin = fields::listed(&request.headers, &shared.config.origins);
+    let origin = fields::listed(&request.headers, shared.config.origins());
     match route(&request, shared, wire) {
         Asked::Reply(reply) => Asked::Reply(Reply { origin, ..reply }),
         Asked::Body(mut body) => {
@@ -255,27 +255,19 @@ fn socket<A: Apps>(
         };
         return plain(answer, request);
     }
-    let config = &shared.config;
     // What follows a refused upgrade may be frames: the connection ends with every refusal.
-    let accepted = match handshake::accept(request, &config.subprotocols, &config.origins) {
+    let accepted = match shared.config.accept(request) {
         Ok(_) if shared.draining.is_some() => return refuse(DRAINING, request),
         // It has no body, but may say so: the WebSocket of the JDK does.
         Ok(accepted) => accepted,
         Err(fault) => return refuse(fault, request),
-    };
-    let accepted = if config.deflate {
-        accepted.deflating(request)
-    } else {
-        accepted
     };
     if let Err(fault) = arriving(app, request, &mut shared.apps) {
         return refuse(fault, request);
     }
     shared.scratch.clear();
     accepted.encode(&mut shared.scratch);
-    let extension = accepted
-        .deflate
-        .map_or(Extension::None, |_| Extension::Deflate);
+    let extension = accepted.extension();
     shared.apps.awake(app, wire.now());
     Asked::WebSocket(app, extension)
 }
@@ -303,7 +295,7 @@ fn events<A: Apps>(
     if let Err(fault) = arriving(app, request, &mut shared.apps) {
         return refuse(fault, request);
     }
-    let origin = fields::listed(&request.headers, &shared.config.origins);
+    let origin = fields::listed(&request.headers, shared.config.origins());
     shared.apps.awake(app, wire.now());
     let last = stream::last_event_id(request);
     let resumed = stream::begin(app, last, origin, shared, wire.now());

@@ -10,12 +10,11 @@ use super::spread::Spread;
 use super::stats::{Message, Round};
 use super::tally::Tally;
 use super::watch::Watch;
-use crate::protocol::websocket::{OriginPolicy, Pool};
+use crate::protocol::websocket::Pool;
 use crate::shard::Wire;
 use crate::time::Instant;
 use crate::wheel::Wheel;
 use std::ops::Range;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// To within this a connection's time-out is kept. With the wheel's buckets it makes a horizon of
@@ -48,22 +47,17 @@ pub(super) struct Shared<A> {
 }
 
 impl<A: Apps> Shared<A> {
-    pub(super) fn new(apps: A, mut config: Config) -> Self {
-        if let OriginPolicy::Only(origins) = &mut config.origins {
-            // As browsers write them: what is answered is compared byte for byte (Fetch, 4.9).
-            for origin in origins {
-                origin.make_ascii_lowercase();
-            }
-        }
+    pub(super) fn new(apps: A, config: Config) -> Self {
+        let config = config.normalized();
         Self {
-            pool: Pool::new(config.max_message, config.max_fragments),
-            wheel: Wheel::new(config.started, TICK),
+            pool: config.pool(),
+            wheel: Wheel::new(config.started(), TICK),
             apps,
             outbox: Outbox::default(),
             deferred: Deferred::default(),
             watch: Watch::default(),
             heartbeat: Heartbeat {
-                at: config.started,
+                at: config.started(),
                 slot: 0,
                 streams: 0,
             },
@@ -92,7 +86,7 @@ impl<A: Apps> Shared<A> {
     /// A newcomer is reset, because there is no place to answer it.
     pub(super) fn refuse_by_reset(&mut self) {
         self.tally.refused();
-        self.config.refusals.reset.fetch_add(1, Relaxed);
+        self.config.refused_by_reset();
     }
 }
 

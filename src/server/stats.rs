@@ -148,13 +148,13 @@ impl Round {
         if let Some(own) = self.told.get_mut(wire.core().index()) {
             *own = Some(Figures::new(tally, &vitals));
         }
-        let snapshot = config.board.latest();
+        let snapshot = config.snapshot();
         let snapshot = snapshot.as_deref();
         let now = wire.now();
         let mut told = Told {
             schema: "ringstorm.stats/1",
-            engine: config.engine,
-            uptime_s: now.since(config.started).as_secs_f64(),
+            engine: config.engine(),
+            uptime_s: now.since(config.started()).as_secs_f64(),
             cores: Vec::with_capacity(self.told.len()),
             total: Figures::default(),
             process: Process {

@@ -132,11 +132,11 @@ fn head<A: Apps>(origin: Option<u16>, shared: &mut Shared<A>, now: Instant) {
     } = shared;
     let mut fields = Fields::default();
     fields.extend(&HEADERS);
-    fields.date(clock.date(now, config.started, config.epoch, &config.board));
-    fields.readers(&config.origins, origin);
+    fields.date(clock.date(now, config));
+    fields.readers(config.origins(), origin);
     fields.push("Connection", "close");
     scratch.clear();
     Response::encode(scratch, 200, fields.as_slice(), None);
     // No empty line: it belongs to the first event. Writing to a Vec does not fail.
-    let _ = writeln!(scratch, "retry: {}", config.retry_ms);
+    let _ = writeln!(scratch, "retry: {}", config.retry_ms());
 }

@@ -33,7 +33,7 @@ impl<A: Apps> Server<A> {
             self.shared.watch.large_until = Some(wire.now() + limits::QUIET_TIME);
         }
         let spare = self.shared.pool.shelf.bytes();
-        let budget = self.shared.config.memory;
+        let budget = self.shared.config.memory_budget();
         if held + spare > budget && self.shared.watch.look <= wire.now() {
             // What nobody uses goes before anybody does.
             self.shared.pool.shelf.trim();
@@ -101,7 +101,7 @@ impl<A: Apps> Server<A> {
             State::WebSocket(socket) => {
                 watch.found |= socket.held() > 0;
                 let waited = socket.stalled(is_heard, now);
-                stalled = config.message_time.is_some_and(|limit| waited >= limit);
+                stalled = config.is_message_stalled(waited);
             }
             State::Http(http) => watch.found |= http.held() > 0,
             State::Stream(_) => {}
@@ -116,7 +116,7 @@ impl<A: Apps> Server<A> {
         }
         watch.found = true;
         let waited = watch.stalled(id, wire.progress(id), now);
-        if config.backlog_time.is_some_and(|limit| waited >= limit) {
+        if config.is_backlog_stalled(waited) {
             self.end(id, Close::Abort, CloseReason::Stalled, wire);
         }
     }
@@ -137,7 +137,7 @@ impl<A: Apps> Server<A> {
                 holders.push((held, id));
             }
         }
-        let budget = self.shared.config.memory;
+        let budget = self.shared.config.memory_budget();
         if total <= budget {
             return;
         }

@@ -42,6 +42,12 @@ impl Watch {
         now.since(mark.1)
     }
 
+    /// The memory of one connection's unfinished request was and is so many bytes.
+    #[inline]
+    pub(super) const fn request_changed(&mut self, was: usize, is: usize) {
+        self.requests = self.requests + is - was;
+    }
+
     pub(super) fn forget(&mut self, id: ConnectionId) {
         if !self.backlogs.is_empty() {
             self.backlogs.remove(&id);

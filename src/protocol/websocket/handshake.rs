@@ -98,6 +98,12 @@ impl Accepted<'_> {
         Self { deflate, ..self }
     }
 
+    /// What is agreed on of extensions.
+    #[must_use]
+    pub fn extension(&self) -> Extension {
+        self.deflate.map_or(Extension::None, |_| Extension::Deflate)
+    }
+
     /// Appends the answer, 101 (RFC 6455, 4.2.2).
     pub fn encode(&self, into: &mut Vec<u8>) {
         let accept = derive_accept_key(self.key.as_bytes());
