@@ -28,11 +28,13 @@
 )]
 
 mod either;
+mod forwarding;
 mod proxy_fault;
 mod tls_fault;
 
 pub use crate::payload::Payload;
 pub use either::Either;
+pub(crate) use forwarding::forward_wire;
 pub use proxy_fault::ProxyFault;
 pub use tls_fault::TlsFault;
 

@@ -3,8 +3,8 @@
 
 use crate::limits;
 use crate::shard::{
-    Close, CloseCause, ConnectionId, Core, Half, NoSlot, Origin, Payload, Shard, Unsent, Vitals,
-    Wire,
+    Close, CloseCause, ConnectionId, Core, Half, NoSlot, Origin, Payload, Shard, Unsent, Wire,
+    forward_wire,
 };
 use crate::time::Instant;
 use std::collections::BTreeMap;
@@ -297,17 +297,10 @@ impl<W> Watched<'_, W> {
 }
 
 impl<M, W: Wire<M>> Wire<M> for Watched<'_, W> {
-    fn now(&self) -> Instant {
-        self.wire.now()
-    }
-
-    fn core(&self) -> Core {
-        self.wire.core()
-    }
-
-    fn cores(&self) -> u16 {
-        self.wire.cores()
-    }
+    forward_wire!(M:
+        now core cores backlog trim_memory held_bytes held progress pause resume forward
+        forward_sized mail_is_full stop_accepting vitals
+    );
 
     fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
         let len = parts.iter().map(|part| part.len()).sum();
@@ -328,34 +321,6 @@ impl<M, W: Wire<M>> Wire<M> for Watched<'_, W> {
         self.judge(id, len, |wire| wire.share_behind(id, head, payload))
     }
 
-    fn backlog(&self, id: ConnectionId) -> usize {
-        self.wire.backlog(id)
-    }
-
-    fn trim_memory(&mut self) {
-        self.wire.trim_memory();
-    }
-
-    fn held_bytes(&self) -> usize {
-        self.wire.held_bytes()
-    }
-
-    fn held(&self, id: ConnectionId) -> usize {
-        self.wire.held(id)
-    }
-
-    fn progress(&self, id: ConnectionId) -> u64 {
-        self.wire.progress(id)
-    }
-
-    fn pause(&mut self, id: ConnectionId) {
-        self.wire.pause(id);
-    }
-
-    fn resume(&mut self, id: ConnectionId) {
-        self.wire.resume(id);
-    }
-
     fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
         let id = self.wire.connect(to, from)?;
         self.book.begin(id, Phase::Connecting);
@@ -367,25 +332,5 @@ impl<M, W: Wire<M>> Wire<M> for Watched<'_, W> {
             life.phase = Phase::Closing;
         }
         self.wire.close(id, how);
-    }
-
-    fn forward(&mut self, to: Core, message: M) {
-        self.wire.forward(to, message);
-    }
-
-    fn forward_sized(&mut self, to: Core, message: M, bytes: usize) {
-        self.wire.forward_sized(to, message, bytes);
-    }
-
-    fn mail_is_full(&self) -> bool {
-        self.wire.mail_is_full()
-    }
-
-    fn stop_accepting(&mut self) {
-        self.wire.stop_accepting();
-    }
-
-    fn vitals(&mut self) -> Vitals {
-        self.wire.vitals()
     }
 }

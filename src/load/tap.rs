@@ -5,8 +5,8 @@ use super::barrier::CoreMessage;
 use super::measure::outcome::Outcome;
 use super::shard::Load;
 use crate::shard::{
-    Close, CloseCause, ConnectionId, Core, Half, NoSlot, Origin, Payload, Shard, Unsent, Vitals,
-    Wire,
+    Close, CloseCause, ConnectionId, Core, Half, NoSlot, Origin, Payload, Shard, Unsent, Wire,
+    forward_wire,
 };
 use crate::time::Instant;
 use std::collections::BTreeMap;
@@ -162,17 +162,10 @@ struct TapWire<'w, W> {
 }
 
 impl<W: Wire<CoreMessage>> Wire<CoreMessage> for TapWire<'_, W> {
-    fn now(&self) -> Instant {
-        self.wire.now()
-    }
-
-    fn core(&self) -> Core {
-        self.wire.core()
-    }
-
-    fn cores(&self) -> u16 {
-        self.wire.cores()
-    }
+    forward_wire!(CoreMessage:
+        now core cores backlog held_bytes held progress trim_memory pause resume forward
+        forward_sized mail_is_full stop_accepting vitals
+    );
 
     fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
         self.wire.send_parts(id, parts)?;
@@ -202,34 +195,6 @@ impl<W: Wire<CoreMessage>> Wire<CoreMessage> for TapWire<'_, W> {
         Ok(())
     }
 
-    fn backlog(&self, id: ConnectionId) -> usize {
-        self.wire.backlog(id)
-    }
-
-    fn held_bytes(&self) -> usize {
-        self.wire.held_bytes()
-    }
-
-    fn held(&self, id: ConnectionId) -> usize {
-        self.wire.held(id)
-    }
-
-    fn progress(&self, id: ConnectionId) -> u64 {
-        self.wire.progress(id)
-    }
-
-    fn trim_memory(&mut self) {
-        self.wire.trim_memory();
-    }
-
-    fn pause(&mut self, id: ConnectionId) {
-        self.wire.pause(id);
-    }
-
-    fn resume(&mut self, id: ConnectionId) {
-        self.wire.resume(id);
-    }
-
     fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
         let id = self.wire.connect(to, from)?;
         self.taps.begun.push((id, to));
@@ -238,25 +203,5 @@ impl<W: Wire<CoreMessage>> Wire<CoreMessage> for TapWire<'_, W> {
 
     fn close(&mut self, id: ConnectionId, how: Close) {
         self.wire.close(id, how);
-    }
-
-    fn forward(&mut self, to: Core, message: CoreMessage) {
-        self.wire.forward(to, message);
-    }
-
-    fn forward_sized(&mut self, to: Core, message: CoreMessage, bytes: usize) {
-        self.wire.forward_sized(to, message, bytes);
-    }
-
-    fn mail_is_full(&self) -> bool {
-        self.wire.mail_is_full()
-    }
-
-    fn stop_accepting(&mut self) {
-        self.wire.stop_accepting();
-    }
-
-    fn vitals(&mut self) -> Vitals {
-        self.wire.vitals()
     }
 }

@@ -1,8 +1,7 @@
 //! The wire as the inner shard sees it: a connect to the address of a proxy gets a tunnel.
 
 use super::tunnel::{ProxyRoute, TunnelDialogue};
-use crate::shard::{Close, ConnectionId, Core, NoSlot, Payload, ProxyFault, Unsent, Vitals, Wire};
-use crate::time::Instant;
+use crate::shard::{Close, ConnectionId, NoSlot, ProxyFault, Wire, forward_wire};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -63,64 +62,10 @@ pub(super) struct TunnelWire<'w, W> {
 }
 
 impl<M, W: Wire<M>> Wire<M> for TunnelWire<'_, W> {
-    fn now(&self) -> Instant {
-        self.wire.now()
-    }
-
-    fn core(&self) -> Core {
-        self.wire.core()
-    }
-
-    fn cores(&self) -> u16 {
-        self.wire.cores()
-    }
-
-    #[inline]
-    fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
-        self.wire.send_parts(id, parts)
-    }
-
-    fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent> {
-        self.wire.share(id, payload)
-    }
-
-    fn share_behind(
-        &mut self,
-        id: ConnectionId,
-        head: &[u8],
-        payload: &Payload,
-    ) -> Result<(), Unsent> {
-        self.wire.share_behind(id, head, payload)
-    }
-
-    #[inline]
-    fn backlog(&self, id: ConnectionId) -> usize {
-        self.wire.backlog(id)
-    }
-
-    fn held_bytes(&self) -> usize {
-        self.wire.held_bytes()
-    }
-
-    fn held(&self, id: ConnectionId) -> usize {
-        self.wire.held(id)
-    }
-
-    fn progress(&self, id: ConnectionId) -> u64 {
-        self.wire.progress(id)
-    }
-
-    fn trim_memory(&mut self) {
-        self.wire.trim_memory();
-    }
-
-    fn pause(&mut self, id: ConnectionId) {
-        self.wire.pause(id);
-    }
-
-    fn resume(&mut self, id: ConnectionId) {
-        self.wire.resume(id);
-    }
+    forward_wire!(M:
+        now core cores send_parts share share_behind backlog held_bytes held progress
+        trim_memory pause resume forward forward_sized mail_is_full stop_accepting vitals
+    );
 
     fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
         let id = self.wire.connect(to, from)?;
@@ -135,25 +80,5 @@ impl<M, W: Wire<M>> Wire<M> for TunnelWire<'_, W> {
         self.tunnels.under_way.remove(&id);
         self.tunnels.closed = Some(id);
         self.wire.close(id, how);
-    }
-
-    fn forward(&mut self, to: Core, message: M) {
-        self.wire.forward(to, message);
-    }
-
-    fn forward_sized(&mut self, to: Core, message: M, bytes: usize) {
-        self.wire.forward_sized(to, message, bytes);
-    }
-
-    fn mail_is_full(&self) -> bool {
-        self.wire.mail_is_full()
-    }
-
-    fn stop_accepting(&mut self) {
-        self.wire.stop_accepting();
-    }
-
-    fn vitals(&mut self) -> Vitals {
-        self.wire.vitals()
     }
 }

@@ -2,8 +2,7 @@
 
 use super::book::Book;
 use super::is_plain;
-use crate::shard::{Close, ConnectionId, Core, NoSlot, Payload, Unsent, Vitals, Wire};
-use crate::time::Instant;
+use crate::shard::{Close, ConnectionId, NoSlot, Payload, Unsent, Vitals, Wire, forward_wire};
 use std::net::{IpAddr, SocketAddr};
 
 /// The engine's wire, and what is known of the connections.
@@ -13,17 +12,10 @@ pub(super) struct Secured<'w, W> {
 }
 
 impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
-    fn now(&self) -> Instant {
-        self.wire.now()
-    }
-
-    fn core(&self) -> Core {
-        self.wire.core()
-    }
-
-    fn cores(&self) -> u16 {
-        self.wire.cores()
-    }
+    forward_wire!(M:
+        now core cores trim_memory progress pause resume forward forward_sized
+        mail_is_full stop_accepting
+    );
 
     #[inline]
     fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
@@ -38,13 +30,18 @@ impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
         self.send_parts(id, &[payload.bytes()])
     }
 
+    fn share_behind(
+        &mut self,
+        id: ConnectionId,
+        head: &[u8],
+        payload: &Payload,
+    ) -> Result<(), Unsent> {
+        self.send_parts(id, &[head, payload.bytes()])
+    }
+
     #[inline]
     fn backlog(&self, id: ConnectionId) -> usize {
         self.wire.backlog(id) + self.book.gathered(id)
-    }
-
-    fn trim_memory(&mut self) {
-        self.wire.trim_memory();
     }
 
     fn held_bytes(&self) -> usize {
@@ -53,18 +50,6 @@ impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
 
     fn held(&self, id: ConnectionId) -> usize {
         self.wire.held(id) + self.book.partial_bytes(id)
-    }
-
-    fn progress(&self, id: ConnectionId) -> u64 {
-        self.wire.progress(id)
-    }
-
-    fn pause(&mut self, id: ConnectionId) {
-        self.wire.pause(id);
-    }
-
-    fn resume(&mut self, id: ConnectionId) {
-        self.wire.resume(id);
     }
 
     fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
@@ -80,22 +65,6 @@ impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
             return self.wire.close(id, how);
         }
         self.book.close(id, how, self.wire);
-    }
-
-    fn forward(&mut self, to: Core, message: M) {
-        self.wire.forward(to, message);
-    }
-
-    fn forward_sized(&mut self, to: Core, message: M, bytes: usize) {
-        self.wire.forward_sized(to, message, bytes);
-    }
-
-    fn mail_is_full(&self) -> bool {
-        self.wire.mail_is_full()
-    }
-
-    fn stop_accepting(&mut self) {
-        self.wire.stop_accepting();
     }
 
     fn vitals(&mut self) -> Vitals {

@@ -242,6 +242,23 @@ const PLANTED_TREES: &[PlantedTree] = &[
         "only 2 files touch fields of `A` of src/load/a.rs",
     ),
     (
+        wires::forwarded,
+        &[
+            (
+                "src/shard.rs",
+                "pub trait Wire<M> {\n    fn now(&self);\n    fn held(&self) {}\n    \
+                 fn core(&self);\n}",
+            ),
+            (
+                "src/tls/a.rs",
+                "//! A.\n\nimpl<M, W: Wire<M>> Wire<M> for A<W> {\n    \
+                 forward_wire!(M: now);\n\n    fn core(&self) {}\n}",
+            ),
+        ],
+        "src/tls/a.rs:3:",
+        "leaves `held` to its default",
+    ),
+    (
         references::empty_tests,
         &[("src/tls/record_tests.rs", "use super::*;")],
         "src/tls/record_tests.rs:1:",
@@ -339,6 +356,21 @@ fn what_a_tree_may_have_is_not_found() {
                 ("src/load/tests/c.rs", "fn f(a: A) { a.fee }"),
                 ("src/server/d.rs", "fn f(a: A) { a.fee }"),
                 ("src/load/e.rs", "#[cfg(test)]\nmod tests { a.fee }"),
+            ],
+        ),
+        (
+            wires::forwarded,
+            &[
+                (
+                    "src/shard.rs",
+                    "pub trait Wire<M> {\n    fn now(&self);\n    fn send(&self) {}\n}",
+                ),
+                (
+                    "src/tls/a.rs",
+                    "//! A.\n\nimpl<M, W: Wire<M>> Wire<M> for A<W> {\n    \
+                     forward_wire!(M:\n now);\n}",
+                ),
+                ("src/tls/b.rs", "//! B.\n\nimpl<M> Wire<M> for B {}"),
             ],
         ),
         (
