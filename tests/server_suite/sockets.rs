@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const STUCK: Duration = Duration::from_millis(300);
 /// Bytes that a server without backpressure would take.
 const FLOOD: usize = 256 << 20;
+/// More bytes than the kernel holds between one that talks and those that do not read.
+const ENOUGH: usize = 48 << 20;
 
 static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(Certificates::new);
 
@@ -161,9 +163,12 @@ impl Clients {
         let mut moved = Instant::now();
         while moved.elapsed() < STUCK {
             for (talker, sent) in talkers.iter().zip(&mut sent) {
+                // One that the server has ended takes no more, or has it thrown away for a while.
+                if *sent > ENOUGH {
+                    continue;
+                }
                 let mut stream = self.peers[talker].stream.socket();
                 stream.set_nonblocking(true).expect("an option");
-                // One that the server has ended takes no more either.
                 if let Ok(count) = stream.write(&bytes[*sent % bytes.len()..]) {
                     (*sent, moved) = (*sent + count, Instant::now());
                 }
