@@ -61,7 +61,7 @@ fn text(path: &Path, kind: RecordKind) -> Result<String, Failure> {
 fn parsed<T: DeserializeOwned>(path: &Path, kind: RecordKind, text: &str) -> Result<T, Failure> {
     let refused = |why: &str| refused(path, kind, why);
     let named: SchemaName = serde_json::from_str(text).map_err(|error| {
-        refused(if error.is_eof() {
+        refused(if is_cut_off(text, &error) {
             "it is cut off"
         } else {
             "it is no record"
@@ -76,8 +76,53 @@ fn parsed<T: DeserializeOwned>(path: &Path, kind: RecordKind, text: &str) -> Res
     serde_json::from_str(text).map_err(|error| refused(&format!("no record: {error}")))
 }
 
+/// Whether what came to its end there is the text itself. A number whose text ends behind its
+/// point is a wrong number to the parser, and no end of the file.
+fn is_cut_off(text: &str, error: &serde_json::Error) -> bool {
+    let text = text.trim_end();
+    let (lines, last) = (text.lines().count(), text.lines().last().unwrap_or(""));
+    let is_at_end = error.line() == lines && error.column() >= last.len();
+    error.is_eof() || error.is_syntax() && is_at_end
+}
+
 fn refused(path: &Path, kind: RecordKind, why: &str) -> Failure {
     let (shown, command) = (path.display(), kind.command);
     let text = format!("try: a file of ringstorm {command} --record FILE");
     Failure::Run(format!("{shown}: {why}; {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: RecordKind = RecordKind {
+        schema: SCHEMA,
+        command: "load",
+    };
+
+    fn why(text: &str) -> String {
+        let Err(Failure::Run(why)) = parsed::<SchemaName>(Path::new("a.json"), KIND, text) else {
+            panic!("a record: {text}");
+        };
+        why
+    }
+
+    #[test]
+    fn a_record_is_cut_off_wherever_it_ends() {
+        let whole = r#"{"a": [-0.5, 1e-3, true, null, {"b": "c\u00e4d", "e": {}}],
+            "schema": "ringstorm.load/1", "f": 12.75E+2}"#;
+        assert!(parsed::<SchemaName>(Path::new("a.json"), KIND, whole).is_ok());
+        for end in 1..whole.len() {
+            let why = why(&whole[..end]);
+            assert!(why.contains("it is cut off"), "{}: {why}", &whole[..end]);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_before_its_end_is_no_record() {
+        for text in ["[1, 2]", "{\"a\": 1.}, 2", "nothing of the kind", "{}"] {
+            let why = why(text);
+            assert!(why.contains("it is no record"), "{text}: {why}");
+        }
+    }
 }
