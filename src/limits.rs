@@ -45,7 +45,8 @@ pub const DEFLATE_BYTES_MIN: usize = 64;
 /// Progress worth the name, in [`STALL_TIME`]: slower than any modem.
 pub const PROGRESS_BYTES: usize = 4096;
 /// Default budget of one core for the memory of what its peers make it hold: unfinished messages
-/// and requests, records in pieces, and backlogs.
+/// and requests, records in pieces, and backlogs. Beside it, each within a bound of its own: TLS
+/// handshakes, and the spare buffers that are kept for whoever needs one next.
 pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes that were held, from which on memory is given back to the system once nothing is held.
 pub const MUCH_BYTES: usize = 8 * 1024 * 1024;
@@ -141,7 +142,8 @@ pub const TLS_HANDSHAKE_TIME: Duration = HEAD_TIME;
 /// TLS handshakes under way on one core, after which the oldest makes room: what one core can sign
 /// within [`TLS_HANDSHAKE_TIME`], and a few times that.
 pub const TLS_HANDSHAKES: u64 = 64 * 1024;
-/// Bytes that those handshakes may have received and not digested, on one core.
+/// Bytes of memory of what those handshakes have received and not digested, on one core: beside
+/// [`MEMORY_BYTES`], because who has not shown yet what it wants is let go by other rules.
 pub const TLS_HANDSHAKES_BYTES: usize = 32 * 1024 * 1024;
 /// Handshakes that one turn answers: each costs a signature, 0.1 ms and for RSA 1 ms, for which
 /// every other connection of the core waits.

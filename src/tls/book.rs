@@ -241,17 +241,19 @@ impl Book {
 
     /// Tells the peer that what follows has a new key, and takes one.
     pub(super) fn renew<M>(&mut self, id: ConnectionId, wire: &mut impl Wire<M>) {
-        let Some(Stage::Open(session)) = self.stage(id) else {
+        // What has gathered wears the key too, and may have replaced it.
+        self.seal(wire);
+        let Some(session) = self.session(id) else {
             return;
         };
-        if !session.is_renewable() {
-            return self.fail_record(id, Bad::KeyWorn, wire);
-        }
-        self.say(id, Content::Handshake, &Session::KEY_UPDATE_MESSAGE, wire);
-        if let Some(Stage::Open(session)) = self.stage(id)
-            && let Err(bad) = session.renew()
-        {
-            self.fail_record(id, bad, wire);
+        match session.next_sealer() {
+            Err(bad) => self.fail_record(id, bad, wire),
+            Ok(next) => {
+                self.say(id, Content::Handshake, &Session::KEY_UPDATE_MESSAGE, wire);
+                if let Some(session) = self.session(id) {
+                    session.sealer = next;
+                }
+            }
         }
     }
 

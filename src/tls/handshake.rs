@@ -10,7 +10,7 @@ use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
-use rustls::{ClientConfig, CommonState, Error, HandshakeKind, ServerConfig};
+use rustls::{ClientConfig, CommonState, Error, HandshakeKind, ProtocolVersion, ServerConfig};
 use std::sync::Arc;
 
 /// One connection that is not secure yet.
@@ -103,6 +103,7 @@ impl Handshake {
             return self.proceed(out);
         }
         match record::length(self.unseen()) {
+            Ok(Some(_)) if self.is_left() => self.left(out),
             Ok(Some(len)) if len <= self.unseen().len() => Progress::Waits,
             // No record is longer than a hello may be, or hardly.
             Ok(_) => Progress::Under,
@@ -131,9 +132,9 @@ impl Handshake {
         progress
     }
 
-    /// Bytes that it holds.
+    /// Bytes of memory of what it has received.
     pub(super) const fn held(&self) -> usize {
-        self.received.len()
+        self.received.capacity()
     }
 
     fn proceed(&mut self, out: &mut Vec<u8>) -> Progress {
@@ -144,6 +145,7 @@ impl Handshake {
                 Step::Sent | Step::Wants if self.is_over() => return Progress::Done,
                 Step::Sent => {}
                 Step::Wants => match record::length(self.unseen()) {
+                    Ok(Some(_)) if self.is_left() => return self.left(out),
                     Ok(Some(len)) if len <= self.unseen().len() => self.shown += len,
                     Ok(_) if self.received.len() <= self.bytes_max => return Progress::Under,
                     Ok(_) => return Progress::Failed(TlsFault::OversizedHandshake),
@@ -190,10 +192,35 @@ impl Handshake {
         if used > 0 {
             self.received.drain(..used);
             self.shown -= used;
+            if self.received.is_empty() {
+                // It may be long until the peer goes on, and there may be many of them.
+                self.received = Vec::new();
+            }
             // A hello was in order: what follows may be a chain of certificates.
             self.bytes_max = limits::TLS_FLIGHT_BYTES;
         }
         step
+    }
+
+    /// Whether the peer has said `close_notify` in clear, and rustls would take that for a warning
+    /// and wait for more, because anybody could have sent it: who could might as well reset the
+    /// connection. TLS 1.3 knows no such warnings.
+    fn is_left(&self) -> bool {
+        let version = self.common().and_then(CommonState::protocol_version);
+        version != Some(ProtocolVersion::TLSv1_3) && record::is_close_notify(self.unseen())
+    }
+
+    /// RFC 8446, 6.1; RFC 5246, 7.2.1: nothing follows, nor from here.
+    fn left(&self, out: &mut Vec<u8>) -> Progress {
+        let is_clear = match &self.party {
+            // Its first key is that of its last message.
+            Party::Waiting(_) | Party::Server(_) => true,
+            Party::Client(party) => party.protocol_version().is_none(),
+        };
+        if is_clear {
+            out.extend_from_slice(&record::CLOSE_NOTIFY);
+        }
+        Progress::Failed(TlsFault::Ended)
     }
 
     /// Collects the alert that says why, and no more: asked once again, rustls looks at what failed

@@ -21,7 +21,7 @@ pub(super) struct Queue {
     pub(super) waiting: VecDeque<ConnectionId>,
     /// When the last of them came.
     since: Instant,
-    /// Bytes received and not digested.
+    /// Bytes of memory of what was received and is not digested.
     bytes: usize,
     pub(super) counts: Handshakes,
     pub(super) handshakes_max: u64,
@@ -125,7 +125,7 @@ impl Queue {
         self.counts.under_way -= 1;
         let count = match how {
             End::Done => &mut self.counts.done,
-            End::Left | End::Because(CloseCause::Insecure(TlsFault::Ended | TlsFault::Reset)) => {
+            End::Left | End::Because(CloseCause::Insecure(TlsFault::Ended)) => {
                 &mut self.counts.left
             }
             End::Because(CloseCause::Insecure(TlsFault::HandshakeTime)) => {

@@ -11,6 +11,8 @@ const AUTHORITY: &str = "CaUsedAsEndEntity";
 /// What rustls found.
 pub(super) fn of_error(error: &Error) -> TlsFault {
     match error {
+        // The peer leaves, and finds nothing wrong.
+        Error::AlertReceived(AlertDescription::CloseNotify) => TlsFault::Ended,
         Error::AlertReceived(alert) => TlsFault::Alert(u8::from(*alert)),
         Error::InvalidCertificate(error) => of_certificate(error),
         Error::InvalidMessage(_) => TlsFault::BadMessage,
@@ -85,6 +87,10 @@ mod tests {
             (
                 Error::AlertReceived(AlertDescription::UnknownCA),
                 TlsFault::Alert(48),
+            ),
+            (
+                Error::AlertReceived(AlertDescription::CloseNotify),
+                TlsFault::Ended,
             ),
             (
                 Error::InvalidMessage(InvalidMessage::InvalidKeyUpdate),

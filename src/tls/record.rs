@@ -99,6 +99,15 @@ pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>, Bad> {
     Ok(Some(HEADER_BYTES + payload))
 }
 
+/// What says that nothing follows, before there are keys (RFC 8446, 6.1).
+pub(super) const CLOSE_NOTIFY: [u8; 7] = [21, 3, 3, 0, 2, 1, 0];
+
+/// Whether a record that is not encrypted begins here and says so, whatever version and level it
+/// names.
+pub(super) const fn is_close_notify(bytes: &[u8]) -> bool {
+    matches!(bytes, [21, 3, _, 0, 2, _, 0, ..])
+}
+
 /// One direction's cipher, its nonces and its count.
 struct Cipher {
     key: LessSafeKey,

@@ -188,23 +188,20 @@ impl Session {
         })
     }
 
-    /// The message that says so, to be sealed under the old key, before [`Session::renew`].
+    /// The message that says that what follows has a new key; it is sealed under the old one.
     pub(super) const KEY_UPDATE_MESSAGE: [u8; 5] = [KEY_UPDATE, 0, 0, 1, 0];
 
-    /// Whether the key of what is sent can be replaced: TLS 1.2 has no such thing.
-    pub(super) fn is_renewable(&self) -> bool {
-        self.version == ProtocolVersion::TLSv1_3
-    }
-
-    /// What is sent from now on has a new key.
-    pub(super) fn renew(&mut self) -> Result<(), Bad> {
+    /// The next key for what is sent.
+    ///
+    /// # Errors
+    /// TLS 1.2 has no such thing.
+    pub(super) fn next_sealer(&mut self) -> Result<Sealer, Bad> {
         let secrets = match &mut self.keys {
             Keys::Client(keys) => keys.update_tx_secret(),
             Keys::Server(keys) => keys.update_tx_secret(),
         };
         let secrets = secrets.map_err(|_| Bad::KeyWorn)?;
-        self.sealer = Sealer::new(secrets, self.version).ok_or(Bad::KeyWorn)?;
-        Ok(())
+        Sealer::new(secrets, self.version).ok_or(Bad::KeyWorn)
     }
 }
 

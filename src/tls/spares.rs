@@ -33,6 +33,11 @@ impl Spares {
         }
     }
 
+    /// Frees the buffers that are not in use.
+    pub(super) fn trim(&mut self) {
+        self.empty = Vec::new();
+    }
+
     /// Bytes of memory of the buffers in use.
     pub(super) const fn used(&self) -> usize {
         self.used
@@ -68,5 +73,7 @@ mod tests {
         }
         assert_eq!(spares.empty.len(), limits::SPARE_BUFFERS);
         assert_eq!(spares.used(), 0);
+        spares.trim();
+        assert_eq!(spares.empty.capacity(), 0);
     }
 }

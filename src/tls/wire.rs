@@ -13,7 +13,7 @@ pub(super) struct Secured<'w, W> {
 
 impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
     forward_wire!(M:
-        now core cores trim_memory progress pause resume forward forward_sized
+        now core cores progress pause resume forward forward_sized
         mail_is_full stop_accepting
     );
 
@@ -50,6 +50,11 @@ impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
 
     fn held(&self, id: ConnectionId) -> usize {
         self.wire.held(id) + self.book.partial_bytes(id)
+    }
+
+    fn trim_memory(&mut self) {
+        self.book.spares.trim();
+        self.wire.trim_memory();
     }
 
     fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {

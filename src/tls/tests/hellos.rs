@@ -114,3 +114,23 @@ fn who_left_before_an_answer_is_forgotten_though_others_always_wait() {
     let waiting = layer.tls.book.queue.waiting.len();
     assert!(waiting <= 2, "{waiting} are remembered");
 }
+
+/// What is counted is memory: a buffer that grew by a byte may have twice the room.
+#[test]
+fn the_room_of_a_handshakes_buffer_counts_and_is_freed_once_it_is_answered() {
+    let mut layer = Layer::new(Side::Server, MODERN);
+    layer.tls.book.queue.bytes_max = 1500;
+    layer.open(Side::Server, ID);
+    layer.receive(ID, &[&[22, 3, 1, 16, 0][..], &[0; 995]].concat());
+    assert_eq!(layer.closes(), []);
+    layer.receive(ID, &[0]);
+    assert_eq!(layer.closes(), [Close::Flush, Close::Abort]);
+    // Many that were answered, and whose peers have not gone on.
+    let mut layer = Layer::new(Side::Server, MODERN);
+    layer.tls.book.queue.bytes_max = 2 * hello(MODERN).1.len();
+    for slot in 0..9 {
+        greet(&mut layer, id(slot));
+        layer.end_turn();
+    }
+    assert_eq!((layer.closes(), counts(&mut layer).under_way), (vec![], 9));
+}

@@ -1,5 +1,6 @@
 //! What the layer promises in either role and version, against a peer on a scripted wire.
 
+mod alerts;
 mod closing;
 mod foreign;
 mod fuzzing;

@@ -115,6 +115,25 @@ fn what_the_layer_has_no_part_in_is_the_wires() {
 }
 
 #[test]
+fn memory_that_is_given_back_is_that_of_spare_buffers_too() {
+    let mut layer = Layer::new(Side::Server, MODERN);
+    let room_of_the_next = |layer: &mut Layer| {
+        let mut next = Vec::new();
+        layer.tls.book.spares.extend(&mut next, &[1]);
+        let room = next.capacity();
+        layer.tls.book.spares.put(next);
+        room
+    };
+    let mut partial = Vec::new();
+    layer.tls.book.spares.extend(&mut partial, &[1; 500]);
+    layer.tls.book.spares.put(partial);
+    assert!(room_of_the_next(&mut layer) >= 500);
+    let (wire, book) = (&mut layer.line, &mut layer.tls.book);
+    Wire::<Order>::trim_memory(&mut Secured { wire, book });
+    assert!(room_of_the_next(&mut layer) < 500);
+}
+
+#[test]
 fn beside_a_plain_listener_a_secured_connection_stays_secured() {
     for spoken in [MODERN, CLASSIC] {
         let mut pair = Pair::new(Side::Server, spoken);

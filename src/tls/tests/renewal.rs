@@ -22,7 +22,7 @@ fn talking(side: Side, spoken: Spoken) -> Pair {
 /// The peer replaces its key.
 fn update(pair: &mut Pair, message: &[u8]) {
     pair.say(Content::Handshake, message);
-    pair.peer.renew().unwrap();
+    pair.peer.sealer = pair.peer.next_sealer().unwrap();
 }
 
 /// The connection ended because of what the peer said.
@@ -56,7 +56,7 @@ fn what_gathered_before_a_key_update_leaves_before_its_answer() {
         pair.layer.tls.inner.echoes = true;
         let mut bytes = pair.sealed(Content::Data, b"echo");
         bytes.extend(pair.sealed(Content::Handshake, &KEY_UPDATE_REQUESTED));
-        pair.peer.renew().unwrap();
+        pair.peer.sealer = pair.peer.next_sealer().unwrap();
         bytes.extend(pair.sealed(Content::Data, b"more"));
         pair.layer.receive(ID, &bytes);
         let heard = [
@@ -244,6 +244,30 @@ fn a_handshake_message_that_is_empty_is_refused() {
         let mut pair = Pair::new(side, spoken);
         pair.say(Content::Handshake, b"");
         refused(&mut pair, UNEXPECTED, TlsFault::UnexpectedMessage);
+    }
+}
+
+/// Then there are two new keys, one after the other.
+#[test]
+fn a_key_that_wears_out_before_its_renewal_is_answered_is_replaced_twice() {
+    for side in [Side::Server, Side::Client] {
+        let mut pair = Pair::new(side, MODERN);
+        pair.layer.tls.inner.echoes = true;
+        let session = pair.layer.tls.book.session(ID).unwrap();
+        session.sealer.wear(limits::TLS_RECORDS_PER_KEY - 1);
+        pair.peer.opener.wear(limits::TLS_RECORDS_PER_KEY - 1);
+        let mut bytes = pair.sealed(Content::Data, b"last");
+        bytes.extend(pair.sealed(Content::Handshake, &KEY_UPDATE_REQUESTED));
+        pair.layer.receive(ID, &bytes);
+        pair.layer.order(Order::Send(b"new".to_vec()));
+        let renewed = (Content::Handshake, KEY_UPDATE.to_vec());
+        let heard = [
+            (Content::Data, b"last".to_vec()),
+            renewed.clone(),
+            renewed,
+            (Content::Data, b"new".to_vec()),
+        ];
+        assert_eq!(pair.heard(), heard, "{side:?}");
     }
 }
 
