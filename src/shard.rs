@@ -379,8 +379,8 @@ pub trait Wire<Message> {
     fn progress(&self, _id: ConnectionId) -> u64 {
         0
     }
-    /// Much memory has been freed, and will not be needed soon: gives it back to the system. Takes
-    /// milliseconds.
+    /// Much memory has been freed, and will not be needed soon: gives it back to the system, and
+    /// what is kept for the next who need it. Takes milliseconds.
     fn trim_memory(&mut self) {}
     /// Stops receiving: the peer feels it when the kernel's buffers are full.
     fn pause(&mut self, id: ConnectionId);

@@ -240,6 +240,20 @@ impl BatchPool {
         self.used += batch.capacity() - before;
     }
 
+    /// Bytes of heap memory that the free batches keep.
+    #[cfg(test)]
+    pub(crate) const fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Frees the memory that free batches keep.
+    pub fn trim(&mut self) {
+        for &handle in &self.free {
+            self.batches[handle as usize].free();
+        }
+        self.kept = 0;
+    }
+
     /// Batches in use: 0 when every connection is idle.
     #[must_use]
     pub fn taken(&self) -> usize {

@@ -201,3 +201,27 @@ fn a_big_batch_and_a_full_pool_keep_no_memory() {
     }
     assert!(pool.kept <= limits::BATCH_POOL_BYTES && pool.kept > 0);
 }
+
+#[test]
+fn a_pool_that_is_trimmed_keeps_no_memory_and_what_is_queued_stays() {
+    let mut pool = BatchPool::default();
+    let mut many: Vec<Outbound> = (0..9).map(|_| Outbound::default()).collect();
+    for out in &mut many {
+        out.push_parts(&mut pool, CAP, &[&[7; 8000]]).unwrap();
+    }
+    for out in &mut many[1..] {
+        out.clear(&mut pool);
+    }
+    assert!(pool.kept >= 8 * 8000);
+    let held = pool.held();
+    pool.trim();
+    let capacities: usize = pool.batches.iter().map(Batch::capacity).sum();
+    assert_eq!((pool.kept, pool.held(), capacities), (0, held, held));
+    assert_eq!(
+        many[0].flight(&pool).unwrap().0.single(),
+        Some(&[7; 8000][..])
+    );
+    // What was freed is taken and counted again.
+    many[1].push_parts(&mut pool, CAP, &[&[7; 8000]]).unwrap();
+    assert_eq!(pool.held(), 2 * held);
+}

@@ -145,6 +145,7 @@ impl<M> Wire<M> for Port<M> {
     #[inline]
     fn trim_memory(&mut self) {
         self.trims = true;
+        self.pool.trim();
         heap::trim();
     }
 

@@ -60,6 +60,12 @@ impl Vectors {
     pub(super) fn free(&mut self) {
         self.used = 0;
     }
+
+    /// Headers there are.
+    #[cfg(test)]
+    pub(super) const fn count(&self) -> usize {
+        self.messages.len()
+    }
 }
 
 #[cfg(test)]

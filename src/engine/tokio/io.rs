@@ -380,6 +380,7 @@ impl<M> Wire<M> for Io<M> {
     }
 
     fn trim_memory(&mut self) {
+        self.pool.trim();
         heap::trim();
     }
 

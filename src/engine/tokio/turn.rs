@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 /// Bytes of the one receive buffer of a core.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// Receives from one connection per turn: a flood waits for the others.
+/// Receives from one connection per turn: a flood waits for the others. Each has a time of its own,
+/// and a shard that bounds what it does for one connection at one time does so as often.
 const RECEIVES_PER_TURN: usize = 2;
 /// Accepts from one listener per turn.
 const ACCEPTS_PER_TURN: usize = 64;

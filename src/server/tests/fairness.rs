@@ -100,6 +100,28 @@ fn one_turn_of_a_peer_that_sends_tiny_frames_is_bounded() {
     }
 }
 
+/// The tokio engine looks at the clock for each receive, of which a turn has two: each has a share
+/// at most, and none is added by the next once it is used up.
+#[test]
+fn receives_of_one_turn_at_different_times_have_a_share_each_at_most() {
+    let reply = plain(Opcode::Text, b"").len();
+    for (frames, replies) in [
+        (limits::SHARE_FRAMES - 1, 2 * (limits::SHARE_FRAMES - 1)),
+        (limits::SHARE_FRAMES + 1, limits::SHARE_FRAMES),
+    ] {
+        let mut rig = rig();
+        let talker = rig.socket("/echo");
+        for _ in 0..2 {
+            rig.receive(talker, &masked(Opcode::Text, b"").repeat(frames));
+            rig.wire.now += Duration::from_micros(1);
+        }
+        assert_eq!(rig.sent(talker).len() / reply, replies);
+        rig.pass(Duration::from_millis(1));
+        let rest = 2 * frames - replies;
+        assert_eq!(rig.sent(talker).len() / reply, rest);
+    }
+}
+
 #[test]
 fn one_turn_of_a_peer_that_pipelines_requests_is_bounded() {
     let mut rig = rig();

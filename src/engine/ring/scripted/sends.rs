@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::closing::Closing;
+use crate::shard::Payload;
 
 #[test]
 fn an_entry_goes_behind_those_that_were_held_back() {
@@ -75,4 +76,35 @@ fn what_is_left_for_a_closing_peer_is_told_of_that_peer_in_any_order() {
         [ids[1]],
         "the first has all, and its close goes on"
     );
+}
+
+#[test]
+fn the_headers_of_sends_in_pieces_are_used_again_once_the_kernel_has_taken_them() {
+    let (mut driver, _kernel, _post) = core();
+    let ids = [4, 5].map(|index| accept(&mut driver, index));
+    let payload = Payload::new(vec![7; 1000]);
+    for _ in 0..5 {
+        for id in ids {
+            driver.port.share_behind(id, b"head", &payload).unwrap();
+        }
+        turn(&mut driver);
+        assert_eq!(ids.map(|id| send(&mut driver, id)), [Send::Unproven; 2]);
+        turn(&mut driver);
+        assert_eq!(ids.map(|id| send(&mut driver, id)), [Send::Off; 2]);
+    }
+    assert_eq!(driver.port.rings.lane(0).vectors.count(), 2);
+}
+
+#[test]
+fn memory_that_is_given_back_is_that_of_spare_batches_too() {
+    let (mut driver, _kernel, _post) = core();
+    let id = accept(&mut driver, 4);
+    driver.port.send(id, &[7; 5000]).unwrap();
+    for _ in 0..2 {
+        turn(&mut driver);
+    }
+    assert_eq!(driver.port.slots.backlog(id), 0);
+    assert!(driver.port.pool.kept() >= 5000, "for the next send");
+    driver.port.trim_memory();
+    assert_eq!(driver.port.pool.kept(), 0);
 }
