@@ -39,6 +39,11 @@ impl Place {
             Self::Spare | Self::Nowhere => limits::SPARE_TIME,
         }
     }
+
+    /// Whether a connection there is to end with its answer.
+    pub(super) const fn is_brief(self) -> bool {
+        matches!(self, Self::Spare)
+    }
 }
 
 /// Paths that are answered however full the server is. So is what is posted to an application:
@@ -51,8 +56,6 @@ pub(super) struct Admission {
     regular: u32,
     spare: u32,
     admin: u32,
-    /// Of the connection whose bytes are looked at.
-    pub(super) asking: Place,
 }
 
 impl Admission {
@@ -91,11 +94,12 @@ impl Admission {
     /// The refusal it gets instead.
     pub(super) fn admit(
         &mut self,
+        place: &mut Place,
         path: &str,
         is_post: bool,
         config: &Config,
     ) -> Result<(), Fault> {
-        match self.asking {
+        match *place {
             Place::Regular => Ok(()),
             _ if ALWAYS.contains(&path) => Ok(()),
             Place::Admin => Err(ADMIN_ONLY),
@@ -103,7 +107,7 @@ impl Admission {
             Place::Spare if config.has_room(self.regular) => {
                 self.leave(Place::Spare);
                 self.regular += 1;
-                self.asking = Place::Regular;
+                *place = Place::Regular;
                 Ok(())
             }
             Place::Spare | Place::Nowhere => {
@@ -111,11 +115,6 @@ impl Admission {
                 Err(FULL)
             }
         }
-    }
-
-    /// Whether the connection that asks is to end with the answer.
-    pub(super) fn is_brief(&self) -> bool {
-        self.asking == Place::Spare
     }
 
     fn count(&mut self, place: Place) -> Option<&mut u32> {

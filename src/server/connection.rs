@@ -3,7 +3,7 @@
 use super::Config;
 use super::admission::Place;
 use super::apps::{AppIndex, Apps};
-use super::http::{Http, Turn};
+use super::http::{Asker, Http, Turn};
 use super::members::{Moves, NO_SEAT};
 use super::outbox::Framing;
 use super::shared::Shared;
@@ -129,9 +129,12 @@ impl Connection {
             return Step::Stay;
         };
         let (mut at, before) = (0, http.held());
-        shared.admission.asking = self.place;
-        let turn = http.received(id, bytes, &mut at, &mut self.since, shared, wire);
-        self.place = shared.admission.asking;
+        let mut asker = Asker {
+            id,
+            since: &mut self.since,
+            place: &mut self.place,
+        };
+        let turn = http.received(&mut asker, bytes, &mut at, shared, wire);
         shared.watch.request_changed(before, http.held());
         match turn {
             Turn::Step(step) => step,

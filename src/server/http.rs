@@ -47,6 +47,15 @@ enum Phase {
     Waiting(Reply),
 }
 
+/// Whose request it is.
+pub(super) struct Asker<'c> {
+    pub(super) id: ConnectionId,
+    /// When its present wait began.
+    pub(super) since: &'c mut Stamp,
+    /// The place it has; a request may get it another one.
+    pub(super) place: &'c mut Place,
+}
+
 /// What comes out of received bytes.
 pub(super) enum Turn {
     Step(Step),
@@ -62,13 +71,13 @@ impl Http {
     /// Takes bytes from `*at` on. Many requests may be in them: each is answered in its turn.
     pub(super) fn received<A: Apps>(
         &mut self,
-        id: ConnectionId,
+        asker: &mut Asker<'_>,
         bytes: &[u8],
         at: &mut usize,
-        since: &mut Stamp,
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Turn {
+        let id = asker.id;
         let share = (id, wire.now());
         shared.deferred.begin(share, &mut shared.pool.worked);
         loop {
@@ -95,20 +104,20 @@ impl Http {
                     let rest = bytes.get(*at..).unwrap_or_default();
                     let asked = match self.reader.next(bytes, at) {
                         Ok(Some(head)) => {
-                            let asked = routes::asked(head, shared, wire);
+                            let asked = routes::asked(head, asker.place, shared, wire);
                             self.as_in_pieces(rest, asked)
                         }
                         Ok(None) => match self.opening.next(rest) {
                             Ok(()) => {
                                 let more = !rest.is_empty();
-                                return Turn::Step(self.rest(more, id, since, shared, wire));
+                                return Turn::Step(self.rest(more, asker, shared, wire));
                             }
                             // It will not become a request, so it is not waited for.
                             Err(fault) => Asked::Reply(Reply::refuse(fault)),
                         },
                         Err(fault) => self.as_in_pieces(rest, Asked::Reply(Reply::refuse(fault))),
                     };
-                    *since = Stamp::new(wire.now());
+                    *asker.since = Stamp::new(wire.now());
                     match asked {
                         Asked::Reply(reply) => reply,
                         Asked::Body(body) => {
@@ -132,7 +141,7 @@ impl Http {
                     }
                 }
             };
-            if let Some(step) = self.answer(id, reply, shared, wire) {
+            if let Some(step) = self.answer((id, *asker.place), reply, shared, wire) {
                 return Turn::Step(step);
             }
             shared.pool.worked += limits::SHARE_BYTES_OF_A_MESSAGE + shared.body.len();
@@ -158,7 +167,7 @@ impl Http {
     /// be as it was meant.
     pub(super) fn told<A: Apps>(
         &mut self,
-        id: ConnectionId,
+        id: (ConnectionId, Place),
         answer: Option<app::Answer>,
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
@@ -173,7 +182,7 @@ impl Http {
     /// An application has answered a call: with what is in `Shared::response`.
     pub(super) fn called<A: Apps>(
         &mut self,
-        id: ConnectionId,
+        id: (ConnectionId, Place),
         status: u16,
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
@@ -199,7 +208,7 @@ impl Http {
     /// The request that is under way takes too long.
     pub(super) fn time_out<A: Apps>(
         &mut self,
-        id: ConnectionId,
+        id: (ConnectionId, Place),
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Step {
@@ -251,20 +260,21 @@ impl Http {
     fn rest<A: Apps>(
         &mut self,
         more: bool,
-        id: ConnectionId,
-        since: &mut Stamp,
+        asker: &mut Asker<'_>,
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Step {
         if more {
             if matches!(self.phase, Phase::Idle) {
-                *since = Stamp::new(wire.now());
-                shared.wheel.schedule(id, wire.now() + limits::HEAD_TIME);
+                *asker.since = Stamp::new(wire.now());
+                shared
+                    .wheel
+                    .schedule(asker.id, wire.now() + limits::HEAD_TIME);
             }
             self.phase = Phase::Head;
         }
         // A peer that asks faster than it reads.
-        if wire.backlog(id) > limits::BACKLOG_HIGH {
+        if wire.backlog(asker.id) > limits::BACKLOG_HIGH {
             Step::Pause
         } else {
             Step::Stay
@@ -274,13 +284,13 @@ impl Http {
     /// Answers now, or once the other cores have told. `None` if the connection goes on.
     fn answer<A: Apps>(
         &mut self,
-        id: ConnectionId,
+        id: (ConnectionId, Place),
         reply: Reply,
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Option<Step> {
         let waits = match reply.answer {
-            Answer::Stats(_) => !shared.round.ask(id, wire),
+            Answer::Stats(_) => !shared.round.ask(id.0, wire),
             Answer::SaidLater => true,
             Answer::Index
             | Answer::Health
@@ -300,7 +310,7 @@ impl Http {
 
     fn send<A: Apps>(
         &mut self,
-        id: ConnectionId,
+        (id, place): (ConnectionId, Place),
         mut reply: Reply,
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
@@ -314,7 +324,7 @@ impl Http {
                 CloseReason::Drain
             });
         }
-        if reply.end.is_none() && shared.admission.is_brief() {
+        if reply.end.is_none() && place.is_brief() {
             reply.end = Some(CloseReason::Full);
         }
         match (answer::send(id, reply, shared, wire), reply.end) {

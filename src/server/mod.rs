@@ -231,7 +231,7 @@ impl<A: Apps> Server<A> {
                 let State::Http(http) = &mut connection.state else {
                     return;
                 };
-                let step = http.time_out(id, &mut self.shared, wire);
+                let step = http.time_out((id, connection.place), &mut self.shared, wire);
                 self.carry_out(id, step, wire);
             }
         }
@@ -269,7 +269,7 @@ impl<A: Apps> Server<A> {
             return;
         };
         connection.since = Stamp::new(wire.now());
-        let step = http.told(id, answer, &mut self.shared, wire);
+        let step = http.told((id, connection.place), answer, &mut self.shared, wire);
         self.carry_out(id, step, wire);
     }
 
@@ -289,7 +289,7 @@ impl<A: Apps> Server<A> {
         connection.since = Stamp::new(wire.now());
         let status = response.status;
         self.shared.response = response.json;
-        let step = http.called(id, status, &mut self.shared, wire);
+        let step = http.called((id, connection.place), status, &mut self.shared, wire);
         self.carry_out(id, step, wire);
     }
 

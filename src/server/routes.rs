@@ -1,6 +1,6 @@
 //! What a request asks for and what it gets: the routes.
 
-use super::admission::FULL;
+use super::admission::{FULL, Place};
 use super::answer::{Answer, Content, Methods, Reply};
 use super::apps::{AppIndex, Apps};
 use super::fields;
@@ -59,6 +59,7 @@ const TOO_LARGE: Fault = Fault::Http {
 /// Reads a request and decides what it gets.
 pub(super) fn asked<A: Apps>(
     head: &[u8],
+    place: &mut Place,
     shared: &mut Shared<A>,
     wire: &mut impl Wire<Message<A::Letters>>,
 ) -> Asked {
@@ -73,7 +74,7 @@ pub(super) fn asked<A: Apps>(
     );
     if let Err(fault) = shared
         .admission
-        .admit(request.path(), is_post, &shared.config)
+        .admit(place, request.path(), is_post, &shared.config)
     {
         let mut reply = Reply::refuse(fault);
         if fault == FULL {

@@ -112,3 +112,35 @@ fn the_listener_for_figures_tells_nothing_else_and_its_connections_do_not_count(
     assert_eq!(rig.closed(beyond), Some(Close::Abort));
     assert!(others.iter().all(|&id| rig.closed(id).is_none()));
 }
+
+#[test]
+fn who_waits_for_an_answer_is_ended_with_it_for_its_own_place_and_not_for_anothers() {
+    let on_two_cores = || {
+        let config = Config {
+            max_connections: 1,
+            ..config()
+        };
+        Rig::on(Core(0), 2, config)
+    };
+    // The other core never tells, so both answers come with the end of the round.
+    let mut rig = on_two_cores();
+    let regular = rig.asked(&get("/stats"));
+    let spare = rig.asked(&get("/healthz"));
+    assert_eq!(rig.closed(spare), Some(Close::Flush));
+    rig.pass(Duration::from_secs(1));
+    let answer = rig.text(regular);
+    assert!(
+        answer.contains("\r\nConnection: keep-alive\r\n"),
+        "{answer}"
+    );
+    assert_eq!(rig.closed(regular), None);
+    let mut rig = on_two_cores();
+    let regular = rig.open();
+    let spare = rig.asked(&get("/stats"));
+    rig.receive(regular, get("/healthz").as_bytes());
+    assert_eq!(rig.closed(regular), None);
+    rig.pass(Duration::from_secs(1));
+    let answer = rig.text(spare);
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+    assert_eq!(rig.closed(spare), Some(Close::Flush));
+}
