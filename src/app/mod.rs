@@ -25,7 +25,7 @@ pub mod tokens;
 
 use crate::shard::Core;
 use crate::time::Instant;
-use std::fmt::Write as _;
+use std::fmt::Write;
 
 /// What a message is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -400,8 +400,8 @@ impl<'n> Notice<'n> {
 
     /// Writes the id of a message of a run: the run's eight hexadecimal digits, a colon, its
     /// number.
-    pub fn write_id(run: u32, number: u64, into: &mut String) {
-        // Writing to a String does not fail.
+    pub fn write_id(run: u32, number: u64, into: &mut impl Write) {
+        // It has at most 29 bytes: whoever calls has room for them.
         let _ = write!(into, "{run:08x}:{number}");
     }
 }

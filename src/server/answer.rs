@@ -1,16 +1,16 @@
-//! Plain HTTP answers: what they say and how they are encoded.
+//! Plain HTTP answers: what they say, in which fields, and what becomes of the connection.
 
 use super::apps::Apps;
-use super::fields::Fields;
+use super::fields::{EVENT_STREAM, Fields};
 use super::route::{By, Route};
-use super::shared::Shared;
-use super::stats::{Form, Message};
-use super::stream;
+use super::stats::Form;
+use super::step::Step;
 use super::tally::CloseReason;
-use crate::limits;
+use crate::app::{self, Unsaid};
 use crate::protocol::Fault;
-use crate::protocol::http::Response;
-use crate::shard::{ConnectionId, Payload, Unsent, Wire};
+use crate::protocol::http::Request;
+use crate::protocol::websocket::OriginPolicy;
+use crate::shard::{Close, Unsent};
 use std::io::Write as _;
 
 /// What an answer says.
@@ -27,7 +27,7 @@ pub(super) enum Answer {
     },
     /// What becomes of a text or a call is not known yet.
     SaidLater,
-    /// An application's answer to a call: it is in `Shared::response`.
+    /// An application's answer to a call: the content is there already.
     Called {
         status: u16,
     },
@@ -73,12 +73,12 @@ pub(super) enum Content {
 /// An answer as a request wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
-    pub(super) answer: Answer,
-    pub(super) content: Content,
+    answer: Answer,
+    content: Content,
     /// Which of the listed origins the page is of that asks, if any.
-    pub(super) origin: Option<u16>,
+    origin: Option<u16>,
     /// Why the connection ends with it; `None` if it goes on.
-    pub(super) end: Option<CloseReason>,
+    end: Option<CloseReason>,
 }
 
 const INDEX: &str = "\
@@ -88,6 +88,16 @@ const INDEX: &str = "\
 ";
 
 impl Reply {
+    /// The answer to a request.
+    pub(super) fn new(answer: Answer, content: Content, request: &Request<'_>) -> Self {
+        Self {
+            answer,
+            content,
+            origin: None,
+            end: (!request.keep_alive).then_some(CloseReason::Done),
+        }
+    }
+
     /// The answer to a peer's mistake; the connection ends with it.
     pub(super) fn refuse(fault: Fault) -> Self {
         let (status, reason) = match fault {
@@ -116,104 +126,187 @@ impl Reply {
             ..Self::refuse(fault)
         }
     }
-}
 
-/// Queues an answer. A long one goes as a payload, which is freed when it has left: the engine's
-/// outbound buffers would keep its length.
-///
-/// # Errors
-/// [`Unsent`]; then nothing was queued.
-pub(super) fn send<A: Apps>(
-    id: ConnectionId,
-    reply: Reply,
-    shared: &mut Shared<A>,
-    wire: &mut impl Wire<Message<A::Letters>>,
-) -> Result<(), Unsent> {
-    encode(reply, shared, wire);
-    if shared.scratch.len() <= limits::SHARED_BYTES_MIN {
-        return wire.send(id, &shared.scratch);
+    /// The same with that answer.
+    pub(super) const fn with(self, answer: Answer) -> Self {
+        Self { answer, ..self }
     }
-    let answer = std::mem::take(&mut shared.scratch);
-    wire.share(id, &Payload::new(answer))
-}
 
-/// Writes an answer into `Shared::scratch`.
-fn encode<A: Apps>(
-    reply: Reply,
-    shared: &mut Shared<A>,
-    wire: &mut impl Wire<Message<A::Letters>>,
-) {
-    shared.scratch.clear();
-    shared.body.clear();
-    let (status, kind) = content(reply.answer, shared, wire);
-    let Shared {
-        scratch,
-        body,
-        config,
-        clock,
-        ..
-    } = shared;
-    let mut fields = Fields::default();
-    if status == 426 {
-        // RFC 9110, 15.5.22 and RFC 6455, 4.4: what to upgrade to.
-        fields.push("Upgrade", "websocket");
-        fields.push("Sec-WebSocket-Version", "13");
+    /// The same to who posted: what has become of the text.
+    pub(super) fn said(self, answer: app::Answer) -> Self {
+        self.with(match answer {
+            Ok(seq) => Answer::Said { seq },
+            Err(unsaid) => Self::refuse(why_unsaid(unsaid)).answer,
+        })
     }
-    match reply.answer {
-        Answer::Events => fields.extend(&stream::HEADERS),
-        Answer::Options { methods } => {
-            fields.push("Allow", methods.allow());
-            fields.preflight(methods.allow());
-        }
-        Answer::Index
-        | Answer::Health
-        | Answer::Stats(_)
-        | Answer::Said { .. }
-        | Answer::SaidLater
-        | Answer::Called { .. }
-        | Answer::OnlyPost
-        | Answer::Refused { .. } => {
-            fields.push("Content-Type", kind);
-            fields.push("Cache-Control", "no-store");
+
+    /// The same without content, if HEAD asks for it.
+    pub(super) fn for_method(self, method: &str) -> Self {
+        match method {
+            "HEAD" => Self {
+                content: Content::HeadOnly,
+                ..self
+            },
+            _ => self,
         }
     }
-    fields.date(clock.date(wire.now(), config));
-    fields.readers(config.origins(), reply.origin);
-    fields.push(
-        "Connection",
-        match (status, reply.end) {
-            // RFC 9110, 7.8: `Upgrade` is listed in `Connection`.
-            (426, None) => "Upgrade",
-            (426, Some(_)) => "Upgrade, close",
-            (_, None) => "keep-alive",
-            (_, Some(_)) => "close",
-        },
-    );
-    match (status, reply.answer) {
-        // RFC 9110, 15.5.6.
-        (405, Answer::OnlyPost) => fields.push("Allow", Methods::Post.allow()),
-        (405, _) => fields.push("Allow", Methods::Read.allow()),
-        // RFC 9110, 15.5.2: how to show who asks.
-        (401, _) => fields.push("WWW-Authenticate", "apikey"),
-        // RFC 9110, 10.2.3: seconds. Places come free all the time, and so does room in a backlog.
-        (429 | 503, _) => fields.push("Retry-After", "1"),
-        _ => {}
+
+    /// The same for a page of that listed origin.
+    pub(super) const fn for_page(self, origin: Option<u16>) -> Self {
+        Self { origin, ..self }
     }
-    // RFC 9110, 8.6: 204 has no length, and what an event stream is long nobody knows.
-    let has_length = !matches!(reply.answer, Answer::Events | Answer::Options { .. });
-    let content = has_length.then_some(&**body);
-    Response::encode(scratch, status, fields.as_slice(), content);
-    match reply.content {
-        Content::Full => {}
-        Content::HeadOnly => scratch.truncate(scratch.len() - body.len()),
+
+    /// The same, and the connection ends with it for that reason.
+    pub(super) const fn ending(self, why: CloseReason) -> Self {
+        let end = Some(why);
+        Self { end, ..self }
+    }
+
+    /// The connection ends with it, if it did not anyhow.
+    pub(super) fn end_with(&mut self, why: CloseReason) {
+        self.end.get_or_insert(why);
+    }
+
+    /// What it says.
+    pub(super) const fn answer(&self) -> Answer {
+        self.answer
+    }
+
+    /// Whether it tells a peer its mistake.
+    pub(super) const fn is_refusal(&self) -> bool {
+        matches!(self.answer, Answer::Refused { .. })
+    }
+
+    /// Whether the content does not go with the head.
+    pub(super) const fn is_head_only(&self) -> bool {
+        matches!(self.content, Content::HeadOnly)
+    }
+
+    /// RFC 9110, 8.6: 204 has no length, and what an event stream is long nobody knows.
+    pub(super) const fn has_length(&self) -> bool {
+        !matches!(self.answer, Answer::Events | Answer::Options { .. })
+    }
+
+    /// What becomes of the connection once it was sent, or could not be; `None` if it goes on.
+    pub(super) fn once_sent(&self, sent: Result<(), Unsent>) -> Option<Step> {
+        let (how, why) = match (sent, self.end) {
+            (Ok(()), None) => return None,
+            (Ok(()) | Err(Unsent::Gone), Some(why)) => (Close::Flush, why),
+            (Err(Unsent::Gone), None) => (Close::Flush, CloseReason::Done),
+            (Err(Unsent::Full), _) => (Close::Abort, CloseReason::SlowConsumer),
+        };
+        Some(Step::End { how, why })
+    }
+
+    /// Puts its header fields.
+    pub(super) fn put<'a>(
+        &self,
+        (status, media_type): (u16, &'a str),
+        date: Option<&'a str>,
+        origins: &'a OriginPolicy,
+        fields: &mut Fields<'a>,
+    ) {
+        if status == 426 {
+            // RFC 9110, 15.5.22 and RFC 6455, 4.4: what to upgrade to.
+            fields.push("Upgrade", "websocket");
+            fields.push("Sec-WebSocket-Version", "13");
+        }
+        match self.answer {
+            Answer::Events => fields.extend(&EVENT_STREAM),
+            Answer::Options { methods } => {
+                fields.push("Allow", methods.allow());
+                fields.preflight(methods.allow());
+            }
+            Answer::Index
+            | Answer::Health
+            | Answer::Stats(_)
+            | Answer::Said { .. }
+            | Answer::SaidLater
+            | Answer::Called { .. }
+            | Answer::OnlyPost
+            | Answer::Refused { .. } => {
+                fields.push("Content-Type", media_type);
+                fields.push("Cache-Control", "no-store");
+            }
+        }
+        fields.date(date);
+        fields.readers(origins, self.origin);
+        fields.push(
+            "Connection",
+            match (status, self.end) {
+                // RFC 9110, 7.8: `Upgrade` is listed in `Connection`.
+                (426, None) => "Upgrade",
+                (426, Some(_)) => "Upgrade, close",
+                (_, None) => "keep-alive",
+                (_, Some(_)) => "close",
+            },
+        );
+        match (status, self.answer) {
+            // RFC 9110, 15.5.6.
+            (405, Answer::OnlyPost) => fields.push("Allow", Methods::Post.allow()),
+            (405, _) => fields.push("Allow", Methods::Read.allow()),
+            // RFC 9110, 15.5.2: how to show who asks.
+            (401, _) => fields.push("WWW-Authenticate", "apikey"),
+            // RFC 9110, 10.2.3: seconds. Places come free all the time, and so does room in a
+            // backlog.
+            (429 | 503, _) => fields.push("Retry-After", "1"),
+            _ => {}
+        }
     }
 }
+
+/// What somebody gets whose text was not said.
+pub(super) fn why_unsaid(unsaid: Unsaid) -> Fault {
+    let (status, reason) = match unsaid {
+        Unsaid::TooLong => (413, TEXT_TOO_LONG),
+        Unsaid::Early | Unsaid::Gone => (404, "no such member, or it has left"),
+        // RFC 6585, 4.
+        Unsaid::Busy => (429, "its members cannot keep up: say it again later"),
+    };
+    Fault::Http { status, reason }
+}
+
+/// What somebody gets whose text is too long.
+pub(super) const TEXT_TOO_LONG: &str = "a text is at most 65536 bytes";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
+impl Answer {
+    /// Whether an application has written its content already.
+    pub(super) const fn is_written(self) -> bool {
+        matches!(self, Self::Called { .. })
+    }
+
+    /// Writes what is the same whatever the server knows behind `into`; gives status and type.
+    pub(super) fn write(self, is_unready: bool, into: &mut Vec<u8>) -> (u16, &'static str) {
+        let (status, text) = match self {
+            Self::Index => (200, INDEX),
+            Self::Health if is_unready => (503, "draining\n"),
+            Self::Health => (200, "ok\n"),
+            Self::Stats(form) => return (200, form.media_type()),
+            Self::Said { seq } => {
+                // Writing to a Vec does not fail.
+                let _ = write!(into, "{{\"seq\":{seq}}}");
+                return (200, JSON);
+            }
+            Self::Called { status } => return (status, JSON),
+            Self::OnlyPost => (405, "only POST here\n"),
+            // The one is never sent so, the others have no content.
+            Self::SaidLater | Self::Events => (200, ""),
+            Self::Options { .. } => (204, ""),
+            Self::Refused { status, reason } => {
+                into.extend_from_slice(reason.as_bytes());
+                (status, "\n")
+            }
+        };
+        into.extend_from_slice(text.as_bytes());
+        (status, TEXT)
+    }
+}
+
 /// Writes where each application is reached.
-fn list(apps: &impl Apps, into: &mut Vec<u8>) {
+pub(super) fn list(apps: &impl Apps, into: &mut Vec<u8>) {
     apps.routes(0, &mut |_, Route { path, by, about }| {
         let by = match by {
             By::WebSocket => "WebSocket",
@@ -229,55 +322,4 @@ fn list(apps: &impl Apps, into: &mut Vec<u8>) {
         // Writing to a Vec does not fail.
         let _ = writeln!(into, "{path:<9} {by}: {about}");
     });
-}
-
-/// Writes what an answer says into `Shared::body`; gives its status and type.
-fn content<A: Apps>(
-    answer: Answer,
-    shared: &mut Shared<A>,
-    wire: &mut impl Wire<Message<A::Letters>>,
-) -> (u16, &'static str) {
-    let draining = shared.unready;
-    let figures = shared.figures(wire);
-    let Shared {
-        apps,
-        body,
-        response,
-        round,
-        config,
-        ..
-    } = shared;
-    let (status, text) = match answer {
-        Answer::Index => {
-            list(apps, body);
-            (200, INDEX)
-        }
-        Answer::Health if draining => (503, "draining\n"),
-        Answer::Health => (200, "ok\n"),
-        Answer::Stats(form) => {
-            round.write(body, form, config, figures, wire);
-            return (200, form.media_type());
-        }
-        Answer::Said { seq } => {
-            // Writing to a Vec does not fail.
-            let _ = write!(body, "{{\"seq\":{seq}}}");
-            return (200, JSON);
-        }
-        Answer::Called { status } => {
-            body.extend_from_slice(response.as_bytes());
-            response.clear();
-            response.shrink_to(limits::SPARE_BYTES);
-            return (status, JSON);
-        }
-        Answer::OnlyPost => (405, "only POST here\n"),
-        // The one is never sent so, the others have no content.
-        Answer::SaidLater | Answer::Events => (200, ""),
-        Answer::Options { .. } => (204, ""),
-        Answer::Refused { status, reason } => {
-            body.extend_from_slice(reason.as_bytes());
-            (status, "\n")
-        }
-    };
-    body.extend_from_slice(text.as_bytes());
-    (status, TEXT)
 }

@@ -1,8 +1,9 @@
 //! One application on one core, and what the server keeps for it.
 
 use super::effects::{Asking, Mail};
+use super::framing::{Framing, user};
 use super::members::Moves;
-use super::outbox::{Framing, Outgoing, user};
+use super::outgoing::Outgoing;
 use super::route::Route;
 use super::topic::Topic;
 use crate::app::{ApiCall, App, Message, Reach, Seat, Unsaid};
@@ -51,11 +52,12 @@ impl<A: App> Here<A> {
         out: &mut Outgoing<'_, M, W>,
     ) {
         let reaches_others = !matches!(A::REACH, Reach::Replies);
-        if A::HEARS && !(reaches_others && out.close.is_some()) {
+        if A::HEARS && !(reaches_others && out.is_ending()) {
             let (app, mut asking) = self.parts(out);
             app.said(user(id, framing), Seat(seat), message, &mut asking);
-            // What comes back may fill its own backlog.
-            out.queued |= reaches_others;
+            if reaches_others {
+                out.may_come_back();
+            }
         }
     }
 
@@ -130,12 +132,12 @@ impl<A: App> Here<A> {
         heartbeat: Duration,
         out: &mut Outgoing<'_, M, W>,
     ) {
-        let now = out.wire.now();
+        let now = out.now();
         let is_free = self.topic.telling_since().is_none();
         if is_free && self.app_deadline().is_some_and(|at| at <= now) {
             let (app, mut asking) = self.parts(out);
             let late = app.expired(now, &mut asking);
-            out.tally.pushed_late(late);
+            out.pushed_late(late);
         }
         let is_due = self
             .topic

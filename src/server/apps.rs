@@ -2,8 +2,9 @@
 //! one. The list ends in `()`, and an [`AppIndex`] counts down along it.
 
 use super::application::Here;
+use super::framing::Framing;
 use super::members::Moves;
-use super::outbox::{Framing, Outgoing};
+use super::outgoing::Outgoing;
 use super::route::{By, Route};
 use crate::app::{ApiCall, App, Arrival, Goodbye, Message, Missed, Notice, Reach, Refusal, Unsaid};
 use crate::protocol::websocket::closing;

@@ -1,5 +1,7 @@
 //! What a server is asked to be, and what it leaves behind.
 
+use super::draining::Farewell;
+use super::memory::MemoryBounds;
 use super::refusals::Refusals;
 use super::tally::Tally;
 use crate::app::push::PushConfig;
@@ -238,19 +240,25 @@ impl Config {
         self.retry_ms
     }
 
-    /// Whether an unfinished message has made no progress for too long.
-    pub(super) fn is_message_stalled(&self, waited: Duration) -> bool {
-        self.message_time.is_some_and(|limit| waited >= limit)
+    /// What peers may make a core hold.
+    pub(super) const fn memory_bounds(&self) -> MemoryBounds {
+        MemoryBounds {
+            budget: self.memory,
+            message_time: self.message_time,
+            backlog_time: self.backlog_time,
+        }
     }
 
-    /// Whether the kernel has taken nothing of a backlog for too long.
-    pub(super) fn is_backlog_stalled(&self, waited: Duration) -> bool {
-        self.backlog_time.is_some_and(|limit| waited >= limit)
-    }
-
-    /// Bytes that the peers of a core may make it hold.
-    pub(super) const fn memory_budget(&self) -> usize {
-        self.memory
+    /// How the server takes leave.
+    pub(super) const fn farewell(&self) -> Farewell {
+        Farewell {
+            delay: self.drain_delay,
+            spread: self.drain_spread,
+            time: self.drain,
+            code: self.drain_code,
+            retry_ms: self.retry_ms,
+            started: self.started,
+        }
     }
 
     /// How long a connection may be without a request.

@@ -1,22 +1,24 @@
-//! One connection of the server and all of a core: an array indexed by slot, generations checked.
+//! One connection of the server: what it is, why it is not received, and what becomes of it.
 
 use super::Config;
 use super::admission::Place;
 use super::apps::{AppIndex, Apps};
-use super::http::{Asker, Http, Turn};
+use super::framing::Framing;
+use super::http::{Requester, Turn};
 use super::members::{Moves, NO_SEAT};
-use super::outbox::Framing;
+use super::memory::PartialInput;
+use super::paused::Paused;
 use super::shared::Shared;
+use super::state::ConnectionState;
 use super::stats::Message;
 use super::step::{DeferWait, Due, Stamp, Step};
-use super::tally::{CloseReason, ConnectionKind};
+use super::tally::CloseReason;
 use super::websocket::WebSocket;
-use crate::app::{Goodbye, Reach};
+use crate::app::{self, ApiResponse, Goodbye};
 use crate::limits;
-use crate::protocol::websocket::closing;
-use crate::shard::{Close, ConnectionId, Wire};
+use crate::protocol::websocket::{Opcode, closing, frame};
+use crate::shard::{Close, CloseCause, ConnectionId, Half, Wire};
 use crate::time::Instant;
-use std::ops::Range;
 use std::time::Duration;
 
 /// What an idle connection may cost here: with the engine's slot, the wheel's entry and the seat in
@@ -28,71 +30,40 @@ const _: () = assert!(size_of::<Connection>() <= CONNECTION_BYTES);
 pub(super) struct Connection {
     generation: u32,
     /// When the present wait began: last heard of, request begun, close frame sent.
-    pub(super) since: Stamp,
+    since: Stamp,
     /// Where it sits among the listeners of its kind.
-    pub(super) seat: u32,
+    seat: u32,
     /// Why receiving is paused, if it is.
-    pub(super) paused: Paused,
+    paused: Paused,
     /// What it counts as.
-    pub(super) place: Place,
-    pub(super) state: State,
-}
-
-/// Why a connection's bytes are not received: any of these reasons.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Paused(u8);
-
-impl Paused {
-    /// Its backlog is high.
-    pub(super) const BACKLOG: Self = Self(1);
-    /// It has had its share of a turn.
-    pub(super) const WORK: Self = Self(2);
-    /// Its peer has ended its stream, and of what came before not all is looked at.
-    pub(super) const ENDED: Self = Self(4);
-
-    pub(super) const fn is_none(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(super) const fn contains(self, reason: Self) -> bool {
-        self.0 & reason.0 != 0
-    }
-
-    pub(super) const fn insert(&mut self, reason: Self) {
-        self.0 |= reason.0;
-    }
-
-    pub(super) const fn remove(&mut self, reason: Self) {
-        self.0 &= !reason.0;
-    }
-}
-
-/// What a connection is.
-pub(super) enum State {
-    /// Nothing: its slot is free.
-    Vacant,
-    /// Waiting for a request, reading or answering one. Boxed: the others are what is idle in
-    /// great numbers, and should not pay for it.
-    Http(Box<Http>),
-    /// A WebSocket.
-    WebSocket(WebSocket),
-    /// An event stream.
-    Stream(AppIndex),
-    /// Ended here; the engine sends what is queued and says `closed`.
-    Ending,
+    place: Place,
+    state: ConnectionState,
 }
 
 impl Connection {
-    const VACANT: Self = Self {
+    /// A free slot.
+    pub(super) const VACANT: Self = Self {
         // Generations are below 2^24: nobody has this one.
         generation: u32::MAX,
         since: Stamp::ZERO,
         seat: NO_SEAT,
-        paused: Paused(0),
+        paused: Paused::NONE,
         place: Place::Nowhere,
-        state: State::Vacant,
+        state: ConnectionState::Vacant,
     };
 
+    /// One that has just been accepted, in that place.
+    pub(super) fn new(id: ConnectionId, place: Place, now: Instant) -> Self {
+        Self {
+            generation: id.generation(),
+            since: Stamp::new(now),
+            place,
+            state: ConnectionState::Http(Box::default()),
+            ..Self::VACANT
+        }
+    }
+
+    #[inline]
     pub(super) fn received<A: Apps>(
         &mut self,
         id: ConnectionId,
@@ -102,19 +73,21 @@ impl Connection {
     ) -> Step {
         if self.paused.contains(Paused::WORK) {
             // What the kernel had handed over before it was paused.
-            shared.deferred.keep(id, bytes);
+            shared.inbound().keep(id, bytes);
             return Step::Stay;
         }
         match &mut self.state {
-            State::WebSocket(socket) => {
+            ConnectionState::WebSocket(socket) => {
                 if socket.is_open() {
                     self.since = Stamp::new(wire.now());
                 }
                 socket.received((id, self.seat), bytes, shared, wire)
             }
-            State::Http(_) => self.requested(id, bytes, shared, wire),
+            ConnectionState::Http(_) => self.requested(id, bytes, shared, wire),
             // Nothing is expected from the client of an event stream, nor after the end.
-            State::Stream(_) | State::Ending | State::Vacant => Step::Stay,
+            ConnectionState::Stream(_) | ConnectionState::Ending | ConnectionState::Vacant => {
+                Step::Stay
+            }
         }
     }
 
@@ -125,42 +98,36 @@ impl Connection {
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Step {
-        let State::Http(http) = &mut self.state else {
+        let ConnectionState::Http(http) = &mut self.state else {
             return Step::Stay;
         };
         let (mut at, before) = (0, http.held());
-        let mut asker = Asker {
+        let mut asker = Requester {
             id,
             since: &mut self.since,
             place: &mut self.place,
         };
         let turn = http.received(&mut asker, bytes, &mut at, shared, wire);
-        shared.watch.request_changed(before, http.held());
+        shared.inbound().request_changed(before, http.held());
         match turn {
             Turn::Step(step) => step,
             Turn::Defer => {
-                shared
-                    .deferred
-                    .keep(id, bytes.get(at..).unwrap_or_default());
+                let rest = bytes.get(at..).unwrap_or_default();
+                shared.inbound().keep(id, rest);
                 let wait = DeferWait::Share;
                 Step::Defer { wait }
             }
             Turn::Stream(app) => {
-                self.switch(State::Stream(app), shared);
-                if is_told_singly::<A>(app) {
-                    shared.heartbeat.begin(wire.now());
-                }
-                self.enter(id, (app, Framing::Events), shared, wire);
+                self.switch(ConnectionState::Stream(app), shared);
+                self.seat = shared.came(id, (app, Framing::Events), wire);
                 Step::Stay
             }
             Turn::WebSocket(app, extension) => {
                 let (_, hears) = A::manner(app);
                 let socket = WebSocket::new(app, extension, hears);
-                self.switch(State::WebSocket(socket), shared);
-                self.enter(id, (app, Framing::of(extension)), shared, wire);
-                if let Some(idle) = shared.config.websocket_idle() {
-                    shared.wheel.schedule(id, wire.now() + idle / 2);
-                }
+                self.switch(ConnectionState::WebSocket(socket), shared);
+                self.seat = shared.came(id, (app, Framing::of(extension)), wire);
+                shared.await_word(id, wire.now());
                 match bytes.get_mut(at..) {
                     None | Some([]) => Step::Stay,
                     Some(rest) => self.received(id, rest, shared, wire),
@@ -169,31 +136,216 @@ impl Connection {
         }
     }
 
-    /// Comes to an application.
-    fn enter<A: Apps>(
+    /// A request takes too long.
+    pub(super) fn time_out<A: Apps>(
         &mut self,
         id: ConnectionId,
-        (app, framing): (AppIndex, Framing),
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> Step {
+        match &mut self.state {
+            ConnectionState::Http(http) => http.time_out((id, self.place), shared, wire),
+            ConnectionState::WebSocket(_)
+            | ConnectionState::Stream(_)
+            | ConnectionState::Ending
+            | ConnectionState::Vacant => Step::Stay,
+        }
+    }
+
+    /// Answers a request that waited for another core. `None` leaves the answer to be as it was
+    /// meant.
+    pub(super) fn answer<A: Apps>(
+        &mut self,
+        id: ConnectionId,
+        answer: Option<app::Answer>,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> Step {
+        let ConnectionState::Http(http) = &mut self.state else {
+            return Step::Stay;
+        };
+        self.since = Stamp::new(wire.now());
+        http.told((id, self.place), answer, shared, wire)
+    }
+
+    /// Answers a call.
+    pub(super) fn respond<A: Apps>(
+        &mut self,
+        id: ConnectionId,
+        response: ApiResponse,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> Step {
+        let ConnectionState::Http(http) = &mut self.state else {
+            return Step::Stay;
+        };
+        self.since = Stamp::new(wire.now());
+        http.called((id, self.place), response, shared, wire)
+    }
+
+    /// Asks a WebSocket that was silent for half of its time for a pong.
+    pub(super) fn ping<A: Apps>(
+        &mut self,
+        id: ConnectionId,
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) {
-        let (apps, mut outgoing) = shared.apps_and_outgoing(wire);
-        self.seat = apps.came(app, (id, framing), &mut outgoing);
+        let ConnectionState::WebSocket(socket) = &mut self.state else {
+            return;
+        };
+        socket.ping();
+        let header = frame::header(Opcode::Ping, 0, None);
+        // If the backlog is full then the peer does not read, and time will tell.
+        let _ = wire.send(id, header.as_bytes());
+        shared.await_word(id, wire.now());
     }
 
-    /// Becomes something else, as far as the counts of open connections go.
-    pub(super) fn switch<A: Apps>(&mut self, state: State, shared: &mut Shared<A>) {
-        if let Some(kind) = self.kind() {
-            shared.tally.left(kind);
+    /// Begins the close handshake of a WebSocket.
+    pub(super) fn close_socket<M>(
+        &mut self,
+        id: ConnectionId,
+        goodbye: Goodbye,
+        why: CloseReason,
+        wire: &mut impl Wire<M>,
+    ) -> Step {
+        match &mut self.state {
+            ConnectionState::WebSocket(socket) => socket.close(id, goodbye, why, wire),
+            ConnectionState::Http(_)
+            | ConnectionState::Stream(_)
+            | ConnectionState::Ending
+            | ConnectionState::Vacant => Step::Stay,
+        }
+    }
+
+    /// Our close frame is queued: nothing else may be, and the peer's is awaited.
+    pub(super) fn await_close<A: Apps>(
+        &mut self,
+        id: ConnectionId,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
+        self.since = Stamp::new(wire.now());
+        self.resume(id, shared, wire);
+        shared.schedule(id, wire.now() + limits::CLOSE_TIME);
+    }
+
+    /// Its backlog is high.
+    pub(super) const fn note_backlog(&mut self) {
+        self.paused.insert(Paused::BACKLOG);
+    }
+
+    /// It is not heard for a while, and perhaps was sent more than its peer reads.
+    pub(super) fn defer<A: Apps>(
+        &mut self,
+        id: ConnectionId,
+        wait: DeferWait,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
+        wire.pause(id);
+        self.paused.insert(Paused::WORK);
+        if wire.backlog(id) > limits::BACKLOG_HIGH {
+            self.note_backlog();
+        }
+        shared.inbound().defer(id, wait, wire.now());
+    }
+
+    /// The backlog is low again: receives again, unless the connection waits for its share.
+    pub(super) fn resume<A: Apps>(
+        &mut self,
+        id: ConnectionId,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
+        if !self.paused.contains(Paused::BACKLOG) {
+            return;
+        }
+        self.paused.remove(Paused::BACKLOG);
+        if self.paused.is_none() {
+            wire.resume(id);
+        } else {
+            shared.inbound().defer(id, DeferWait::Share, wire.now());
+        }
+    }
+
+    /// Works on what waits for its share; `None` if it does not wait for one.
+    pub(super) fn work<A: Apps>(
+        &mut self,
+        id: ConnectionId,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> Option<Step> {
+        // One whose backlog is high waits for `drained`.
+        if !self.paused.contains(Paused::WORK) || self.paused.contains(Paused::BACKLOG) {
+            return None;
+        }
+        self.paused.remove(Paused::WORK);
+        let mut bytes = shared.inbound().take(id);
+        Some(self.received(id, &mut bytes, shared, wire))
+    }
+
+    /// What it waited with is worked on: it receives again, or has ended.
+    pub(super) fn worked<A: Apps>(
+        &mut self,
+        id: ConnectionId,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> Step {
+        if self.paused.is_none() {
+            wire.resume(id);
+        } else if self.paused.contains(Paused::ENDED) && self.peer_ended(id, shared) == Half::Close
+        {
+            return Step::End {
+                how: Close::Flush,
+                why: CloseReason::Done,
+            };
+        }
+        Step::Stay
+    }
+
+    /// The peer has ended its stream: what came before counts, also what waits for a share.
+    pub(super) fn peer_ended<A: Apps>(&mut self, id: ConnectionId, shared: &mut Shared<A>) -> Half {
+        if self.paused.contains(Paused::WORK)
+            && (self.paused.contains(Paused::BACKLOG) || shared.inbound().has_a_share_coming(id))
+        {
+            self.paused.insert(Paused::ENDED);
+            return Half::Keep;
         }
         match &mut self.state {
-            State::Http(http) => shared.watch.request_changed(http.held(), 0),
-            State::WebSocket(socket) => socket.release(&mut shared.pool),
-            State::Stream(_) | State::Ending | State::Vacant => {}
+            ConnectionState::Http(http) => http.peer_ended(),
+            // RFC 6455, 7.1.1: a FIN without a close frame is the end, and who listens to events
+            // has left.
+            ConnectionState::WebSocket(_)
+            | ConnectionState::Stream(_)
+            | ConnectionState::Vacant
+            | ConnectionState::Ending => Half::Close,
         }
-        self.state = state;
-        if let Some(kind) = self.kind() {
-            shared.tally.began(kind);
+    }
+
+    /// What of its peer is unfinished; `None` for what has ended.
+    pub(super) fn unfinished(&mut self, now: Instant) -> Option<PartialInput> {
+        let is_heard = self.paused.is_none();
+        self.state.unfinished(is_heard, now)
+    }
+
+    /// Ends it because of what it holds: a WebSocket that reads is told.
+    pub(super) fn give_up<M>(
+        &mut self,
+        id: ConnectionId,
+        why: CloseReason,
+        wire: &mut impl Wire<M>,
+    ) -> Step {
+        let reads = wire.backlog(id) <= limits::BACKLOG_LOW;
+        match &mut self.state {
+            ConnectionState::WebSocket(socket) if reads => socket.give_up(id, why, wire),
+            ConnectionState::WebSocket(_)
+            | ConnectionState::Http(_)
+            | ConnectionState::Stream(_)
+            | ConnectionState::Ending
+            | ConnectionState::Vacant => Step::End {
+                how: Close::Abort,
+                why,
+            },
         }
     }
 
@@ -204,26 +356,87 @@ impl Connection {
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Moves {
-        let Some((app, framing, seat)) = self.seat() else {
+        let Some(user) = self.seat() else {
             return Moves::default();
         };
         self.seat = NO_SEAT;
-        if framing == Framing::Events && is_told_singly::<A>(app) {
-            shared.heartbeat.streams -= 1;
+        shared.left(id, user, wire)
+    }
+
+    /// Another has left, and it sits there now.
+    pub(super) const fn move_to(&mut self, seat: u32) {
+        self.seat = seat;
+    }
+
+    /// This side ends it; the engine sends what is queued.
+    pub(super) fn end<A: Apps>(&mut self, why: CloseReason, shared: &mut Shared<A>) {
+        if !matches!(self.state, ConnectionState::Ending) {
+            shared.decided(why);
+            self.switch(ConnectionState::Ending, shared);
         }
-        let (apps, mut outgoing) = shared.apps_and_outgoing(wire);
-        apps.left(app, (id, framing, seat), &mut outgoing)
+    }
+
+    /// It is gone: its slot is free.
+    pub(super) fn vacate<A: Apps>(
+        &mut self,
+        id: ConnectionId,
+        cause: CloseCause,
+        shared: &mut Shared<A>,
+    ) {
+        self.switch(ConnectionState::Vacant, shared);
+        shared.gone(id, self.place, cause);
+        *self = Self::VACANT;
+    }
+
+    /// Becomes something else, as far as the counts of open connections go.
+    fn switch<A: Apps>(&mut self, state: ConnectionState, shared: &mut Shared<A>) {
+        let before = self.state.kind();
+        match &mut self.state {
+            ConnectionState::Http(http) => shared.inbound().request_changed(http.held(), 0),
+            ConnectionState::WebSocket(socket) => socket.release(shared.inbound()),
+            ConnectionState::Stream(_) | ConnectionState::Ending | ConnectionState::Vacant => {}
+        }
+        self.state = state;
+        shared.changed(before, self.state.kind());
+    }
+
+    /// Whether it is that one, and no later one in its slot.
+    #[inline]
+    pub(super) const fn has(&self, id: ConnectionId) -> bool {
+        self.generation == id.generation()
+    }
+
+    /// Its id in that slot.
+    pub(super) const fn id(&self, slot: u32) -> ConnectionId {
+        ConnectionId::new(slot, self.generation)
+    }
+
+    /// What it is.
+    pub(super) const fn state(&self) -> &ConnectionState {
+        &self.state
     }
 
     /// Its application, how messages are put for it, and where it sits there; `None` if it has none
     /// or has left it.
     pub(super) fn seat(&self) -> Option<(AppIndex, Framing, u32)> {
-        let (app, framing) = match &self.state {
-            State::Stream(app) => (*app, Framing::Events),
-            State::WebSocket(socket) => (socket.app(), socket.framing()),
-            State::Vacant | State::Http(_) | State::Ending => return None,
-        };
+        let (app, framing) = self.state.user()?;
         (self.seat != NO_SEAT).then_some((app, framing, self.seat))
+    }
+
+    /// For how long its present wait has lasted.
+    pub(super) fn waited(&self, now: Instant) -> Duration {
+        self.since.elapsed(now)
+    }
+
+    /// Bytes of memory that its peer makes this side hold, beside its backlog.
+    pub(super) fn held<A: Apps>(&self, id: ConnectionId, shared: &mut Shared<A>) -> usize {
+        let own = self.state.held();
+        let waits = self.paused.contains(Paused::WORK);
+        own + if waits {
+            shared.inbound().held_for(id)
+        } else {
+            0
+        }
     }
 
     /// What the time says. Called when its entry in the wheel comes due, which may be early.
@@ -231,11 +444,11 @@ impl Connection {
         let waited = self.since.elapsed(now);
         let at = |limit: Duration| Due::Later(now + limit.saturating_sub(waited));
         match &self.state {
-            State::Http(http) => {
+            ConnectionState::Http(http) => {
                 let (limit, over) = http.limit(self.place, config);
                 if waited < limit { at(limit) } else { over }
             }
-            State::WebSocket(socket) if !socket.is_open() => {
+            ConnectionState::WebSocket(socket) if !socket.is_open() => {
                 if waited < limits::CLOSE_TIME {
                     return at(limits::CLOSE_TIME);
                 }
@@ -244,7 +457,7 @@ impl Connection {
                     why: socket.why(),
                 })
             }
-            State::WebSocket(socket) => match config.websocket_idle() {
+            ConnectionState::WebSocket(socket) => match config.websocket_idle() {
                 None => Due::Never,
                 // What it says is not looked at yet.
                 Some(idle) if self.paused.contains(Paused::WORK) => Due::Later(now + idle / 2),
@@ -255,130 +468,14 @@ impl Connection {
                     },
                     why: CloseReason::Idle,
                 }),
-                Some(idle) if socket.pinged => at(idle),
+                Some(idle) if socket.is_pinged() => at(idle),
                 Some(idle) if waited >= idle / 2 => Due::Now(Step::Ping),
                 Some(idle) => at(idle / 2),
             },
             // The engine resets who does not take what is queued.
-            State::Stream(_) | State::Ending | State::Vacant => Due::Never,
-        }
-    }
-
-    /// How it is counted; `None` for a free slot.
-    fn kind(&self) -> Option<ConnectionKind> {
-        match self.state {
-            State::Vacant => None,
-            State::Http(_) | State::Ending => Some(ConnectionKind::Http),
-            State::WebSocket(_) => Some(ConnectionKind::WebSocket),
-            State::Stream(_) => Some(ConnectionKind::Stream),
-        }
-    }
-}
-
-/// Whether the server keeps no list of those who came to that application.
-pub(super) fn is_told_singly<A: Apps>(app: AppIndex) -> bool {
-    let (reach, _) = A::manner(app);
-    reach != Reach::All
-}
-
-/// The connections of one core.
-#[derive(Default)]
-pub(super) struct Connections {
-    slots: Vec<Connection>,
-}
-
-impl Connections {
-    /// Fills a slot.
-    pub(super) fn open(&mut self, id: ConnectionId, now: Instant) -> Option<&mut Connection> {
-        if self.slots.len() <= id.slot() {
-            self.slots.resize_with(id.slot() + 1, || Connection::VACANT);
-        }
-        let connection = self.slots.get_mut(id.slot())?;
-        debug_assert!(
-            matches!(connection.state, State::Vacant),
-            "an engine opened {id:?} twice"
-        );
-        *connection = Connection {
-            generation: id.generation(),
-            since: Stamp::new(now),
-            ..Connection::VACANT
-        };
-        Some(connection)
-    }
-
-    #[inline]
-    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.slots
-            .get_mut(id.slot())
-            .filter(|found| found.generation == id.generation())
-    }
-
-    pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {
-        let found = self.slots.get(id.slot());
-        found.filter(|found| found.generation == id.generation())
-    }
-
-    /// The event streams in these slots, and which application each came to.
-    pub(super) fn streams(
-        &self,
-        slots: Range<usize>,
-    ) -> impl Iterator<Item = (ConnectionId, AppIndex)> {
-        let len = slots.len();
-        let all = (0..).zip(&self.slots).skip(slots.start).take(len);
-        all.filter_map(|(slot, connection)| match connection.state {
-            State::Stream(app) => Some((ConnectionId::new(slot, connection.generation), app)),
-            State::Vacant | State::Http(_) | State::WebSocket(_) | State::Ending => None,
-        })
-    }
-
-    /// Slots, vacant ones included.
-    pub(super) fn slots(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// Empties a slot.
-    pub(super) fn vacate<A: Apps>(&mut self, id: ConnectionId, shared: &mut Shared<A>) {
-        if let Some(connection) = self.get_mut(id) {
-            connection.switch(State::Vacant, shared);
-            if connection.paused.contains(Paused::WORK) {
-                shared.deferred.forget(id);
+            ConnectionState::Stream(_) | ConnectionState::Ending | ConnectionState::Vacant => {
+                Due::Never
             }
-            shared.admission.leave(connection.place);
-            shared.watch.forget(id);
-            *connection = Connection::VACANT;
         }
-    }
-
-    /// The ids of all that are not vacant.
-    pub(super) fn ids(&self) -> impl Iterator<Item = ConnectionId> {
-        self.ids_of(0..usize::MAX)
-    }
-
-    /// The ids of those in these slots that are not vacant.
-    pub(super) fn ids_of(&self, slots: Range<usize>) -> impl Iterator<Item = ConnectionId> {
-        let len = slots.len();
-        (0..)
-            .zip(&self.slots)
-            .skip(slots.start)
-            .take(len)
-            .filter(|(_, connection)| !matches!(connection.state, State::Vacant))
-            .map(|(slot, connection)| ConnectionId::new(slot, connection.generation))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_late_event_never_reaches_a_reused_slot() {
-        let mut connections = Connections::default();
-        let id = ConnectionId::new(2, 9);
-        let connection = connections.open(id, Instant::default()).expect("a slot");
-        connection.state = State::Ending;
-        assert!(connections.get_mut(id).is_some());
-        assert!(connections.get_mut(ConnectionId::new(2, 8)).is_none());
-        assert!(connections.get_mut(ConnectionId::new(7, 9)).is_none());
-        assert_eq!(connections.ids().collect::<Vec<_>>(), [id]);
     }
 }

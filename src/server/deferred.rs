@@ -20,13 +20,12 @@ pub(super) struct Deferred {
 }
 
 impl Deferred {
-    /// A connection begins its share of a turn: what others worked is none of it.
+    /// A connection begins its share of a turn. Whether it is another share than before.
     #[inline]
-    pub(super) fn begin(&mut self, share: (ConnectionId, Instant), worked: &mut usize) {
-        if self.share != Some(share) {
-            self.share = Some(share);
-            *worked = 0;
-        }
+    pub(super) fn begin(&mut self, share: (ConnectionId, Instant)) -> bool {
+        let is_another = self.share != Some(share);
+        self.share = Some(share);
+        is_another
     }
 
     /// Keeps bytes for the connection's next share.

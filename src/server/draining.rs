@@ -1,23 +1,53 @@
-//! How a server stops: it says that it will, stops accepting, ends its connections one after the
-//! other, and resets what is left.
+//! How far stopping has come: the server says that it will stop, stops accepting, ends its
+//! connections one after the other, and resets what is left.
 
-use super::Server;
-use super::apps::Apps;
-use super::connection::State;
-use super::stats::Message;
-use super::tally::CloseReason;
 use crate::app::Goodbye;
-use crate::protocol::sse;
-use crate::shard::{Close, ConnectionId, Wire};
+use crate::protocol::Fault;
+use crate::shard::{ConnectionId, Core};
 use crate::time::Instant;
 use std::time::Duration;
 
 /// Time between two steps of ending connections over a while.
 const STEP: Duration = Duration::from_millis(10);
 
+/// What is asked for and not begun any more.
+pub(super) const DRAINING: Fault = Fault::Http {
+    status: 503,
+    reason: "the server is going away",
+};
+
+/// How a server takes leave.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Farewell {
+    /// Time between the word to stop and the end of accepting.
+    pub(super) delay: Duration,
+    /// Time over which connections are told to end.
+    pub(super) spread: Duration,
+    /// Time after that until what is left is reset.
+    pub(super) time: Duration,
+    /// The close code that WebSockets get.
+    pub(super) code: u16,
+    /// How long clients of event streams wait at least before they come back, in milliseconds.
+    pub(super) retry_ms: u64,
+    /// When the server started: by which their waits differ from one run to the next.
+    pub(super) started: Instant,
+}
+
 /// How far stopping has come.
+#[derive(Debug)]
+pub(super) struct Draining {
+    farewell: Farewell,
+    phase: Phase,
+    /// When connections were last told to end.
+    last_step: Instant,
+    /// When what is left is reset, once nothing is accepted any more.
+    until: Option<Instant>,
+    /// How many connections were still open when that time was over, once it is.
+    left: Option<u64>,
+}
+
 #[derive(Debug, Default)]
-pub(super) enum Draining {
+enum Phase {
     /// Not begun.
     #[default]
     Serving,
@@ -33,129 +63,125 @@ pub(super) enum Draining {
     Dismissed,
 }
 
-impl<A: Apps> Server<A> {
-    /// The outside asked to end.
-    pub(super) fn begin_to_stop(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
-        let now = wire.now();
-        self.shared.unready = true;
-        if self.shared.config.drain_delay.is_zero() {
-            self.stop_serving(now, wire);
-        } else {
-            self.draining = Draining::Announced(now + self.shared.config.drain_delay);
-        }
-    }
-
-    /// When stopping goes on.
-    pub(super) fn draining_deadline(&self) -> Option<Instant> {
-        match &self.draining {
-            Draining::Announced(at) => Some(*at),
-            Draining::Dismissing { began, ids, next } => {
-                let share = self.dismissed_after(*next, ids.len());
-                Some((*began + share).max(self.last_step + STEP))
-            }
-            Draining::Serving | Draining::Dismissed => None,
-        }
-    }
-
-    /// What the time brings of it.
-    pub(super) fn go_on_stopping(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
-        let now = wire.now();
-        match std::mem::take(&mut self.draining) {
-            Draining::Announced(at) if at <= now => self.stop_serving(now, wire),
-            Draining::Dismissing {
-                began,
-                ids,
-                mut next,
-            } => {
-                self.last_step = now;
-                while let Some(&id) = ids.get(next)
-                    && began + self.dismissed_after(next, ids.len()) <= now
-                {
-                    self.dismiss(id, wire);
-                    next += 1;
-                }
-                self.draining = if next < ids.len() {
-                    Draining::Dismissing { began, ids, next }
-                } else {
-                    Draining::Dismissed
-                };
-            }
-            as_it_was => self.draining = as_it_was,
-        }
-        let over = self.shared.draining.is_some_and(|until| until <= now);
-        if over && self.left.is_none() {
-            self.give_up(wire);
-        }
-    }
-
+impl Farewell {
     /// After what part of the spread a connection's turn comes.
-    fn dismissed_after(&self, index: usize, of: usize) -> Duration {
-        let spread = self.shared.config.drain_spread.as_nanos();
-        let nanos = spread * index as u128 / of.max(1) as u128;
+    fn share(&self, index: usize, of: usize) -> Duration {
+        let nanos = self.spread.as_nanos() * index as u128 / of.max(1) as u128;
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
+}
 
-    /// Accepts nothing more and begins to end what is open.
-    fn stop_serving(&mut self, now: Instant, wire: &mut impl Wire<Message<A::Letters>>) {
-        let config = &self.shared.config;
-        wire.stop_accepting();
-        self.shared.draining = Some(now + config.drain_spread + config.drain);
-        let (apps, mut outgoing) = self.shared.apps_and_outgoing(wire);
-        apps.closing(&mut outgoing);
-        let ids: Vec<_> = self.connections.ids().collect();
-        self.draining = Draining::Dismissing {
+/// What is to be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DrainStep {
+    /// Accept nothing more, and say who is open: [`Draining::dismiss`].
+    StopServing,
+    /// Tell that connection to end.
+    Dismiss(ConnectionId),
+    /// Reset what is left, and say how many that are: [`Draining::give_up`].
+    GiveUp,
+}
+
+impl Draining {
+    /// Not begun.
+    pub(super) fn new(farewell: Farewell) -> Self {
+        Self {
+            farewell,
+            phase: Phase::default(),
+            last_step: Instant::default(),
+            until: None,
+            left: None,
+        }
+    }
+
+    /// The outside asked to end.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.phase = Phase::Announced(now + self.farewell.delay);
+    }
+
+    /// The next thing to do, if it is time for one.
+    pub(super) fn next(&mut self, now: Instant) -> Option<DrainStep> {
+        match &mut self.phase {
+            Phase::Announced(at) if *at <= now => return Some(DrainStep::StopServing),
+            Phase::Dismissing { began, ids, next } => {
+                self.last_step = now;
+                match ids.get(*next) {
+                    Some(&id) if *began + self.farewell.share(*next, ids.len()) <= now => {
+                        *next += 1;
+                        return Some(DrainStep::Dismiss(id));
+                    }
+                    Some(_) => {}
+                    None => self.phase = Phase::Dismissed,
+                }
+            }
+            Phase::Serving | Phase::Announced(_) | Phase::Dismissed => {}
+        }
+        let is_over = self.until.is_some_and(|until| until <= now);
+        (is_over && self.left.is_none()).then_some(DrainStep::GiveUp)
+    }
+
+    /// Nothing is accepted any more, and those are open: they are told to end in their order.
+    pub(super) fn dismiss(&mut self, ids: Vec<ConnectionId>, now: Instant) {
+        self.until = Some(now + self.farewell.spread + self.farewell.time);
+        self.phase = Phase::Dismissing {
             began: now,
             ids,
             next: 0,
         };
-        self.go_on_stopping(wire);
     }
 
-    /// Ends what may end at once, because the server is draining.
-    fn dismiss(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
-        let why = CloseReason::Drain;
-        let state = self.connections.get_mut(id).map(|found| &found.state);
-        match state {
-            Some(State::WebSocket(_)) => {
-                let goodbye = Goodbye {
-                    code: self.shared.config.drain_code,
-                    reason: "",
-                };
-                self.close_socket(id, goodbye, why, wire);
+    /// The time is over, and so many connections were left.
+    pub(super) const fn give_up(&mut self, left: usize) {
+        self.left = Some(left as u64);
+    }
+
+    /// When something is to be done.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let next = match &self.phase {
+            Phase::Announced(at) => Some(*at),
+            Phase::Dismissing { began, ids, next } => {
+                let at = *began + self.farewell.share(*next, ids.len());
+                Some(at.max(self.last_step + STEP))
             }
-            Some(State::Stream(_)) => {
-                self.say_when_to_return(id, wire);
-                self.end(id, Close::Flush, why, wire);
-            }
-            // A request that has begun gets its answer, which ends the connection.
-            Some(State::Http(http)) if http.is_quiet() => self.end(id, Close::Flush, why, wire),
-            Some(State::Vacant | State::Http(_) | State::Ending) | None => {}
+            Phase::Serving | Phase::Dismissed => None,
+        };
+        let end = self.until.filter(|_| self.left.is_none());
+        next.into_iter().chain(end).min()
+    }
+
+    /// What a WebSocket is told.
+    pub(super) const fn goodbye(&self) -> Goodbye {
+        Goodbye {
+            code: self.farewell.code,
+            reason: "",
         }
     }
 
-    /// Tells the client of an event stream to wait before it comes back, each another time, so
-    /// that not all come at once. HTML, 9.2.6: `retry` counts as soon as its line is read.
-    fn say_when_to_return(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
-        let config = &self.shared.config;
-        let spread = u64::try_from(config.drain_spread.as_millis()).unwrap_or(u64::MAX);
-        let window = spread.max(config.retry_ms).max(1);
-        let here = (u64::from(self.core.0) << 48) | id.slot() as u64;
-        let seed = config.started.as_nanos() ^ here;
-        let retry_ms = config.retry_ms.saturating_add(scattered(seed) % window);
-        self.shared.scratch.clear();
-        sse::encode_retry(&mut self.shared.scratch, retry_ms);
-        // One that does not read what it is sent comes back when it likes.
-        let _ = wire.send(id, &self.shared.scratch);
+    /// How long the client of an event stream is to wait before it comes back, in milliseconds:
+    /// each another time, so that not all come at once.
+    pub(super) fn retry_ms(&self, core: Core, id: ConnectionId) -> u64 {
+        let spread = u64::try_from(self.farewell.spread.as_millis()).unwrap_or(u64::MAX);
+        let window = spread.max(self.farewell.retry_ms).max(1);
+        let here = (u64::from(core.0) << 48) | id.slot() as u64;
+        let seed = self.farewell.started.as_nanos() ^ here;
+        self.farewell
+            .retry_ms
+            .saturating_add(scattered(seed) % window)
     }
 
-    /// The time to drain is over: resets what is left, also what was closing and whose peer still
-    /// has something to get.
-    fn give_up(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
-        let ids: Vec<_> = self.connections.ids().collect();
-        self.left = Some(ids.len() as u64);
-        for id in ids {
-            self.end(id, Close::Abort, CloseReason::Drain, wire);
-        }
+    /// Whether health says that the server stops.
+    pub(super) const fn is_announced(&self) -> bool {
+        !matches!(self.phase, Phase::Serving)
+    }
+
+    /// Whether nothing is accepted any more.
+    pub(super) const fn is_begun(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// How many connections were left when the time was over, once it is.
+    pub(super) const fn left(&self) -> Option<u64> {
+        self.left
     }
 }
 
@@ -165,4 +191,73 @@ const fn scattered(seed: u64) -> u64 {
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::default() + Duration::from_millis(ms)
+    }
+
+    fn draining(spread_ms: u64) -> Draining {
+        Draining::new(Farewell {
+            delay: Duration::from_millis(100),
+            spread: Duration::from_millis(spread_ms),
+            time: Duration::from_millis(1000),
+            code: 1001,
+            retry_ms: 3000,
+            started: at(0),
+        })
+    }
+
+    #[test]
+    fn a_server_says_that_it_will_stop_before_it_stops_to_accept() {
+        let mut draining = draining(0);
+        assert_eq!((draining.next(at(0)), draining.deadline()), (None, None));
+        draining.begin(at(0));
+        assert!(draining.is_announced() && !draining.is_begun());
+        assert_eq!(draining.deadline(), Some(at(100)));
+        assert_eq!(draining.next(at(99)), None);
+        assert_eq!(draining.next(at(100)), Some(DrainStep::StopServing));
+        draining.dismiss(Vec::new(), at(100));
+        assert!(draining.is_begun());
+        assert_eq!(draining.next(at(100)), None);
+        assert_eq!(draining.deadline(), Some(at(1100)));
+    }
+
+    #[test]
+    fn connections_are_dismissed_one_after_the_other_and_what_is_left_is_given_up_once() {
+        let mut draining = draining(300);
+        let ids = [0, 1, 2].map(|slot| ConnectionId::new(slot, 1));
+        draining.dismiss(ids.to_vec(), at(0));
+        let mut told = Vec::new();
+        for ms in 0..=300 {
+            while let Some(step) = draining.next(at(ms)) {
+                told.push((ms, step));
+            }
+        }
+        let expected = [0, 100, 200].into_iter().zip(ids);
+        let expected = expected.map(|(ms, id)| (ms, DrainStep::Dismiss(id)));
+        assert_eq!(told, expected.collect::<Vec<_>>());
+        assert_eq!((draining.next(at(1299)), draining.left()), (None, None));
+        assert_eq!(draining.next(at(1300)), Some(DrainStep::GiveUp));
+        draining.give_up(2);
+        assert_eq!((draining.next(at(1300)), draining.left()), (None, Some(2)));
+        assert_eq!(draining.deadline(), None);
+    }
+
+    #[test]
+    fn clients_of_event_streams_come_back_over_a_window_and_not_at_once() {
+        let draining = draining(10_000);
+        let waits = (0..1000).map(|slot| draining.retry_ms(Core(1), ConnectionId::new(slot, 1)));
+        let waits: Vec<u64> = waits.collect();
+        assert!(waits.iter().all(|wait| (3000..13_000).contains(wait)));
+        let early = waits.iter().filter(|wait| **wait < 8000).count();
+        assert!(
+            (400..600).contains(&early),
+            "{early} of 1000 in the first half"
+        );
+    }
 }

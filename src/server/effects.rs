@@ -1,7 +1,9 @@
 //! What one application asks for while it handles one event, and what it says to itself on other
 //! cores: many messages in one.
 
-use super::outbox::{Ending, Outgoing, connection};
+use super::framing::connection;
+use super::outbox::Ending;
+use super::outgoing::Outgoing;
 use super::tally::CloseReason;
 use super::topic::Topic;
 use crate::app::{Answer, ApiResponse, Batch, Effects, Goodbye, Message, Notice, User};
@@ -86,7 +88,7 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
     }
 
     fn turn_away(&mut self, user: User) {
-        self.out.outbox.ending.push(Ending {
+        self.out.end_later(Ending {
             id: connection(user).0,
             goodbye: Goodbye {
                 code: closing::TRY_AGAIN_LATER,
@@ -105,33 +107,31 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
     }
 
     fn answer(&mut self, asker: User, answer: Answer) {
-        let asker = connection(asker).0;
-        self.out.outbox.answers.push((asker, answer));
+        self.out.answer(asker, answer);
     }
 
     fn respond(&mut self, asker: User, response: ApiResponse) {
-        let asker = connection(asker).0;
-        self.out.outbox.responses.push((asker, response));
+        self.out.respond(asker, response);
     }
 
     fn forward(&mut self, to: Core, item: B::Item<'_>) {
-        self.out.outbox.has_mail = true;
+        self.out.note_mail();
         self.mail.write(to, item);
     }
 
     fn now(&self) -> Instant {
-        self.out.wire.now()
+        self.out.now()
     }
 
     fn is_behind(&self, user: User) -> bool {
-        self.out.wire.backlog(connection(user).0) > limits::BACKLOG_HIGH
+        self.out.is_behind(user)
     }
 
     fn hold(&mut self) {
-        self.out.held = true;
+        self.out.hold();
     }
 
     fn release(&mut self, user: User) {
-        self.out.outbox.released.push(connection(user).0);
+        self.out.release(user);
     }
 }

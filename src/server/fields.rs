@@ -8,6 +8,20 @@ use crate::time::Instant;
 /// Fields of one response at most.
 const MOST: usize = 16;
 
+/// What an event stream's head says beside its status.
+///
+/// `no-store` and `X-Accel-Buffering` keep caches and gateways from holding events back, and
+/// `no-transform` (RFC 9111, 5.2.2.6) from deflating them, which holds them back too. Neither
+/// length nor chunks: the stream ends with the connection.
+pub(super) const EVENT_STREAM: [(&str, &str); 3] = [
+    ("Content-Type", EVENT_STREAM_TYPE),
+    ("Cache-Control", "no-store, no-transform"),
+    ("X-Accel-Buffering", "no"),
+];
+
+/// HTML, 9.2.5.
+pub(super) const EVENT_STREAM_TYPE: &str = "text/event-stream";
+
 /// Header fields, in order.
 #[derive(Default)]
 pub(super) struct Fields<'a> {

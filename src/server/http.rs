@@ -3,17 +3,18 @@
 
 use super::Config;
 use super::admission::Place;
-use super::answer::{self, Answer, Content, Reply};
+use super::answer::{Answer, Reply};
 use super::apps::{AppIndex, Apps};
 use super::routes::{self, Asked, Body};
-use super::say::{self, Saying};
+use super::say::Saying;
 use super::shared::Shared;
 use super::stats::Message;
 use super::step::{Due, Stamp, Step};
-use super::stream::{self, Resumed};
+use super::stream::Resumed;
 use super::tally::CloseReason;
-use crate::app;
+use crate::app::{self, ApiResponse};
 use crate::limits;
+use crate::protocol::Fault;
 use crate::protocol::http::{HeadReader, Opening};
 use crate::protocol::websocket::Extension;
 use crate::shard::{Close, ConnectionId, Half, Unsent, Wire};
@@ -48,7 +49,7 @@ enum Phase {
 }
 
 /// Whose request it is.
-pub(super) struct Asker<'c> {
+pub(super) struct Requester<'c> {
     pub(super) id: ConnectionId,
     /// When its present wait began.
     pub(super) since: &'c mut Stamp,
@@ -71,33 +72,32 @@ impl Http {
     /// Takes bytes from `*at` on. Many requests may be in them: each is answered in its turn.
     pub(super) fn received<A: Apps>(
         &mut self,
-        asker: &mut Asker<'_>,
+        asker: &mut Requester<'_>,
         bytes: &[u8],
         at: &mut usize,
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Turn {
         let id = asker.id;
-        let share = (id, wire.now());
-        shared.deferred.begin(share, &mut shared.pool.worked);
+        shared.inbound().begin_share(id, wire.now());
         loop {
             let reply = match &mut self.phase {
                 Phase::Waiting(reply) => {
                     // A request behind one that waits: RFC 9112, 9.6 lets the server end the
                     // connection after an answer, and the client asks again. Nothing is kept.
-                    if *at < bytes.len() && reply.end.is_none() {
-                        reply.end = Some(CloseReason::Done);
+                    if *at < bytes.len() {
+                        reply.end_with(CloseReason::Done);
                     }
                     return Turn::Step(Step::Stay);
                 }
                 Phase::Body(body) => match body.skip(bytes, at) {
                     Ok(false) => return Turn::Step(Step::Stay),
-                    Ok(true) => body.reply,
-                    Err(fault) => body.reply.refused(fault),
+                    Ok(true) => body.reply(),
+                    Err(fault) => body.reply().refused(fault),
                 },
                 Phase::Saying(saying) => match saying.take(bytes, at) {
                     Ok(false) => return Turn::Step(Step::Stay),
-                    Ok(true) => saying.say(id, shared, wire),
+                    Ok(true) => shared.say(saying, id, wire),
                     Err(fault) => saying.reply().refused(fault),
                 },
                 Phase::Fresh | Phase::Head | Phase::Idle => {
@@ -122,12 +122,12 @@ impl Http {
                         Asked::Reply(reply) => reply,
                         Asked::Body(body) => {
                             self.phase = Phase::Body(Box::new(body));
-                            shared.wheel.schedule(id, wire.now() + limits::HEAD_TIME);
+                            shared.schedule(id, wire.now() + limits::HEAD_TIME);
                             continue;
                         }
                         Asked::Say(saying) => {
                             self.phase = Phase::Saying(saying);
-                            shared.wheel.schedule(id, wire.now() + limits::HEAD_TIME);
+                            shared.schedule(id, wire.now() + limits::HEAD_TIME);
                             continue;
                         }
                         Asked::WebSocket(app, extension) => {
@@ -144,8 +144,7 @@ impl Http {
             if let Some(step) = self.answer((id, *asker.place), reply, shared, wire) {
                 return Turn::Step(step);
             }
-            shared.pool.worked += limits::SHARE_BYTES_OF_A_MESSAGE + shared.body.len();
-            if shared.pool.worked >= limits::SHARE_BYTES && *at < bytes.len() {
+            if shared.is_spent_by_answer() && *at < bytes.len() {
                 return Turn::Defer;
             }
         }
@@ -155,7 +154,7 @@ impl Http {
     fn as_in_pieces(&mut self, rest: &[u8], asked: Asked) -> Asked {
         let mut opening = mem::take(&mut self.opening);
         match asked {
-            Asked::Reply(reply) if matches!(reply.answer, Answer::Refused { .. }) => {
+            Asked::Reply(reply) if reply.is_refusal() => {
                 let fault = opening.next(rest).err();
                 Asked::Reply(fault.map_or(reply, Reply::refuse))
             }
@@ -175,23 +174,24 @@ impl Http {
         let Phase::Waiting(reply) = self.phase else {
             return Step::Stay;
         };
-        let reply = answer.map_or(reply, |answer| say::answered(reply, answer));
+        let reply = answer.map_or(reply, |answer| reply.said(answer));
         self.send(id, reply, shared, wire).unwrap_or(Step::Stay)
     }
 
-    /// An application has answered a call: with what is in `Shared::response`.
+    /// An application has answered a call.
     pub(super) fn called<A: Apps>(
         &mut self,
         id: (ConnectionId, Place),
-        status: u16,
+        response: ApiResponse,
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Step {
         let Phase::Waiting(reply) = self.phase else {
             return Step::Stay;
         };
-        let answer = Answer::Called { status };
-        let reply = Reply { answer, ..reply };
+        let ApiResponse { status, json } = response;
+        shared.take_content(json);
+        let reply = reply.with(Answer::Called { status });
         self.send(id, reply, shared, wire).unwrap_or(Step::Stay)
     }
 
@@ -201,7 +201,7 @@ impl Http {
         let Phase::Waiting(reply) = &mut self.phase else {
             return Half::Close;
         };
-        reply.end.get_or_insert(CloseReason::Done);
+        reply.end_with(CloseReason::Done);
         Half::Keep
     }
 
@@ -212,15 +212,11 @@ impl Http {
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Step {
-        let reply = Reply {
-            answer: Answer::Refused {
-                status: 408,
-                reason: "the request took too long",
-            },
-            content: Content::Full,
-            origin: None,
-            end: Some(CloseReason::RequestTime),
-        };
+        let refusal = Reply::refuse(Fault::Http {
+            status: 408,
+            reason: "the request took too long",
+        });
+        let reply = refusal.ending(CloseReason::RequestTime);
         self.send(id, reply, shared, wire).unwrap_or(Step::Stay)
     }
 
@@ -260,16 +256,14 @@ impl Http {
     fn rest<A: Apps>(
         &mut self,
         more: bool,
-        asker: &mut Asker<'_>,
+        asker: &mut Requester<'_>,
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Step {
         if more {
             if matches!(self.phase, Phase::Idle) {
                 *asker.since = Stamp::new(wire.now());
-                shared
-                    .wheel
-                    .schedule(asker.id, wire.now() + limits::HEAD_TIME);
+                shared.schedule(asker.id, wire.now() + limits::HEAD_TIME);
             }
             self.phase = Phase::Head;
         }
@@ -289,8 +283,8 @@ impl Http {
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Option<Step> {
-        let waits = match reply.answer {
-            Answer::Stats(_) => !shared.round.ask(id.0, wire),
+        let waits = match reply.answer() {
+            Answer::Stats(_) => shared.ask_cores(id.0, wire),
             Answer::SaidLater => true,
             Answer::Index
             | Answer::Health
@@ -316,43 +310,23 @@ impl Http {
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Option<Step> {
         self.requests += 1;
-        let last = self.requests >= limits::KEPT_ALIVE_REQUESTS;
-        if reply.end.is_none() && (last || shared.draining.is_some()) {
-            reply.end = Some(if last {
-                CloseReason::Done
-            } else {
-                CloseReason::Drain
-            });
+        if self.requests >= limits::KEPT_ALIVE_REQUESTS {
+            reply.end_with(CloseReason::Done);
+        } else if shared.is_draining() {
+            reply.end_with(CloseReason::Drain);
+        } else if place.is_brief() {
+            reply.end_with(CloseReason::Full);
         }
-        if reply.end.is_none() && place.is_brief() {
-            reply.end = Some(CloseReason::Full);
+        let step = reply.once_sent(shared.answer(id, &reply, wire));
+        if step.is_none() {
+            self.phase = Phase::Idle;
+            shared.await_request(id, wire.now());
         }
-        match (answer::send(id, reply, shared, wire), reply.end) {
-            (Ok(()), None) => {
-                self.phase = Phase::Idle;
-                let idle = shared.config.http_idle();
-                if idle < limits::HEAD_TIME {
-                    shared.wheel.schedule(id, wire.now() + idle);
-                }
-                None
-            }
-            (Ok(()) | Err(Unsent::Gone), Some(why)) => Some(Step::End {
-                how: Close::Flush,
-                why,
-            }),
-            (Err(Unsent::Gone), None) => Some(Step::End {
-                how: Close::Flush,
-                why: CloseReason::Done,
-            }),
-            (Err(Unsent::Full), _) => Some(Step::End {
-                how: Close::Abort,
-                why: CloseReason::SlowConsumer,
-            }),
-        }
+        step
     }
 }
 
-/// Queues the response in `Shared::scratch` that makes a connection something else.
+/// Queues the response that makes a connection something else.
 fn begin<A: Apps>(
     id: ConnectionId,
     turn: Turn,
@@ -360,11 +334,11 @@ fn begin<A: Apps>(
     shared: &mut Shared<A>,
     wire: &mut impl Wire<Message<A::Letters>>,
 ) -> Turn {
-    let mut sent = wire.send(id, &shared.scratch);
+    let mut sent = shared.send_response(id, wire);
     if let (Some(resumed), Err(Unsent::Full)) = (resumed, sent) {
         // What was missed is more than a backlog may hold: then it is lost.
-        stream::begin_stale(resumed, shared, wire.now());
-        sent = wire.send(id, &shared.scratch);
+        shared.begin_stale(resumed, wire.now());
+        sent = shared.send_response(id, wire);
     }
     match sent {
         Ok(()) => turn,

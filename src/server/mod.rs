@@ -29,26 +29,38 @@ mod application;
 mod apps;
 mod config;
 mod connection;
+mod connections;
 mod deferred;
 mod draining;
 mod effects;
+mod event;
 mod fair_share;
 mod fields;
 mod figures;
+mod framing;
+mod heartbeat;
 mod http;
+mod inbound;
 mod members;
+mod memory;
 mod metrics;
 mod mount;
 mod outbox;
+mod outgoing;
+mod paused;
+mod payloads;
 mod refusals;
+mod responses;
 mod route;
 mod routes;
 mod say;
 mod settle;
 mod shared;
 mod spread;
+mod state;
 mod stats;
 mod step;
+mod stopping;
 mod stream;
 mod sweep;
 mod tally;
@@ -67,16 +79,12 @@ pub use route::{By, Route};
 pub use stats::Message;
 pub use tally::{Closed, Decided, Open, Tally};
 
-use crate::app::{self, ApiResponse, Goodbye};
-use crate::limits;
-use crate::protocol::websocket::{Opcode, frame};
 use crate::shard::{Close, CloseCause, ConnectionId, Core, Half, Origin, Shard, Wire};
 use crate::time::Instant;
 use admission::Place;
-use connection::{Connection, Connections, Paused, State, is_told_singly};
-use draining::Draining;
+use connections::Connections;
 use shared::Shared;
-use step::{Due, Stamp, Step};
+use step::{Due, Step};
 use tally::CloseReason;
 
 /// One core's server.
@@ -86,11 +94,6 @@ pub struct Server<A: Apps = BuiltIn> {
     shared: Shared<A>,
     /// Connections to look at: scratch space.
     due: Vec<ConnectionId>,
-    /// How many connections were still open when the time to drain was over, once it is.
-    left: Option<u64>,
-    draining: Draining,
-    /// When connections were last told to end.
-    last_step: Instant,
 }
 
 impl Server {
@@ -111,197 +114,50 @@ impl<A: Apps> Server<A> {
             connections: Connections::default(),
             shared: Shared::new(apps, config),
             due: Vec::new(),
-            left: None,
-            draining: Draining::default(),
-            last_step: Instant::default(),
-        }
-    }
-
-    fn carry_out(
-        &mut self,
-        id: ConnectionId,
-        step: Step,
-        wire: &mut impl Wire<Message<A::Letters>>,
-    ) {
-        match step {
-            Step::Stay => {}
-            Step::Pause => {
-                if let Some(connection) = self.connections.get_mut(id) {
-                    connection.paused.insert(Paused::BACKLOG);
-                    wire.pause(id);
-                }
-            }
-            Step::Defer { wait } => self.defer(id, wait, wire),
-            Step::Ping => self.ping(id, wire),
-            Step::CloseSocket { goodbye, why } => self.close_socket(id, goodbye, why, wire),
-            Step::AwaitClose => self.await_close(id, wire),
-            Step::End { how, why } => self.end(id, how, why, wire),
-        }
-    }
-
-    fn ping(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        let State::WebSocket(socket) = &mut connection.state else {
-            return;
-        };
-        socket.pinged = true;
-        let header = frame::header(Opcode::Ping, 0, None);
-        // If the backlog is full then the peer does not read, and time will tell.
-        let _ = wire.send(id, header.as_bytes());
-        if let Some(idle) = self.shared.config.websocket_idle() {
-            self.shared.wheel.schedule(id, wire.now() + idle / 2);
-        }
-    }
-
-    /// Begins the close handshake.
-    fn close_socket(
-        &mut self,
-        id: ConnectionId,
-        goodbye: Goodbye,
-        why: CloseReason,
-        wire: &mut impl Wire<Message<A::Letters>>,
-    ) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        let State::WebSocket(socket) = &mut connection.state else {
-            return;
-        };
-        let step = socket.close(id, goodbye, why, &mut self.shared.scratch, wire);
-        self.carry_out(id, step, wire);
-    }
-
-    /// Our close frame is queued: nothing else may be, and the peer's is awaited.
-    fn await_close(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
-        self.leave(id, wire);
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        connection.since = Stamp::new(wire.now());
-        self.resume(id, wire);
-        self.shared
-            .wheel
-            .schedule(id, wire.now() + limits::CLOSE_TIME);
-    }
-
-    /// Ends a connection.
-    fn end(
-        &mut self,
-        id: ConnectionId,
-        how: Close,
-        why: CloseReason,
-        wire: &mut impl Wire<Message<A::Letters>>,
-    ) {
-        self.leave(id, wire);
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        if !matches!(connection.state, State::Ending) {
-            self.shared.tally.decided(why);
-            connection.switch(State::Ending, &mut self.shared);
-        }
-        wire.close(id, how);
-    }
-
-    /// Takes a connection from the listeners, if it is one.
-    fn leave(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        let moves = connection.leave(id, &mut self.shared, wire);
-        for (moved, seat) in moves.into_iter().flatten() {
-            if let Some(connection) = self.connections.get_mut(moved) {
-                connection.seat = seat;
-            }
         }
     }
 
     /// Looks at a connection whose entry in the wheel came due.
     fn look(&mut self, id: ConnectionId, now: Instant, wire: &mut impl Wire<Message<A::Letters>>) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        match connection.due(now, &self.shared.config) {
-            Due::Never => {}
-            Due::Later(at) => self.shared.wheel.schedule(id, at),
-            Due::Now(step) => self.carry_out(id, step, wire),
-            Due::RequestTime => {
-                let State::Http(http) = &mut connection.state else {
-                    return;
-                };
-                let step = http.time_out((id, connection.place), &mut self.shared, wire);
-                self.carry_out(id, step, wire);
+        let (connections, shared) = (&mut self.connections, &mut self.shared);
+        connections.act(id, shared, wire, |it, shared, wire| {
+            match it.due(now, shared.config()) {
+                Due::Never => Step::Stay,
+                Due::Later(at) => {
+                    shared.schedule(id, at);
+                    Step::Stay
+                }
+                Due::Now(step) => step,
+                Due::RequestTime => it.time_out(id, shared, wire),
             }
-        }
+        });
     }
 
     /// Tells the applications the time, and event streams that the server is there.
     fn tell_time(&mut self, now: Instant, wire: &mut impl Wire<Message<A::Letters>>) {
-        let heartbeat = self.shared.config.heartbeat();
-        let (apps, mut outgoing) = self.shared.apps_and_outgoing(wire);
-        apps.expired(heartbeat, &mut outgoing);
-        let beat = &mut self.shared.heartbeat;
-        let slots = self.connections.slots();
-        if beat.due(slots, heartbeat).is_none_or(|at| now < at) {
-            return;
-        }
-        let slots = beat.step(slots, heartbeat, now);
-        for (id, app) in self.connections.streams(slots) {
-            if is_told_singly::<A>(app) {
-                self.shared.outbox.comment(id, wire);
+        self.shared.tell_time(wire);
+        if let Some(slots) = self.shared.beat(self.connections.slots(), now) {
+            for stream in self.connections.streams(slots) {
+                self.shared.comment(stream, wire);
             }
         }
     }
 
-    /// Answers a request that waited for another core.
-    fn answer(
-        &mut self,
-        id: ConnectionId,
-        answer: Option<app::Answer>,
-        wire: &mut impl Wire<Message<A::Letters>>,
-    ) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        let State::Http(http) = &mut connection.state else {
-            return;
-        };
-        connection.since = Stamp::new(wire.now());
-        let step = http.told((id, connection.place), answer, &mut self.shared, wire);
-        self.carry_out(id, step, wire);
-    }
-
-    /// Answers a call.
-    fn respond(
-        &mut self,
-        id: ConnectionId,
-        response: ApiResponse,
-        wire: &mut impl Wire<Message<A::Letters>>,
-    ) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        let State::Http(http) = &mut connection.state else {
-            return;
-        };
-        connection.since = Stamp::new(wire.now());
-        let status = response.status;
-        self.shared.response = response.json;
-        let step = http.called((id, connection.place), status, &mut self.shared, wire);
-        self.carry_out(id, step, wire);
-    }
-
     /// Answers everyone who waits for the figures.
     fn answer_askers(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
-        let mut askers = std::mem::take(&mut self.due);
-        askers.clear();
-        self.shared.round.end(&mut askers);
-        for &id in &askers {
-            self.answer(id, None, wire);
+        self.due.clear();
+        self.shared.take_askers(&mut self.due);
+        let (connections, shared) = (&mut self.connections, &mut self.shared);
+        for &id in &self.due {
+            connections.act(id, shared, wire, |it, shared, wire| {
+                it.answer(id, None, shared, wire)
+            });
         }
-        self.due = askers;
+    }
+
+    #[inline]
+    fn settle(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
+        settle::settle(&mut self.connections, &mut self.shared, wire);
     }
 }
 
@@ -311,7 +167,7 @@ impl<A: Apps> Shard for Server<A> {
 
     fn started(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         debug_assert_eq!(self.core, wire.core());
-        self.shared.apps.started(self.core, wire.cores());
+        self.shared.started(self.core, wire.cores());
     }
 
     fn opened(
@@ -321,22 +177,17 @@ impl<A: Apps> Shard for Server<A> {
         wire: &mut impl Wire<Message<A::Letters>>,
     ) {
         let now = wire.now();
-        self.shared.tally.accepted();
         let listener = match origin {
             Origin::Accepted { listener } => listener,
             Origin::Connected | Origin::Secured { .. } => 0,
         };
-        let place = self.shared.admission.enter(listener, &self.shared.config);
-        let Some(connection) = self.connections.open(id, now) else {
-            return;
-        };
-        connection.place = place;
-        connection.switch(State::Http(Box::default()), &mut self.shared);
+        let place = self.shared.accepted(listener);
+        self.connections.open(id, place, now);
         if place == Place::Nowhere {
-            self.shared.refuse_by_reset();
-            self.end(id, Close::Abort, CloseReason::Full, wire);
+            let (connections, shared) = (&mut self.connections, &mut self.shared);
+            connections.end(id, Close::Abort, CloseReason::Full, shared, wire);
         } else {
-            self.shared.wheel.schedule(id, now + place.head_time());
+            self.shared.schedule(id, now + place.head_time());
         }
     }
 
@@ -352,24 +203,25 @@ impl<A: Apps> Shard for Server<A> {
         };
         let step = connection.received(id, bytes, &mut self.shared, wire);
         if step != Step::Stay {
-            self.carry_out(id, step, wire);
+            self.connections.carry_out(id, step, &mut self.shared, wire);
         }
         self.settle(wire);
     }
 
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
-        self.resume(id, wire);
-        if let Some(connection) = self.connections.get_mut(id)
-            && let Some(seat) = connection.seat()
-        {
-            let (apps, mut outgoing) = self.shared.apps_and_outgoing(wire);
-            apps.caught_up(seat.0, (id, seat.1, seat.2), &mut outgoing);
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.resume(id, &mut self.shared, wire);
+            if let Some((app, framing, seat)) = connection.seat() {
+                let (apps, mut outgoing) = self.shared.apps_and_outgoing(wire);
+                apps.caught_up(app, (id, framing, seat), &mut outgoing);
+            }
         }
         self.settle(wire);
     }
 
     fn ended(&mut self, id: ConnectionId, _wire: &mut impl Wire<Message<A::Letters>>) -> Half {
-        self.peer_ended(id)
+        let connection = self.connections.get_mut(id);
+        connection.map_or(Half::Close, |it| it.peer_ended(id, &mut self.shared))
     }
 
     fn closed(
@@ -378,15 +230,10 @@ impl<A: Apps> Shard for Server<A> {
         cause: CloseCause,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) {
-        self.leave(id, wire);
-        let open = |found: &mut Connection| !matches!(found.state, State::Vacant);
-        if self.connections.get_mut(id).is_some_and(open) {
-            self.connections.vacate(id, &mut self.shared);
-            self.shared.tally.ended(cause);
-        } else if let CloseCause::Insecure(_) = cause {
+        let was_here = self.connections.gone(id, cause, &mut self.shared, wire);
+        if !was_here && let CloseCause::Insecure(_) = cause {
             // It was accepted, and did not get as far as `opened`.
-            self.shared.tally.accepted();
-            self.shared.tally.ended(cause);
+            self.shared.accepted_in_vain(cause);
         }
         self.settle(wire);
     }
@@ -398,13 +245,9 @@ impl<A: Apps> Shard for Server<A> {
         wire: &mut impl Wire<Message<A::Letters>>,
     ) {
         match message {
-            Message::Ask { round } => {
-                let vitals = self.shared.round.vitals(wire);
-                let figures = Box::new(Figures::new(self.shared.figures(wire), &vitals));
-                wire.forward(from, Message::Tell { round, figures });
-            }
+            Message::Ask { round } => self.shared.tell_figures(from, round, wire),
             Message::Tell { round, figures } => {
-                if self.shared.round.tell(from, round, *figures) {
+                if self.shared.told_figures(from, round, *figures) {
                     self.answer_askers(wire);
                 }
             }
@@ -420,71 +263,36 @@ impl<A: Apps> Shard for Server<A> {
         let now = wire.now();
         let mut due = std::mem::take(&mut self.due);
         due.clear();
-        self.shared.wheel.expire(now, &mut due);
+        self.shared.take_due(now, &mut due);
         for &id in &due {
             self.look(id, now, wire);
         }
+        sweep::sweep(&mut self.connections, &mut self.shared, &mut due, wire);
         self.due = due;
-        self.sweep(wire);
         self.tell_time(now, wire);
-        self.work_on_deferred(wire);
-        if self
-            .shared
-            .round
-            .deadline()
-            .is_some_and(|until| until <= now)
-        {
+        fair_share::work(&mut self.connections, &mut self.shared, wire);
+        if self.shared.is_round_over(now) {
             self.answer_askers(wire);
         }
-        self.go_on_stopping(wire);
+        stopping::go_on(&mut self.connections, &mut self.shared, wire);
         self.settle(wire);
     }
 
     fn stopped(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
-        self.begin_to_stop(wire);
+        self.shared.draining().begin(wire.now());
+        stopping::go_on(&mut self.connections, &mut self.shared, wire);
         self.settle(wire);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let Shared {
-            wheel,
-            apps,
-            heartbeat,
-            round,
-            config,
-            draining,
-            deferred,
-            watch,
-            ..
-        } = &self.shared;
-        let beat = heartbeat.due(self.connections.slots(), config.heartbeat());
-        let draining = draining.filter(|_| self.left.is_none());
-        [
-            wheel.deadline(),
-            apps.deadline(config.heartbeat()),
-            beat,
-            round.deadline(),
-            deferred.deadline(),
-            watch.deadline(),
-            draining,
-            self.draining_deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        self.shared.deadline(self.connections.slots())
     }
 
-    /// Draining, and nothing is open or the time is over.
     fn finished(&self) -> bool {
-        let drained = self.shared.draining.is_some() && self.shared.tally.opened() == 0;
-        drained || self.left.is_some()
+        self.shared.is_finished()
     }
 
     fn outcome(self) -> Outcome {
-        Outcome {
-            core: self.core,
-            tally: self.shared.tally,
-            left: self.left.unwrap_or(0),
-        }
+        self.shared.outcome(self.core)
     }
 }

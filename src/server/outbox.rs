@@ -1,41 +1,16 @@
 //! What leaves this core beside what it is the answer to: notices encoded once for each kind of
-//! connection, and what is to be carried out at the end of the event, when no connection is in use.
+//! connection, and what is to be done at the end of the event, when no connection is in use.
 
-use super::step::DeferWait;
-use super::tally::{CloseReason, Tally};
-use crate::app::{self, ApiResponse, Goodbye, Notice, User};
-use crate::limits;
+use super::event;
+use super::framing::Framing;
+use super::members::Members;
+use super::payloads::{EncodedOnce, Payloads};
+use super::tally::CloseReason;
+use crate::app::{self, ApiResponse, Goodbye, Notice};
 use crate::protocol::sse;
-use crate::protocol::websocket::{Deflater, Extension, Opcode, deflate, frame};
+use crate::protocol::websocket::{Deflater, Opcode, deflate, frame};
 use crate::shard::{ConnectionId, Payload, Unsent, Wire};
-use std::fmt::Write as _;
-use std::marker::PhantomData;
-
-/// Payloads of one kind that are kept to be encoded into again. More are in use only while the
-/// kernel is that many broadcasts behind.
-const KEPT_PAYLOADS: usize = 64;
-/// How many kept payloads are looked at for a free one: they become free in order.
-const LOOKED_AT: usize = 4;
-
-/// How messages are put for a connection that an application may tell something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// In frames: a WebSocket.
-    Frames,
-    /// In deflated frames: a WebSocket too.
-    Deflated,
-    /// In events: an event stream.
-    Events,
-}
-
-impl Framing {
-    pub(super) const fn of(extension: Extension) -> Self {
-        match extension {
-            Extension::None => Self::Frames,
-            Extension::Deflate => Self::Deflated,
-        }
-    }
-}
+use std::collections::VecDeque;
 
 /// A connection that an application wants to end.
 #[derive(Clone, Copy, Debug)]
@@ -45,23 +20,34 @@ pub(super) struct Ending {
     pub(super) why: CloseReason,
 }
 
+/// One thing to be done at the end of an event.
+pub(super) enum Task {
+    /// End a connection whose backlog was full when it was told something.
+    EndSlow(ConnectionId),
+    /// End one as its application wants it.
+    End(Ending),
+    /// Answer one that posted.
+    Answer(ConnectionId, app::Answer),
+    /// Hear one again that was held.
+    Hear(ConnectionId),
+    /// Answer one that called.
+    Respond(ConnectionId, ApiResponse),
+}
+
 /// What is to be done, and scratch space for it.
 pub(super) struct Outbox {
-    /// Connections whose backlog was full when they were told something: the server ends them.
-    pub(super) slow: Vec<ConnectionId>,
-    pub(super) ending: Vec<Ending>,
-    pub(super) answers: Vec<(ConnectionId, app::Answer)>,
-    /// Connections that were held and are heard again.
-    pub(super) released: Vec<ConnectionId>,
-    pub(super) responses: Vec<(ConnectionId, ApiResponse)>,
+    slow: Vec<ConnectionId>,
+    ending: Vec<Ending>,
+    answers: Vec<(ConnectionId, app::Answer)>,
+    /// Connections that were held and are heard again, in their order.
+    released: VecDeque<ConnectionId>,
+    responses: Vec<(ConnectionId, ApiResponse)>,
     /// An application has something to say to itself on another core.
-    pub(super) has_mail: bool,
+    has_mail: bool,
     /// Once somebody took a deflated message.
-    pub(super) deflater: Option<Box<Deflater>>,
-    /// Where the id of an event is written.
-    pub(super) number: String,
+    deflater: Option<Box<Deflater>>,
     /// Tells an event stream nothing, so that no gateway takes it for dead.
-    pub(super) comment: Payload,
+    comment: Payload,
     frame: EncodedOnce,
     deflated: EncodedOnce,
     event: EncodedOnce,
@@ -77,11 +63,10 @@ impl Default for Outbox {
             slow: Vec::new(),
             ending: Vec::new(),
             answers: Vec::new(),
-            released: Vec::new(),
+            released: VecDeque::new(),
             responses: Vec::new(),
             has_mail: false,
             deflater: None,
-            number: String::new(),
             comment: Payload::new(comment),
             frame: EncodedOnce::default(),
             deflated: EncodedOnce::default(),
@@ -91,20 +76,62 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// Whether nothing is left to do.
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        let lists = self.slow.is_empty() && self.ending.is_empty() && self.answers.is_empty();
-        let others = self.released.is_empty() && self.responses.is_empty();
-        lists && others && !self.has_mail
+    /// The next thing to do. Doing it may add others, also of the kinds that come first.
+    pub(super) fn next(&mut self) -> Option<Task> {
+        if let Some(id) = self.slow.pop() {
+            Some(Task::EndSlow(id))
+        } else if let Some(ending) = self.ending.pop() {
+            Some(Task::End(ending))
+        } else if let Some((id, answer)) = self.answers.pop() {
+            Some(Task::Answer(id, answer))
+        } else if let Some(id) = self.released.pop_front() {
+            Some(Task::Hear(id))
+        } else {
+            let (id, response) = self.responses.pop()?;
+            Some(Task::Respond(id, response))
+        }
     }
 
-    /// Frees what is kept to be encoded into.
-    pub(super) fn trim(&mut self) {
-        for once in [&mut self.frame, &mut self.deflated, &mut self.event] {
-            once.large.trim();
-            once.small = Vec::new();
-        }
+    /// A connection is to be ended.
+    pub(super) fn end(&mut self, ending: Ending) {
+        self.ending.push(ending);
+    }
+
+    /// One that posted is to be answered.
+    pub(super) fn answer(&mut self, id: ConnectionId, answer: app::Answer) {
+        self.answers.push((id, answer));
+    }
+
+    /// The answer to who has just posted, if there is one already.
+    pub(super) fn take_answer(&mut self, id: ConnectionId) -> Option<app::Answer> {
+        let own = self.answers.pop_if(|(asker, _)| *asker == id);
+        own.map(|(_, answer)| answer)
+    }
+
+    /// One that called is to be answered.
+    pub(super) fn respond(&mut self, id: ConnectionId, response: ApiResponse) {
+        self.responses.push((id, response));
+    }
+
+    /// The answer to who has just called, if there is one already.
+    pub(super) fn take_response(&mut self, id: ConnectionId) -> Option<ApiResponse> {
+        let own = self.responses.pop_if(|(asker, _)| *asker == id);
+        own.map(|(_, response)| response)
+    }
+
+    /// One that was held is heard again.
+    pub(super) fn hear(&mut self, id: ConnectionId) {
+        self.released.push_back(id);
+    }
+
+    /// An application has something to say to itself on another core.
+    pub(super) fn note_mail(&mut self) {
+        self.has_mail = true;
+    }
+
+    /// What they had to say is on its way.
+    pub(super) fn mail_left(&mut self) {
+        self.has_mail = false;
     }
 
     /// Sends a comment to one event stream.
@@ -115,300 +142,93 @@ impl Outbox {
         }
     }
 
-    fn begin(&mut self) {
-        // A payload that is kept here could not be encoded into again.
-        for once in [&mut self.frame, &mut self.deflated, &mut self.event] {
-            once.written = Written::Not;
-        }
+    /// A comment, to be sent round.
+    pub(super) fn shared_comment(&self) -> Payload {
+        self.comment.clone()
     }
-}
 
-/// A notice as it is sent to one kind of connection.
-#[derive(Default)]
-struct EncodedOnce {
-    written: Written,
-    /// What is small is copied: nobody has to wait for the last who is sent it.
-    small: Vec<u8>,
-    large: Payloads,
-}
+    /// What deflates messages.
+    pub(super) fn deflater(&mut self) -> &mut Deflater {
+        self.deflater.get_or_insert_with(Box::default)
+    }
 
-#[derive(Default)]
-enum Written {
-    #[default]
-    Not,
-    Small,
-    Large(Payload),
-}
-
-impl EncodedOnce {
-    /// Sends it, written first if nobody was sent it yet.
-    fn send<M>(
+    /// Encodes a notice for one kind of connection, into one of those payloads.
+    pub(super) fn encode(
         &mut self,
-        id: ConnectionId,
-        size: usize,
+        framing: Framing,
+        notice: Notice<'_>,
+        payloads: &mut Payloads,
+    ) -> Payload {
+        let text = notice.text.as_bytes();
+        payloads.encode(|into| match framing {
+            Framing::Frames => frame::encode(into, Opcode::Text, text, None),
+            Framing::Deflated => deflate::encode(into, Opcode::Text, text, None, self.deflater()),
+            Framing::Events => event::encode(into, notice),
+        })
+    }
+
+    /// Another notice is told, or none for now: see [`Outbox::tell`].
+    pub(super) fn begin(&mut self) {
+        for once in [&mut self.frame, &mut self.deflated, &mut self.event] {
+            once.begin();
+        }
+    }
+
+    /// Tells one connection a notice, which is encoded for the first of each kind since
+    /// [`Outbox::begin`]. Whether it was queued.
+    pub(super) fn tell<M>(
+        &mut self,
+        (id, framing): (ConnectionId, Framing),
+        notice: Notice<'_>,
         wire: &mut impl Wire<M>,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), Unsent> {
-        if matches!(self.written, Written::Not) {
-            self.written = if size <= limits::SHARED_BYTES_MIN {
-                self.small.clear();
-                write(&mut self.small);
-                Written::Small
-            } else {
-                Written::Large(self.large.encode(write))
-            };
-        }
-        match &self.written {
-            Written::Large(payload) => wire.share(id, payload),
-            Written::Small | Written::Not => wire.send(id, &self.small),
-        }
-    }
-}
-
-/// Payloads that are encoded into again once the kernel has them.
-#[derive(Default)]
-pub(super) struct Payloads {
-    kept: Vec<Payload>,
-    next: usize,
-}
-
-impl Payloads {
-    pub(super) fn encode(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Payload {
-        let at = self.free();
-        self.next = at + 1;
-        if let Some(kept) = self.kept.get_mut(at)
-            && let Some(buffer) = kept.recycle()
-        {
-            write(buffer);
-            return kept.clone();
-        }
-        let mut buffer = Vec::new();
-        write(&mut buffer);
-        let payload = Payload::new(buffer);
-        match self.kept.get_mut(at) {
-            // Still in use: it is freed when the last send of it is done.
-            Some(taken) => *taken = payload.clone(),
-            None => self.kept.push(payload.clone()),
-        }
-        payload
-    }
-
-    pub(super) fn trim(&mut self) {
-        (self.kept, self.next) = (Vec::new(), 0);
-    }
-
-    /// The index of a free payload; else where a new one belongs.
-    fn free(&mut self) -> usize {
-        let kept = self.kept.len();
-        for step in 0..LOOKED_AT.min(kept) {
-            let at = (self.next + step) % kept;
-            if self.kept.get_mut(at).and_then(Payload::recycle).is_some() {
-                return at;
-            }
-        }
-        if kept < KEPT_PAYLOADS {
-            kept
-        } else {
-            self.next % kept
-        }
-    }
-}
-
-/// What leaves while one event is handled. `M` is what the wire forwards.
-pub struct Outgoing<'s, M, W> {
-    pub(super) wire: &'s mut W,
-    pub(super) outbox: &'s mut Outbox,
-    pub(super) tally: &'s mut Tally,
-    /// Whose message the app was given; nobody's if its time had come.
-    pub(super) user: Option<(ConnectionId, Extension)>,
-    /// The message that is looked at, if it has a buffer of its own.
-    pub(super) assembled: Option<Payload>,
-    /// Why something was not queued for that user.
-    pub(super) unsent: Option<Unsent>,
-    /// Something was queued for that user.
-    pub(super) queued: bool,
-    /// That user is not heard until it is released.
-    pub(super) held: bool,
-    /// That user is to be ended so.
-    pub(super) close: Option<Goodbye>,
-    message: PhantomData<fn(M)>,
-}
-
-impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
-    pub(super) fn new(wire: &'s mut W, outbox: &'s mut Outbox, tally: &'s mut Tally) -> Self {
-        Self {
-            wire,
-            outbox,
-            tally,
-            user: None,
-            assembled: None,
-            unsent: None,
-            queued: false,
-            held: false,
-            close: None,
-            message: PhantomData,
-        }
-    }
-
-    /// What that user waits for if it is not heard.
-    pub(super) const fn wait(&self) -> DeferWait {
-        if self.held {
-            DeferWait::Release
-        } else {
-            DeferWait::Share
-        }
-    }
-
-    /// Queues one frame for the user whose message it is.
-    #[inline]
-    pub(super) fn frame(&mut self, id: ConnectionId, opcode: Opcode, payload: &[u8]) -> bool {
-        // Once a backlog is full the connection is ended: better nothing than a gap.
-        if self.unsent.is_some() {
-            return false;
-        }
-        let header = frame::header(opcode, payload.len(), None);
-        let queued = match &self.assembled {
-            // The very bytes of the message: they leave from where they were assembled.
-            Some(assembled) if std::ptr::eq(assembled.bytes(), payload) => {
-                self.wire.share_behind(id, header.as_bytes(), assembled)
-            }
-            Some(_) | None => self.wire.send_parts(id, &[header.as_bytes(), payload]),
-        };
-        match queued {
-            Ok(()) => self.queued = true,
-            Err(unsent) => self.unsent = Some(unsent),
-        }
-        self.unsent.is_none()
-    }
-
-    /// Says something to the user whose message it is.
-    #[inline]
-    pub(super) fn reply(&mut self, message: app::Message<'_>) {
-        let Some((id, extension)) = self.user else {
-            return;
-        };
-        let opcode = match message.kind {
-            app::Kind::Text => Opcode::Text,
-            app::Kind::Binary => Opcode::Binary,
-        };
-        let queued = match extension {
-            Extension::None => self.frame(id, opcode, message.bytes),
-            Extension::Deflate => self.deflated(id, opcode, message.bytes),
-        };
-        self.tally.sent(u64::from(queued));
-    }
-
-    /// Queues one frame, deflated if that makes it smaller.
-    #[inline(never)]
-    fn deflated(&mut self, id: ConnectionId, opcode: Opcode, payload: &[u8]) -> bool {
-        if self.unsent.is_some() {
-            return false;
-        }
-        let deflater = self.outbox.deflater.get_or_insert_with(Box::default);
-        let Some(packed) = deflater.deflate(payload) else {
-            return self.frame(id, opcode, payload);
-        };
-        let header = frame::header(opcode, packed.len(), None).deflated();
-        match self.wire.send_parts(id, &[header.as_bytes(), packed]) {
-            Ok(()) => self.queued = true,
-            Err(unsent) => self.unsent = Some(unsent),
-        }
-        deflater.shrink();
-        self.unsent.is_none()
-    }
-
-    /// Tells users what they are named for.
-    pub(super) fn tell(&mut self, users: &[User], notice: Notice<'_>) {
-        self.outbox.begin();
+    ) -> bool {
         let (size, text) = (notice.text.len(), notice.text.as_bytes());
-        for &user in users {
-            let (id, framing) = connection(user);
-            let Outbox {
-                frame,
-                deflated,
-                event,
-                deflater,
-                number,
-                ..
-            } = &mut *self.outbox;
-            let sent = match framing {
-                Framing::Frames => frame.send(id, size, self.wire, |into| {
-                    frame::encode(into, Opcode::Text, text, None);
-                }),
-                Framing::Deflated => deflated.send(id, size, self.wire, |into| {
-                    let deflater = deflater.get_or_insert_with(Box::default);
-                    deflate::encode(into, Opcode::Text, text, None, deflater);
-                }),
-                Framing::Events => event.send(id, size, self.wire, |into| {
-                    encode_event(into, notice, number);
-                }),
-            };
-            match sent {
-                Ok(()) => self.tally.sent(1),
-                Err(Unsent::Full) => self.outbox.slow.push(id),
-                // It ended in this turn; `closed` is under way.
-                Err(Unsent::Gone) => {}
-            }
+        let deflater = &mut self.deflater;
+        let sent = match framing {
+            Framing::Frames => self.frame.send(id, size, wire, |into| {
+                frame::encode(into, Opcode::Text, text, None);
+            }),
+            Framing::Deflated => self.deflated.send(id, size, wire, |into| {
+                let deflater = deflater.get_or_insert_with(Box::default);
+                deflate::encode(into, Opcode::Text, text, None, deflater);
+            }),
+            Framing::Events => self.event.send(id, size, wire, |into| {
+                event::encode(into, notice);
+            }),
+        };
+        if sent == Err(Unsent::Full) {
+            self.slow.push(id);
         }
-        self.outbox.begin();
+        // One that is gone ended in this turn; `closed` is under way.
+        sent.is_ok()
     }
 
-    /// Notes that a connection is to be ended. Of one whose message is looked at nothing more is
-    /// heard.
-    pub(super) fn end(&mut self, ending: Ending) {
-        if self.user.is_some_and(|(id, _)| id == ending.id) {
-            self.close.get_or_insert(ending.goodbye);
-        } else {
-            self.outbox.ending.push(ending);
+    /// Takes what goes round to some more of its listeners, at most `most`, which becomes less.
+    /// How often a payload was queued.
+    pub(super) fn go_round<M>(
+        &mut self,
+        among: &mut Members,
+        most: &mut usize,
+        wire: &mut impl Wire<M>,
+    ) -> u64 {
+        let share = |id, payload: &Payload| wire.share(id, payload);
+        among.step(most, &mut self.slow, share)
+    }
+
+    /// Frees what is kept to be encoded into.
+    pub(super) fn trim(&mut self) {
+        for once in [&mut self.frame, &mut self.deflated, &mut self.event] {
+            once.trim();
         }
     }
-}
 
-/// Appends a notice as an event; `number` is scratch space.
-pub(super) fn encode_event(into: &mut Vec<u8>, notice: Notice<'_>, number: &mut String) {
-    number.clear();
-    match notice.run {
-        Some(run) => Notice::write_id(run, notice.id, number),
-        // Writing to a String does not fail.
-        None => drop(write!(number, "{}", notice.id)),
+    /// Whether nothing is left to do.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        let lists = self.slow.is_empty() && self.ending.is_empty() && self.answers.is_empty();
+        let others = self.released.is_empty() && self.responses.is_empty();
+        lists && others && !self.has_mail
     }
-    let number = (notice.id > 0).then_some(&**number);
-    let event = sse::Event {
-        id: notice.cursor.or(number),
-        event: Some(notice.name).filter(|name| !name.is_empty()),
-        retry_ms: None,
-        data: notice.text,
-    };
-    let encoded = sse::encode(into, &event);
-    debug_assert!(encoded.is_ok(), "an app named an event with a line break");
-}
-
-/// Names a user: its connection and how messages are put for it.
-#[inline]
-pub(super) fn user(id: ConnectionId, framing: Framing) -> User {
-    let framing = match framing {
-        Framing::Frames => 0,
-        Framing::Events => 1,
-        Framing::Deflated => 2,
-    };
-    let slot = u64::try_from(id.slot()).unwrap_or(u64::MAX);
-    // A generation has 24 bits.
-    User(slot << 32 | u64::from(id.generation() & 0x00ff_ffff) << 8 | framing)
-}
-
-/// The connection that a user is.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the parts that `user` joined"
-)]
-pub(super) const fn connection(user: User) -> (ConnectionId, Framing) {
-    let id = ConnectionId::new((user.0 >> 32) as u32, (user.0 >> 8) as u32 & 0x00ff_ffff);
-    let framing = match user.0 & 3 {
-        0 => Framing::Frames,
-        1 => Framing::Events,
-        _ => Framing::Deflated,
-    };
-    (id, framing)
 }
 
 #[cfg(test)]
@@ -416,14 +236,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_is_the_connection_it_was_made_of() {
-        for slot in [0, 1, 77_777, u32::MAX] {
-            for generation in [0, 9, 0x00ff_ffff] {
-                for framing in [Framing::Frames, Framing::Deflated, Framing::Events] {
-                    let id = ConnectionId::new(slot, generation);
-                    assert_eq!(connection(user(id, framing)), (id, framing));
-                }
-            }
-        }
+    fn who_is_to_be_ended_comes_first_and_who_is_released_in_its_order() {
+        let [a, b, c] = [1, 2, 3].map(|slot| ConnectionId::new(slot, 1));
+        let mut outbox = Outbox::default();
+        assert!(outbox.is_empty());
+        outbox.hear(a);
+        outbox.hear(b);
+        outbox.answer(b, Ok(7));
+        outbox.end(Ending {
+            id: c,
+            goodbye: Goodbye {
+                code: 1013,
+                reason: "",
+            },
+            why: CloseReason::Full,
+        });
+        assert!(!outbox.is_empty());
+        assert!(matches!(outbox.next(), Some(Task::End(ending)) if ending.id == c));
+        assert!(matches!(outbox.next(), Some(Task::Answer(id, Ok(7))) if id == b));
+        assert!(matches!(outbox.next(), Some(Task::Hear(id)) if id == a));
+        assert!(matches!(outbox.next(), Some(Task::Hear(id)) if id == b));
+        assert!(outbox.next().is_none() && outbox.is_empty());
+    }
+
+    #[test]
+    fn only_its_own_answer_is_taken_at_once() {
+        let [a, b] = [1, 2].map(|slot| ConnectionId::new(slot, 1));
+        let mut outbox = Outbox::default();
+        outbox.answer(a, Ok(7));
+        assert_eq!(outbox.take_answer(b), None);
+        assert_eq!(outbox.take_answer(a), Some(Ok(7)));
+        assert!(outbox.is_empty());
     }
 }

@@ -1,22 +1,23 @@
 //! What a request asks for and what it gets: the routes.
 
-use super::admission::{FULL, Place};
+use super::admission::Place;
 use super::answer::{Answer, Content, Methods, Reply};
 use super::apps::{AppIndex, Apps};
-use super::fields;
+use super::draining::DRAINING;
+use super::fields::EVENT_STREAM_TYPE;
 use super::route::By;
 use super::say::{self, Saying};
 use super::shared::Shared;
 use super::stats::{Form, Message, Reader};
-use super::stream::{self, Resumed};
+use super::stream::Resumed;
 use super::tally::CloseReason;
-use crate::app::{Arrival, Refusal};
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, Request, accept};
 use crate::protocol::websocket::{Extension, handshake};
 use crate::shard::Wire;
 use crate::stats::exposition::{OPENMETRICS, PROMETHEUS};
+use crate::time::Instant;
 
 /// What a request asks for.
 pub(super) enum Asked {
@@ -25,9 +26,9 @@ pub(super) enum Asked {
     Body(Body),
     /// What is said is the body.
     Say(Box<Saying>),
-    /// The response is in `Shared::scratch`.
+    /// The response is written: see `Shared::send_response`.
     WebSocket(AppIndex, Extension),
-    /// The response is in `Shared::scratch`.
+    /// The response is written: see `Shared::send_response`.
     Stream(AppIndex, Resumed),
 }
 
@@ -35,10 +36,15 @@ pub(super) enum Asked {
 pub(super) struct Body {
     reader: BodyReader,
     bytes: u64,
-    pub(super) reply: Reply,
+    reply: Reply,
 }
 
 impl Body {
+    /// The reply, once the body is over.
+    pub(super) const fn reply(&self) -> Reply {
+        self.reply
+    }
+
     /// Skips what `bytes` has of the body. True if it is over.
     pub(super) fn skip(&mut self, bytes: &[u8], at: &mut usize) -> Result<bool, Fault> {
         while let Some(piece) = self.reader.next(bytes, at)? {
@@ -56,7 +62,7 @@ const TOO_LARGE: Fault = Fault::Http {
     reason: "no body is wanted here",
 };
 
-/// Reads a request and decides what it gets.
+/// Reads a request of a connection in that place and decides what it gets.
 pub(super) fn asked<A: Apps>(
     head: &[u8],
     place: &mut Place,
@@ -67,44 +73,27 @@ pub(super) fn asked<A: Apps>(
         Ok(request) => request,
         Err(fault) => return Asked::Reply(Reply::refuse(fault)),
     };
-    shared.tally.requested();
-    let is_post = matches!(
-        shared.apps.find(request.path()),
-        Some((_, By::Post | By::Call))
-    );
-    if let Err(fault) = shared
-        .admission
-        .admit(place, request.path(), is_post, &shared.config)
-    {
-        let mut reply = Reply::refuse(fault);
-        if fault == FULL {
-            shared.tally.refused();
-            reply.end = Some(CloseReason::Full);
-        }
-        return Asked::Reply(reply);
+    if let Err(refusal) = shared.admit(place, request.path()) {
+        return Asked::Reply(refusal);
     }
-    let origin = fields::listed(&request.headers, shared.config.origins());
-    match route(&request, shared, wire) {
-        Asked::Reply(reply) => Asked::Reply(Reply { origin, ..reply }),
+    let origin = shared.listed(&request);
+    match route(&request, shared, wire.now()) {
+        Asked::Reply(reply) => Asked::Reply(reply.for_page(origin)),
         Asked::Body(mut body) => {
-            body.reply.origin = origin;
+            body.reply = body.reply.for_page(origin);
             Asked::Body(body)
         }
         Asked::Say(mut saying) => {
-            saying.origin = origin;
+            saying.set_page(origin);
             Asked::Say(saying)
         }
         other @ (Asked::WebSocket(..) | Asked::Stream(..)) => other,
     }
 }
 
-fn route<A: Apps>(
-    request: &Request<'_>,
-    shared: &mut Shared<A>,
-    wire: &mut impl Wire<Message<A::Letters>>,
-) -> Asked {
+fn route<A: Apps>(request: &Request<'_>, shared: &mut Shared<A>, now: Instant) -> Asked {
     match request.path() {
-        path if request.method == "OPTIONS" => options(path, shared.apps.find(path), request),
+        path if request.method == "OPTIONS" => options(path, shared.find(path), request),
         "/healthz" => plain(Answer::Health, request),
         "/stats" => figures(
             Some(Form::Json).filter(|it| takes(request, it.media_type())),
@@ -112,20 +101,20 @@ fn route<A: Apps>(
         ),
         "/metrics" => figures(reader(request).map(Form::Metrics), request),
         "/" => plain(Answer::Index, request),
-        path => match shared.apps.find(path) {
-            Some((app, By::WebSocket)) => socket(app, request, shared, wire),
-            Some((app, By::EventStream)) => events(app, request, shared, wire),
+        path => match shared.find(path) {
+            Some((app, By::WebSocket)) => socket(app, request, shared, now),
+            Some((app, By::EventStream)) => events(app, request, shared, now),
             Some((app, By::Either)) if handshake::is_upgrade(request) => {
-                socket(app, request, shared, wire)
+                socket(app, request, shared, now)
             }
-            Some((app, By::Either)) => events(app, request, shared, wire),
+            Some((app, By::Either)) => events(app, request, shared, now),
             Some((app, By::Post)) => {
-                let saying = say::begin(app, request, &shared.apps);
-                saying.map_or_else(Asked::Reply, Asked::Say)
+                let is_address = |query: &&str| shared.is_address(app, query);
+                say::begin(app, request, is_address).map_or_else(Asked::Reply, Asked::Say)
             }
             Some((app, By::Call)) => {
-                let calling = say::begin_call(app, request, &mut shared.apps);
-                calling.map_or_else(Asked::Reply, Asked::Say)
+                let permit = || shared.arriving(app, request);
+                say::begin_call(app, request, permit).map_or_else(Asked::Reply, Asked::Say)
             }
             None => plain(NOWHERE, request),
         },
@@ -201,17 +190,7 @@ fn plain(answer: Answer, request: &Request<'_>) -> Asked {
 
 /// A request with that answer, once its body has been skipped.
 fn answered(answer: Answer, content: Content, request: &Request<'_>) -> Asked {
-    let end = if request.keep_alive {
-        None
-    } else {
-        Some(CloseReason::Done)
-    };
-    let reply = Reply {
-        answer,
-        content,
-        origin: None,
-        end,
-    };
+    let reply = Reply::new(answer, content, request);
     match request.body {
         BodyLength::None | BodyLength::Known(0) => Asked::Reply(reply),
         BodyLength::Known(bytes) if bytes > limits::BODY_BYTES => {
@@ -219,10 +198,9 @@ fn answered(answer: Answer, content: Content, request: &Request<'_>) -> Asked {
         }
         // RFC 9110, 10.1.1: a final answer instead of 100. The body may come or not, so the
         // connection ends with it.
-        _ if request.headers.has_token("Expect", "100-continue") => Asked::Reply(Reply {
-            end: Some(CloseReason::Done),
-            ..reply
-        }),
+        _ if request.headers.has_token("Expect", "100-continue") => {
+            Asked::Reply(reply.ending(CloseReason::Done))
+        }
         length @ (BodyLength::Known(_) | BodyLength::Chunked | BodyLength::UntilEnd) => {
             Asked::Body(Body {
                 reader: BodyReader::new(length),
@@ -233,10 +211,6 @@ fn answered(answer: Answer, content: Content, request: &Request<'_>) -> Asked {
     }
 }
 
-const DRAINING: Fault = Fault::Http {
-    status: 503,
-    reason: "the server is going away",
-};
 const BODY: Fault = Fault::Http {
     status: 400,
     reason: "no body is allowed here",
@@ -247,7 +221,7 @@ fn socket<A: Apps>(
     app: AppIndex,
     request: &Request<'_>,
     shared: &mut Shared<A>,
-    wire: &mut impl Wire<Message<A::Letters>>,
+    now: Instant,
 ) -> Asked {
     if !handshake::is_upgrade(request) {
         let answer = Answer::Refused {
@@ -256,21 +230,11 @@ fn socket<A: Apps>(
         };
         return plain(answer, request);
     }
-    // What follows a refused upgrade may be frames: the connection ends with every refusal.
-    let accepted = match shared.config.accept(request) {
-        Ok(_) if shared.draining.is_some() => return refuse(DRAINING, request),
-        // It has no body, but may say so: the WebSocket of the JDK does.
-        Ok(accepted) => accepted,
-        Err(fault) => return refuse(fault, request),
-    };
-    if let Err(fault) = arriving(app, request, &mut shared.apps) {
-        return refuse(fault, request);
+    match shared.upgrade(app, request, now) {
+        Ok(extension) => Asked::WebSocket(app, extension),
+        // What follows a refused upgrade may be frames: the connection ends with every refusal.
+        Err(fault) => refuse(fault, request),
     }
-    shared.scratch.clear();
-    accepted.encode(&mut shared.scratch);
-    let extension = accepted.extension();
-    shared.apps.awake(app, wire.now());
-    Asked::WebSocket(app, extension)
 }
 
 /// A request for an event stream.
@@ -278,7 +242,7 @@ fn events<A: Apps>(
     app: AppIndex,
     request: &Request<'_>,
     shared: &mut Shared<A>,
-    wire: &mut impl Wire<Message<A::Letters>>,
+    now: Instant,
 ) -> Asked {
     let has_body = !matches!(request.body, BodyLength::None | BodyLength::Known(0));
     match request.method {
@@ -286,32 +250,17 @@ fn events<A: Apps>(
         "GET" | "HEAD" if handshake::is_upgrade(request) => {
             return refuse(NO_WEBSOCKET, request);
         }
-        "GET" | "HEAD" if shared.draining.is_some() => return refuse(DRAINING, request),
-        "GET" | "HEAD" if !takes(request, stream::MEDIA_TYPE) => {
+        "GET" | "HEAD" if shared.is_draining() => return refuse(DRAINING, request),
+        "GET" | "HEAD" if !takes(request, EVENT_STREAM_TYPE) => {
             return plain(NOT_ACCEPTABLE, request);
         }
         "GET" => {}
         _ => return plain(Answer::Events, request),
     }
-    if let Err(fault) = arriving(app, request, &mut shared.apps) {
-        return refuse(fault, request);
+    match shared.begin_stream(app, request, now) {
+        Ok(resumed) => Asked::Stream(app, resumed),
+        Err(fault) => refuse(fault, request),
     }
-    let origin = fields::listed(&request.headers, shared.config.origins());
-    shared.apps.awake(app, wire.now());
-    let last = stream::last_event_id(request);
-    let resumed = stream::begin(app, last, origin, shared, wire.now());
-    Asked::Stream(app, resumed)
-}
-
-/// Tells an application who is about to come.
-fn arriving<A: Apps>(app: AppIndex, request: &Request<'_>, apps: &mut A) -> Result<u32, Fault> {
-    let arrival = Arrival {
-        path: request.path(),
-        query: request.query().unwrap_or(""),
-        header: &|name| request.headers.get(name),
-    };
-    let permit = apps.arriving(app, &arrival);
-    permit.map_err(|Refusal { status, reason }| Fault::Http { status, reason })
 }
 
 const NO_WEBSOCKET: Fault = Fault::Http {
@@ -321,12 +270,5 @@ const NO_WEBSOCKET: Fault = Fault::Http {
 
 /// The answer to a mistake; the connection ends with it.
 fn refuse(fault: Fault, request: &Request<'_>) -> Asked {
-    let reply = Reply::refuse(fault);
-    Asked::Reply(match request.method {
-        "HEAD" => Reply {
-            content: Content::HeadOnly,
-            ..reply
-        },
-        _ => reply,
-    })
+    Asked::Reply(Reply::refuse(fault).for_method(request.method))
 }

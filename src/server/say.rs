@@ -1,11 +1,9 @@
 //! What is posted to an application: by users who have no WebSocket, or prefer not to use it.
 
-use super::answer::{Answer, Content, Reply};
+use super::answer::{Answer, Content, Reply, TEXT_TOO_LONG, why_unsaid};
 use super::apps::{AppIndex, Apps};
-use super::shared::Shared;
-use super::stats::Message;
-use super::tally::CloseReason;
-use crate::app::{self, ApiCall, ApiResponse, Arrival, Refusal, Unsaid};
+use super::outgoing::Outgoing;
+use crate::app::{ApiCall, Unsaid};
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, Request};
@@ -19,10 +17,8 @@ pub(super) struct Saying {
     to: To,
     /// Bytes that it may have.
     most: usize,
-    /// Which of the listed origins the page is of that says it, if any.
-    pub(super) origin: Option<u16>,
-    /// Why the connection ends with the answer; `None` if it goes on.
-    end: Option<CloseReason>,
+    /// The answer, before it is known what it says.
+    reply: Reply,
 }
 
 /// Where a text goes.
@@ -33,22 +29,15 @@ enum To {
     Call(Box<str>, u32),
 }
 
-/// Reads the head of a call.
+/// Reads the head of a call; the application permits it, or not.
 pub(super) fn begin_call(
     app: AppIndex,
     request: &Request<'_>,
-    apps: &mut impl Apps,
+    permit: impl FnOnce() -> Result<u32, Fault>,
 ) -> Result<Box<Saying>, Reply> {
     let most = limits::CALL_BYTES;
     check(request, most, CALL_TOO_LONG)?;
-    let arrival = Arrival {
-        path: request.path(),
-        query: request.query().unwrap_or(""),
-        header: &|name| request.headers.get(name),
-    };
-    let permit = apps.arriving(app, &arrival);
-    let permit = permit
-        .map_err(|Refusal { status, reason }| Reply::refuse(Fault::Http { status, reason }))?;
+    let permit = permit().map_err(Reply::refuse)?;
     let to = To::Call(request.path().into(), permit);
     Ok(Saying::new(app, to, most, request))
 }
@@ -57,11 +46,10 @@ pub(super) fn begin_call(
 pub(super) fn begin(
     app: AppIndex,
     request: &Request<'_>,
-    apps: &impl Apps,
+    is_address: impl FnOnce(&&str) -> bool,
 ) -> Result<Box<Saying>, Reply> {
     let most = limits::SAID_BYTES;
-    check(request, most, TOO_LONG)?;
-    let is_address = |query: &&str| apps.is_address(app, query);
+    check(request, most, TEXT_TOO_LONG)?;
     let Some(query) = request.query().filter(is_address) else {
         return Err(Reply::refuse(Fault::Http {
             status: 404,
@@ -73,33 +61,20 @@ pub(super) fn begin(
 
 /// Whether a request is a post of a text that short.
 fn check(request: &Request<'_>, most: usize, too_long: &'static str) -> Result<(), Reply> {
-    let refuse = |status, reason| Err(Reply::refuse(Fault::Http { status, reason }));
+    let refuse = |status, reason| Reply::refuse(Fault::Http { status, reason });
     if request.method != "POST" {
-        let reply = Reply::refuse(Fault::Http {
-            status: 405,
-            reason: "POST what you say",
-        });
-        let answer = Answer::OnlyPost;
-        let content = match request.method {
-            "HEAD" => Content::HeadOnly,
-            _ => Content::Full,
-        };
-        return Err(Reply {
-            answer,
-            content,
-            ..reply
-        });
+        let reply = refuse(405, "POST what you say").with(Answer::OnlyPost);
+        return Err(reply.for_method(request.method));
     }
     if request.headers.has_token("Expect", "100-continue") {
-        return refuse(417, "send the text at once");
+        return Err(refuse(417, "send the text at once"));
     }
     if matches!(request.body, BodyLength::Known(bytes) if bytes > most as u64) {
-        return refuse(413, too_long);
+        return Err(refuse(413, too_long));
     }
     Ok(())
 }
 
-const TOO_LONG: &str = "a text is at most 65536 bytes";
 const CALL_TOO_LONG: &str = "a call is at most 1048576 bytes";
 
 impl Saying {
@@ -110,14 +85,13 @@ impl Saying {
             app,
             to,
             most,
-            origin: None,
-            end: (!request.keep_alive).then_some(CloseReason::Done),
+            reply: Reply::new(Answer::SaidLater, Content::Full, request),
         })
     }
 
-    /// Bytes of memory of the text that has come.
-    pub(super) const fn held(&self) -> usize {
-        self.text.capacity()
+    /// A page of that listed origin says it, if any does.
+    pub(super) const fn set_page(&mut self, origin: Option<u16>) {
+        self.reply = self.reply.for_page(origin);
     }
 
     /// Takes what `bytes` has of the text. True if it is whole.
@@ -125,7 +99,7 @@ impl Saying {
         while let Some(piece) = self.reader.next(bytes, at)? {
             if self.text.len() + piece.len() > self.most {
                 return Err(match self.to {
-                    To::Address(_) => refused(Unsaid::TooLong),
+                    To::Address(_) => why_unsaid(Unsaid::TooLong),
                     To::Call(..) => Fault::Http {
                         status: 413,
                         reason: CALL_TOO_LONG,
@@ -137,79 +111,46 @@ impl Saying {
         Ok(self.reader.is_done())
     }
 
-    /// The answer, before it is known what it says.
-    pub(super) fn reply(&self) -> Reply {
-        Reply {
-            answer: Answer::SaidLater,
-            content: Content::Full,
-            origin: self.origin,
-            end: self.end,
-        }
-    }
-
-    /// Says it. The answer, which waits for the room's home if that is another core.
-    pub(super) fn say<A: Apps>(
+    /// Says the whole text to its application.
+    ///
+    /// # Errors
+    /// The answer, if that is known at once.
+    pub(super) fn say<M, W: Wire<M>>(
         &self,
         id: ConnectionId,
-        shared: &mut Shared<A>,
-        wire: &mut impl Wire<Message<A::Letters>>,
-    ) -> Reply {
-        let reply = self.reply();
-        let Ok(text) = std::str::from_utf8(&self.text) else {
-            return reply.refused(Fault::Http {
+        apps: &mut impl Apps,
+        out: &mut Outgoing<'_, M, W>,
+    ) -> Result<(), Reply> {
+        let Ok(text) = str::from_utf8(&self.text) else {
+            return Err(self.reply.refused(Fault::Http {
                 status: 400,
                 reason: "a text is UTF-8",
-            });
+            }));
         };
-        if wire.mail_is_full() {
-            return answered(reply, Err(Unsaid::Busy));
+        if out.mail_is_full() {
+            return Err(self.reply.said(Err(Unsaid::Busy)));
         }
-        shared.tally.received();
-        let (apps, mut outgoing) = shared.apps_and_outgoing(wire);
-        let query = match &self.to {
-            To::Address(query) => query,
+        out.received();
+        match &self.to {
+            To::Address(query) => {
+                let posted = apps.posted(self.app, id, (query, text), out);
+                posted.map_err(|unsaid| self.reply.said(Err(unsaid)))
+            }
             To::Call(path, permit) => {
                 let (path, permit) = (&**path, *permit);
-                let call = ApiCall { path, permit, text };
-                apps.called(self.app, id, call, &mut outgoing);
-                let responses = &mut shared.outbox.responses;
-                return match responses.pop_if(|(asker, _)| *asker == id) {
-                    Some((_, ApiResponse { status, json })) => {
-                        shared.response = json;
-                        let answer = Answer::Called { status };
-                        Reply { answer, ..reply }
-                    }
-                    None => reply,
-                };
+                apps.called(self.app, id, ApiCall { path, permit, text }, out);
+                Ok(())
             }
-        };
-        let posted = apps.posted(self.app, id, (query, text), &mut outgoing);
-        let answers = &mut shared.outbox.answers;
-        match posted {
-            Err(unsaid) => answered(reply, Err(unsaid)),
-            Ok(()) => match answers.pop_if(|(asker, _)| *asker == id) {
-                Some((_, answer)) => answered(reply, answer),
-                None => reply,
-            },
         }
     }
-}
 
-/// The answer to who posted, with what has become of the text.
-pub(super) fn answered(reply: Reply, answer: app::Answer) -> Reply {
-    let answer = match answer {
-        Ok(seq) => Answer::Said { seq },
-        Err(unsaid) => Reply::refuse(refused(unsaid)).answer,
-    };
-    Reply { answer, ..reply }
-}
+    /// The answer, before it is known what it says.
+    pub(super) const fn reply(&self) -> Reply {
+        self.reply
+    }
 
-fn refused(unsaid: Unsaid) -> Fault {
-    let (status, reason) = match unsaid {
-        Unsaid::TooLong => (413, TOO_LONG),
-        Unsaid::Early | Unsaid::Gone => (404, "no such member, or it has left"),
-        // RFC 6585, 4.
-        Unsaid::Busy => (429, "its members cannot keep up: say it again later"),
-    };
-    Fault::Http { status, reason }
+    /// Bytes of memory of the text that has come.
+    pub(super) const fn held(&self) -> usize {
+        self.text.capacity()
+    }
 }

@@ -1,77 +1,93 @@
-//! What the connections of one core share: configuration, buffers, timers, listeners, counts.
+//! What the connections of one core share, and what they tell it: bytes that wait, requests, users
+//! that come and leave, responses, what is counted.
 
-use super::Config;
-use super::admission::Admission;
-use super::apps::Apps;
-use super::deferred::Deferred;
-use super::fields::Clock;
-use super::outbox::{Outbox, Outgoing};
-use super::spread::Spread;
+use super::admission::{Admission, Place};
+use super::apps::{AppIndex, Apps};
+use super::draining::Draining;
+use super::framing::Framing;
+use super::heartbeat::Heartbeat;
+use super::inbound::Inbound;
+use super::members::Moves;
+use super::memory::HeldMemory;
+use super::outbox::{Outbox, Task};
+use super::outgoing::Outgoing;
+use super::responses::Responses;
 use super::stats::{Message, Round};
-use super::tally::Tally;
-use super::watch::Watch;
-use crate::protocol::websocket::Pool;
-use crate::shard::Wire;
+use super::step::DeferWait;
+use super::tally::{CloseReason, ConnectionKind, Tally};
+use super::{Config, Outcome};
+use crate::app::Reach;
+use crate::limits;
+use crate::shard::{CloseCause, ConnectionId, Core, Wire};
 use crate::time::Instant;
 use crate::wheel::Wheel;
 use std::ops::Range;
 use std::time::Duration;
 
+mod requests;
+
 /// To within this a connection's time-out is kept. With the wheel's buckets it makes a horizon of
 /// two minutes: a quiet connection with a shorter time-out is touched once per time-out.
 const TICK: Duration = Duration::from_millis(64);
 
+/// What the connections of one core share.
 pub(super) struct Shared<A> {
-    pub(super) config: Config,
-    pub(super) pool: Pool,
-    pub(super) wheel: Wheel,
-    pub(super) apps: A,
-    pub(super) outbox: Outbox,
-    pub(super) deferred: Deferred,
-    pub(super) watch: Watch,
-    pub(super) heartbeat: Heartbeat,
-    pub(super) tally: Tally,
-    pub(super) round: Round,
-    /// Where heads, close frames and replays are encoded before they are queued.
-    pub(super) scratch: Vec<u8>,
-    /// Where the content of an answer is written before its head.
-    pub(super) body: Vec<u8>,
-    /// What an application answers to a call, until it is in `body`.
-    pub(super) response: String,
-    pub(super) clock: Clock,
-    pub(super) admission: Admission,
-    /// The outside asked to end: health says so.
-    pub(super) unready: bool,
-    /// When draining ends, once it has begun.
-    pub(super) draining: Option<Instant>,
+    config: Config,
+    wheel: Wheel,
+    apps: A,
+    outbox: Outbox,
+    memory: HeldMemory,
+    heartbeat: Heartbeat,
+    tally: Tally,
+    round: Round,
+    responses: Responses,
+    admission: Admission,
+    draining: Draining,
 }
 
 impl<A: Apps> Shared<A> {
     pub(super) fn new(apps: A, config: Config) -> Self {
         let config = config.normalized();
         Self {
-            pool: config.pool(),
             wheel: Wheel::new(config.started(), TICK),
             apps,
             outbox: Outbox::default(),
-            deferred: Deferred::default(),
-            watch: Watch::default(),
-            heartbeat: Heartbeat {
-                at: config.started(),
-                slot: 0,
-                streams: 0,
-            },
+            memory: HeldMemory::new(Inbound::new(config.pool()), config.memory_bounds()),
+            heartbeat: Heartbeat::new(config.started()),
             tally: Tally::default(),
             round: Round::default(),
-            scratch: Vec::new(),
-            body: Vec::new(),
-            response: String::new(),
-            clock: Clock::default(),
+            responses: Responses::default(),
             admission: Admission::default(),
-            unready: false,
-            draining: None,
+            draining: Draining::new(config.farewell()),
             config,
         }
+    }
+
+    /// The core begins.
+    pub(super) fn started(&mut self, here: Core, cores: u16) {
+        self.apps.started(here, cores);
+    }
+
+    /// What a server was asked to be.
+    pub(super) const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Memory that peers make this core hold.
+    #[inline]
+    pub(super) const fn memory(&mut self) -> &mut HeldMemory {
+        &mut self.memory
+    }
+
+    /// What peers sent and this core is not done with.
+    #[inline]
+    pub(super) const fn inbound(&mut self) -> &mut Inbound {
+        self.memory.inbound()
+    }
+
+    /// How far stopping has come.
+    pub(super) const fn draining(&mut self) -> &mut Draining {
+        &mut self.draining
     }
 
     /// The applications, and where what they ask for is carried out.
@@ -83,65 +99,247 @@ impl<A: Apps> Shared<A> {
         (&mut self.apps, outgoing)
     }
 
-    /// A newcomer is reset, because there is no place to answer it.
-    pub(super) fn refuse_by_reset(&mut self) {
-        self.tally.refused();
-        self.config.refused_by_reset();
+    /// The same beside what messages are read from.
+    #[inline]
+    pub(super) fn hearing<'s, W: Wire<Message<A::Letters>>>(
+        &'s mut self,
+        wire: &'s mut W,
+    ) -> (
+        &'s mut Inbound,
+        &'s mut A,
+        Outgoing<'s, Message<A::Letters>, W>,
+    ) {
+        let outgoing = Outgoing::new(wire, &mut self.outbox, &mut self.tally);
+        (self.memory.inbound(), &mut self.apps, outgoing)
     }
 }
 
+/// Connections: they come, are something, and go.
 impl<A: Apps> Shared<A> {
-    /// Bytes of memory of unfinished messages and requests, and of those that wait for their share
-    /// of work.
-    pub(super) fn inbound_bytes(&self) -> usize {
-        self.pool.held + self.watch.requests + self.deferred.held()
+    /// A connection was accepted at that listener: its place. One that has none is to be reset.
+    pub(super) fn accepted(&mut self, listener: u16) -> Place {
+        self.tally.accepted();
+        self.tally.began(ConnectionKind::Http);
+        let place = self.admission.enter(listener, &self.config);
+        if place == Place::Nowhere {
+            self.tally.refused();
+            self.config.refused_by_reset();
+        }
+        place
     }
 
-    /// What is counted, with what is held now.
-    pub(super) fn figures(&self, wire: &impl Wire<Message<A::Letters>>) -> Tally {
-        let inbound = self.inbound_bytes();
-        let held = inbound + wire.held_bytes();
-        self.tally.holding(inbound as u64, held as u64)
+    /// A connection failed before it was opened.
+    pub(super) fn accepted_in_vain(&mut self, cause: CloseCause) {
+        self.tally.accepted();
+        self.tally.ended(cause);
     }
 
+    /// A connection has become something else, as far as it is counted.
+    pub(super) fn changed(&mut self, from: Option<ConnectionKind>, to: Option<ConnectionKind>) {
+        if let Some(kind) = from {
+            self.tally.left(kind);
+        }
+        if let Some(kind) = to {
+            self.tally.began(kind);
+        }
+    }
+
+    /// This side ends a connection.
+    pub(super) fn decided(&mut self, why: CloseReason) {
+        self.tally.decided(why);
+    }
+
+    /// A connection is gone that had that place.
+    pub(super) fn gone(&mut self, id: ConnectionId, place: Place, cause: CloseCause) {
+        self.memory.forget(id);
+        self.admission.leave(place);
+        self.tally.ended(cause);
+    }
+
+    /// Looks at a connection again then.
+    pub(super) fn schedule(&mut self, id: ConnectionId, at: Instant) {
+        self.wheel.schedule(id, at);
+    }
+
+    /// Looks at a WebSocket again before it has been silent for too long.
+    pub(super) fn await_word(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(idle) = self.config.websocket_idle() {
+            self.wheel.schedule(id, now + idle / 2);
+        }
+    }
+
+    /// Looks at a connection between two requests again before it has been idle for too long. It
+    /// is looked at after [`limits::HEAD_TIME`] anyhow.
+    pub(super) fn await_request(&mut self, id: ConnectionId, now: Instant) {
+        let idle = self.config.http_idle();
+        if idle < limits::HEAD_TIME {
+            self.wheel.schedule(id, now + idle);
+        }
+    }
+
+    /// The connections to look at now.
+    pub(super) fn take_due(&mut self, now: Instant, due: &mut Vec<ConnectionId>) {
+        self.wheel.expire(now, due);
+    }
+}
+
+/// Users of applications.
+impl<A: Apps> Shared<A> {
+    /// A connection comes to an application: its seat there.
+    pub(super) fn came(
+        &mut self,
+        id: ConnectionId,
+        (app, framing): (AppIndex, Framing),
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> u32 {
+        if framing == Framing::Events && is_told_singly::<A>(app) {
+            self.heartbeat.begin(wire.now());
+        }
+        let (apps, mut outgoing) = self.apps_and_outgoing(wire);
+        apps.came(app, (id, framing), &mut outgoing)
+    }
+
+    /// A connection leaves its application. Whoever is returned has moved to the seat that is
+    /// returned with it.
+    pub(super) fn left(
+        &mut self,
+        id: ConnectionId,
+        (app, framing, seat): (AppIndex, Framing, u32),
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> Moves {
+        if framing == Framing::Events && is_told_singly::<A>(app) {
+            self.heartbeat.end();
+        }
+        let (apps, mut outgoing) = self.apps_and_outgoing(wire);
+        apps.left(app, (id, framing, seat), &mut outgoing)
+    }
+
+    /// What a WebSocket waits for before it is heard, if it may not say anything now.
+    #[inline]
+    pub(super) fn waits(
+        &mut self,
+        app: AppIndex,
+        from: (ConnectionId, Framing, u32),
+        wire: &impl Wire<Message<A::Letters>>,
+    ) -> Option<DeferWait> {
+        let (reach, _) = A::manner(app);
+        if reach != Reach::Replies && wire.mail_is_full() {
+            return Some(DeferWait::Until(wire.now() + limits::MAIL_TIME));
+        }
+        (!self.apps.hears(app, from)).then_some(DeferWait::Release)
+    }
+
+    /// Tells the applications the time.
+    pub(super) fn tell_time(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
+        let heartbeat = self.config.heartbeat();
+        let (apps, mut outgoing) = self.apps_and_outgoing(wire);
+        apps.expired(heartbeat, &mut outgoing);
+    }
+
+    /// Whose turn it is to get a heartbeat, of so many slots.
+    pub(super) fn beat(&mut self, slots: usize, now: Instant) -> Option<Range<usize>> {
+        self.heartbeat.step(slots, self.config.heartbeat(), now)
+    }
+
+    /// Sends a heartbeat to an event stream of that application, unless it gets them otherwise.
+    pub(super) fn comment(
+        &mut self,
+        (id, app): (ConnectionId, AppIndex),
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
+        if is_told_singly::<A>(app) {
+            self.outbox.comment(id, wire);
+        }
+    }
+
+    /// The next thing to do at the end of an event.
+    #[inline]
+    pub(super) fn next_task(&mut self) -> Option<Task> {
+        self.outbox.next()
+    }
+
+    /// Whether nothing is to be done at the end of an event.
+    #[inline]
+    pub(super) fn is_settled(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Forwards what applications have to say to themselves on other cores.
+    pub(super) fn deliver(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
+        self.outbox.mail_left();
+        self.apps.deliver(&Message::App, wire);
+    }
+}
+
+/// What the time brings, and the end.
+impl<A: Apps> Shared<A> {
     /// Frees what is kept for the next who need it: nobody does now.
     pub(super) fn trim(&mut self) {
-        self.pool.trim();
+        self.memory.trim();
         self.apps.trim();
         self.outbox.trim();
-        self.scratch = Vec::new();
-        self.body = Vec::new();
+        self.responses.trim();
     }
-}
 
-impl Heartbeat {
-    /// One more event stream.
-    pub(super) fn begin(&mut self, now: Instant) {
-        if self.streams == 0 {
-            (self.at, self.slot) = (now, 0);
+    /// Nothing is accepted any more, and those connections are open.
+    pub(super) fn stop_serving(
+        &mut self,
+        open: Vec<ConnectionId>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
+        let (apps, mut outgoing) = self.apps_and_outgoing(wire);
+        apps.closing(&mut outgoing);
+        self.draining.dismiss(open, wire.now());
+    }
+
+    /// Tells the client of an event stream to wait before it comes back. HTML, 9.2.6: `retry`
+    /// counts as soon as its line is read.
+    pub(super) fn say_when_to_return(
+        &mut self,
+        id: ConnectionId,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
+        let retry_ms = self.draining.retry_ms(wire.core(), id);
+        self.responses.send_retry(id, retry_ms, wire);
+    }
+
+    /// Whether nothing is accepted any more.
+    pub(super) const fn is_draining(&self) -> bool {
+        self.draining.is_begun()
+    }
+
+    /// Draining, and nothing is open or the time is over.
+    pub(super) fn is_finished(&self) -> bool {
+        let drained = self.is_draining() && self.tally.opened() == 0;
+        drained || self.draining.left().is_some()
+    }
+
+    /// What this core did.
+    pub(super) fn outcome(&self, core: Core) -> Outcome {
+        Outcome {
+            core,
+            tally: self.tally,
+            left: self.draining.left().unwrap_or(0),
         }
-        self.streams += 1;
     }
 
-    /// When the next step is due, among so many slots; each slot has its turn once in `every`.
-    pub(super) fn due(&self, slots: usize, every: Duration) -> Option<Instant> {
-        (self.streams > 0).then(|| self.at + Spread::new(slots, every).gap)
-    }
-
-    /// Takes a step: whose turn it is.
-    pub(super) fn step(&mut self, slots: usize, every: Duration, now: Instant) -> Range<usize> {
-        let end = self.slot + Spread::new(slots, every).each;
-        let begin = std::mem::replace(&mut self.slot, if end < slots { end } else { 0 });
-        self.at = now;
-        begin..end
+    /// When the time brings something, with so many slots of connections.
+    pub(super) fn deadline(&self, slots: usize) -> Option<Instant> {
+        let heartbeat = self.config.heartbeat();
+        let all = [
+            self.wheel.deadline(),
+            self.apps.deadline(heartbeat),
+            self.heartbeat.due(slots, heartbeat),
+            self.round.deadline(),
+            self.memory.deadline(),
+            self.draining.deadline(),
+        ];
+        all.into_iter().flatten().min()
     }
 }
 
-/// The heartbeat of the event streams of applications that the server keeps no list for.
-pub(super) struct Heartbeat {
-    /// When some of them last got one.
-    at: Instant,
-    /// The slot that is next.
-    slot: usize,
-    pub(super) streams: u32,
+/// Whether the server keeps no list of those who came to that application.
+fn is_told_singly<A: Apps>(app: AppIndex) -> bool {
+    let (reach, _) = A::manner(app);
+    reach != Reach::All
 }

@@ -1,29 +1,14 @@
 //! How an event stream begins: its head, and what a client that comes back has missed.
 
+use super::Config;
 use super::apps::{AppIndex, Apps};
-use super::fields::Fields;
-use super::outbox::encode_event;
-use super::shared::Shared;
+use super::event::{self, EventId};
+use super::responses::Responses;
 use crate::app::{Missed, Notice};
 use crate::limits;
-use crate::protocol::http::{Request, Response};
+use crate::protocol::http::Request;
 use crate::protocol::sse;
 use crate::time::Instant;
-use std::io::Write as _;
-
-/// What an event stream's head says beside its status.
-///
-/// `no-store` and `X-Accel-Buffering` keep caches and gateways from holding events back, and
-/// `no-transform` (RFC 9111, 5.2.2.6) from deflating them, which holds them back too. Neither
-/// length nor chunks: the stream ends with the connection.
-pub(super) const HEADERS: [(&str, &str); 3] = [
-    ("Content-Type", MEDIA_TYPE),
-    ("Cache-Control", "no-store, no-transform"),
-    ("X-Accel-Buffering", "no"),
-];
-
-/// HTML, 9.2.5.
-pub(super) const MEDIA_TYPE: &str = "text/event-stream";
 
 /// The name of the event that tells a client that it missed something for good, because HTML gives
 /// it no other sign (whatwg/html#8297). Its data, `{"run":"R","missed_from":N,"latest":M}`, says
@@ -57,86 +42,57 @@ pub(super) struct Resumed {
     from: Option<u64>,
 }
 
-/// Writes the beginning of a stream into `Shared::scratch`.
-pub(super) fn begin<A: Apps>(
-    app: AppIndex,
+/// Writes the beginning of a stream of that application, for a page of that listed origin.
+pub(super) fn begin(
+    (app, origin): (AppIndex, Option<u16>),
     last_event_id: Option<&str>,
-    origin: Option<u16>,
-    shared: &mut Shared<A>,
+    (apps, responses): (&mut impl Apps, &mut Responses),
+    config: &Config,
     now: Instant,
 ) -> Resumed {
     let resumed = |from| Resumed { app, origin, from };
-    let Some(missed) = last_event_id.and_then(|id| shared.apps.missed(app, id)) else {
-        head(origin, shared, now);
+    let Some(missed) = last_event_id.and_then(|id| apps.missed(app, id)) else {
+        responses.stream(origin, config, now);
         return resumed(None);
     };
     let resumed = match missed {
-        Missed::Kept { after, bytes } => {
-            if bytes <= limits::BACKLOG_BYTES as u64 {
-                head(origin, shared, now);
-                let Shared {
-                    apps,
-                    scratch,
-                    outbox,
-                    ..
-                } = shared;
-                let number = &mut outbox.number;
-                let mut each = |notice: Notice<'_>| encode_event(scratch, notice, number);
-                apps.replay(app, after, &mut each);
-                return resumed(Some(after + 1));
-            }
-            resumed(Some(after + 1))
+        Missed::Kept { after, bytes } if bytes <= limits::BACKLOG_BYTES as u64 => {
+            let into = responses.stream(origin, config, now);
+            let mut each = |notice: Notice<'_>| event::encode(into, notice);
+            apps.replay(app, after, &mut each);
+            return resumed(Some(after + 1));
         }
+        Missed::Kept { after, .. } => resumed(Some(after + 1)),
         Missed::Lost { from } => resumed(Some(from)),
         Missed::Foreign => resumed(None),
     };
-    begin_stale(resumed, shared, now);
+    begin_stale(resumed, apps, responses, config, now);
     resumed
 }
 
 /// Writes the beginning of a stream whose client missed something that is lost.
-pub(super) fn begin_stale<A: Apps>(resumed: Resumed, shared: &mut Shared<A>, now: Instant) {
+pub(super) fn begin_stale(
+    resumed: Resumed,
+    apps: &impl Apps,
+    responses: &mut Responses,
+    config: &Config,
+    now: Instant,
+) {
     let Resumed { app, origin, from } = resumed;
-    head(origin, shared, now);
-    let Shared {
-        apps,
-        scratch,
-        outbox,
-        ..
-    } = shared;
+    let into = responses.stream(origin, config, now);
     let (run, last) = apps.newest(app);
-    let number = &mut outbox.number;
-    number.clear();
-    Notice::write_id(run, last, number);
+    let id = EventId::new(Some(run), last);
     let (other, from) = (from.is_none(), from.unwrap_or(1));
     let data = format!(
         "{{\"run\":\"{run:08x}\",\"other_run\":{other},\"missed_from\":{from},\"latest\":{last}}}"
     );
     // The id moves the client on: what it missed is told once.
     let event = sse::Event {
-        id: Some(number),
+        id: Some(id.as_str()),
         event: Some(STALE),
         retry_ms: None,
         data: &data,
     };
-    let encoded = sse::encode(scratch, &event);
+    let encoded = sse::encode(into, &event);
     debug_assert!(encoded.is_ok(), "digits have no line breaks");
-}
-
-fn head<A: Apps>(origin: Option<u16>, shared: &mut Shared<A>, now: Instant) {
-    let Shared {
-        scratch,
-        config,
-        clock,
-        ..
-    } = shared;
-    let mut fields = Fields::default();
-    fields.extend(&HEADERS);
-    fields.date(clock.date(now, config));
-    fields.readers(config.origins(), origin);
-    fields.push("Connection", "close");
-    scratch.clear();
-    Response::encode(scratch, 200, fields.as_slice(), None);
-    // No empty line: it belongs to the first event. Writing to a Vec does not fail.
-    let _ = writeln!(scratch, "retry: {}", config.retry_ms());
 }

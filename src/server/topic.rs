@@ -1,12 +1,13 @@
 //! Everyone who came to one application on one core, and how a notice reaches all of them: encoded
 //! once for each kind of connection, shared by reference.
 
+use super::framing::Framing;
 use super::members::{Members, STEP};
-use super::outbox::{Framing, Outgoing, Payloads, encode_event};
+use super::outgoing::Outgoing;
+use super::payloads::Payloads;
 use super::spread::Spread;
 use crate::app::Notice;
-use crate::protocol::websocket::{Opcode, deflate, frame};
-use crate::shard::{Payload, Wire};
+use crate::shard::Wire;
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -37,21 +38,17 @@ impl Topic {
     ) {
         self.make_way(out);
         if !self.sockets.is_empty() {
-            self.sockets.tell(self.frames.encode(|into| {
-                frame::encode(into, Opcode::Text, notice.text.as_bytes(), None);
-            }));
+            let frame = out.encode(Framing::Frames, notice, &mut self.frames);
+            self.sockets.tell(frame);
         }
         if !self.deflating.is_empty() {
-            let deflater = out.outbox.deflater.get_or_insert_with(Box::default);
-            self.deflating.tell(self.deflated.encode(|into| {
-                deflate::encode(into, Opcode::Text, notice.text.as_bytes(), None, deflater);
-            }));
+            let frame = out.encode(Framing::Deflated, notice, &mut self.deflated);
+            self.deflating.tell(frame);
         }
         if !self.streams.is_empty() {
-            let number = &mut out.outbox.number;
-            let encode = |into: &mut Vec<u8>| encode_event(into, notice, number);
-            self.streams.tell(self.events.encode(encode));
-            self.spoken = out.wire.now();
+            let event = out.encode(Framing::Events, notice, &mut self.events);
+            self.streams.tell(event);
+            self.spoken = out.now();
         }
     }
 
@@ -61,19 +58,18 @@ impl Topic {
         every: Duration,
         out: &mut Outgoing<'_, M, W>,
     ) {
-        self.streams.tell(out.outbox.comment.clone());
-        self.commenting = Some((self.spread(every), out.wire.now()));
+        self.streams.tell(out.comment());
+        self.commenting = Some((self.spread(every), out.now()));
     }
 
     /// The next step of what goes round, if anything does.
     pub(super) fn step<M, W: Wire<M>>(&mut self, out: &mut Outgoing<'_, M, W>) {
-        let now = out.wire.now();
+        let now = out.now();
         match self.commenting {
             None => self.tell(STEP, out),
             Some((spread, at)) if at <= now => {
-                let share = |id, payload: &Payload| out.wire.share(id, payload);
                 let mut most = spread.each;
-                self.streams.step(&mut most, &mut out.outbox.slow, share);
+                out.go_round(&mut self.streams, &mut most);
                 self.commenting = Some((spread, at + spread.gap));
                 if !self.streams.is_telling() {
                     (self.commenting, self.spoken) = (None, now);
@@ -143,9 +139,8 @@ impl Topic {
     fn tell<M, W: Wire<M>>(&mut self, mut most: usize, out: &mut Outgoing<'_, M, W>) {
         for kind in [&mut self.sockets, &mut self.deflating, &mut self.streams] {
             if kind.is_telling() {
-                let share = |id, payload: &Payload| out.wire.share(id, payload);
-                let shared = kind.step(&mut most, &mut out.outbox.slow, share);
-                out.tally.sent(shared);
+                let shared = out.go_round(kind, &mut most);
+                out.sent(shared);
             }
         }
     }
@@ -162,7 +157,7 @@ impl Topic {
             self.finish(out);
         }
         if self.telling_since().is_none() {
-            self.began = out.wire.now();
+            self.began = out.now();
         }
     }
 }

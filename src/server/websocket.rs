@@ -1,16 +1,18 @@
 //! A WebSocket of the server: frames in, app effects out, and both sides of the close handshake.
 
 use super::apps::{AppIndex, Apps};
-use super::outbox::{Framing, Outgoing};
+use super::framing::Framing;
+use super::inbound::Inbound;
+use super::outgoing::{Outgoing, Replied};
 use super::shared::Shared;
 use super::stats::Message;
-use super::step::{DeferWait, Step};
+use super::step::Step;
 use super::tally::CloseReason;
-use crate::app::{self, Goodbye, Reach};
+use crate::app::{self, Goodbye};
 use crate::limits;
 use crate::protocol::Fault;
-use crate::protocol::websocket::closing::{self, Action, Input, State};
-use crate::protocol::websocket::{Decoder, Event, Extension, Kind, Opcode, Pool, Role, frame};
+use crate::protocol::websocket::closing::{self, Action, ClosingState, Input};
+use crate::protocol::websocket::{Decoder, Event, Extension, Kind, Opcode, Role, frame};
 use crate::shard::{Close, ConnectionId, Payload, Unsent, Wire};
 use crate::time::Instant;
 use std::time::Duration;
@@ -19,13 +21,13 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct WebSocket {
     decoder: Decoder,
-    closing: State,
+    closing: ClosingState,
     app: AppIndex,
     extension: Extension,
     /// Why the close handshake was begun here, if it was.
     why: CloseReason,
     /// A ping was sent because nothing came for half the idle time.
-    pub(super) pinged: bool,
+    pinged: bool,
 }
 
 /// The content of a close frame.
@@ -42,7 +44,7 @@ impl WebSocket {
         Self {
             decoder,
             extension,
-            closing: State::Open,
+            closing: ClosingState::Open,
             app,
             why: CloseReason::Done,
             pinged: false,
@@ -51,10 +53,6 @@ impl WebSocket {
 
     /// The hot path: for an echo one lookup of the connection per receive, one header and one
     /// queuing per message.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one pass over what was received, the hot path"
-    )]
     pub(super) fn received<A: Apps>(
         &mut self,
         (id, seat): (ConnectionId, u32),
@@ -63,30 +61,20 @@ impl WebSocket {
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Step {
         self.pinged = false;
-        let Shared {
-            pool,
-            tally,
-            apps,
-            outbox,
-            scratch,
-            deferred,
-            ..
-        } = shared;
         let from = (id, self.framing(), seat);
-        if let Some(wait) = waits(self.app, from, apps, wire) {
-            deferred.keep(id, bytes);
+        if let Some(wait) = shared.waits(self.app, from, wire) {
+            shared.inbound().keep(id, bytes);
             return Step::Defer { wait };
         }
-        let share = (id, wire.now());
-        deferred.begin(share, &mut pool.worked);
-        let mut out = Outgoing::new(wire, outbox, tally);
-        out.user = Some((id, self.extension));
+        let (inbound, apps, mut out) = shared.hearing(wire);
+        inbound.begin_share(id, out.now());
+        out.hear(id, self.extension);
         let mut at = 0;
         let is_spent = loop {
-            let event = match self.decoder.next(bytes, &mut at, pool) {
+            let event = match inbound.next(&mut self.decoder, bytes, &mut at) {
                 Ok(Some(event)) => event,
                 Ok(None) => break false,
-                Err(fault) => return self.fail(id, fault, scratch, out.wire),
+                Err(fault) => return self.fail(id, fault, wire),
             };
             match event {
                 Event::Message {
@@ -94,49 +82,43 @@ impl WebSocket {
                     bytes,
                     assembled,
                 } => {
-                    out.tally.received();
+                    out.received();
                     // Nothing is heard after our close frame.
-                    if self.closing == State::Open {
-                        let message = app::Message {
-                            kind: app_kind(kind),
-                            bytes,
-                        };
+                    if self.closing == ClosingState::Open {
+                        let kind = app_kind(kind);
+                        let message = app::Message { kind, bytes };
                         match assembled {
                             None => apps.said(self.app, from, message, &mut out),
-                            Some(_) => {
-                                said_whole(self.app, from, (message, assembled), apps, &mut out)
+                            Some(whole) => {
+                                said_whole(self.app, from, message, whole, apps, &mut out)
                             }
                         }
                     }
                 }
-                Event::Ping(payload) => {
-                    if self.closing == State::Open {
-                        out.frame(id, Opcode::Pong, payload);
-                    }
+                Event::Ping(payload) if self.closing == ClosingState::Open => {
+                    out.frame(id, Opcode::Pong, payload);
                 }
-                Event::Pong(_) => {}
-                Event::Close { code, .. } => return self.answer(id, code, scratch, out.wire),
+                Event::Ping(_) | Event::Pong(_) => {}
+                Event::Close { code, .. } => return self.answer(id, code, wire),
             }
-            pool.worked += limits::SHARE_BYTES_OF_A_FRAME;
-            if out.held || pool.worked >= limits::SHARE_BYTES {
+            if inbound.is_spent_by_frame() || out.is_held() {
                 break true;
             }
         };
-        if let Some(goodbye) = out.close {
-            let why = CloseReason::Fault;
-            return Step::CloseSocket { goodbye, why };
-        }
         let wait = out.wait();
-        match (out.unsent, out.queued) {
-            (Some(Unsent::Full), _) => too_slow(A::too_slow(self.app)),
+        match out.replied() {
+            Replied::Ends(goodbye) => Step::CloseSocket {
+                goodbye,
+                why: CloseReason::Fault,
+            },
+            Replied::Full => too_slow(A::too_slow(self.app)),
             _ if is_spent => {
-                deferred.keep(id, bytes.get(at..).unwrap_or_default());
+                inbound.keep(id, bytes.get(at..).unwrap_or_default());
                 Step::Defer { wait }
             }
-            (Some(Unsent::Gone), _) | (None, false) => Step::Stay,
             // The peer sends faster than it reads.
-            (None, true) if wire.backlog(id) > limits::BACKLOG_HIGH => Step::Pause,
-            (None, true) => Step::Stay,
+            Replied::Queued if wire.backlog(id) > limits::BACKLOG_HIGH => Step::Pause,
+            Replied::Queued | Replied::Nothing | Replied::Gone => Step::Stay,
         }
     }
 
@@ -147,7 +129,6 @@ impl WebSocket {
         id: ConnectionId,
         goodbye: Goodbye,
         why: CloseReason,
-        scratch: &mut Vec<u8>,
         wire: &mut impl Wire<M>,
     ) -> Step {
         if self.is_open() {
@@ -159,7 +140,7 @@ impl WebSocket {
             code: Some(goodbye.code),
             reason: goodbye.reason,
         };
-        self.advance(Input::Close, frame, id, scratch, wire)
+        self.advance(Input::Close, frame, id, wire)
     }
 
     /// Tells the peer that it is ended for that reason, and ends it.
@@ -167,7 +148,6 @@ impl WebSocket {
         &mut self,
         id: ConnectionId,
         why: CloseReason,
-        scratch: &mut Vec<u8>,
         wire: &mut impl Wire<M>,
     ) -> Step {
         self.why = why;
@@ -188,7 +168,7 @@ impl WebSocket {
                 reason: "a message that does not go on",
             },
         };
-        self.advance(Input::Failed, frame, id, scratch, wire)
+        self.advance(Input::Failed, frame, id, wire)
     }
 
     /// Bytes of an unfinished message.
@@ -205,13 +185,23 @@ impl WebSocket {
     }
 
     /// Gives back what it keeps: it ends.
-    pub(super) fn release(&mut self, pool: &mut Pool) {
-        self.decoder.release(pool);
+    pub(super) fn release(&mut self, inbound: &mut Inbound) {
+        inbound.release(&mut self.decoder);
+    }
+
+    /// Nothing came for half the idle time, and a ping asks for something.
+    pub(super) const fn ping(&mut self) {
+        self.pinged = true;
+    }
+
+    /// Whether a ping asked for something, and nothing came.
+    pub(super) const fn is_pinged(&self) -> bool {
+        self.pinged
     }
 
     /// Whether the close handshake has not begun.
     pub(super) fn is_open(&self) -> bool {
-        self.closing == State::Open
+        self.closing == ClosingState::Open
     }
 
     /// Which application it is for.
@@ -230,31 +220,19 @@ impl WebSocket {
     }
 
     /// Answers the peer's close frame, or takes it for the answer to ours.
-    fn answer<M>(
-        &mut self,
-        id: ConnectionId,
-        code: Option<u16>,
-        scratch: &mut Vec<u8>,
-        wire: &mut impl Wire<M>,
-    ) -> Step {
+    fn answer<M>(&mut self, id: ConnectionId, code: Option<u16>, wire: &mut impl Wire<M>) -> Step {
         let frame = CloseFrame {
             code: closing::reply_code(code),
             reason: "",
         };
-        match self.advance(Input::Received, frame, id, scratch, wire) {
-            Step::Stay => self.advance(Input::Close, frame, id, scratch, wire),
+        match self.advance(Input::Received, frame, id, wire) {
+            Step::Stay => self.advance(Input::Close, frame, id, wire),
             step => step,
         }
     }
 
     /// Tells the peer its mistake and ends the connection.
-    fn fail<M>(
-        &mut self,
-        id: ConnectionId,
-        fault: Fault,
-        scratch: &mut Vec<u8>,
-        wire: &mut impl Wire<M>,
-    ) -> Step {
+    fn fail<M>(&mut self, id: ConnectionId, fault: Fault, wire: &mut impl Wire<M>) -> Step {
         let (code, reason) = match fault {
             Fault::WebSocket { code, reason } => (code, reason),
             // Not from a frame decoder.
@@ -270,7 +248,6 @@ impl WebSocket {
                 reason,
             },
             id,
-            scratch,
             wire,
         )
     }
@@ -281,7 +258,6 @@ impl WebSocket {
         input: Input,
         frame: CloseFrame,
         id: ConnectionId,
-        scratch: &mut Vec<u8>,
         wire: &mut impl Wire<M>,
     ) -> Step {
         let (state, action) = closing::step(self.closing, input);
@@ -289,7 +265,7 @@ impl WebSocket {
         let sent = match action {
             Action::Nothing => return Step::Stay,
             Action::End => Ok(()),
-            Action::Send | Action::SendAndEnd => send_close(id, frame, scratch, wire),
+            Action::Send | Action::SendAndEnd => send_close(id, frame, wire),
         };
         match (action, sent) {
             (_, Err(Unsent::Full)) => Step::End {
@@ -311,49 +287,37 @@ const fn too_slow(goodbye: Goodbye) -> Step {
     Step::CloseSocket { goodbye, why }
 }
 
-/// What a WebSocket waits for before it is heard, if it may not say anything now.
-#[inline]
-fn waits<A: Apps>(
-    app: AppIndex,
-    from: (ConnectionId, Framing, u32),
-    apps: &mut A,
-    wire: &impl Wire<Message<A::Letters>>,
-) -> Option<DeferWait> {
-    let (reach, _) = A::manner(app);
-    if reach != Reach::Replies && wire.mail_is_full() {
-        return Some(DeferWait::Until(wire.now() + limits::MAIL_TIME));
-    }
-    (!apps.hears(app, from)).then_some(DeferWait::Release)
-}
-
 /// A message that has a buffer of its own: an answer may take it along.
 #[cold]
 #[inline(never)]
 fn said_whole<A: Apps, W: Wire<Message<A::Letters>>>(
     app: AppIndex,
     from: (ConnectionId, Framing, u32),
-    (message, assembled): (app::Message<'_>, Option<&Payload>),
+    message: app::Message<'_>,
+    whole: &Payload,
     apps: &mut A,
     out: &mut Outgoing<'_, Message<A::Letters>, W>,
 ) {
-    out.assembled = assembled.cloned();
+    out.assembled(Some(whole));
     apps.said(app, from, message, out);
-    out.assembled = None;
+    out.assembled(None);
 }
 
 /// Queues a close frame.
 fn send_close<M>(
     id: ConnectionId,
     frame: CloseFrame,
-    scratch: &mut Vec<u8>,
     wire: &mut impl Wire<M>,
 ) -> Result<(), Unsent> {
-    scratch.clear();
-    if let Some(code) = frame.code {
-        frame::close_payload(scratch, code, frame.reason);
-    }
-    let header = frame::header(Opcode::Close, scratch.len(), None);
-    wire.send_parts(id, &[header.as_bytes(), scratch])
+    let parts = frame
+        .code
+        .map(|code| frame::close_parts(code, frame.reason));
+    let (code, reason) = match &parts {
+        Some((code, reason)) => (&code[..], *reason),
+        None => (&[][..], &[][..]),
+    };
+    let header = frame::header(Opcode::Close, code.len() + reason.len(), None);
+    wire.send_parts(id, &[header.as_bytes(), code, reason])
 }
 
 /// The same in the app's own words: an app knows no protocol.

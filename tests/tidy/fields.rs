@@ -16,33 +16,19 @@ const FOLDERS: &[&str] = &["src/load/", "src/server/"];
 /// A struct by its file and name.
 type Owner<'f> = (&'f str, String);
 
-/// The fields of a struct are touched by at most `most` files, or by as many as `known` says.
-pub(super) fn touched(files: &[File], most: usize, known: &[(usize, &str, &str)]) -> Vec<String> {
-    let mut findings = Vec::new();
-    let mut unseen = known.to_vec();
-    for ((path, name), touching) in FOLDERS.iter().flat_map(|it| touches(files, it)) {
-        let entry = known.iter().find(|it| (it.1, it.2) == (path, &name));
-        let (is, may) = (touching.len(), entry.map_or(most, |it| it.0));
-        if is > most {
-            unseen.retain(|it| (it.1, it.2) != (path, &name));
-        }
-        if is > may {
+/// The fields of a struct are touched by at most `most` files.
+pub(super) fn touched(files: &[File], most: usize) -> Vec<String> {
+    let touches = FOLDERS.iter().flat_map(|it| touches(files, it));
+    let too_many = touches.filter(|(_, touching)| touching.len() > most);
+    too_many
+        .map(|((path, name), touching)| {
+            let is = touching.len();
             let them = touching.into_iter().collect::<Vec<_>>().join(", ");
             let remedy = "let the struct do what they do (CONTRIBUTING.md, rule 2)";
-            let what = format!("fields of `{name}` are touched by {is} files, {may} at most");
-            findings.push(format!("{path}:1: {what}: {them}; {remedy}"));
-        } else if is > most && is < may {
-            let what = format!("only {is} files touch fields of `{name}` of {path}");
-            findings.push(format!(
-                "tests/tidy.rs:1: {what}; lower its number in TOUCHED"
-            ));
-        }
-    }
-    findings.extend(unseen.into_iter().map(|(_, path, name)| {
-        let what = format!("at most {most} files touch fields of `{name}` of {path}");
-        format!("tests/tidy.rs:1: {what}; take its line out of TOUCHED")
-    }));
-    findings
+            let what = format!("fields of `{name}` are touched by {is} files, {most} at most");
+            format!("{path}:1: {what}: {them}; {remedy}")
+        })
+        .collect()
 }
 
 /// The files of the folder that touch fields of each of its structs.

@@ -40,12 +40,12 @@ pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
         Scheme::Http => (Transport::Sse, Scenario::Listen),
     };
     let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..));
-    let Talk {
+    let ScenarioChoice {
         scenario,
         retarget,
         subprotocols,
         is_text,
-    } = Talk::new(flags, usual, seed)?;
+    } = ScenarioChoice::new(flags, usual, seed)?;
     check_flags(flags, &scenario)?;
     let frame = RunFrame {
         connections: flags.connections,
@@ -258,7 +258,7 @@ pub(super) fn rounds(scenario: Option<ScenarioFlag>, iterations: Option<u32>) ->
 }
 
 /// What clients say, and what they have to ask for so that they may.
-struct Talk {
+struct ScenarioChoice {
     scenario: Scenario,
     /// From the targets that were typed to those where the scenario's server answers.
     retarget: fn(&str) -> String,
@@ -266,7 +266,7 @@ struct Talk {
     is_text: bool,
 }
 
-impl Talk {
+impl ScenarioChoice {
     /// As typed; `usual` is the scenario of the URL.
     fn new(flags: &LoadFlags, usual: Scenario, seed: u64) -> Result<Self, Failure> {
         let mut subprotocols = flags.connection.subprotocol.clone();

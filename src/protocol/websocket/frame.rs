@@ -183,13 +183,21 @@ pub fn encode(into: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: Option<[
 /// characters (RFC 6455, 5.5.1). A reply to a close frame without a code has an empty payload
 /// and needs none of this.
 pub fn close_payload(into: &mut Vec<u8>, code: u16, reason: &str) {
+    let (code, reason) = close_parts(code, reason);
+    into.extend_from_slice(&code);
+    into.extend_from_slice(reason);
+}
+
+/// The same in its two parts, for a caller that sends parts.
+#[must_use]
+pub fn close_parts(code: u16, reason: &str) -> ([u8; 2], &[u8]) {
     debug_assert!(
         super::closing::may_be_received(code),
         "{code} may not be sent"
     );
-    into.extend_from_slice(&code.to_be_bytes());
     let end = reason.floor_char_boundary(limits::CONTROL_BYTES - size_of::<u16>());
-    into.extend_from_slice(reason.get(..end).unwrap_or_default().as_bytes());
+    let reason = reason.get(..end).unwrap_or_default();
+    (code.to_be_bytes(), reason.as_bytes())
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ mod stream;
 mod websocket;
 
 use super::*;
-use crate::protocol::websocket::frame;
+use crate::limits;
+use crate::protocol::websocket::{Opcode, frame};
 use crate::shard::{Counters, Handshakes, NoSlot, Payload, Table, Unsent, Vitals};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -263,7 +264,7 @@ impl Rig {
     }
 
     fn tally(&self) -> Tally {
-        self.server.shared.tally
+        self.server.shared.outcome(Core(0)).tally
     }
 }
 

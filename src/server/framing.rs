@@ -1,0 +1,70 @@
+//! How messages are put for a connection, and how a connection is named to an application.
+
+use crate::app::User;
+use crate::protocol::websocket::Extension;
+use crate::shard::ConnectionId;
+
+/// How messages are put for a connection that an application may tell something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// In frames: a WebSocket.
+    Frames,
+    /// In deflated frames: a WebSocket too.
+    Deflated,
+    /// In events: an event stream.
+    Events,
+}
+
+impl Framing {
+    pub(super) const fn of(extension: Extension) -> Self {
+        match extension {
+            Extension::None => Self::Frames,
+            Extension::Deflate => Self::Deflated,
+        }
+    }
+}
+
+/// Names a user: its connection and how messages are put for it.
+#[inline]
+pub(super) fn user(id: ConnectionId, framing: Framing) -> User {
+    let framing = match framing {
+        Framing::Frames => 0,
+        Framing::Events => 1,
+        Framing::Deflated => 2,
+    };
+    let slot = u64::try_from(id.slot()).unwrap_or(u64::MAX);
+    // A generation has 24 bits.
+    User(slot << 32 | u64::from(id.generation() & 0x00ff_ffff) << 8 | framing)
+}
+
+/// The connection that a user is.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the parts that `user` joined"
+)]
+pub(super) const fn connection(user: User) -> (ConnectionId, Framing) {
+    let id = ConnectionId::new((user.0 >> 32) as u32, (user.0 >> 8) as u32 & 0x00ff_ffff);
+    let framing = match user.0 & 3 {
+        0 => Framing::Frames,
+        1 => Framing::Events,
+        _ => Framing::Deflated,
+    };
+    (id, framing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_the_connection_it_was_made_of() {
+        for slot in [0, 1, 77_777, u32::MAX] {
+            for generation in [0, 9, 0x00ff_ffff] {
+                for framing in [Framing::Frames, Framing::Deflated, Framing::Events] {
+                    let id = ConnectionId::new(slot, generation);
+                    assert_eq!(connection(user(id, framing)), (id, framing));
+                }
+            }
+        }
+    }
+}

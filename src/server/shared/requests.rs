@@ -1,0 +1,252 @@
+//! What a request asks of a core: to be let in, to be answered, to become a user of an application,
+//! to be told what all cores count.
+
+use super::Shared;
+use crate::app::{ApiResponse, Arrival, Refusal};
+use crate::protocol::Fault;
+use crate::protocol::http::Request;
+use crate::protocol::websocket::Extension;
+use crate::server::admission::{FULL, Place};
+use crate::server::answer::{self, Answer, Reply};
+use crate::server::apps::{AppIndex, Apps};
+use crate::server::draining::DRAINING;
+use crate::server::fields;
+use crate::server::figures::Figures;
+use crate::server::route::By;
+use crate::server::say::Saying;
+use crate::server::stats::Message;
+use crate::server::stream::{self, Resumed};
+use crate::server::tally::{CloseReason, Tally};
+use crate::shard::{ConnectionId, Core, Unsent, Wire};
+use crate::time::Instant;
+
+/// Requests and their answers.
+impl<A: Apps> Shared<A> {
+    /// Whether a connection in that place may have what it asks for; it may get another place.
+    ///
+    /// # Errors
+    /// What it gets instead.
+    pub(in crate::server) fn admit(&mut self, place: &mut Place, path: &str) -> Result<(), Reply> {
+        self.tally.requested();
+        let is_post = matches!(self.find(path), Some((_, By::Post | By::Call)));
+        let admitted = self.admission.admit(place, path, is_post, &self.config);
+        admitted.map_err(|fault| {
+            let refusal = Reply::refuse(fault);
+            if fault != FULL {
+                return refusal;
+            }
+            self.tally.refused();
+            refusal.ending(CloseReason::Full)
+        })
+    }
+
+    /// Which of the listed origins the page is of that asks, if any.
+    pub(in crate::server) fn listed(&self, request: &Request<'_>) -> Option<u16> {
+        fields::listed(&request.headers, self.config.origins())
+    }
+
+    /// Who answers at that path.
+    pub(in crate::server) fn find(&self, path: &str) -> Option<(AppIndex, By)> {
+        self.apps.find(path)
+    }
+
+    /// Whether somebody may post to that query.
+    pub(in crate::server) fn is_address(&self, app: AppIndex, query: &str) -> bool {
+        self.apps.is_address(app, query)
+    }
+
+    /// Tells an application who is about to come, or to call: its permit.
+    ///
+    /// # Errors
+    /// The application's refusal.
+    pub(in crate::server) fn arriving(
+        &mut self,
+        app: AppIndex,
+        request: &Request<'_>,
+    ) -> Result<u32, Fault> {
+        let arrival = Arrival {
+            path: request.path(),
+            query: request.query().unwrap_or(""),
+            header: &|name| request.headers.get(name),
+        };
+        let permit = self.apps.arriving(app, &arrival);
+        permit.map_err(|Refusal { status, reason }| Fault::Http { status, reason })
+    }
+
+    /// Writes the response that makes a connection a WebSocket of that application.
+    ///
+    /// # Errors
+    /// What is wrong with the request, or why it comes too late.
+    pub(in crate::server) fn upgrade(
+        &mut self,
+        app: AppIndex,
+        request: &Request<'_>,
+        now: Instant,
+    ) -> Result<Extension, Fault> {
+        // It has no body, but may say so: the WebSocket of the JDK does.
+        let accepted = self.config.accept(request)?;
+        if self.is_draining() {
+            return Err(DRAINING);
+        }
+        let extension = accepted.extension();
+        self.arriving(app, request)?;
+        self.responses.upgrade(&accepted);
+        self.apps.awake(app, now);
+        Ok(extension)
+    }
+
+    /// Writes the beginning of an event stream of that application.
+    ///
+    /// # Errors
+    /// The application's refusal.
+    pub(in crate::server) fn begin_stream(
+        &mut self,
+        app: AppIndex,
+        request: &Request<'_>,
+        now: Instant,
+    ) -> Result<Resumed, Fault> {
+        self.arriving(app, request)?;
+        self.apps.awake(app, now);
+        let app = (app, self.listed(request));
+        let last = stream::last_event_id(request);
+        let into = (&mut self.apps, &mut self.responses);
+        Ok(stream::begin(app, last, into, &self.config, now))
+    }
+
+    /// Writes the beginning of an event stream whose client missed something that is lost.
+    pub(in crate::server) fn begin_stale(&mut self, resumed: Resumed, now: Instant) {
+        let (apps, responses) = (&self.apps, &mut self.responses);
+        stream::begin_stale(resumed, apps, responses, &self.config, now);
+    }
+
+    /// Queues the response that was written.
+    ///
+    /// # Errors
+    /// [`Unsent`]; then nothing was queued.
+    pub(in crate::server) fn send_response(
+        &self,
+        id: ConnectionId,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> Result<(), Unsent> {
+        self.responses.send(id, wire)
+    }
+
+    /// The content of the answer to a call.
+    pub(in crate::server) fn take_content(&mut self, json: String) {
+        self.responses.take_content(json);
+    }
+
+    /// Queues an answer.
+    ///
+    /// # Errors
+    /// [`Unsent`]; then nothing was queued.
+    pub(in crate::server) fn answer(
+        &mut self,
+        id: ConnectionId,
+        reply: &Reply,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> Result<(), Unsent> {
+        let answer = reply.answer();
+        let figures = self.figures(wire);
+        if !answer.is_written() {
+            self.responses.begin_content();
+        }
+        let content = self.responses.content();
+        match answer {
+            Answer::Index => answer::list(&self.apps, content),
+            Answer::Stats(form) => self.round.write(content, form, &self.config, figures, wire),
+            Answer::Health
+            | Answer::Events
+            | Answer::Said { .. }
+            | Answer::SaidLater
+            | Answer::Called { .. }
+            | Answer::OnlyPost
+            | Answer::Options { .. }
+            | Answer::Refused { .. } => {}
+        }
+        let kind = answer.write(self.draining.is_announced(), content);
+        self.responses.answer(reply, kind, &self.config, wire.now());
+        self.responses.send_answer(id, wire)
+    }
+
+    /// Says what was posted to its application. The answer, which waits if it is not known yet.
+    pub(in crate::server) fn say(
+        &mut self,
+        saying: &Saying,
+        id: ConnectionId,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> Reply {
+        let (apps, mut outgoing) = self.apps_and_outgoing(wire);
+        if let Err(reply) = saying.say(id, apps, &mut outgoing) {
+            return reply;
+        }
+        let reply = saying.reply();
+        if let Some(answer) = self.outbox.take_answer(id) {
+            return reply.said(answer);
+        }
+        match self.outbox.take_response(id) {
+            Some(ApiResponse { status, json }) => {
+                self.responses.take_content(json);
+                reply.with(Answer::Called { status })
+            }
+            None => reply,
+        }
+    }
+
+    /// An answer was work. Whether the connection's share of the turn is spent.
+    pub(in crate::server) fn is_spent_by_answer(&mut self) -> bool {
+        let bytes = self.responses.content_len();
+        self.memory.inbound().is_spent_by_answer(bytes)
+    }
+}
+
+/// Figures, of this core and of all.
+impl<A: Apps> Shared<A> {
+    /// Somebody wants the figures of all cores. Whether others have to tell theirs first.
+    pub(in crate::server) fn ask_cores(
+        &mut self,
+        id: ConnectionId,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> bool {
+        !self.round.ask(id, wire)
+    }
+
+    /// Tells another core the figures of this one.
+    pub(in crate::server) fn tell_figures(
+        &mut self,
+        to: Core,
+        round: u64,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
+        let vitals = self.round.vitals(wire);
+        let figures = Box::new(Figures::new(self.figures(wire), &vitals));
+        wire.forward(to, Message::Tell { round, figures });
+    }
+
+    /// Another core told. Whether all have.
+    pub(in crate::server) fn told_figures(
+        &mut self,
+        from: Core,
+        round: u64,
+        figures: Figures,
+    ) -> bool {
+        self.round.tell(from, round, figures)
+    }
+
+    /// Whether those who wait for figures have waited long enough.
+    pub(in crate::server) fn is_round_over(&self, now: Instant) -> bool {
+        self.round.deadline().is_some_and(|until| until <= now)
+    }
+
+    /// Hands over who waits for figures.
+    pub(in crate::server) fn take_askers(&mut self, into: &mut Vec<ConnectionId>) {
+        self.round.end(into);
+    }
+
+    /// What is counted, with what is held now.
+    fn figures(&self, wire: &impl Wire<Message<A::Letters>>) -> Tally {
+        let inbound = self.memory.inbound_bytes();
+        let held = inbound + wire.held_bytes();
+        self.tally.holding(inbound as u64, held as u64)
+    }
+}
