@@ -31,6 +31,7 @@ mod settings;
 mod signals;
 mod socket;
 mod sources;
+mod study;
 mod tls;
 mod tokens;
 mod url;

@@ -32,8 +32,8 @@ pub(super) fn parse(argv: Vec<OsString>) -> Result<Flags, Error> {
     let mut flags = Flags::from_arg_matches(&matches)?;
     let words = argv.iter().map(|word| word.to_string_lossy().into());
     match (&mut flags.command, matches.subcommand()) {
-        (Some(Chosen::Compare(compare)), _) => compare.command = secrets::hidden(words),
-        (Some(Chosen::Capacity(capacity)), _) => capacity.command = secrets::hidden(words),
+        (Some(Chosen::Compare(compare)), _) => compare.study.command = secrets::hidden(words),
+        (Some(Chosen::Capacity(capacity)), _) => capacity.study.command = secrets::hidden(words),
         (Some(Chosen::Load(load)), Some((name, matches))) => {
             let environment = from_environment(&command, name, matches);
             load.command = secrets::hidden(words.chain(environment));

@@ -25,7 +25,7 @@ const RUSH_TURN_TIME: Duration = Duration::from_micros(100);
 #[derive(Debug, Default)]
 pub(super) struct Pacer {
     /// Nothing in a closed loop, and before the common start is known.
-    plan: Option<Plan>,
+    plan: Option<PacerPlan>,
     /// Turns are so far apart, if the user wants that.
     tick: Option<Duration>,
     /// The turn that is being taken.
@@ -37,7 +37,7 @@ pub(super) struct Pacer {
 }
 
 #[derive(Debug)]
-struct Plan {
+struct PacerPlan {
     walk: Walk,
     stripe: Stripe,
     start: Instant,
@@ -81,7 +81,7 @@ impl Pacer {
             let elapsed = at.as_nanos().saturating_sub(span.start.as_nanos());
             stripe.share(pace.before(elapsed))
         };
-        let mut plan = Plan {
+        let mut plan = PacerPlan {
             walk: pace.walk(),
             stripe,
             start: span.start,
@@ -189,7 +189,7 @@ impl Pacer {
     }
 }
 
-impl Plan {
+impl PacerPlan {
     /// When this core's message of that index is due, from the start.
     #[inline]
     fn offset_ns(&mut self, index: u64) -> u64 {

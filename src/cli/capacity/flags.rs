@@ -1,10 +1,10 @@
 //! What may be typed after `capacity`.
 
 use crate::cli::engine_flag::LoadEngine;
+use crate::cli::study::StudyFlags;
 use crate::cli::url::Url;
 use crate::cli::values::{self, Cpus};
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// What is made more until the server breaks.
@@ -57,23 +57,9 @@ pub(in crate::cli) struct CapacityFlags {
     /// What moves the load client's bytes.
     #[arg(long, value_enum, default_value = "ring")]
     pub(in crate::cli) load_engine: LoadEngine,
-    /// Prints the record as one line of JSON rather than the plan.
-    #[arg(long)]
-    pub(in crate::cli) json: bool,
-    /// Writes the record to this file as well.
-    #[arg(long, value_name = "FILE.json")]
-    pub(in crate::cli) record: Option<PathBuf>,
-    /// The record of an earlier one of the same command: exit code 99 if this is worse beyond both
-    /// intervals.
-    #[arg(long, value_name = "RECORD")]
-    pub(in crate::cli) baseline: Option<PathBuf>,
-    /// No progress on stderr.
-    #[arg(long)]
-    pub(in crate::cli) quiet: bool,
     /// More flags of `ringstorm load`, such as -- --payload 1k.
     #[arg(last = true, value_name = "LOAD FLAGS")]
     pub(in crate::cli) load: Vec<String>,
-    /// The command line.
-    #[arg(skip)]
-    pub(in crate::cli) command: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) study: StudyFlags,
 }

@@ -5,7 +5,8 @@ mod step;
 mod watching;
 
 use super::engine_flag::LoadEngine;
-use super::records::{self, RecordKind};
+use super::records::RecordKind;
+use super::study::StudyFlags;
 use super::url::{Scheme, Url};
 use super::{Exit, Failure, host, print, signals};
 use crate::report::{CAPACITY_SCHEMA, CapacityMemory, CapacityRecord, Scalability, Threshold};
@@ -14,7 +15,6 @@ use crate::study::trend::Trend;
 use crate::study::usl::Fit;
 use flags::{AxisFlag, CapacityFlags};
 use procfs::process::Process;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use step::Stepped;
 use watching::WatchedServer;
@@ -48,12 +48,8 @@ pub(super) struct CapacityConfig {
     server_cores: usize,
     load_cpus: Vec<usize>,
     engine: &'static str,
-    is_json: bool,
-    record: Option<PathBuf>,
-    baseline: Option<PathBuf>,
-    is_quiet: bool,
     load: Vec<String>,
-    command: Vec<String>,
+    study: StudyFlags,
 }
 
 impl CapacityConfig {
@@ -108,12 +104,8 @@ impl CapacityConfig {
                 LoadEngine::Ring => "ring",
                 LoadEngine::Tokio => "tokio",
             },
-            is_json: flags.json,
-            record: flags.record,
-            baseline: flags.baseline,
-            is_quiet: flags.quiet,
             load: flags.load,
-            command: flags.command,
+            study: flags.study,
         })
     }
 }
@@ -134,10 +126,7 @@ fn cores_of(pid: i32) -> Result<usize, Failure> {
 
 /// Searches and prints what was found.
 pub(super) fn run(config: &CapacityConfig) -> Result<Exit, Failure> {
-    let before: Vec<CapacityRecord> = match &config.baseline {
-        None => Vec::new(),
-        Some(path) => records::read_lines(path, KIND)?,
-    };
+    let (before, mut records) = config.study.open::<CapacityRecord>(KIND)?;
     let stop = signals::stop()?;
     let started = unix_ms();
     let mut search = Search::new(config.bounds);
@@ -150,7 +139,7 @@ pub(super) fn run(config: &CapacityConfig) -> Result<Exit, Failure> {
             is_interrupted = true;
             break;
         };
-        if !config.is_quiet {
+        if !config.study.quiet {
             let why = stepped.said.reasons.first().map_or("", String::as_str);
             let (load, answer) = (next.load, &stepped.said.answer);
             let purpose = &stepped.said.purpose;
@@ -165,21 +154,7 @@ pub(super) fn run(config: &CapacityConfig) -> Result<Exit, Failure> {
             .judge_by(before)
             .map_err(|why| Failure::Run(format!("--baseline: {why}")))?;
     }
-    let text = serde_json::to_string(&capacity)
-        .map_err(|error| Failure::Run(format!("the record is no JSON: {error}")))?;
-    if let Some(path) = &config.record {
-        std::fs::write(path, format!("{text}\n")).map_err(|error| {
-            let path = path.display();
-            Failure::Run(format!(
-                "--record: cannot write {path}: {error}; try: another file"
-            ))
-        })?;
-    }
-    if config.is_json {
-        print::line(text)?;
-    } else {
-        print::text(&capacity.text())?;
-    }
+    records.leave(&capacity, &capacity.text())?;
     Ok(exit(&capacity, is_interrupted))
 }
 
@@ -211,7 +186,7 @@ fn capacity(
     CapacityRecord {
         schema: CAPACITY_SCHEMA.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        command: config.command.clone(),
+        command: config.study.command.clone(),
         host: host::facts(),
         url: config.url.clone(),
         slo: config.slo.clone(),

@@ -1,9 +1,9 @@
 //! What may be typed after `compare`.
 
 use crate::cli::engine_flag::LoadEngine;
+use crate::cli::study::StudyFlags;
 use crate::cli::values::{self, Cpus};
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// A standard case: what is asked of both.
@@ -76,23 +76,9 @@ pub(in crate::cli) struct CompareFlags {
     /// Process of the server behind URLs, on this host: CPU time and memory are read from it.
     #[arg(long, value_name = "PID")]
     pub(in crate::cli) server_pid: Option<i32>,
-    /// Prints the record of each case as one line of JSON rather than the table.
-    #[arg(long)]
-    pub(in crate::cli) json: bool,
-    /// Writes the records to this file as well, one a line.
-    #[arg(long, value_name = "FILE.json")]
-    pub(in crate::cli) record: Option<PathBuf>,
-    /// The record of an earlier one of the same command: exit code 99 if this is worse beyond both
-    /// intervals.
-    #[arg(long, value_name = "RECORD")]
-    pub(in crate::cli) baseline: Option<PathBuf>,
-    /// No progress on stderr.
-    #[arg(long)]
-    pub(in crate::cli) quiet: bool,
     /// Flags of `ringstorm load` instead of the case's own, such as -- -c 1000 -r 50k.
     #[arg(last = true, value_name = "LOAD FLAGS")]
     pub(in crate::cli) load: Vec<String>,
-    /// The command line.
-    #[arg(skip)]
-    pub(in crate::cli) command: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) study: StudyFlags,
 }

@@ -6,7 +6,8 @@ pub(super) mod flags;
 mod measuring;
 
 use super::engine_flag::LoadEngine;
-use super::records::{self, RecordKind};
+use super::records::RecordKind;
+use super::study::StudyFlags;
 use super::{Exit, Failure, host, print, signals};
 use crate::engine::Stop;
 use crate::report::{VERSUS_SCHEMA, Versus, VersusContrast, VersusRun};
@@ -17,9 +18,6 @@ use clap::ValueEnum;
 use contender::Contender;
 use flags::{CaseFlag, CompareFlags};
 use measuring::{Measured, measured};
-use std::fs::File;
-use std::io::Write;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The records that this command writes.
@@ -44,11 +42,7 @@ pub(super) struct CompareConfig {
     server_pid: Option<i32>,
     /// Flags of each load, if any were typed.
     load: Vec<String>,
-    is_json: bool,
-    record: Option<PathBuf>,
-    baseline: Option<PathBuf>,
-    is_quiet: bool,
-    command: Vec<String>,
+    study: StudyFlags,
 }
 
 /// The runs of both so far.
@@ -105,11 +99,7 @@ impl CompareConfig {
             load_engine: flags.load_engine,
             server_pid: flags.server_pid,
             load: flags.load,
-            is_json: flags.json,
-            record: flags.record,
-            baseline: flags.baseline,
-            is_quiet: flags.quiet,
-            command: flags.command,
+            study: flags.study,
         })
     }
 }
@@ -132,33 +122,12 @@ pub(super) fn halves(
 /// Compares, case by case, and prints what each says.
 pub(super) fn run(config: &CompareConfig) -> Result<Exit, Failure> {
     let stop = signals::stop()?;
-    let mut file = config.record.as_ref().map(|path| {
-        File::create(path).map_err(|error| {
-            let path = path.display();
-            Failure::Run(format!(
-                "--record: cannot write {path}: {error}; try: another file"
-            ))
-        })
-    });
-    let mut file = file.take().transpose()?;
-    let before: Vec<Versus> = match &config.baseline {
-        None => Vec::new(),
-        Some(path) => records::read_lines(path, KIND)?,
-    };
+    let (before, mut records) = config.study.open::<Versus>(KIND)?;
     let mut worst = Exit::Pass;
     for case in &config.cases {
         let (mut versus, exit) = compared(config, case, &stop)?;
         versus.judge_by(&before);
-        let line = serde_json::to_string(&versus)
-            .map_err(|error| Failure::Run(format!("the record is no JSON: {error}")))?;
-        if let Some(file) = &mut file {
-            writeln!(file, "{line}")?;
-        }
-        if config.is_json {
-            print::line(line)?;
-        } else {
-            print::text(&versus.text())?;
-        }
+        records.leave(&versus, &versus.text())?;
         if exit == Exit::Interrupted {
             return Ok(exit);
         }
@@ -254,7 +223,7 @@ fn contrasts(config: &CompareConfig, pairs: &Pairs) -> Vec<(VersusContrast, Cont
 }
 
 fn tell(config: &CompareConfig, case: &Case, pairs: &Pairs, found: &[(VersusContrast, Contrast)]) {
-    if config.is_quiet {
+    if config.study.quiet {
         return;
     }
     let (number, most) = (pairs.a.len(), config.pairs);
@@ -299,7 +268,7 @@ fn versus(
     Versus {
         schema: VERSUS_SCHEMA.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        command: config.command.clone(),
+        command: config.study.command.clone(),
         host: host::facts(),
         case: case.name.to_owned(),
         load: case.load(&config.load, config.duration),

@@ -62,7 +62,7 @@ pub(super) struct DemoTurn<'d> {
 }
 
 /// One server and what is run against it.
-struct Stage<'d> {
+struct DemoStage<'d> {
     config: &'d Config,
     turn: DemoTurn<'d>,
     server: &'d Server,
@@ -110,7 +110,7 @@ fn fresh(
 ) -> Result<Option<MeasuredLoad>, Failure> {
     let every = flag("--chunk-ms", config.scale.chunk_ms);
     let server = Server::start(turn.engine, &config.cpus.0.to_string(), &every)?;
-    let stage = Stage {
+    let stage = DemoStage {
         config,
         turn,
         server: &server,
@@ -137,7 +137,7 @@ fn time(name: &str, span: Duration) -> Vec<String> {
     flag(name, format!("{}ms", span.as_millis()))
 }
 
-impl Stage<'_> {
+impl DemoStage<'_> {
     fn file(&self, name: &str, kind: &str) -> PathBuf {
         let stem = self
             .turn

@@ -18,7 +18,7 @@ const STALE_TIME: Duration = Duration::from_secs(6);
 
 /// What all clients of the scenario share.
 #[derive(Clone, Debug)]
-pub struct Cable(Arc<Plan>);
+pub struct Cable(Arc<CablePlan>);
 
 /// How the scenario is meant.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub struct CableOptions {
 }
 
 #[derive(Debug)]
-struct Plan {
+struct CablePlan {
     identifier: Identifier,
     before: Vec<u8>,
     after: Vec<u8>,
@@ -50,7 +50,7 @@ struct Plan {
 
 /// How far a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum CableStage {
     /// The server speaks first.
     Unwelcome,
     Subscribing,
@@ -59,8 +59,8 @@ enum Stage {
 
 #[derive(Debug)]
 struct Client {
-    plan: Arc<Plan>,
-    stage: Stage,
+    plan: Arc<CablePlan>,
+    stage: CableStage,
     /// When anything was heard last.
     heard: Instant,
     calls: Calls,
@@ -75,7 +75,7 @@ impl Cable {
         let identifier = Identifier::new(&options.channel);
         let (mut before, mut after) = (Vec::new(), Vec::new());
         identifier.perform(&options.action, &mut before, &mut after);
-        Self(Arc::new(Plan {
+        Self(Arc::new(CablePlan {
             identifier,
             before,
             after,
@@ -105,7 +105,7 @@ impl Program for Cable {
     fn begin(&self, _number: u32) -> Box<dyn Dialogue> {
         Box::new(Client {
             plan: Arc::clone(&self.0),
-            stage: Stage::Unwelcome,
+            stage: CableStage::Unwelcome,
             heard: Instant::default(),
             calls: Calls::default(),
             round: None,
@@ -126,7 +126,7 @@ impl Dialogue for Client {
         };
         match cable::read(text) {
             Ok(said) => self.told_by_server(said, context),
-            Err(_) if self.stage == Stage::Subscribed => context.wrong(),
+            Err(_) if self.stage == CableStage::Subscribed => context.wrong(),
             Err(_) => context.fail("not_actioncable"),
         }
     }
@@ -136,7 +136,7 @@ impl Dialogue for Client {
             return round.begin(trigger, piece, context);
         }
         let stamp = self.calls.begin(piece, context).encode();
-        let Plan {
+        let CablePlan {
             before,
             filler,
             after,
@@ -147,10 +147,10 @@ impl Dialogue for Client {
 
     fn on_timer(&mut self, context: &mut Context<'_>) {
         match self.stage {
-            Stage::Unwelcome => context.fail("no_welcome"),
+            CableStage::Unwelcome => context.fail("no_welcome"),
             // Rails says nothing where there is no such channel.
-            Stage::Subscribing => context.fail("no_confirmation"),
-            Stage::Subscribed => self.watch(context),
+            CableStage::Subscribing => context.fail("no_confirmation"),
+            CableStage::Subscribed => self.watch(context),
         }
     }
 
@@ -161,7 +161,7 @@ impl Dialogue for Client {
     }
 
     fn on_close(&mut self, _context: &mut Context<'_>) {
-        if let (Some(trigger), Stage::Subscribed) = (&self.plan.trigger, self.stage) {
+        if let (Some(trigger), CableStage::Subscribed) = (&self.plan.trigger, self.stage) {
             trigger.leave();
         }
     }
@@ -170,19 +170,19 @@ impl Dialogue for Client {
 impl Client {
     fn told_by_server(&mut self, said: Said<'_>, context: &mut Context<'_>) {
         match (self.stage, said) {
-            (Stage::Unwelcome, Said::Welcome) => {
-                self.stage = Stage::Subscribing;
+            (CableStage::Unwelcome, Said::Welcome) => {
+                self.stage = CableStage::Subscribing;
                 let mut command = Vec::new();
                 self.plan.identifier.subscribe(&mut command);
                 context.text_parts(&[&command]);
             }
-            (Stage::Subscribing, Said::Confirmed(raw)) if self.plan.identifier.is(raw) => {
+            (CableStage::Subscribing, Said::Confirmed(raw)) if self.plan.identifier.is(raw) => {
                 self.be_subscribed(context);
             }
-            (Stage::Subscribing, Said::Rejected(raw)) if self.plan.identifier.is(raw) => {
+            (CableStage::Subscribing, Said::Rejected(raw)) if self.plan.identifier.is(raw) => {
                 context.fail("subscription_rejected");
             }
-            (Stage::Unwelcome, Said::Disconnect { may_return: false }) => {
+            (CableStage::Unwelcome, Said::Disconnect { may_return: false }) => {
                 context.fail("unauthorized");
             }
             (_, Said::Disconnect { .. }) => context.fail("disconnected"),
@@ -201,7 +201,7 @@ impl Client {
     }
 
     fn be_subscribed(&mut self, context: &mut Context<'_>) {
-        self.stage = Stage::Subscribed;
+        self.stage = CableStage::Subscribed;
         let part = match &self.plan.trigger {
             Some(trigger) => trigger.join(context),
             None => self.plan.senders.part(context.number()),

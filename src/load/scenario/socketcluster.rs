@@ -18,7 +18,7 @@ const SUBSCRIBE: u64 = 2;
 
 /// What all clients of the scenario share.
 #[derive(Clone, Debug)]
-pub struct SocketCluster(Arc<Plan>);
+pub struct SocketCluster(Arc<SocketClusterPlan>);
 
 /// How the scenario is meant.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub struct SocketClusterOptions {
 }
 
 #[derive(Debug)]
-struct Plan {
+struct SocketClusterPlan {
     channel: Option<(String, Vec<u8>)>,
     auth_token: Option<String>,
     before: Vec<u8>,
@@ -49,7 +49,7 @@ struct Plan {
 
 /// How far a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum SocketClusterStage {
     Greeting,
     Subscribing,
     Up,
@@ -57,8 +57,8 @@ enum Stage {
 
 #[derive(Debug)]
 struct Client {
-    plan: Arc<Plan>,
-    stage: Stage,
+    plan: Arc<SocketClusterPlan>,
+    stage: SocketClusterStage,
     /// When anything was heard last.
     heard: Instant,
     /// Silence after which the connection is dead, as the server says.
@@ -82,7 +82,7 @@ impl SocketCluster {
             json::string(&mut encoded, &channel);
             (channel, encoded)
         });
-        Self(Arc::new(Plan {
+        Self(Arc::new(SocketClusterPlan {
             channel,
             auth_token: options.auth_token,
             before,
@@ -105,7 +105,7 @@ impl Program for SocketCluster {
     fn begin(&self, _number: u32) -> Box<dyn Dialogue> {
         Box::new(Client {
             plan: Arc::clone(&self.0),
-            stage: Stage::Greeting,
+            stage: SocketClusterStage::Greeting,
             heard: Instant::default(),
             patience: ANSWER_TIME,
             calls: Calls::default(),
@@ -131,15 +131,17 @@ impl Dialogue for Client {
         let read = protocol::read(text, |said| self.told_by_server(said, context));
         match (read, self.stage) {
             (Ok(()), _) => {}
-            (Err(_), Stage::Up) => context.wrong(),
-            (Err(_), Stage::Greeting | Stage::Subscribing) => context.fail("not_socketcluster"),
+            (Err(_), SocketClusterStage::Up) => context.wrong(),
+            (Err(_), SocketClusterStage::Greeting | SocketClusterStage::Subscribing) => {
+                context.fail("not_socketcluster")
+            }
         }
     }
 
     fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
         let stamp = self.calls.begin(piece, context);
         let call = stamp.decimal();
-        let Plan {
+        let SocketClusterPlan {
             before,
             filler,
             after,
@@ -151,9 +153,9 @@ impl Dialogue for Client {
 
     fn on_timer(&mut self, context: &mut Context<'_>) {
         match self.stage {
-            Stage::Greeting => context.fail("no_handshake"),
-            Stage::Subscribing => context.fail("no_subscription"),
-            Stage::Up => {
+            SocketClusterStage::Greeting => context.fail("no_handshake"),
+            SocketClusterStage::Subscribing => context.fail("no_subscription"),
+            SocketClusterStage::Up => {
                 let silence = context.now().since(self.heard);
                 let rest = self.patience.checked_sub(silence);
                 match rest.filter(|rest| !rest.is_zero()) {
@@ -170,14 +172,18 @@ impl Client {
         match said {
             Said::Ping { pong } => context.text_parts(&[pong.as_bytes()]),
             Said::Response { id, data, is_error } => match self.stage {
-                Stage::Greeting if id == HANDSHAKE => self.greeted(data, is_error, context),
-                Stage::Subscribing if id == SUBSCRIBE && is_error => {
+                SocketClusterStage::Greeting if id == HANDSHAKE => {
+                    self.greeted(data, is_error, context)
+                }
+                SocketClusterStage::Subscribing if id == SUBSCRIBE && is_error => {
                     context.fail("subscription_rejected");
                 }
-                Stage::Subscribing if id == SUBSCRIBE => self.be_up(context),
+                SocketClusterStage::Subscribing if id == SUBSCRIBE => self.be_up(context),
                 // An echo of the handshake is no response to it, and neither is anything else.
-                Stage::Greeting | Stage::Subscribing => context.fail("not_socketcluster"),
-                Stage::Up => self.answered(id, is_error, context),
+                SocketClusterStage::Greeting | SocketClusterStage::Subscribing => {
+                    context.fail("not_socketcluster")
+                }
+                SocketClusterStage::Up => self.answered(id, is_error, context),
             },
             Said::Published { channel, data } => {
                 let known = self.plan.channel.as_ref();
@@ -189,7 +195,7 @@ impl Client {
                 }
             }
             Said::KickedOut => context.fail("kicked_out"),
-            Said::Event { call: Some(call) } if self.stage != Stage::Greeting => {
+            Said::Event { call: Some(call) } if self.stage != SocketClusterStage::Greeting => {
                 let mut text = Vec::new();
                 protocol::respond(&mut text, call);
                 context.text_parts(&[&text]);
@@ -222,11 +228,11 @@ impl Client {
         let mut text = Vec::new();
         protocol::subscribe(&mut text, channel, SUBSCRIBE);
         context.text_parts(&[&text]);
-        self.stage = Stage::Subscribing;
+        self.stage = SocketClusterStage::Subscribing;
     }
 
     fn be_up(&mut self, context: &mut Context<'_>) {
-        self.stage = Stage::Up;
+        self.stage = SocketClusterStage::Up;
         context.wake_after(self.patience);
         context.ready(self.plan.senders.part(context.number()));
     }

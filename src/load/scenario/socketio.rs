@@ -13,7 +13,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// What all clients of the scenario share.
 #[derive(Clone, Debug)]
-pub struct SocketIo(Arc<Plan>);
+pub struct SocketIo(Arc<SocketIoPlan>);
 
 /// How the scenario is meant.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct SocketIoOptions {
 }
 
 #[derive(Debug)]
-struct Plan {
+struct SocketIoPlan {
     namespace: String,
     auth_token: Option<String>,
     emit: Emit,
@@ -43,7 +43,7 @@ struct Plan {
 
 /// How far a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum SocketIoStage {
     /// The server speaks first.
     Opening,
     Joining,
@@ -52,8 +52,8 @@ enum Stage {
 
 #[derive(Debug)]
 struct Client {
-    plan: Arc<Plan>,
-    stage: Stage,
+    plan: Arc<SocketIoPlan>,
+    stage: SocketIoStage,
     /// When anything was heard last.
     heard: Instant,
     /// Silence after which the connection is dead, as the server says.
@@ -67,7 +67,7 @@ impl SocketIo {
     /// The scenario as meant.
     #[must_use]
     pub fn new(options: SocketIoOptions) -> Self {
-        Self(Arc::new(Plan {
+        Self(Arc::new(SocketIoPlan {
             emit: Emit::new(&options.namespace, &options.event),
             namespace: options.namespace,
             auth_token: options.auth_token,
@@ -89,7 +89,7 @@ impl Program for SocketIo {
     fn begin(&self, _number: u32) -> Box<dyn Dialogue> {
         Box::new(Client {
             plan: Arc::clone(&self.0),
-            stage: Stage::Opening,
+            stage: SocketIoStage::Opening,
             heard: Instant::default(),
             patience: ANSWER_TIME,
             attachments: 0,
@@ -115,8 +115,8 @@ impl Dialogue for Client {
         };
         match (packet, self.stage) {
             (Some(packet), _) => self.told_by_server(packet, context),
-            (None, Stage::Joined) => context.wrong(),
-            (None, Stage::Opening | Stage::Joining) => context.fail("not_socketio"),
+            (None, SocketIoStage::Joined) => context.wrong(),
+            (None, SocketIoStage::Opening | SocketIoStage::Joining) => context.fail("not_socketio"),
         }
     }
 
@@ -135,9 +135,9 @@ impl Dialogue for Client {
 
     fn on_timer(&mut self, context: &mut Context<'_>) {
         match self.stage {
-            Stage::Opening => context.fail("no_session"),
-            Stage::Joining => context.fail("no_namespace"),
-            Stage::Joined => {
+            SocketIoStage::Opening => context.fail("no_session"),
+            SocketIoStage::Joining => context.fail("no_namespace"),
+            SocketIoStage::Joined => {
                 let silence = context.now().since(self.heard);
                 let rest = self.patience.checked_sub(silence);
                 match rest.filter(|rest| !rest.is_zero()) {
@@ -152,13 +152,13 @@ impl Dialogue for Client {
 impl Client {
     fn told_by_server(&mut self, packet: Packet<'_>, context: &mut Context<'_>) {
         match (packet, self.stage) {
-            (Packet::Open(session), Stage::Opening) => {
+            (Packet::Open(session), SocketIoStage::Opening) => {
                 let ms = session
                     .ping_interval_ms
                     .saturating_add(session.ping_timeout_ms);
                 // More than an hour is as good as never.
                 self.patience = Duration::from_millis(ms.clamp(1, 3_600_000));
-                self.stage = Stage::Joining;
+                self.stage = SocketIoStage::Joining;
                 let mut text = Vec::new();
                 let token = self.plan.auth_token.as_deref();
                 protocol::connect(&mut text, &self.plan.namespace, token);
@@ -171,9 +171,11 @@ impl Client {
             }
             (Packet::Noop, _) => {}
             (Packet::Close, _) => context.fail("disconnected"),
-            (Packet::Message(said), Stage::Joining | Stage::Joined) => self.said(said, context),
-            (Packet::Open(_), Stage::Joining | Stage::Joined) => context.wrong(),
-            (Packet::Message(_), Stage::Opening) => context.fail("not_socketio"),
+            (Packet::Message(said), SocketIoStage::Joining | SocketIoStage::Joined) => {
+                self.said(said, context)
+            }
+            (Packet::Open(_), SocketIoStage::Joining | SocketIoStage::Joined) => context.wrong(),
+            (Packet::Message(_), SocketIoStage::Opening) => context.fail("not_socketio"),
         }
     }
 
@@ -185,20 +187,22 @@ impl Client {
         match (said.kind, self.stage) {
             // Socket.IO protocol, revision 5: the answer has the sid. A server of Engine.IO 3 says
             // this unasked, without one, and then waits for pings that revision 4 does not send.
-            (Kind::Connect, Stage::Joining) if said.data.is_empty() => {
+            (Kind::Connect, SocketIoStage::Joining) if said.data.is_empty() => {
                 context.fail("engine_io_3");
             }
-            (Kind::Connect, Stage::Joining) => {
-                self.stage = Stage::Joined;
+            (Kind::Connect, SocketIoStage::Joining) => {
+                self.stage = SocketIoStage::Joined;
                 context.wake_after(self.patience);
                 context.ready(self.plan.senders.part(context.number()));
             }
-            (Kind::ConnectError, Stage::Joining) => context.fail("namespace_refused"),
+            (Kind::ConnectError, SocketIoStage::Joining) => context.fail("namespace_refused"),
             (Kind::Disconnect, _) => context.fail("disconnected"),
-            (Kind::Ack, Stage::Joined) => match said.id.and_then(|id| self.calls.take(id)) {
-                Some(exchange) => context.finish(exchange),
-                None => context.wrong(),
-            },
+            (Kind::Ack, SocketIoStage::Joined) => {
+                match said.id.and_then(|id| self.calls.take(id)) {
+                    Some(exchange) => context.finish(exchange),
+                    None => context.wrong(),
+                }
+            }
             (Kind::Event, _) => {
                 let text = said.data.as_bytes();
                 delivered(Stamp::find(text), text.len(), context);

@@ -20,7 +20,7 @@ pub enum BodyLength {
 /// Follows one body through whatever pieces it arrives in. Small, and never holds memory.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyReader {
-    state: State,
+    state: BodyState,
     /// Content bytes of the body or chunk still to come; while its size is read, the size so far.
     left: u64,
     /// Bytes of chunk extensions and trailers so far.
@@ -28,7 +28,7 @@ pub struct BodyReader {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum BodyState {
     /// Content of a body of known length.
     Content,
     /// Content, until the connection ends.
@@ -64,10 +64,10 @@ impl BodyReader {
     #[must_use]
     pub const fn new(length: BodyLength) -> Self {
         let (state, left) = match length {
-            BodyLength::None | BodyLength::Known(0) => (State::Done, 0),
-            BodyLength::Known(bytes) => (State::Content, bytes),
-            BodyLength::Chunked => (State::Size { digits: 0 }, 0),
-            BodyLength::UntilEnd => (State::Endless, 0),
+            BodyLength::None | BodyLength::Known(0) => (BodyState::Done, 0),
+            BodyLength::Known(bytes) => (BodyState::Content, bytes),
+            BodyLength::Chunked => (BodyState::Size { digits: 0 }, 0),
+            BodyLength::UntilEnd => (BodyState::Endless, 0),
         };
         Self {
             state,
@@ -88,26 +88,26 @@ impl BodyReader {
     pub fn next<'e>(&mut self, bytes: &'e [u8], at: &mut usize) -> Result<Option<&'e [u8]>, Fault> {
         while let Some(rest @ [byte, ..]) = bytes.get(*at..) {
             match self.state {
-                State::Done => return Ok(None),
-                State::Endless => {
+                BodyState::Done => return Ok(None),
+                BodyState::Endless => {
                     *at = bytes.len();
                     return Ok(Some(rest));
                 }
-                State::Content | State::Chunk => {
+                BodyState::Content | BodyState::Chunk => {
                     let piece = self.take(rest);
                     *at += piece.len();
                     return Ok(Some(piece));
                 }
-                State::Size { .. }
-                | State::SizeBlank
-                | State::Extension
-                | State::SizeEnd
-                | State::ChunkCr
-                | State::ChunkLf
-                | State::Trailer
-                | State::TrailerText
-                | State::TrailerLf
-                | State::LastLf => {
+                BodyState::Size { .. }
+                | BodyState::SizeBlank
+                | BodyState::Extension
+                | BodyState::SizeEnd
+                | BodyState::ChunkCr
+                | BodyState::ChunkLf
+                | BodyState::Trailer
+                | BodyState::TrailerText
+                | BodyState::TrailerLf
+                | BodyState::LastLf => {
                     self.state = self.framing(*byte)?;
                     *at += 1;
                 }
@@ -119,7 +119,7 @@ impl BodyReader {
     /// Whether the body is over. A body that lasts until the connection ends never says so.
     #[must_use]
     pub const fn is_done(&self) -> bool {
-        matches!(self.state, State::Done)
+        matches!(self.state, BodyState::Done)
     }
 
     /// The content that `rest` begins with.
@@ -127,53 +127,60 @@ impl BodyReader {
         let len = usize::try_from(self.left).map_or(rest.len(), |left| left.min(rest.len()));
         self.left -= len as u64;
         if self.left == 0 {
-            let chunked = self.state == State::Chunk;
-            self.state = if chunked { State::ChunkCr } else { State::Done };
+            let chunked = self.state == BodyState::Chunk;
+            self.state = if chunked {
+                BodyState::ChunkCr
+            } else {
+                BodyState::Done
+            };
         }
         rest.get(..len).unwrap_or_default()
     }
 
     /// The state after one byte of framing.
-    fn framing(&mut self, byte: u8) -> Result<State, Fault> {
+    fn framing(&mut self, byte: u8) -> Result<BodyState, Fault> {
         match (self.state, byte) {
-            (State::Size { digits }, _) if byte.is_ascii_hexdigit() => self.size(digits, byte),
+            (BodyState::Size { digits }, _) if byte.is_ascii_hexdigit() => self.size(digits, byte),
             // RFC 9112, 7.1.1: blanks before an extension are bad, and to be taken; some servers
             // pad the size with blanks that no extension follows.
-            (State::Size { digits: 1.. } | State::SizeBlank, b' ' | b'\t') => {
-                self.spend(State::SizeBlank)
+            (BodyState::Size { digits: 1.. } | BodyState::SizeBlank, b' ' | b'\t') => {
+                self.spend(BodyState::SizeBlank)
             }
-            (State::Size { digits: 1.. } | State::SizeBlank, b';') => Ok(State::Extension),
-            (State::Size { digits: 1.. } | State::SizeBlank | State::Extension, b'\r') => {
-                Ok(State::SizeEnd)
+            (BodyState::Size { digits: 1.. } | BodyState::SizeBlank, b';') => {
+                Ok(BodyState::Extension)
             }
-            (State::Extension, _) if is_text(byte) => self.spend(State::Extension),
-            (State::SizeEnd, b'\n') if self.left == 0 => Ok(State::Trailer),
-            (State::SizeEnd, b'\n') => Ok(State::Chunk),
-            (State::ChunkCr, b'\r') => Ok(State::ChunkLf),
-            (State::ChunkLf, b'\n') => Ok(State::Size { digits: 0 }),
-            (State::Trailer, b'\r') => Ok(State::LastLf),
-            (State::LastLf, b'\n') => Ok(State::Done),
+            (
+                BodyState::Size { digits: 1.. } | BodyState::SizeBlank | BodyState::Extension,
+                b'\r',
+            ) => Ok(BodyState::SizeEnd),
+            (BodyState::Extension, _) if is_text(byte) => self.spend(BodyState::Extension),
+            (BodyState::SizeEnd, b'\n') if self.left == 0 => Ok(BodyState::Trailer),
+            (BodyState::SizeEnd, b'\n') => Ok(BodyState::Chunk),
+            (BodyState::ChunkCr, b'\r') => Ok(BodyState::ChunkLf),
+            (BodyState::ChunkLf, b'\n') => Ok(BodyState::Size { digits: 0 }),
+            (BodyState::Trailer, b'\r') => Ok(BodyState::LastLf),
+            (BodyState::LastLf, b'\n') => Ok(BodyState::Done),
             // RFC 9112, 5.2: a line that begins with white space would fold the one before it.
-            (State::Trailer, b' ' | b'\t') => Err(MALFORMED),
-            (State::Trailer | State::TrailerText, _) if is_text(byte) => {
-                self.spend(State::TrailerText)
+            (BodyState::Trailer, b' ' | b'\t') => Err(MALFORMED),
+            (BodyState::Trailer | BodyState::TrailerText, _) if is_text(byte) => {
+                self.spend(BodyState::TrailerText)
             }
-            (State::TrailerText, b'\r') => Ok(State::TrailerLf),
-            (State::TrailerLf, b'\n') => Ok(State::Trailer),
+            (BodyState::TrailerText, b'\r') => Ok(BodyState::TrailerLf),
+            (BodyState::TrailerLf, b'\n') => Ok(BodyState::Trailer),
             _ => Err(MALFORMED),
         }
     }
 
-    fn size(&mut self, digits: u8, byte: u8) -> Result<State, Fault> {
+    fn size(&mut self, digits: u8, byte: u8) -> Result<BodyState, Fault> {
         // 16 digits fill 64 bits: no overflow, and no endless zeros.
         let (0..16, Some(digit)) = (digits, char::from(byte).to_digit(16)) else {
             return Err(MALFORMED);
         };
         self.left = (self.left << 4) | u64::from(digit);
-        Ok(State::Size { digits: digits + 1 })
+        Ok(BodyState::Size { digits: digits + 1 })
     }
 
-    const fn spend(&mut self, state: State) -> Result<State, Fault> {
+    const fn spend(&mut self, state: BodyState) -> Result<BodyState, Fault> {
         if self.spent as usize >= limits::HEAD_BYTES {
             return Err(Fault::Http {
                 status: 431,

@@ -40,7 +40,7 @@ pub struct Parser {
     pieces: Option<Box<Pieces>>,
     /// The last event ID of the event source, set when an event ends.
     id: Id,
-    state: State,
+    state: ParserState,
     /// Bytes of a byte order mark seen at the start; its length when the start is past.
     mark: u8,
     /// The last line ended with a CR: an LF that follows belongs to it.
@@ -53,7 +53,7 @@ const _: () = assert!(
 );
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ParserState {
     /// Between events; nothing is kept.
     Ready,
     /// Something is kept.
@@ -89,7 +89,7 @@ impl Parser {
         Self {
             pieces: None,
             id: Id::EMPTY,
-            state: State::Ready,
+            state: ParserState::Ready,
             mark: 0,
             after_cr: false,
         }
@@ -108,10 +108,10 @@ impl Parser {
         at: &mut usize,
         pool: &mut Pool,
     ) -> Result<Option<Item<'e>>, Fault> {
-        if self.state == State::Lent {
+        if self.state == ParserState::Lent {
             self.settle(pool);
         }
-        if self.state == State::Ready && !self.after_cr && self.mark == PAST_MARK {
+        if self.state == ParserState::Ready && !self.after_cr && self.mark == PAST_MARK {
             let rest = bytes.get(*at..).unwrap_or_default();
             if rest.is_empty() {
                 return Ok(None);
@@ -144,7 +144,7 @@ impl Parser {
         if let Some(pieces) = self.pieces.take() {
             pool.give_back(pieces);
         }
-        self.state = State::Ready;
+        self.state = ParserState::Ready;
         self.mark = 0;
         self.after_cr = false;
     }
@@ -159,7 +159,7 @@ impl Parser {
         match self.step(bytes, at, pool) {
             Err(fault) => {
                 self.restart(pool);
-                self.state = State::Dead;
+                self.state = ParserState::Dead;
                 Err(fault)
             }
             Ok(Step::Starved | Step::Nothing) => Ok(None),
@@ -177,7 +177,7 @@ impl Parser {
 
     /// Reads lines until one leads to something.
     fn step(&mut self, bytes: &[u8], at: &mut usize, pool: &mut Pool) -> Result<Step, Fault> {
-        if self.state == State::Dead {
+        if self.state == ParserState::Dead {
             *at = bytes.len();
             return Ok(Step::Starved);
         }
@@ -209,7 +209,7 @@ impl Parser {
                     return Ok(step);
                 }
                 Step::Dispatch => {
-                    self.state = State::Lent;
+                    self.state = ParserState::Lent;
                     return Ok(Step::Dispatch);
                 }
             }
@@ -298,7 +298,7 @@ impl Parser {
     /// Takes back what the last event borrowed.
     #[inline(never)]
     fn settle(&mut self, pool: &mut Pool) {
-        self.state = State::InPieces;
+        self.state = ParserState::InPieces;
         if let Some(pieces) = &mut self.pieces {
             pieces.clear_event();
         }
@@ -307,14 +307,14 @@ impl Parser {
 
     /// What is kept, from now on.
     fn pieces(&mut self, pool: &mut Pool) -> &mut Pieces {
-        self.state = State::InPieces;
+        self.state = ParserState::InPieces;
         self.pieces.get_or_insert_with(|| pool.take())
     }
 
     fn rest_if_idle(&mut self, pool: &mut Pool) {
         if let Some(pieces) = self.pieces.take_if(|pieces| pieces.is_idle()) {
             pool.give_back(pieces);
-            self.state = State::Ready;
+            self.state = ParserState::Ready;
         }
     }
 }

@@ -39,7 +39,7 @@ pub const fn reply_code(received: Option<u16>) -> Option<u16> {
 
 /// Where the closing handshake of one connection stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
+pub enum ClosingState {
     /// No close frame in either direction.
     #[default]
     Open,
@@ -82,21 +82,26 @@ pub enum Action {
 /// Of the two sides the server ends the TCP connection first (7.1.1); a client that gets
 /// [`Action::End`] after a complete handshake gives it a moment.
 #[must_use]
-pub const fn step(state: State, input: Input) -> (State, Action) {
+pub const fn step(state: ClosingState, input: Input) -> (ClosingState, Action) {
     match (state, input) {
-        (State::Open, Input::Close) => (State::CloseSent, Action::Send),
-        (State::Open, Input::Received) => (State::CloseReceived, Action::Nothing),
-        (State::Open, Input::Failed) => (State::Closed, Action::SendAndEnd),
-        (State::CloseSent, Input::Close) => (State::CloseSent, Action::Nothing),
-        (State::CloseSent, Input::Received | Input::Failed) => (State::Closed, Action::End),
-        (State::CloseReceived, Input::Close) => (State::Closed, Action::SendAndEnd),
-        (State::CloseReceived, Input::Received) => (State::CloseReceived, Action::Nothing),
-        (State::CloseReceived, Input::Failed) => (State::Closed, Action::SendAndEnd),
-        (State::Open | State::CloseSent | State::CloseReceived, Input::Ended) => {
-            (State::Closed, Action::End)
+        (ClosingState::Open, Input::Close) => (ClosingState::CloseSent, Action::Send),
+        (ClosingState::Open, Input::Received) => (ClosingState::CloseReceived, Action::Nothing),
+        (ClosingState::Open, Input::Failed) => (ClosingState::Closed, Action::SendAndEnd),
+        (ClosingState::CloseSent, Input::Close) => (ClosingState::CloseSent, Action::Nothing),
+        (ClosingState::CloseSent, Input::Received | Input::Failed) => {
+            (ClosingState::Closed, Action::End)
         }
-        (State::Closed, Input::Close | Input::Received | Input::Failed | Input::Ended) => {
-            (State::Closed, Action::Nothing)
+        (ClosingState::CloseReceived, Input::Close) => (ClosingState::Closed, Action::SendAndEnd),
+        (ClosingState::CloseReceived, Input::Received) => {
+            (ClosingState::CloseReceived, Action::Nothing)
+        }
+        (ClosingState::CloseReceived, Input::Failed) => (ClosingState::Closed, Action::SendAndEnd),
+        (
+            ClosingState::Open | ClosingState::CloseSent | ClosingState::CloseReceived,
+            Input::Ended,
+        ) => (ClosingState::Closed, Action::End),
+        (ClosingState::Closed, Input::Close | Input::Received | Input::Failed | Input::Ended) => {
+            (ClosingState::Closed, Action::Nothing)
         }
     }
 }
@@ -122,11 +127,11 @@ pub(super) fn read(payload: &[u8]) -> Result<(Option<u16>, &str), Fault> {
 mod tests {
     use super::*;
 
-    const STATES: [State; 4] = [
-        State::Open,
-        State::CloseSent,
-        State::CloseReceived,
-        State::Closed,
+    const STATES: [ClosingState; 4] = [
+        ClosingState::Open,
+        ClosingState::CloseSent,
+        ClosingState::CloseReceived,
+        ClosingState::Closed,
     ];
     const INPUTS: [Input; 4] = [Input::Close, Input::Received, Input::Failed, Input::Ended];
 
@@ -169,7 +174,7 @@ Closed         Ended     -> Closed         Nothing
     fn a_close_after_close_is_ignored() {
         // RFC 6455, 5.5.1: after a close frame nothing more is sent.
         for first in INPUTS {
-            let (state, action) = step(State::Open, first);
+            let (state, action) = step(ClosingState::Open, first);
             let sent = matches!(action, Action::Send | Action::SendAndEnd);
             let again = step(state, Input::Close).1;
             assert!(!sent || again == Action::Nothing, "{first:?} then Close");
@@ -179,7 +184,7 @@ Closed         Ended     -> Closed         Nothing
     #[test]
     fn at_most_one_close_frame_is_sent_and_the_connection_ended_once_whatever_happens() {
         for sequence in 0..4_usize.pow(6) {
-            let (mut state, mut sent, mut ended) = (State::Open, 0, 0);
+            let (mut state, mut sent, mut ended) = (ClosingState::Open, 0, 0);
             for place in 0..6 {
                 let (next, action) = step(state, INPUTS[sequence / 4_usize.pow(place) % 4]);
                 state = next;
@@ -187,7 +192,11 @@ Closed         Ended     -> Closed         Nothing
                 ended += usize::from(matches!(action, Action::End | Action::SendAndEnd));
             }
             assert!(sent <= 1 && ended <= 1, "sequence {sequence}");
-            assert_eq!(ended == 1, state == State::Closed, "sequence {sequence}");
+            assert_eq!(
+                ended == 1,
+                state == ClosingState::Closed,
+                "sequence {sequence}"
+            );
         }
     }
 

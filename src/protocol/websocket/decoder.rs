@@ -51,7 +51,7 @@ pub struct Decoder {
     extension: Extension,
     /// Deflated messages are not inflated: nobody wants them.
     discards: bool,
-    state: State,
+    state: DecoderState,
 }
 
 const _: () = assert!(
@@ -60,7 +60,7 @@ const _: () = assert!(
 );
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum DecoderState {
     /// At the start of a message; nothing is kept.
     Ready,
     /// Something is kept.
@@ -94,7 +94,7 @@ impl Decoder {
             role,
             extension: Extension::None,
             discards: false,
-            state: State::Ready,
+            state: DecoderState::Ready,
         }
     }
 
@@ -131,10 +131,10 @@ impl Decoder {
         at: &mut usize,
         pool: &mut Pool,
     ) -> Result<Option<Event<'e>>, Fault> {
-        if self.state == State::Ready && *at >= bytes.len() {
+        if self.state == DecoderState::Ready && *at >= bytes.len() {
             return Ok(None);
         }
-        if self.state == State::Ready
+        if self.state == DecoderState::Ready
             && let Some(whole) = bytes.get(*at..).and_then(|rest| self.whole(rest, pool))
         {
             let payload = *at + whole.header..*at + whole.header + whole.payload;
@@ -163,7 +163,7 @@ impl Decoder {
         if let Some(pieces) = self.pieces.take() {
             pool.give_back(pieces);
         }
-        self.state = State::Dead;
+        self.state = DecoderState::Dead;
     }
 
     /// Bytes of memory that an unfinished message or header takes.
@@ -227,7 +227,7 @@ impl Decoder {
     #[inline(never)]
     fn check(&mut self, text: &[u8]) -> Result<(), Fault> {
         simdutf8::basic::from_utf8(text).map(drop).map_err(|_| {
-            self.state = State::Dead;
+            self.state = DecoderState::Dead;
             NOT_UTF8
         })
     }
@@ -283,7 +283,7 @@ impl Decoder {
     /// Moves on to the next event, whatever the state. The connection is dead after an error.
     fn step(&mut self, bytes: &mut [u8], at: &mut usize, pool: &mut Pool) -> Result<Step, Fault> {
         self.settle(pool);
-        if self.state == State::Dead {
+        if self.state == DecoderState::Dead {
             *at = bytes.len();
             return Ok(Step::Starved);
         }
@@ -322,10 +322,10 @@ impl Decoder {
     /// Takes back what the last event borrowed, and gives to the pool what is not needed.
     fn settle(&mut self, pool: &mut Pool) {
         match self.state {
-            State::Ready | State::InPieces => {}
-            State::Dead => self.release(pool),
-            State::Lent => {
-                self.state = State::InPieces;
+            DecoderState::Ready | DecoderState::InPieces => {}
+            DecoderState::Dead => self.release(pool),
+            DecoderState::Lent => {
+                self.state = DecoderState::InPieces;
                 self.rest_if_idle(pool);
             }
         }
@@ -398,7 +398,7 @@ impl Decoder {
                 let inflated = pieces.inflate(kind, bytes, pool);
                 pieces.count(pool);
                 inflated?;
-                self.state = State::Lent;
+                self.state = DecoderState::Lent;
                 return Ok(Some(Step::Message(kind, Place::Kept)));
             }
             if kind == Kind::Text && !is_ascii {
@@ -427,7 +427,7 @@ impl Decoder {
         let kind = pieces.finish(pool);
         pieces.count(pool);
         let kind = kind?;
-        self.state = State::Lent;
+        self.state = DecoderState::Lent;
         Ok(Some(Step::Message(kind, Place::Kept)))
     }
 
@@ -459,20 +459,24 @@ impl Decoder {
         if !is_complete {
             return None;
         }
-        self.state = if is_close { State::Dead } else { State::Lent };
+        self.state = if is_close {
+            DecoderState::Dead
+        } else {
+            DecoderState::Lent
+        };
         Some(Step::Control(frame.opcode, Place::Kept))
     }
 
     /// What is kept, from now on.
     fn pieces(&mut self, pool: &mut Pool) -> &mut Pieces {
-        self.state = State::InPieces;
+        self.state = DecoderState::InPieces;
         self.pieces.get_or_insert_with(|| pool.take())
     }
 
     fn rest_if_idle(&mut self, pool: &mut Pool) {
         if let Some(pieces) = self.pieces.take_if(|pieces| pieces.is_idle()) {
             pool.give_back(pieces);
-            self.state = State::Ready;
+            self.state = DecoderState::Ready;
         }
     }
 }
