@@ -102,7 +102,7 @@ struct Broadcast {
 
 /// What the server tells. Keys that are not there are not needed.
 #[derive(Deserialize)]
-struct News<'a> {
+struct RoomNotice<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
     seq: u64,
@@ -125,7 +125,7 @@ impl Dialogue for Member {
             Incoming::Pong(_) => return,
             Incoming::Binary(_) => return context.fail("no_rooms_here"),
         };
-        let Ok(news) = serde_json::from_slice::<News<'_>>(bytes) else {
+        let Ok(news) = serde_json::from_slice::<RoomNotice<'_>>(bytes) else {
             return context.fail("no_rooms_here");
         };
         if self.number.is_none() {
@@ -137,7 +137,7 @@ impl Dialogue for Member {
         match (news.kind, news.member) {
             ("said", _) => {
                 context.received(bytes.len());
-                if let Some(said) = news.text.as_deref().and_then(Said::parse) {
+                if let Some(said) = news.text.as_deref().and_then(SpokenText::parse) {
                     context.one_way(said.sent);
                     let (sequence, at) = (said.iteration, context.now());
                     let from = self.number.unwrap_or(0);
@@ -162,7 +162,7 @@ impl Dialogue for Member {
             u32::try_from(self.present.len()).unwrap_or(u32::MAX),
         );
         let sent = context.now();
-        let said = Said {
+        let said = SpokenText {
             speaker: context.address(),
             iteration: self.iteration,
             sent,
@@ -199,7 +199,7 @@ impl Dialogue for Member {
             return;
         }
         // It came when this had been said, or has told before.
-        if !strike(&mut broadcast.awaited, note.from) {
+        if !take_off(&mut broadcast.awaited, note.from) {
             return;
         }
         context.delivered(&broadcast.exchange);
@@ -212,7 +212,7 @@ impl Dialogue for Member {
 
 impl Member {
     /// The first message: who it is and who is there.
-    fn welcomed(&mut self, news: &News<'_>, context: &mut Context<'_>) {
+    fn welcomed(&mut self, news: &RoomNotice<'_>, context: &mut Context<'_>) {
         let ("room", Some(number), Some(members)) = (news.kind, news.member, news.members) else {
             return context.fail("no_rooms_here");
         };
@@ -238,9 +238,9 @@ impl Member {
 
     /// Another member is gone, with or without what was said last.
     fn left(&mut self, member: u32, context: &mut Context<'_>) {
-        strike(&mut self.present, member);
+        take_off(&mut self.present, member);
         if let Some(broadcast) = &mut self.broadcast
-            && strike(&mut broadcast.awaited, member)
+            && take_off(&mut broadcast.awaited, member)
         {
             if self.comes_and_goes {
                 context.excused(&broadcast.exchange);
@@ -288,19 +288,19 @@ impl Member {
 }
 
 /// Takes a member off a list; whether it was on it.
-fn strike(list: &mut Vec<u32>, member: u32) -> bool {
+fn take_off(list: &mut Vec<u32>, member: u32) -> bool {
     let place = list.iter().position(|listed| *listed == member);
     place.map(|place| list.swap_remove(place)).is_some()
 }
 
 /// What a speaker says: who it is in the run, the iteration, the time, and filler.
-struct Said {
+struct SpokenText {
     speaker: Address,
     iteration: u64,
     sent: Instant,
 }
 
-impl Said {
+impl SpokenText {
     fn text(&self, bytes: usize) -> String {
         let (iteration, sent) = (self.iteration, self.sent.as_nanos());
         let mut text = format!("{} {iteration} {sent} ", self.speaker);
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn what_is_said_is_read_as_written_and_is_as_long_as_wanted() {
-        let said = Said {
+        let said = SpokenText {
             speaker: Address {
                 core: Core(1),
                 id: ConnectionId::new(77, 3),
@@ -338,10 +338,10 @@ mod tests {
         };
         let text = said.text(100);
         assert_eq!(text.len(), 100);
-        let read = Said::parse(&text).unwrap();
+        let read = SpokenText::parse(&text).unwrap();
         assert_eq!((read.speaker, read.iteration), (said.speaker, 12));
         assert_eq!(read.sent, said.sent);
-        assert!(Said::parse(&said.text(0)).is_some());
-        assert!(Said::parse("hello everybody").is_none());
+        assert!(SpokenText::parse(&said.text(0)).is_some());
+        assert!(SpokenText::parse("hello everybody").is_none());
     }
 }

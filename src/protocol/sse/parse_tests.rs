@@ -333,7 +333,11 @@ fn a_stream_that_says_nothing_more_for_now_keeps_nothing() {
             let (a, b) = quiet.as_bytes().split_at(split);
             hear(&mut parser, &[a, b], &mut pool);
             assert!(parser.pieces.is_none(), "{quiet:?} split at {split}");
-            assert_eq!(parser.state, State::Ready, "{quiet:?} split at {split}");
+            assert_eq!(
+                parser.state,
+                ParserState::Ready,
+                "{quiet:?} split at {split}"
+            );
         }
     }
     assert_eq!(pool.spare.len(), 1, "one buffer, used again and again");

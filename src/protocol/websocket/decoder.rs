@@ -459,11 +459,8 @@ impl Decoder {
         if !is_complete {
             return None;
         }
-        self.state = if is_close {
-            DecoderState::Dead
-        } else {
-            DecoderState::Lent
-        };
+        use DecoderState::{Dead, Lent};
+        self.state = if is_close { Dead } else { Lent };
         Some(Step::Control(frame.opcode, Place::Kept))
     }
 

@@ -1,6 +1,6 @@
 //! What a message has to be so that a client goes on.
 
-use super::template::{Speech, Template};
+use super::template::{Template, TemplateValues};
 use regex_lite::Regex;
 use serde_json::Value;
 
@@ -18,18 +18,18 @@ pub(super) enum Match {
 
 impl Match {
     /// Whether a message is that, for who would say it now.
-    pub(super) fn fits(&self, bytes: &[u8], speech: &mut Speech<'_, '_>) -> bool {
+    pub(super) fn fits(&self, bytes: &[u8], values: &mut TemplateValues<'_, '_>) -> bool {
         match self {
             Self::Any => true,
             Self::Regex(regex) => str::from_utf8(bytes).is_ok_and(|text| regex.is_match(text)),
-            Self::Text(wanted) => speech.text_of(wanted).as_bytes() == bytes,
+            Self::Text(wanted) => values.text_of(wanted).as_bytes() == bytes,
             Self::Json(pointer, wanted) => {
                 let json = serde_json::from_slice::<Value>(bytes).ok();
                 let found = json.as_ref().and_then(|json| json.pointer(pointer));
                 match (found, wanted) {
                     (None, _) => false,
                     (Some(_), None) => true,
-                    (Some(found), Some(wanted)) => is(found, &speech.text_of(wanted)),
+                    (Some(found), Some(wanted)) => is(found, &values.text_of(wanted)),
                 }
             }
         }

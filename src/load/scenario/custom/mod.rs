@@ -41,7 +41,7 @@
 //! A turn is one exchange. Its latency is its time without its thinking; one that waited for
 //! nothing has none.
 
-mod actor;
+mod client;
 mod matching;
 mod read;
 mod template;
@@ -50,7 +50,7 @@ pub use read::{Fetch, ScriptError};
 
 use super::{Dialogue, Program, Turns};
 use crate::load::Think;
-use actor::Actor;
+use client::ScriptClient;
 use matching::Match;
 use std::sync::Arc;
 use std::time::Duration;
@@ -176,7 +176,7 @@ impl Program for Custom {
     fn begin(&self, number: u32) -> Box<dyn Dialogue> {
         let kind = self.script.kind_of(number);
         let left = self.iterations.unwrap_or(u32::MAX);
-        Box::new(Actor::new(Arc::clone(&self.script), kind, left))
+        Box::new(ScriptClient::new(Arc::clone(&self.script), kind, left))
     }
 }
 

@@ -25,7 +25,7 @@ enum Part {
 }
 
 /// Who says something, and when in its life.
-pub(super) struct Speech<'a, 'l> {
+pub(super) struct TemplateValues<'a, 'l> {
     pub(super) row: &'a [String],
     pub(super) captured: &'a [String],
     pub(super) iteration: u64,
@@ -88,7 +88,7 @@ impl Part {
     }
 }
 
-impl Speech<'_, '_> {
+impl TemplateValues<'_, '_> {
     /// The text as that client says it now.
     pub(super) fn text_of(&mut self, template: &Template) -> String {
         let mut into = String::new();

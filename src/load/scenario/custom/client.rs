@@ -1,7 +1,7 @@
 //! One client that follows a script.
 
 use super::super::{Context, Dialogue, Exchange, Incoming, Part, Piece};
-use super::template::Speech;
+use super::template::TemplateValues;
 use super::{Kind, Script, Step, Wait};
 use crate::limits;
 use crate::time::Instant;
@@ -16,16 +16,16 @@ const PING: &[u8] = b"step";
 
 /// One client of a script.
 #[derive(Debug)]
-pub(super) struct Actor {
+pub(super) struct ScriptClient {
     script: Arc<Script>,
     kind: usize,
     /// Turns that it has still to begin.
     left: u32,
     iteration: u64,
-    scene: Scene,
-    /// The step of the scene that is next, or under way.
+    phase: ScriptPhase,
+    /// The step of the phase that is next, or under way.
     next: usize,
-    pose: Pose,
+    progress: StepProgress,
     /// When the step under way is over: its thought, or its patience.
     step_until: Option<Instant>,
     /// When a slow reader reads again.
@@ -40,16 +40,16 @@ pub(super) struct Actor {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scene {
+enum ScriptPhase {
     Hello,
     /// Between turns.
-    Wings,
+    BetweenTurns,
     Turn,
 }
 
 /// What the step under way is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pose {
+enum StepProgress {
     /// No step is under way.
     Ready,
     /// It waits for what the step says.
@@ -69,14 +69,16 @@ struct Turn {
     has_waited: bool,
 }
 
-impl Dialogue for Actor {
+impl Dialogue for ScriptClient {
     fn on_open(&mut self, context: &mut Context<'_>) {
-        self.play(context);
+        self.walk(context);
     }
 
     fn on_message(&mut self, heard: Incoming<'_>, context: &mut Context<'_>) {
         let script = Arc::clone(&self.script);
-        let step = self.step(&script).filter(|_| self.pose == Pose::Waits);
+        let step = self
+            .step(&script)
+            .filter(|_| self.progress == StepProgress::Waits);
         let is_it = match (heard, step) {
             (Incoming::Pong(payload), step) => {
                 if !matches!(step, Some(Step::Ping { .. })) || payload != PING {
@@ -97,7 +99,7 @@ impl Dialogue for Actor {
     }
 
     fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
-        if self.scene != Scene::Wings || self.left == 0 {
+        if self.phase != ScriptPhase::BetweenTurns || self.left == 0 {
             return;
         }
         self.left -= 1;
@@ -107,9 +109,9 @@ impl Dialogue for Actor {
             thought: Duration::ZERO,
             has_waited: false,
         });
-        self.scene = Scene::Turn;
+        self.phase = ScriptPhase::Turn;
         self.next = 0;
-        self.play(context);
+        self.walk(context);
     }
 
     fn on_timer(&mut self, context: &mut Context<'_>) {
@@ -120,25 +122,25 @@ impl Dialogue for Actor {
         }
         if self.step_until.is_some_and(|at| at <= now) {
             self.step_until = None;
-            match self.pose {
-                Pose::Waits => return context.fail("wait_timed_out"),
-                Pose::Ready | Pose::Thinks { .. } => self.go_on(context),
+            match self.progress {
+                StepProgress::Waits => return context.fail("wait_timed_out"),
+                StepProgress::Ready | StepProgress::Thinks { .. } => self.go_on(context),
             }
         }
         self.set_timer(context);
     }
 }
 
-impl Actor {
+impl ScriptClient {
     pub(super) fn new(script: Arc<Script>, kind: usize, left: u32) -> Self {
         Self {
             script,
             kind,
             left,
             iteration: 0,
-            scene: Scene::Hello,
+            phase: ScriptPhase::Hello,
             next: 0,
-            pose: Pose::Ready,
+            progress: StepProgress::Ready,
             step_until: None,
             pause_until: None,
             ahead: 0,
@@ -150,16 +152,16 @@ impl Actor {
 
     /// The step under way is over.
     fn go_on(&mut self, context: &mut Context<'_>) {
-        if let (Pose::Thinks { since }, Some(turn)) = (self.pose, &mut self.turn) {
+        if let (StepProgress::Thinks { since }, Some(turn)) = (self.progress, &mut self.turn) {
             turn.thought += context.now().since(since);
         }
-        self.pose = Pose::Ready;
+        self.progress = StepProgress::Ready;
         self.next += 1;
-        self.play(context);
+        self.walk(context);
     }
 
     /// Takes steps until one lasts.
-    fn play(&mut self, context: &mut Context<'_>) {
+    fn walk(&mut self, context: &mut Context<'_>) {
         let script = Arc::clone(&self.script);
         while let Some(step) = self.step(&script) {
             match step {
@@ -175,7 +177,7 @@ impl Actor {
                 }
                 Step::Think(think) => {
                     let now = context.now();
-                    self.pose = Pose::Thinks { since: now };
+                    self.progress = StepProgress::Thinks { since: now };
                     self.step_until = Some(now + think.draw(context.rng()));
                     return self.set_timer(context);
                 }
@@ -190,9 +192,9 @@ impl Actor {
             }
             self.next += 1;
         }
-        match self.scene {
-            Scene::Hello => {
-                self.scene = Scene::Wings;
+        match self.phase {
+            ScriptPhase::Hello => {
+                self.phase = ScriptPhase::BetweenTurns;
                 let is_silent = self.kind(&script).is_none_or(|kind| kind.turn.is_empty());
                 context.ready(if is_silent {
                     Part::Listens
@@ -200,7 +202,7 @@ impl Actor {
                     Part::Speaks
                 });
             }
-            Scene::Wings | Scene::Turn => self.end_turn(context),
+            ScriptPhase::BetweenTurns | ScriptPhase::Turn => self.end_turn(context),
         }
         self.set_timer(context);
     }
@@ -209,11 +211,11 @@ impl Actor {
         let script = Arc::clone(&self.script);
         match step {
             Step::Send(template) => {
-                let text = self.speech(&script, context).text_of(template);
+                let text = self.values(&script, context).text_of(template);
                 context.text(&text);
             }
             Step::Binary(template) => {
-                let text = self.speech(&script, context).text_of(template);
+                let text = self.values(&script, context).text_of(template);
                 context.binary(text.as_bytes());
             }
             Step::File(bytes) => context.binary(bytes),
@@ -221,12 +223,12 @@ impl Actor {
         }
     }
 
-    fn speech<'a, 'l>(
+    fn values<'a, 'l>(
         &'a self,
         script: &'a Script,
         context: &'a mut Context<'l>,
-    ) -> Speech<'a, 'l> {
-        Speech {
+    ) -> TemplateValues<'a, 'l> {
+        TemplateValues {
             captured: &self.captured,
             row: script.row_of(context.number()),
             iteration: self.iteration,
@@ -235,7 +237,7 @@ impl Actor {
     }
 
     fn wait(&mut self, within: Duration, context: &mut Context<'_>) {
-        self.pose = Pose::Waits;
+        self.progress = StepProgress::Waits;
         self.step_until = Some(context.now() + within);
         if let Some(turn) = &mut self.turn {
             turn.has_waited = true;
@@ -249,7 +251,7 @@ impl Actor {
         let script = Arc::clone(&self.script);
         let is_it = match step {
             Some(Step::Wait(wait)) => {
-                let fits = wait.what.fits(bytes, &mut self.speech(&script, context));
+                let fits = wait.what.fits(bytes, &mut self.values(&script, context));
                 if fits {
                     self.keep(wait, bytes);
                 }
@@ -284,11 +286,11 @@ impl Actor {
             return false;
         }
         let script = Arc::clone(&self.script);
-        let mut speech = self.speech(&script, context);
+        let mut values = self.values(&script, context);
         let found = self
             .earlier
             .iter()
-            .position(|bytes| wait.what.fits(bytes, &mut speech));
+            .position(|bytes| wait.what.fits(bytes, &mut values));
         let Some(bytes) = found.and_then(|place| self.earlier.remove(place)) else {
             return false;
         };
@@ -309,7 +311,7 @@ impl Actor {
     }
 
     fn end_turn(&mut self, context: &mut Context<'_>) {
-        self.scene = Scene::Wings;
+        self.phase = ScriptPhase::BetweenTurns;
         if let Some(turn) = self.turn.take() {
             if turn.has_waited {
                 context.finish_but(turn.exchange, turn.thought);
@@ -356,10 +358,10 @@ impl Actor {
 
     fn step<'s>(&self, script: &'s Script) -> Option<&'s Step> {
         let kind = self.kind(script)?;
-        match self.scene {
-            Scene::Hello => kind.hello.get(self.next),
-            Scene::Wings => None,
-            Scene::Turn => kind.turn.get(self.next),
+        match self.phase {
+            ScriptPhase::Hello => kind.hello.get(self.next),
+            ScriptPhase::BetweenTurns => None,
+            ScriptPhase::Turn => kind.turn.get(self.next),
         }
     }
 }
