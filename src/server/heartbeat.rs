@@ -78,9 +78,8 @@ mod tests {
                 None
             );
             let turn = heartbeat.step(slots, every, at).expect("it is due");
-            for slot in turn.start..turn.end.min(slots) {
-                turns[slot] += 1;
-            }
+            let its = turns.iter_mut().skip(turn.start).take(turn.len());
+            its.for_each(|turns| *turns += 1);
         }
         assert_eq!(turns, vec![1; slots]);
         heartbeat.end();
