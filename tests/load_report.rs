@@ -39,6 +39,7 @@ fn facts() -> Facts {
             .map(str::to_owned)
             .to_vec(),
         url: "ws://127.0.0.1:9000/echo".to_owned(),
+        part: None,
         proxy: None,
         engine: "ring".to_owned(),
         cpus: vec![2, 3],

@@ -11,6 +11,7 @@ mod following;
 mod meter;
 mod output;
 mod pacing;
+mod part_flags;
 mod progress_board;
 mod proxied;
 mod realtime;
@@ -33,7 +34,7 @@ use crate::engine::{EngineConfig, Stop};
 use crate::limits;
 use crate::load::{self, Follow, Tapped};
 use crate::proxy::Proxied;
-use crate::report::{self, Facts, HostSamples, ServerUse, Threshold, judging};
+use crate::report::{self, Facts, HostSamples, Record, ServerUse, Threshold, judging};
 use crate::sampler::HostReader;
 use crate::shard::Either;
 use crate::tls::{Role, Tls};
@@ -42,6 +43,7 @@ use debug::Printed;
 use display::ProgressForm;
 use drive::{Ran, drive};
 use flags::LoadFlags;
+use part_flags::PartFlags;
 use proxied::{Routes, routes};
 use resolve::{posting, resolve, role};
 use sinks::Wanted;
@@ -83,6 +85,8 @@ pub(super) struct Config {
     rounds: Option<u32>,
     /// Whether a threshold that fails ends the run.
     aborts: bool,
+    /// Which part of a larger run this is, and when it starts.
+    part: PartFlags,
 }
 
 /// How the record is printed.
@@ -92,9 +96,19 @@ enum Output {
     Json,
 }
 
+impl Output {
+    fn of(is_json: bool) -> Self {
+        match is_json {
+            true => Self::Json,
+            false => Self::Text,
+        }
+    }
+}
+
 impl Config {
     /// What the flags mean, under that limit on descriptors.
-    pub(super) fn new(flags: Box<LoadFlags>, descriptor_limit: u64) -> Result<Self, Failure> {
+    pub(super) fn new(mut flags: Box<LoadFlags>, descriptor_limit: u64) -> Result<Self, Failure> {
+        flags.connections = flags.part.connections(flags.connections)?;
         let mut cpus = host::cpus(flags.cores.clone())?;
         // A core without a connection would only wait.
         cpus.truncate(usize::try_from(flags.connections).unwrap_or(usize::MAX));
@@ -143,11 +157,7 @@ impl Config {
             inconclusive_ok: flags.inconclusive_ok,
             capacity,
             calibrates: flags.calibrate,
-            output: if flags.json {
-                Output::Json
-            } else {
-                Output::Text
-            },
+            output: Output::of(flags.json),
             hgrm: flags.hgrm,
             form,
             sinks: Wanted {
@@ -162,6 +172,7 @@ impl Config {
             },
             rounds: resolve::rounds(flags.scenario, flags.iterations),
             aborts: flags.abort_on_fail,
+            part: flags.part,
         })
     }
 
@@ -226,6 +237,7 @@ fn drive_once(config: &Config, facts: &Facts, plan: EngineConfig) -> Result<Ran,
 /// Runs it and prints what it measured.
 pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     output::check(&config)?;
+    config.part.check()?;
     let baseline = config
         .sinks
         .baseline
@@ -246,6 +258,13 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     } else {
         None
     };
+    if config
+        .part
+        .wait(&stop, config.form != ProgressForm::Nothing)
+    {
+        print::note("interrupted before its start");
+        return Ok(Exit::Interrupted);
+    }
     let before = HostReader::new().read();
     let facts = output::facts(&config);
     let ran = match config.rounds {
@@ -273,23 +292,28 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     if config.form == ProgressForm::Lines {
         output::note_connects(&record);
     }
+    conclude(&config, &record)
+}
+
+/// Prints and writes the record, and ends as its verdict says.
+fn conclude(config: &Config, record: &Record) -> Result<Exit, Failure> {
     let printed = match config.output {
         Output::Json => print::line(record.to_json().map_err(|error| {
             Failure::Run(format!("the record cannot be written as JSON: {error}"))
         })?),
-        Output::Text => print::text(&report::text::text(&record)),
+        Output::Text => print::text(&report::text::text(record)),
     };
     if let Some(path) = &config.sinks.record {
-        recording::write(path, &record)?;
+        recording::write(path, record)?;
     }
     if let Some(path) = &config.sinks.html {
-        output::write_page(path, &record)?;
+        output::write_page(path, record)?;
     }
     if let Some(path) = &config.hgrm {
-        output::write_hgrm(path, &record)?;
+        output::write_hgrm(path, record)?;
     }
     printed?;
-    Ok(match report::exit_code(&record) {
+    Ok(match report::exit_code(record) {
         report::INCONCLUSIVE_CODE if config.inconclusive_ok => Exit::Pass,
         code => Exit::of_run(code),
     })

@@ -1,6 +1,7 @@
 //! What differs by client in its URL, headers and subprotocols: its number, and a row of a table.
 
 use super::decimal::Decimal;
+use super::pace::Stripe;
 use super::seed::seeded;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,9 +15,13 @@ pub(super) const SEQUENCE_DIGITS: usize = 8;
 /// Digits of `{rand}`.
 const RANDOM_DIGITS: usize = 16;
 
-/// A table: client `i` has row `i % rows`.
+/// A table: client `i` has row `i % rows`. Of a part of a run, clients have their numbers in the
+/// whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Values(Arc<Table>);
+pub struct Values {
+    table: Arc<Table>,
+    part: Stripe,
+}
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Table {
@@ -56,7 +61,16 @@ impl Values {
             let text = "the first line names the columns, and there is no row below it";
             return Err(ValuesError(text.to_owned()));
         }
-        Ok(Self(Arc::new(Table { columns, rows })))
+        Ok(Self {
+            table: Arc::new(Table { columns, rows }),
+            part: Stripe::WHOLE,
+        })
+    }
+
+    /// The same for the clients of one part of a run.
+    #[must_use]
+    pub fn of_part(self, part: Stripe) -> Self {
+        Self { part, ..self }
     }
 
     /// Refuses a name in braces that is not known; gives that.
@@ -98,7 +112,7 @@ impl Values {
     /// Names that stand for something, for people.
     #[must_use]
     pub fn known(&self) -> String {
-        let columns = self.0.columns.iter().map(String::as_str);
+        let columns = self.table.columns.iter().map(String::as_str);
         let names = ["number", "rand"].into_iter().chain(columns);
         names
             .map(|name| format!("{{{name}}}"))
@@ -114,6 +128,7 @@ impl Values {
         if !text.contains('{') {
             return Cow::Borrowed(text);
         }
+        let number = self.number_in_whole(number);
         let mut into = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, name, behind)) = next_place(rest) {
@@ -174,6 +189,7 @@ impl Values {
         (seed, number): (u64, u32),
         take: impl FnOnce(&[u8]) -> T,
     ) -> T {
+        let number = self.number_in_whole(number);
         match piece {
             TextPart::Text(text) => take(text.as_bytes()),
             TextPart::Number => take(Decimal::new(u64::from(number)).as_bytes()),
@@ -190,12 +206,15 @@ impl Values {
     #[must_use]
     pub fn bytes_max(&self, text: &str, connections: u32) -> usize {
         let columns = |column: usize| {
-            let values = self.0.rows.iter().filter_map(|row| row.get(column));
+            let values = self.table.rows.iter().filter_map(|row| row.get(column));
             values.map(String::len).max().unwrap_or(0)
         };
         let each = self.pieces(text).into_iter().map(|piece| match piece {
             TextPart::Text(text) => text.len(),
-            TextPart::Number => connections.saturating_sub(1).to_string().len(),
+            TextPart::Number => self
+                .number_in_whole(connections.saturating_sub(1))
+                .to_string()
+                .len(),
             TextPart::Random => RANDOM_DIGITS,
             TextPart::Column(column) => columns(column),
             TextPart::Sequence => SEQUENCE_DIGITS,
@@ -203,8 +222,14 @@ impl Values {
         each.sum()
     }
 
+    /// The number in the whole run of the part's connection of that number.
+    #[inline]
+    fn number_in_whole(&self, number: u32) -> u32 {
+        u32::try_from(self.part.global(u64::from(number))).unwrap_or(u32::MAX)
+    }
+
     fn kind_of(&self, name: &str) -> Option<Place> {
-        let column = self.0.columns.iter().position(|column| column == name);
+        let column = self.table.columns.iter().position(|column| column == name);
         match (name, column) {
             (_, Some(column)) => Some(Place::Column(column)),
             ("number", None) => Some(Place::Number),
@@ -214,7 +239,7 @@ impl Values {
     }
 
     fn value(&self, column: usize, number: u32) -> &str {
-        let rows = &self.0.rows;
+        let rows = &self.table.rows;
         let place = usize::try_from(number).ok();
         let place = place.and_then(|number| number.checked_rem(rows.len()));
         let row = place.and_then(|place| rows.get(place));
@@ -274,6 +299,29 @@ mod tests {
     use super::*;
 
     const TABLE: &[u8] = b"\xef\xbb\xbfuser, token\nann,t-1\n\"bo,b\",t-2\n";
+
+    #[test]
+    fn clients_of_a_part_have_their_numbers_in_the_whole() {
+        let table = Values::parse(b"user\na\nb\nc").unwrap();
+        let of = |part, number| {
+            let values = table.clone().of_part(Stripe::new(part, 2));
+            let text = values.expanded("{number}{user}", 1, number).into_owned();
+            let mut said = String::new();
+            for piece in values.pieces("{number}{user}") {
+                values.with(&piece, (1, number), |bytes| {
+                    said.push_str(std::str::from_utf8(bytes).unwrap());
+                });
+            }
+            assert_eq!(text, said);
+            text
+        };
+        let all = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(part, number)| of(part, number));
+        assert_eq!(all, ["0a", "1b", "2c", "3a"]);
+        // Its 50 clients have numbers up to 99.
+        let part = table.of_part(Stripe::new(1, 2));
+        assert_eq!(part.bytes_max("{number}", 50), 2);
+        assert_eq!(part.bytes_max("{number}", 51), 3);
+    }
 
     #[test]
     fn each_connection_has_its_number_and_digits_of_its_own() {

@@ -5,8 +5,18 @@ use super::headroom::Headroom;
 use super::network::Network;
 use super::surroundings::HostSamples;
 use super::threshold::Threshold;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// Key `run.part` of the schema: part `number`, from 1, of `of`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "docs/record.md documents every key")]
+pub struct RunPart {
+    pub number: u64,
+    pub of: u64,
+}
 
 /// What the outcome cannot know: said by the caller, who knows the host and the command line.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +27,8 @@ pub struct Facts {
     pub command: Vec<String>,
     /// The URL as typed.
     pub url: String,
+    /// Which part of a larger run it is, if it is one.
+    pub part: Option<RunPart>,
     /// The proxy that connections went through, if they did: `--proxy` without its password.
     pub proxy: Option<String>,
     /// The engine's name.

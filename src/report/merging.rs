@@ -46,6 +46,18 @@ pub enum MergeError {
     /// The same record twice.
     #[error("part {0} is the same run as an earlier one; try: each part once")]
     Twice(usize),
+    /// The same part twice.
+    #[error("parts {one} and {other} both are part {number} of {of}; try: each part once")]
+    SamePart {
+        /// Which, from 1.
+        one: usize,
+        /// Which, from 1.
+        other: usize,
+        /// What both say that they are.
+        number: u64,
+        /// Of how many.
+        of: u64,
+    },
     /// A part has not ended.
     #[error("part {0} had not ended when its record was written (time.ending is running)")]
     Running(usize),
@@ -76,6 +88,7 @@ pub fn merged(parts: &[Record]) -> Result<Record, MergeError> {
     let mut whole = first.clone();
     whole.program.command = ["ringstorm".to_owned(), "merge".to_owned()].into();
     whole.program.cpus.clear();
+    whole.run.part = None;
     whole.host_samples = None;
     whole.run.connections = parts
         .iter()
@@ -133,6 +146,20 @@ fn check(first: &Record, parts: &[Record]) -> Result<(), MergeError> {
         if parts.iter().take(n).any(|one| same(&one)) {
             return Err(MergeError::Twice(part));
         }
+        if let Some(one) = parts
+            .iter()
+            .take(n)
+            .position(|one| is_same_part(one, other))
+        {
+            let (number, of) = other.run.part.map_or((0, 0), |it| (it.number, it.of));
+            let (one, other) = (one + 1, part);
+            return Err(MergeError::SamePart {
+                one,
+                other,
+                number,
+                of,
+            });
+        }
         for (key, of) in PLAN {
             let (first, other) = (of(first), of(other));
             if first != other {
@@ -148,11 +175,16 @@ fn check(first: &Record, parts: &[Record]) -> Result<(), MergeError> {
     Ok(())
 }
 
+fn is_same_part(one: &Record, other: &Record) -> bool {
+    one.run.part.is_some() && one.run.part == other.run.part
+}
+
 /// A key of a run's plan, and what a record says of it.
 type PlanKey = (&'static str, fn(&Record) -> String);
 
 /// What all parts of one run were asked for.
-const PLAN: [PlanKey; 8] = [
+const PLAN: [PlanKey; 9] = [
+    ("number of parts", |it| shown(it.run.part.map(|it| it.of))),
     ("transport", |it| it.run.transport.clone()),
     ("scenario", |it| it.run.scenario.clone()),
     ("loop", |it| it.run.loop_kind.clone()),
@@ -370,16 +402,36 @@ fn series(parts: &[Record], started_unix_ms: u64) -> Vec<Second> {
     rows.into_values().collect()
 }
 
+/// Which parts of the plan nobody has a record of: without them its load was not the planned one.
+fn missing(parts: &[Record]) -> Option<String> {
+    let of = parts.first()?.run.part?.of;
+    let has = |number: &u64| {
+        let mut known = parts.iter().filter_map(|it| it.run.part);
+        known.any(|it| it.number == *number)
+    };
+    let missing: Vec<String> = (1..=of)
+        .filter(|number| !has(number))
+        .map(|number| number.to_string())
+        .collect();
+    (!missing.is_empty()).then(|| {
+        let missing = missing.join(", ");
+        format!("of {of} parts there is no record of {missing}: the load was not the whole plan")
+    })
+}
+
 /// One INVALID part makes the whole INVALID, one that failed makes it FAIL; and what the whole says
 /// itself counts too.
 fn judged(whole: &Record, parts: &[Record]) -> Judgement {
     let own = verdict::judge(whole);
     let has = |verdict| parts.iter().any(|it| it.verdict.verdict == verdict);
+    let missing = missing(parts);
+    let has = |verdict| has(verdict) || verdict == Verdict::Invalid && missing.is_some();
     let worst = [Verdict::Invalid, Verdict::Fail]
         .into_iter()
         .find(|&verdict| has(verdict) || own.verdict == verdict);
     let inconclusive = has(Verdict::Inconclusive).then_some(Verdict::Inconclusive);
     let mut reasons = own.reasons;
+    reasons.extend(missing);
     for (n, part) in parts.iter().enumerate() {
         let each = part.verdict.reasons.iter();
         reasons.extend(each.map(|reason| format!("part {}: {reason}", n + 1)));

@@ -56,7 +56,7 @@ pub mod versus;
 
 pub use capacity::{CAPACITY_SCHEMA, CapacityMemory, CapacityRecord, CapacityStep, Scalability};
 pub use change::BaselineChange;
-pub use facts::Facts;
+pub use facts::{Facts, RunPart};
 pub use generator::ServerUse;
 pub use headroom::{Ceiling, Headroom, Trial};
 pub use judgement::{Judgement, Verdict};

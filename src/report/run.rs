@@ -1,6 +1,6 @@
 //! What a run was meant to do, in the units of the JSON schema.
 
-use super::facts::Facts;
+use super::facts::{Facts, RunPart};
 use super::figures::per_second;
 use crate::load::{Config, Loop, Pace, PayloadKind, Session, Transport};
 use schemars::JsonSchema;
@@ -19,6 +19,9 @@ pub struct Run {
     #[serde(rename = "loop")]
     pub loop_kind: String,
     pub connections: u32,
+    /// Which part of a larger run it is, where several processes share one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub part: Option<RunPart>,
     pub connect_rate_per_s: Option<f64>,
     pub connect_pace: Option<String>,
     /// Connects under way on one core at most, where no pace says when they start.
@@ -78,9 +81,10 @@ impl Run {
             scenario: config.scenario.name().to_owned(),
             loop_kind: if sends { kind_of_loop } else { "none" }.to_owned(),
             connections: config.connections,
+            part: facts.part,
             connect_rate_per_s: config.connect_pace.as_ref().and_then(|pace| match pace {
                 Pace::Constant(rate) => Some(rate.as_per_second()),
-                Pace::Buckets(_) | Pace::Stages(_) | Pace::Poisson(_) => {
+                Pace::Buckets(_) | Pace::Stages(_) | Pace::Poisson(_) | Pace::Part(_) => {
                     let before_last = u64::from(config.connections) - 1;
                     let took = Duration::from_nanos(pace.offset_ns(before_last));
                     per_second(before_last, took)

@@ -63,6 +63,9 @@ fn heading(out: &mut String, record: &Record) {
     let _ = writeln!(out, "ringstorm {} load {}", program.version, run.url);
     let mut words = vec![run.scenario.clone(), run.transport.clone()];
     words.push(format!("{} connections", whole(u64::from(run.connections))));
+    if let Some(part) = run.part {
+        words.push(format!("part {} of {}", part.number, part.of));
+    }
     match (run.rate_per_s, run.in_flight) {
         (Some(planned), _) => words.push(format!("open loop at {}", rate(planned))),
         (None, Some(depth)) => words.push(format!("closed loop, {depth} in flight each")),

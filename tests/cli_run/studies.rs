@@ -4,6 +4,7 @@ use super::program::{Serving, ringstorm};
 use ringstorm::report::{Record, Verdict, Versus};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 /// A file of this test, removed when dropped.
 struct Scratch(PathBuf);
@@ -258,6 +259,105 @@ fn parts_are_merged_with_equal_counts_and_percentiles_of_the_sum() {
         "{:?}",
         whole.verdict.notes
     );
+}
+
+/// Two processes that share a run: together they have its plan, and every client is there once.
+#[test]
+fn parts_of_a_plan_make_the_whole_plan() {
+    let server = Serving::start(&["--cores", "0"]);
+    let url = format!("ws://{}/echo?client={{number}}", server.address);
+    let whole_plan = ["load", &url, "-c", "7", "-r", "300", "-d", "1s", "--quiet"];
+    let parts = ["1/2", "2/2"].map(|part| (part, Scratch::new(&part.replace('/', "-of-"))));
+    let start = SystemTime::now() + Duration::from_millis(1_500);
+    let since = start.duration_since(SystemTime::UNIX_EPOCH).expect("now");
+    let start_at = since.as_secs_f64().to_string();
+    std::thread::scope(|scope| {
+        for (part, file) in &parts {
+            let more = [
+                "--part",
+                part,
+                "--start-at",
+                &start_at,
+                "--record",
+                file.path(),
+            ];
+            let flags = [&whole_plan[..], &more].concat();
+            scope.spawn(move || ringstorm(&flags));
+        }
+    });
+    let records = parts.each_ref().map(|(_, file)| file.record());
+    // Neither began before its time.
+    let start_ms = since.as_millis();
+    assert!(
+        records
+            .iter()
+            .all(|it| u128::from(it.run.started_unix_ms) >= start_ms)
+    );
+    assert_eq!(records.each_ref().map(|it| it.run.connections), [4, 3]);
+    let planned = |it: &Record| it.messages.as_ref().map_or(0, |it| it.planned);
+    assert_eq!(records.each_ref().map(planned), [150, 150]);
+    let (one, other) = (parts[0].1.path(), parts[1].1.path());
+    let file = Scratch::new("of-a-plan.json");
+    let ran = ringstorm(&["merge", one, other, "--record", file.path()]);
+    let whole = file.record();
+    assert_eq!(
+        (whole.run.connections, planned(&whole)),
+        (7, 300),
+        "{}",
+        ran.out
+    );
+    assert_eq!((whole.run.part, whole.run.rate_per_s), (None, Some(300.0)));
+    let ran = ringstorm(&["merge", one, one]);
+    assert!(ran.err.contains("the same run"), "{}", ran.err);
+}
+
+/// A part that nobody has a record of is no smaller run.
+#[test]
+fn a_part_that_is_missing_makes_the_whole_invalid() {
+    let server = Serving::start(&["--cores", "0"]);
+    let url = format!("ws://{}/echo", server.address);
+    let plan = [
+        "load", &url, "-c", "6", "-r", "90", "-d", "500ms", "--quiet",
+    ];
+    let parts = ["1/3", "3/3"].map(|part| {
+        let file = Scratch::new(&part.replace('/', "-of-"));
+        ringstorm(&[&plan[..], &["--part", part, "--record", file.path()]].concat());
+        file
+    });
+    let paths = parts.each_ref().map(Scratch::path);
+    let ran = ringstorm(&[&["merge"], &paths[..]].concat());
+    let why = "of 3 parts there is no record of 2";
+    assert!(
+        ran.code == 98 && ran.out.contains(why),
+        "{}{}",
+        ran.out,
+        ran.err
+    );
+}
+
+#[test]
+fn parts_that_cannot_be_are_refused_before_the_run() {
+    let load = ["load", "ws://127.0.0.1:9/echo", "-c", "3"];
+    let cases: [(&[&str], &str); 4] = [
+        (&["--part", "4/4"], "part 4 of 4 has none of 3 connections"),
+        (&["--part", "5/4"], "such as 2/4"),
+        (
+            &["--part", "1/2", "-r", "9", "--poisson"],
+            "the same --seed N",
+        ),
+        (
+            &["--start-at", "2020-01-31T12:00:00Z"],
+            "name a time to come",
+        ),
+    ];
+    for (flags, why) in cases {
+        let ran = ringstorm(&[&load[..], flags].concat());
+        assert!(
+            ran.code == 2 && ran.err.contains(why),
+            "{flags:?}: {}",
+            ran.err
+        );
+    }
 }
 
 #[test]

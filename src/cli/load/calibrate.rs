@@ -2,6 +2,7 @@
 //! this client would keep, and by how much that is above the plan.
 
 use super::drive::drive;
+use super::part_flags::PartFlags;
 use super::sinks::Wanted;
 use super::{Config, ProgressForm};
 use crate::cli::child::Server;
@@ -142,6 +143,7 @@ fn short(config: &Config, to: SocketAddr, rate: Rate, connections: u32) -> Confi
         sinks: Wanted::default(),
         rounds: None,
         aborts: false,
+        part: PartFlags::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::churn_flags::ChurnFlags;
 use super::pacing::PaceFlags;
+use super::part_flags::PartFlags;
 use super::realtime_flags::RealtimeFlags;
 use super::scenario_flag::ScenarioFlag;
 use crate::cli::connection::ConnectionFlags;
@@ -204,6 +205,9 @@ pub(in crate::cli) struct LoadFlags {
     /// Who connects again, who is dropped and who goes.
     #[command(flatten)]
     pub(in crate::cli) churn: ChurnFlags,
+    /// Which part of a larger run it is.
+    #[command(flatten)]
+    pub(in crate::cli) part: PartFlags,
 }
 
 fn threshold(text: &str) -> Result<Threshold, ThresholdError> {

@@ -116,6 +116,7 @@ pub(super) fn facts(config: &Config) -> Facts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         command: config.command.clone(),
         url: config.url.clone(),
+        part: config.part.recorded(),
         proxy: config
             .proxy
             .as_ref()

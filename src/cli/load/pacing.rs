@@ -3,7 +3,7 @@
 use crate::cli::Failure;
 use crate::cli::values::{self, Level, Levels};
 use crate::load::config::IN_FLIGHT_DEFAULT;
-use crate::load::{Buckets, Loop, Pace, Poisson, Rate, Stage, Stages, StagesError, Think};
+use crate::load::{Buckets, Loop, Pace, Poisson, Rate, Stage, Stages, StagesError, Stripe, Think};
 use clap::Args;
 use std::time::Duration;
 
@@ -92,6 +92,8 @@ pub(super) struct RunFrame {
     /// As typed.
     pub(super) duration: Option<Duration>,
     pub(super) seed: u64,
+    /// What is this process's of the plans of messages and connects.
+    pub(super) part: Stripe,
 }
 
 impl PaceFlags {
@@ -119,6 +121,17 @@ impl PaceFlags {
         .find_map(|(name, is_typed)| is_typed.then_some(name))
     }
 
+    /// The flag of a plan by chance, if there is one.
+    pub(super) fn by_chance(&self) -> Option<&'static str> {
+        let flags = [
+            ("--poisson", self.poisson),
+            ("--connect-poisson", self.connect_poisson),
+        ];
+        flags
+            .into_iter()
+            .find_map(|(name, is_typed)| is_typed.then_some(name))
+    }
+
     /// Whether messages follow their replies rather than a plan.
     pub(super) fn is_closed(&self) -> bool {
         self.typed().is_none_or(|flag| flag == "--think")
@@ -144,7 +157,7 @@ impl PaceFlags {
         }
         let burst = self.burst;
         if let Some(buckets) = buckets(self.send_bucket_size, self.send_bucket_ms) {
-            let pace = Pace::Buckets(buckets);
+            let pace = Pace::Buckets(buckets).part(frame.part);
             return Ok(Loop::Open { pace, burst });
         }
         if self.poisson && self.rate.is_none() && self.stages.is_none() {
@@ -164,6 +177,7 @@ impl PaceFlags {
             },
             Some((flag, stages)) => pace(stages, poisson, flag)?,
         };
+        let pace = pace.part(frame.part);
         Ok(Loop::Open { pace, burst })
     }
 
@@ -183,7 +197,7 @@ impl PaceFlags {
     /// When connects start; `None`: as fast as they succeed.
     pub(super) fn connects(&self, frame: &RunFrame) -> Result<Option<Pace>, Failure> {
         if let Some(buckets) = buckets(self.bucket_size, self.bucket_ms) {
-            return Ok(Some(Pace::Buckets(buckets)));
+            return Ok(Some(Pace::Buckets(buckets).part(frame.part)));
         }
         let poisson = self.connect_poisson.then_some(frame.seed ^ CONNECTS);
         let (flag, stages) = match (&self.connect_stages, self.connect_rate) {
@@ -191,7 +205,9 @@ impl PaceFlags {
                 let stages = Stages::new(rate.map_or(0, Rate::milli_per_second), &staged(levels));
                 ("--connect-stages", stages)
             }
-            (None, Some(rate)) if poisson.is_none() => return Ok(Some(Pace::Constant(rate))),
+            (None, Some(rate)) if poisson.is_none() => {
+                return Ok(Some(Pace::Constant(rate).part(frame.part)));
+            }
             (None, Some(rate)) => ("--connect-rate", Stages::hold(rate.milli_per_second())),
             (None, None) if poisson.is_none() => return Ok(None),
             (None, None) => {
@@ -199,7 +215,7 @@ impl PaceFlags {
                 return Err(usage("--connect-poisson", text));
             }
         };
-        let pace = pace(stages, poisson, flag)?;
+        let pace = pace(stages, poisson, flag)?.part(frame.part);
         // A plan that ends at 0 may never come to the last connection.
         if pace.offset_ns(u64::from(frame.connections) - 1) == u64::MAX {
             let text = "the stages end before all are connected; end them above 0, or lower -c";
@@ -282,6 +298,7 @@ mod tests {
         warm_up: Duration::ZERO,
         duration: None,
         seed: 1,
+        part: Stripe::WHOLE,
     };
 
     fn typed(line: &str) -> PaceFlags {

@@ -52,6 +52,7 @@ pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
         warm_up: flags.warm_up,
         duration: flags.duration.or_else(|| longest(flags)),
         seed,
+        part: flags.part.stripe(),
     };
     let values = values(flags, &subprotocols)?;
     let payload_bytes = payload_bytes(flags, &values);
@@ -83,10 +84,7 @@ pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
         messages,
         payload_bytes,
         message: flags.message.clone(),
-        payload_kind: match is_text {
-            true => PayloadKind::Text,
-            false => PayloadKind::Binary,
-        },
+        payload_kind: payload_kind(is_text),
         follow,
         retry: flags.churn.retry_policy(),
         ping: flags.churn.ping(),
@@ -101,6 +99,13 @@ pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
         seed,
         ..defaults
     })
+}
+
+const fn payload_kind(is_text: bool) -> PayloadKind {
+    match is_text {
+        true => PayloadKind::Text,
+        false => PayloadKind::Binary,
+    }
 }
 
 /// The most bytes that a message has.
@@ -126,6 +131,7 @@ fn values(flags: &LoadFlags, subprotocols: &[String]) -> Result<Values, Failure>
             Values::parse(&text).map_err(|error| named(error.to_string()))?
         }
     };
+    let values = values.of_part(flags.part.stripe());
     let refuse = |what: String, unknown: &str| {
         let known = values.known();
         let text = format!("{what}: {unknown} stands for nothing; there are {known}");
@@ -172,6 +178,15 @@ fn headers(flags: &LoadFlags, url: &Url) -> Vec<(String, String)> {
     headers
 }
 
+/// Refuses parts of a plan that is another one in each of them.
+fn check_part(flags: &LoadFlags) -> Result<(), Failure> {
+    if let (Some(_), Some(flag), None) = (flags.part.part, flags.pace.by_chance(), flags.seed) {
+        let text = "all parts follow one plan; add the same --seed N to each";
+        return Err(Failure::Usage(format!("--part: with {flag} {text}")));
+    }
+    Ok(())
+}
+
 /// Refuses flags that the scenario has no use for.
 fn check_flags(flags: &LoadFlags, scenario: &Scenario) -> Result<(), Failure> {
     if let Some(flag) = flags.pace.typed()
@@ -196,6 +211,7 @@ fn check_flags(flags: &LoadFlags, scenario: &Scenario) -> Result<(), Failure> {
         ScenarioFlag::Connect,
         ScenarioFlag::Custom,
     ];
+    check_part(flags)?;
     if flags.iterations.is_some() && !iterates.map(Some).contains(&flags.scenario) {
         let text = "--iterations: only the scenarios rooms, connect and custom have them; add \
                     --scenario rooms";

@@ -8,6 +8,7 @@
 //! | constant | at `i / rate` |
 //! | buckets | with its bucket: `floor(i / size) * every` |
 //! | stages | when the integral of the rate is `i`; a spike and a soak are stages too |
+//! | part | when the plan of the whole has the piece that is the part's `i`th |
 //! | Poisson | when the integral of the rate is the sum of `i + 1` exponential gaps, by seed |
 
 mod poisson;
@@ -41,6 +42,15 @@ pub enum Pace {
     Stages(Arc<Stages>),
     /// Independent arrivals at such a rate.
     Poisson(Arc<Poisson>),
+    /// One part of another plan, which several processes share.
+    Part(Arc<PartOfPlan>),
+}
+
+/// Those pieces of a plan that are one process's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartOfPlan {
+    whole: Pace,
+    part: Stripe,
 }
 
 /// `size` pieces at once, every `every_ns` nanoseconds; the first at 0.
@@ -62,6 +72,15 @@ impl Buckets {
 }
 
 impl Pace {
+    /// The part of this plan: all parts together are the plan, piece by piece.
+    #[must_use]
+    pub fn part(self, part: Stripe) -> Self {
+        if part == Stripe::WHOLE {
+            return self;
+        }
+        Self::Part(Arc::new(PartOfPlan { whole: self, part }))
+    }
+
     /// Intended time of piece `index`, in nanoseconds from the start. Never falls with the index;
     /// `u64::MAX` for what never comes.
     #[must_use]
@@ -84,6 +103,7 @@ impl Pace {
                 u64::try_from(pieces).unwrap_or(u64::MAX)
             }
             Self::Poisson(poisson) => poisson.before(elapsed_ns),
+            Self::Part(of) => of.part.share(of.whole.before(elapsed_ns)),
         }
     }
 
@@ -92,6 +112,9 @@ impl Pace {
     pub fn mean_per_second(&self, part: Range<Duration>) -> f64 {
         if let Self::Constant(rate) = self {
             return rate.as_per_second();
+        }
+        if let Self::Part(of) = self {
+            return of.whole.mean_per_second(part) / float(of.part.place().1);
         }
         let ns = |at: Duration| u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
         let pieces = self.before(ns(part.end)) - self.before(ns(part.start));
@@ -117,6 +140,7 @@ impl Pace {
             }
             Self::Stages(stages) => stages.time_of(u128::from(index) * stages.grains()),
             Self::Poisson(poisson) => poisson.offset_ns(index, leaf),
+            Self::Part(of) => of.whole.offset_with(of.part.global(index), leaf),
         }
     }
 }
@@ -162,6 +186,7 @@ impl fmt::Display for Pace {
             }
             Self::Stages(stages) => write!(f, "stages {stages}"),
             Self::Poisson(poisson) => write!(f, "Poisson {}", poisson.curve()),
+            Self::Part(of) => of.whole.fmt(f),
         }
     }
 }

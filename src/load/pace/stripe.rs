@@ -24,6 +24,13 @@ impl Stripe {
         round: None,
     };
 
+    /// All of a run, of one core alone or of the only process.
+    pub const WHOLE: Self = Self {
+        core: 0,
+        cores: 1,
+        round: None,
+    };
+
     /// The stripe of core `core` (from 0) of `cores` (at least 1).
     #[must_use]
     pub fn new(core: u16, cores: u16) -> Self {
@@ -84,11 +91,23 @@ impl Stripe {
         number / self.cores
     }
 
+    /// Which part it is, from 1, and of how many.
+    #[must_use]
+    pub fn place(self) -> (u64, u64) {
+        (self.core + 1, self.cores)
+    }
+
     fn striped(self, total: u64) -> u64 {
         if self.core >= self.cores {
             return 0;
         }
         total.saturating_add(self.cores - 1 - self.core) / self.cores
+    }
+}
+
+impl Default for Stripe {
+    fn default() -> Self {
+        Self::WHOLE
     }
 }
 

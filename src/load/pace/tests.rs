@@ -80,6 +80,46 @@ fn a_walk_finds_what_the_pace_finds() {
     }
 }
 
+/// Piece by piece, whatever the plan: by chance too, and of several at once.
+#[test]
+fn the_parts_of_a_plan_are_the_plan() {
+    let ramp = || {
+        let rise = Stage {
+            target_milli: 900_000,
+            lasts: Duration::from_secs(2),
+        };
+        Stages::new(1_000, &[rise]).unwrap()
+    };
+    let plans = [
+        constant(1_000, Duration::from_secs(1)),
+        Pace::Buckets(Buckets::new(7, Duration::from_millis(20)).unwrap()),
+        Pace::from(ramp()),
+        Pace::from(Poisson::new(ramp(), 5)),
+    ];
+    for plan in plans {
+        for parts in [1, 2, 3, 5] {
+            let of_parts: Vec<Pace> = (0..parts)
+                .map(|part| plan.clone().part(Stripe::new(part, parts)))
+                .collect();
+            let mut all: Vec<u64> = Vec::new();
+            for part in &of_parts {
+                let (mut walk, planned) = (part.walk(), part.before(SECOND_NS));
+                all.extend((0..planned).map(|index| walk.offset_ns(index)));
+                assert!(part.offset_ns(planned) >= SECOND_NS);
+            }
+            all.sort_unstable();
+            let whole: Vec<u64> = (0..plan.before(SECOND_NS))
+                .map(|index| plan.offset_ns(index))
+                .collect();
+            assert_eq!(all, whole, "{plan} in {parts}");
+            let second = Duration::ZERO..Duration::from_secs(1);
+            let means = of_parts.iter().map(|it| it.mean_per_second(second.clone()));
+            let (sum, mean) = (means.sum::<f64>(), plan.mean_per_second(second.clone()));
+            assert!((sum - mean).abs() < 1e-6 * mean, "{sum} {mean}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn before_counts_exactly_the_pieces_with_a_smaller_offset(
