@@ -1,7 +1,7 @@
 //! One connect of a client: which client, and what went wrong before.
 
 use super::redirect::Redirect;
-use super::target::Target;
+use super::target::{Onward, Target};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use std::time::Duration;
 pub(super) struct Attempt {
     number: u32,
     place: u32,
+    /// So many turns among the targets it has been sent on by servers that were overloaded.
+    moves: u32,
     intended: Instant,
     /// Nothing, at the first attempt of the first connect.
     past: Past,
@@ -25,6 +27,8 @@ pub(super) struct RetryState {
     attempts: u32,
     /// Addresses that did not answer, of a name that has several.
     addresses: u32,
+    /// The server was overloaded, and there is one that has not said so.
+    is_onward: bool,
     /// Where the server sent it that was asked last.
     redirect: Option<Box<Redirect>>,
     /// What the server that refused it asks to be waited (`Retry-After`).
@@ -55,9 +59,15 @@ impl Attempt {
         Self {
             number,
             place,
+            moves: 0,
             intended,
             past: None,
         }
+    }
+
+    /// The connect of a client that has been sent on so often.
+    pub(super) fn moved(self, moves: u32) -> Self {
+        Self { moves, ..self }
     }
 
     /// The connect after what is past.
@@ -89,6 +99,29 @@ impl Attempt {
     pub(super) fn follow(&mut self, redirect: Box<Redirect>) {
         let past = self.past.get_or_insert_default();
         (past.redirect, past.addresses) = (Some(redirect), 0);
+    }
+
+    /// The server is overloaded: the next attempt asks the next one. What the first asked to be
+    /// waited is for itself, until all have been asked.
+    pub(super) fn move_on(&mut self, onward: Onward) {
+        let moves = self.moves.wrapping_add(onward.turns);
+        let rounds = [self.moves, moves].map(|moves| moves.checked_div(onward.servers));
+        let past = self.past.get_or_insert_default();
+        past.is_onward = rounds[0] == rounds[1];
+        if past.is_onward {
+            past.retry_after = None;
+        }
+        if let Some(lost) = past.lost.as_mut().filter(|_| onward.is_other_url) {
+            // Another stream, with numbers and ids of its own.
+            (lost.pushed, lost.last_event_id) = (0, String::new());
+        }
+        self.moves = moves;
+    }
+
+    /// Whether the next attempt asks a server that has not said to be overloaded; said once.
+    pub(super) fn take_onward(&mut self) -> bool {
+        let past = self.past.as_mut();
+        past.is_some_and(|past| std::mem::take(&mut past.is_onward))
     }
 
     /// It has failed: as browsers do, the next attempt asks where the first one did.
@@ -124,6 +157,16 @@ impl Attempt {
     /// The connection's index in the whole run.
     pub(super) const fn number(&self) -> u32 {
         self.number
+    }
+
+    /// Whose turn it is among the targets.
+    pub(super) fn turn(&self) -> u64 {
+        u64::from(self.number) + u64::from(self.moves)
+    }
+
+    /// How often servers have sent it on.
+    pub(super) const fn moves(&self) -> u32 {
+        self.moves
     }
 
     /// Its place among those of the core.
@@ -257,6 +300,47 @@ mod tests {
         assert_eq!(tried, [true, true, false, true, true, false]);
         assert_eq!(attempt.addresses(), 6);
         assert!(attempt.is_first());
+    }
+
+    #[test]
+    fn who_is_sent_on_waits_for_a_server_when_all_have_been_asked() {
+        let onward = Onward {
+            turns: 1,
+            servers: 3,
+            is_other_url: true,
+        };
+        let [long, short] = [9, 1].map(Duration::from_secs);
+        let lost = LostConnection::new(7, "run:7".to_owned(), Some(short));
+        let mut attempt = Attempt::first(4, 0, at(5)).after(Some(RetryState::of(lost)));
+        let mut said = Vec::new();
+        for _ in 0..4 {
+            attempt.past.as_mut().unwrap().ask_wait(long);
+            attempt.move_on(onward);
+            let asked = attempt.take_asked_wait();
+            said.push((attempt.turn(), attempt.take_onward(), asked));
+            assert!(!attempt.take_onward());
+        }
+        let expected = [
+            (5, true, Some(short)),
+            (6, true, Some(short)),
+            (7, false, Some(long)),
+            (8, true, Some(short)),
+        ];
+        assert_eq!(said, expected);
+        let lost = attempt
+            .take_past()
+            .and_then(|past| past.into_lost())
+            .unwrap();
+        assert_eq!((lost.pushed, lost.last_event_id.as_str()), (0, ""));
+        // Of one name, what was heard at one address is asked for at the next.
+        let lost = LostConnection::new(7, "run:7".to_owned(), None);
+        let mut attempt = Attempt::first(4, 0, at(5)).after(Some(RetryState::of(lost)));
+        attempt.move_on(Onward {
+            is_other_url: false,
+            ..onward
+        });
+        let past = attempt.take_past().unwrap();
+        assert_eq!(past.last_event_id(), Some("run:7"));
     }
 
     #[test]

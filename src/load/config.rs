@@ -7,7 +7,7 @@ use super::policy::{PlannedOutage, RetryPolicy, Session, Think};
 use super::redirect::Follow;
 use super::scenario::{Program, Turns};
 use super::seed::seeded;
-use super::target::{Page, Target};
+use super::target::{Onward, Page, Target, onward};
 use super::transport::{PayloadKind, Transport};
 use super::values::Values;
 use super::wording::Wording;
@@ -228,17 +228,22 @@ impl Config {
         }
     }
 
-    /// Where connection `number` of the run goes, and which turn of that target's it is.
-    pub(super) fn target_of(&self, number: u64) -> Option<(&Target, u64)> {
-        let turn = number / u64::try_from(self.targets.len()).unwrap_or(1);
-        Some((pick(self.targets.iter(), number)?, turn))
+    /// Whose turn it is among the targets, and which turn of that target's it is.
+    pub(super) fn target_of(&self, turn: u64) -> Option<(&Target, u64)> {
+        let own = turn / u64::try_from(self.targets.len()).unwrap_or(1);
+        Some((pick(self.targets.iter(), turn)?, own))
+    }
+
+    /// Where a client goes next whose server is overloaded, if to another one.
+    pub(super) fn onward(&self, turn: u64) -> Option<Onward> {
+        onward(&self.targets, turn)
     }
 
     /// The source address of a connection to there: each target sees them in turn, also where
     /// there are as many of one as the other.
-    pub(super) fn source_of(&self, to: SocketAddr, number: u64, turn: u64) -> Option<IpAddr> {
+    pub(super) fn source_of(&self, to: SocketAddr, among: u64, turn: u64) -> Option<IpAddr> {
         let is_fitting = |source: &&IpAddr| source.is_ipv4() == to.is_ipv4();
-        let count = u64::try_from(self.target_of(number)?.0.addresses().len()).unwrap_or(1);
+        let count = u64::try_from(self.target_of(among)?.0.addresses().len()).unwrap_or(1);
         // Several addresses of one target take its turns in turn.
         let turn = turn / count.max(1);
         pick(self.sources.iter().filter(is_fitting), turn).copied()
@@ -255,11 +260,10 @@ impl Config {
         }
     }
 
-    /// The Host header and the request target of connection `number` of the run.
-    pub(super) fn page(&self, number: u64) -> (&str, &str) {
-        let place = number.checked_rem(u64::try_from(self.targets.len()).unwrap_or(1));
-        let place = place.and_then(|place| usize::try_from(place).ok());
-        let other = place.and_then(|place| self.others.get(place.checked_sub(1)?));
+    /// The Host header and the request target of the target whose turn it is.
+    pub(super) fn page(&self, turn: u64) -> (&str, &str) {
+        let place = self.place(turn).checked_sub(1);
+        let other = place.and_then(|place| self.others.get(place));
         other.map_or((&self.host, &self.target), |page| {
             (&page.host, &page.target)
         })
@@ -291,12 +295,12 @@ impl Config {
         seeded(self.seed, purpose)
     }
 
-    /// The place of connection `number`'s target among the targets.
+    /// The place among the targets of the one whose turn it is.
     #[inline]
-    pub(super) fn place(&self, number: u32) -> usize {
+    pub(super) fn place(&self, turn: u64) -> usize {
         match self.targets.len() {
             0 | 1 => 0,
-            len => number as usize % len,
+            len => usize::try_from(turn).unwrap_or(usize::MAX) % len,
         }
     }
 
@@ -377,11 +381,9 @@ impl Config {
         Some(self.session?.draw(rng))
     }
 
-    /// Addresses that connection `number` of the run may go to: of its own target, or of another
-    /// instead of that.
-    pub(super) fn addresses_of(&self, number: u32, other: Option<&Target>) -> usize {
-        let own = || Some(self.target_of(u64::from(number))?.0);
-        let target = other.or_else(own);
+    /// Addresses of the target whose turn it is, or of another instead of that.
+    pub(super) fn addresses_of(&self, turn: u64, other: Option<&Target>) -> usize {
+        let target = other.or_else(|| Some(self.target_of(turn)?.0));
         target.map_or(0, |target| target.addresses().len())
     }
 

@@ -9,6 +9,7 @@ use super::measure::failure::{Kind, Stage};
 use super::measure::recorder::Recorder;
 use super::pace::Stripe;
 use super::phase::{NEVER, Phase};
+use super::policy;
 use super::retry::{Retries, RetryVerdict, TimeLeft};
 use super::run::RunParts;
 use super::timers::TimerQueue;
@@ -210,7 +211,7 @@ impl Connecting {
             kind,
         } = failed;
         let other = attempt.other_target();
-        let all = self.config.addresses_of(attempt.number(), other);
+        let all = self.config.addresses_of(attempt.turn(), other);
         let has_next = self
             .connector
             .try_next_address((id, &mut attempt), all, wire.now());
@@ -231,8 +232,11 @@ impl Connecting {
             LossCause::Left => run.recorder.left(),
             LossCause::Dropped => {}
         }
-        let Some(attempt) = loss.attempt else { return };
+        let Some(mut attempt) = loss.attempt else {
+            return;
+        };
         run.recorder.lost();
+        self.move_on(&mut attempt, loss.kind);
         match self.retries.lost(attempt, loss.kind, (now, &mut self.rng)) {
             RetryVerdict::RetryAt(at, attempt) => self.waiting.set(at, attempt),
             RetryVerdict::GivenUp => run.recorder.given_up(),
@@ -290,6 +294,9 @@ impl Connecting {
         now: Instant,
     ) {
         run.recorder.failed(stage, kind);
+        if attempt.other_target().is_none() {
+            self.move_on(&mut attempt, kind);
+        }
         attempt.forget_redirect();
         let is_first = attempt.is_first();
         if is_first {
@@ -303,6 +310,15 @@ impl Connecting {
             RetryVerdict::RetryAt(at, attempt) => self.waiting.set(at, attempt),
             RetryVerdict::GivenUp if is_first => run.recorder.connects_failed(1),
             RetryVerdict::GivenUp => run.recorder.given_up(),
+        }
+    }
+
+    /// A server that says to be overloaded is left for the next one, if there is one.
+    fn move_on(&self, attempt: &mut Attempt, kind: Kind) {
+        if policy::is_overloaded(kind)
+            && let Some(onward) = self.config.onward(attempt.turn())
+        {
+            attempt.move_on(onward);
         }
     }
 

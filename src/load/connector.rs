@@ -133,14 +133,14 @@ impl Connector {
         attempt: &Attempt,
         now: Instant,
     ) -> Option<ConnectRoute> {
-        let number = u64::from(attempt.number());
-        let (target, turn) = config.target_of(number)?;
+        let among_targets = attempt.turn();
+        let (target, turn) = config.target_of(among_targets)?;
         let target = attempt.other_target().unwrap_or(target);
         let turn = turn.saturating_add(u64::from(attempt.addresses()));
         let to = self.addresses.choose(target, turn, now)?;
         Some(ConnectRoute {
             to,
-            from: config.source_of(to, number, turn),
+            from: config.source_of(to, among_targets, turn),
             is_of_several: target.addresses().len() > 1,
         })
     }

@@ -185,6 +185,13 @@ pub(super) fn after_loss(kind: Kind, retry: Option<Duration>) -> Wait {
     }
 }
 
+/// Whether the server says that it is overloaded, so that another one is to be asked. Close code
+/// 1013 of IANA's registry, as it was proposed (hybi, 2012): a client should only connect to a
+/// different IP, when there are multiple. RFC 9110, 15.6.4: 503 is for an overload as well.
+pub(super) const fn is_overloaded(kind: Kind) -> bool {
+    matches!(kind, Kind::CloseCode(1013) | Kind::HttpStatus(503))
+}
+
 /// What to wait for after a connect failed so.
 pub(super) fn after_failure(kind: Kind, retry: Option<Duration>, refused: Refused) -> Wait {
     match (kind, refused) {

@@ -127,6 +127,11 @@ impl Retries {
         mut attempt: Attempt,
         (now, rng): (Instant, &mut fastrand::Rng),
     ) -> RetryVerdict {
+        let wait = match (wait, attempt.take_onward()) {
+            // It is another server that was overloaded.
+            (Wait::Longest, true) => Wait::Backoff,
+            (wait, _) => wait,
+        };
         let delay = self.policy.backoff.delay(wait, attempt.count(), rng);
         RetryVerdict::RetryAt(now + delay, attempt)
     }

@@ -108,7 +108,7 @@ impl LoadClients {
     ) -> Option<(Attempt, Requests)> {
         let owner = requests.owner();
         let client = self.table.get(owner)?;
-        let mut attempt = Attempt::first(client.number(), 0, wire.now());
+        let mut attempt = client.connect_there(wire.now());
         if let Some(redirect) = client
             .role()
             .conversation()
@@ -371,7 +371,7 @@ impl LoadClients {
         };
         let conversation = client.role().conversation();
         let redirect = conversation.and_then(Conversation::redirect);
-        let asked = ClientRequest::new(&self.config, client.number(), redirect);
+        let asked = ClientRequest::new(&self.config, (client.number(), client.turn()), redirect);
         let posts = self.tools.actions().posts.drain(..);
         let requests = posts.map(|post| http_post::request(&asked, &post));
         let requests: VecDeque<Vec<u8>> = requests.collect();

@@ -54,7 +54,7 @@ impl LoadClients {
             return;
         };
         let other = client.redirect().map(Redirect::to);
-        let all = self.config.addresses_of(client.number(), other);
+        let all = self.config.addresses_of(client.turn(), other);
         let tried = client.addresses_tried() as usize;
         let is_last = (tried + 1).is_multiple_of(all.max(1));
         // The last one has all the time that there is.
@@ -436,7 +436,7 @@ impl LoadClients {
             // take.
             LossCause::Left => !self.config.has_sessions() && !self.config.ends_with_turns(),
         };
-        let newest_ns = recorder.newest_ns(self.config.place(client.number()));
+        let newest_ns = recorder.newest_ns(self.config.place(client.turn()));
         let attempt = (self.come_back && comes_back).then(|| client.attempt_after_loss(newest_ns));
         let under_way = client.role_mut().clear(self.tools.rings());
         recorder.gone(under_way);

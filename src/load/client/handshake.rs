@@ -27,7 +27,8 @@ pub(super) type Key = [u8; 16];
 
 /// Appends the request that a client's transport begins with.
 pub(super) fn encode_request(into: &mut Vec<u8>, config: &Config, client: &Client, key: Key) {
-    let asked = ClientRequest::new(config, client.number(), client.redirect());
+    let asker = (client.number(), client.turn());
+    let asked = ClientRequest::new(config, asker, client.redirect());
     match config.transport {
         Transport::Sse => encode_sse_request(into, &asked, client),
         Transport::WebSocket => {
@@ -45,8 +46,13 @@ pub(super) struct ClientRequest<'c> {
 }
 
 impl<'c> ClientRequest<'c> {
-    pub(super) fn new(config: &'c Config, number: u32, redirect: Option<&'c Redirect>) -> Self {
-        let (host, target) = config.page(u64::from(number));
+    /// Of the client with that number in the run, whose turn that is among the targets.
+    pub(super) fn new(
+        config: &'c Config,
+        (number, turn): (u32, u64),
+        redirect: Option<&'c Redirect>,
+    ) -> Self {
+        let (host, target) = config.page(turn);
         let expanded = |text: &'c str| config.expanded(text, number);
         let (host, target) = match redirect {
             None => (host, expanded(target)),
@@ -139,6 +145,7 @@ pub(super) fn read_head(
 ) -> Result<Option<HeadEnd>, Kind> {
     let ClientParts {
         number,
+        turn,
         stream,
         past,
         ..
@@ -155,13 +162,16 @@ pub(super) fn read_head(
             continue;
         }
         let begun = match config.transport {
-            Transport::WebSocket => begin_websocket(config, number, key, &response),
+            Transport::WebSocket => begin_websocket(config, (number, turn), key, &response),
             Transport::Sse => begin_sse(&response),
         };
         if let Err(Kind::HttpStatus(status)) = begun {
             let next = elsewhere(
                 config,
-                (number, past.as_ref().and_then(|past| past.redirect())),
+                (
+                    (number, turn),
+                    past.as_ref().and_then(|past| past.redirect()),
+                ),
                 &response,
             );
             let why = match next {
@@ -185,7 +195,7 @@ pub(super) fn read_head(
 /// those that keep the method, and for GET the others as well).
 fn elsewhere(
     config: &Config,
-    (number, redirect): (u32, Option<&Redirect>),
+    (asker, redirect): ((u32, u64), Option<&Redirect>),
     response: &Response<'_>,
 ) -> Option<Result<Box<Redirect>, NotFollowed>> {
     let location = response.headers.get("location")?;
@@ -193,8 +203,8 @@ fn elsewhere(
     {
         return None;
     }
-    let (home, _) = config.page(u64::from(number));
-    let asked = ClientRequest::new(config, number, redirect);
+    let (home, _) = config.page(asker.1);
+    let asked = ClientRequest::new(config, asker, redirect);
     let hops = redirect.map_or(0, |redirect| redirect.hops);
     let from = (asked.host, asked.target.as_ref(), hops);
     Some(config.follow.next(from, home, location).map(Box::new))
@@ -202,14 +212,14 @@ fn elsewhere(
 
 fn begin_websocket(
     config: &Config,
-    number: u32,
+    asker: (u32, u64),
     key: Key,
     response: &Response<'_>,
 ) -> Result<Stream, Kind> {
     if response.status != 101 {
         return Err(Kind::HttpStatus(response.status));
     }
-    let asked = ClientRequest::new(config, number, None);
+    let asked = ClientRequest::new(config, asker, None);
     let headers = asked.headers();
     let offer = asked.offer(config, &headers);
     let handshake = ClientHandshake::new(key);

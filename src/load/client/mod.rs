@@ -294,7 +294,7 @@ impl LoadClients {
     pub(super) fn count_silence(&self, recorder: &mut Recorder) {
         for client in self.table.open() {
             if let ClientRole::Listen(seen) = client.role() {
-                let place = self.config.place(client.number());
+                let place = self.config.place(client.turn());
                 recorder.listened(place, seen.pushed(), seen.heard_at(), self.config.silence());
             }
         }

@@ -45,6 +45,7 @@ pub(super) fn read<M>(
 ) -> Option<PeerEnd> {
     let ClientParts {
         number,
+        turn,
         stream,
         role,
         past,
@@ -70,7 +71,7 @@ pub(super) fn read<M>(
             actions,
             rng,
         },
-        place: config.place(number),
+        place: config.place(turn),
         silence: config.silence(),
         template,
         rings,

@@ -72,6 +72,8 @@ pub(super) struct Client {
     place: u32,
     /// The connection's index in the whole run.
     number: u32,
+    /// So many turns among the targets it has been sent on.
+    moves: u32,
     state: ClientState,
     /// It has a timer to speak.
     is_thinking: bool,
@@ -92,6 +94,8 @@ pub(super) struct Client {
 /// What reading bytes touches of a client.
 pub(super) struct ClientParts<'a> {
     pub(super) number: u32,
+    /// Whose turn it is among the targets.
+    pub(super) turn: u64,
     pub(super) stream: &'a mut Stream,
     pub(super) role: &'a mut ClientRole,
     pub(super) past: &'a mut Past,
@@ -122,6 +126,7 @@ impl Client {
         Self {
             place: attempt.place(),
             number: attempt.number(),
+            moves: attempt.moves(),
             state: ClientState::Connecting,
             is_thinking: false,
             awaits_pong: false,
@@ -210,6 +215,7 @@ impl Client {
     pub(super) const fn parts(&mut self) -> ClientParts<'_> {
         ClientParts {
             number: self.number,
+            turn: self.turn(),
             stream: &mut self.stream,
             role: &mut self.role,
             past: &mut self.past,
@@ -273,6 +279,17 @@ impl Client {
         self.number
     }
 
+    /// Whose turn it is among the targets.
+    #[inline]
+    pub(super) const fn turn(&self) -> u64 {
+        self.number as u64 + self.moves as u64
+    }
+
+    /// A connect to the server where it is, that is meant to start then.
+    pub(super) fn connect_there(&self, intended: Instant) -> Attempt {
+        Attempt::first(self.number, self.place, intended).moved(self.moves)
+    }
+
     /// When its present state began.
     pub(super) const fn since(&self) -> Instant {
         self.since
@@ -316,7 +333,7 @@ impl Client {
             ClientRole::Listen(seen) => seen.unheard_since(),
             ClientRole::Echo(_) | ClientRole::Dialogue(_) | ClientRole::Idle => self.intended,
         };
-        Attempt::first(self.number, self.place, intended)
+        self.connect_there(intended)
     }
 
     fn change(&mut self, next: ClientState) {

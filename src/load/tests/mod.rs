@@ -10,6 +10,7 @@ mod dialogues;
 mod endings;
 mod failures;
 mod heads;
+mod overloaded;
 mod paces;
 mod peers;
 mod pings;

@@ -29,6 +29,10 @@ pub(super) type Key = (u16, ConnectionId);
 /// The other side: says what happens, and when, after a connect or after bytes.
 pub(super) trait Peer {
     fn connected(&mut self, key: Key, now: Instant) -> Vec<(Instant, Act)>;
+    /// The same, for a peer at several addresses.
+    fn connected_to(&mut self, key: Key, _to: SocketAddr, now: Instant) -> Vec<(Instant, Act)> {
+        self.connected(key, now)
+    }
     fn received(&mut self, key: Key, bytes: &[u8], now: Instant) -> Vec<(Instant, Act)>;
 }
 
@@ -218,7 +222,7 @@ impl<P: Peer> World<P> {
                     Some((address, Some(cause))) if address == to => {
                         (id, vec![(self.now, Act::End(cause))])
                     }
-                    _ => (id, self.peer.connected((core, id), self.now)),
+                    _ => (id, self.peer.connected_to((core, id), to, self.now)),
                 }
             }
             Asked::Send(id, bytes) => (id, self.peer.received((core, id), &bytes, self.now)),
