@@ -1,8 +1,10 @@
-//! Trust in any certificate, for `--insecure`: only that the server has the key of what it shows is
-//! still proven, because whoever has not could not go on with the handshake either.
+//! Trust in any certificate, for `--insecure`: that the server has the key of what it shows is
+//! still proven, where ring can check signatures of such a key.
 //!
 //! rustls reads the whole certificate for that, and refuses those of version 1, with a broken or
-//! an unknown critical extension, and the like. Here nothing is read of it but the key.
+//! an unknown critical extension, and the like. Here nothing is read of it but the key. One that is
+//! too short or too long for ring, or of a kind that it does not know, is taken as it is: it would
+//! tell nobody apart, where whoever is in between may show a certificate of his own.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -14,10 +16,16 @@ use rustls::{
     CertificateError, DigitallySignedStruct, Error, OtherError, PeerMisbehaved, SignatureScheme,
 };
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// Bits of an RSA key at least: ring has nothing that checks its signatures below.
-const RSA_BITS_MIN: usize = 2048;
+/// Bits of the RSA keys whose signatures ring checks.
+const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
+/// Schemes that ring does not know.
+const UNCHECKED: [SignatureScheme; 2] = [
+    SignatureScheme::ECDSA_NISTP521_SHA512,
+    SignatureScheme::ED448,
+];
 
 /// Believes every server.
 #[derive(Debug)]
@@ -29,12 +37,6 @@ pub(in crate::cli) enum Unverifiable {
     /// It is no certificate.
     #[error("what the server shows is no certificate (X.509): there is no key in it")]
     NoCertificate,
-    /// An RSA key of so many bits.
-    #[error(
-        "the RSA key of the server's certificate has {0} bits, and signatures of less than \
-         {RSA_BITS_MIN} cannot be checked, not even with --insecure"
-    )]
-    ShortKey(usize),
     /// A key of another kind.
     #[error(
         "no signature of the scheme {0} can be checked with the key of the server's certificate"
@@ -67,6 +69,9 @@ impl Verifier {
         &self,
         scheme: SignatureScheme,
     ) -> Result<&'static [&'static dyn SignatureVerificationAlgorithm], Error> {
+        if UNCHECKED.contains(&scheme) {
+            return Ok(&[]);
+        }
         let known = self.0.mapping.iter().find(|(it, _)| *it == scheme);
         // RFC 8446, 4.4.3: one that was offered.
         let known = known.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
@@ -117,7 +122,9 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        let mut schemes = self.0.supported_schemes();
+        schemes.extend(UNCHECKED);
+        schemes
     }
 }
 
@@ -138,8 +145,9 @@ fn verify(
     algorithms: &[&dyn SignatureVerificationAlgorithm],
 ) -> Result<HandshakeSignatureValid, Error> {
     let key = Key::of(certificate).ok_or_else(|| refused(Unverifiable::NoCertificate))?;
-    if let Some(bits) = key.rsa_bits().filter(|bits| *bits < RSA_BITS_MIN) {
-        return Err(refused(Unverifiable::ShortKey(bits)));
+    let is_checked = key.rsa_bits().is_none_or(|bits| RSA_BITS.contains(&bits));
+    if !is_checked || UNCHECKED.contains(&signed.scheme) {
+        return Ok(HandshakeSignatureValid::assertion());
     }
     let mut fit = algorithms
         .iter()
@@ -360,11 +368,6 @@ mod tests {
 
     #[test]
     fn why_a_certificate_will_not_do_is_said_without_the_flag_that_was_given() {
-        let text = Unverifiable::ShortKey(1024).to_string();
-        assert!(
-            text.contains("1024 bits") && text.contains("2048"),
-            "{text}"
-        );
         let text = Unverifiable::Scheme(Named(SignatureScheme::ED448)).to_string();
         assert!(text.contains("ED448"), "{text}");
     }
