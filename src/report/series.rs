@@ -147,6 +147,8 @@ mod tests {
         let mut interval = interval();
         interval.from = Duration::from_millis(1_500);
         (1..=100).for_each(|us| interval.latencies.service.record_ns(us * 1_000));
+        // Connects are no headline of a second that has replies, however many there are.
+        (0..1_000).for_each(|_| interval.latencies.connect.record_ns(7_000));
         let mut series = Series::default();
         series.take(&interval);
         let [row] = series.rows() else {

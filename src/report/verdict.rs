@@ -300,6 +300,7 @@ fn notes(record: &Record) -> Vec<String> {
     if let Some(messages) = &record.messages {
         notes.extend(echo_notes(messages));
     }
+    notes.extend(connect_note(record));
     notes.extend(pace_note(record));
     notes.extend(record.generator.headroom.and_then(|it| it.note()));
     notes.extend(record.generator.headroom.and_then(|it| it.uneven()));
@@ -317,6 +318,25 @@ fn notes(record: &Record) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// Without a rate, connects are as many at once as a core may have under way: where each takes as
+/// long as its round trips (TCP, TLS, the upgrade), these make the rate, whatever the server takes.
+fn connect_note(record: &Record) -> Option<String> {
+    let under_way = record.run.connecting?;
+    let took_ns = record.latency.connect.as_ref()?.p50_ns;
+    let cores = record.generator.cores.len();
+    let room = f64::from(under_way) * float(u64::try_from(cores).unwrap_or(u64::MAX));
+    let at_once = record.connects.up_per_s? * float(took_ns) / 1e9;
+    let is_limit = at_once > room / 2.0 && float(record.connects.up) > 2.0 * room;
+    let round_trip_ns = record.network.as_ref()?.rtt_p50_us * 1_000;
+    (is_limit && took_ns < 4 * round_trip_ns).then(|| {
+        let round_trip = span(round_trip_ns);
+        format!(
+            "connects were at most {under_way} at once on each of {cores} cores, over round trips \
+             of {round_trip}: that made their rate, not the server; --connect-rate sets one"
+        )
+    })
 }
 
 /// Random times that are nearer to each other than the turns that send for them.

@@ -67,6 +67,36 @@ fn listeners_measure_one_way_latency_gaps_and_the_first_event() {
 }
 
 #[test]
+fn silences_longer_than_asked_for_are_counted_whether_they_end_or_not() {
+    let ms = Duration::from_millis;
+    let answers = vec![
+        (ms(1), Act::Say(STREAM.to_vec())),
+        (ms(10), Act::Say(pushed(1, 8))),
+        (ms(190), Act::Say(pushed(2, 188))),
+        (ms(500), Act::Say(pushed(3, 498))),
+    ];
+    let run = |silence| {
+        let config = Config {
+            silence,
+            ..listeners()
+        };
+        let (outcome, _) = World::new(1, &config, Script::answering(answers.clone())).run();
+        outcome.due
+    };
+    let due = run(Some(ms(250)));
+    assert_eq!(
+        (due.silences, due.silent),
+        (2, 2),
+        "one of each, then the end"
+    );
+    assert!((ms(498)..ms(502)).contains(&due.longest), "{due:?}");
+    let due = run(Some(ms(600)));
+    assert_eq!((due.silences, due.silent), (0, 0));
+    // Without it, three waits of the longest so far are no chance.
+    assert_eq!(run(None).silent, 0);
+}
+
+#[test]
 fn idlers_count_and_do_nothing_else() {
     let config = Config {
         scenario: Scenario::Idle,

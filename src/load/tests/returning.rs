@@ -319,6 +319,10 @@ fn an_event_stream_resumes_with_its_last_id_after_the_servers_retry() {
         (returns.resumed, returns.replayed, returns.duplicated),
         (1, 3, 1)
     );
+    // The ages of what was kept for it are no latency of the way.
+    let latencies = &outcome.latencies;
+    let ages = [&latencies.replayed, &latencies.one_way].map(|it| it.histogram().len());
+    assert_eq!((ages, outcome.events.negative), ([3, 2], 2));
     let resume = outcome.latencies.resume.histogram().max() / 1_000_000;
     assert!((250..=272).contains(&resume), "{resume}");
     assert_eq!(outcome.latencies.first_event.histogram().len(), 1);
