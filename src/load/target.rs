@@ -78,6 +78,7 @@ pub struct Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::slice;
 
     fn at(port: u16) -> SocketAddr {
         ([127, 0, 0, 1], port).into()
@@ -91,8 +92,8 @@ mod tests {
             let onward = onward(targets, turn);
             onward.map(|it| (it.turns, it.servers, it.is_other_url))
         };
-        assert_eq!(turns(&[one.clone()], 7), None, "there is no other");
-        assert_eq!(turns(&[several.clone()], 7), Some((1, 3, false)));
+        assert_eq!(turns(slice::from_ref(&one), 7), None, "there is no other");
+        assert_eq!(turns(slice::from_ref(&several), 7), Some((1, 3, false)));
         assert_eq!(turns(&[one.clone(), other.clone()], 7), Some((1, 2, true)));
         // A name that was not found is passed over.
         let unknown = [one.clone(), Target::Unknown, other];
