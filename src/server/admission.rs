@@ -1,5 +1,5 @@
-//! Who is let in: as many connections as configured, and a few more, so that each newcomer gets an
-//! answer and health and figures are told when the server is full.
+//! Which newcomers are let in: as many connections as configured, and a few more, so that each
+//! newcomer gets an answer and health and figures are told when the server is full.
 
 use super::Config;
 use crate::limits;

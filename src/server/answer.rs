@@ -132,7 +132,7 @@ impl Reply {
         Self { answer, ..self }
     }
 
-    /// The same to who posted: what has become of the text.
+    /// The same to a user that posted: what has become of the text.
     pub(super) fn said(self, answer: app::Answer) -> Self {
         self.with(match answer {
             Ok(seq) => Answer::Said { seq },
@@ -182,7 +182,7 @@ impl Reply {
         matches!(self.content, Content::HeadOnly)
     }
 
-    /// RFC 9110, 8.6: 204 has no length, and what an event stream is long nobody knows.
+    /// RFC 9110, 8.6: 204 has no length, and the length of an event stream is not known.
     pub(super) const fn has_length(&self) -> bool {
         !matches!(self.answer, Answer::Events | Answer::Options { .. })
     }
@@ -245,7 +245,7 @@ impl Reply {
             // RFC 9110, 15.5.6.
             (405, Answer::OnlyPost) => fields.push("Allow", Methods::Post.allow()),
             (405, _) => fields.push("Allow", Methods::Read.allow()),
-            // RFC 9110, 15.5.2: how to show who asks.
+            // RFC 9110, 15.5.2: how a caller shows what it is.
             (401, _) => fields.push("WWW-Authenticate", "apikey"),
             // RFC 9110, 10.2.3: seconds. Places come free all the time, and so does room in a
             // backlog.
@@ -255,7 +255,7 @@ impl Reply {
     }
 }
 
-/// What somebody gets whose text was not said.
+/// What a user gets whose text was not said.
 pub(super) fn why_unsaid(unsaid: Unsaid) -> Fault {
     let (status, reason) = match unsaid {
         Unsaid::TooLong => (413, TEXT_TOO_LONG),
@@ -266,7 +266,7 @@ pub(super) fn why_unsaid(unsaid: Unsaid) -> Fault {
     Fault::Http { status, reason }
 }
 
-/// What somebody gets whose text is too long.
+/// What a user gets whose text is too long.
 pub(super) const TEXT_TOO_LONG: &str = "a text is at most 65536 bytes";
 
 const TEXT: &str = "text/plain; charset=utf-8";

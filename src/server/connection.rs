@@ -43,7 +43,7 @@ pub(super) struct Connection {
 impl Connection {
     /// A free slot.
     pub(super) const VACANT: Self = Self {
-        // Generations are below 2^24: nobody has this one.
+        // Generations are below 2^24: no connection has this one.
         generation: u32::MAX,
         since: Stamp::ZERO,
         seat: NO_SEAT,
@@ -313,8 +313,8 @@ impl Connection {
         }
         match &mut self.state {
             ConnectionState::Http(http) => http.peer_ended(),
-            // RFC 6455, 7.1.1: a FIN without a close frame is the end, and who listens to events
-            // has left.
+            // RFC 6455, 7.1.1: a FIN without a close frame is the end, and a listener to
+            // events has left.
             ConnectionState::WebSocket(_)
             | ConnectionState::Stream(_)
             | ConnectionState::Vacant
@@ -349,7 +349,7 @@ impl Connection {
         }
     }
 
-    /// Leaves its application. Whoever is returned has moved to the seat that is returned with it.
+    /// Leaves its application. The others that are returned have moved to the seats beside them.
     pub(super) fn leave<A: Apps>(
         &mut self,
         id: ConnectionId,
@@ -472,7 +472,7 @@ impl Connection {
                 Some(idle) if waited >= idle / 2 => Due::Now(Step::Ping),
                 Some(idle) => at(idle / 2),
             },
-            // The engine resets who does not take what is queued.
+            // The engine resets a peer that does not take what is queued.
             ConnectionState::Stream(_) | ConnectionState::Ending | ConnectionState::Vacant => {
                 Due::Never
             }

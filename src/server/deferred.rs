@@ -11,9 +11,9 @@ pub(super) struct Deferred {
     bytes: BTreeMap<ConnectionId, Vec<u8>>,
     held: usize,
     queue: VecDeque<ConnectionId>,
-    /// Who waits for a time, the first first.
+    /// Connections that wait for a time, the first first.
     later: VecDeque<(Instant, ConnectionId)>,
-    /// Who was the last to work, and in which turn; on how much the pool knows.
+    /// Which connection was the last to work, and in which turn; on how much the pool knows.
     share: Option<(ConnectionId, Instant)>,
     /// Since when something waits.
     since: Option<Instant>,
@@ -47,7 +47,7 @@ impl Deferred {
         self.later.push_back((at, id));
     }
 
-    /// Who has the next share.
+    /// The connection that has the next share.
     pub(super) fn next(&mut self) -> Option<ConnectionId> {
         self.queue.pop_front()
     }
@@ -62,7 +62,7 @@ impl Deferred {
         self.since.map_or(0, |_| self.queue.len())
     }
 
-    /// Whoever still waits does so from now on.
+    /// The connections that still wait do so from now on.
     pub(super) fn worked(&mut self, now: Instant) {
         self.since = (!self.queue.is_empty()).then_some(now);
     }
@@ -72,7 +72,7 @@ impl Deferred {
         self.share = None;
     }
 
-    /// When the next shares are due, if somebody waits.
+    /// When the next shares are due, if a connection waits.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let later = self.later.front().map(|(at, _)| *at);
         self.since.or(later)

@@ -74,7 +74,7 @@ impl Farewell {
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DrainStep {
-    /// Accept nothing more, and say who is open: [`Draining::dismiss`].
+    /// Accept nothing more, and say which connections are open: [`Draining::dismiss`].
     StopServing,
     /// Tell that connection to end.
     Dismiss(ConnectionId),

@@ -1,4 +1,4 @@
-//! Each connection works for its share of a turn: those who wait have theirs one after the other.
+//! Each connection works for its share of a turn: those that wait have theirs one after the other.
 
 use super::apps::Apps;
 use super::connections::Connections;
@@ -6,7 +6,7 @@ use super::shared::Shared;
 use super::stats::Message;
 use crate::shard::Wire;
 
-/// Gives those who wait a share each, in turn, some of them in one turn.
+/// Gives the connections that wait a share each, in turn, some of them in one turn.
 pub(super) fn work<A: Apps>(
     connections: &mut Connections,
     shared: &mut Shared<A>,

@@ -79,18 +79,19 @@ impl Inbound {
         }
     }
 
-    /// A turn begins: how many of those who wait have a share in it.
+    /// A turn begins: how many of the connections that wait have a share in it.
     pub(super) fn begin_shares(&mut self, now: Instant) -> usize {
         self.deferred.wake(now);
         self.deferred.waiting().min(limits::SHARES_PER_TURN)
     }
 
-    /// Who has the next share.
+    /// The connection that has the next share.
     pub(super) fn next_share(&mut self) -> Option<ConnectionId> {
         self.deferred.next()
     }
 
-    /// The shares of a turn are over: whoever still waits does so from now on.
+    /// The shares of a turn are over: the connections that still wait do so
+    /// from now on.
     pub(super) fn end_shares(&mut self, now: Instant) {
         self.deferred.worked(now);
     }
@@ -126,7 +127,7 @@ impl Inbound {
         self.deferred.has_a_share_coming(id)
     }
 
-    /// When the next shares are due, if somebody waits.
+    /// When the next shares are due, if a connection waits.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.deferred.deadline()
     }

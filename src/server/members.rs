@@ -2,7 +2,8 @@
 //!
 //! A broadcast to very many goes round in steps of [`STEP`] connections, one a turn: between two of
 //! them the core serves everyone else, and what a step has queued has left before the next. It is
-//! for those who listened when it began: who joins meanwhile comes after them and is passed over.
+//! for those who listened when it began: a connection that joins meanwhile comes after them and is
+//! passed over.
 
 use crate::shard::{ConnectionId, Payload, Unsent};
 
@@ -25,7 +26,7 @@ pub(super) struct Members {
     payloads: Vec<Payload>,
 }
 
-/// Who has moved to which seat.
+/// Which connections have moved to which seats.
 pub(super) type Moves = [Option<(ConnectionId, u32)>; 3];
 
 impl Members {
@@ -35,7 +36,7 @@ impl Members {
         seat(self.ids.len() - 1)
     }
 
-    /// Empties a seat; whoever is returned has moved.
+    /// Empties a seat; the connections that are returned have moved.
     pub(super) fn leave(&mut self, seat: u32) -> Moves {
         let mut moves = Moves::default();
         let mut hole = seat as usize;
@@ -66,7 +67,7 @@ impl Members {
         self.ids.len()
     }
 
-    /// Ends what goes round: nobody else is told it.
+    /// Ends what goes round: no other connection is told it.
     pub(super) fn cancel(&mut self) {
         self.payloads.clear();
         (self.told, self.due) = (0, 0);
@@ -122,7 +123,7 @@ impl Members {
         shared
     }
 
-    /// Moves who sits at `from` to the hole, which is there then.
+    /// Moves the connection that sits at `from` to the hole, which is there then.
     fn fill(&mut self, hole: &mut usize, from: usize) -> Option<(ConnectionId, u32)> {
         let to = std::mem::replace(hole, from);
         if to == from {

@@ -37,7 +37,7 @@ pub(super) enum Stall {
     Backlog,
 }
 
-/// What is held, and who was looked at for it.
+/// What is held, and which connections were looked at for it.
 pub(super) struct HeldMemory {
     inbound: Inbound,
     watch: Watch,
@@ -60,7 +60,7 @@ impl HeldMemory {
     }
 
     /// Begins to watch when something is held. Whether that is more than the budget, and it may be
-    /// looked for who holds most. Called after every event.
+    /// looked for the connections that hold most. Called after every event.
     #[inline]
     pub(super) fn is_too_much<M>(&mut self, wire: &impl Wire<M>) -> bool {
         let inbound = self.inbound.held();
@@ -73,12 +73,12 @@ impl HeldMemory {
         if held + self.inbound.spare() <= budget || !self.watch.may_look(wire.now()) {
             return false;
         }
-        // What nobody uses goes before anybody does.
+        // What is not in use goes before any connection does.
         self.inbound.trim_spare();
         held > budget
     }
 
-    /// It is looked for who holds most among so many slots. The budget.
+    /// It is looked for the connections that hold most among so many slots. The budget.
     pub(super) fn look_for_holders(&mut self, slots: usize, now: Instant) -> usize {
         self.watch.looked(slots, now);
         self.bounds.budget
@@ -131,7 +131,7 @@ impl HeldMemory {
         self.watch.forget(id);
     }
 
-    /// Frees what is kept for the next who need it: nobody does now.
+    /// Frees what is kept for later use: little is in use now.
     pub(super) fn trim(&mut self) {
         self.inbound.trim();
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! received -> connection -> http | websocket -> app -> Outbox -> Wire
-//! expired  -> wheel -> connection.due;  push -> topic -> members: everyone who listens
+//! expired  -> wheel -> connection.due;  push -> topic -> members: all that listen
 //! ```
 //! Whatever a peer sends, it gets a status, a close code or a reset, and no other connection
 //! notices. An idle connection holds no heap memory.
@@ -143,7 +143,7 @@ impl<A: Apps> Server<A> {
         }
     }
 
-    /// Answers everyone who waits for the figures.
+    /// Answers the connections that wait for the figures.
     fn answer_askers(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         self.due.clear();
         self.shared.take_askers(&mut self.due);

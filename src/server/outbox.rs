@@ -44,7 +44,7 @@ pub(super) struct Outbox {
     responses: Vec<(ConnectionId, ApiResponse)>,
     /// An application has something to say to itself on another core.
     has_mail: bool,
-    /// Once somebody took a deflated message.
+    /// Once a connection took a deflated message.
     deflater: Option<Box<Deflater>>,
     /// Tells an event stream nothing, so that no gateway takes it for dead.
     comment: Payload,
@@ -102,7 +102,7 @@ impl Outbox {
         self.answers.push((id, answer));
     }
 
-    /// The answer to who has just posted, if there is one already.
+    /// The answer to a connection that has just posted, if there is one already.
     pub(super) fn take_answer(&mut self, id: ConnectionId) -> Option<app::Answer> {
         let own = self.answers.pop_if(|(asker, _)| *asker == id);
         own.map(|(_, answer)| answer)
@@ -113,7 +113,7 @@ impl Outbox {
         self.responses.push((id, response));
     }
 
-    /// The answer to who has just called, if there is one already.
+    /// The answer to a connection that has just called, if there is one already.
     pub(super) fn take_response(&mut self, id: ConnectionId) -> Option<ApiResponse> {
         let own = self.responses.pop_if(|(asker, _)| *asker == id);
         own.map(|(_, response)| response)

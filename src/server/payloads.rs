@@ -14,7 +14,7 @@ const LOOKED_AT: usize = 4;
 #[derive(Default)]
 pub(super) struct EncodedOnce {
     written: Written,
-    /// What is small is copied: nobody has to wait for the last who is sent it.
+    /// What is small is copied: its buffer need not wait for the last connection that is sent it.
     small: Vec<u8>,
     large: Payloads,
 }
@@ -33,7 +33,7 @@ impl EncodedOnce {
         self.written = Written::Not;
     }
 
-    /// Sends it, written first if nobody was sent it yet.
+    /// Sends it, written first if no connection was sent it yet.
     pub(super) fn send<M>(
         &mut self,
         id: ConnectionId,

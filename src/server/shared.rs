@@ -273,7 +273,7 @@ impl<A: Apps> Shared<A> {
 
 /// What the time brings, and the end.
 impl<A: Apps> Shared<A> {
-    /// Frees what is kept for the next who need it: nobody does now.
+    /// Frees what is kept for later use: little is in use now.
     pub(super) fn trim(&mut self) {
         self.memory.trim();
         self.apps.trim();
@@ -338,7 +338,7 @@ impl<A: Apps> Shared<A> {
     }
 }
 
-/// Whether the server keeps no list of those who came to that application.
+/// Whether the server keeps no list of the users of that application.
 fn is_told_singly<A: Apps>(app: AppIndex) -> bool {
     let (reach, _) = A::manner(app);
     reach != Reach::All

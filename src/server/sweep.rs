@@ -49,8 +49,8 @@ pub(super) fn sweep<A: Apps>(
     }
 }
 
-/// Ends who hold most, the oldest first among equals, until the core holds less than its budget
-/// again, by an eighth.
+/// Ends the connections that hold most, the oldest first among equals, until the core holds less
+/// than its budget again, by an eighth.
 #[cold]
 pub(super) fn keep_to_budget<A: Apps>(
     connections: &mut Connections,

@@ -11,7 +11,7 @@ use crate::shard::Wire;
 use crate::time::Instant;
 use std::time::Duration;
 
-/// Everyone who listens on this core.
+/// The connections that listen on this core.
 #[derive(Default)]
 pub(super) struct Topic {
     sockets: Members,
@@ -87,7 +87,7 @@ impl Topic {
         self.tell(usize::MAX, out);
     }
 
-    /// Somebody is about to listen: heartbeats are counted from now if it is the first stream.
+    /// A connection is about to listen: heartbeats are counted from now if it is the first stream.
     pub(super) fn awake(&mut self, now: Instant) {
         if self.streams.is_empty() {
             self.spoken = now;

@@ -1,5 +1,5 @@
-//! What a core knows of who holds something: where its sweeps are, backlogs that they found, and
-//! when memory is given back.
+//! What a core knows of the connections that hold something: where its sweeps are, backlogs that
+//! they found, and when memory is given back.
 
 use crate::limits;
 use crate::shard::ConnectionId;
@@ -7,7 +7,7 @@ use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What is known of who holds something.
+/// What is known of the connections that hold something.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     /// When the next step of a sweep is due, while anything is held.
@@ -15,7 +15,7 @@ pub(super) struct Watch {
     /// When the present sweep began, and the slot where it goes on.
     began: Instant,
     at: usize,
-    /// The present sweep found somebody who holds something.
+    /// The present sweep found a connection that holds something.
     found: bool,
     /// Backlogs that sweeps found: how far the kernel was, and since when.
     backlogs: BTreeMap<ConnectionId, (u64, Instant)>,
@@ -23,7 +23,7 @@ pub(super) struct Watch {
     much_until: Option<Instant>,
     /// A large message was begun, and until then another may be: then spare buffers are freed.
     large_until: Option<Instant>,
-    /// When it may next be looked for who holds most.
+    /// When it may next be looked for the connections that hold most.
     look: Instant,
 }
 
@@ -51,12 +51,12 @@ impl Watch {
         }
     }
 
-    /// Whether it may be looked for who holds most.
+    /// Whether it may be looked for the connections that hold most.
     pub(super) fn may_look(&self, now: Instant) -> bool {
         self.look <= now
     }
 
-    /// It is looked for who holds most among so many slots: not again for a while.
+    /// It is looked for the connections that hold most among so many slots: not again for a while.
     pub(super) fn looked(&mut self, slots: usize, now: Instant) {
         let millis = u64::try_from(slots / 1024).unwrap_or(u64::MAX);
         self.look = now + limits::BUDGET_TIME + Duration::from_millis(millis);
@@ -90,7 +90,7 @@ impl Watch {
         })
     }
 
-    /// The present sweep found somebody who holds something.
+    /// The present sweep found a connection that holds something.
     pub(super) const fn found(&mut self) {
         self.found = true;
     }
