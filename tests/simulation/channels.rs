@@ -60,7 +60,9 @@ fn in_calm_weather_every_publication_comes_once_and_in_its_order() {
         assert_eq!(told, expected);
         assert_eq!(sums.load.failures.total(), 0, "{:?}", sums.load.failures);
     });
-    assert!(live.into_inner() > 3_000);
+    if crate::are_many() {
+        assert!(live.into_inner() > 3_000);
+    }
 }
 
 #[test]
@@ -89,5 +91,7 @@ fn through_cuts_nothing_is_lost_without_a_word_and_nothing_comes_twice() {
         let wrong = (told.lost, told.repeated, told.reordered);
         assert_eq!(wrong, (0, 0, 0), "{told:?}");
     });
-    assert!(recovered.into_inner() > 0);
+    if crate::are_many() {
+        assert!(recovered.into_inner() > 0);
+    }
 }
