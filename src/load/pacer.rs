@@ -273,6 +273,9 @@ mod tests {
         assert_eq!(taken(&mut cut, at(115)).len(), 12);
         assert_eq!(cut.cut_short(&pace(), at(150)), 3, "of 120, 130 and 140 ms");
         assert_eq!(taken(&mut cut, at(500)), []);
+        let mut late = pacer(Stripe::new(0, 1), 1);
+        assert_eq!(taken(&mut late, at(115)).len(), 12);
+        assert_eq!(late.cut_short(&pace(), at(900)), 8, "none beyond the end");
     }
 
     #[test]

@@ -260,7 +260,7 @@ impl<S: Shard> Driver<S> {
         let listener = u16::try_from(listener).unwrap_or(u16::MAX);
         if port.acceptor.is_stopped() {
             port.abort(id);
-        } else if port.waiting.is_empty() && port.slots.excess() == 0 {
+        } else if port.slots.excess() == 0 {
             self.open(id, listener);
         } else {
             port.waiting.push_back((id, listener));

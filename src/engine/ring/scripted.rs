@@ -188,7 +188,10 @@ struct Echo {
     opened: Vec<ConnectionId>,
     closed: Vec<(ConnectionId, CloseCause)>,
     messages: Vec<u8>,
+    drained: Vec<ConnectionId>,
     deadline: Option<Instant>,
+    /// It finishes with the next message.
+    is_last: bool,
 }
 
 impl Shard for Echo {
@@ -205,7 +208,9 @@ impl Shard for Echo {
         wire.send(id, bytes).expect("there is room");
     }
 
-    fn drained(&mut self, _: ConnectionId, _: &mut impl Wire<u8>) {}
+    fn drained(&mut self, id: ConnectionId, _: &mut impl Wire<u8>) {
+        self.drained.push(id);
+    }
 
     fn closed(&mut self, id: ConnectionId, cause: CloseCause, _: &mut impl Wire<u8>) {
         self.closed.push((id, cause));
@@ -224,7 +229,7 @@ impl Shard for Echo {
     }
 
     fn finished(&self) -> bool {
-        false
+        self.is_last && !self.messages.is_empty()
     }
 
     fn outcome(self) -> Self {
@@ -341,20 +346,6 @@ fn entries_without_room_wait_in_order_while_the_kernel_takes_none() {
             [EnterWait::Not, EnterWait::Not, EnterWait::ForOne],
             "only the last may wait: what it waits for may follow from what was held back"
         );
-    }
-}
-
-#[test]
-fn a_refusal_that_no_retry_mends_is_an_error() {
-    let kernel = Scripted::default();
-    let mut ring = Ring::new(kernel.clone());
-    for (errno, mends) in [
-        (libc::EINTR, true),
-        (libc::ETIME, true),
-        (libc::EBADR, false),
-    ] {
-        kernel.0.borrow_mut().refuses = Some(errno);
-        assert_eq!(ring.enter(EnterWait::ForOne).is_ok(), mends, "{errno}");
     }
 }
 

@@ -43,20 +43,25 @@ fn a_closed_loop_has_no_slip_and_no_response() {
 
 #[test]
 fn what_is_meant_for_the_unmeasured_is_not_measured_whenever_its_reply_comes() {
-    let mut recorder = Recorder::new(true);
-    recorder.measure(at(1_000), at(9_000));
-    let early = SendTimes {
-        intended: at(999),
-        submitted: at(1_005),
-    };
-    recorder.sent(early);
-    recorder.replied(early, at(2_000));
-    let messages = recorder.outcome.messages;
-    assert_eq!(
-        (messages.unmeasured, messages.sent, messages.replied),
-        (1, 0, 0)
-    );
-    assert_eq!(recorder.in_flight, 0);
+    // What is meant for the beginning is measured, and for the end it is not.
+    for (intended, submitted, counts) in [
+        (999, 1_005, (1, 0, 0)),
+        (1_000, 1_005, (0, 1, 1)),
+        (8_999, 9_005, (0, 1, 1)),
+        (9_000, 9_000, (1, 0, 0)),
+    ] {
+        let mut recorder = Recorder::new(true);
+        recorder.measure(at(1_000), at(9_000));
+        let times = SendTimes {
+            intended: at(intended),
+            submitted: at(submitted),
+        };
+        recorder.sent(times);
+        recorder.replied(times, at(submitted + 1_000));
+        let it = recorder.outcome.messages;
+        assert_eq!((it.unmeasured, it.sent, it.replied), counts, "{intended}");
+        assert_eq!(recorder.in_flight, 0);
+    }
 }
 
 #[test]

@@ -87,6 +87,27 @@ fn who_is_taken_for_dead_comes_back_where_clients_do() {
     assert_eq!(outcome.pings.answered, 0);
 }
 
+/// Also if that is at the end of the run, after which nobody comes back.
+#[test]
+fn every_loss_is_resumed_given_up_or_left_whenever_the_run_ends() {
+    let mut left = 0;
+    for ms in 940..1_060 {
+        let config = Config {
+            duration: ms * MS,
+            retry: RetryPolicy {
+                reconnects: 5,
+                ..RetryPolicy::NEVER
+            },
+            ..plan(1)
+        };
+        let (outcome, _) = World::new(1, &config, Echo::new(|_, _| None)).run();
+        let it = outcome.returns;
+        assert_eq!(it.lost, it.resumed + it.given_up + it.absent, "{ms} ms");
+        left += it.absent;
+    }
+    assert!(left > 0);
+}
+
 #[test]
 fn a_pong_belongs_to_the_script_or_to_the_pings_and_never_to_both() {
     let text = "[[client]]\nturn = [{ ping = true, within_ms = 50 }, { think_ms = 10 }]";

@@ -321,16 +321,15 @@ impl<M> Port<M> {
         let Some(slot) = self.slots.get(id) else {
             return;
         };
-        let ending = slot.phase == Phase::Ending;
         match cancel {
             Operation::CancelReceive if slot.receive == Receive::Cancelling => {
                 let receive = slot.intake.takes().operation();
                 self.cancel(id, cancel, receive);
             }
-            Operation::CancelSend if ending && slot.send == Send::Waiting => {
+            Operation::CancelSend if slot.send == Send::Waiting => {
                 self.cancel(id, cancel, Operation::Send);
             }
-            Operation::CancelConnect if ending && slot.busy => {
+            Operation::CancelConnect if slot.busy => {
                 self.cancel(id, cancel, Operation::Connect);
             }
             _ => {}

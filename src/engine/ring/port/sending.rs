@@ -117,7 +117,7 @@ impl<M> Port<M> {
         let taken = slot.out.took(&mut self.pool, bytes);
         self.counters.bytes_out += bytes as u64;
         self.counters.backlog_bytes -= bytes as u64;
-        if taken.drained && slot.phase == Phase::Open {
+        if taken.drained {
             self.pending.push_back(RingEvent::Drained(id));
         }
         if slot.phase != Phase::Open || !slot.out.is_empty() {

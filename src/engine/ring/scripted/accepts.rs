@@ -111,3 +111,37 @@ fn an_accept_that_comes_before_the_close_of_its_slot_takes_it() {
     assert_eq!(driver.port.slots.get(after).unwrap().phase, Phase::Open);
     assert_eq!(driver.shard.closed, [(before, CloseCause::Local)]);
 }
+
+/// The kernel had it before it was told to stop.
+#[test]
+fn what_is_accepted_after_accepting_was_stopped_is_let_go_unopened() {
+    let (mut driver, kernel) = listening(4);
+    driver.port.stop_accepting();
+    kernel.taken();
+    kernel.completes(plain(Operation::AcceptSingle, 0), 5, 0);
+    turn(&mut driver);
+    turn(&mut driver);
+    let taken = kernel.taken();
+    assert_eq!(count(&taken, Operation::ResetOnClose), 1, "{taken:?}");
+    assert_eq!(count(&taken, Operation::Close), 1);
+    assert_eq!(driver.shard.opened, []);
+    assert_eq!(driver.shard.closed, [], "of what was never opened");
+}
+
+/// It did not find what was on its way to where it looks.
+#[test]
+fn a_core_that_ends_cancels_again_while_the_kernel_holds_something() {
+    let (mut driver, kernel) = listening(orders::roomy());
+    assert_eq!(kernel.taken(), [Operation::AcceptMultishot]);
+    driver.timers = 0;
+    kernel.completes(plain(Operation::CancelRest, 0), -libc::ENOENT, 0);
+    kernel.completes(plain(Operation::AcceptMultishot, 0), -libc::ECANCELED, 0);
+    driver.finish();
+    let script = kernel.0.borrow();
+    let all = script
+        .taken
+        .iter()
+        .chain(script.queue.iter().map(|it| &it.0));
+    let cancels = all.filter(|&&it| it == plain(Operation::CancelRest, 0));
+    assert_eq!(cancels.count(), 2);
+}

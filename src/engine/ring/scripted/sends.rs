@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::closing::Closing;
+use crate::limits;
 use crate::shard::Payload;
 
 #[test]
@@ -21,6 +22,20 @@ fn an_entry_goes_behind_those_that_were_held_back() {
     }
     let numbers: Vec<u64> = (0..=3 * ROOM as u64).collect();
     assert_eq!(kernel.0.borrow().taken, numbers);
+}
+
+#[test]
+fn a_refusal_that_no_retry_mends_is_an_error() {
+    let kernel = Scripted::default();
+    let mut ring = Ring::new(kernel.clone());
+    for (errno, mends) in [
+        (libc::EINTR, true),
+        (libc::ETIME, true),
+        (libc::EBADR, false),
+    ] {
+        kernel.0.borrow_mut().refuses = Some(errno);
+        assert_eq!(ring.enter(EnterWait::ForOne).is_ok(), mends, "{errno}");
+    }
 }
 
 #[test]
@@ -107,4 +122,57 @@ fn memory_that_is_given_back_is_that_of_spare_batches_too() {
     assert!(driver.port.pool.kept() >= 5000, "for the next send");
     driver.port.trim_memory();
     assert_eq!(driver.port.pool.kept(), 0);
+}
+
+#[test]
+fn what_gathers_behind_a_send_that_is_not_proven_yet_follows_it() {
+    let (mut driver, kernel, _post) = core();
+    let id = accept(&mut driver, 4);
+    receive(&mut driver, &kernel, id);
+    kernel.0.borrow_mut().overflow = true;
+    driver.port.send(id, b"more").unwrap();
+    turn(&mut driver);
+    assert_eq!(send(&mut driver, id), Send::Unproven);
+    assert_eq!(driver.port.slots.backlog(id), 9);
+    kernel.0.borrow_mut().overflow = false;
+    turn(&mut driver);
+    assert_eq!(driver.port.slots.backlog(id), 4);
+    turn(&mut driver);
+    assert_eq!(driver.port.slots.backlog(id), 0);
+}
+
+#[test]
+fn nothing_is_asked_about_a_closing_connection_that_is_over() {
+    let (mut driver, kernel, _post) = core();
+    let ids = [4, 5].map(|index| accept(&mut driver, index));
+    kernel.taken();
+    for id in ids {
+        driver.port.close(id, Close::Flush);
+        // Its time to be looked at has come.
+        driver.port.lingering.back_mut().unwrap().at = driver.port.now;
+    }
+    driver.port.abort(ids[0]);
+    turn(&mut driver);
+    turn(&mut driver);
+    let taken = kernel.taken();
+    let asked = taken.iter().filter(|&&it| it == Operation::Unacknowledged);
+    assert_eq!(asked.count(), 1, "{taken:?}");
+}
+
+#[test]
+fn who_has_closed_is_not_told_that_its_backlog_is_low() {
+    for closes in [false, true] {
+        let (mut driver, kernel, _post) = core();
+        let id = accept(&mut driver, 4);
+        let len = limits::BACKLOG_HIGH + 1;
+        driver.port.send(id, &vec![7; len]).unwrap();
+        if closes {
+            driver.port.close(id, Close::Flush);
+        }
+        turn(&mut driver);
+        kernel.completes(tag(Operation::Send, id), i32::try_from(len).unwrap(), 0);
+        turn(&mut driver);
+        assert_eq!(driver.port.slots.backlog(id), 0);
+        assert_eq!(driver.shard.drained.len(), usize::from(!closes));
+    }
 }

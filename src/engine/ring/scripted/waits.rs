@@ -47,3 +47,72 @@ fn a_send_from_which_something_follows_is_told_of_when_it_is_done() {
         assert_eq!(send(&mut driver, id), sent, "{bytes} {closes}");
     }
 }
+
+#[test]
+fn a_core_does_not_wait_while_receives_want_buffers() {
+    let (mut driver, _kernel, _mailboxes) = core();
+    let id = accept(&mut driver, 4);
+    driver.tick = Some(driver.port.now + Duration::from_secs(9));
+    assert_eq!(driver.patience(TICK), EnterWait::ForOne);
+    for group in [Group::Small, Group::Large] {
+        driver.port.rings.lane(0).starved(group).push_back(id);
+        assert_eq!(driver.patience(TICK), EnterWait::Not, "{group:?}");
+        driver.port.rings.lane(0).starved(group).clear();
+    }
+}
+
+/// Each ends a park: one for a nearer deadline comes beside one that is under way.
+#[test]
+fn an_alarm_is_armed_for_each_nearer_deadline_and_forgotten_when_it_has_rung() {
+    let (mut driver, _kernel, _mailboxes) = core();
+    let now = crate::engine::now();
+    let [near, far] = [1, 9].map(|seconds| now + Duration::from_secs(seconds));
+    let timers = driver.timers;
+    for (deadline, armed) in [(far, 1), (far, 1), (near, 2), (far, 2)] {
+        driver.shard.deadline = Some(deadline);
+        driver.arm_alarm();
+        assert_eq!(driver.timers, timers + armed);
+    }
+    assert_eq!(driver.alarm, Some(near));
+    // The far one's, should the clock have run so.
+    driver.port.now = now;
+    driver.timer_ended(Operation::Alarm);
+    assert_eq!(driver.alarm, Some(near), "it has not rung");
+    driver.port.now = near;
+    driver.timer_ended(Operation::Alarm);
+    assert_eq!(driver.alarm, None);
+}
+
+#[test]
+fn a_wait_ends_when_a_closing_peer_is_looked_at_or_accepting_goes_on() {
+    let soon = |driver: &mut Driver<Echo>| match driver.patience(TICK) {
+        EnterWait::Not => Duration::ZERO,
+        EnterWait::AtMost(span) => span,
+        EnterWait::ForOne | EnterWait::Through(_) => Duration::MAX,
+    };
+    let (mut driver, _kernel, _mailboxes) = core();
+    let id = accept(&mut driver, 4);
+    let now = driver.port.now;
+    driver.tick = Some(now + Duration::from_secs(3600));
+    assert_eq!(soon(&mut driver), Duration::MAX);
+    driver.port.close(id, Close::Flush);
+    let looks = driver.port.lingering.front().unwrap().at;
+    assert!(soon(&mut driver) <= looks.since(now));
+    driver.port.lingering.clear();
+    assert_eq!(soon(&mut driver), Duration::MAX);
+    let port = &mut *driver.port;
+    port.acceptor.failed(libc::EMFILE, now, &mut port.counters);
+    assert!(soon(&mut driver) < Duration::from_secs(1));
+}
+
+/// Nothing may happen for long after it.
+#[test]
+fn what_follows_from_a_turn_is_told_in_it() {
+    let (mut driver, kernel, _mailboxes) = core();
+    let id = accept(&mut driver, 4);
+    driver.port.close(id, Close::Abort);
+    turn(&mut driver);
+    kernel.completes(tag(Operation::Receive, id), -libc::ECANCELED, 0);
+    turn(&mut driver);
+    assert_eq!(driver.shard.closed, [(id, CloseCause::Local)]);
+}
