@@ -208,6 +208,14 @@ pub const PRESENCE_TOLD_AT_ONCE: usize = 100;
 pub const PRESENCE_TOLD: usize = 1000;
 /// Time between two pings of one client of Centrifugo's protocol: its servers' own.
 pub const CLIENT_PING_TIME: Duration = Duration::from_secs(25);
+/// Bytes of what a session holds: JSON.
+pub const SESSION_DATA_BYTES: usize = 16 * 1024;
+/// Time between a session's last socket and its end: what a page takes to load anew, and a while.
+pub const SESSION_GRACE_TIME: Duration = Duration::from_secs(30);
+/// Bytes of the reason that a rule gives a client: a close frame has room for 123 (RFC 6455, 5.5).
+pub const REASON_BYTES: usize = 120;
+/// Clients of one core whose use of a rate is known: whoever is beyond them waits.
+pub const RATE_METERS: usize = 128 * 1024;
 /// Bytes of a token: what fits into a head of a request with the rest of it.
 pub const TOKEN_BYTES: usize = 8 * 1024;
 /// Least bytes of a secret that tokens are signed with, or of a fixed token: none to guess.

@@ -42,6 +42,8 @@ mod thresholds;
 mod tune;
 #[path = "cli_run/verdicts.rs"]
 mod verdicts;
+#[path = "cli_run/visitors.rs"]
+mod visitors;
 
 use program::{Serving, ringstorm};
 use serde_json::Value;

@@ -15,12 +15,16 @@
     clippy::expect_used
 )]
 
+pub mod complaints;
 pub mod dialect;
 pub mod echo;
+pub mod facts;
 pub mod hub;
 pub mod push;
 pub mod realtime;
 pub mod rooms;
+pub mod rules;
+pub mod sessions;
 pub mod tokens;
 
 use crate::shard::Core;
@@ -94,6 +98,15 @@ pub struct Arrival<'r> {
     pub header: &'r dyn Fn(&str) -> Option<&'r str>,
 }
 
+/// That somebody may come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admittance {
+    /// What [`ApiCall::permit`] is, for who calls.
+    pub permit: u32,
+    /// What a browser is told to keep: the value of `Set-Cookie` (RFC 6265, 4.1).
+    pub cookie: Option<Box<str>>,
+}
+
 /// Why somebody may not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -108,7 +121,7 @@ pub struct Refusal {
 pub struct ApiCall<'c> {
     /// The path.
     pub path: &'c str,
-    /// What [`App::arriving`] returned for its head.
+    /// What [`App::arriving`] returned for its head: [`Admittance::permit`].
     pub permit: u32,
     /// The body.
     pub text: &'c str,
@@ -283,13 +296,22 @@ pub trait App: Sized + 'static {
     /// The core begins: which of how many it is. Comes first.
     fn started(&mut self, _here: Core, _cores: u16) {}
 
+    /// Something is asked of the server, of this app or another, or of none.
+    ///
+    /// # Errors
+    /// [`Refusal`]: then nobody is asked.
+    #[inline]
+    fn requested(&mut self, _path: &str, _now: Instant) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// Somebody is about to come, or to call: [`App::came`] follows at once, unless the connection
     /// ends before, or [`App::called`] with what is returned.
     ///
     /// # Errors
     /// [`Refusal`]: then it does not.
-    fn arriving(&mut self, _arrival: &Arrival<'_>) -> Result<u32, Refusal> {
-        Ok(0)
+    fn arriving(&mut self, _arrival: &Arrival<'_>) -> Result<Admittance, Refusal> {
+        Ok(Admittance::default())
     }
 
     /// A user has come. Its seat is given back with whatever it does.

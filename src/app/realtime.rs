@@ -1,30 +1,44 @@
 //! Realtime channels for clients of several protocols, over one hub: the application that ties
 //! them together.
 
+mod arrivals;
+mod streams;
+
+#[cfg(test)]
+mod complaint_tests;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod rule_tests;
+#[cfg(test)]
+mod session_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod token_tests;
 
+use super::complaints::{Complaints, FOREIGN_SESSION};
 use super::dialect::api::{self, Api};
 use super::dialect::centrifugo::{CentrifugoClients, ClientRules, STRIPES};
 use super::dialect::channels::TopicRequest;
-use super::dialect::{CENTRIFUGO, Desk, DeskTools, Parked, STREAM, STREAMS, query};
-use super::hub::answer::{EncodingId, HubError, SubscribeWish};
+use super::dialect::{Desk, DeskTools, Parked, STREAM, STREAMS, query, views};
+use super::hub::answer::{EncodingId, SubscribeWish};
 use super::hub::broker::Memory;
 use super::hub::letter::HubLetter;
 use super::hub::options::{ChannelOptions, Namespaces};
 use super::hub::{Hub, HubPlan};
+use super::rules::{Gatekeeper, MiddlewareSource, Ruling};
+use super::sessions::{SessionCookies, SessionEntry, SessionPlan};
 use super::tokens::{TokenBook, TokenKeys, WallClock};
 use super::{
-    ApiCall, App, Arrival, Effects, Goodbye, Message, Reach, Refusal, Seat, User, dialect,
+    Admittance, ApiCall, App, Arrival, Effects, Goodbye, Message, Reach, Refusal, Seat, User,
+    dialect,
 };
 use crate::limits;
-use crate::protocol::centrifugo::{CloseAdvice, read_connect};
+use crate::protocol::centrifugo::{CloseAdvice, ErrorCode, read_connect};
 use crate::shard::Core;
 use crate::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +59,12 @@ pub struct RealtimePlan {
     pub rules: ClientRules,
     /// What the application's own server shows.
     pub api_key: Option<Box<str>>,
+    /// Who is asked what clients may.
+    pub middleware: MiddlewareSource,
+    /// Where it is counted what clients may not.
+    pub complaints: Complaints,
+    /// Sessions of browsers, if there are any.
+    pub sessions: Option<SessionPlan>,
     /// What tokens are verified with.
     pub tokens: Arc<TokenKeys>,
     /// What tokens expire by.
@@ -61,8 +81,15 @@ pub struct RealtimeApp {
     clients: CentrifugoClients,
     api: Api,
     tools: DeskTools,
+    cookies: Option<SessionCookies>,
     /// Who is about to come.
     newcomer: Newcomer,
+    /// Its session.
+    entry: SessionEntry,
+    /// Event streams that wait for their session.
+    waiting: BTreeMap<User, (Seat, Newcomer)>,
+    /// Who is not heard until its session is known.
+    held: BTreeSet<User>,
     ping_at: Option<Instant>,
     stripe: usize,
     /// Scratch space.
@@ -112,6 +139,17 @@ enum Newcomer {
     Stream(TopicRequest, String),
 }
 
+impl Newcomer {
+    /// Where it comes.
+    const fn path(&self) -> &'static str {
+        match self {
+            Self::Socket => CENTRIFUGO_SOCKET,
+            Self::Listener(_) => CENTRIFUGO_STREAM,
+            Self::Stream(..) => CHANNELS,
+        }
+    }
+}
+
 impl RealtimeApp {
     /// Nobody is here.
     #[must_use]
@@ -130,6 +168,10 @@ impl RealtimeApp {
         let hub = HubPlan {
             here,
             cores,
+            session_grace: plan
+                .sessions
+                .as_ref()
+                .map_or(limits::SESSION_GRACE_TIME, |it| it.grace),
             namespaces: plan.namespaces.clone(),
             secret: random(0),
             seed: random(own),
@@ -139,8 +181,18 @@ impl RealtimeApp {
             hub: Hub::new(hub, Memory::new(random(own << 16))),
             clients: CentrifugoClients::new(plan.rules, book),
             api: Api::new(plan.api_key.clone(), cores),
-            tools: DeskTools::default(),
+            tools: DeskTools::new(
+                Gatekeeper::new(plan.middleware.make(here)),
+                plan.complaints.clone(),
+            ),
+            cookies: plan
+                .sessions
+                .clone()
+                .map(|sessions| SessionCookies::new(sessions, &plan.secret, here)),
             newcomer: Newcomer::default(),
+            entry: SessionEntry::default(),
+            waiting: BTreeMap::new(),
+            held: BTreeSet::new(),
             ping_at: None,
             stripe: 0,
             users: Vec::new(),
@@ -162,38 +214,50 @@ impl RealtimeApp {
                         self.clients.answered(asker, &answer, hub, &mut desk);
                     }
                     Parked::Push(user, push) => self.clients.hold(user, push),
+                    Parked::Refresh(client, encoding, stay) => {
+                        self.clients.stays(client, encoding, stay, &mut desk);
+                    }
+                    Parked::Joined(user) => {
+                        if self.held.remove(&user) {
+                            effects.release(user);
+                        }
+                        if let Some((seat, newcomer)) = self.waiting.remove(&user) {
+                            self.begin((user, seat), newcomer, effects);
+                        }
+                    }
                 }
             }
         }
     }
 
-    /// An event stream has come, that wants these topics.
-    fn stream(
+    /// Somebody who has come begins, once its session is known.
+    fn begin(
         &mut self,
         (user, seat): (User, Seat),
-        (request, token): (&TopicRequest, &str),
+        newcomer: Newcomer,
         effects: &mut impl Effects<Vec<HubLetter>>,
     ) {
-        self.tools.streams.begin(user, request);
-        let allowed = self.clients.streams(seat, token, effects.now());
-        for (number, (channel, since)) in (0..).zip(&request.topics) {
-            let wish = SubscribeWish {
-                channel,
-                since: *since,
-                ticket: number,
-                by_server: false,
-                whole: false,
-            };
-            let mut desk = Desk::new(effects, &mut self.tools);
-            let may = match &allowed {
-                Ok(None) => true,
-                Ok(Some(claims)) => claims.takes(channel),
-                Err(_) => false,
-            };
-            if !may {
-                desk.refuse(user, channel, HubError::PermissionDenied);
-            } else if let Err(error) = self.hub.subscribe(seat, wish, &mut desk) {
-                desk.refuse(user, channel, error);
+        match newcomer {
+            Newcomer::Socket => self.clients.came(seat),
+            Newcomer::Listener(wish) => {
+                self.hub.recode(seat, CentrifugoClients::listening());
+                let mut desk = Desk::new(effects, &mut self.tools);
+                // It was read before.
+                if let Ok(request) = read_connect(wish.as_bytes()) {
+                    let hub = &mut self.hub;
+                    let listens = self.clients.listens((user, seat), &request, hub, &mut desk);
+                    if let Err(advice) = listens {
+                        desk.tell_and_dismiss(user, advice);
+                    }
+                }
+            }
+            Newcomer::Stream(request, token) => {
+                let encoding = match request.topics.len() {
+                    1 => STREAM,
+                    _ => STREAMS,
+                };
+                self.hub.recode(seat, encoding);
+                self.stream((user, seat), (&request, &token), effects);
             }
         }
     }
@@ -222,83 +286,47 @@ impl App for RealtimeApp {
         *self = Self::on(self.plan.clone(), here, cores);
     }
 
-    fn arriving(&mut self, arrival: &Arrival<'_>) -> Result<u32, Refusal> {
-        let refuse = |reason| {
-            let status = 400;
-            Err(Refusal { status, reason })
-        };
-        self.newcomer = match arrival.path {
-            CENTRIFUGO_SOCKET => Newcomer::Socket,
-            CENTRIFUGO_STREAM => {
-                let wish = query::values(arrival.query, "cf_connect").next();
-                let wish = wish.map_or_else(|| "{}".to_owned(), |wish| wish.into_owned());
-                if read_connect(wish.as_bytes()).is_err() {
-                    return refuse("cf_connect is a JSON object: {\"subs\":{\"news\":{}}}");
-                }
-                Newcomer::Listener(wish)
+    fn requested(&mut self, path: &str, now: Instant) -> Result<(), Refusal> {
+        match self.tools.gatekeeper.request(path, now) {
+            Ruling::Pass | Ruling::Allow => Ok(()),
+            Ruling::Refuse(refusal) => {
+                let (status, reason) = (refusal.status(), refusal.reason);
+                self.plan.complaints.count(status);
+                Err(Refusal { status, reason })
             }
-            CHANNELS => {
-                let last = (arrival.header)("Last-Event-ID").unwrap_or("");
-                let asked = query::values(arrival.query, "lastEventId").next();
-                let last = match (last, &asked) {
-                    ("", Some(asked)) => asked,
-                    (last, _) => last,
-                };
-                let token = token(arrival);
-                if !token.is_empty() && self.clients.signed(&token).is_err()
-                    || token.is_empty() && !self.plan.rules.subscribe
-                {
-                    let reason = "this needs a token, in Authorization: Bearer or ?token=";
-                    let status = 401;
-                    return Err(Refusal { status, reason });
-                }
-                match TopicRequest::parse(arrival.query, last) {
-                    Ok(request) => Newcomer::Stream(request, token),
-                    Err(reason) => return refuse(reason),
-                }
-            }
-            _ => {
-                self.api.admit(arrival)?;
-                Newcomer::Socket
-            }
-        };
-        Ok(0)
+        }
+    }
+
+    fn arriving(&mut self, arrival: &Arrival<'_>) -> Result<Admittance, Refusal> {
+        let welcome = self.admit(arrival);
+        if let Err(refusal) = &welcome {
+            self.plan.complaints.count(refusal.status);
+        }
+        welcome
     }
 
     fn came(&mut self, user: User, effects: &mut impl Effects<Vec<HubLetter>>) -> Seat {
         if self.ping_at.is_none() {
             self.ping_at = Some(effects.now() + PING_STEP);
         }
-        match std::mem::take(&mut self.newcomer) {
-            Newcomer::Socket => {
-                let seat = self.hub.came(user, CENTRIFUGO);
-                self.clients.came(seat);
-                seat
-            }
-            Newcomer::Listener(wish) => {
-                let seat = self.hub.came(user, CentrifugoClients::listening());
-                let mut desk = Desk::new(effects, &mut self.tools);
-                // It was read before.
-                if let Ok(request) = read_connect(wish.as_bytes()) {
-                    let hub = &mut self.hub;
-                    let listens = self.clients.listens((user, seat), &request, hub, &mut desk);
-                    if let Err(advice) = listens {
-                        desk.tell_and_dismiss(user, advice);
-                    }
-                }
-                self.settle(effects);
-                seat
-            }
-            Newcomer::Stream(request, token) => {
-                let encoding: EncodingId = match request.topics.len() {
-                    1 => STREAM,
-                    _ => STREAMS,
-                };
-                let seat = self.hub.came(user, encoding);
-                self.stream((user, seat), (&request, &token), effects);
-                seat
+        let newcomer = std::mem::take(&mut self.newcomer);
+        self.tools.gatekeeper.came(user, newcomer.path());
+        let seat = self.hub.came(user, EncodingId::NOT_YET);
+        if let Some(session) = std::mem::take(&mut self.entry).id {
+            self.tools.joining.insert(user);
+            let mut desk = Desk::new(effects, &mut self.tools);
+            if self.hub.join(seat, session, &mut desk).is_err() {
+                self.tools.joining.remove(&user);
             }
         }
+        let is_stream = !matches!(newcomer, Newcomer::Socket);
+        if is_stream && self.tools.joining.contains(&user) {
+            self.waiting.insert(user, (seat, newcomer));
+        } else {
+            self.begin((user, seat), newcomer, effects);
+        }
+        self.settle(effects);
+        seat
     }
 
     fn said(
@@ -314,9 +342,19 @@ impl App for RealtimeApp {
         self.settle(effects);
     }
 
+    fn hears(&mut self, user: User, _: Seat) -> bool {
+        let is_joining = self.tools.joining.contains(&user);
+        if is_joining {
+            self.held.insert(user);
+        }
+        !is_joining
+    }
+
     fn left(&mut self, user: User, seat: Seat, effects: &mut impl Effects<Vec<HubLetter>>) {
         self.clients.left(user, seat);
         self.tools.end(user);
+        self.waiting.remove(&user);
+        self.held.remove(&user);
         let mut desk = Desk::new(effects, &mut self.tools);
         self.hub.left(seat, &mut desk);
         self.settle(effects);
@@ -373,15 +411,4 @@ impl App for RealtimeApp {
 }
 
 /// The methods of the API, as paths.
-pub const API: [&str; 14] = api::METHODS;
-
-/// The token that an event stream shows: browsers can add no field to it.
-fn token(arrival: &Arrival<'_>) -> String {
-    let field = (arrival.header)("Authorization").and_then(|value| value.split_once(' '));
-    let bearer = field.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let asked = query::values(arrival.query, "token").next();
-    match bearer {
-        Some((_, token)) => token.trim().to_owned(),
-        None => asked.map(|asked| asked.into_owned()).unwrap_or_default(),
-    }
-}
+pub const API: [&str; api::METHODS.len()] = api::METHODS;

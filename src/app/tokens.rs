@@ -3,6 +3,7 @@
 //! A token is a JWT (RFC 7519) signed with a key that the server was given, or a fixed one from a
 //! list. Verified ones are kept by their SHA-256, so that clients who come back cost no signature.
 
+use super::facts::ClientFacts;
 use super::hub::is_name;
 use crate::limits;
 use crate::protocol::json;
@@ -35,6 +36,8 @@ pub struct TokenClaims {
     pub until_s: Option<u64>,
     /// `nbf`: it is not good before that second.
     pub from_s: Option<u64>,
+    /// All claims that are texts, numbers, truths or lists of them, where somebody asks for them.
+    pub facts: ClientFacts,
 }
 
 /// Why a token is not taken.
@@ -72,6 +75,8 @@ pub struct TokenKeys {
     keys: Vec<TokenKey>,
     /// Fixed tokens, by their SHA-256.
     fixed: BTreeMap<TokenHash, Arc<TokenClaims>>,
+    /// Whether somebody asks for other claims than those that the server knows.
+    keeps_facts: bool,
 }
 
 struct TokenKey {
@@ -166,15 +171,37 @@ impl TokenKeys {
     /// # Errors
     /// [`TokenKeyError::List`].
     pub fn add_fixed(&mut self, json: &[u8]) -> Result<(), TokenKeyError> {
-        let list = serde_json::from_slice::<BTreeMap<String, Spoken>>(json);
+        let list = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(json);
         for (token, spoken) in list.map_err(|_| TokenKeyError::List)? {
-            let claims = spoken.claims().map_err(|_| TokenKeyError::List)?;
+            let claims = self.claims(&spoken).map_err(|_| TokenKeyError::List)?;
             if token.len() < limits::TOKEN_SECRET_BYTES {
                 return Err(TokenKeyError::List);
             }
             self.fixed.insert(hash(&token), Arc::new(claims));
         }
         Ok(())
+    }
+
+    /// Claims that the server knows nothing of are kept too, of what is added from now on: for who
+    /// asks for [`TokenClaims::facts`].
+    pub const fn keep_facts(&mut self) {
+        self.keeps_facts = true;
+    }
+
+    /// Signed tokens have to name one of these audiences, and one of these issuers (RFC 7519, 4.1);
+    /// of no names any will do. It is about the keys that were added before.
+    pub fn expect(&mut self, audiences: &[String], issuers: &[String]) {
+        for TokenKey { validation, .. } in &mut self.keys {
+            if !audiences.is_empty() {
+                validation.validate_aud = true;
+                validation.set_audience(audiences);
+                validation.required_spec_claims.insert("aud".to_owned());
+            }
+            if !issuers.is_empty() {
+                validation.set_issuer(issuers);
+                validation.required_spec_claims.insert("iss".to_owned());
+            }
+        }
     }
 
     fn add(&mut self, id: Option<Box<str>>, key: DecodingKey) -> Result<(), TokenKeyError> {
@@ -187,7 +214,7 @@ impl TokenKeys {
                 .algorithms
                 .retain(|it| it.family() == AlgorithmFamily::Hmac);
         }
-        // The core is told the time; the audience is the application's own.
+        // The core is told the time; `expect` says who has to be named.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
@@ -211,12 +238,25 @@ impl TokenKeys {
             };
             if is_named
                 && key.validation.algorithms.contains(&header.alg)
-                && let Ok(read) = decode::<Spoken>(token, &key.key, &key.validation)
+                && let Ok(read) = decode::<Box<RawValue>>(token, &key.key, &key.validation)
             {
-                return read.claims.claims();
+                return self.claims(&read.claims);
             }
         }
         Err(TokenFault::Invalid)
+    }
+
+    /// What claims say.
+    fn claims(&self, json: &RawValue) -> Result<TokenClaims, TokenFault> {
+        let spoken: Spoken = serde_json::from_str(json.get()).map_err(|_| TokenFault::Invalid)?;
+        let facts = match self.keeps_facts {
+            true => ClientFacts::read(json.get()),
+            false => ClientFacts::default(),
+        };
+        Ok(TokenClaims {
+            facts,
+            ..spoken.claims()?
+        })
     }
 }
 
@@ -324,7 +364,8 @@ impl TokenClaims {
             .iter()
             .map(|name| name.len() + 16)
             .sum::<usize>();
-        256 + self.user.len() + self.info.len() + self.meta.len() + texts
+        let about = self.user.len() + self.info.len() + self.meta.len();
+        256 + about + texts + self.facts.bytes()
     }
 }
 
@@ -351,6 +392,7 @@ impl Spoken {
             channel: self.channel.filter(|it| !it.is_empty()).map(Into::into),
             until_s: self.exp.as_ref().and_then(whole_seconds),
             from_s: self.nbf.as_ref().and_then(whole_seconds),
+            facts: ClientFacts::default(),
         })
     }
 }

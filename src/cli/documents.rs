@@ -1,7 +1,7 @@
 //! Holds README.md and docs/ to the program: what they tell to type can be typed.
 
 use super::flags::{Command, Flags};
-use super::{agent, capacity, compare, doctor, load, probe, serve};
+use super::{agent, capacity, compare, doctor, init, load, probe, serve};
 use clap::{CommandFactory, Parser};
 use std::collections::BTreeSet;
 use std::fs;
@@ -141,6 +141,7 @@ fn files() -> PathBuf {
     let folder = std::env::temp_dir().join(format!("ringstorm-pages-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("users.csv"), "user,token\nann,abc\n").unwrap();
+    init::write(&folder.join("hello")).ok().unwrap();
     folder
 }
 
@@ -149,6 +150,11 @@ fn made_possible(word: &str, before: &str, folder: &Path) -> String {
     match (before, word) {
         (_, "users.csv" | "rows.csv") => folder.join(word).display().to_string(),
         (_, "scripts/scenarios/chat.toml") => root().join(word).display().to_string(),
+        ("--rules", _) => folder.join(word).display().to_string(),
+        ("--api-key", _) => {
+            let path = word.strip_prefix("file:").unwrap_or(word);
+            format!("file:{}", folder.join(path).display())
+        }
         ("--cores", _) => "0".into(),
         ("--server-pid", _) => std::process::id().to_string(),
         _ => word.into(),
@@ -174,7 +180,9 @@ fn every_command_of_the_pages_can_be_typed_and_meant() {
                 Command::Agent(it) => agent::Config::new(&it).map(drop),
                 Command::Capacity(it) => capacity::CapacityConfig::new(it).map(drop),
                 Command::Compare(it) => compare::CompareConfig::new(it).map(drop),
-                Command::Demo(_) | Command::Merge(_) | Command::Report(_) => Ok(()),
+                Command::Demo(_) | Command::Init(_) | Command::Merge(_) | Command::Report(_) => {
+                    Ok(())
+                }
             };
             config.map_err(|failure| failure.to_string())
         });

@@ -6,6 +6,7 @@ use super::capacity::flags::CapacityFlags;
 use super::compare::flags::CompareFlags;
 use super::connection::ConnectionFlags;
 use super::doctor::DoctorFlags;
+use super::init::InitFlags;
 use super::listen::{self, Listen};
 use super::load::flags::LoadFlags;
 use super::merge::MergeFlags;
@@ -130,6 +131,13 @@ Examples:
 Exit code 0: found and confirmed; 97: not confirmed; 98: the load client was the limit; 99: not even
 the smallest load held.")]
     Capacity(CapacityFlags),
+    /// Writes a folder to begin with: rules, a page whose visitors count each other, how to go on.
+    #[command(after_help = "\
+Examples:
+  ringstorm init hello
+
+It prints the command that serves it. What is there already stays as it is.")]
+    Init(InitFlags),
     /// Makes one record of the parts of a run.
     #[command(after_help = "\
 Examples:

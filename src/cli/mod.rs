@@ -4,6 +4,7 @@ pub mod agent;
 mod capacity;
 mod child;
 mod compare;
+mod complaints;
 mod connection;
 mod demo;
 mod doctor;
@@ -13,6 +14,7 @@ mod engine_flag;
 mod flags;
 mod frames;
 mod host;
+mod init;
 mod keys;
 mod listen;
 mod load;
@@ -125,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Compare(flags) => {
             compare::CompareConfig::new(flags).and_then(|it| compare::run(&it))
         }
+        Command::Init(flags) => init::run(&flags),
         Command::Merge(flags) => merge::run(&flags),
         Command::Report(flags) => report::run(&flags),
         Command::Demo(flags) => demo::Config::new(flags).and_then(|config| demo::run(&config)),

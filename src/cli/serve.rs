@@ -3,8 +3,9 @@
 use super::flags::{ServeEngine, ServeFlags};
 use super::server_capacity::{self, HostLimits, ServerCapacity};
 use super::tls::{self, Identity};
+use super::tokens::ChannelSite;
 use super::values::Switch;
-use super::{Exit, Failure, host, listen, print, signals};
+use super::{Exit, Failure, complaints, host, listen, print, signals};
 #[cfg(feature = "baseline")]
 use crate::baseline::{self, Baseline};
 use crate::engine::{self, EngineConfig, EngineError, FirstWord, Listeners, Stop};
@@ -61,7 +62,12 @@ impl Config {
         )?;
         let (receive_buffers, receive_bytes) = receiving(&flags)?;
         let secret = random()?;
-        let realtime = flags.channels.plan(&listen, secret)?;
+        let site = ChannelSite {
+            listen: &listen,
+            origins: &flags.origin,
+            is_secure: flags.tls_cert.is_some(),
+        };
+        let realtime = flags.channels.plan(&site, secret)?;
         let identity = flags.tls_cert.zip(flags.tls_key);
         let identity = identity.map(|(certificate, key)| Identity { certificate, key });
         Ok(Self {
@@ -302,6 +308,9 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
     let failures = plan.accept_failures.clone();
     server_capacity::tell_refusals(&config.server.refusals, failures, config.capacity)?;
     let realtime = config.server.realtime.as_ref();
+    if let Some(plan) = realtime {
+        complaints::tell(plan.complaints.clone())?;
+    }
     let warning = realtime
         .filter(|plan| plan.rules.anonymous)
         .map(|_| DEV_WARNING);

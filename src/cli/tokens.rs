@@ -1,7 +1,9 @@
 //! Who is let into the channels of `serve`: `--dev`, keys of tokens, the key of the API.
 
-use super::Failure;
+use super::{Failure, values};
 use crate::app::realtime::RealtimePlan;
+use crate::app::rules::{MiddlewareSource, RuleSet};
+use crate::app::sessions::SessionPlan;
 use crate::app::tokens::{TokenKeyError, TokenKeys, WallClock};
 use crate::engine;
 use clap::Args;
@@ -10,7 +12,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Flags of channels.
 #[derive(Args, Debug)]
@@ -37,10 +39,36 @@ pub(super) struct ChannelFlags {
     /// Fixed tokens: a JSON object with the claims of each.
     #[arg(long, value_name = "FILE")]
     token_list: Option<PathBuf>,
+    /// Whom signed tokens have to be for (`aud`); may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    token_audience: Vec<String>,
+    /// Who has to have signed them (`iss`); may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    token_issuer: Vec<String>,
+    /// Rules: who may connect, subscribe, publish, call and be told, and how often (TOML).
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Sessions of browsers, with a cookie of that name: their tabs share one, over cores and
+    /// protocols.
+    #[arg(long, value_name = "NAME")]
+    app_name: Option<String>,
+    /// Time between the last socket of a session and its end [default: 30s].
+    #[arg(long, value_name = "TIME", value_parser = values::duration, requires = "app_name")]
+    session_grace: Option<Duration>,
     /// What callers of the API show: env:NAME of the environment, or file:PATH. Without it nobody
     /// may call [default with --dev: dev].
     #[arg(long, value_name = "WHERE")]
     api_key: Option<String>,
+}
+
+/// Where the channels are.
+pub(super) struct ChannelSite<'s> {
+    /// The addresses.
+    pub(super) listen: &'s [SocketAddr],
+    /// The origins whose pages are let in.
+    pub(super) origins: &'s [String],
+    /// All connections are over TLS.
+    pub(super) is_secure: bool,
 }
 
 impl ChannelFlags {
@@ -52,6 +80,8 @@ impl ChannelFlags {
             ("--token-key", !self.token_key.is_empty()),
             ("--token-jwks", self.token_jwks.is_some()),
             ("--token-list", self.token_list.is_some()),
+            ("--rules", self.rules.is_some()),
+            ("--app-name", self.app_name.is_some()),
             ("--api-key", self.api_key.is_some()),
         ];
         let mut given = asked.into_iter().filter(|(_, asked)| *asked);
@@ -61,14 +91,17 @@ impl ChannelFlags {
     /// Channels, if they are asked for.
     pub(super) fn plan(
         &self,
-        listen: &[SocketAddr],
+        site: &ChannelSite<'_>,
         secret: [u8; 32],
     ) -> Result<Option<RealtimePlan>, Failure> {
         if self.asked().is_none() {
             return Ok(None);
         }
         if self.dev
-            && let Some(open) = listen.iter().find(|address| !address.ip().is_loopback())
+            && let Some(open) = site
+                .listen
+                .iter()
+                .find(|address| !address.ip().is_loopback())
         {
             return Err(Failure::Usage(format!(
                 "--dev: {open} is not loopback, and whoever reaches it could do anything with \
@@ -80,6 +113,10 @@ impl ChannelFlags {
             true => RealtimePlan::dev(secret),
             false => RealtimePlan::with_tokens(secret),
         };
+        plan.sessions = self.sessions(site)?;
+        if let Some(path) = &self.rules {
+            plan.middleware = MiddlewareSource::rules(rules(path)?);
+        }
         plan.tokens = Arc::new(self.keys()?);
         plan.wall = WallClock {
             unix: SystemTime::now()
@@ -99,8 +136,31 @@ impl ChannelFlags {
         Ok(Some(plan))
     }
 
+    /// Sessions, if they are asked for.
+    fn sessions(&self, site: &ChannelSite<'_>) -> Result<Option<SessionPlan>, Failure> {
+        let Some(name) = &self.app_name else {
+            return Ok(None);
+        };
+        if !SessionPlan::is_name(name) {
+            return Err(Failure::Usage(format!(
+                "--app-name {name}: a cookie is called by 1 to 64 letters, digits, - and _; try: \
+                 --app-name shop"
+            )));
+        }
+        let plan = SessionPlan::new(name);
+        Ok(Some(SessionPlan {
+            is_secure: site.is_secure,
+            grace: self.session_grace.unwrap_or(plan.grace),
+            origins: site.origins.to_vec(),
+            ..plan
+        }))
+    }
+
     fn keys(&self) -> Result<TokenKeys, Failure> {
         let mut keys = TokenKeys::default();
+        if self.rules.is_some() {
+            keys.keep_facts();
+        }
         if let Some(typed) = &self.token_hmac_secret {
             let secret = secret_at("--token-hmac-secret", typed)?;
             let added = keys.add_secret(secret.as_bytes());
@@ -115,8 +175,28 @@ impl ChannelFlags {
         if let Some(path) = &self.token_list {
             add("--token-list", path, |bytes| keys.add_fixed(bytes))?;
         }
+        let expected = [
+            ("--token-audience", &self.token_audience),
+            ("--token-issuer", &self.token_issuer),
+        ];
+        let is_any = self.token_hmac_secret.is_some() || self.token_jwks.is_some();
+        if let Some((flag, _)) = expected.iter().find(|(_, given)| !given.is_empty())
+            && !(is_any || !self.token_key.is_empty())
+        {
+            let text = "there is no key of signed tokens; add --token-key FILE, or leave it out";
+            return Err(Failure::Usage(format!("{flag}: {text}")));
+        }
+        keys.expect(&self.token_audience, &self.token_issuer);
         Ok(keys)
     }
+}
+
+/// Reads a file of rules.
+fn rules(path: &Path) -> Result<RuleSet, Failure> {
+    let shown = path.display();
+    let text = fs::read_to_string(path);
+    let text = text.map_err(|it| Failure::Usage(format!("--rules {shown}: {it}")))?;
+    RuleSet::parse(&text).map_err(|it| Failure::Usage(format!("--rules: {shown}:{it}")))
 }
 
 fn add(

@@ -6,7 +6,9 @@ use super::framing::Framing;
 use super::members::Moves;
 use super::outgoing::Outgoing;
 use super::route::{By, Route};
-use crate::app::{ApiCall, App, Arrival, Goodbye, Message, Missed, Notice, Reach, Refusal, Unsaid};
+use crate::app::{
+    Admittance, ApiCall, App, Arrival, Goodbye, Message, Missed, Notice, Reach, Refusal, Unsaid,
+};
 use crate::protocol::websocket::closing;
 use crate::shard::{ConnectionId, Core, Wire};
 use crate::time::Instant;
@@ -99,8 +101,10 @@ pub trait Apps: Sized + 'static {
         who: (ConnectionId, Framing, u32),
         out: &mut Outgoing<'_, M, W>,
     ) -> Moves;
+    /// Something is asked of the server.
+    fn requested(&mut self, path: &str, now: Instant) -> Result<(), Refusal>;
     /// Somebody is about to come, or to call.
-    fn arriving(&mut self, index: AppIndex, arrival: &Arrival<'_>) -> Result<u32, Refusal>;
+    fn arriving(&mut self, index: AppIndex, arrival: &Arrival<'_>) -> Result<Admittance, Refusal>;
     /// Somebody calls over HTTP.
     fn called<M, W: Wire<M>>(
         &mut self,
@@ -280,7 +284,12 @@ impl<A: App, R: Apps> Apps for Mounted<A, R> {
         }
     }
 
-    fn arriving(&mut self, index: AppIndex, arrival: &Arrival<'_>) -> Result<u32, Refusal> {
+    fn requested(&mut self, path: &str, now: Instant) -> Result<(), Refusal> {
+        self.here.app.requested(path, now)?;
+        self.rest.requested(path, now)
+    }
+
+    fn arriving(&mut self, index: AppIndex, arrival: &Arrival<'_>) -> Result<Admittance, Refusal> {
         match index.behind() {
             None => self.here.app.arriving(arrival),
             Some(index) => self.rest.arriving(index, arrival),
@@ -424,8 +433,12 @@ impl Apps for () {
         Moves::default()
     }
 
-    fn arriving(&mut self, _: AppIndex, _: &Arrival<'_>) -> Result<u32, Refusal> {
-        Ok(0)
+    fn requested(&mut self, _: &str, _: Instant) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn arriving(&mut self, _: AppIndex, _: &Arrival<'_>) -> Result<Admittance, Refusal> {
+        Ok(Admittance::default())
     }
 
     fn called<M, W: Wire<M>>(

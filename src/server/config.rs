@@ -15,6 +15,7 @@ use crate::protocol::websocket::{OriginPolicy, Pool, closing};
 use crate::shard::Core;
 use crate::stats::{Board, Snapshot};
 use crate::time::Instant;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -161,6 +162,12 @@ impl Config {
     /// Channels, if there are any.
     pub(super) const fn realtime(&self) -> Option<&RealtimePlan> {
         self.realtime.as_ref()
+    }
+
+    /// What clients of channels asked for and did not get, by kind, over all cores.
+    pub(super) fn complaints(&self) -> BTreeMap<&'static str, u64> {
+        let realtime = self.realtime.iter();
+        realtime.flat_map(|it| it.complaints.all()).collect()
     }
 
     /// Buffers for what peers send, within its caps.

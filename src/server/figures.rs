@@ -4,6 +4,7 @@ use super::tally::Tally;
 use crate::shard::{Counters, Handshakes, Table, Vitals};
 use crate::stats::{Cgroup, HostSample, Listener, Process};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What one core counts, or the sum over cores.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -97,6 +98,9 @@ pub(super) struct Told<'a> {
     pub(super) cgroup: Option<&'a Cgroup>,
     pub(super) sample_age_s: Option<f64>,
     pub(super) missing: Vec<u16>,
+    /// What clients of channels asked for and did not get, by kind.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) complaints: BTreeMap<&'static str, u64>,
 }
 
 impl Figures {

@@ -3,6 +3,7 @@
 use super::figures::{CoreFigures, Figures, Tls, Told};
 use crate::stats::exposition::{Exposition, Format, MetricFamily, MetricKind};
 use crate::stats::metrics;
+use std::collections::BTreeMap;
 
 /// Bounds of the histogram of [`crate::shard::Counters::turn_events`].
 const TURN_BOUNDS: [u64; 13] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
@@ -37,6 +38,7 @@ pub(super) fn write(into: &mut Vec<u8>, told: &Told<'_>) {
             text.sample(&[("core", &number)], of(&core.figures));
         }
     }
+    complaints(&mut text, &told.complaints);
     handshakes(&mut text, &told.cores);
     turns(&mut text, &told.cores);
     tables(&mut text, &told.cores);
@@ -205,6 +207,20 @@ fn parts(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
                 text.sample(&labels, of(&core.figures) as f64);
             }
         }
+    }
+}
+
+/// Without channels there is nothing to tell.
+fn complaints(text: &mut Exposition<'_>, all: &BTreeMap<&'static str, u64>) {
+    if all.is_empty() {
+        return;
+    }
+    text.family(&MetricFamily::counter(
+        "complaints",
+        "What clients of channels asked for and did not get, by kind.",
+    ));
+    for (kind, count) in all {
+        text.sample(&[("kind", *kind)], *count as f64);
     }
 }
 

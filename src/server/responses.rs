@@ -19,6 +19,7 @@ pub(super) struct Responses {
     /// The content of an answer, before its head.
     content: Vec<u8>,
     clock: Clock,
+    cookie: Option<Box<str>>,
 }
 
 impl Responses {
@@ -50,6 +51,7 @@ impl Responses {
             whole,
             content,
             clock,
+            ..
         } = self;
         whole.clear();
         let mut fields = Fields::default();
@@ -62,10 +64,18 @@ impl Responses {
         }
     }
 
+    /// What the browser is to keep whose WebSocket or event stream begins next.
+    pub(super) fn set_cookie(&mut self, cookie: Option<Box<str>>) {
+        self.cookie = cookie;
+    }
+
     /// Writes the response that makes a connection a WebSocket.
     pub(super) fn upgrade(&mut self, accepted: &Accepted<'_>) {
         self.whole.clear();
         accepted.encode(&mut self.whole);
+        if let Some(cookie) = &self.cookie {
+            Response::add_field(&mut self.whole, ("Set-Cookie", cookie));
+        }
     }
 
     /// Writes the head of an event stream, and gives where its first events may follow.
@@ -75,12 +85,20 @@ impl Responses {
         config: &Config,
         now: Instant,
     ) -> &mut Vec<u8> {
-        let Self { whole, clock, .. } = self;
+        let Self {
+            whole,
+            clock,
+            cookie,
+            ..
+        } = self;
         whole.clear();
         let mut fields = Fields::default();
         fields.extend(&EVENT_STREAM);
         fields.date(clock.date(now, config));
         fields.readers(config.origins(), origin);
+        if let Some(cookie) = cookie {
+            fields.push("Set-Cookie", cookie);
+        }
         fields.push("Connection", "close");
         Response::encode(whole, 200, fields.as_slice(), None);
         // No empty line: it belongs to the first event. Writing to a Vec does not fail.

@@ -76,6 +76,9 @@ pub(super) fn asked<A: Apps>(
     if let Err(refusal) = shared.admit(place, request.path()) {
         return Asked::Reply(refusal);
     }
+    if let Err(fault) = shared.requested(request.path(), wire.now()) {
+        return refuse(fault, &request);
+    }
     let origin = shared.listed(&request);
     match route(&request, shared, wire.now()) {
         Asked::Reply(reply) => Asked::Reply(reply.for_page(origin)),

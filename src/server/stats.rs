@@ -166,6 +166,7 @@ impl Round {
             cgroup: snapshot.map(|it| &it.cgroup),
             sample_age_s: snapshot.map(|it| now.since(it.at).as_secs_f64()),
             missing: Vec::new(),
+            complaints: config.complaints(),
         };
         for (core, figures) in (0..).zip(&self.told) {
             match figures.clone() {

@@ -13,6 +13,7 @@ from harness import SHARD_ENGINES, Process, Server, case, curl, equal
 
 SCRIPT = pathlib.Path(__file__).with_name("centrifuge.cjs")
 TOKENS = pathlib.Path(__file__).with_name("centrifuge_tokens.cjs")
+VISITORS = pathlib.Path(__file__).with_name("visitors.cjs")
 SECRET = "a secret of more than sixteen bytes"
 
 
@@ -216,3 +217,64 @@ async def what_is_no_key_or_no_place_for_a_secret_is_refused(binary):
         async with refused:
             equal(await refused.ended(), 2, f"exit code of {flags}")
             equal(remedy in "".join(refused.errors), True, f"{remedy} in {refused.errors}")
+
+
+@case(ALONE, seconds=60)
+async def the_page_that_init_writes_counts_its_visitors_and_shows_what_is_published(binary):
+    with tempfile.TemporaryDirectory() as base:
+        folder = pathlib.Path(base, "hello")
+        made = await Process.start(binary, "init", folder)
+        async with made:
+            equal(await made.ended(), 0, f"exit code ({made.story()})")
+        key = folder / "api.key"
+        for engine in SHARD_ENGINES:
+            server = await Server.serve(
+                binary, engine, "--rules", folder / "rules.toml", "--api-key", f"file:{key}")
+            async with server:
+                url = server.url("", "http")
+                page = await Process.start("node", VISITORS, folder / "index.html", url)
+                async with page:
+                    await page.until(lambda: "both count two" in page.output)
+                    shown = await curl(
+                        "-H", f"X-API-Key: {key.read_text().strip()}",
+                        "-d", '{"topic":"visitors","data":"hello"}', f"{url}/publish")
+                    equal(json.loads(shown)["connections"], 2, "connections")
+                    equal(await page.ended(), 0, f"exit code ({page.story()})")
+
+
+@case(ALONE, seconds=60)
+async def tabs_of_one_browser_share_a_session_that_the_application_tells(binary):
+    async def call(server, method, **body):
+        answer = await curl("-H", "X-API-Key: dev", "-d", json.dumps(body),
+                            server.url(f"/api/sessions/{method}", "http"))
+        return json.loads(answer)["result"]
+
+    for engine in SHARD_ENGINES:
+        server = await Server.serve(binary, engine, "--dev", "--app-name", "shop",
+                                    "--session-grace", "200ms")
+        async with server, aiohttp.ClientSession(
+                cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+            tabs = [await browser.ws_connect(server.url("/connection/websocket"))
+                    for _ in range(3)]
+            for tab in tabs:
+                await tab.send_str('{"id":1,"connect":{}}')
+                assert "connect" in await tab.receive_str()
+            (cookie,) = browser.cookie_jar
+            equal((cookie.key, cookie["httponly"], cookie["samesite"]), ("shop", True, "Lax"))
+            equal((await call(server, "set", session=cookie.value, data={"a": 1}))["connections"],
+                  3, "sockets")
+            equal((await call(server, "get", session=cookie.value))["data"], {"a": 1})
+            equal((await call(server, "emit", session=cookie.value, data="x"))["clients"], 3)
+            for tab in tabs:
+                equal(json.loads(await tab.receive_str())["push"]["message"]["data"], "x")
+                await tab.close()
+            session = cookie.value.split(".")[0]
+            for _ in range(100):
+                told = json.loads(await curl(
+                    "-H", "X-API-Key: dev", "-d", '{"channel":"$sessions","limit":1}',
+                    server.url("/api/history", "http")))["result"]["publications"]
+                if told:
+                    break
+                await asyncio.sleep(0.1)
+            equal(told[0]["data"],
+                  {"event": "session ended", "session": session, "data": {"a": 1}}, "the end")

@@ -14,6 +14,7 @@ mod flood;
 mod http;
 mod listening;
 mod memory;
+mod middleware;
 mod realtime;
 mod rooms;
 mod script;
@@ -148,10 +149,14 @@ suite! {
         who_makes_much_work_keeps_nobody_waiting
         what_cannot_be_inflated_gets_its_close_code
         without_the_flag_nothing_is_agreed_on;
+    middleware:
+        rules_refuse_requests_commands_and_publications
+        members_speak_and_visitors_look_on;
     realtime:
         what_is_published_is_heard_in_every_protocol_on_every_core
         what_no_client_says_gets_its_close_code_and_the_others_go_on
         tokens_say_who_may_be_told_what
+        sockets_of_one_browser_share_a_session_over_cores
         without_a_plan_there_are_no_channels;
     rooms:
         members_hear_each_other_over_either_transport

@@ -1,11 +1,14 @@
 //! Channels, on several cores: whoever speaks whichever protocol is told what anybody publishes.
 
-use crate::script::{Script, get, masked};
+use crate::script::{Script, get, masked, upgrade};
 use crate::{Harness, Setup};
 use jsonwebtoken::{EncodingKey, Header, encode};
+use ringstorm::app::hub::session::SessionId;
 use ringstorm::app::realtime::RealtimePlan;
+use ringstorm::app::sessions::{SessionCookies, SessionPlan};
 use ringstorm::app::tokens::TokenKeys;
 use ringstorm::protocol::websocket::Opcode;
+use ringstorm::shard::Core;
 use std::sync::Arc;
 
 const SECRET: &[u8] = b"a secret of more than sixteen bytes";
@@ -180,4 +183,51 @@ pub(crate) fn without_a_plan_there_are_no_channels<H: Harness>() {
         script.ask(0, &get(path), 404);
     }
     H::run(Setup::default(), script);
+}
+
+/// Two tabs of one browser, and an event stream of it, on several cores.
+pub(crate) fn sockets_of_one_browser_share_a_session_over_cores<H: Harness>() {
+    const SESSION: &str = "00000000000000000000000000000000";
+    let mut setup = setup();
+    let mut plan = RealtimePlan::dev([3; 32]);
+    plan.sessions = Some(SessionPlan::new("shop"));
+    // What this server makes for its sessions, with its secret.
+    let cookies = SessionCookies::new(SessionPlan::new("shop"), &plan.secret, Core(0));
+    let pair = cookies.pair(SessionId::parse(SESSION).unwrap());
+    setup.config.realtime = Some(plan);
+    let mut script = Script::default();
+    let with_cookie = |request: &str| {
+        let head = request.strip_suffix("\r\n").unwrap();
+        format!("{head}Cookie: {pair}\r\n\r\n")
+    };
+    let upgrade = upgrade("/connection/websocket");
+    for peer in 0..CLIENTS {
+        script.send(peer, with_cookie(&upgrade));
+        script.hears(peer, "101 Switching");
+        script.send(peer, masked(Opcode::Text, b"{\"id\":1,\"connect\":{}}"));
+        script.hears(peer, "\"id\":1,\"connect\"");
+    }
+    script.send(STREAM, with_cookie(&get("/channels?topic=a")));
+    script.hears(STREAM, "event: ready");
+    // Somebody else gets a session of its own.
+    script.send(LISTENER, get("/channels?topic=a"));
+    script.read(LISTENER, "a new cookie", |bytes| {
+        let heard = String::from_utf8_lossy(bytes);
+        let is_new = heard.contains("Set-Cookie: shop=") && heard.contains("event: ready");
+        is_new.then_some(bytes.len())
+    });
+    let body = format!("{{\"session\":\"{SESSION}\",\"data\":{{\"n\":1}}}}");
+    for (method, reached) in [("set", "connections"), ("emit", "clients")] {
+        let path = format!("/api/sessions/{method}");
+        script.send(CALLER, post(&path, "dev", &body));
+        script.response(CALLER, 200, move |_, body| {
+            let answer: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert_eq!(answer["result"][reached], CLIENTS as u64 + 1, "{body}");
+        });
+    }
+    for peer in 0..CLIENTS {
+        script.hears(peer, "\"message\":{\"data\":{\"n\":1}}");
+    }
+    script.hears(STREAM, "event: emit\ndata: {\"n\":1}");
+    H::run(setup, script);
 }

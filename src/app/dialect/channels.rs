@@ -6,16 +6,17 @@
 //! comes before it, and what cannot be given any more is told by an event `stale`.
 
 use crate::app::User;
-use crate::app::hub::answer::{HubError, Subscribed};
+use crate::app::hub::answer::Subscribed;
 use crate::app::hub::position::{Epoch, Position, Since};
 use crate::app::hub::publication::Publication;
 use crate::limits;
+use crate::protocol::centrifugo::ErrorCode;
 use crate::protocol::json;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use super::{query, views};
+use super::query;
 
 /// The event that tells that a stream has begun.
 pub const READY: &str = "ready";
@@ -215,10 +216,9 @@ pub fn write_missed(into: &mut Vec<u8>, topic: &str, count: u64) {
 }
 
 /// Appends why a topic is not to be had as the data of an event.
-pub fn write_refused(into: &mut Vec<u8>, topic: &str, error: HubError) {
+pub fn write_refused(into: &mut Vec<u8>, topic: &str, error: ErrorCode) {
     into.extend_from_slice(b"{\"topic\":");
     json::string(into, topic);
-    let error = views::error(error);
     // Writing to a Vec does not fail.
     let _ = write!(into, ",\"code\":{},\"message\":", error.code);
     json::string(into, error.message);

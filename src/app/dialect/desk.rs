@@ -1,23 +1,30 @@
 //! Carries out what the hub asks for: writes each event once for all who are spoken to alike.
 
+mod sessions;
+mod streams;
+mod withheld;
+
 use super::channels::TopicStreams;
 use super::{
     CALLER, CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, STREAM, STREAMS, UNIDIRECTIONAL, channels,
     views,
 };
-use crate::app::hub::answer::{Asker, Audience, ChannelEvent, EncodingId, HubAnswer, HubError};
-use crate::app::hub::letter::HubLetter;
+use crate::app::complaints::{Complaints, LOST_POSITION};
+use crate::app::hub::answer::{Asker, Audience, ChannelEvent, EncodingId, HubAnswer};
+use crate::app::hub::letter::{HubLetter, Stay};
 use crate::app::hub::options::SlowPolicy;
 use crate::app::hub::outlet::Outlet;
 use crate::app::hub::position::Position;
-use crate::app::{Effects, Goodbye, Notice, User};
+use crate::app::hub::session::{SessionId, is_session};
+use crate::app::rules::Gatekeeper;
+use crate::app::{Effects, Goodbye, Notice, Seat, User};
 use crate::protocol::centrifugo::code::{
     UNSUBSCRIBED_BY_SERVER, UNSUBSCRIBED_EXPIRED, UNSUBSCRIBED_INSUFFICIENT,
 };
-use crate::protocol::centrifugo::{self as codec, CloseAdvice, Wrap};
+use crate::protocol::centrifugo::{self as codec, CloseAdvice, ErrorCode, Wrap};
 use crate::shard::Core;
 use crate::time::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the hub said that takes more than to write it.
 #[derive(Debug)]
@@ -26,6 +33,10 @@ pub enum Parked {
     Answer(Asker, HubAnswer),
     /// A push to a client that is connecting.
     Push(User, String),
+    /// A client may be here for so long.
+    Refresh((User, Seat), EncodingId, Stay),
+    /// A socket has joined its session, or has none.
+    Joined(User),
 }
 
 /// What a desk works with.
@@ -40,12 +51,30 @@ pub struct DeskTools {
     /// Seconds that a subscription lives, by who asked and the command's number, until it is
     /// answered.
     lives: BTreeMap<(User, u32), u64>,
+    /// What clients asked for and did not get.
+    pub complaints: Complaints,
+    /// Who waits for its session.
+    pub joining: BTreeSet<User>,
+    /// Who is asked what clients may.
+    pub gatekeeper: Gatekeeper,
 }
 
 impl DeskTools {
+    /// That is who is asked what clients may, and where it is counted what they may not.
+    #[must_use]
+    pub fn new(gatekeeper: Gatekeeper, complaints: Complaints) -> Self {
+        Self {
+            gatekeeper,
+            complaints,
+            ..Self::default()
+        }
+    }
+
     /// A user is gone.
     pub fn end(&mut self, user: User) {
         self.streams.end(user);
+        self.gatekeeper.left(user);
+        self.joining.remove(&user);
         while let Some((&key, _)) = self.lives.range((user, 0)..=(user, u32::MAX)).next() {
             self.lives.remove(&key);
         }
@@ -60,6 +89,9 @@ pub struct Desk<'a, E> {
     parked: &'a mut Vec<Parked>,
     streams: &'a mut TopicStreams,
     lives: &'a mut BTreeMap<(User, u32), u64>,
+    complaints: &'a Complaints,
+    joining: &'a mut BTreeSet<User>,
+    gatekeeper: &'a mut Gatekeeper,
 }
 
 impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
@@ -70,13 +102,20 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
             parked,
             streams,
             lives,
+            complaints,
+            joining,
+            gatekeeper,
         } = tools;
+        gatekeeper.tick(effects.now());
         Self {
             effects,
             text,
             parked,
             streams,
             lives,
+            complaints,
+            joining,
+            gatekeeper,
         }
     }
 
@@ -94,11 +133,6 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
         }
     }
 
-    /// A topic is not to be had.
-    pub fn refuse(&mut self, user: User, topic: &str, error: HubError) {
-        self.topic(user, topic, &HubAnswer::Refused(error));
-    }
-
     /// Ends a client that only listens, and tells it why.
     pub fn tell_and_dismiss(&mut self, user: User, advice: CloseAdvice) {
         self.say(user, |into| {
@@ -109,6 +143,7 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
 
     /// Ends a user.
     pub fn dismiss(&mut self, user: User, CloseAdvice { code, reason }: CloseAdvice) {
+        self.complaints.count(code);
         self.effects.dismiss(user, Goodbye { code, reason });
     }
 
@@ -136,6 +171,21 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
         }
     }
 
+    /// Who is asked what clients may.
+    pub const fn gatekeeper(&mut self) -> &mut Gatekeeper {
+        self.gatekeeper
+    }
+
+    /// Answers a command that is not carried out; who wants no answer gets none.
+    pub fn fail(&mut self, user: User, id: u32, error: ErrorCode) {
+        self.complaints.count(error.code);
+        if id > 0 {
+            self.say(user, |into| {
+                codec::reply(into, id, |into| codec::error(into, error));
+            });
+        }
+    }
+
     /// Whatever else is to be asked for.
     pub fn effects(&mut self) -> &mut E {
         self.effects
@@ -157,6 +207,9 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
             return;
         }
         let ttl_s = self.lives.remove(&(user, id));
+        if let HubAnswer::Refused(error) = answer {
+            return self.fail(user, id, views::error(*error));
+        }
         self.say(user, |into| {
             codec::reply(into, id, |into| content(into, answer, ttl_s))
         });
@@ -204,137 +257,8 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
         self.effects.tell(to.users, notice);
     }
 
-    /// Tells event streams of channels.
-    fn stream(
-        &mut self,
-        to: Audience<'_>,
-        channel: &str,
-        event: ChannelEvent<'_>,
-        late: &mut Vec<usize>,
-    ) {
-        let mut text = std::mem::take(self.text);
-        text.clear();
-        match event {
-            ChannelEvent::Publication(epoch, it) => {
-                channels::write(&mut text, channel, it);
-                let place = Position {
-                    epoch,
-                    offset: it.offset,
-                };
-                self.step(to, (channel, place), as_text(&text), late);
-            }
-            ChannelEvent::Missed(count) => {
-                channels::write_missed(&mut text, channel, count);
-                let name = channels::STALE;
-                let notice = Notice::new(0, name, as_text(&text));
-                self.send(to, notice, late);
-            }
-            // It comes back by itself, with its cursor.
-            ChannelEvent::Interrupted | ChannelEvent::Unsubscribed => {
-                for user in to.users {
-                    self.dismiss(*user, CloseAdvice::INSUFFICIENT_STATE);
-                }
-            }
-            ChannelEvent::Joined(_) | ChannelEvent::Left(_) => {}
-        }
-        *self.text = text;
-    }
-
-    /// Tells event streams a publication, which moves their cursors.
-    fn step(
-        &mut self,
-        to: Audience<'_>,
-        (channel, place): (&str, Position),
-        text: &str,
-        late: &mut Vec<usize>,
-    ) {
-        let mut cursor = String::new();
-        if to.encoding == STREAM {
-            channels::write_place(&mut cursor, place.epoch, place.offset);
-            let notice = plain(text).at(&cursor);
-            return self.send(to, notice, late);
-        }
-        for (at, user) in to.users.iter().enumerate() {
-            self.streams.moved(*user, channel, place, &mut cursor);
-            let users = std::slice::from_ref(user);
-            let before = late.len();
-            self.send(Audience { users, ..to }, plain(text).at(&cursor), late);
-            if let Some(passed_over) = late.get_mut(before) {
-                *passed_over = at;
-            }
-        }
-    }
-
-    /// What became of a topic that an event stream wants.
-    fn topic(&mut self, user: User, channel: &str, answer: &HubAnswer) {
-        let mut text = std::mem::take(self.text);
-        text.clear();
-        let mut cursor = String::new();
-        match answer {
-            HubAnswer::Subscribed(it) => {
-                let missed = it.missed.as_ref();
-                let whole = missed.filter(|caught| caught.whole);
-                for publication in whole.iter().flat_map(|caught| &caught.publications) {
-                    text.clear();
-                    channels::write(&mut text, channel, publication);
-                    let (epoch, offset) = (it.position.epoch, publication.offset);
-                    let place = Position { epoch, offset };
-                    self.streams.moved(user, channel, place, &mut cursor);
-                    self.effects
-                        .tell(&[user], plain(as_text(&text)).at(&cursor));
-                }
-                self.streams.moved(user, channel, it.position, &mut cursor);
-                if missed.is_some() && whole.is_none() {
-                    text.clear();
-                    channels::write_stale(&mut text, it);
-                    let notice = Notice::new(0, channels::STALE, as_text(&text));
-                    self.effects.tell(&[user], notice.at(&cursor));
-                }
-            }
-            HubAnswer::Refused(error) => {
-                channels::write_refused(&mut text, channel, *error);
-                let notice = Notice::new(0, channels::REFUSED, as_text(&text));
-                self.effects.tell(&[user], notice);
-            }
-            HubAnswer::Published(_)
-            | HubAnswer::History(_)
-            | HubAnswer::Presence(_)
-            | HubAnswer::Headcount(_)
-            | HubAnswer::Reached { .. }
-            | HubAnswer::Done => {}
-        }
-        if self.streams.answered(user) {
-            self.streams.cursor(user, &mut cursor);
-            text.clear();
-            self.streams.ready(user, &mut text);
-            let notice = Notice::new(0, channels::READY, as_text(&text));
-            self.effects.tell(&[user], notice.at(&cursor));
-        }
-        *self.text = text;
-    }
-}
-
-impl<E: Effects<Vec<HubLetter>>> Outlet for Desk<'_, E> {
-    fn now(&self) -> Instant {
-        self.effects.now()
-    }
-
-    fn forward(&mut self, to: Core, letter: HubLetter) {
-        self.effects.forward(to, letter);
-    }
-
-    fn answer(&mut self, to: Asker, answer: HubAnswer) {
-        match to.encoding {
-            CENTRIFUGO | UNIDIRECTIONAL => self.reply(to, &answer),
-            STREAM | STREAMS => {
-                let topic = self.streams.topic(to.user, to.ticket);
-                self.topic(to.user, &topic, &answer);
-            }
-            _ => self.parked.push(Parked::Answer(to, answer)),
-        }
-    }
-
-    fn tell(
+    /// Tells all of these.
+    fn tell_all(
         &mut self,
         to: Audience<'_>,
         channel: &str,
@@ -360,18 +284,92 @@ impl<E: Effects<Vec<HubLetter>>> Outlet for Desk<'_, E> {
             CALLER | EncodingId(_) => {}
         }
     }
+}
+
+impl<E: Effects<Vec<HubLetter>>> Outlet for Desk<'_, E> {
+    fn now(&self) -> Instant {
+        self.effects.now()
+    }
+
+    fn forward(&mut self, to: Core, letter: HubLetter) {
+        self.effects.forward(to, letter);
+    }
+
+    fn answer(&mut self, to: Asker, mut answer: HubAnswer) {
+        if self.joined(to, &answer) {
+            return;
+        }
+        if let HubAnswer::Subscribed(it) = &answer
+            && it.missed.as_ref().is_some_and(|missed| !missed.whole)
+        {
+            self.complaints.count(LOST_POSITION);
+        }
+        if self.gatekeeper.watches_out() && to.encoding != CALLER {
+            self.withhold(to.user, &mut answer);
+        }
+        match to.encoding {
+            CENTRIFUGO | UNIDIRECTIONAL => self.reply(to, &answer),
+            STREAM | STREAMS => {
+                let topic = self.streams.topic(to.user, to.ticket);
+                self.topic(to.user, &topic, &answer);
+            }
+            CONNECTING | CONNECTING_CLIENT | CALLER => {
+                self.parked.push(Parked::Answer(to, answer));
+            }
+            // Nobody asked.
+            EncodingId(_) => {}
+        }
+    }
+
+    fn tell(
+        &mut self,
+        to: Audience<'_>,
+        channel: &str,
+        event: ChannelEvent<'_>,
+        late: &mut Vec<usize>,
+    ) {
+        if is_session(channel) {
+            return self.session_news(to, event);
+        }
+        match event {
+            ChannelEvent::Publication(_, it) if self.gatekeeper.watches_out() => {
+                self.tell_allowed(to, (channel, event), &it.data, late);
+            }
+            ChannelEvent::Publication(..)
+            | ChannelEvent::Joined(_)
+            | ChannelEvent::Left(_)
+            | ChannelEvent::Missed(_)
+            | ChannelEvent::Interrupted
+            | ChannelEvent::Unsubscribed => self.tell_all(to, channel, event, late),
+        }
+    }
+
+    fn emit(&mut self, encoding: EncodingId, users: &[User], data: &str) {
+        self.message(encoding, users, data);
+    }
+
+    fn refresh(&mut self, client: (User, Seat), encoding: EncodingId, stay: Stay) {
+        self.parked.push(Parked::Refresh(client, encoding, stay));
+    }
+
+    fn session_ended(&mut self, session: SessionId, data: &str) {
+        self.gatekeeper.session_ended(session, data);
+    }
 
     fn disconnect(&mut self, user: User, encoding: EncodingId, code: u16) {
         self.end(user, encoding, CloseAdvice::of(code));
     }
 }
 
+/// The event of a stream that is in no channel.
+const EMITTED: &str = "emit";
+
 /// The content of a reply.
 fn content(into: &mut Vec<u8>, answer: &HubAnswer, ttl_s: Option<u64>) {
     match answer {
         HubAnswer::Subscribed(it) => codec::subscribe(into, views::subscribed(it, ttl_s)),
         HubAnswer::Published(_) => into.extend_from_slice(b"\"publish\":{}"),
-        HubAnswer::History(caught) => {
+        HubAnswer::History(_, caught) => {
             let at = codec::StreamView {
                 epoch: &caught.position.epoch,
                 offset: caught.position.offset,
@@ -385,7 +383,7 @@ fn content(into: &mut Vec<u8>, answer: &HubAnswer, ttl_s: Option<u64>) {
         HubAnswer::Headcount(count) => codec::presence_stats(into, count.clients, count.users),
         // No command of a client has these answers.
         HubAnswer::Reached { .. } | HubAnswer::Done => {
-            codec::error(into, codec::ErrorCode::INTERNAL);
+            codec::error(into, ErrorCode::INTERNAL);
         }
         HubAnswer::Refused(error) => codec::error(into, views::error(*error)),
     }

@@ -2,6 +2,7 @@
 
 use crate::app::hub::answer::{HubError, Subscribed};
 use crate::app::hub::publication::{ClientInfo, Publication};
+use crate::app::rules::RuleRefusal;
 use crate::protocol::centrifugo::{
     ErrorCode, InfoView, PublicationView, StreamView, SubscribeReply,
 };
@@ -52,6 +53,19 @@ pub fn place(it: &Subscribed) -> Option<StreamView<'_>> {
         epoch: &position.epoch,
         offset: position.offset,
     })
+}
+
+/// Why a rule did not let something be done.
+#[must_use]
+pub const fn refusal(refusal: RuleRefusal) -> ErrorCode {
+    let kind = match refusal.is_too_often {
+        true => ErrorCode::TOO_MANY_REQUESTS,
+        false => ErrorCode::PERMISSION_DENIED,
+    };
+    ErrorCode {
+        message: refusal.reason,
+        ..kind
+    }
 }
 
 /// Why something was not done.

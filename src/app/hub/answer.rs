@@ -12,6 +12,11 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EncodingId(pub u8);
 
+impl EncodingId {
+    /// A client that is not let in yet: it is told nothing but what it asked for.
+    pub const NOT_YET: Self = Self(7);
+}
+
 /// Who wants an answer, and to what. It is sent home with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asker {
@@ -92,8 +97,8 @@ pub enum HubAnswer {
     Subscribed(Box<Subscribed>),
     /// A publication has its place.
     Published(Delivery),
-    /// A part of a history.
-    History(Catchup),
+    /// A part of the history of a channel.
+    History(Arc<str>, Catchup),
     /// Who is there.
     Presence(Vec<Arc<ClientInfo>>),
     /// How many are there.

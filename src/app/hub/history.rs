@@ -160,6 +160,12 @@ impl ChannelHistory {
         self.top
     }
 
+    /// The newest publication, if it is kept.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Publication> {
+        self.kept.back().map(|(_, newest)| newest)
+    }
+
     /// How many are kept.
     #[must_use]
     pub fn len(&self) -> usize {

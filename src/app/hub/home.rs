@@ -1,20 +1,26 @@
 //! The channels whose home is one core: it asks the broker, and tells each core with subscribers
 //! once, in one order.
 
-use super::answer::{Asker, Delivery, HubAnswer, HubError, Subscribed};
+mod ending;
+
+use super::answer::{Asker, HubAnswer, HubError, Subscribed};
 use super::broker::{Broker, BrokerCommand, BrokerEvent, BrokerReply, OfChannel, Ticket};
-use super::history::Catchup;
+use super::history::Excerpt;
 use super::home_channel::{Continuity, HomeChannel, Said};
 use super::letter::{ChannelQuestion, HubLetter, SubscribeOrder, SubscriptionRef};
 use super::options::{ChannelOptions, Namespaces};
 use super::position::Since;
 use super::publication::{ClientId, ClientInfo};
+use super::replies::{answer, refusal};
+use super::session::is_session;
 use super::tickets::Tickets;
 use crate::limits;
 use crate::shard::Core;
 use crate::time::Instant;
+use ending::EndingSessions;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The channels of one core.
 #[derive(Debug)]
@@ -30,6 +36,8 @@ pub(super) struct Home<B> {
     /// When it is told who came and went, if somebody did, and in which channels.
     changes_at: Option<Instant>,
     changed: BTreeSet<Arc<str>>,
+    /// Sessions that nobody is in.
+    ending: EndingSessions,
     /// Nobody is told who goes.
     closing: bool,
     now: Instant,
@@ -61,6 +69,8 @@ enum Purpose {
     Went,
     /// A core has lost its clients: those who are here still are to go.
     Lost(Core),
+    /// A session has ended.
+    Ended,
     /// Somebody asked.
     Answer(Core, Asker),
 }
@@ -69,7 +79,7 @@ enum Purpose {
 const ATTEMPTS: u8 = 4;
 
 impl<B: Broker> Home<B> {
-    pub(super) fn new(namespaces: Arc<Namespaces>, broker: B) -> Self {
+    pub(super) fn new(namespaces: Arc<Namespaces>, grace: Duration, broker: B) -> Self {
         Self {
             namespaces,
             broker,
@@ -79,6 +89,7 @@ impl<B: Broker> Home<B> {
             said: VecDeque::new(),
             changes_at: None,
             changed: BTreeSet::new(),
+            ending: EndingSessions::new(grace),
             closing: false,
             now: Instant::default(),
         }
@@ -122,7 +133,7 @@ impl<B: Broker> Home<B> {
             since,
             attempts: 1,
         };
-        self.ask(&channel, purpose, BrokerCommand::CatchUp(since));
+        self.ask(&channel, purpose, beginning(&channel, since));
         if let Some(info) = info {
             let purpose = Purpose::Came(info.clone());
             self.ask(&channel, purpose, BrokerCommand::Enter(info));
@@ -158,6 +169,10 @@ impl<B: Broker> Home<B> {
             (Some(_), ChannelQuestion::Publish(publication)) => {
                 Ok(BrokerCommand::Publish(publication))
             }
+            (Some(_), ChannelQuestion::Merge(members)) if is_session(channel) => {
+                self.end_later(channel);
+                Ok(BrokerCommand::Merge(members))
+            }
             (Some(of), ChannelQuestion::History(excerpt)) if of.history.is_on() => {
                 Ok(BrokerCommand::Read(excerpt))
             }
@@ -173,7 +188,8 @@ impl<B: Broker> Home<B> {
                 ChannelQuestion::History(_)
                 | ChannelQuestion::ClearHistory
                 | ChannelQuestion::Presence
-                | ChannelQuestion::Headcount,
+                | ChannelQuestion::Headcount
+                | ChannelQuestion::Merge(_),
             ) => Err(HubError::NotAvailable),
         };
         match command {
@@ -226,6 +242,7 @@ impl<B: Broker> Home<B> {
         if self.broker.deadline().is_some_and(|at| at <= self.now) {
             self.broker.expired(self.now, &mut self.events);
         }
+        self.end_due();
         if self.changes_at.is_some_and(|at| at <= self.now) {
             self.changes_at = None;
             for channel in std::mem::take(&mut self.changed) {
@@ -238,14 +255,15 @@ impl<B: Broker> Home<B> {
 
     /// When it wants to be told the time.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let deadlines = [self.broker.deadline(), self.changes_at];
+        let ending = self.ending.deadline();
+        let deadlines = [self.broker.deadline(), self.changes_at, ending];
         deadlines.into_iter().flatten().min()
     }
 
     /// The channels whose names have that in them, and how many subscribers each has.
     pub(super) fn channels(&self, part: &str) -> Vec<(Arc<str>, u64)> {
         let all = self.channels.iter();
-        let wanted = all.filter(|(name, _)| name.contains(part));
+        let wanted = all.filter(|(name, _)| name.contains(part) && !is_session(name));
         let listed = wanted.map(|(name, home)| (name.clone(), home.reach().0));
         listed.take(limits::CHANNELS_LISTED).collect()
     }
@@ -271,6 +289,7 @@ impl<B: Broker> Home<B> {
                 self.begin(&channel, whose, reply);
             }
             Purpose::CatchUp => self.caught_up(&channel, reply),
+            Purpose::Ended => self.forgotten(&channel, reply),
             Purpose::Came(info) => {
                 if let BrokerReply::Entered {
                     is_new: true,
@@ -305,7 +324,7 @@ impl<B: Broker> Home<B> {
             Purpose::Answer(core, asker) => {
                 let home = self.channels.get(&channel);
                 let reach = home.map_or((0, 0), HomeChannel::reach);
-                self.answer(core, asker, answer(reply, reach));
+                self.answer(core, asker, answer(&channel, reply, reach));
             }
         }
     }
@@ -340,7 +359,7 @@ impl<B: Broker> Home<B> {
                         since,
                         attempts: attempts + 1,
                     };
-                    return self.ask(channel, purpose, BrokerCommand::CatchUp(since));
+                    return self.ask(channel, purpose, beginning(channel, since));
                 }
                 HubError::Unreachable
             }
@@ -416,6 +435,7 @@ impl<B: Broker> Home<B> {
     fn close(&mut self, channel: &Arc<str>) {
         self.channels.remove(channel);
         self.ask(channel, Purpose::Nothing, BrokerCommand::Close);
+        self.end_later(channel);
     }
 
     fn ask(&mut self, channel: &Arc<str>, purpose: Purpose, command: BrokerCommand) {
@@ -438,35 +458,16 @@ impl<B: Broker> Home<B> {
     }
 }
 
-/// The answer to who asked.
-fn answer(reply: BrokerReply, (clients, cores): (u64, u16)) -> HubAnswer {
-    match reply {
-        BrokerReply::Done => HubAnswer::Done,
-        BrokerReply::Published(position) => HubAnswer::Published(Delivery {
-            position,
-            clients,
-            cores,
+/// What a subscription begins with: of a session all that it holds.
+fn beginning(channel: &str, since: Option<Since>) -> BrokerCommand {
+    match is_session(channel) {
+        true => BrokerCommand::Read(Excerpt {
+            since: None,
+            limit: 1,
+            reverse: true,
         }),
-        BrokerReply::Read(Catchup { whole: false, .. }) => {
-            HubAnswer::Refused(HubError::UnrecoverablePosition)
-        }
-        BrokerReply::Read(caught) => HubAnswer::History(caught),
-        BrokerReply::Listed(list) => HubAnswer::Presence(list),
-        BrokerReply::Counted(count) => HubAnswer::Headcount(count),
-        BrokerReply::Full => HubAnswer::Refused(HubError::LimitExceeded),
-        other @ (BrokerReply::Entered { .. }
-        | BrokerReply::Gone { .. }
-        | BrokerReply::Unavailable) => HubAnswer::Refused(refusal(&other)),
+        false => BrokerCommand::CatchUp(since),
     }
-}
-
-/// Why nothing came of a command.
-fn refusal(reply: &BrokerReply) -> HubError {
-    debug_assert!(
-        matches!(reply, BrokerReply::Unavailable),
-        "a broker answered something else than was asked: {reply:?}"
-    );
-    HubError::Unreachable
 }
 
 #[cfg(test)]

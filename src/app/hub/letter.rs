@@ -4,6 +4,7 @@ use super::answer::{Asker, HubAnswer, HubError, Subscribed};
 use super::history::Excerpt;
 use super::position::{Epoch, Since};
 use super::publication::{ClientId, ClientInfo, Publication};
+use super::session::SessionId;
 use std::sync::Arc;
 
 /// A channel as the core of its subscribers knows it. It is never used again for another.
@@ -52,6 +53,8 @@ pub enum ChannelQuestion {
     Presence,
     /// How many are there?
     Headcount,
+    /// Of a session: set these members (JSON) of what it holds.
+    Merge(Box<str>),
 }
 
 /// What the application wants of clients, wherever they are.
@@ -61,8 +64,23 @@ pub struct ClientOrder {
     pub user: Option<Box<str>>,
     /// Of that one.
     pub client: Option<ClientId>,
+    /// Of those of that session.
+    pub session: Option<SessionId>,
+    /// Of all but that one.
+    pub except: Option<ClientId>,
     /// What.
     pub what: ClientAction,
+}
+
+/// How long a client may be here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// Its time is over.
+    Over,
+    /// Until that second of Unix time.
+    Until(u64),
+    /// As long as it likes.
+    Endless,
 }
 
 /// What the application wants of them.
@@ -78,6 +96,10 @@ pub enum ClientAction {
     Channels(Box<str>),
     /// How many are there?
     Count,
+    /// They are told that JSON.
+    Emit(Arc<str>),
+    /// They may be here for so long.
+    Refresh(Stay),
 }
 
 /// What the hub of one core says to that of another.

@@ -28,6 +28,9 @@ pub mod position;
 pub mod presence;
 pub mod publication;
 mod receiving;
+mod replies;
+pub mod session;
+pub mod sessions;
 mod subscribers;
 #[cfg(test)]
 mod tests;
@@ -48,6 +51,7 @@ use outlet::Outlet;
 use publication::{ClientId, ClientInfo};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
+use std::time::Duration;
 use subscribers::Subscribers;
 
 /// What the hub of a server is like, as one core sees it.
@@ -57,6 +61,8 @@ pub struct HubPlan {
     pub here: Core,
     /// How many cores there are.
     pub cores: u16,
+    /// Time between the last socket of a session and its end.
+    pub session_grace: Duration,
     /// What channels are like: the same on every core.
     pub namespaces: Arc<Namespaces>,
     /// What names are made of: random, the same on every core, told to nobody.
@@ -86,7 +92,7 @@ impl<B: Broker> Hub<B> {
         Self {
             clients: HubClients::new(plan.here, plan.seed),
             subscribers: Subscribers::new(u32::from(generation) << 24),
-            home: Home::new(plan.namespaces.clone(), broker),
+            home: Home::new(plan.namespaces.clone(), plan.session_grace, broker),
             late: Vec::new(),
             delivering: false,
             plan,
@@ -156,10 +162,19 @@ impl<B: Broker> Hub<B> {
         wish: SubscribeWish<'_>,
         out: &mut impl Outlet,
     ) -> Result<(), HubError> {
-        let name = wish.channel;
-        if !is_name(name) {
+        if !is_name(wish.channel) {
             return Err(HubError::BadRequest);
         }
+        self.begin(seat, wish, out)
+    }
+
+    fn begin(
+        &mut self,
+        seat: Seat,
+        wish: SubscribeWish<'_>,
+        out: &mut impl Outlet,
+    ) -> Result<(), HubError> {
+        let name = wish.channel;
         let options = self.plan.namespaces.of(name);
         let options = options.ok_or(HubError::UnknownChannel)?;
         let known = self.subscribers.find(name);
@@ -225,7 +240,8 @@ impl<B: Broker> Hub<B> {
             ChannelQuestion::History(_)
             | ChannelQuestion::ClearHistory
             | ChannelQuestion::Presence
-            | ChannelQuestion::Headcount => false,
+            | ChannelQuestion::Headcount
+            | ChannelQuestion::Merge(_) => false,
         };
         if is_long || !is_name(channel) {
             return out.answer(asker, HubAnswer::Refused(HubError::BadRequest));
@@ -234,6 +250,17 @@ impl<B: Broker> Hub<B> {
             Some(index) => self.name(index),
             None => channel.into(),
         };
+        self.put(asker, channel, question, out);
+    }
+
+    /// Asks the home of a channel.
+    fn put(
+        &mut self,
+        asker: Asker,
+        channel: Arc<str>,
+        question: ChannelQuestion,
+        out: &mut impl Outlet,
+    ) {
         let home = self.home_of(&channel);
         let question = Box::new(question);
         let letter = HubLetter::Ask {
@@ -263,6 +290,7 @@ impl<B: Broker> Hub<B> {
         self.home.tick(out.now());
         self.home.expired();
         self.deliver(out);
+        self.tell_ended(out);
     }
 
     /// What a client is called.

@@ -1,6 +1,7 @@
 //! What channels are like: of each namespace, what is kept, who is told of, who may publish.
 
 use super::pattern::ChannelPattern;
+use super::session::is_session;
 use crate::limits;
 use std::time::Duration;
 
@@ -86,6 +87,17 @@ impl ChannelOptions {
         slow: SlowPolicy::Disconnect,
     };
 
+    /// What a session is like: what it holds is kept until it is forgotten.
+    pub const SESSION: Self = Self {
+        history: HistoryOptions {
+            count: 1,
+            bytes: limits::CHANNEL_HISTORY_BYTES,
+            life: Duration::from_secs(10 * 365 * 86_400),
+        },
+        presence: true,
+        ..Self::PLAIN
+    };
+
     /// Whether anybody is told who is here.
     #[must_use]
     pub const fn shows_who(self) -> bool {
@@ -109,6 +121,9 @@ impl Namespaces {
     /// The options of that channel; `None` if there is no such channel.
     #[must_use]
     pub fn of(&self, channel: &str) -> Option<ChannelOptions> {
+        if is_session(channel) {
+            return Some(ChannelOptions::SESSION);
+        }
         let mut rows = self.rows.iter();
         let found = rows.find(|(pattern, _)| pattern.matches(channel));
         found.map(|(_, options)| *options)

@@ -1,8 +1,9 @@
 //! What the hub asks for: it knows neither wire nor protocol.
 
 use super::answer::{Asker, Audience, ChannelEvent, EncodingId, HubAnswer};
-use super::letter::HubLetter;
-use crate::app::User;
+use super::letter::{HubLetter, Stay};
+use super::session::SessionId;
+use crate::app::{Seat, User};
 use crate::shard::Core;
 use crate::time::Instant;
 
@@ -24,6 +25,12 @@ pub trait Outlet {
         event: ChannelEvent<'_>,
         late: &mut Vec<usize>,
     );
+    /// Tells clients of this core that JSON, which is in no channel: encoded once.
+    fn emit(&mut self, encoding: EncodingId, users: &[User], data: &str);
+    /// A client may be here for so long.
+    fn refresh(&mut self, client: (User, Seat), encoding: EncodingId, stay: Stay);
+    /// A session has ended that held that JSON.
+    fn session_ended(&mut self, session: SessionId, data: &str);
     /// Ends a client.
     fn disconnect(&mut self, user: User, encoding: EncodingId, code: u16);
 }

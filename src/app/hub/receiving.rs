@@ -2,7 +2,7 @@
 
 use super::Hub;
 use super::answer::{
-    Asker, Audience, ChannelEvent, HubAnswer, HubError, SubscribeWish, Subscribed,
+    Asker, Audience, ChannelEvent, EncodingId, HubAnswer, HubError, SubscribeWish, Subscribed,
 };
 use super::broker::Broker;
 use super::clients::SubscriptionStage;
@@ -11,8 +11,10 @@ use super::options::SlowPolicy;
 use super::outlet::Outlet;
 use super::position::{Epoch, Position};
 use super::publication::Publication;
-use crate::app::Seat;
+use super::session::is_session;
+use crate::app::{Seat, User};
 use crate::shard::Core;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl<B: Broker> Hub<B> {
@@ -324,18 +326,22 @@ impl<B: Broker> Hub<B> {
         if let ClientAction::Channels(part) = &order.what {
             return (0, self.home.channels(part));
         }
-        let is_meant = |seat: &Seat| {
-            let is_user = |user: &str| self.clients.is_of(*seat, user);
-            let is_client = |client| self.clients.id(*seat) == Some(client);
-            order.user.as_deref().is_none_or(is_user) && order.client.is_none_or(is_client)
-        };
-        let meant: Vec<Seat> = self.clients.taken().filter(is_meant).collect();
+        let meant = self.meant(order);
+        if let ClientAction::Emit(data) = &order.what {
+            return (self.emit(&meant, data, out), Vec::new());
+        }
         let mut reached = 0;
         for seat in meant {
             let done = match &order.what {
                 ClientAction::Disconnect(code) => {
                     if let Some(client) = self.clients.get(seat) {
                         out.disconnect(client.user, client.encoding, *code);
+                    }
+                    true
+                }
+                ClientAction::Refresh(stay) => {
+                    if let Some(client) = self.clients.get(seat) {
+                        out.refresh((client.user, seat), client.encoding, *stay);
                     }
                     true
                 }
@@ -352,11 +358,52 @@ impl<B: Broker> Hub<B> {
                 ClientAction::Unsubscribe(Some(channel)) => self.expel(seat, channel, out),
                 ClientAction::Unsubscribe(None) => self.expel_from_all(seat, out),
                 ClientAction::Count => true,
-                ClientAction::Channels(_) => false,
+                // Done above.
+                ClientAction::Channels(_) | ClientAction::Emit(_) => false,
             };
             reached += u64::from(done);
         }
         (reached, Vec::new())
+    }
+
+    /// Which clients of this core an order is about: those who are not let in can only be ended.
+    fn meant(&self, order: &ClientOrder) -> Vec<Seat> {
+        let session = order.session.map(|session| {
+            let channel = session.channel();
+            self.subscribers.find(&channel)
+        });
+        let is_in = |seat: &Seat, channel: Option<u32>| {
+            let client = self.clients.get(*seat);
+            let mut all = client.iter().flat_map(|client| &client.subscriptions);
+            all.any(|subscription| Some(subscription.channel) == channel)
+        };
+        let is_ended = matches!(order.what, ClientAction::Disconnect(_));
+        let is_let_in = |seat: &Seat| {
+            let client = self.clients.get(*seat);
+            client.is_some_and(|client| client.encoding != EncodingId::NOT_YET)
+        };
+        let is_meant = |seat: &Seat| {
+            let is_user = |user: &str| self.clients.is_of(*seat, user);
+            let is_client = |client| self.clients.id(*seat) == Some(client);
+            (is_ended || is_let_in(seat))
+                && order.user.as_deref().is_none_or(is_user)
+                && order.client.is_none_or(is_client)
+                && session.is_none_or(|channel| is_in(seat, channel))
+                && !order.except.is_some_and(is_client)
+        };
+        self.clients.taken().filter(is_meant).collect()
+    }
+
+    /// Tells these clients of this core that JSON: how many there are.
+    fn emit(&self, meant: &[Seat], data: &str, out: &mut impl Outlet) -> u64 {
+        let mut lanes: BTreeMap<EncodingId, Vec<User>> = BTreeMap::new();
+        for client in meant.iter().filter_map(|seat| self.clients.get(*seat)) {
+            lanes.entry(client.encoding).or_default().push(client.user);
+        }
+        for (encoding, users) in &lanes {
+            out.emit(*encoding, users, data);
+        }
+        meant.len() as u64
     }
 
     fn expel(&mut self, seat: Seat, channel: &str, out: &mut impl Outlet) -> bool {
@@ -368,11 +415,14 @@ impl<B: Broker> Hub<B> {
 
     fn expel_from_all(&mut self, seat: Seat, out: &mut impl Outlet) -> bool {
         let mut any = false;
-        while let Some(client) = self.clients.get(seat)
-            && let Some(subscription) = client.subscriptions.last()
-        {
-            let index = subscription.channel;
+        let client = self.clients.get(seat);
+        let all = client.iter().flat_map(|client| &client.subscriptions);
+        let all: Vec<u32> = all.map(|subscription| subscription.channel).collect();
+        for index in all {
             let name = self.name(index);
+            if is_session(&name) {
+                continue;
+            }
             any |= self.end_and_tell(seat, index, &name, ChannelEvent::Unsubscribed, out);
         }
         any

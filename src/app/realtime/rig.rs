@@ -22,6 +22,7 @@ pub(super) struct Hall {
     pub(super) tells: usize,
     pub(super) told: BTreeMap<User, Vec<ToldNotice>>,
     pub(super) dismissed: BTreeMap<User, Goodbye>,
+    pub(super) released: Vec<User>,
     pub(super) responses: Vec<(User, ApiResponse)>,
 }
 
@@ -83,7 +84,9 @@ impl Effects<Vec<HubLetter>> for Hall {
 
     fn hold(&mut self) {}
 
-    fn release(&mut self, _: User) {}
+    fn release(&mut self, user: User) {
+        self.released.push(user);
+    }
 }
 
 pub(super) struct Rig {
@@ -181,6 +184,14 @@ impl Rig {
         self.last(guest)
     }
 
+    /// Says something, and gives the last answer to it.
+    pub(super) fn reply(&mut self, guest: Guest, text: &str) -> Value {
+        self.say(guest, text);
+        let asked: Value = serde_json::from_str(text).expect("JSON");
+        let mut all = self.all(guest).into_iter().rev();
+        all.find(|it| it["id"] == asked["id"]).unwrap_or_default()
+    }
+
     pub(super) fn told(&self, guest: Guest) -> &[ToldNotice] {
         self.hall.told.get(&guest.user).map_or(&[], Vec::as_slice)
     }
@@ -216,7 +227,7 @@ impl Rig {
                 query,
                 header,
             };
-            let permit = app.arriving(&arrival).expect("it may call");
+            let permit = app.arriving(&arrival).expect("it may call").permit;
             let call = ApiCall { path, permit, text };
             app.called(User(77), call, hall);
         });

@@ -211,7 +211,10 @@ fn event_streams_show_tokens_too() {
     assert_eq!(arrive(&mut rig, "topic=news", None), Err(401));
     assert_eq!(arrive(&mut rig, "topic=news&token=x", None), Err(401));
     let field: &'static str = Box::leak(format!("Bearer {good}").into_boxed_str());
-    assert_eq!(arrive(&mut rig, "topic=news", Some(field)), Ok(0));
+    assert_eq!(
+        arrive(&mut rig, "topic=news", Some(field)),
+        Ok(Admittance::default())
+    );
     let query = format!("topic=news&topic=other&token={good}");
     let guest = rig.comes(1, CHANNELS, &query, "");
     rig.settle();
@@ -258,4 +261,27 @@ fn what_a_client_says_before_it_is_connected_is_bounded() {
     );
     rig.say(guest, &much);
     assert_eq!(rig.closed(guest), Some(3501));
+}
+
+#[test]
+fn the_application_says_how_long_a_client_may_stay() {
+    let mut rig = rig(|_| {});
+    let (guest, _) = came(&mut rig, &json!({"sub": "a", "exp": 1060}));
+    let (other, _) = came(&mut rig, &json!({"sub": "b", "exp": 1060}));
+    let answer = rig.call(1, "/api/refresh", r#"{"user":"a","expire_at":1200}"#);
+    assert_eq!(answer["result"]["clients"], 1);
+    let told = &rig.last(guest)["push"]["refresh"];
+    assert_eq!(
+        (&told["expires"], &told["ttl"]),
+        (&json!(true), &json!(200))
+    );
+    for _ in 0..4 {
+        rig.wait(Duration::from_secs(20));
+        rig.say(guest, "{}");
+        rig.say(other, "{}");
+    }
+    rig.wait(Duration::from_secs(20));
+    assert_eq!((rig.closed(guest), rig.closed(other)), (None, Some(3005)));
+    rig.call(1, "/api/refresh", r#"{"user":"a","expired":true}"#);
+    assert_eq!(rig.closed(guest), Some(3005));
 }

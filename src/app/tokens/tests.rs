@@ -180,3 +180,44 @@ fn no_more_tokens_are_known_than_there_is_room_for() {
     assert_eq!(book.order.len(), book.known.len());
     assert!(book.known.contains_key(&[199; 32]) && !book.known.contains_key(&[0; 32]));
 }
+
+/// RFC 7519, 4.1.1 and 4.1.3: `aud` is one text or several.
+#[test]
+fn where_audience_and_issuer_are_expected_a_token_has_to_name_them() {
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut book = book(|keys| {
+        keys.add_secret(SECRET).unwrap();
+        keys.expect(&names(&["chat", "news"]), &names(&["https://issuer"]));
+    });
+    for (claims, is_good) in [
+        (json!({"aud": "chat", "iss": "https://issuer"}), true),
+        (json!({"aud": ["x", "news"], "iss": "https://issuer"}), true),
+        (json!({"aud": "x", "iss": "https://issuer"}), false),
+        (json!({"aud": "chat", "iss": "https://other"}), false),
+        (json!({"aud": "chat"}), false),
+        (json!({"iss": "https://issuer"}), false),
+    ] {
+        let read = book.read(&with_secret(&claims), at(0));
+        assert_eq!(read.is_ok(), is_good, "{claims}");
+    }
+}
+
+#[test]
+fn other_claims_are_kept_where_somebody_asks_for_them() {
+    let token = with_secret(&json!({"sub": "ann", "role": ["a", "b"]}));
+    for keeps in [false, true] {
+        let mut book = book(|keys| {
+            if keeps {
+                keys.keep_facts();
+            }
+            keys.add_secret(SECRET).unwrap();
+        });
+        let claims = book.read(&token, at(0)).unwrap();
+        assert_eq!(claims.facts.of("role").len(), if keeps { 2 } else { 0 });
+    }
+}

@@ -95,6 +95,8 @@ closes! {
     INSUFFICIENT_STATE = 3010, "insufficient state";
     /// The client does not answer pings.
     NO_PONG = 3012, "no pong";
+    /// The client comes too often: later it may.
+    TOO_OFTEN = 3013, "too many requests";
     /// The token is none.
     INVALID_TOKEN = 3500, "invalid token";
     /// What came is no command, or out of turn.

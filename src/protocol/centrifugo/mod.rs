@@ -22,8 +22,8 @@ pub use heard::{
 pub use write::{
     ConnectReply, InfoView, PublicationView, StreamView, SubscribeReply, Wrap, connect, error,
     history, info, presence, presence_stats, publication, push_disconnect, push_join, push_leave,
-    push_missed, push_publication, push_subscribe, push_unsubscribe, refresh, reply, rpc,
-    subscribe, subscription,
+    push_message, push_missed, push_publication, push_refresh, push_subscribe, push_unsubscribe,
+    refresh, reply, rpc, subscribe, subscription,
 };
 
 /// What a server sends so that the client knows that it is there, and a client's answer to it.

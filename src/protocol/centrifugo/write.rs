@@ -280,6 +280,18 @@ pub fn push_missed(into: &mut Vec<u8>, wrap: Wrap, channel: &str, count: u64) {
     });
 }
 
+/// Appends a push: JSON that is in no channel.
+pub fn push_message(into: &mut Vec<u8>, wrap: Wrap, data: &str) {
+    push(into, wrap, None, |into| {
+        put(into, format_args!("\"message\":{{\"data\":{data}}}"));
+    });
+}
+
+/// Appends a push: the connection's time is another one.
+pub fn push_refresh(into: &mut Vec<u8>, wrap: Wrap, ttl_s: Option<u64>) {
+    push(into, wrap, None, |into| refresh(into, "refresh", ttl_s));
+}
+
 /// Appends a push: the connection is about to be closed, for clients that are not told otherwise.
 pub fn push_disconnect(into: &mut Vec<u8>, wrap: Wrap, advice: CloseAdvice) {
     push(into, wrap, None, |into| {

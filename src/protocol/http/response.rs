@@ -23,6 +23,15 @@ pub struct Response<'a> {
 }
 
 impl<'a> Response<'a> {
+    /// Adds a field to a head without content that was just encoded.
+    pub fn add_field(head: &mut Vec<u8>, (name, value): (&str, &str)) {
+        debug_assert!(head.ends_with(b"\r\n\r\n"), "no head");
+        head.truncate(head.len().saturating_sub(2));
+        for part in [name, ": ", value, "\r\n\r\n"] {
+            head.extend_from_slice(part.as_bytes());
+        }
+    }
+
     /// Parses a whole head, as [`super::HeadReader`] gives it.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //! to be told what all cores count.
 
 use super::Shared;
-use crate::app::{ApiResponse, Arrival, Refusal};
+use crate::app::{Admittance, ApiResponse, Arrival, Refusal};
 use crate::protocol::Fault;
 use crate::protocol::http::Request;
 use crate::protocol::websocket::Extension;
@@ -55,6 +55,14 @@ impl<A: Apps> Shared<A> {
         self.apps.is_address(app, query)
     }
 
+    /// Tells the applications that something is asked of the server.
+    ///
+    /// # Errors
+    /// The refusal of one of them.
+    pub(in crate::server) fn requested(&mut self, path: &str, now: Instant) -> Result<(), Fault> {
+        self.apps.requested(path, now).map_err(fault)
+    }
+
     /// Tells an application who is about to come, or to call: its permit.
     ///
     /// # Errors
@@ -69,8 +77,9 @@ impl<A: Apps> Shared<A> {
             query: request.query().unwrap_or(""),
             header: &|name| request.headers.get(name),
         };
-        let permit = self.apps.arriving(app, &arrival);
-        permit.map_err(|Refusal { status, reason }| Fault::Http { status, reason })
+        let Admittance { permit, cookie } = self.apps.arriving(app, &arrival).map_err(fault)?;
+        self.responses.set_cookie(cookie);
+        Ok(permit)
     }
 
     /// Writes the response that makes a connection a WebSocket of that application.
@@ -249,4 +258,8 @@ impl<A: Apps> Shared<A> {
         let held = inbound + wire.held_bytes();
         self.tally.holding(inbound as u64, held as u64)
     }
+}
+
+const fn fault(Refusal { status, reason }: Refusal) -> Fault {
+    Fault::Http { status, reason }
 }

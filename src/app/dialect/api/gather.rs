@@ -1,9 +1,10 @@
 //! Calls whose answers are being gathered, and how they are put together.
 
-use super::request::ApiRequest;
+use super::request::{ApiRequest, SessionQuestion};
 use crate::app::User;
 use crate::app::dialect::views;
 use crate::app::hub::answer::HubAnswer;
+use crate::app::hub::history::Catchup;
 use crate::protocol::centrifugo::{self as codec, ErrorCode};
 use crate::protocol::json;
 use std::collections::{BTreeMap, VecDeque};
@@ -119,7 +120,11 @@ impl Gathers {
                 if let HubAnswer::Published(delivery) = &answer {
                     reach = (delivery.clients, delivery.cores);
                 }
-                Ok(value(&answer))
+                let is_session = self.slot(ticket).is_some_and(|slot| slot.name == SESSION);
+                Ok(match &answer {
+                    HubAnswer::History(_, held) if is_session => held_by(held),
+                    answer => value(answer),
+                })
             }
         };
         self.settle(ticket, settled, reach);
@@ -216,13 +221,27 @@ fn name(request: &ApiRequest) -> &'static str {
         ApiRequest::PresenceStats(_) => "presence_stats",
         ApiRequest::History(..) => "history",
         ApiRequest::HistoryRemove(_) => "history_remove",
+        ApiRequest::Session(_, SessionQuestion::Get) => SESSION,
+        ApiRequest::Session(_, SessionQuestion::Set(_)) => "sessions/set",
+        ApiRequest::Session(_, SessionQuestion::Clients) => "sessions/clients",
+        ApiRequest::Clients(_, ClientAction::Emit(_)) => "sessions/emit",
         ApiRequest::Clients(_, ClientAction::Subscribe(_)) => "subscribe",
         ApiRequest::Clients(_, ClientAction::Unsubscribe(_)) => "unsubscribe",
         ApiRequest::Clients(_, ClientAction::Disconnect(_)) => "disconnect",
         ApiRequest::Clients(_, ClientAction::Channels(_)) => "channels",
         ApiRequest::Clients(_, ClientAction::Count) => "info",
-        ApiRequest::Unknown | ApiRequest::Unavailable => "error",
+        ApiRequest::Clients(_, ClientAction::Refresh(_)) => "refresh",
+        ApiRequest::Unknown => "error",
     }
+}
+
+/// What the answer about what a session holds is called in a batch.
+const SESSION: &str = "sessions/get";
+
+/// What a session holds, as an object.
+fn held_by(held: &Catchup) -> Vec<u8> {
+    let data = held.publications.last().map_or("{}", |it| &*it.data);
+    format!("{{\"data\":{data}}}").into_bytes()
 }
 
 /// What a channel's answer is, as an object.
@@ -241,7 +260,7 @@ fn value(answer: &HubAnswer) -> Vec<u8> {
             );
             return into;
         }
-        HubAnswer::History(caught) => {
+        HubAnswer::History(_, caught) => {
             let at = codec::StreamView {
                 epoch: &caught.position.epoch,
                 offset: caught.position.offset,

@@ -11,13 +11,14 @@ use super::desk::Desk;
 use crate::app::hub::Hub;
 use crate::app::hub::answer::{Asker, HubAnswer, HubError};
 use crate::app::hub::broker::Broker;
+use crate::app::hub::history::Excerpt;
 use crate::app::hub::letter::{ChannelQuestion, ClientAction, ClientOrder, HubLetter};
 use crate::app::hub::publication::{ClientId, Publication};
 use crate::app::{ApiCall, ApiResponse, Arrival, Effects, Refusal, User};
 use crate::protocol::centrifugo::{CloseAdvice, ErrorCode};
 use crate::protocol::json;
 use gather::{Gathers, Shape};
-use request::{ApiRequest, Channel, Clients, PublishOrder};
+use request::{ApiRequest, Channel, Clients, PublishOrder, SessionQuestion, session_id};
 use serde_json::value::RawValue;
 
 /// Who may call, and what has not been answered.
@@ -30,7 +31,7 @@ pub struct Api {
 }
 
 /// The methods, as paths.
-pub const METHODS: [&str; 14] = [
+pub const METHODS: [&str; 18] = [
     "/api/publish",
     "/api/broadcast",
     "/api/subscribe",
@@ -44,6 +45,10 @@ pub const METHODS: [&str; 14] = [
     "/api/channels",
     "/api/info",
     "/api/batch",
+    "/api/sessions/get",
+    "/api/sessions/set",
+    "/api/sessions/clients",
+    "/api/sessions/emit",
     PUBLISH,
 ];
 
@@ -163,16 +168,28 @@ impl Api {
                 self.gathers.wait_for(ticket, self.cores);
                 return hub.order(asker, order, desk);
             }
+            ApiRequest::Session(session, question) => {
+                let question = match question {
+                    SessionQuestion::Get => ChannelQuestion::History(HELD),
+                    SessionQuestion::Set(members) => ChannelQuestion::Merge(members),
+                    SessionQuestion::Clients => ChannelQuestion::Presence,
+                };
+                return hub.ask_session(asker, session, question, desk);
+            }
             ApiRequest::Unknown => {
                 return self.gathers.refused(ticket, ErrorCode::METHOD_NOT_FOUND);
-            }
-            ApiRequest::Unavailable => {
-                return self.gathers.refused(ticket, ErrorCode::NOT_AVAILABLE);
             }
         };
         hub.ask(asker, &channel, question, desk);
     }
 }
+
+/// All that a session holds.
+const HELD: Excerpt = Excerpt {
+    since: None,
+    limit: 1,
+    reverse: true,
+};
 
 fn publication(order: PublishOrder) -> Result<Publication, ErrorCode> {
     if order.skip_history {
@@ -194,16 +211,23 @@ fn publication(order: PublishOrder) -> Result<Publication, ErrorCode> {
 
 /// Which clients are meant: without a user and a client, those of no user in particular.
 fn order(clients: Clients, what: ClientAction) -> Result<ClientOrder, HubError> {
-    let client = match clients.client.as_str() {
-        "" => None,
-        text => Some(ClientId::parse(text).ok_or(HubError::BadRequest)?),
+    let named = |text: &str| match text {
+        "" => Ok(None),
+        text => ClientId::parse(text).map(Some).ok_or(HubError::BadRequest),
     };
-    let everyone =
-        matches!(what, ClientAction::Channels(_) | ClientAction::Count) || client.is_some();
+    let session = match clients.session.as_str() {
+        "" => None,
+        text => Some(session_id(text).ok_or(HubError::BadRequest)?),
+    };
+    let (client, except) = (named(&clients.client)?, named(&clients.except)?);
+    let is_named = client.is_some() || session.is_some() || clients.all;
+    let everyone = matches!(what, ClientAction::Channels(_) | ClientAction::Count) || is_named;
     let user = Some(clients.user.into_boxed_str());
     Ok(ClientOrder {
         user: user.filter(|user| !(everyone && user.is_empty())),
         client,
+        session,
+        except,
         what,
     })
 }

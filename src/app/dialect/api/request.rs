@@ -2,9 +2,11 @@
 
 use crate::app::dialect::centrifugo::excerpt;
 use crate::app::hub::history::Excerpt;
-use crate::app::hub::letter::ClientAction;
+use crate::app::hub::letter::{ClientAction, Stay};
+use crate::app::hub::session::SessionId;
 use crate::protocol::Malformed;
 use crate::protocol::centrifugo::HistoryRequest;
+use crate::protocol::json;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -17,12 +19,26 @@ pub(super) enum ApiRequest {
     PresenceStats(Channel),
     History(String, Excerpt),
     HistoryRemove(Channel),
+    /// What a session holds, who is in it, or what it shall hold.
+    Session(SessionId, SessionQuestion),
     /// Something that concerns clients, on every core.
     Clients(Clients, ClientAction),
     /// There is no such method.
     Unknown,
-    /// There is, and it cannot be done here.
-    Unavailable,
+}
+
+/// What is asked of a session.
+#[derive(Debug)]
+pub(super) enum SessionQuestion {
+    Get,
+    Set(Box<str>),
+    Clients,
+}
+
+#[derive(Debug, Deserialize)]
+struct SessionCall {
+    session: String,
+    data: Option<Box<RawValue>>,
 }
 
 /// To say something.
@@ -49,6 +65,20 @@ pub(super) struct Clients {
     pub(super) user: String,
     #[serde(default)]
     pub(super) client: String,
+    /// A session, or its cookie.
+    #[serde(default)]
+    pub(super) session: String,
+    /// All but that client.
+    #[serde(default)]
+    pub(super) except: String,
+    /// Everyone.
+    #[serde(default)]
+    pub(super) all: bool,
+    #[serde(default)]
+    expired: bool,
+    #[serde(default)]
+    expire_at: u64,
+    data: Option<Box<RawValue>>,
     #[serde(default)]
     channel: String,
     #[serde(default)]
@@ -73,7 +103,9 @@ pub(super) fn one(method: &str, text: &str) -> Result<ApiRequest, Malformed> {
             ApiRequest::History(request.channel.into_owned(), excerpt)
         }
         "history_remove" => ApiRequest::HistoryRemove(object(text)?),
-        "subscribe" | "unsubscribe" | "disconnect" | "channels" | "info" => {
+        "sessions/get" | "sessions/set" | "sessions/clients" => session(method, text)?,
+        "subscribe" | "unsubscribe" | "disconnect" | "refresh" | "channels" | "info"
+        | "sessions/emit" => {
             let mut clients: Clients = object(text)?;
             let channel = std::mem::take(&mut clients.channel);
             let want = match method {
@@ -90,6 +122,15 @@ pub(super) fn one(method: &str, text: &str) -> Result<ApiRequest, Malformed> {
                     }
                     ClientAction::Disconnect(super::advice(code))
                 }
+                "sessions/emit" => {
+                    let data = clients.data.take().ok_or(Malformed("no data"))?;
+                    ClientAction::Emit(json::one_line(data.get()).as_ref().into())
+                }
+                "refresh" => ClientAction::Refresh(match (clients.expired, clients.expire_at) {
+                    (true, _) => Stay::Over,
+                    (false, 0) => Stay::Endless,
+                    (false, until_s) => Stay::Until(until_s),
+                }),
                 "channels" => {
                     let pattern = std::mem::take(&mut clients.pattern);
                     ClientAction::Channels(pattern.replace('*', "").into())
@@ -98,9 +139,27 @@ pub(super) fn one(method: &str, text: &str) -> Result<ApiRequest, Malformed> {
             };
             ApiRequest::Clients(clients, want)
         }
-        "refresh" => ApiRequest::Unavailable,
         _ => ApiRequest::Unknown,
     })
+}
+
+/// Reads a call about a session.
+fn session(method: &str, text: &str) -> Result<ApiRequest, Malformed> {
+    let SessionCall { session, data } = object(text)?;
+    let id = session_id(&session).ok_or(Malformed("no session"))?;
+    let question = match (method, data) {
+        ("sessions/set", Some(data)) => SessionQuestion::Set(data.get().into()),
+        ("sessions/set", None) => return Err(Malformed("no data")),
+        ("sessions/clients", _) => SessionQuestion::Clients,
+        _ => SessionQuestion::Get,
+    };
+    Ok(ApiRequest::Session(id, question))
+}
+
+/// The session of that id, or of that cookie.
+pub(super) fn session_id(text: &str) -> Option<SessionId> {
+    let id = text.split_once('.').map_or(text, |(id, _)| id);
+    SessionId::parse(id)
 }
 
 /// Reads a publication for several channels.

@@ -1,11 +1,15 @@
 //! Whom tokens let in: clients that connect, subscriptions, event streams; and for how long.
 
 use super::{
-    Asker, Broker, CentrifugoClients, ClientStage, CloseAdvice, ConnectRequest, Desk, Effects,
-    ErrorCode, Hub, HubLetter, Seat, SubscribeRequest, SubscribeWish, TokenClaims, TokenFault,
-    TokenRequest, User, codec, since,
+    Asker, Broker, CENTRIFUGO, CentrifugoClients, ClientStage, CloseAdvice, ConnectRequest, Desk,
+    Effects, EncodingId, ErrorCode, Hub, HubLetter, Seat, SubscribeRequest, SubscribeWish,
+    TokenClaims, TokenFault, TokenRequest, UNIDIRECTIONAL, User, codec, since,
 };
 use crate::app::dialect::views;
+use crate::app::hub::letter::Stay;
+use crate::app::hub::session::is_reserved;
+use crate::app::rules::{RuleRefusal, Ruling};
+use crate::protocol::centrifugo::Wrap;
 use crate::time::Instant;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,6 +21,8 @@ pub(super) enum ConnectDenial {
     Closed(CloseAdvice),
     /// Its token was good: it may come with another.
     Expired,
+    /// It comes too often: later it may.
+    Later(ErrorCode),
 }
 
 impl From<TokenFault> for ConnectDenial {
@@ -24,6 +30,18 @@ impl From<TokenFault> for ConnectDenial {
         match fault {
             TokenFault::Invalid => Self::Closed(CloseAdvice::INVALID_TOKEN),
             TokenFault::Expired => Self::Expired,
+        }
+    }
+}
+
+impl From<RuleRefusal> for ConnectDenial {
+    fn from(refusal: RuleRefusal) -> Self {
+        match refusal.is_too_often {
+            true => Self::Later(views::refusal(refusal)),
+            false => Self::Closed(CloseAdvice {
+                reason: refusal.reason,
+                ..CloseAdvice::PERMISSION_DENIED
+            }),
         }
     }
 }
@@ -70,22 +88,31 @@ impl CentrifugoClients {
     /// Whether a client may connect, and as whom.
     pub(super) fn admit<B: Broker, E: Effects<Vec<HubLetter>>>(
         &mut self,
-        seat: Seat,
+        (user, seat): (User, Seat),
         request: &ConnectRequest<'_>,
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) -> Result<Option<Arc<TokenClaims>>, ConnectDenial> {
-        if request.token.is_empty() {
-            return match self.rules.anonymous {
-                true => Ok(None),
-                false => Err(ConnectDenial::Closed(CloseAdvice::PERMISSION_DENIED)),
-            };
+        let claims = match &*request.token {
+            "" => None,
+            token => Some(self.holders.admit(seat, token, desk.effects().now())?),
+        };
+        let gatekeeper = desk.gatekeeper();
+        if let Some(claims) = &claims {
+            gatekeeper.identify(user, claims);
         }
-        let claims = self
-            .holders
-            .admit(seat, &request.token, desk.effects().now())?;
-        hub.identify(seat, &claims.user, &claims.info);
-        Ok(Some(claims))
+        let may = match gatekeeper.handshake(user) {
+            Ruling::Refuse(refusal) => return Err(refusal.into()),
+            Ruling::Allow => true,
+            Ruling::Pass => self.rules.anonymous || claims.is_some(),
+        };
+        if !may {
+            return Err(ConnectDenial::Closed(CloseAdvice::PERMISSION_DENIED));
+        }
+        if let Some(claims) = &claims {
+            hub.identify(seat, &claims.user, &claims.info);
+        }
+        Ok(claims)
     }
 
     /// Tells a client why it is not connected, or says how it is ended.
@@ -95,16 +122,13 @@ impl CentrifugoClients {
         denial: ConnectDenial,
         desk: &mut Desk<'_, E>,
     ) -> ControlFlow<CloseAdvice> {
-        match denial {
-            ConnectDenial::Closed(advice) => ControlFlow::Break(advice),
-            ConnectDenial::Expired => {
-                let error = ErrorCode::TOKEN_EXPIRED;
-                desk.say(user, |into| {
-                    codec::reply(into, id, |into| codec::error(into, error));
-                });
-                ControlFlow::Continue(())
-            }
-        }
+        let error = match denial {
+            ConnectDenial::Closed(advice) => return ControlFlow::Break(advice),
+            ConnectDenial::Expired => ErrorCode::TOKEN_EXPIRED,
+            ConnectDenial::Later(error) => error,
+        };
+        desk.fail(user, id, error);
+        ControlFlow::Continue(())
     }
 
     /// A client shows a new token. Who is another by it is ended.
@@ -127,6 +151,29 @@ impl CentrifugoClients {
             });
         });
         ControlFlow::Continue(())
+    }
+
+    /// The application says for how long a client may be here.
+    pub fn stays<E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        (user, seat): (User, Seat),
+        encoding: EncodingId,
+        stay: Stay,
+        desk: &mut Desk<'_, E>,
+    ) {
+        let until_s = match stay {
+            Stay::Over => return desk.end(user, encoding, CloseAdvice::EXPIRED),
+            Stay::Until(until_s) => Some(until_s),
+            Stay::Endless => None,
+        };
+        self.holders.stays(seat, until_s);
+        let ttl_s = self.holders.ttl_s(until_s, desk.effects().now());
+        match encoding {
+            CENTRIFUGO => desk.say(user, |into| codec::push_refresh(into, Wrap::Push, ttl_s)),
+            UNIDIRECTIONAL => desk.say(user, |into| codec::push_refresh(into, Wrap::Bare, ttl_s)),
+            // It is told nothing of its time.
+            EncodingId(_) => {}
+        }
     }
 
     /// A client shows a new token for a subscription that it has.
@@ -164,7 +211,12 @@ impl CentrifugoClients {
         desk: &mut Desk<'_, E>,
     ) -> Result<(), ErrorCode> {
         let now = desk.effects().now();
-        let until_s = match (request.token.is_empty(), self.rules.subscribe) {
+        let is_open = match desk.gatekeeper().subscribe(user, &request.channel) {
+            Ruling::Refuse(refusal) => return Err(views::refusal(refusal)),
+            Ruling::Allow => true,
+            Ruling::Pass => self.rules.subscribe && !is_reserved(&request.channel),
+        };
+        let until_s = match (request.token.is_empty(), is_open) {
             (true, true) => None,
             (true, false) => return Err(ErrorCode::PERMISSION_DENIED),
             (false, _) => {

@@ -9,6 +9,8 @@ use super::{
     since,
 };
 use crate::app::dialect::views;
+use crate::app::hub::session::is_reserved;
+use crate::app::rules::Ruling;
 use crate::limits;
 
 /// A client whose subscriptions are not all answered.
@@ -58,23 +60,20 @@ impl CentrifugoClients {
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) -> Result<(), CloseAdvice> {
-        let claims = self.admit(seat, request, hub, desk);
+        let claims = self.admit((user, seat), request, hub, desk);
         let claims = claims.map_err(|denial| match denial {
             ConnectDenial::Closed(advice) => advice,
             ConnectDenial::Expired => CloseAdvice::EXPIRED,
+            // It comes back by itself.
+            ConnectDenial::Later(error) => CloseAdvice {
+                reason: error.message,
+                ..CloseAdvice::TOO_OFTEN
+            },
         })?;
         self.set(seat, ClientStage::Listening);
-        let mut channels: Vec<&str> = Vec::new();
-        if self.rules.subscribe {
-            channels.extend(request.subs.keys().map(|channel| &**channel));
-        }
-        self.connects(
-            (user, seat),
-            None,
-            (request, channels, claims.as_deref()),
-            hub,
-            desk,
-        );
+        let wanted = request.subs.keys().map(|channel| &**channel).collect();
+        let wanted = (request, wanted, claims.as_deref());
+        self.connects((user, seat), None, wanted, hub, desk);
         Ok(())
     }
 
@@ -83,15 +82,20 @@ impl CentrifugoClients {
         &mut self,
         (user, seat): (User, Seat),
         id: Option<u32>,
-        (request, mut channels, claims): (&ConnectRequest<'_>, Vec<&str>, Option<&TokenClaims>),
+        (request, wanted, claims): (&ConnectRequest<'_>, Vec<&str>, Option<&TokenClaims>),
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) {
-        for channel in claims.iter().flat_map(|claims| &claims.channels) {
-            if !channels.contains(&&**channel) {
-                channels.push(channel);
-            }
-        }
+        let named = claims.map_or(&[][..], |claims| &claims.channels);
+        let is_named = |channel: &str| named.iter().any(|name| **name == *channel);
+        let mut channels = wanted;
+        channels.retain(|channel| !is_named(channel));
+        channels.extend(named.iter().map(|name| &**name));
+        channels.retain(|channel| match desk.gatekeeper().subscribe(user, channel) {
+            Ruling::Refuse(_) => false,
+            Ruling::Allow => true,
+            Ruling::Pass => is_named(channel) || self.rules.subscribe && !is_reserved(channel),
+        });
         if id.is_some() {
             hub.recode(seat, CONNECTING_CLIENT);
         }

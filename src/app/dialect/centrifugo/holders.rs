@@ -135,6 +135,11 @@ impl TokenHolders {
         (!ended.is_empty()).then_some(OverdueToken::Channels(ended))
     }
 
+    /// A client may be here until that second, or as long as it likes.
+    pub(super) fn stays(&mut self, seat: Seat, until_s: Option<u64>) {
+        self.all.entry(seat.0).or_default().until_s = until_s;
+    }
+
     /// A client is gone.
     pub(super) fn left(&mut self, seat: Seat) {
         self.all.remove(&seat.0);

@@ -4,10 +4,12 @@
 //! by the codes of `protocol::centrifugo`; what no client says closes it.
 
 mod admission;
+mod commands;
 mod connecting;
 mod holders;
 
 use super::desk::Desk;
+use super::views;
 use super::{CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, UNIDIRECTIONAL};
 use crate::app::hub::Hub;
 use crate::app::hub::answer::{Asker, EncodingId, HubAnswer, SubscribeWish};
@@ -16,6 +18,7 @@ use crate::app::hub::history::Excerpt;
 use crate::app::hub::letter::{ChannelQuestion, HubLetter};
 use crate::app::hub::position::{Epoch, Since};
 use crate::app::hub::publication::Publication;
+use crate::app::rules::Ruling;
 use crate::app::tokens::{TokenBook, TokenClaims, TokenFault};
 use crate::app::{Effects, Kind, Message, Seat, User};
 use crate::limits;
@@ -215,58 +218,15 @@ impl CentrifugoClients {
             encoding: CENTRIFUGO,
             ticket: id,
         };
-        let asked = match kind {
+        match kind {
             CommandKind::Connect(request) => {
                 return self.connect((user, seat), id, &request, hub, desk);
             }
-            CommandKind::Pong => {
-                self.set(seat, ClientStage::Connected);
-                Ok(())
-            }
-            CommandKind::Send => Ok(()),
-            CommandKind::Ping => {
-                done(asker, b"\"ping\":{}", desk);
-                Ok(())
-            }
-            CommandKind::Subscribe(request) => {
-                self.subscribe((user, seat), id, &request, hub, desk)
-            }
-            CommandKind::Unsubscribe(ChannelRequest { channel }) => {
-                self.holders.unsubscribed(seat, &channel);
-                hub.unsubscribe(seat, &channel, desk);
-                done(asker, b"\"unsubscribe\":{}", desk);
-                Ok(())
-            }
-            CommandKind::Publish(request) => publish(asker, seat, &request, hub, desk),
-            CommandKind::Presence(ChannelRequest { channel }) => self.look(
-                (asker, seat),
-                &channel,
-                ChannelQuestion::Presence,
-                hub,
-                desk,
-            ),
-            CommandKind::PresenceStats(ChannelRequest { channel }) => self.look(
-                (asker, seat),
-                &channel,
-                ChannelQuestion::Headcount,
-                hub,
-                desk,
-            ),
-            CommandKind::History(request) => {
-                let question = ChannelQuestion::History(excerpt(&request));
-                self.look((asker, seat), &request.channel, question, hub, desk)
-            }
-            CommandKind::Rpc(request) => self.call(asker, &request, desk),
-            CommandKind::Refresh(request) => return self.refresh(asker, seat, &request, desk),
-            CommandKind::SubRefresh(request) => {
-                self.refresh_subscription(asker, seat, &request, hub, desk)
-            }
-            CommandKind::Unknown => Err(ErrorCode::METHOD_NOT_FOUND),
-        };
-        if let Err(error) = asked {
-            desk.say(user, |into| {
-                codec::reply(into, id, |into| codec::error(into, error));
-            });
+            CommandKind::Pong => self.set(seat, ClientStage::Connected),
+            kind => match self.carry_out((asker, seat), kind, hub, desk) {
+                Ok(flow) => return flow,
+                Err(error) => desk.fail(user, id, error),
+            },
         }
         ControlFlow::Continue(())
     }
@@ -280,7 +240,7 @@ impl CentrifugoClients {
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) -> ControlFlow<CloseAdvice> {
-        let claims = match self.admit(seat, request, hub, desk) {
+        let claims = match self.admit((user, seat), request, hub, desk) {
             Ok(claims) => claims,
             Err(denial) => return Self::deny(user, id, denial, desk),
         };
@@ -293,6 +253,7 @@ impl CentrifugoClients {
             self.connects((user, seat), Some(id), wanted, hub, desk);
             return ControlFlow::Continue(());
         }
+        hub.recode(seat, CENTRIFUGO);
         let client = hub.id(seat).unwrap_or_default();
         let until_s = claims.and_then(|claims| claims.until_s);
         let ttl_s = self.holders.ttl_s(until_s, desk.effects().now());
@@ -301,40 +262,6 @@ impl CentrifugoClients {
             codec::reply(into, id, |into| codec::connect(into, reply, b""));
         });
         ControlFlow::Continue(())
-    }
-
-    /// Asks something about a channel.
-    fn look<B: Broker, E: Effects<Vec<HubLetter>>>(
-        &self,
-        (asker, seat): (Asker, Seat),
-        channel: &str,
-        question: ChannelQuestion,
-        hub: &mut Hub<B>,
-        desk: &mut Desk<'_, E>,
-    ) -> Result<(), ErrorCode> {
-        if !self.rules.subscribe && !hub.has_subscribed(seat, channel) {
-            return Err(ErrorCode::PERMISSION_DENIED);
-        }
-        hub.ask(asker, channel, question, desk);
-        Ok(())
-    }
-
-    /// Calls a procedure.
-    fn call<E: Effects<Vec<HubLetter>>>(
-        &self,
-        asker: Asker,
-        request: &RpcRequest<'_>,
-        desk: &mut Desk<'_, E>,
-    ) -> Result<(), ErrorCode> {
-        if !(self.rules.echo && request.method == "echo") {
-            return Err(ErrorCode::METHOD_NOT_FOUND);
-        }
-        let data = request.data.map_or("null", |data| data.get());
-        let data = json::one_line(data);
-        desk.say(asker.user, |into| {
-            codec::reply(into, asker.ticket, |into| codec::rpc(into, &data));
-        });
-        Ok(())
     }
 
     fn stage(&self, seat: Seat) -> ClientStage {
@@ -358,29 +285,6 @@ fn done<E: Effects<Vec<HubLetter>>>(to: Asker, content: &[u8], desk: &mut Desk<'
     desk.say(to.user, |into| {
         codec::reply(into, to.ticket, |into| into.extend_from_slice(content));
     });
-}
-
-fn publish<B: Broker, E: Effects<Vec<HubLetter>>>(
-    asker: Asker,
-    seat: Seat,
-    request: &PublishRequest<'_>,
-    hub: &mut Hub<B>,
-    desk: &mut Desk<'_, E>,
-) -> Result<(), ErrorCode> {
-    let data = request.data.ok_or(ErrorCode::BAD_REQUEST)?;
-    let options = hub.options(&request.channel);
-    if !options.ok_or(ErrorCode::UNKNOWN_CHANNEL)?.clients_publish {
-        return Err(ErrorCode::PERMISSION_DENIED);
-    }
-    let publication = Publication {
-        offset: 0,
-        data: json::one_line(data.get()).as_ref().into(),
-        by: hub.info(seat),
-        tags: None,
-    };
-    let question = ChannelQuestion::Publish(publication);
-    hub.ask(asker, &request.channel, question, desk);
-    Ok(())
 }
 
 /// How a connection stands.

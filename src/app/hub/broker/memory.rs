@@ -1,10 +1,13 @@
 //! The broker of one host alone: all it knows is in the memory of the home core.
 
-use super::{Broker, BrokerCommand, BrokerEvent, BrokerReply, OfChannel, Ticket};
+use super::{
+    Broker, BrokerCommand, BrokerEvent, BrokerReply, Excerpt, OfChannel, Publication, Ticket,
+};
 use crate::app::hub::history::{Catchup, ChannelHistory};
 use crate::app::hub::options::HistoryOptions;
 use crate::app::hub::position::Epoch;
 use crate::app::hub::presence::Attendance;
+use crate::app::hub::session::merge;
 use crate::limits;
 use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -125,7 +128,7 @@ impl Memory {
     fn publish(
         &mut self,
         channel: OfChannel<'_>,
-        publication: super::Publication,
+        publication: Publication,
         events: &mut VecDeque<BrokerEvent>,
     ) -> BrokerReply {
         let mut bytes = self.bytes;
@@ -154,14 +157,50 @@ impl Memory {
         BrokerReply::Published(position)
     }
 
+    fn merge(
+        &mut self,
+        channel: OfChannel<'_>,
+        members: &str,
+        events: &mut VecDeque<BrokerEvent>,
+    ) -> BrokerReply {
+        let known = self.channels.get(channel.name);
+        let newest = known.and_then(|stored| stored.history.newest());
+        let Some(data) = merge(newest.map(|newest| &*newest.data), members) else {
+            return BrokerReply::Full;
+        };
+        let publication = Publication {
+            offset: 0,
+            data: data.into(),
+            by: None,
+            tags: None,
+        };
+        self.publish(channel, publication, events)
+    }
+
+    fn forget(&mut self, channel: OfChannel<'_>) -> BrokerReply {
+        let Some(stored) = self.channels.remove(channel.name) else {
+            return BrokerReply::Read(ChannelHistory::new(Epoch(0)).excerpt(NEWEST));
+        };
+        self.bytes -= stored.history.bytes();
+        if let Some(at) = stored.expiry {
+            self.expiries.remove(&(at, channel.name.clone()));
+        }
+        BrokerReply::Read(stored.history.excerpt(NEWEST))
+    }
+
     fn answer(
         &mut self,
         channel: OfChannel<'_>,
         command: BrokerCommand,
         events: &mut VecDeque<BrokerEvent>,
     ) -> BrokerReply {
-        if let BrokerCommand::Publish(publication) = command {
-            return self.publish(channel, publication, events);
+        match command {
+            BrokerCommand::Publish(publication) => {
+                return self.publish(channel, publication, events);
+            }
+            BrokerCommand::Merge(members) => return self.merge(channel, &members, events),
+            BrokerCommand::Forget => return self.forget(channel),
+            _ => {}
         }
         let Some(stored) = self.stored(channel) else {
             return BrokerReply::Full;
@@ -206,11 +245,18 @@ impl Memory {
             BrokerCommand::List(most) => return BrokerReply::Listed(stored.present.list(most)),
             BrokerCommand::Count => return BrokerReply::Counted(stored.present.count()),
             // Done above.
-            BrokerCommand::Publish(_) => {}
+            BrokerCommand::Publish(_) | BrokerCommand::Merge(_) | BrokerCommand::Forget => {}
         }
         BrokerReply::Done
     }
 }
+
+/// The newest publication.
+const NEWEST: Excerpt = Excerpt {
+    since: None,
+    limit: 1,
+    reverse: true,
+};
 
 impl Broker for Memory {
     fn ask(
@@ -247,7 +293,6 @@ impl Broker for Memory {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Excerpt, Publication};
     use super::*;
     use crate::app::hub::options::ChannelOptions;
     use crate::app::hub::position::Position;

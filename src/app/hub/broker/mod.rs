@@ -45,6 +45,10 @@ pub enum BrokerCommand {
     Close,
     /// Gives a publication its number, keeps it, tells those who have the channel open.
     Publish(Publication),
+    /// Sets these members (JSON) of the object that the newest publication is, and publishes that.
+    Merge(Box<str>),
+    /// Forgets the channel, and tells its newest publication once more.
+    Forget,
     /// What came after that place; only the newest place if `None`.
     CatchUp(Option<Since>),
     /// A part of the history.
@@ -88,7 +92,7 @@ pub enum BrokerReply {
     Listed(Vec<Arc<ClientInfo>>),
     /// How many are there.
     Counted(Headcount),
-    /// There may be no more channels.
+    /// There may be no more channels, or no more in it.
     Full,
     /// The broker cannot be reached.
     Unavailable,

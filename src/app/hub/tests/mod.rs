@@ -1,6 +1,7 @@
 //! The hub's properties: what follows here, and what holds for many seeds.
 
 mod seeds;
+mod sessions;
 mod world;
 
 use super::answer::{HubAnswer, HubError};
@@ -153,7 +154,7 @@ fn what_is_asked_of_a_channel_is_answered_whichever_core_is_its_home() {
             limit,
             reverse,
         };
-        let HubAnswer::History(read) = world.ask(2, channel, ChannelQuestion::History(excerpt))
+        let HubAnswer::History(_, read) = world.ask(2, channel, ChannelQuestion::History(excerpt))
         else {
             panic!("no history");
         };
@@ -171,7 +172,7 @@ fn what_is_asked_of_a_channel_is_answered_whichever_core_is_its_home() {
         let cleared = world.ask(0, channel, ChannelQuestion::ClearHistory);
         assert!(matches!(cleared, HubAnswer::Done));
         let read = world.ask(0, channel, ChannelQuestion::History(excerpt));
-        assert!(matches!(read, HubAnswer::History(read) if read.publications.is_empty()));
+        assert!(matches!(read, HubAnswer::History(_, read) if read.publications.is_empty()));
     }
     let mut plain = World::new(2, ChannelOptions::PLAIN);
     for question in [ChannelQuestion::Presence, ChannelQuestion::ClearHistory] {
@@ -287,6 +288,8 @@ fn an_order_reaches_the_clients_it_means_on_every_core() {
     let order = |what| ClientOrder {
         user: Some("ann".into()),
         client: None,
+        session: None,
+        except: None,
         what,
     };
     assert_eq!(world.order(0, order(ClientAction::Count)).0, 3);

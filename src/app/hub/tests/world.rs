@@ -4,12 +4,13 @@ use crate::app::hub::answer::{
     Asker, Audience, ChannelEvent, EncodingId, HubAnswer, HubError, SubscribeWish, Subscribed,
 };
 use crate::app::hub::broker::{Broker, Memory};
-use crate::app::hub::letter::{ChannelQuestion, ClientOrder, HubLetter};
+use crate::app::hub::letter::{ChannelQuestion, ClientOrder, HubLetter, Stay};
 use crate::app::hub::options::{ChannelOptions, Namespaces, SlowPolicy};
 use crate::app::hub::outlet::Outlet;
 use crate::app::hub::position::{Epoch, Position, Since};
 use crate::app::hub::presence::Headcount;
 use crate::app::hub::publication::{ClientId, Publication};
+use crate::app::hub::session::SessionId;
 use crate::app::hub::{Hub, HubPlan};
 use crate::app::{Seat, User};
 use crate::shard::Core;
@@ -54,6 +55,8 @@ pub(super) struct Post {
     pub(super) heard: BTreeMap<User, Vec<Heard>>,
     unread: BTreeSet<User>,
     disconnected: usize,
+    pub(super) emitted: Vec<(User, String)>,
+    pub(super) ended: Vec<(SessionId, String)>,
 }
 
 impl Outlet for Post {
@@ -94,6 +97,17 @@ impl Outlet for Post {
                 ChannelEvent::Unsubscribed => Heard::Unsubscribed(channel),
             });
         }
+    }
+
+    fn emit(&mut self, _: EncodingId, users: &[User], data: &str) {
+        self.emitted
+            .extend(users.iter().map(|user| (*user, data.to_owned())));
+    }
+
+    fn refresh(&mut self, _: (User, Seat), _: EncodingId, _: Stay) {}
+
+    fn session_ended(&mut self, session: SessionId, data: &str) {
+        self.ended.push((session, data.to_owned()));
     }
 
     fn disconnect(&mut self, _: User, _: EncodingId, _: u16) {
@@ -345,6 +359,7 @@ fn plan(core: u16, cores: u16, namespaces: &Arc<Namespaces>, incarnation: u64) -
         here: Core(core),
         cores,
         namespaces: namespaces.clone(),
+        session_grace: Duration::from_secs(30),
         secret: 1,
         seed: (incarnation << 16 | u64::from(core)).wrapping_mul(0x9e37_79b9_7f4a_7c15),
     }

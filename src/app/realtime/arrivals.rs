@@ -1,0 +1,67 @@
+//! Who may come: by path, token, API key, and in which session.
+
+use super::{
+    Admittance, Arrival, CENTRIFUGO_SOCKET, CENTRIFUGO_STREAM, CHANNELS, FOREIGN_SESSION, Newcomer,
+    RealtimeApp, Refusal, SessionEntry, TopicRequest, query, read_connect,
+};
+
+impl RealtimeApp {
+    /// Whether somebody may come.
+    pub(super) fn admit(&mut self, arrival: &Arrival<'_>) -> Result<Admittance, Refusal> {
+        let refuse = |reason| {
+            let status = 400;
+            Err(Refusal { status, reason })
+        };
+        self.newcomer = match arrival.path {
+            CENTRIFUGO_SOCKET => Newcomer::Socket,
+            CENTRIFUGO_STREAM => {
+                let wish = query::values(arrival.query, "cf_connect").next();
+                let wish = wish.map_or_else(|| "{}".to_owned(), |wish| wish.into_owned());
+                if read_connect(wish.as_bytes()).is_err() {
+                    return refuse("cf_connect is a JSON object: {\"subs\":{\"news\":{}}}");
+                }
+                Newcomer::Listener(wish)
+            }
+            CHANNELS => {
+                let last = (arrival.header)("Last-Event-ID").unwrap_or("");
+                let asked = query::values(arrival.query, "lastEventId").next();
+                let last = match (last, &asked) {
+                    ("", Some(asked)) => asked,
+                    (last, _) => last,
+                };
+                let token = token(arrival);
+                if !self.asks_later() {
+                    self.let_in(&token)?;
+                }
+                match TopicRequest::parse(arrival.query, last) {
+                    Ok(request) => Newcomer::Stream(request, token),
+                    Err(reason) => return refuse(reason),
+                }
+            }
+            _ => {
+                self.api.admit(arrival)?;
+                return Ok(Admittance::default());
+            }
+        };
+        let cookies = self.cookies.as_mut();
+        self.entry = cookies.map_or_else(SessionEntry::default, |it| it.enter(arrival));
+        if self.entry.is_foreign {
+            self.plan.complaints.count(FOREIGN_SESSION);
+        }
+        Ok(Admittance {
+            permit: 0,
+            cookie: self.entry.cookie.take(),
+        })
+    }
+}
+
+/// The token that an event stream shows: browsers can add no field to it.
+fn token(arrival: &Arrival<'_>) -> String {
+    let field = (arrival.header)("Authorization").and_then(|value| value.split_once(' '));
+    let bearer = field.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let asked = query::values(arrival.query, "token").next();
+    match bearer {
+        Some((_, token)) => token.trim().to_owned(),
+        None => asked.map(|asked| asked.into_owned()).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,196 @@
+//! Asks the middleware of a core, and keeps for it what is known of each client. Where there is no
+//! middleware it keeps nothing and asks nobody.
+
+use super::{Middleware, Ruling, Visitor};
+use crate::app::User;
+use crate::app::facts::ClientFacts;
+use crate::app::hub::session::SessionId;
+use crate::app::tokens::TokenClaims;
+use crate::time::Instant;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// The middleware of one core, and the clients that it is asked about.
+#[derive(Default)]
+pub struct Gatekeeper {
+    middleware: Option<Box<dyn Middleware>>,
+    /// Whether who is told a publication has to be asked about.
+    watches_out: bool,
+    known: BTreeMap<User, KnownClient>,
+    now: Instant,
+}
+
+/// What is known of a client.
+#[derive(Debug, Default)]
+struct KnownClient {
+    path: &'static str,
+    claims: Option<Arc<TokenClaims>>,
+    session: Option<Arc<ClientFacts>>,
+}
+
+/// Nobody's connection.
+const NOBODY: User = User(u64::MAX);
+
+impl Gatekeeper {
+    /// Asks that, if there is something to ask.
+    #[must_use]
+    pub fn new(middleware: Option<Box<dyn Middleware>>) -> Self {
+        Self {
+            watches_out: middleware.as_ref().is_some_and(|it| it.watches_out()),
+            middleware,
+            known: BTreeMap::new(),
+            now: Instant::default(),
+        }
+    }
+
+    /// Whether there is anything to ask.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.middleware.is_some()
+    }
+
+    /// Whether who is told a publication has to be asked about.
+    #[must_use]
+    pub const fn watches_out(&self) -> bool {
+        self.watches_out
+    }
+
+    /// The time.
+    pub const fn tick(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// A client has come to that path.
+    pub fn came(&mut self, user: User, path: &'static str) {
+        if self.middleware.is_some() {
+            let known = KnownClient {
+                path,
+                ..KnownClient::default()
+            };
+            self.known.insert(user, known);
+        }
+    }
+
+    /// A client shows a token.
+    pub fn identify(&mut self, user: User, claims: &Arc<TokenClaims>) {
+        if let Some(known) = self.known.get_mut(&user) {
+            known.claims = Some(claims.clone());
+        }
+    }
+
+    /// The session of these holds that now: a JSON object.
+    pub fn holds(&mut self, users: &[User], data: &str) {
+        if self.middleware.is_some() {
+            let session = Arc::new(ClientFacts::read(data));
+            for user in users {
+                if let Some(known) = self.known.get_mut(user) {
+                    known.session = Some(session.clone());
+                }
+            }
+        }
+    }
+
+    /// A session has ended that held that.
+    pub fn session_ended(&mut self, session: SessionId, data: &str) {
+        if let Some(middleware) = &mut self.middleware {
+            middleware.session_ended(session, data);
+        }
+    }
+
+    /// A client is gone.
+    pub fn left(&mut self, user: User) {
+        if let Some(middleware) = &mut self.middleware {
+            self.known.remove(&user);
+            middleware.left(user);
+        }
+    }
+
+    /// A request has come, to that path.
+    pub fn request(&mut self, path: &str, now: Instant) -> Ruling {
+        self.now = now;
+        let Some(middleware) = &mut self.middleware else {
+            return Ruling::Pass;
+        };
+        middleware.request(&stranger(path, None, now))
+    }
+
+    /// Somebody is about to come to that path, perhaps with a token.
+    pub fn arrival(&mut self, path: &str, claims: Option<&TokenClaims>) -> Ruling {
+        let Some(middleware) = &mut self.middleware else {
+            return Ruling::Pass;
+        };
+        middleware.handshake(&stranger(path, claims, self.now))
+    }
+
+    /// A client connects.
+    pub fn handshake(&mut self, user: User) -> Ruling {
+        self.ask(user, |middleware, from| middleware.handshake(from))
+    }
+
+    /// A client sends a command, about that channel if it is about one.
+    pub fn event(&mut self, user: User, event: &str, channel: &str) -> Ruling {
+        self.ask(user, |middleware, from| {
+            middleware.event(from, event, channel)
+        })
+    }
+
+    /// A client is about to subscribe.
+    pub fn subscribe(&mut self, user: User, channel: &str) -> Ruling {
+        self.ask(user, |middleware, from| middleware.subscribe(from, channel))
+    }
+
+    /// A client publishes that.
+    pub fn publish_in(&mut self, user: User, channel: &str, data: &str) -> Ruling {
+        self.ask(user, |middleware, from| {
+            middleware.publish_in(from, channel, data)
+        })
+    }
+
+    /// Whether a client may be told that.
+    pub fn may_hear(&mut self, user: User, channel: &str, data: &str) -> bool {
+        let ruling = self.ask(user, |middleware, to| {
+            middleware.publish_out(to, channel, data)
+        });
+        !matches!(ruling, Ruling::Refuse(_))
+    }
+
+    #[inline]
+    fn ask(
+        &mut self,
+        user: User,
+        ask: impl FnOnce(&mut dyn Middleware, &Visitor<'_>) -> Ruling,
+    ) -> Ruling {
+        let Some(middleware) = &mut self.middleware else {
+            return Ruling::Pass;
+        };
+        let known = self.known.get(&user);
+        let claims = known.and_then(|known| known.claims.as_deref());
+        let session = known.and_then(|known| known.session.as_deref());
+        let from = Visitor {
+            connection: user,
+            session: session.unwrap_or(ClientFacts::NONE),
+            ..stranger(known.map_or("", |known| known.path), claims, self.now)
+        };
+        ask(&mut **middleware, &from)
+    }
+}
+
+/// What is known of who comes with that token.
+fn stranger<'v>(path: &'v str, claims: Option<&'v TokenClaims>, now: Instant) -> Visitor<'v> {
+    Visitor {
+        connection: NOBODY,
+        path,
+        user: claims.map_or("", |claims| &claims.user),
+        claims: claims.map_or(ClientFacts::NONE, |claims| &claims.facts),
+        session: ClientFacts::NONE,
+        now,
+    }
+}
+
+impl fmt::Debug for Gatekeeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (is_on, known) = (self.middleware.is_some(), self.known.len());
+        write!(f, "Gatekeeper({is_on}, {known} known)")
+    }
+}

@@ -1,0 +1,246 @@
+//! A file of rules, read: tables `[[rule]]`, each mistake with its line, its column and what would
+//! do.
+
+use super::RuleRefusal;
+use super::nearest::nearest;
+use super::rate::{RatePer, RuleRate};
+use super::rule::{AccessRule, FactPattern, RuleAction, RuleEffect, RuleLine};
+use crate::app::hub::pattern::ChannelPattern;
+use crate::limits;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use toml::{Spanned, Value};
+
+/// One table `[[rule]]`, as it is written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RuleTable {
+    on: Spanned<RuleLine>,
+    action: Spanned<RuleAction>,
+    path: Option<Spanned<String>>,
+    channel: Option<Spanned<String>>,
+    event: Option<Spanned<String>>,
+    user: Option<Spanned<String>>,
+    claim: Option<Spanned<BTreeMap<String, Value>>>,
+    session: Option<Spanned<BTreeMap<String, Value>>>,
+    rate: Option<Spanned<String>>,
+    per: Option<Spanned<RatePer>>,
+    reason: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleTables {
+    #[serde(default)]
+    rule: Vec<RuleTable>,
+}
+
+/// A mistake in a file of rules.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: {what}")]
+pub struct RuleFault {
+    /// Its line, from 1.
+    pub line: usize,
+    /// Its column, from 1, in characters.
+    pub column: usize,
+    /// What is wrong, and what would do.
+    pub what: String,
+}
+
+/// What is wrong, and where in the text.
+type Misplaced = (Range<usize>, String);
+
+/// Reads a file of rules.
+pub(super) fn read(text: &str) -> Result<Vec<AccessRule>, RuleFault> {
+    let tables: RuleTables = toml::from_str(text).map_err(|error| explain(text, &error))?;
+    let rules = tables.rule.into_iter().map(RuleTable::rule);
+    let rules: Result<_, Misplaced> = rules.collect();
+    rules.map_err(|(at, what)| RuleFault::at(text, at.start, what))
+}
+
+impl RuleFault {
+    /// A mistake at that byte of a text.
+    fn at(text: &str, start: usize, what: String) -> Self {
+        let before = text.get(..start).unwrap_or(text);
+        let (above, beside) = before.rsplit_once('\n').unwrap_or(("", before));
+        let line = match before.contains('\n') {
+            true => above.matches('\n').count() + 2,
+            false => 1,
+        };
+        Self {
+            line,
+            column: beside.chars().count() + 1,
+            what,
+        }
+    }
+}
+
+impl RuleTable {
+    /// What it means.
+    ///
+    /// # Errors
+    /// What is wrong, and where it stands.
+    pub fn rule(self) -> Result<AccessRule, (Range<usize>, String)> {
+        let line = *self.on.get_ref();
+        let fits = |key: &'static str, at: Option<Range<usize>>, lines: &[RuleLine]| match at {
+            Some(at) if !lines.contains(&line) => {
+                let on = self.on.span();
+                debug_assert!(!on.is_empty(), "a value stands somewhere");
+                Err((
+                    at,
+                    format!("`{key}` is nothing that is known of {}", name(line)),
+                ))
+            }
+            Some(_) | None => Ok(()),
+        };
+        use RuleLine::{Event, Handshake, PublishIn, PublishOut, Subscribe};
+        let clients = [Handshake, Event, Subscribe, PublishIn, PublishOut];
+        fits("user", span(&self.user), &clients)?;
+        fits("claim", span(&self.claim), &clients)?;
+        fits("session", span(&self.session), &clients)?;
+        fits("event", span(&self.event), &[Event])?;
+        fits("channel", span(&self.channel), &clients[1..])?;
+        let effect = self.effect(line)?;
+        Ok(AccessRule {
+            on: line,
+            effect,
+            path: pattern(self.path)?,
+            channel: pattern(self.channel)?,
+            event: pattern(self.event)?,
+            user: pattern(self.user)?,
+            claims: facts(self.claim)?,
+            session: facts(self.session)?,
+        })
+    }
+
+    fn effect(&self, line: RuleLine) -> Result<RuleEffect, Misplaced> {
+        let action = *self.action.get_ref();
+        if action == RuleAction::Allow
+            && let Some(reason) = &self.reason
+        {
+            let what = "an allowed client is told no reason; leave it out";
+            return Err((reason.span(), what.to_owned()));
+        }
+        let limits = span(&self.rate).or(span(&self.per));
+        if let Some(at) = limits.filter(|_| action != RuleAction::Limit) {
+            let what = "a rate is for `action = \"limit\"`; leave it out, or write that";
+            return Err((at, what.to_owned()));
+        }
+        let or = match action {
+            RuleAction::Limit => "too many requests",
+            RuleAction::Allow | RuleAction::Deny => "permission denied",
+        };
+        let refusal = RuleRefusal {
+            is_too_often: action == RuleAction::Limit,
+            reason: self.reason(or)?,
+        };
+        Ok(match action {
+            RuleAction::Allow => RuleEffect::Allow,
+            RuleAction::Deny => RuleEffect::Deny(refusal),
+            RuleAction::Limit => {
+                let (rate, per) = self.rate(line)?;
+                RuleEffect::Limit(rate, per, refusal)
+            }
+        })
+    }
+
+    fn rate(&self, line: RuleLine) -> Result<(RuleRate, RatePer), Misplaced> {
+        let Some(typed) = &self.rate else {
+            let what = "a limit has a rate; add rate = \"10/s\"";
+            return Err((self.action.span(), what.to_owned()));
+        };
+        let rate = RuleRate::parse(typed.get_ref()).ok_or_else(|| {
+            let what = "a rate is a number and a time: \"10/s\", \"100/m\" or \"1000/h\"";
+            (typed.span(), what.to_owned())
+        })?;
+        let per = match (&self.per, line) {
+            (None, RuleLine::Request) => RatePer::Core,
+            (None, _) => RatePer::default(),
+            (Some(per), RuleLine::Request) if *per.get_ref() != RatePer::Core => {
+                let what = "nothing is known of who makes a request; write per = \"core\"";
+                return Err((per.span(), what.to_owned()));
+            }
+            (Some(per), _) => *per.get_ref(),
+        };
+        Ok((rate, per))
+    }
+
+    fn reason(&self, or: &'static str) -> Result<&'static str, Misplaced> {
+        let Some(typed) = &self.reason else {
+            return Ok(or);
+        };
+        let reason = typed.get_ref();
+        let is_said = !reason.is_empty() && reason.len() <= limits::REASON_BYTES;
+        if !is_said || reason.contains(char::is_control) {
+            let what = format!("a reason is a line of 1 to {} bytes", limits::REASON_BYTES);
+            return Err((typed.span(), what));
+        }
+        // Rules are read once, or when the operator says so: what is kept for ever is little.
+        Ok(reason.clone().leak())
+    }
+}
+
+/// What a line is called in a file.
+const fn name(line: RuleLine) -> &'static str {
+    match line {
+        RuleLine::Request => "a request",
+        RuleLine::Handshake => "a handshake",
+        RuleLine::Event => "an event",
+        RuleLine::Subscribe => "a subscription",
+        RuleLine::PublishIn | RuleLine::PublishOut => "a publication",
+    }
+}
+
+fn span<T>(typed: &Option<Spanned<T>>) -> Option<Range<usize>> {
+    typed.as_ref().map(Spanned::span)
+}
+
+fn pattern(typed: Option<Spanned<String>>) -> Result<Option<ChannelPattern>, Misplaced> {
+    let Some(typed) = typed else {
+        return Ok(None);
+    };
+    let pattern = ChannelPattern::parse(typed.get_ref());
+    let pattern = pattern.map_err(|error| (typed.span(), error.to_string()))?;
+    Ok(Some(pattern))
+}
+
+fn facts(typed: Option<Spanned<BTreeMap<String, Value>>>) -> Result<Vec<FactPattern>, Misplaced> {
+    let Some(typed) = typed else {
+        return Ok(Vec::new());
+    };
+    let at = typed.span();
+    let each = typed.into_inner().into_iter().map(|(name, value)| {
+        let text = match value {
+            Value::String(text) => text,
+            Value::Integer(number) => number.to_string(),
+            Value::Boolean(value) => value.to_string(),
+            Value::Float(_) | Value::Datetime(_) | Value::Array(_) | Value::Table(_) => {
+                let what = format!("`{name}` is compared with a text, a whole number or a truth");
+                return Err((at.clone(), what));
+            }
+        };
+        let pattern = ChannelPattern::parse(&text);
+        let pattern = pattern.map_err(|error| (at.clone(), format!("`{name}`: {error}")))?;
+        Ok((name.into(), pattern))
+    });
+    each.collect()
+}
+
+/// What is wrong with a file that is no TOML, or has other keys: with the nearest known one.
+fn explain(text: &str, error: &toml::de::Error) -> RuleFault {
+    let start = error.span().map_or(0, |at| at.start);
+    let message = error.message();
+    // "unknown field `chanel`, expected one of `on`, `action`": words stand between backticks.
+    let mut words = message.split('`').skip(1).step_by(2);
+    let what = match words.next() {
+        Some(typed) if message.starts_with("unknown ") => {
+            let known: Vec<&str> = words.collect();
+            let meant = nearest(typed, known.iter().copied()).unwrap_or_default();
+            let all = known.join(", ");
+            format!("`{typed}` is unknown; is `{meant}` meant? There are: {all}")
+        }
+        Some(_) | None => message.to_owned(),
+    };
+    RuleFault::at(text, start, what)
+}

@@ -1,0 +1,67 @@
+//! `init`: what it writes runs at once, and its visitors count each other.
+
+use super::ENGINES;
+use super::program::{Serving, ringstorm};
+use std::net::TcpStream;
+use std::time::Duration;
+use tungstenite::{Message, WebSocket};
+
+/// Says what the page says.
+fn visit(address: &str) -> WebSocket<TcpStream> {
+    let stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let url = format!("ws://{address}/connection/websocket");
+    let (mut socket, _) = tungstenite::client(url, stream).unwrap();
+    let commands = [
+        r#"{"id":1,"connect":{}}"#,
+        r#"{"id":2,"subscribe":{"channel":"visitors"}}"#,
+        r#"{"id":3,"presence_stats":{"channel":"visitors"}}"#,
+    ];
+    socket.send(Message::text(commands.join("\n"))).unwrap();
+    socket
+}
+
+/// Reads until that is told.
+fn hears(socket: &mut WebSocket<TcpStream>, text: &str) {
+    loop {
+        let message = socket.read().unwrap();
+        if message.to_text().unwrap().contains(text) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn what_init_writes_runs_at_once_and_its_visitors_count_each_other() {
+    let folder = std::env::temp_dir().join(format!("ringstorm-visitors-{}", std::process::id()));
+    let ran = ringstorm(&["init", folder.to_str().unwrap()]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let line = ran
+        .out
+        .lines()
+        .find_map(|line| line.strip_prefix("now:  ringstorm "));
+    let flags: Vec<&str> = line.unwrap().split_whitespace().collect();
+    let (place, flags) = flags.split_at(3);
+    assert_eq!(place, ["serve", "--listen", "127.0.0.1:9000"]);
+    let page = std::fs::read_to_string(folder.join("index.html")).unwrap();
+    assert!(
+        page.contains("\"ws://127.0.0.1:9000/connection/websocket\""),
+        "the default port"
+    );
+    for engine in ENGINES.iter().filter(|engine| **engine != "baseline") {
+        let server = Serving::start(&[flags, &["--engine", engine, "--cores", "0"]].concat());
+        let mut first = visit(&server.address);
+        hears(&mut first, "\"num_clients\":1");
+        let mut second = visit(&server.address);
+        hears(&mut second, "\"num_clients\":2");
+        hears(&mut first, "\"join\"");
+        let publish = r#"{"id":9,"publish":{"channel":"visitors","data":1}}"#;
+        second.send(Message::text(publish)).unwrap();
+        hears(&mut second, "\"code\":103");
+        drop(second);
+        hears(&mut first, "\"leave\"");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
