@@ -173,7 +173,7 @@ fn every_command_of_the_pages_can_be_typed_and_meant() {
         let config = Flags::try_parse_from(argv).map_err(|error| error.to_string());
         let config = config.and_then(|flags| {
             let config = match flags.command.unwrap_or_default() {
-                Command::Serve(it) => serve::Config::new(it, DESCRIPTORS).map(drop),
+                Command::Serve(it) => serve::Config::new(*it, DESCRIPTORS).map(drop),
                 Command::Load(it) => load::Config::new(it, DESCRIPTORS).map(drop),
                 Command::Probe(it) => probe::Config::new(it).map(drop),
                 Command::Doctor(it) => doctor::Config::new(it).map(drop),

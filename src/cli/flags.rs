@@ -53,7 +53,7 @@ Examples:
   ringstorm serve --engine baseline --cores 0        what one would otherwise write, to compare
 
 It says `listening on URL...` when it is ready. SIGINT or SIGTERM drains it.")]
-    Serve(ServeFlags),
+    Serve(Box<ServeFlags>),
     /// Drives many connections and measures what comes back.
     #[command(after_help = "\
 Examples:

@@ -114,7 +114,7 @@ pub fn main() -> ExitCode {
     let limit = host::raise_limits();
     let command = flags.command.unwrap_or_default();
     let ended = match command {
-        Command::Serve(flags) => serve::Config::new(flags, limit).and_then(serve::run),
+        Command::Serve(flags) => serve::Config::new(*flags, limit).and_then(serve::run),
         Command::Load(flags) => load::Config::new(flags, limit).and_then(load::run),
         Command::Probe(flags) => probe::Config::new(flags).and_then(|config| probe::run(&config)),
         Command::Doctor(flags) => {

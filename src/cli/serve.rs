@@ -6,6 +6,7 @@ use super::tls::{self, Identity};
 use super::tokens::ChannelSite;
 use super::values::Switch;
 use super::{Exit, Failure, complaints, host, listen, print, signals};
+use crate::app::realtime::RealtimePlan;
 #[cfg(feature = "baseline")]
 use crate::baseline::{self, Baseline};
 use crate::engine::{self, EngineConfig, EngineError, FirstWord, Listeners, Stop};
@@ -62,12 +63,7 @@ impl Config {
         )?;
         let (receive_buffers, receive_bytes) = receiving(&flags)?;
         let secret = random()?;
-        let site = ChannelSite {
-            listen: &listen,
-            origins: &flags.origin,
-            is_secure: flags.tls_cert.is_some(),
-        };
-        let realtime = flags.channels.plan(&site, secret)?;
+        let realtime = realtime(&flags, &listen, secret)?;
         let identity = flags.tls_cert.zip(flags.tls_key);
         let identity = identity.map(|(certificate, key)| Identity { certificate, key });
         Ok(Self {
@@ -161,6 +157,20 @@ fn listen(flags: &ServeFlags) -> Result<(Vec<SocketAddr>, Option<u16>), Failure>
     let number = u16::try_from(all.len()).unwrap_or(u16::MAX);
     all.push(first);
     Ok((all, Some(number)))
+}
+
+/// Channels, if they are asked for.
+fn realtime(
+    flags: &ServeFlags,
+    listen: &[SocketAddr],
+    secret: [u8; 32],
+) -> Result<Option<RealtimePlan>, Failure> {
+    let site = ChannelSite {
+        listen,
+        origins: &flags.origin,
+        is_secure: flags.tls_cert.is_some(),
+    };
+    flags.channels.plan(&site, secret)
 }
 
 /// How many receive buffers a ring has, and how long each is.

@@ -181,7 +181,8 @@ impl ChannelFlags {
         ];
         let is_any = self.token_hmac_secret.is_some() || self.token_jwks.is_some();
         if let Some((flag, _)) = expected.iter().find(|(_, given)| !given.is_empty())
-            && !(is_any || !self.token_key.is_empty())
+            && !is_any
+            && self.token_key.is_empty()
         {
             let text = "there is no key of signed tokens; add --token-key FILE, or leave it out";
             return Err(Failure::Usage(format!("{flag}: {text}")));
