@@ -8,26 +8,32 @@ use tungstenite::{Message, WebSocket};
 
 /// Says what the page says.
 fn visit(address: &str) -> WebSocket<TcpStream> {
-    let stream = TcpStream::connect(address).unwrap();
+    let stream = TcpStream::connect(address).expect("what must not fail");
     stream
         .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
+        .expect("what must not fail");
     let url = format!("ws://{address}/connection/websocket");
-    let (mut socket, _) = tungstenite::client(url, stream).unwrap();
+    let (mut socket, _) = tungstenite::client(url, stream).expect("what must not fail");
     let commands = [
         r#"{"id":1,"connect":{}}"#,
         r#"{"id":2,"subscribe":{"channel":"visitors"}}"#,
         r#"{"id":3,"presence_stats":{"channel":"visitors"}}"#,
     ];
-    socket.send(Message::text(commands.join("\n"))).unwrap();
+    socket
+        .send(Message::text(commands.join("\n")))
+        .expect("what must not fail");
     socket
 }
 
 /// Reads until that is told.
 fn hears(socket: &mut WebSocket<TcpStream>, text: &str) {
     loop {
-        let message = socket.read().unwrap();
-        if message.to_text().unwrap().contains(text) {
+        let message = socket.read().expect("what must not fail");
+        if message
+            .to_text()
+            .expect("what must not fail")
+            .contains(text)
+        {
             return;
         }
     }
@@ -36,16 +42,19 @@ fn hears(socket: &mut WebSocket<TcpStream>, text: &str) {
 #[test]
 fn what_init_writes_runs_at_once_and_its_visitors_count_each_other() {
     let folder = std::env::temp_dir().join(format!("ringstorm-visitors-{}", std::process::id()));
-    let ran = ringstorm(&["init", folder.to_str().unwrap()]);
+    let ran = ringstorm(&["init", folder.to_str().expect("what must not fail")]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let line = ran
         .out
         .lines()
         .find_map(|line| line.strip_prefix("now:  ringstorm "));
-    let flags: Vec<&str> = line.unwrap().split_whitespace().collect();
+    let flags: Vec<&str> = line
+        .expect("what must not fail")
+        .split_whitespace()
+        .collect();
     let (place, flags) = flags.split_at(3);
     assert_eq!(place, ["serve", "--listen", "127.0.0.1:9000"]);
-    let page = std::fs::read_to_string(folder.join("index.html")).unwrap();
+    let page = std::fs::read_to_string(folder.join("index.html")).expect("what must not fail");
     assert!(
         page.contains("\"ws://127.0.0.1:9000/connection/websocket\""),
         "the default port"
@@ -58,10 +67,12 @@ fn what_init_writes_runs_at_once_and_its_visitors_count_each_other() {
         hears(&mut second, "\"num_clients\":2");
         hears(&mut first, "\"join\"");
         let publish = r#"{"id":9,"publish":{"channel":"visitors","data":1}}"#;
-        second.send(Message::text(publish)).unwrap();
+        second
+            .send(Message::text(publish))
+            .expect("what must not fail");
         hears(&mut second, "\"code\":103");
         drop(second);
         hears(&mut first, "\"leave\"");
     }
-    std::fs::remove_dir_all(folder).unwrap();
+    std::fs::remove_dir_all(folder).expect("what must not fail");
 }
