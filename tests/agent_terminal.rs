@@ -17,11 +17,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Both ends of a pseudo-terminal of 80 columns and 24 lines.
-fn open() -> (File, File) {
+/// Both ends of a pseudo-terminal of so many columns and 24 lines.
+pub(super) fn open(columns: u16) -> (File, File) {
     let size = libc::winsize {
         ws_row: 24,
-        ws_col: 80,
+        ws_col: columns,
         ws_xpixel: 0,
         ws_ypixel: 0,
     };
@@ -62,7 +62,7 @@ fn modes(terminal: &File) -> [libc::tcflag_t; 4] {
 fn on_a_terminal(test: &str, typed: &[u8]) -> (ExitStatus, String) {
     let (_, module) = module_path!().split_once("::").expect("a module");
     let test = format!("{module}::{test}");
-    let (master, slave) = open();
+    let (master, slave) = open(80);
     let before = modes(&slave);
     let end = || slave.try_clone().expect("a copy of a descriptor");
     let mut child = Command::new(std::env::current_exe().expect("this program"))
@@ -102,7 +102,7 @@ fn on_a_terminal(test: &str, typed: &[u8]) -> (ExitStatus, String) {
 }
 
 /// Reads until the other end is closed, which is an error here (EIO).
-fn read(mut master: File, tell: &mpsc::Sender<String>) {
+pub(super) fn read(mut master: File, tell: &mpsc::Sender<String>) {
     let mut bytes = [0; 4096];
     while let Ok(length @ 1..) = master.read(&mut bytes) {
         let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
@@ -143,7 +143,7 @@ fn quitting_gives_the_terminal_back() {
 #[test]
 fn a_view_ends_when_its_terminal_is_gone() {
     let (_, module) = module_path!().split_once("::").expect("a module");
-    let (mut master, slave) = open();
+    let (mut master, slave) = open(80);
     let end = || slave.try_clone().expect("a copy of a descriptor");
     let mut child = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", &format!("{module}::draws_until_q"), "--ignored"])

@@ -21,6 +21,8 @@ mod load_report;
 mod networks;
 #[path = "cli_run/outputs.rs"]
 mod outputs;
+#[path = "cli_run/overloads.rs"]
+mod overloads;
 #[path = "cli_run/probes.rs"]
 mod probes;
 #[path = "cli_run/program.rs"]
@@ -37,6 +39,8 @@ mod rooms;
 mod scripts;
 #[path = "cli_run/studies.rs"]
 mod studies;
+#[path = "cli_run/terminals.rs"]
+mod terminals;
 #[path = "cli_run/thresholds.rs"]
 mod thresholds;
 mod tune;

@@ -4,6 +4,8 @@
 
 #[path = "load_report/keys.rs"]
 mod keys;
+#[path = "load_report/words.rs"]
+mod words;
 
 use ringstorm::load::failure::{Kind, Stage};
 use ringstorm::load::latency::Latency;

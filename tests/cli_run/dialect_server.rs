@@ -16,6 +16,7 @@ pub(super) enum Dialect {
     SocketCluster,
     SocketIo,
     Rooms,
+    Channels,
 }
 
 /// What a server does to each of its clients.
@@ -126,7 +127,7 @@ fn greeting(dialect: Dialect, conduct: Conduct) -> Option<String> {
             json!({"type": "disconnect", "reason": "unauthorized", "reconnect": false})
         }
         Dialect::Cable => json!({"type": "welcome"}),
-        Dialect::SocketCluster => return None,
+        Dialect::SocketCluster | Dialect::Channels => return None,
         // Engine.IO protocol, revision 4: open.
         Dialect::SocketIo => {
             let open = json!({"sid": "a", "upgrades": [], "pingInterval": 25_000,
@@ -182,6 +183,24 @@ fn answer(dialect: Dialect, conduct: Conduct, text: &str, replies: u32) -> Answe
             }
             _ => Answer::Nothing,
         },
+        // Centrifugo's client protocol, JSON: a reply has the id of its command, a push has none.
+        Dialect::Channels => {
+            let said = read();
+            let id = &said["id"];
+            if said.get("connect").is_some() {
+                let error = json!({"id": id, "error": {"code": 101, "message": "unauthorized"}});
+                let reply = json!({"id": id, "connect": {"client": "a", "version": "0"}});
+                return Answer::Greeting((if refuses { error } else { reply }).to_string());
+            }
+            if said.get("subscribe").is_some() {
+                let reply = json!({"id": id, "subscribe": {"epoch": "e", "offset": 0}});
+                return Answer::Greeting(reply.to_string());
+            }
+            let (channel, data) = (&said["publish"]["channel"], &said["publish"]["data"]);
+            let publication = json!({"data": data, "offset": replies + 1});
+            let push = json!({"push": {"channel": channel, "pub": publication}});
+            Answer::Reply(format!("{}\n{push}", json!({"id": id, "publish": {}})))
+        }
         Dialect::Rooms => {
             let said = json!({"type": "said", "seq": replies + 2, "member": 0, "text": text});
             Answer::Reply(said.to_string())

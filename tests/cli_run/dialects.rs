@@ -10,11 +10,12 @@ use std::time::Duration;
 
 const ENGINES: [&str; 2] = ["ring", "tokio"];
 
-const DIALECTS: [Dialect; 4] = [
+const DIALECTS: [Dialect; 5] = [
     Dialect::Cable,
     Dialect::SocketCluster,
     Dialect::SocketIo,
     Dialect::Rooms,
+    Dialect::Channels,
 ];
 
 /// What makes a load speak a protocol.
@@ -31,6 +32,7 @@ fn speaks(dialect: Dialect) -> &'static [&'static str] {
         Dialect::SocketCluster => &["--scenario", "socketcluster"],
         Dialect::SocketIo => &["--scenario", "socketio", "--event", "say"],
         Dialect::Rooms => &["--scenario", "rooms"],
+        Dialect::Channels => &["--scenario", "channels", "--channel", "news"],
     }
 }
 
@@ -105,6 +107,7 @@ fn servers_that_refuse_are_failures_by_what_they_say() {
         "handshake_rejected",
         "namespace_refused",
         "no_rooms_here",
+        "connect_rejected",
     ]) {
         for (what, ran) in runs(dialect, Conduct::Refuses) {
             let record = assert_failed(&what, &ran, &["none of 3 connections came up"]);
@@ -115,11 +118,13 @@ fn servers_that_refuse_are_failures_by_what_they_say() {
 
 #[test]
 fn servers_that_say_nothing_are_failures_by_what_was_awaited() {
-    for (dialect, kind) in
-        DIALECTS
-            .into_iter()
-            .zip(["no_welcome", "no_handshake", "no_session", "timed_out"])
-    {
+    for (dialect, kind) in DIALECTS.into_iter().zip([
+        "no_welcome",
+        "no_handshake",
+        "no_session",
+        "timed_out",
+        "timed_out",
+    ]) {
         for (what, ran) in runs(dialect, Conduct::Silent) {
             let record = assert_failed(&what, &ran, &["none of 3 connections came up"]);
             assert_failures(&what, &record, "ready", &[kind]);

@@ -88,6 +88,7 @@ fn connects_are_repeated_and_each_round_is_told() {
         let sum: f64 = times.iter().filter_map(Value::as_f64).sum();
         assert_eq!((times.len(), of("connects", "up")), (4, 800.0));
         assert!((sum - of("rounds", "mean_s") * 4.0).abs() < 1e-9);
+        assert!(of("generator", "busy_max") > 0.0, "{}", load.out);
         assert!(of("rounds", "least_s") > 0.0 && of("rounds", "most_s") <= sum);
     }
     let url = format!("ws://{}/echo", server.address);

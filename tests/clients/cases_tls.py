@@ -79,11 +79,19 @@ async def secured(binary, engine):
 async def python_server(made, mutual=False):
     """A Python `websockets` server with TLS that echoes; gives its URL."""
 
+    async with echo_over(made.server(mutual)) as url:
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def echo_over(context):
+    """The same, with that context."""
+
     async def echo(socket):
         async for message in socket:
             await socket.send(message)
 
-    async with serve(echo, "127.0.0.1", 0, ssl=made.server(mutual), max_size=2**24) as server:
+    async with serve(echo, "127.0.0.1", 0, ssl=context, max_size=2**24) as server:
         yield f"wss://localhost:{server.sockets[0].getsockname()[1]}/"
 
 
@@ -210,6 +218,38 @@ async def the_probe_trusts_whom_it_is_told_to(binary):
             said, _ = await probe(binary, url, *ask, "--ca", made["ca.pem"], *mine)
             equal(said, ["hello"])
             await probe(binary, url, *ask, "--ca", made["ca.pem"], code=1)
+
+
+# Keys that rcgen does not make, and ring does not check.
+UNUSUAL = {
+    "RSA of 1,024 bits": ("-newkey", "rsa:1024"),
+    "RSA of 2,048 bits": ("-newkey", "rsa:2048"),
+    "P-521": ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp521r1"),
+    "Ed448": ("-newkey", "ed448"),
+}
+
+
+@case(ALONE, seconds=60)
+async def any_certificate_is_taken_with_insecure_and_none_of_these_without(binary):
+    async with certificates() as made:
+        for what, key in UNUSUAL.items():
+            await made.openssl("req", "-new", "-nodes", *key, "-subj", "/CN=localhost",
+                               "-keyout", made["odd.key"], "-out", made["odd.csr"])
+            # Without an extension it is of version 1 (OpenSSL before 3.2).
+            await made.openssl("x509", "-req", "-in", made["odd.csr"], "-signkey",
+                               made["odd.key"], "-days", 2, "-out", made["odd.pem"])
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.set_ciphers("DEFAULT@SECLEVEL=0")
+                context.load_cert_chain(made["odd.pem"], made["odd.key"])
+                context.minimum_version = context.maximum_version = version
+                async with echo_over(context) as url:
+                    ask = ("--send", "hello", "--count", 1)
+                    said, _ = await probe(binary, url, *ask, "--insecure")
+                    equal(said, ["hello"], f"{what}, {version.name}")
+                    record = await load(binary, url, "--insecure", code=0)
+                    equal(record["connects"]["up"], 20, f"{what}, {version.name}")
+                    await probe(binary, url, *ask, code=1)
 
 
 async def load(binary, url, *flags, code):

@@ -1,11 +1,12 @@
 //! Every scenario against servers and networks that fail: what the verdict is, and the exit code.
 
+use ringstorm::app::realtime::RealtimePlan;
 use ringstorm::engine::sim::{Conditions, SimConfig, run};
 use ringstorm::load::scenario::custom::{Custom, Script};
 use ringstorm::load::scenario::rooms::Rooms;
 use ringstorm::load::scenario::{
-    Cable, CableOptions, Connect, Senders, SocketCluster, SocketClusterOptions, SocketIo,
-    SocketIoOptions,
+    Cable, CableOptions, Connect, NumberedChannels, NumberedChannelsOptions, Senders,
+    SocketCluster, SocketClusterOptions, SocketIo, SocketIoOptions,
 };
 use ringstorm::load::{self, Load, Loop, Outcome, Pace, Rate, Scenario, Transport};
 use ringstorm::report::{self, Facts, Record, Verdict, exit_code};
@@ -196,6 +197,17 @@ fn custom() -> Scenario {
     })
 }
 
+fn channels() -> Scenario {
+    dialogue(NumberedChannels::new(NumberedChannelsOptions {
+        channel: "news".to_owned(),
+        channels: 2,
+        auth_token: None,
+        content_bytes: 32,
+        senders: Senders::ALL,
+        seed: 7,
+    }))
+}
+
 /// The scenarios, and whether they expect to hear something while they are up.
 fn scenarios() -> Vec<(&'static str, load::Config, bool)> {
     let (ws, sse) = (Transport::WebSocket, Transport::Sse);
@@ -232,6 +244,11 @@ fn scenarios() -> Vec<(&'static str, load::Config, bool)> {
         ("rooms, events", of_rooms(sse), true),
         ("connect", connect, false),
         ("custom", config(custom(), ws, "/echo"), true),
+        (
+            "channels",
+            config(channels(), ws, "/connection/websocket"),
+            true,
+        ),
     ]
 }
 
@@ -250,6 +267,7 @@ fn judged(config: &load::Config, fault: Fault, facts: &Facts) -> Record {
     }
     let mut server = server::Config::new("sim", Instant::from_nanos(1_000_000_000));
     server.chunk = Duration::from_millis(20);
+    server.realtime = Some(RealtimePlan::dev([9; 32]));
     let report = run(
         &plan,
         |core| Faulty {
