@@ -139,10 +139,10 @@ fn the_rate_of_connects_over_a_long_way_is_said_to_be_the_clients() {
 
 #[test]
 fn a_run_that_is_up_and_hears_nothing_at_all_has_failed_and_says_so() {
-    let (config, mut outcome) = good();
+    let (echo, mut outcome) = good();
     outcome.messages.lost = std::mem::take(&mut outcome.messages.replied);
     outcome.messages.replied_in_time = 0;
-    let silent = record((config, outcome));
+    let silent = record((echo, outcome));
     assert_eq!(
         (silent.verdict.verdict, exit_code(&silent)),
         (Verdict::Fail, 99)
