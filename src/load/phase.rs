@@ -119,6 +119,8 @@ impl Timeline {
     pub(super) fn set_start(&mut self, start: Instant, warm_up: Duration, duration: Duration) {
         debug_assert!(self.awaits_start(), "a start is given once");
         self.start = start;
+        // Nobody is waited for any more.
+        self.phase_by = start;
         self.from = start + warm_up;
         self.until = self.from + duration;
         if self.tick != NEVER {

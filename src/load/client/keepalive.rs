@@ -177,6 +177,24 @@ mod tests {
         assert!((9..=10).contains(&turns), "{turns}");
     }
 
+    /// Its pong has three quarters of an interval at least.
+    #[test]
+    fn whose_turn_came_late_has_its_next_one_the_later() {
+        let second = Duration::from_secs(1);
+        let (id, begun) = (ConnectionId::new(3, 1), Instant::from_nanos(7_500_000_000));
+        let mut keepalive = Keepalive::new(Some(second));
+        // The first of all has its place at the full seconds.
+        keepalive.begin(id, 0, begun);
+        let late = Instant::from_nanos(8_600_000_000);
+        assert_eq!(keepalive.take_due(late), [id]);
+        keepalive.go_on(id, 0, late);
+        assert_eq!(keepalive.take_due(late + Duration::from_millis(900)), []);
+        assert_eq!(
+            keepalive.take_due(late + Duration::from_millis(1_500)),
+            [id]
+        );
+    }
+
     #[test]
     fn a_pong_says_when_its_ping_was_sent_and_others_are_none() {
         let now = Instant::from_nanos(123_456_789);

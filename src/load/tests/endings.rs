@@ -372,3 +372,15 @@ fn progress_is_shown_five_times_a_second_with_totals_that_never_fall() {
     assert_eq!((last.up, last.connections, last.sent), (4, 4, 1_000));
     assert_eq!(last.elapsed.as_millis(), 1_000);
 }
+
+/// The others' share of the plan is left out, and what is left has its whole time.
+#[test]
+fn a_core_that_never_says_it_is_ready_holds_the_others_up_for_a_while_only() {
+    let mut world = World::new(2, &config(), Echo::new(|_, now| Some(now + MS)));
+    world.cores[1].0 = None;
+    let (outcome, took) = world.run();
+    assert_eq!(outcome.ending, Ending::Complete);
+    assert!(outcome.messages.replied > 0, "{:?}", outcome.messages);
+    let most = config().connect_phase + Duration::from_secs(5);
+    assert!(took < config().duration + most, "{took:?}");
+}

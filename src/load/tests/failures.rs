@@ -2,6 +2,7 @@
 
 use super::world::{Act, Echo, Script, World};
 use super::{MS, config};
+use crate::limits;
 use crate::load::config::GRACE_TIME;
 use crate::load::measure::failure::{Kind, Stage};
 use crate::load::measure::outcome::{Ending, Outcome};
@@ -393,6 +394,31 @@ fn a_ping_is_answered_with_its_payload() {
         panic!("no masked pong: {:?}", peer.heard);
     };
     assert_eq!([a ^ k0, b ^ k1, c ^ k2], *b"abc");
+}
+
+/// RFC 6455, 5.5.3: the latest ping is answered, once there is room for it.
+#[test]
+fn pings_of_a_peer_that_does_not_read_are_not_answered() {
+    for (backlog, answered) in [
+        (limits::BACKLOG_HIGH - 1, true),
+        (limits::BACKLOG_HIGH, false),
+    ] {
+        let answers = vec![
+            say(UPGRADED),
+            (3 * MS, Act::Say(vec![0x89, 3, b'a', b'b', b'c'])),
+        ];
+        let idle = Config {
+            scenario: Scenario::Idle,
+            connections: 1,
+            ..ws()
+        };
+        let mut world = World::new(1, &idle, Script::answering(answers));
+        world.cores[0].1.backlog = backlog;
+        world.run();
+        // A pong, or else the close frame at the end.
+        let first = if answered { 0x8a } else { 0x88 };
+        assert_eq!(world.peer.heard.first(), Some(&first), "{backlog}");
+    }
 }
 
 #[test]

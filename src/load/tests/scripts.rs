@@ -5,7 +5,7 @@ use super::{MS, config, open};
 use crate::load::measure::failure::{Kind, Stage};
 use crate::load::measure::outcome::{Ending, Outcome};
 use crate::load::scenario::custom::{Custom, Script};
-use crate::load::{Config, RetryPolicy, Scenario};
+use crate::load::{Config, Pace, Rate, RetryPolicy, Scenario, Session};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,6 +86,24 @@ fn when_all_have_left_the_run_is_over_and_complete() {
         assert_eq!(outcome.ending, Ending::Complete);
         assert!(took < Duration::from_millis(200), "{took:?}");
     }
+}
+
+/// Another one arrives in its place.
+#[test]
+fn a_session_that_the_script_ends_does_not_come_back() {
+    let leave = "[[client]]\nturn = [{ send = 'a' }, { wait = {} }, { close = 1000 }]";
+    let config = Config {
+        session: Some(Session::Constant(500 * MS)),
+        connect_pace: Some(Pace::Constant(Rate::per_second(100.0).unwrap())),
+        retry: RetryPolicy {
+            reconnects: 5,
+            ..RetryPolicy::NEVER
+        },
+        ..plan(leave, None)
+    };
+    let (outcome, _) = run(&config);
+    assert!(outcome.connects.left > 30, "{:?}", outcome.connects);
+    assert_eq!((outcome.returns.lost, outcome.failures.total()), (0, 0));
 }
 
 #[test]

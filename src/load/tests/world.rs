@@ -63,6 +63,8 @@ pub(super) struct TestWire {
     slots: u32,
     /// What sends answer with, instead of queuing.
     pub(super) refusing: Option<Unsent>,
+    /// Bytes that are queued for each connection.
+    pub(super) backlog: usize,
     /// CPU time of the thread, as a part of the clock.
     pub(super) busy: f64,
 }
@@ -265,6 +267,7 @@ impl TestWire {
             paused: BTreeSet::new(),
             slots: 100_000,
             refusing: None,
+            backlog: 0,
             busy: 0.25,
         }
     }
@@ -305,7 +308,7 @@ impl Wire<CoreMessage> for TestWire {
     }
 
     fn backlog(&self, _id: ConnectionId) -> usize {
-        0
+        self.backlog
     }
 
     fn pause(&mut self, id: ConnectionId) {
