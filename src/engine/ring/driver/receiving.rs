@@ -55,12 +55,7 @@ impl<S: Shard> Driver<S> {
                 port.mark(id);
             }
             result if result == -libc::ECANCELED => port.mark(id),
-            result => {
-                if let Some(slot) = port.slots.get(id) {
-                    slot.receive = Receive::Ended;
-                }
-                port.connection_broke(id, cause::from_errno(-result));
-            }
+            result => port.connection_broke(id, cause::from_errno(-result)),
         }
     }
 
@@ -103,7 +98,7 @@ impl<S: Shard> Driver<S> {
 
     /// Gives the memory of large buffers back to the system, where the shard has asked for that
     /// and the kernel shows none that was not looked at.
-    pub(super) fn trim_large_buffers(&mut self) {
+    pub(in crate::engine::ring) fn trim_large_buffers(&mut self) {
         if !self.port.trims {
             return;
         }

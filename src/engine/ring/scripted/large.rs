@@ -226,3 +226,24 @@ fn a_turn_sends_a_bounded_part_of_a_large_backlog() {
         assert_eq!(driver.port.slots.backlog(id), left);
     }
 }
+
+/// What the kernel has put there and nobody has looked at would be lost.
+#[test]
+fn large_buffers_are_given_back_once_all_that_came_was_looked_at() {
+    let (mut driver, kernel, _mailboxes) = core();
+    let id = large(&mut driver, &kernel);
+    driver.buffers[0]
+        .large
+        .bytes(1, 5)
+        .copy_from_slice(b"hello");
+    kernel.completes(tag(Operation::ReceiveLarge, id), 5, 1 << 16 | BUFFER);
+    driver.port.trims = true;
+    driver.trim_large_buffers();
+    assert_eq!(driver.buffers[0].large.bytes(1, 5), b"hello");
+    // Once nothing is on its way to the kernel either.
+    for _ in 0..3 {
+        turn(&mut driver);
+    }
+    assert!(!driver.port.trims, "once");
+    assert_eq!(driver.buffers[0].large.bytes(1, 5), [0; 5]);
+}

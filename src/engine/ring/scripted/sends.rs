@@ -176,3 +176,24 @@ fn who_has_closed_is_not_told_that_its_backlog_is_low() {
         assert_eq!(driver.shard.drained.len(), usize::from(!closes));
     }
 }
+
+/// Its place may be another's by then.
+#[test]
+fn an_abort_of_what_is_being_closed_closes_nothing_twice() {
+    let (mut driver, kernel, _post) = core();
+    let id = accept(&mut driver, 4);
+    driver.port.close(id, Close::Abort);
+    turn(&mut driver);
+    kernel.completes(tag(Operation::Receive, id), -libc::ECANCELED, 0);
+    turn(&mut driver);
+    assert_eq!(driver.port.slots.get(id).unwrap().phase, Phase::Closing);
+    driver.port.close(id, Close::Abort);
+    for _ in 0..2 {
+        turn(&mut driver);
+    }
+    let closes = kernel
+        .taken()
+        .into_iter()
+        .filter(|it| *it == Operation::Close);
+    assert_eq!(closes.count(), 1);
+}

@@ -1,6 +1,7 @@
 //! How long a core waits in the kernel, and what it must be woken for.
 
 use super::*;
+use crate::engine::ring::operation::plain;
 use crate::limits;
 
 const TICK: Duration = Duration::from_millis(10);
@@ -46,6 +47,18 @@ fn a_send_from_which_something_follows_is_told_of_when_it_is_done() {
         driver.port.settle_all();
         assert_eq!(send(&mut driver, id), sent, "{bytes} {closes}");
     }
+}
+
+#[test]
+fn a_core_does_not_wait_while_another_of_its_rings_has_work() {
+    let (mut driver, kernel, _mailboxes) = core();
+    let other = Scripted::default();
+    let rings = [kernel, other.clone()].map(Ring::new);
+    driver.port.rings = Rings::new(rings.into(), 8);
+    driver.tick = Some(driver.port.now + Duration::from_secs(9));
+    assert_eq!(driver.patience(TICK), EnterWait::ForOne);
+    other.completes(plain(Operation::Doorbell, 0), 0, 0);
+    assert_eq!(driver.patience(TICK), EnterWait::Not);
 }
 
 #[test]
