@@ -80,6 +80,8 @@ impl ChannelFlags {
             ("--token-key", !self.token_key.is_empty()),
             ("--token-jwks", self.token_jwks.is_some()),
             ("--token-list", self.token_list.is_some()),
+            ("--token-audience", !self.token_audience.is_empty()),
+            ("--token-issuer", !self.token_issuer.is_empty()),
             ("--rules", self.rules.is_some()),
             ("--app-name", self.app_name.is_some()),
             ("--api-key", self.api_key.is_some()),
@@ -229,4 +231,55 @@ fn secret_at(flag: &str, typed: &str) -> Result<String, Failure> {
         }
     };
     Ok(read.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        channels: ChannelFlags,
+    }
+
+    /// What is asked for and what comes of it, on loopback.
+    fn plan(line: &str) -> Result<bool, String> {
+        let argv = std::iter::once("serve").chain(line.split_whitespace());
+        let typed = Typed::try_parse_from(argv).map_err(|error| error.to_string())?;
+        let site = ChannelSite {
+            listen: &[SocketAddr::from(([127, 0, 0, 1], 9000))],
+            origins: &[],
+            is_secure: false,
+        };
+        match typed.channels.plan(&site, [1; 32]) {
+            Ok(plan) => Ok(plan.is_some()),
+            Err(Failure::Usage(why) | Failure::Run(why)) => Err(why),
+            Err(_) => panic!("{line}"),
+        }
+    }
+
+    #[test]
+    fn a_flag_of_channels_is_never_ignored() {
+        assert_eq!(plan(""), Ok(false));
+        for asked in ["--dev", "--dev-for-everyone", "--app-name shop"] {
+            assert_eq!(plan(asked), Ok(true), "{asked}");
+        }
+        for (typed, why) in [
+            ("--token-audience me", "there is no key of signed tokens"),
+            ("--token-issuer you", "there is no key of signed tokens"),
+            (
+                "--dev --token-issuer you",
+                "there is no key of signed tokens",
+            ),
+            ("--session-grace 5s", "--app-name"),
+            ("--api-key dev", "no place for a secret"),
+            ("--rules /nowhere/rules.toml", "No such file"),
+            ("--token-key /nowhere/key.pem", "No such file"),
+        ] {
+            let said = plan(typed).expect_err(typed);
+            assert!(said.contains(why), "{typed}: {said}");
+        }
+    }
 }

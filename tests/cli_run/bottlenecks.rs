@@ -90,10 +90,17 @@ fn a_server_without_cpu_is_found_and_named() {
     let broke = found.broke.expect("something broke");
     // An event of 1 ms every 50 ms: no core of any speed carries more than 50 of them.
     assert!(broke <= 58.0 && found.held < Some(54.0), "{}", found.text());
-    // On a machine that others use it is those, and it says so.
+    // On a machine that others use, a queue may have filled while they had the CPU: it says so.
     let named = found.bottleneck.as_deref();
-    let causes = ["the server's CPU", "other programs of the host"];
-    assert!(causes.map(Some).contains(&named), "{}", found.text());
+    let seen = found
+        .causes
+        .iter()
+        .any(|it| it.starts_with("other programs of the host"));
+    assert!(
+        named == Some("the server's CPU") || seen,
+        "{}",
+        found.text()
+    );
 }
 
 #[test]
