@@ -81,6 +81,8 @@ def made_possible(words, binary, server, folder):
     """The command as it can be run here."""
     words = [word.replace("127.0.0.1:9000", f"{server.host}:{server.port}") for word in words]
     words = [SHORTER.get(word, word) for word in words]
+    # The server that is asked is one of --dev.
+    words = [re.sub(r"\$\(cat \S*api\.key\)", "dev", word) for word in words]
     for flag, value in (("--cores", cores().split(",")[-1]),
                         ("--server-pid", str(server.process.pid))):
         if flag in words:
@@ -102,13 +104,14 @@ async def somebody_speaks(lines, server):
     await curl("--data", "hello", server.url(path, "http"))
 
 
-async def printed(command, shown, binary, server):
+async def printed(command, shown, binary, server, place):
     """What the command prints where it runs to its end, or as much as is shown."""
     words = shlex.split(command)
     name, is_load = words[:2], words[1] in ("load", "demo")
     with tempfile.TemporaryDirectory() as folder:
         process = await asyncio.create_subprocess_exec(
             *made_possible(words, binary, server, folder),
+            cwd=place,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             # Where progress is shown, it is gone in the end.
@@ -143,16 +146,26 @@ async def printed(command, shown, binary, server):
         return lines
 
 
+def repository(place):
+    """Makes that folder look like the repository: what commands write stays out of the real one."""
+    for entry in ROOT.iterdir():
+        (pathlib.Path(place) / entry.name).symlink_to(entry)
+    return place
+
+
 def page_case(path, found):
     """Registers the blocks of a page as one case."""
 
     async def show(binary):
         wrong = []
-        async with await Server.serve(binary, "ring", "--chunk-ms", "100", "--dev") as server:
-            for command, shown in found:
-                said = await printed(command, shown, binary, server)
-                if lines := differ(shown, said):
-                    wrong.append("\n      ".join([f"{path.name}: $ {command}", *lines]))
+        flags = ("--chunk-ms", "100", "--dev")
+        with tempfile.TemporaryDirectory() as folder:
+            place = repository(folder)
+            async with await Server.serve(binary, "ring", *flags) as server:
+                said = [await printed(*it, binary, server, place) for it in found]
+        for (command, shown), lines in zip(found, said):
+            if lines := differ(shown, lines):
+                wrong.append("\n      ".join([f"{path.name}: $ {command}", *lines]))
         assert not wrong, "\n".join(wrong)
 
     show.__name__ = f"what_{path.stem.replace('-', '_').lower()}_shows_is_what_is_printed"
