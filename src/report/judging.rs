@@ -59,7 +59,7 @@ fn possible(facts: &Facts, config: &Config) -> (Facts, Outcome) {
     };
     match program {
         "rooms" | "cable" => outcome.fan_out = Some(Box::default()),
-        "channels" => outcome.deliveries = Some(Deliveries::default()),
+        "channels" | "sse-channels" => outcome.deliveries = Some(Deliveries::default()),
         "connect" => outcome.rounds.push(Duration::ZERO),
         _ => {}
     }

@@ -1,26 +1,34 @@
-//! What the flags of the scenarios `cable`, `channels`, `socketcluster` and `socketio` mean.
+//! What the flags of the scenarios `cable`, `channels`, `sse-channels`, `socketcluster` and
+//! `socketio` mean.
 
 use super::flags::LoadFlags;
 use super::scenario_flag::ScenarioFlag;
 use super::trigger::trigger;
 use crate::cli::Failure;
 use crate::cli::url::Scheme;
+use crate::limits::CHANNELS_PER_CLIENT;
 use crate::load::scenario::{
     Cable, CableOptions, NumberedChannels, NumberedChannelsOptions, Program, STAMP_BYTES, Senders,
-    SocketCluster, SocketClusterOptions, SocketIo, SocketIoOptions,
+    SocketCluster, SocketClusterOptions, SocketIo, SocketIoOptions, StreamedChannels,
+    StreamedChannelsOptions,
 };
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Where servers answer whose URL names no path.
 const CABLE_PATH: &str = "/cable";
 const CHANNELS_PATH: &str = "/connection/websocket";
+const STREAMS_PATH: &str = "/channels";
 const SOCKETCLUSTER_PATH: &str = "/socketcluster/";
 
 /// A scenario of these, and where its server answers if it is asked for that target.
 pub(super) struct Realtime {
     pub(super) program: Arc<dyn Program>,
-    pub(super) retarget: fn(&str) -> String,
+    pub(super) retarget: Retarget,
 }
+
+/// From a target that was typed to that where the scenario's server answers.
+pub(super) type Retarget = Box<dyn Fn(&str) -> String>;
 
 impl Realtime {
     /// What the flags mean, with that seed; `None` for other scenarios.
@@ -29,12 +37,20 @@ impl Realtime {
         let realtime = match flags.scenario {
             Some(ScenarioFlag::Cable) => Self {
                 program: Arc::new(cable(flags, seed)?),
-                retarget: |target| or_path(target, CABLE_PATH),
+                retarget: Box::new(|target| or_path(target, CABLE_PATH)),
             },
             Some(ScenarioFlag::Channels) => Self {
                 program: Arc::new(channels(flags, seed)?),
-                retarget: |target| or_path(target, CHANNELS_PATH),
+                retarget: Box::new(|target| or_path(target, CHANNELS_PATH)),
             },
+            Some(ScenarioFlag::SseChannels) => {
+                let options = streams(flags, seed)?;
+                let topics = options.topics.clone();
+                Self {
+                    program: Arc::new(StreamedChannels::new(options)),
+                    retarget: Box::new(move |target| with_topics(target, &topics)),
+                }
+            }
             Some(ScenarioFlag::Socketcluster) => Self {
                 program: Arc::new(SocketCluster::new(SocketClusterOptions {
                     channel: flags.realtime.channel.clone(),
@@ -44,7 +60,7 @@ impl Realtime {
                     senders: senders(flags),
                     seed,
                 })),
-                retarget: |target| or_path(target, SOCKETCLUSTER_PATH),
+                retarget: Box::new(|target| or_path(target, SOCKETCLUSTER_PATH)),
             },
             Some(ScenarioFlag::Socketio) => Self {
                 program: Arc::new(SocketIo::new(SocketIoOptions {
@@ -55,7 +71,7 @@ impl Realtime {
                     senders: senders(flags),
                     seed,
                 })),
-                retarget: with_query,
+                retarget: Box::new(with_query),
             },
             Some(
                 ScenarioFlag::Echo
@@ -69,10 +85,15 @@ impl Realtime {
                 return Ok(None);
             }
         };
-        if flags.urls.iter().any(|url| url.scheme != Scheme::Ws) {
+        let (scheme, needs) = match flags.scenario {
+            Some(ScenarioFlag::SseChannels) => {
+                (Scheme::Http, "an event stream; use an http:// URL")
+            }
+            _ => (Scheme::Ws, "a WebSocket; use a ws:// URL"),
+        };
+        if flags.urls.iter().any(|url| url.scheme != scheme) {
             let name = realtime.program.name();
-            let text = format!("--scenario {name} needs a WebSocket; use a ws:// URL");
-            return Err(Failure::Usage(text));
+            return Err(Failure::Usage(format!("--scenario {name} needs {needs}")));
         }
         if flags.payload < STAMP_BYTES {
             let text = format!(
@@ -114,13 +135,37 @@ fn cable(flags: &LoadFlags, seed: u64) -> Result<Cable, Failure> {
     }))
 }
 
-fn channels(flags: &LoadFlags, seed: u64) -> Result<NumberedChannels, Failure> {
-    let Some(channel) = flags.realtime.channel.clone() else {
-        let text = "--scenario channels has to know what to subscribe to; try: --channel news";
-        return Err(Failure::Usage(text.to_owned()));
+/// What to subscribe to.
+fn channel(flags: &LoadFlags, scenario: &str) -> Result<String, Failure> {
+    let channel = flags.realtime.channel.clone();
+    channel.ok_or_else(|| {
+        Failure::Usage(format!(
+            "--scenario {scenario} has to know what to subscribe to; try: --channel news"
+        ))
+    })
+}
+
+fn streams(flags: &LoadFlags, seed: u64) -> Result<StreamedChannelsOptions, Failure> {
+    let channel = channel(flags, "sse-channels")?;
+    let topics = match flags.realtime.channels {
+        None | Some(0 | 1) => vec![channel],
+        Some(many) => (0..many).map(|at| format!("{channel}{at}")).collect(),
     };
+    if topics.len() > CHANNELS_PER_CLIENT {
+        let text = format!("--channels: a stream has at most {CHANNELS_PER_CLIENT} topics");
+        return Err(Failure::Usage(text));
+    }
+    Ok(StreamedChannelsOptions {
+        topics,
+        content_bytes: flags.payload,
+        senders: senders(flags),
+        seed,
+    })
+}
+
+fn channels(flags: &LoadFlags, seed: u64) -> Result<NumberedChannels, Failure> {
     Ok(NumberedChannels::new(NumberedChannelsOptions {
-        channel,
+        channel: channel(flags, "channels")?,
         channels: flags.realtime.channels.unwrap_or(1),
         auth_token: flags.realtime.auth_token.clone(),
         content_bytes: flags.payload,
@@ -170,6 +215,27 @@ fn with_query(target: &str) -> String {
     format!("{target}{separator}{QUERY}")
 }
 
+/// A target of event streams: its query names the topics.
+fn with_topics(target: &str, topics: &[String]) -> String {
+    let mut target = or_path(target, STREAMS_PATH);
+    for topic in topics {
+        target.push(if target.contains('?') { '&' } else { '?' });
+        target.push_str("topic=");
+        for byte in topic.bytes() {
+            // RFC 3986, 2.3: what needs no escape.
+            match byte {
+                b'-' | b'.' | b'_' | b'~' => target.push(char::from(byte)),
+                byte if byte.is_ascii_alphanumeric() => target.push(char::from(byte)),
+                byte => {
+                    // Writing to a String does not fail.
+                    let _ = write!(target, "%{byte:02X}");
+                }
+            }
+        }
+    }
+    target
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,6 +271,14 @@ mod tests {
                 "/socket.io/?EIO=4&transport=websocket",
             ),
             (
+                "http://a:1 --scenario sse-channels --channel a:&",
+                "/channels?topic=a%3A%26",
+            ),
+            (
+                "http://a:1/?token=x --scenario sse-channels --channel n --channels 2",
+                "/channels?token=x&topic=n0&topic=n1",
+            ),
+            (
                 "ws://a:1/s/?a=b --scenario socketio",
                 "/s/?a=b&EIO=4&transport=websocket",
             ),
@@ -226,11 +300,24 @@ mod tests {
             ),
             (
                 "ws://a:1 --channel X",
-                "--scenario cable or channels or socketcluster",
+                "--scenario cable or channels or sse-channels or socketcluster",
             ),
             (
                 "ws://a:1 --scenario socketio --channel X",
-                "--scenario cable or channels or socketcluster",
+                "--scenario cable or channels or sse-channels or socketcluster",
+            ),
+            ("http://a:1 --scenario sse-channels", "--channel news"),
+            (
+                "ws://a:1 --scenario sse-channels --channel a",
+                "http:// URL",
+            ),
+            (
+                "http://a:1 --scenario sse-channels --channel a --channels 129",
+                "at most 128",
+            ),
+            (
+                "http://a:1 --scenario sse-channels --channel a --auth-token t",
+                "Bearer",
             ),
             (
                 "ws://a:1 --scenario cable --channel X --auth-token t",

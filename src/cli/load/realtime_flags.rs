@@ -1,5 +1,5 @@
 //! The flags that only the scenarios of message protocols have (`cable`, `channels`,
-//! `socketcluster`, `socketio`), and which of them belongs to which.
+//! `sse-channels`, `socketcluster`, `socketio`), and which of them belongs to which.
 
 use super::scenario_flag::ScenarioFlag;
 use super::trigger::Request;
@@ -8,14 +8,14 @@ use clap::Args;
 
 /// The flags of `load` that some scenarios have.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Scenarios cable, channels, socketcluster, socketio")]
+#[command(next_help_heading = "Scenarios cable, channels, sse-channels, socketcluster, socketio")]
 pub(in crate::cli) struct RealtimeFlags {
     /// Channel to subscribe to. Of cable its class, such as ChatChannel, or the whole identifier:
     /// '{"channel":"ChatChannel","room":1}'.
     #[arg(long, value_name = "NAME")]
     pub(super) channel: Option<String>,
-    /// Number of channels (channels): each client is in one of NAME0, NAME1, .. [default: NAME
-    /// alone].
+    /// Number of channels: each client is in one of NAME0, NAME1, .. (channels), or listens to all
+    /// of them (sse-channels) [default: NAME alone].
     #[arg(long, value_name = "N")]
     pub(super) channels: Option<u32>,
     /// What is called with each message: of cable the channel's action, of socketcluster the
@@ -57,14 +57,18 @@ impl RealtimeFlags {
 
     /// The flags that were typed, each with the scenarios that have it.
     fn typed(&self) -> impl Iterator<Item = (&'static str, &'static [ScenarioFlag])> {
-        use ScenarioFlag::{Cable, Channels, Socketcluster, Socketio};
+        use ScenarioFlag::{Cable, Channels, Socketcluster, Socketio, SseChannels};
         let all: [(_, _, &[ScenarioFlag]); 7] = [
             (
                 "--channel",
                 self.channel.is_some(),
-                &[Cable, Channels, Socketcluster],
+                &[Cable, Channels, SseChannels, Socketcluster],
             ),
-            ("--channels", self.channels.is_some(), &[Channels]),
+            (
+                "--channels",
+                self.channels.is_some(),
+                &[Channels, SseChannels],
+            ),
             (
                 "--event",
                 self.event.is_some(),
@@ -79,7 +83,7 @@ impl RealtimeFlags {
             (
                 "--senders",
                 self.senders.is_some(),
-                &[Cable, Channels, Socketcluster, Socketio],
+                &[Cable, Channels, SseChannels, Socketcluster, Socketio],
             ),
             ("--trigger", self.trigger.is_some(), &[Cable]),
         ];
@@ -99,6 +103,9 @@ impl RealtimeFlags {
                 "ActionCable has no token of its own: put it into the URL's query or a --header"
                     .to_owned()
             }
+            ("--auth-token", Some(ScenarioFlag::SseChannels)) => {
+                "-H 'Authorization: Bearer TOKEN'".to_owned()
+            }
             _ => format!("leave it out, or write --scenario {}", names.join(" or ")),
         };
         Err(Failure::Usage(format!(
@@ -112,6 +119,7 @@ fn name(scenario: ScenarioFlag) -> &'static str {
     match scenario {
         ScenarioFlag::Cable => "cable",
         ScenarioFlag::Channels => "channels",
+        ScenarioFlag::SseChannels => "sse-channels",
         ScenarioFlag::Socketcluster => "socketcluster",
         ScenarioFlag::Socketio => "socketio",
         ScenarioFlag::Echo

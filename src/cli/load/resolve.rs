@@ -4,7 +4,7 @@ use super::flags::LoadFlags;
 use super::following::follow;
 use super::pacing::RunFrame;
 use super::proxied::way;
-use super::realtime::Realtime;
+use super::realtime::{Realtime, Retarget};
 use super::scenario_flag::ScenarioFlag;
 use super::script;
 use crate::cli::sources::Need;
@@ -66,7 +66,7 @@ pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
             .urls
             .iter()
             .skip(1)
-            .map(|url| page(url, retarget))
+            .map(|url| page(url, &retarget))
             .collect(),
         sources: sources::expand(&flags.source_ip, address, need(flags)),
         headers: headers(flags, url),
@@ -256,12 +256,17 @@ fn need(flags: &LoadFlags) -> Need {
     }
 }
 
-/// Second connections of clients: of each room over event streams one member posts.
+/// Second connections of clients: of each room over event streams one member posts, and whoever
+/// publishes in channels.
 pub(super) fn posting(flags: &LoadFlags) -> u32 {
     let is_stream = flags
         .urls
         .first()
         .is_some_and(|url| url.scheme == Scheme::Http);
+    if flags.scenario == Some(ScenarioFlag::SseChannels) {
+        let senders = flags.realtime.senders.unwrap_or(u32::MAX);
+        return senders.min(flags.connections);
+    }
     match flags.room_size {
         Some(size) if is_stream => flags.connections.div_ceil(size.max(1)),
         None | Some(_) => 0,
@@ -277,7 +282,7 @@ pub(super) fn rounds(scenario: Option<ScenarioFlag>, iterations: Option<u32>) ->
 struct ScenarioChoice {
     scenario: Scenario,
     /// From the targets that were typed to those where the scenario's server answers.
-    retarget: fn(&str) -> String,
+    retarget: Retarget,
     subprotocols: Vec<String>,
     is_text: bool,
 }
@@ -314,6 +319,7 @@ impl ScenarioChoice {
             Some(
                 ScenarioFlag::Cable
                 | ScenarioFlag::Channels
+                | ScenarioFlag::SseChannels
                 | ScenarioFlag::Socketcluster
                 | ScenarioFlag::Socketio,
             )
@@ -321,7 +327,7 @@ impl ScenarioChoice {
         };
         Ok(Self {
             scenario,
-            retarget: str::to_owned,
+            retarget: Box::new(str::to_owned),
             subprotocols,
             is_text: flags.text || flags.message.is_some() && !flags.binary,
         })
@@ -364,7 +370,7 @@ fn targets(flags: &LoadFlags) -> Result<(&Url, Vec<Target>), Failure> {
     Ok((first, targets))
 }
 
-fn page(url: &Url, retarget: fn(&str) -> String) -> load::Page {
+fn page(url: &Url, retarget: &Retarget) -> load::Page {
     load::Page {
         host: url.authority(),
         target: retarget(&url.target),

@@ -23,6 +23,9 @@ pub(in crate::cli) enum ScenarioFlag {
     /// Channels of a server that speaks Centrifugo's client protocol: publishes, and checks the
     /// number of all that each subscriber is told.
     Channels,
+    /// Event streams of channels (`/channels`): publishes by `POST /publish`, and checks the place
+    /// of all that each stream is told.
+    SseChannels,
     /// Socket.IO: emits events and expects their acknowledgements.
     Socketio,
     /// What a file says (`--script`).

@@ -138,6 +138,7 @@ impl Messages<'_> {
             ClientRole::Dialogue(_) => self.tell(Incoming::Event {
                 kind: event.event,
                 text: event.data,
+                id: event.last_event_id,
             }),
             ClientRole::Listen(seen) if event.event == STALE && self.past.is_some() => {
                 let recorder = &mut *self.call.recorder;

@@ -5,6 +5,7 @@
 //! whether it came, came twice, came late, was given after a cut, or was told to be lost.
 
 use super::calls::{Calls, Stamp, delivered, filler};
+use super::channel_place::ChannelPlace;
 use super::{Context, Dialogue, Incoming, Piece, Program, Senders, Turns};
 use crate::load::decimal::Decimal;
 use crate::load::measure::deliveries::Delivered;
@@ -17,8 +18,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 const CONNECT: u32 = 1;
 const SUBSCRIBE: u32 = 2;
-/// Numbers that were passed over and may still come: no more are remembered.
-const MISSING_MAX: usize = 64;
 /// From this code on, who was unsubscribed subscribes again.
 const RESUBSCRIBE: u32 = 2500;
 
@@ -49,19 +48,6 @@ struct ChannelsPlan {
     filler: Vec<u8>,
     /// Where each client was when it was cut off.
     places: Mutex<BTreeMap<u32, Arc<Mutex<ChannelPlace>>>>,
-}
-
-/// How far a client is in its channel.
-#[derive(Debug, Default)]
-struct ChannelPlace {
-    /// Of which history; empty before the first subscription.
-    epoch: String,
-    /// The newest publication that it has, or knows to be lost.
-    offset: u64,
-    /// Numbers that were passed over.
-    missing: Vec<u64>,
-    /// So many were told to be passed over, and have not been found missing yet.
-    told: u64,
 }
 
 /// How far a client has connected.
@@ -252,14 +238,7 @@ impl Subscriber {
             let lost = if is_same { known } else { known.max(1) };
             context.delivery(Delivered::Told(lost));
         }
-        self.at_place(|place| {
-            place.epoch.clear();
-            place.epoch.push_str(&it.epoch);
-            place.offset = it.offset;
-            if !is_same {
-                place.missing.clear();
-            }
-        });
+        self.at_place(|place| place.begins_at(&it.epoch, it.offset));
         if !self.is_up {
             self.is_up = true;
             context.ready(self.plan.options.senders.part(context.number()));
@@ -290,36 +269,5 @@ impl Subscriber {
         // One client has it at a time.
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         act(&mut place)
-    }
-}
-
-impl ChannelPlace {
-    /// A publication of that number has come: what that says of those before it.
-    fn has(&mut self, offset: u64) -> Delivered {
-        if offset > self.offset {
-            let lost = self.came_to(offset - 1);
-            self.offset = offset;
-            return Delivered::Lost(lost);
-        }
-        match self.missing.iter().position(|missing| *missing == offset) {
-            Some(at) => {
-                self.missing.swap_remove(at);
-                Delivered::Late
-            }
-            None => Delivered::Repeated,
-        }
-    }
-
-    /// Nothing up to that number comes in its order any more: how many are lost without a word.
-    fn came_to(&mut self, offset: u64) -> u64 {
-        let passed = offset.saturating_sub(self.offset);
-        let told = passed.min(self.told);
-        self.told -= told;
-        let lost = passed - told;
-        let room = MISSING_MAX.saturating_sub(self.missing.len());
-        let room = u64::try_from(room).unwrap_or(u64::MAX).min(lost);
-        self.missing.extend(self.offset + 1..=self.offset + room);
-        self.offset = self.offset.max(offset);
-        lost
     }
 }

@@ -51,6 +51,7 @@
 
 mod cable;
 mod calls;
+mod channel_place;
 mod channels;
 #[cfg(test)]
 mod channels_tests;
@@ -62,6 +63,9 @@ mod realtime_tests;
 pub mod rooms;
 mod socketcluster;
 mod socketio;
+mod sse_channels;
+#[cfg(test)]
+mod sse_channels_tests;
 mod trigger;
 
 pub use super::measure::fan_out::Stray;
@@ -73,6 +77,7 @@ pub(super) use context::{Actions, Flow, Leave, Post, Speaker, Wake};
 pub use context::{Context, Exchange, Piece};
 pub use socketcluster::{SocketCluster, SocketClusterOptions};
 pub use socketio::{SocketIo, SocketIoOptions};
+pub use sse_channels::{StreamedChannels, StreamedChannelsOptions};
 pub use trigger::{Fire, Trigger};
 
 use crate::shard::{ConnectionId, Core};
@@ -169,6 +174,8 @@ pub enum Incoming<'a> {
         kind: &'a str,
         /// Its data.
         text: &'a str,
+        /// The last id of the stream as of this event: its own, or an earlier one's.
+        id: &'a str,
     },
 }
 

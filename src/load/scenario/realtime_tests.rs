@@ -74,6 +74,11 @@ impl Desk {
         self.call(|dialogue, context| dialogue.on_message(heard, context));
     }
 
+    pub(super) fn event(&mut self, kind: &str, id: &str, text: &str) {
+        let heard = Incoming::Event { kind, text, id };
+        self.call(|dialogue, context| dialogue.on_message(heard, context));
+    }
+
     pub(super) fn turn(&mut self) -> String {
         let piece = Piece(SendTimes {
             intended: self.now,
