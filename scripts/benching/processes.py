@@ -104,10 +104,10 @@ class Child:
 class Host:
     """The built programs, and the children of this run."""
 
-    def __init__(self, server):
+    def __init__(self, server, needs_peers=True):
         if not {SERVER_CPU, DRIVER_CPU} <= os.sched_getaffinity(0):
             raise Failure("needs CPU 0 for the server and CPU 1 for the generator")
-        self.programs = build(server)
+        self.programs = build(server) if needs_peers else build(server, benches=())
         self.softirq = process_named(f"ksoftirqd/{SERVER_CPU}")
         self.children = []
         self.folder = None
