@@ -181,6 +181,8 @@ pub const SAID_BYTES: usize = 64 * 1024;
 pub const CALL_BYTES: usize = 1024 * 1024;
 /// Bytes of a channel's name: what Centrifugo allows.
 pub const CHANNEL_NAME_BYTES: usize = 255;
+/// Patterns of channels that the clients of one core may have subscribed to: every core knows them.
+pub const PATTERNS: usize = 4096;
 /// Channels that one client may have subscribed to: what Centrifugo allows. Each command looks
 /// through them.
 pub const CHANNELS_PER_CLIENT: usize = 128;
@@ -206,6 +208,9 @@ pub const PRESENCE_LISTED: usize = 1000;
 pub const PRESENCE_TOLD_AT_ONCE: usize = 100;
 /// Clients of a channel up to which each is told once in [`PRESENCE_TIME`]; beyond, nobody is.
 pub const PRESENCE_TOLD: usize = 1000;
+/// How many may come and go in a large channel within [`PRESENCE_TIME`] so that each is told; if
+/// more do, nobody is: a thousand that come back together would tell each other a million times.
+pub const PRESENCE_CHANGES: usize = 100;
 /// Time between two pings of one client of Centrifugo's protocol: its servers' own.
 pub const CLIENT_PING_TIME: Duration = Duration::from_secs(25);
 /// Bytes of what a session holds: JSON.

@@ -5,6 +5,8 @@ mod arrivals;
 mod streams;
 
 #[cfg(test)]
+mod channel_tests;
+#[cfg(test)]
 mod complaint_tests;
 #[cfg(test)]
 mod rig;
@@ -118,6 +120,7 @@ impl RealtimePlan {
     pub fn with_tokens(secret: [u8; 32]) -> Self {
         let options = ChannelOptions {
             clients_publish: false,
+            patterns: false,
             ..ChannelOptions::DEV
         };
         Self {

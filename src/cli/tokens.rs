@@ -2,7 +2,7 @@
 
 use super::{Failure, values};
 use crate::app::realtime::RealtimePlan;
-use crate::app::rules::{MiddlewareSource, RuleSet};
+use crate::app::rules::{MiddlewareSource, RuleFile};
 use crate::app::sessions::SessionPlan;
 use crate::app::tokens::{TokenKeyError, TokenKeys, WallClock};
 use crate::engine;
@@ -45,7 +45,8 @@ pub(super) struct ChannelFlags {
     /// Who has to have signed them (`iss`); may be given several times.
     #[arg(long, value_name = "TEXT")]
     token_issuer: Vec<String>,
-    /// Rules: who may connect, subscribe, publish, call and be told, and how often (TOML).
+    /// Rules: who may connect, subscribe, publish, call and be told, and how often; and what
+    /// channels are like (TOML).
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
     /// Sessions of browsers, with a cookie of that name: their tabs share one, over cores and
@@ -117,7 +118,11 @@ impl ChannelFlags {
         };
         plan.sessions = self.sessions(site)?;
         if let Some(path) = &self.rules {
-            plan.middleware = MiddlewareSource::rules(rules(path)?);
+            let file = rules(path)?;
+            plan.namespaces = Arc::new(plan.namespaces.changed(&file.channels));
+            if !file.rules.is_empty() {
+                plan.middleware = MiddlewareSource::rules(file.rules);
+            }
         }
         plan.tokens = Arc::new(self.keys()?);
         plan.wall = WallClock {
@@ -195,11 +200,11 @@ impl ChannelFlags {
 }
 
 /// Reads a file of rules.
-fn rules(path: &Path) -> Result<RuleSet, Failure> {
+fn rules(path: &Path) -> Result<RuleFile, Failure> {
     let shown = path.display();
     let text = fs::read_to_string(path);
     let text = text.map_err(|it| Failure::Usage(format!("--rules {shown}: {it}")))?;
-    RuleSet::parse(&text).map_err(|it| Failure::Usage(format!("--rules: {shown}:{it}")))
+    RuleFile::parse(&text).map_err(|it| Failure::Usage(format!("--rules: {shown}:{it}")))
 }
 
 fn add(

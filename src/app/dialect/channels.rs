@@ -191,10 +191,22 @@ pub fn write(into: &mut Vec<u8>, topic: &str, it: &Publication) {
     into.extend_from_slice(b"{\"topic\":");
     json::string(into, topic);
     // Writing to a Vec does not fail.
-    let _ = write!(into, ",\"offset\":{},\"data\":{}", it.offset, it.data);
+    if it.offset > 0 {
+        let _ = write!(into, ",\"offset\":{}", it.offset);
+    }
+    let _ = write!(into, ",\"data\":{}", it.data);
     if let Some(tags) = &it.tags {
         let _ = write!(into, ",\"tags\":{tags}");
     }
+    into.push(b'}');
+}
+
+/// Appends a publication in a channel that a pattern takes.
+pub fn write_matched(into: &mut Vec<u8>, (pattern, topic): (&str, &str), it: &Publication) {
+    write(into, topic, it);
+    into.pop();
+    into.extend_from_slice(b",\"pattern\":");
+    json::string(into, pattern);
     into.push(b'}');
 }
 

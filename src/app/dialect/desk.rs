@@ -223,8 +223,21 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
             ChannelEvent::Publication(_, it) => {
                 codec::push_publication(into, wrap, channel, views::publication(it));
             }
-            ChannelEvent::Joined(who) => codec::push_join(into, wrap, channel, views::info(who)),
-            ChannelEvent::Left(who) => codec::push_leave(into, wrap, channel, views::info(who)),
+            ChannelEvent::Matched(within, it) => {
+                codec::push_publication(into, wrap, channel, views::matched(within, it));
+            }
+            ChannelEvent::Changed(changes) => {
+                for (at, change) in changes.iter().enumerate() {
+                    if at > 0 {
+                        into.push(b'\n');
+                    }
+                    let write = match change.came {
+                        true => codec::push_join,
+                        false => codec::push_leave,
+                    };
+                    write(into, wrap, channel, views::info(&change.info));
+                }
+            }
             ChannelEvent::Missed(count) => codec::push_missed(into, wrap, channel, count),
             ChannelEvent::Interrupted => {
                 let (code, why) = (UNSUBSCRIBED_INSUFFICIENT, "insufficient state");
@@ -251,7 +264,10 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
                 let all = to.users.iter().enumerate();
                 let others = all.filter(|(at, _)| !is_late(at));
                 let others: Vec<User> = others.map(|(_, user)| *user).collect();
-                return self.effects.tell(&others, notice);
+                if !others.is_empty() {
+                    self.effects.tell(&others, notice);
+                }
+                return;
             }
         }
         self.effects.tell(to.users, notice);
@@ -259,6 +275,27 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
 
     /// Tells all of these.
     fn tell_all(
+        &mut self,
+        to: Audience<'_>,
+        channel: &str,
+        event: ChannelEvent<'_>,
+        late: &mut Vec<usize>,
+    ) {
+        match (to.encoding, event) {
+            // An event of a stream is one push; a message has as many as there are.
+            (UNIDIRECTIONAL | CONNECTING, ChannelEvent::Changed([one, more @ ..]))
+                if !more.is_empty() =>
+            {
+                let one = ChannelEvent::Changed(std::slice::from_ref(one));
+                self.tell_encoded(to, channel, one, late);
+                // Who is late is late once.
+                self.tell_all(to, channel, ChannelEvent::Changed(more), &mut Vec::new());
+            }
+            _ => self.tell_encoded(to, channel, event, late),
+        }
+    }
+
+    fn tell_encoded(
         &mut self,
         to: Audience<'_>,
         channel: &str,
@@ -333,11 +370,14 @@ impl<E: Effects<Vec<HubLetter>>> Outlet for Desk<'_, E> {
         }
         match event {
             ChannelEvent::Publication(_, it) if self.gatekeeper.watches_out() => {
-                self.tell_allowed(to, (channel, event), &it.data, late);
+                self.tell_allowed(to, (channel, event), (channel, &it.data), late);
+            }
+            ChannelEvent::Matched(within, it) if self.gatekeeper.watches_out() => {
+                self.tell_allowed(to, (channel, event), (within, &it.data), late);
             }
             ChannelEvent::Publication(..)
-            | ChannelEvent::Joined(_)
-            | ChannelEvent::Left(_)
+            | ChannelEvent::Matched(..)
+            | ChannelEvent::Changed(_)
             | ChannelEvent::Missed(_)
             | ChannelEvent::Interrupted
             | ChannelEvent::Unsubscribed => self.tell_all(to, channel, event, late),

@@ -25,6 +25,18 @@ pub fn publication(it: &Publication) -> PublicationView<'_> {
         data: &it.data,
         by: it.by.as_deref().map(info),
         tags: it.tags.as_deref(),
+        channel: None,
+    }
+}
+
+/// Something that was said in that channel, for who has subscribed to a pattern: it has no number
+/// to come back to.
+#[must_use]
+pub fn matched<'p>(channel: &'p str, it: &'p Publication) -> PublicationView<'p> {
+    PublicationView {
+        offset: 0,
+        channel: Some(channel),
+        ..publication(it)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::history::Catchup;
 use super::options::{ChannelOptions, SlowPolicy};
 use super::position::{Epoch, Position, Since};
-use super::presence::Headcount;
+use super::presence::{Headcount, PresenceChange};
 use super::publication::{ClientInfo, Publication};
 use crate::app::User;
 use std::sync::Arc;
@@ -121,10 +121,10 @@ pub enum HubAnswer {
 pub enum ChannelEvent<'e> {
     /// Something was said.
     Publication(Epoch, &'e Publication),
-    /// A client came.
-    Joined(&'e ClientInfo),
-    /// A client went.
-    Left(&'e ClientInfo),
+    /// Something was said in that channel, which the pattern takes that was subscribed to.
+    Matched(&'e str, &'e Publication),
+    /// These clients came and went, in that order.
+    Changed(&'e [PresenceChange]),
     /// So many publications were passed over, because the subscriber did not read.
     Missed(u64),
     /// The subscription is over, because of something here: who subscribes again with the place

@@ -1,19 +1,21 @@
 //! The channels whose home is one core: it asks the broker, and tells each core with subscribers
 //! once, in one order.
 
+mod asking;
 mod ending;
 
 use super::answer::{Asker, HubAnswer, HubError, Subscribed};
 use super::broker::{Broker, BrokerCommand, BrokerEvent, BrokerReply, OfChannel, Ticket};
 use super::history::Excerpt;
 use super::home_channel::{Continuity, HomeChannel, Said};
-use super::letter::{ChannelQuestion, HubLetter, SubscribeOrder, SubscriptionRef};
+use super::letter::{HubLetter, SubscribeOrder, SubscriptionRef};
 use super::options::{ChannelOptions, Namespaces};
 use super::position::Since;
-use super::publication::{ClientId, ClientInfo};
+use super::publication::{ClientId, ClientInfo, Publication};
 use super::replies::{answer, refusal};
 use super::session::is_session;
 use super::tickets::Tickets;
+use super::watchers::Watchers;
 use crate::limits;
 use crate::shard::Core;
 use crate::time::Instant;
@@ -28,6 +30,7 @@ pub(super) struct Home<B> {
     namespaces: Arc<Namespaces>,
     pub(super) broker: B,
     channels: BTreeMap<Arc<str>, HomeChannel>,
+    pub(super) watchers: Watchers,
     waiting: Tickets<Waiting>,
     /// What the broker told, and nobody has looked at.
     pub(super) events: VecDeque<BrokerEvent>,
@@ -73,6 +76,8 @@ enum Purpose {
     Ended,
     /// Somebody asked.
     Answer(Core, Asker),
+    /// Somebody published that in a channel which a pattern takes.
+    Published(Core, Asker, Publication),
 }
 
 /// How often a subscription is asked for while its channel speaks faster than the broker answers.
@@ -84,6 +89,7 @@ impl<B: Broker> Home<B> {
             namespaces,
             broker,
             channels: BTreeMap::new(),
+            watchers: Watchers::default(),
             waiting: Tickets::default(),
             events: VecDeque::new(),
             said: VecDeque::new(),
@@ -154,52 +160,9 @@ impl<B: Broker> Home<B> {
         }
     }
 
-    /// Somebody on that core asks something of a channel.
-    pub(super) fn asked(
-        &mut self,
-        core: Core,
-        asker: Asker,
-        channel: &Arc<str>,
-        question: ChannelQuestion,
-    ) {
-        let purpose = Purpose::Answer(core, asker);
-        let options = self.namespaces.of(channel);
-        let command = match (options, question) {
-            (None, _) => Err(HubError::UnknownChannel),
-            (Some(_), ChannelQuestion::Publish(publication)) => {
-                Ok(BrokerCommand::Publish(publication))
-            }
-            (Some(_), ChannelQuestion::Merge(members)) if is_session(channel) => {
-                self.end_later(channel);
-                Ok(BrokerCommand::Merge(members))
-            }
-            (Some(of), ChannelQuestion::History(excerpt)) if of.history.is_on() => {
-                Ok(BrokerCommand::Read(excerpt))
-            }
-            (Some(of), ChannelQuestion::ClearHistory) if of.history.is_on() => {
-                Ok(BrokerCommand::Clear)
-            }
-            (Some(of), ChannelQuestion::Presence) if of.presence => {
-                Ok(BrokerCommand::List(limits::PRESENCE_LISTED))
-            }
-            (Some(of), ChannelQuestion::Headcount) if of.presence => Ok(BrokerCommand::Count),
-            (
-                Some(_),
-                ChannelQuestion::History(_)
-                | ChannelQuestion::ClearHistory
-                | ChannelQuestion::Presence
-                | ChannelQuestion::Headcount
-                | ChannelQuestion::Merge(_),
-            ) => Err(HubError::NotAvailable),
-        };
-        match command {
-            Ok(command) => self.ask(channel, purpose, command),
-            Err(error) => self.answer(core, asker, HubAnswer::Refused(error)),
-        }
-    }
-
     /// That core has begun anew: its clients are gone.
     pub(super) fn lost(&mut self, core: Core) {
+        self.watchers.lose(core);
         let names: Vec<Arc<str>> = self.channels.keys().cloned().collect();
         for channel in names {
             let Some(home) = self.channels.get_mut(&channel) else {
@@ -324,6 +287,13 @@ impl<B: Broker> Home<B> {
             Purpose::Answer(core, asker) => {
                 let home = self.channels.get(&channel);
                 let reach = home.map_or((0, 0), HomeChannel::reach);
+                self.answer(core, asker, answer(&channel, reply, reach));
+            }
+            Purpose::Published(core, asker, publication) => {
+                if let BrokerReply::Published(place) = &reply {
+                    self.tell_watchers(&channel, (place.offset, publication));
+                }
+                let reach = self.reach(&channel);
                 self.answer(core, asker, answer(&channel, reply, reach));
             }
         }

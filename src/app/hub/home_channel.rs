@@ -6,6 +6,7 @@ use super::history::Catchup;
 use super::letter::{HubLetter, LocalRef, SubscriptionRef};
 use super::options::ChannelOptions;
 use super::position::{Epoch, Position};
+use super::presence::PresenceChange;
 use super::publication::{ClientId, ClientInfo, Publication};
 use crate::limits;
 use crate::shard::Core;
@@ -30,6 +31,8 @@ pub(super) struct HomeChannel {
     held: Vec<(Core, SubscriptionRef, Box<Subscribed>)>,
     /// Who came and went and is not told of yet.
     changes: Vec<PresenceChange>,
+    /// So many did that nobody is told of them.
+    is_crowded: bool,
 }
 
 /// A core with subscribers.
@@ -38,12 +41,6 @@ struct HubBranch {
     core: Core,
     local: LocalRef,
     subscribers: u32,
-}
-
-#[derive(Debug)]
-struct PresenceChange {
-    info: Arc<ClientInfo>,
-    came: bool,
 }
 
 /// What has to be done about a publication that was heard of.
@@ -65,6 +62,7 @@ impl HomeChannel {
             is_catching_up: false,
             held: Vec::new(),
             changes: Vec::new(),
+            is_crowded: false,
         }
     }
 
@@ -113,6 +111,10 @@ impl HomeChannel {
         said: &mut Said,
     ) -> Continuity {
         let offset = publication.offset;
+        if offset == 0 {
+            self.tell(epoch, publication, said);
+            return Continuity::Done;
+        }
         let position = Position { epoch, offset };
         let last = *self.last.get_or_insert(Position {
             epoch,
@@ -208,14 +210,15 @@ impl HomeChannel {
 
     /// Tells who came and went in the last second.
     pub(super) fn tell_changes(&mut self, said: &mut Said) {
-        for change in std::mem::take(&mut self.changes) {
-            self.tell_change(&change, said);
+        let changes = std::mem::take(&mut self.changes);
+        if !std::mem::take(&mut self.is_crowded) && !changes.is_empty() {
+            self.tell_these(&changes, said);
         }
     }
 
     /// Whether somebody came or went and is not told of yet.
     pub(super) fn has_changes(&self) -> bool {
-        !self.changes.is_empty()
+        self.is_crowded || !self.changes.is_empty()
     }
 
     /// The place that the branches were told up to, if they were told any.
@@ -226,6 +229,12 @@ impl HomeChannel {
     /// The place that the branches were told up to, if a subscription waits for a later one.
     pub(super) fn waits_after(&self) -> Option<Position> {
         self.last.filter(|_| !self.held.is_empty())
+    }
+
+    /// How many have subscribed on each core.
+    pub(super) fn cores(&self) -> impl Iterator<Item = (Core, u32)> {
+        let each = self.branches.iter();
+        each.map(|branch| (branch.core, branch.subscribers))
     }
 
     /// How many have subscribed, and on how many cores.
@@ -253,7 +262,8 @@ impl HomeChannel {
         }
     }
 
-    fn deliver(&mut self, epoch: Epoch, publication: &Publication, said: &mut Said) {
+    /// Tells the branches a publication, numbered or not.
+    fn tell(&self, epoch: Epoch, publication: &Publication, said: &mut Said) {
         for HubBranch { core, local, .. } in &self.branches {
             let letter = HubLetter::Deliver {
                 local: *local,
@@ -262,6 +272,10 @@ impl HomeChannel {
             };
             said.push_back((*core, letter));
         }
+    }
+
+    fn deliver(&mut self, epoch: Epoch, publication: &Publication, said: &mut Said) {
+        self.tell(epoch, publication, said);
         let offset = publication.offset;
         self.last = Some(Position { epoch, offset });
         let is_due =
@@ -276,17 +290,23 @@ impl HomeChannel {
     }
 
     fn change(&mut self, change: PresenceChange, clients: usize, said: &mut Said) {
-        if !self.options.join_leave || clients > limits::PRESENCE_TOLD {
+        if !self.options.join_leave {
             return;
         }
-        if clients <= limits::PRESENCE_TOLD_AT_ONCE && self.changes.is_empty() {
-            return self.tell_change(&change, said);
+        if clients > limits::PRESENCE_TOLD {
+            // Of those who came before the channel was so large nobody is told either.
+            self.changes.clear();
+            return;
+        }
+        if clients <= limits::PRESENCE_TOLD_AT_ONCE && !self.has_changes() {
+            return self.tell_these(&[change], said);
         }
         let client = change.info.client;
         // Whoever came and went within a second was not here.
         match self.position_of(client).filter(|_| !change.came) {
             Some(at) => drop(self.changes.remove(at)),
-            None => self.changes.push(change),
+            None if self.changes.len() < limits::PRESENCE_CHANGES => self.changes.push(change),
+            None => self.is_crowded = true,
         }
     }
 
@@ -296,16 +316,11 @@ impl HomeChannel {
         changes.position(|change| change.came && change.info.client == client)
     }
 
-    fn tell_change(&self, change: &PresenceChange, said: &mut Said) {
+    fn tell_these(&self, changes: &[PresenceChange], said: &mut Said) {
+        let changes: Arc<[PresenceChange]> = changes.into();
         for HubBranch { core, local, .. } in &self.branches {
-            let (local, info) = (*local, change.info.clone());
-            said.push_back((
-                *core,
-                match change.came {
-                    true => HubLetter::Joined { local, info },
-                    false => HubLetter::Left { local, info },
-                },
-            ));
+            let (local, changes) = (*local, changes.clone());
+            said.push_back((*core, HubLetter::Changed { local, changes }));
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::answer::{Asker, HubAnswer, HubError, Subscribed};
 use super::history::Excerpt;
 use super::position::{Epoch, Since};
+use super::presence::PresenceChange;
 use super::publication::{ClientId, ClientInfo, Publication};
 use super::session::SessionId;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ pub struct LocalRef {
 }
 
 /// One subscription of one client, on the client's core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SubscriptionRef {
     /// The client's place there.
     pub seat: u32,
@@ -45,6 +46,8 @@ pub struct SubscribeOrder {
 pub enum ChannelQuestion {
     /// Say this.
     Publish(Publication),
+    /// Say this to those who are here; it has no number and is not kept.
+    Tell(Publication),
     /// Which of it is kept?
     History(Excerpt),
     /// Forget what is kept.
@@ -114,6 +117,34 @@ pub enum HubLetter {
         /// Which.
         client: ClientId,
     },
+    /// To every core: a client of mine subscribes to a pattern.
+    Watch {
+        /// To which.
+        pattern: Arc<str>,
+        /// The same, as the client's core knows it.
+        local: LocalRef,
+        /// For which subscription.
+        subscription: SubscriptionRef,
+    },
+    /// From a core: whatever is published there in a channel of that pattern is told from now on.
+    Watching {
+        /// For which subscription.
+        subscription: SubscriptionRef,
+    },
+    /// To every core: a client of mine is out of a pattern.
+    Unwatch {
+        /// Of which.
+        pattern: Arc<str>,
+    },
+    /// From a channel's home: tell your subscribers to a pattern.
+    Matched {
+        /// To which.
+        local: LocalRef,
+        /// In which channel that was.
+        channel: Arc<str>,
+        /// What.
+        publication: Publication,
+    },
     /// To a channel's home: somebody here wants something.
     Ask {
         /// Who.
@@ -153,19 +184,12 @@ pub enum HubLetter {
         /// What.
         publication: Publication,
     },
-    /// From a channel's home: somebody came.
-    Joined {
+    /// From a channel's home: these came and went.
+    Changed {
         /// Where.
         local: LocalRef,
-        /// Who.
-        info: Arc<ClientInfo>,
-    },
-    /// From a channel's home: somebody went.
-    Left {
-        /// Where.
-        local: LocalRef,
-        /// Who.
-        info: Arc<ClientInfo>,
+        /// Who, in order.
+        changes: Arc<[PresenceChange]>,
     },
     /// From a channel's home: something was lost. Your subscriptions are over.
     Interrupted {

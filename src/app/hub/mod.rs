@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! client's core --Subscribe, Unsubscribe, Ask--> home --> broker
-//! client's core <--Subscribed, Refused, Deliver, Joined, Left, Interrupted, Answer-- home
-//! any core --Order--> every core --Carried--> back
+//! client's core <--Subscribed, Refused, Deliver, Matched, Changed, Interrupted, Answer-- home
+//! any core --Watch, Unwatch, Order--> every core --Watching, Carried--> back
 //! ```
 //! Letters between two cores keep their order. So a subscription stands when `Subscribed` comes, is
 //! at the place that it tells, and is followed by exactly what is published after that. What a core
@@ -36,6 +36,8 @@ mod subscribers;
 mod tests;
 mod tickets;
 mod tight;
+mod watchers;
+mod watching;
 
 use super::{Seat, User};
 use crate::limits;
@@ -45,14 +47,17 @@ use answer::{Asker, EncodingId, HubAnswer, HubError, SubscribeWish};
 use broker::Broker;
 use clients::{HubClients, SubscriptionStage};
 use home::Home;
-use letter::{ChannelQuestion, ClientOrder, HubLetter, SubscribeOrder};
+use letter::{ChannelQuestion, ClientOrder, HubLetter, SubscribeOrder, SubscriptionRef};
 use options::Namespaces;
 use outlet::Outlet;
+use pattern::is_pattern;
 use publication::{ClientId, ClientInfo};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 use subscribers::Subscribers;
+use watching::PendingWatch;
 
 /// What the hub of a server is like, as one core sees it.
 #[derive(Clone, Debug)]
@@ -78,6 +83,8 @@ pub struct Hub<B> {
     clients: HubClients,
     subscribers: Subscribers,
     home: Home<B>,
+    /// Subscriptions to patterns that not every core has confirmed.
+    watching: BTreeMap<SubscriptionRef, PendingWatch>,
     /// Places of those who were passed over: scratch space.
     late: Vec<usize>,
     /// What the home says is being heard.
@@ -93,6 +100,7 @@ impl<B: Broker> Hub<B> {
             clients: HubClients::new(plan.here, plan.seed),
             subscribers: Subscribers::new(u32::from(generation) << 24),
             home: Home::new(plan.namespaces.clone(), plan.session_grace, broker),
+            watching: BTreeMap::new(),
             late: Vec::new(),
             delivering: false,
             plan,
@@ -162,10 +170,11 @@ impl<B: Broker> Hub<B> {
         wish: SubscribeWish<'_>,
         out: &mut impl Outlet,
     ) -> Result<(), HubError> {
-        if !is_name(wish.channel) {
-            return Err(HubError::BadRequest);
+        match wish.channel {
+            name if !is_name(name) => Err(HubError::BadRequest),
+            name if is_pattern(name) => self.watch(seat, wish, out),
+            _ => self.begin(seat, wish, out),
         }
-        self.begin(seat, wish, out)
     }
 
     fn begin(
@@ -204,7 +213,7 @@ impl<B: Broker> Hub<B> {
             channel,
             local,
             subscription,
-            since: wish.since.filter(|_| options.history.is_on()),
+            since: wish.since,
             info,
         });
         self.send(home, HubLetter::Subscribe(order), out);
@@ -234,7 +243,7 @@ impl<B: Broker> Hub<B> {
         out: &mut impl Outlet,
     ) {
         let is_long = match &question {
-            ChannelQuestion::Publish(publication) => {
+            ChannelQuestion::Publish(publication) | ChannelQuestion::Tell(publication) => {
                 publication.data.len() > limits::PUBLICATION_BYTES
             }
             ChannelQuestion::History(_)
@@ -243,7 +252,7 @@ impl<B: Broker> Hub<B> {
             | ChannelQuestion::Headcount
             | ChannelQuestion::Merge(_) => false,
         };
-        if is_long || !is_name(channel) {
+        if is_long || !is_name(channel) || is_pattern(channel) {
             return out.answer(asker, HubAnswer::Refused(HubError::BadRequest));
         }
         let channel: Arc<str> = match self.subscribers.find(channel) {
@@ -378,6 +387,10 @@ impl<B: Broker> Hub<B> {
         let (Some(client), Some(encoding), Some(ended)) = (client, encoding, ended) else {
             return false;
         };
+        self.watching.remove(&SubscriptionRef {
+            seat: seat.0,
+            token: ended.token,
+        });
         let Some(channel) = self.subscribers.get_mut(index) else {
             return false;
         };
@@ -392,8 +405,12 @@ impl<B: Broker> Hub<B> {
         let channel = channel.name.clone();
         self.settle_in(moved, index);
         self.subscribers.leave(index);
-        let home = self.home_of(&channel);
-        self.send(home, HubLetter::Unsubscribe { channel, client }, out);
+        if is_pattern(&channel) {
+            self.unwatch(&channel, out);
+        } else {
+            let home = self.home_of(&channel);
+            self.send(home, HubLetter::Unsubscribe { channel, client }, out);
+        }
         true
     }
 

@@ -3,6 +3,7 @@
 use super::pattern::ChannelPattern;
 use super::session::is_session;
 use crate::limits;
+use serde::Deserialize;
 use std::time::Duration;
 
 /// What of a channel's publications is kept for those who come back.
@@ -17,7 +18,8 @@ pub struct HistoryOptions {
 }
 
 /// What becomes of a subscriber that does not read as fast as its channel speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SlowPolicy {
     /// It is disconnected, once its backlog is full.
     #[default]
@@ -39,8 +41,31 @@ pub struct ChannelOptions {
     pub join_leave: bool,
     /// Whether clients may publish.
     pub clients_publish: bool,
+    /// Whether clients may subscribe to patterns that such names begin with.
+    pub patterns: bool,
     /// What becomes of slow subscribers.
     pub slow: SlowPolicy,
+}
+
+/// What is else about some channels than about the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChannelChange {
+    /// See [`HistoryOptions::count`].
+    pub history_count: Option<usize>,
+    /// See [`HistoryOptions::bytes`].
+    pub history_bytes: Option<usize>,
+    /// See [`HistoryOptions::life`].
+    pub history_life: Option<Duration>,
+    /// See [`ChannelOptions::presence`].
+    pub presence: Option<bool>,
+    /// See [`ChannelOptions::join_leave`].
+    pub join_leave: Option<bool>,
+    /// See [`ChannelOptions::clients_publish`].
+    pub clients_publish: Option<bool>,
+    /// See [`ChannelOptions::patterns`].
+    pub patterns: Option<bool>,
+    /// See [`ChannelOptions::slow`].
+    pub slow: Option<SlowPolicy>,
 }
 
 /// The options of every channel: those of the first pattern that takes its name.
@@ -71,6 +96,7 @@ impl ChannelOptions {
         presence: false,
         join_leave: false,
         clients_publish: false,
+        patterns: false,
         slow: SlowPolicy::Disconnect,
     };
 
@@ -84,6 +110,7 @@ impl ChannelOptions {
         presence: true,
         join_leave: true,
         clients_publish: true,
+        patterns: true,
         slow: SlowPolicy::Disconnect,
     };
 
@@ -105,6 +132,25 @@ impl ChannelOptions {
     }
 }
 
+impl ChannelChange {
+    /// What channels of those options are then like.
+    #[must_use]
+    pub fn of(self, base: ChannelOptions) -> ChannelOptions {
+        ChannelOptions {
+            history: HistoryOptions {
+                count: self.history_count.unwrap_or(base.history.count),
+                bytes: self.history_bytes.unwrap_or(base.history.bytes),
+                life: self.history_life.unwrap_or(base.history.life),
+            },
+            presence: self.presence.unwrap_or(base.presence),
+            join_leave: self.join_leave.unwrap_or(base.join_leave),
+            clients_publish: self.clients_publish.unwrap_or(base.clients_publish),
+            patterns: self.patterns.unwrap_or(base.patterns),
+            slow: self.slow.unwrap_or(base.slow),
+        }
+    }
+}
+
 impl Namespaces {
     /// The options of whatever each pattern takes, the first that does.
     #[must_use]
@@ -116,6 +162,17 @@ impl Namespaces {
     #[must_use]
     pub fn all(options: ChannelOptions) -> Self {
         Self::new(vec![(ChannelPattern::every(), options)])
+    }
+
+    /// The same, but for what these patterns take, the first that does: that is as the last of all
+    /// was, with its change.
+    #[must_use]
+    pub fn changed(&self, changes: &[(ChannelPattern, ChannelChange)]) -> Self {
+        let last = self.rows.last().map(|(_, options)| *options);
+        let base = last.unwrap_or(ChannelOptions::PLAIN);
+        let changed = changes.iter();
+        let changed = changed.map(|(pattern, change)| (pattern.clone(), change.of(base)));
+        Self::new(changed.chain(self.rows.iter().cloned()).collect())
     }
 
     /// The options of that channel; `None` if there is no such channel.
@@ -145,6 +202,15 @@ mod tests {
         assert_eq!(namespaces.of("news:x"), Some(ChannelOptions::PLAIN));
         assert_eq!(namespaces.of("chat"), None);
         assert_eq!(Namespaces::default().of("x"), None);
+        let change = ChannelChange {
+            history_count: Some(0),
+            slow: Some(SlowPolicy::Drop),
+            ..ChannelChange::default()
+        };
+        let changed = Namespaces::all(ChannelOptions::DEV).changed(&[(pattern("fast:*"), change)]);
+        let fast = changed.of("fast:a").expect("options");
+        assert!(!fast.history.is_on() && fast.presence && fast.slow == SlowPolicy::Drop);
+        assert_eq!(changed.of("x"), Some(ChannelOptions::DEV));
         assert_eq!(
             Namespaces::all(ChannelOptions::DEV).of("x"),
             Some(ChannelOptions::DEV)

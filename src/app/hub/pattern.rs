@@ -1,5 +1,7 @@
 //! Patterns over the names of channels: `news`, `news:*`, `news.*`, `*`.
 
+use super::session::{is_reserved, is_session};
+
 /// Which channels are meant: one by its name, or all whose names begin alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelPattern {
@@ -55,6 +57,20 @@ impl ChannelPattern {
             false => channel == &*self.text,
         }
     }
+}
+
+/// Whether a client that names that subscribes to a pattern, not to one channel.
+#[must_use]
+pub fn is_pattern(name: &str) -> bool {
+    name.ends_with('*')
+}
+
+/// Whether a channel is one of a pattern that takes what begins like that. What is reserved is only
+/// of those that begin as it does, and a session of none.
+#[must_use]
+pub fn is_of_pattern(begins: &str, channel: &str) -> bool {
+    let may = is_reserved(begins) || !is_reserved(channel);
+    may && !is_session(channel) && channel.starts_with(begins)
 }
 
 #[cfg(test)]

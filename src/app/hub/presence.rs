@@ -13,6 +13,15 @@ pub struct Headcount {
     pub users: usize,
 }
 
+/// Somebody came or went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresenceChange {
+    /// Who.
+    pub info: Arc<ClientInfo>,
+    /// It came.
+    pub came: bool,
+}
+
 /// Who is in a channel.
 #[derive(Debug, Default)]
 pub struct Attendance {

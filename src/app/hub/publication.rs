@@ -23,7 +23,7 @@ pub struct ClientInfo {
 /// Something said in a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
-    /// Its number in the channel's history, from 1.
+    /// Its number in the channel's history, from 1; 0 for what has none.
     pub offset: u64,
     /// The content: JSON.
     pub data: Arc<str>,

@@ -9,6 +9,7 @@ use super::clients::SubscriptionStage;
 use super::letter::{ClientAction, ClientOrder, HubLetter, LocalRef, SubscriptionRef};
 use super::options::SlowPolicy;
 use super::outlet::Outlet;
+use super::pattern::is_pattern;
 use super::position::{Epoch, Position};
 use super::publication::Publication;
 use super::session::is_session;
@@ -32,7 +33,7 @@ impl<B: Broker> Hub<B> {
         self.home.lost(core);
         self.deliver(out);
         let all = self.subscribers.names();
-        let homed = all.filter(|(name, _)| self.home_of(name) == core);
+        let homed = all.filter(|(name, _)| is_pattern(name) || self.home_of(name) == core);
         let homed: Vec<u32> = homed.map(|(_, index)| index).collect();
         let seats: Vec<Seat> = self.clients.taken().collect();
         for index in homed {
@@ -119,10 +120,21 @@ impl<B: Broker> Hub<B> {
                 epoch,
                 publication,
             } => self.published(local, epoch, &publication, out),
-            HubLetter::Joined { local, info } => {
-                self.tell(local, ChannelEvent::Joined(&info), out);
+            HubLetter::Watch {
+                pattern,
+                local,
+                subscription,
+            } => self.watched(from, (&pattern, local), subscription, out),
+            HubLetter::Watching { subscription } => self.watching(subscription, out),
+            HubLetter::Unwatch { pattern } => self.home.watchers.leave(from, &pattern),
+            HubLetter::Matched {
+                local,
+                channel,
+                publication,
+            } => self.matched(local, &channel, &publication, out),
+            HubLetter::Changed { local, changes } => {
+                self.tell(local, ChannelEvent::Changed(&changes), out);
             }
-            HubLetter::Left { local, info } => self.tell(local, ChannelEvent::Left(&info), out),
             HubLetter::Interrupted { local } => {
                 if self.subscribers.meant(local).is_some() {
                     self.interrupt(local.index, out);
@@ -146,7 +158,7 @@ impl<B: Broker> Hub<B> {
     }
 
     /// A subscription stands, unless the client wants it whole and it is not.
-    fn subscribed(
+    pub(super) fn subscribed(
         &mut self,
         it: SubscriptionRef,
         mut subscribed: Box<Subscribed>,
@@ -168,7 +180,9 @@ impl<B: Broker> Hub<B> {
         let Some(channel) = self.subscribers.get_mut(subscription.channel) else {
             return;
         };
-        channel.told = subscribed.position;
+        if !is_pattern(&channel.name) {
+            channel.told = subscribed.position;
+        }
         subscription.stage = SubscriptionStage::Live(channel.add(encoding, user, seat));
         subscribed.by_server = subscription.by_server;
         let ticket = subscription.ticket;
@@ -207,7 +221,9 @@ impl<B: Broker> Hub<B> {
             return;
         }
         let offset = publication.offset;
-        if let Some(channel) = self.subscribers.get_mut(local.index) {
+        if offset > 0
+            && let Some(channel) = self.subscribers.get_mut(local.index)
+        {
             debug_assert!(
                 channel.told.epoch != epoch || channel.told.offset < offset,
                 "told out of order: {offset} after {:?}",
@@ -222,7 +238,7 @@ impl<B: Broker> Hub<B> {
     }
 
     /// Tells all who have subscribed here.
-    fn tell(&mut self, local: LocalRef, event: ChannelEvent<'_>, out: &mut impl Outlet) {
+    pub(super) fn tell(&mut self, local: LocalRef, event: ChannelEvent<'_>, out: &mut impl Outlet) {
         let lanes = self.subscribers.meant(local);
         let lanes = lanes.map_or(0, |channel| channel.lanes());
         for lane in 0..lanes {
@@ -260,9 +276,13 @@ impl<B: Broker> Hub<B> {
             let told = channel.told.offset;
             self.settle_in(moved, index);
             let read = match event {
-                ChannelEvent::Publication(_, publication) => publication.offset - 1,
-                ChannelEvent::Joined(_)
-                | ChannelEvent::Left(_)
+                ChannelEvent::Publication(_, publication) if publication.offset > 0 => {
+                    publication.offset - 1
+                }
+                // Of a pattern each counts.
+                ChannelEvent::Matched(..) => told - 1,
+                ChannelEvent::Publication(..)
+                | ChannelEvent::Changed(_)
                 | ChannelEvent::Missed(_)
                 | ChannelEvent::Interrupted
                 | ChannelEvent::Unsubscribed => told,

@@ -3,6 +3,7 @@
 use super::answer::{Audience, EncodingId};
 use super::letter::LocalRef;
 use super::options::SlowPolicy;
+use super::pattern::is_pattern;
 use super::position::Position;
 use super::publication::Publication;
 use super::tight::push_tight;
@@ -16,6 +17,8 @@ pub(super) struct Subscribers {
     names: BTreeMap<Arc<str>, u32>,
     channels: Vec<LocalChannel>,
     free: Vec<u32>,
+    /// How many of them are patterns.
+    patterns: usize,
     /// What the generation of a place begins with: random.
     seed: u32,
 }
@@ -55,6 +58,7 @@ impl Subscribers {
             names: BTreeMap::new(),
             channels: Vec::new(),
             free: Vec::new(),
+            patterns: 0,
             seed,
         }
     }
@@ -85,9 +89,15 @@ impl Subscribers {
         channel.subscriptions -= 1;
         if channel.subscriptions == 0 {
             self.names.remove(&channel.name);
+            self.patterns -= usize::from(is_pattern(&channel.name));
             *channel = LocalChannel::vacant(channel.generation.wrapping_add(1));
             self.free.push(index);
         }
+    }
+
+    /// How many patterns somebody has subscribed to.
+    pub(super) const fn patterns(&self) -> usize {
+        self.patterns
     }
 
     /// The channel that another core means; `None` if nobody here is in it any more.
@@ -110,6 +120,7 @@ impl Subscribers {
     }
 
     fn make(&mut self, name: &str) -> u32 {
+        self.patterns += usize::from(is_pattern(name));
         let name: Arc<str> = name.into();
         let index = self.free.pop().unwrap_or_else(|| {
             self.channels.push(LocalChannel::vacant(self.seed));

@@ -9,7 +9,7 @@ use crate::app::{
 use crate::shard::Core;
 use crate::time::Instant;
 use serde_json::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// What the applications asked for.
@@ -23,6 +23,8 @@ pub(super) struct Hall {
     pub(super) told: BTreeMap<User, Vec<ToldNotice>>,
     pub(super) dismissed: BTreeMap<User, Goodbye>,
     pub(super) released: Vec<User>,
+    /// Who does not read.
+    pub(super) behind: BTreeSet<User>,
     pub(super) responses: Vec<(User, ApiResponse)>,
 }
 
@@ -78,8 +80,8 @@ impl Effects<Vec<HubLetter>> for Hall {
         self.now
     }
 
-    fn is_behind(&self, _: User) -> bool {
-        false
+    fn is_behind(&self, user: User) -> bool {
+        self.behind.contains(&user)
     }
 
     fn hold(&mut self) {}

@@ -278,7 +278,7 @@ fn the_api_does_what_its_documentation_says() {
     assert_eq!(rig.call(0, "/api/publish", "{}")["error"]["code"], 107);
     assert_eq!(rig.call(0, "/api/publish", "x")["error"]["code"], 107);
     let skip = r#"{"channel":"a","data":1,"skip_history":true}"#;
-    assert_eq!(rig.call(0, "/api/publish", skip)["error"]["code"], 108);
+    assert_eq!(rig.call(0, "/api/publish", skip)["result"]["offset"], 0);
     let nobody = r#"{"user":"a"}"#;
     assert_eq!(rig.call(0, "/api/refresh", nobody)["result"]["clients"], 0);
     assert_eq!(rig.call(0, "/api/disconnect", "{}")["result"]["clients"], 1);
@@ -325,6 +325,41 @@ fn joins_and_leaves_are_told() {
     };
     assert_eq!((of("join").len(), of("leave").len()), (2, 1));
     assert_eq!(of("join")[1], of("leave")[0]);
+}
+
+#[test]
+fn who_comes_and_goes_in_a_large_channel_is_told_in_one_message_and_to_streams_one_by_one() {
+    let mut rig = Rig::new(2);
+    let uni = rig.comes(0, CENTRIFUGO_STREAM, r#"cf_connect={"subs":{"a":{}}}"#, "");
+    let one = rig.client(0);
+    let subscribe = r#"{"id":2,"subscribe":{"channel":"a"}}"#;
+    rig.say(one, subscribe);
+    for number in 0..limits::PRESENCE_TOLD_AT_ONCE {
+        let client = rig.client(u16::from(number % 2 == 0));
+        rig.say(client, subscribe);
+    }
+    rig.wait(limits::PRESENCE_TIME);
+    rig.hall.told.clear();
+    for _ in 0..3 {
+        let client = rig.client(1);
+        rig.say(client, subscribe);
+    }
+    rig.wait(limits::PRESENCE_TIME);
+    let [diff] = rig.told(one) else {
+        panic!("{:?}", rig.told(one));
+    };
+    let lines = diff
+        .text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    let joined: Vec<Value> = lines
+        .map(|mut it: Value| it["push"]["join"].take())
+        .collect();
+    assert!(
+        joined.len() == 3 && joined.iter().all(Value::is_object),
+        "{joined:?}"
+    );
+    assert_eq!(rig.all(uni).len(), 3, "each event is one push");
 }
 
 proptest! {

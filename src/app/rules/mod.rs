@@ -5,18 +5,23 @@
 //! program of one's own may have another (`examples/members.rs`). Where there is none, nothing is
 //! asked.
 
+mod channel_table;
 mod gatekeeper;
+mod misplaced;
 mod nearest;
 mod rate;
 mod rule;
+mod rule_file;
 mod rule_set;
 mod table;
 #[cfg(test)]
 mod tests;
 
+pub use channel_table::{ChannelRow, ChannelTable};
 pub use gatekeeper::Gatekeeper;
 pub use rate::{RatePer, RuleRate};
 pub use rule::{AccessRule, RuleAction, RuleLine};
+pub use rule_file::RuleFile;
 pub use rule_set::RuleSet;
 pub use table::{RuleFault, RuleTable};
 

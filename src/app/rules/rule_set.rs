@@ -24,12 +24,13 @@ impl RuleSet {
         }
     }
 
-    /// Reads a file of rules: TOML, as docs/realtime.md shows it.
+    /// Reads the rules of a file: TOML, as docs/realtime.md shows it. What it says of channels is
+    /// left out.
     ///
     /// # Errors
     /// [`RuleFault`], the first.
     pub fn parse(text: &str) -> Result<Self, RuleFault> {
-        table::read(text).map(Self::new)
+        table::read(text).map(|(rules, _)| Self::new(rules))
     }
 
     /// How many there are.

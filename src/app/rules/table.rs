@@ -1,7 +1,9 @@
-//! A file of rules, read: tables `[[rule]]`, each mistake with its line, its column and what would
-//! do.
+//! Tables `[[rule]]` of a file of rules, and the file around them: each mistake with its line, its
+//! column and what would do.
 
 use super::RuleRefusal;
+use super::channel_table::{ChannelRow, ChannelTable};
+use super::misplaced::{Misplaced, pattern};
 use super::nearest::nearest;
 use super::rate::{RatePer, RuleRate};
 use super::rule::{AccessRule, FactPattern, RuleAction, RuleEffect, RuleLine};
@@ -34,6 +36,8 @@ pub struct RuleTable {
 struct RuleTables {
     #[serde(default)]
     rule: Vec<RuleTable>,
+    #[serde(default)]
+    channel: Vec<ChannelTable>,
 }
 
 /// A mistake in a file of rules.
@@ -48,15 +52,14 @@ pub struct RuleFault {
     pub what: String,
 }
 
-/// What is wrong, and where in the text.
-type Misplaced = (Range<usize>, String);
-
-/// Reads a file of rules.
-pub(super) fn read(text: &str) -> Result<Vec<AccessRule>, RuleFault> {
+/// Reads a file of rules: who may do what, and what channels are like.
+pub(super) fn read(text: &str) -> Result<(Vec<AccessRule>, Vec<ChannelRow>), RuleFault> {
     let tables: RuleTables = toml::from_str(text).map_err(|error| explain(text, &error))?;
     let rules = tables.rule.into_iter().map(RuleTable::rule);
-    let rules: Result<_, Misplaced> = rules.collect();
-    rules.map_err(|(at, what)| RuleFault::at(text, at.start, what))
+    let channels = tables.channel.into_iter().map(ChannelTable::row);
+    let read = rules.collect::<Result<_, _>>();
+    let read = read.and_then(|rules| Ok((rules, channels.collect::<Result<_, _>>()?)));
+    read.map_err(|(at, what)| RuleFault::at(text, at.start, what))
 }
 
 impl RuleFault {
@@ -105,10 +108,10 @@ impl RuleTable {
         Ok(AccessRule {
             on: line,
             effect,
-            path: pattern(self.path)?,
-            channel: pattern(self.channel)?,
-            event: pattern(self.event)?,
-            user: pattern(self.user)?,
+            path: self.path.map(pattern).transpose()?,
+            channel: self.channel.map(pattern).transpose()?,
+            event: self.event.map(pattern).transpose()?,
+            user: self.user.map(pattern).transpose()?,
             claims: facts(self.claim)?,
             session: facts(self.session)?,
         })
@@ -194,15 +197,6 @@ const fn name(line: RuleLine) -> &'static str {
 
 fn span<T>(typed: &Option<Spanned<T>>) -> Option<Range<usize>> {
     typed.as_ref().map(Spanned::span)
-}
-
-fn pattern(typed: Option<Spanned<String>>) -> Result<Option<ChannelPattern>, Misplaced> {
-    let Some(typed) = typed else {
-        return Ok(None);
-    };
-    let pattern = ChannelPattern::parse(typed.get_ref());
-    let pattern = pattern.map_err(|error| (typed.span(), error.to_string()))?;
-    Ok(Some(pattern))
 }
 
 fn facts(typed: Option<Spanned<BTreeMap<String, Value>>>) -> Result<Vec<FactPattern>, Misplaced> {

@@ -189,14 +189,53 @@ fn a_mistake_is_told_with_its_line_its_column_and_what_would_do() {
             ["4:9: ", "`a`"],
         ),
     ] {
-        let fault = fault(text);
-        let [at, what] = expected;
-        assert!(
-            fault.starts_with(at) && fault.contains(what),
-            "{text}\n{fault}"
-        );
+        assert_fault(text, expected);
     }
     assert!(rules("").is_empty(), "no rule is none");
+}
+
+#[test]
+fn a_mistake_in_a_table_of_channels_is_told_like_one_in_a_rule() {
+    for (text, expected) in [
+        (
+            "[[channel]]\nname = \"a\"\nhistry = 1",
+            ["3:1: ", "`history` meant"],
+        ),
+        ("[[channel]]\nname = \"a*b\"", ["2:8: ", "at the end"]),
+        ("[[channel]]\nhistory = 1", ["", "`name`"]),
+        ("[[channel]]\nname = \"a\"\nhistory = -1", ["3:11: ", ""]),
+        (
+            "[[channel]]\nname = \"a\"\nslow = \"dropp\"",
+            ["3:8: ", "`drop` meant"],
+        ),
+        (
+            "[[channel]]\nname = \"a\"\nhistory-bytes = \"1G\"",
+            ["3:17: ", "\"8M\""],
+        ),
+        (
+            "[[channel]]\nname = \"a\"\nhistory-bytes = \"257M\"",
+            ["3:17: ", "256M at most"],
+        ),
+        (
+            "[[channel]]\nname = \"a\"\nhistory-time = \"0s\"",
+            ["3:16: ", "\"5m\""],
+        ),
+        (
+            "[[channel]]\nname = \"a\"\nhistory-time = \"+5s\"",
+            ["3:16: ", "\"5m\""],
+        ),
+    ] {
+        assert_fault(text, expected);
+    }
+}
+
+/// A file is refused with the place of its mistake, and something of what would do.
+fn assert_fault(text: &str, [at, what]: [&str; 2]) {
+    let fault = fault(text);
+    assert!(
+        fault.starts_with(at) && fault.contains(what),
+        "{text}\n{fault}"
+    );
 }
 
 #[test]
@@ -226,9 +265,13 @@ fn a_gatekeeper_tells_what_it_knows_and_keeps_nothing_without_middleware() {
 #[test]
 fn the_rules_of_the_documentation_are_rules() {
     let page = include_str!("../../../docs/realtime.md");
-    let mut blocks = page.split("```toml\n").skip(1);
-    let block = blocks.next().and_then(|rest| rest.split("```").next());
-    assert_eq!(rules(block.expect("a block")).len(), 4);
+    let blocks = page.split("```toml\n").skip(1);
+    let blocks = blocks.filter_map(|rest| rest.split("```").next());
+    let files = blocks.map(|text| RuleFile::parse(text).unwrap_or_else(|fault| panic!("{fault}")));
+    let said: Vec<_> = files
+        .map(|file| (file.rules.len(), file.channels.len()))
+        .collect();
+    assert_eq!(said, [(4, 0), (0, 3)]);
 }
 
 proptest::proptest! {
@@ -236,5 +279,6 @@ proptest::proptest! {
     fn no_file_of_rules_panics(text: String) {
         let _ = RuleSet::parse(&text);
         let _ = RuleSet::parse(&format!("[[rule]]\n{text}"));
+        let _ = RuleSet::parse(&format!("[[channel]]\nname = \"a\"\n{text}"));
     }
 }

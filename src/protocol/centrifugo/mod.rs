@@ -9,6 +9,8 @@ pub mod code;
 mod command;
 mod heard;
 mod write;
+#[cfg(test)]
+mod write_tests;
 
 pub use code::{CloseAdvice, ErrorCode};
 pub use command::{

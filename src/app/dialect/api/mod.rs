@@ -148,12 +148,12 @@ impl Api {
         };
         let (channel, question) = match request {
             ApiRequest::Publish(order) => {
-                let PublishOrder { channel, .. } = &order;
-                let channel = channel.clone();
-                match publication(order) {
-                    Ok(publication) => (channel, ChannelQuestion::Publish(publication)),
+                let said = match publication(&order) {
+                    Ok(publication) if order.skip_history => ChannelQuestion::Tell(publication),
+                    Ok(publication) => ChannelQuestion::Publish(publication),
                     Err(error) => return self.gathers.refused(ticket, error),
-                }
+                };
+                (order.channel, said)
             }
             ApiRequest::Presence(Channel { channel }) => (channel, ChannelQuestion::Presence),
             ApiRequest::PresenceStats(Channel { channel }) => (channel, ChannelQuestion::Headcount),
@@ -191,11 +191,7 @@ const HELD: Excerpt = Excerpt {
     reverse: true,
 };
 
-fn publication(order: PublishOrder) -> Result<Publication, ErrorCode> {
-    if order.skip_history {
-        // Its number would be missing from the history.
-        return Err(ErrorCode::NOT_AVAILABLE);
-    }
+fn publication(order: &PublishOrder) -> Result<Publication, ErrorCode> {
     let tags = order.tags.as_ref().filter(|tags| !tags.is_empty());
     let tags = tags.and_then(|tags| serde_json::to_string(tags).ok());
     let data = order.data.as_deref().map(RawValue::get);

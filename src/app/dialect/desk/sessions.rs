@@ -45,8 +45,8 @@ impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
                     self.end(*user, to.encoding, CloseAdvice::INSUFFICIENT_STATE);
                 }
             }
-            ChannelEvent::Joined(_)
-            | ChannelEvent::Left(_)
+            ChannelEvent::Matched(..)
+            | ChannelEvent::Changed(_)
             | ChannelEvent::Missed(_)
             | ChannelEvent::Unsubscribed => {}
         }

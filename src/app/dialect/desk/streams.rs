@@ -35,6 +35,11 @@ impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
                 };
                 self.step(to, (channel, place), as_text(&text), late);
             }
+            ChannelEvent::Matched(within, it) => {
+                channels::write_matched(&mut text, (channel, within), it);
+                // Nothing to come back to.
+                self.send(to, plain(as_text(&text)), late);
+            }
             ChannelEvent::Missed(count) => {
                 channels::write_missed(&mut text, channel, count);
                 let name = channels::STALE;
@@ -47,7 +52,7 @@ impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
                     self.dismiss(*user, CloseAdvice::INSUFFICIENT_STATE);
                 }
             }
-            ChannelEvent::Joined(_) | ChannelEvent::Left(_) => {}
+            ChannelEvent::Changed(_) => {}
         }
         *self.text = text;
     }
@@ -61,6 +66,10 @@ impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
         late: &mut Vec<usize>,
     ) {
         let mut cursor = String::new();
+        if place.offset == 0 {
+            // Nothing to come back to.
+            return self.send(to, plain(text), late);
+        }
         if to.encoding == STREAM {
             channels::write_place(&mut cursor, place.epoch, place.offset);
             let notice = plain(text).at(&cursor);

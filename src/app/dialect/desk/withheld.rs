@@ -3,17 +3,17 @@
 use super::{Audience, ChannelEvent, Desk, Effects, HubAnswer, HubLetter, User};
 
 impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
-    /// Tells those of a publication who may hear it.
+    /// Tells those of a publication who may hear it: that JSON, within that channel.
     pub(super) fn tell_allowed(
         &mut self,
         to: Audience<'_>,
         (channel, event): (&str, ChannelEvent<'_>),
-        data: &str,
+        (within, data): (&str, &str),
         late: &mut Vec<usize>,
     ) {
         let gatekeeper = &mut *self.gatekeeper;
         let all = to.users.iter().enumerate();
-        let allowed = all.filter(|(_, user)| gatekeeper.may_hear(**user, channel, data));
+        let allowed = all.filter(|(_, user)| gatekeeper.may_hear(**user, within, data));
         let (places, users): (Vec<usize>, Vec<User>) = allowed.unzip();
         let mut passed_over = Vec::new();
         if !users.is_empty() {

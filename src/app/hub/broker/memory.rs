@@ -5,7 +5,7 @@ use super::{
 };
 use crate::app::hub::history::{Catchup, ChannelHistory};
 use crate::app::hub::options::HistoryOptions;
-use crate::app::hub::position::Epoch;
+use crate::app::hub::position::{Epoch, Position};
 use crate::app::hub::presence::Attendance;
 use crate::app::hub::session::merge;
 use crate::limits;
@@ -210,6 +210,18 @@ impl Memory {
                 stored.is_open = true;
                 stored.closed_at = None;
             }
+            BrokerCommand::Tell(publication) => {
+                let epoch = stored.history.top().epoch;
+                if stored.is_open {
+                    events.push_back(BrokerEvent::Published {
+                        channel: channel.name.clone(),
+                        epoch,
+                        publication,
+                    });
+                }
+                let offset = 0;
+                return BrokerReply::Published(Position { epoch, offset });
+            }
             BrokerCommand::Close => {
                 stored.is_open = false;
                 stored.closed_at = channel.history.is_on().then_some(channel.now);
@@ -295,7 +307,6 @@ impl Broker for Memory {
 mod tests {
     use super::*;
     use crate::app::hub::options::ChannelOptions;
-    use crate::app::hub::position::Position;
     use std::time::Duration;
 
     const DEV: HistoryOptions = ChannelOptions::DEV.history;

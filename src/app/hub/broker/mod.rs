@@ -45,6 +45,8 @@ pub enum BrokerCommand {
     Close,
     /// Gives a publication its number, keeps it, tells those who have the channel open.
     Publish(Publication),
+    /// Tells those who have the channel open something that has no number and is not kept.
+    Tell(Publication),
     /// Sets these members (JSON) of the object that the newest publication is, and publishes that.
     Merge(Box<str>),
     /// Forgets the channel, and tells its newest publication once more.
@@ -70,7 +72,7 @@ pub enum BrokerCommand {
 pub enum BrokerReply {
     /// It is done.
     Done,
-    /// The publication has that place.
+    /// The publication has that place; with the number 0 if it has none.
     Published(Position),
     /// What was to be read.
     Read(Catchup),

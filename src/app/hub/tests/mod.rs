@@ -1,5 +1,6 @@
 //! The hub's properties: what follows here, and what holds for many seeds.
 
+mod patterns;
 mod seeds;
 mod sessions;
 mod world;
@@ -221,6 +222,21 @@ fn in_a_large_channel_it_is_told_once_a_second_and_in_a_huge_one_never() {
         "one was not here"
     );
     assert_eq!(told.iter().filter(|text| *text == "c -").count(), 1);
+    world.clear();
+    let crowd: Vec<_> = (0..=limits::PRESENCE_CHANGES)
+        .map(|number| world.came(number % 2))
+        .collect();
+    for client in &crowd {
+        world.enter(*client, "c");
+    }
+    world.wait(limits::PRESENCE_TIME);
+    assert!(
+        world.heard(first).is_empty(),
+        "nobody is told of more than that in a second"
+    );
+    world.left(crowd[0]);
+    world.wait(limits::PRESENCE_TIME);
+    assert_eq!(texts(world.heard(first)), ["c -"]);
     while world.count("c").clients <= limits::PRESENCE_TOLD {
         let client = world.came(0);
         world.enter(client, "c");
@@ -385,7 +401,8 @@ fn a_history_of_nothing_is_not_recovered_from() {
         offset: 0,
     });
     let subscribed = world.subscribe(client, "c", since).expect("subscribed");
-    assert!(subscribed.missed.is_none());
+    let missed = subscribed.missed.as_ref().expect("it asked");
+    assert!(!missed.whole, "and is told that something may be lost");
     world.publish(1, "c", "1");
     assert_eq!(
         world.heard(client).last().map(Heard::text),

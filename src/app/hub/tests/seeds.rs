@@ -247,7 +247,9 @@ impl Course {
                 return self.ask_for(at, channel);
             }
             Heard::Joined(_) | Heard::Left(_) => return,
-            Heard::Missed(..) | Heard::Unsubscribed(_) => panic!("seed {seed}: {heard:?}"),
+            Heard::Missed(..) | Heard::Unsubscribed(_) | Heard::Matched(..) => {
+                panic!("seed {seed}: {heard:?}")
+            }
         };
         let channel = CHANNELS.into_iter().find(|it| *it == channel).expect("one");
         let known = self.clients[at].1.get_mut(channel).expect("known");

@@ -23,6 +23,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(super) enum Heard {
     Publication(String, Epoch, Publication),
+    Matched(String, String, Publication),
     Joined(String),
     Left(String),
     Missed(String, u64),
@@ -35,6 +36,12 @@ impl Heard {
         match self {
             Self::Publication(channel, _, publication) => {
                 format!("{channel}#{} {}", publication.offset, publication.data)
+            }
+            Self::Matched(pattern, channel, publication) => {
+                format!(
+                    "{pattern} {channel}#{} {}",
+                    publication.offset, publication.data
+                )
             }
             Self::Joined(channel) => format!("{channel} +"),
             Self::Left(channel) => format!("{channel} -"),
@@ -86,12 +93,22 @@ impl Outlet for Post {
                 continue;
             }
             let channel = channel.to_owned();
-            self.heard.entry(*user).or_default().push(match event {
+            let heard = self.heard.entry(*user).or_default();
+            if let ChannelEvent::Changed(changes) = event {
+                heard.extend(changes.iter().map(|change| match change.came {
+                    true => Heard::Joined(channel.clone()),
+                    false => Heard::Left(channel.clone()),
+                }));
+                continue;
+            }
+            heard.push(match event {
+                ChannelEvent::Changed(_) => continue,
                 ChannelEvent::Publication(epoch, it) => {
                     Heard::Publication(channel, epoch, it.clone())
                 }
-                ChannelEvent::Joined(_) => Heard::Joined(channel),
-                ChannelEvent::Left(_) => Heard::Left(channel),
+                ChannelEvent::Matched(within, it) => {
+                    Heard::Matched(channel, within.to_owned(), it.clone())
+                }
                 ChannelEvent::Missed(count) => Heard::Missed(channel, count),
                 ChannelEvent::Interrupted => Heard::Interrupted(channel),
                 ChannelEvent::Unsubscribed => Heard::Unsubscribed(channel),
