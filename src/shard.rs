@@ -328,7 +328,7 @@ pub trait Shard: Sized {
 
 /// What an engine lends a shard while it handles one event.
 pub trait Wire<Message> {
-    /// The time, read once per turn.
+    /// The time of this event: the same for all of it, and not before what it tells of happened.
     fn now(&self) -> Instant;
     /// This core.
     fn core(&self) -> Core;

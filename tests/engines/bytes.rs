@@ -7,7 +7,7 @@ use ringstorm::limits;
 use ringstorm::shard::{Close, Payload, Unsent};
 use std::io::{Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 /// Echoes; pauses while the backlog is high.
@@ -61,44 +61,6 @@ pub(crate) fn an_echo_returns_every_byte_in_order_to_every_peer<E: Engine>() {
         peer.join().unwrap();
     }
     running.stop();
-}
-
-pub(crate) fn nothing_is_received_before_it_was_sent<E: Engine>() {
-    let early_ns = Arc::new(AtomicU64::new(0));
-    let noted = Arc::clone(&early_ns);
-    let running = start::<E, _>(
-        plan(1, 1),
-        |_| (),
-        move |scene, event| match event {
-            Event::Received(_, bytes) => {
-                for stamp in bytes.chunks_exact(8) {
-                    let sent = u64::from_be_bytes(stamp.try_into().unwrap());
-                    let early = sent.saturating_sub(scene.wire.now().as_nanos());
-                    noted.fetch_max(early, SeqCst);
-                }
-                // Meanwhile the other peer says something that the same turn may read.
-                std::thread::sleep(Duration::from_millis(3));
-            }
-            Event::Stopped => *scene.finished = true,
-            _ => {}
-        },
-    );
-    let address = running.address();
-    let peers = [0, 1].map(|_| {
-        std::thread::spawn(move || {
-            let mut stream = connect(address);
-            for _ in 0..150 {
-                let now = ringstorm::engine::now().as_nanos();
-                stream.write_all(&now.to_be_bytes()).unwrap();
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        })
-    });
-    for peer in peers {
-        peer.join().unwrap();
-    }
-    running.stop();
-    assert_eq!(early_ns.load(SeqCst), 0);
 }
 
 pub(crate) fn what_is_queued_in_one_turn_leaves_in_one_send<E: Engine>() {

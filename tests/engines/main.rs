@@ -14,6 +14,7 @@ mod load_engines;
 mod peer;
 mod places;
 mod script;
+mod times;
 mod vanished;
 
 use engine::{Engine, engines};
@@ -68,7 +69,6 @@ suite! {
         a_panicked_cores_listener_leaves_the_others_the_newcomers;
     bytes:
         an_echo_returns_every_byte_in_order_to_every_peer
-        nothing_is_received_before_it_was_sent
         what_is_queued_in_one_turn_leaves_in_one_send
         payloads_and_copies_arrive_interleaved_as_queued
         the_backlog_is_capped_and_drained_is_said_when_it_is_low
@@ -90,6 +90,12 @@ suite! {
         a_close_in_opened_gives_only_closed
         after_closing_nothing_is_sent_and_a_second_close_is_ignored
         finishing_drops_what_is_open;
+    times:
+        nothing_is_received_before_it_was_sent
+        nothing_is_forwarded_before_it_was_said
+        nothing_is_opened_before_it_was_asked_for
+        a_peer_ends_when_it_does_and_not_before
+        a_peer_resets_when_it_does_and_not_before;
     vanished:
         a_peer_that_vanishes_is_noticed;
     places:

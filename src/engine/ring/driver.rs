@@ -297,6 +297,8 @@ impl<S: Shard> Driver<S> {
 
     fn fetch_messages(&mut self) {
         self.port.mailer.fetch(&mut self.messages);
+        // What comes now may have been said since the turn began.
+        self.port.now = engine::now();
         for (from, message) in self.messages.drain(..) {
             if self.shard.finished() {
                 break;

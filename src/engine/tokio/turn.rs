@@ -55,7 +55,6 @@ impl<S: Shard> CoreLoop<S> {
 
     /// Takes turns until the shard has finished.
     pub(super) async fn run(mut self) -> S::Outcome {
-        self.io.now = crate::engine::now();
         self.tell(|shard, io| shard.started(io));
         std::future::poll_fn(|context| self.turn(context)).await;
         drop(self.io);
@@ -100,9 +99,11 @@ impl<S: Shard> CoreLoop<S> {
         Poll::Pending
     }
 
-    /// Gives the shard one event, unless it has finished.
+    /// Gives the shard one event, unless it has finished. What it tells of may have happened since
+    /// the turn began: with a time before that, latencies would be too short.
     fn tell(&mut self, event: impl FnOnce(&mut S, &mut Io<S::Message>)) {
         if !self.over {
+            self.io.now = crate::engine::now();
             self.io.counters.events += 1;
             event(&mut self.shard, &mut self.io);
             self.over = self.shard.finished();
@@ -224,7 +225,6 @@ impl<S: Shard> CoreLoop<S> {
             Poll::Ready(Err(error)) => self.io.end(id, cause::from_error(&error)),
             Poll::Ready(Ok(())) => {
                 *state = LinkState::Open;
-                self.io.now = crate::engine::now();
                 self.tell(|shard, io| shard.opened(id, Origin::Connected, io));
                 self.serve(id, scratch);
             }
@@ -245,9 +245,6 @@ impl<S: Shard> CoreLoop<S> {
                 Poll::Ready(Ok(bytes)) => {
                     let open = link.state == LinkState::Open;
                     self.io.counters.bytes_in += bytes as u64;
-                    // What was read now may have been sent since the turn began: a time of receipt
-                    // before it was sent would make latencies too short.
-                    self.io.now = crate::engine::now();
                     if open {
                         self.tell(|shard, io| shard.received(id, &mut scratch[..bytes], io));
                     }
