@@ -196,6 +196,7 @@ fn a_calibrated_load_knows_its_headroom_its_room_and_its_host() {
         room.starts_with("room for ") && room.ends_with(" ports x 1 destination"),
         "{room}"
     );
+    assert_eq!(said.next(), Some("calibrating: 40 s at most"));
     let first = said.next().unwrap_or_default();
     assert!(first.starts_with("calibrating: 100/s"), "{first}");
     let record: serde_json::Value = serde_json::from_str(&load.out).expect("JSON");

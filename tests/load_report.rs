@@ -206,6 +206,7 @@ fn a_run_tells_its_headroom_and_what_ran_short_on_its_host() {
         planned_per_s: 20_000.0,
         is_lower_bound: false,
         failed_below_per_s: None,
+        cut_short: false,
         connections: 1_000,
         runs: 7,
     };

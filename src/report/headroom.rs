@@ -4,6 +4,7 @@
 use super::figures::rate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A headroom below that is worth a note: the plan is near to what the generator can.
 const ENOUGH: f64 = 2.0;
@@ -18,6 +19,8 @@ const REFUTED_MAX: u32 = 4;
 const BREACHES: u32 = 4;
 /// Runs of one search at most, once some rate is held.
 const RUNS_MAX: u32 = 60;
+/// No run of a search begins when its runs have taken so long.
+pub const SEARCH_TIME: Duration = Duration::from_secs(40);
 
 /// Key `generator.headroom` of the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +33,9 @@ pub struct Headroom {
     /// A rate below the ceiling that was too much all the same.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub failed_below_per_s: Option<f64>,
+    /// The search was ended by its bound on time or runs, before it was sure.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub cut_short: bool,
     pub connections: u32,
     pub runs: u32,
 }
@@ -71,6 +77,8 @@ pub struct Ceiling {
     /// Ends that were measured once more and are none.
     refuted: u32,
     runs: u32,
+    /// What the runs took.
+    spent: Duration,
 }
 
 /// Which ends of the search were measured once more.
@@ -95,20 +103,25 @@ impl Ceiling {
             confirmed: Confirmed::default(),
             refuted: 0,
             runs: 0,
+            spent: Duration::ZERO,
         }
     }
 
-    /// The rate to try next, a second; `None` when it is known well enough.
+    /// The rate to try next, a second; `None` when it is known well enough, or the search has run
+    /// for as long as it may.
     #[must_use]
     pub fn next_per_s(&self) -> Option<f64> {
-        let most = if self.held.is_some() {
+        let runs_max = if self.held.is_some() {
             RUNS_MAX
         } else {
             2 * RUNS_MAX
         };
-        if self.runs >= most {
-            return None;
-        }
+        let is_over = self.runs >= runs_max || self.spent >= SEARCH_TIME;
+        self.open_per_s().filter(|_| !is_over)
+    }
+
+    /// The rate that would say more.
+    fn open_per_s(&self) -> Option<f64> {
         let planned = self.planned_per_s;
         let next = match (self.doubted, self.held, self.broken) {
             (Some((doubted, _)), ..) => Some(doubted),
@@ -130,9 +143,10 @@ impl Ceiling {
         next.map(f64::round).filter(|next| *next >= 1.0)
     }
 
-    /// Takes in what came of a run at that rate.
-    pub fn tried(&mut self, per_s: f64, trial: Trial) {
+    /// Takes in what came of a run at that rate, which took so long.
+    pub fn tried(&mut self, per_s: f64, trial: Trial, took: Duration) {
         self.runs += 1;
+        self.spent += took;
         let breaches = self.doubted.take().map_or(1, |(_, breaches)| breaches + 1);
         match trial {
             Trial::Held => self.held_at(per_s),
@@ -210,13 +224,19 @@ impl Ceiling {
     #[must_use]
     pub fn found(&self, connections: u32) -> Headroom {
         let ceiling_per_s = self.held.unwrap_or(0.0);
-        let by_generator = matches!(self.broken, Some((_, Trial::GeneratorLimited)));
+        let cut_short = self.open_per_s().is_some();
+        let is_near = |broken| broken <= ceiling_per_s * NEAR;
+        let by_generator = matches!(
+            self.broken,
+            Some((broken, Trial::GeneratorLimited)) if !cut_short || is_near(broken)
+        );
         Headroom {
             headroom: ceiling_per_s / self.planned_per_s.max(1e-9),
             ceiling_per_s,
             planned_per_s: self.planned_per_s,
             is_lower_bound: !by_generator,
             failed_below_per_s: self.failed_below.filter(|failed| *failed < ceiling_per_s),
+            cut_short,
             connections,
             runs: self.runs,
         }
@@ -236,7 +256,9 @@ impl Headroom {
     /// A warning, if the plan is near to the ceiling.
     pub(super) fn note(&self) -> Option<String> {
         let (bound, headroom) = (self.bound(), self.headroom);
-        let advice = if self.is_lower_bound {
+        let advice = if self.cut_short {
+            "the calibration was not done; see below"
+        } else if self.is_lower_bound {
             "the calibration's own server was the limit; give --cores that leave it a CPU"
         } else {
             "the generator can hardly do more; use more --cores, or a lower rate"
@@ -253,187 +275,21 @@ impl Headroom {
         ))
     }
 
+    /// A search that was not done.
+    pub(super) fn unsure(&self) -> Option<String> {
+        let (runs, most) = (self.runs, SEARCH_TIME.as_secs());
+        self.cut_short.then(|| {
+            format!(
+                "the calibration was ended after {runs} runs, before it was sure (no run begins \
+                 after {most} s): on a quieter host it is sooner"
+            )
+        })
+    }
+
     const fn bound(&self) -> &'static str {
         if self.is_lower_bound { ">= " } else { "" }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Searches for a generator that holds so much and a server that holds so much.
-    fn searched(planned: f64, generator: f64, server: f64) -> Headroom {
-        let mut ceiling = Ceiling::new(planned);
-        while let Some(per_s) = ceiling.next_per_s() {
-            let trial = if per_s > generator {
-                Trial::GeneratorLimited
-            } else if per_s > server {
-                Trial::ServerLimited
-            } else {
-                Trial::Held
-            };
-            ceiling.tried(per_s, trial);
-        }
-        ceiling.found(64)
-    }
-
-    #[test]
-    fn the_ceiling_is_found_from_above_and_from_below() {
-        for generator in [2_600.0, 9_000.0, 20_000.0, 31_000.0, 333_000.0] {
-            let found = searched(20_000.0, generator, 1e9);
-            let ratio = generator / found.ceiling_per_s;
-            assert!((1.0..=NEAR).contains(&ratio), "{generator}: {found:?}");
-            assert!(!found.is_lower_bound && found.runs <= RUNS_MAX);
-            assert!((found.headroom - found.ceiling_per_s / 20_000.0).abs() < 1e-9);
-        }
-    }
-
-    #[test]
-    fn what_the_search_or_the_server_ends_is_a_lower_bound() {
-        let far = searched(1_000.0, 1e9, 1e9);
-        assert!(far.is_lower_bound && far.headroom >= MOST && far.runs == 5);
-        let short = searched(1_000.0, 1e9, 2_500.0);
-        assert!(
-            short.is_lower_bound && short.ceiling_per_s <= 2_500.0,
-            "{short:?}"
-        );
-        assert!(short.shown().starts_with("headroom >= 2."), "{short:?}");
-    }
-
-    #[test]
-    fn a_few_breaches_are_measured_again() {
-        let mut ceiling = Ceiling::new(100.0);
-        for _ in 1..BREACHES {
-            ceiling.tried(200.0, Trial::GeneratorLimited);
-            assert_eq!(ceiling.next_per_s(), Some(200.0));
-        }
-        ceiling.tried(200.0, Trial::Held);
-        assert_eq!(ceiling.next_per_s(), Some(400.0));
-        for _ in 0..BREACHES {
-            assert_eq!(ceiling.next_per_s(), Some(400.0));
-            ceiling.tried(400.0, Trial::GeneratorLimited);
-        }
-        // The one above is looked at once, as it is higher still.
-        assert_eq!(ceiling.next_per_s(), Some(800.0));
-        ceiling.tried(800.0, Trial::GeneratorLimited);
-        assert_eq!(ceiling.next_per_s(), Some(283.0));
-    }
-
-    #[test]
-    fn a_pass_above_a_fail_is_looked_for_and_told() {
-        // Too much between 150,000 and 200,000 a second, and from 700,000 on.
-        let holds = |per_s: f64| !(150e3..200e3).contains(&per_s) && per_s < 700e3;
-        let mut ceiling = Ceiling::new(80e3);
-        while let Some(per_s) = ceiling.next_per_s() {
-            let trial = if holds(per_s) {
-                Trial::Held
-            } else {
-                Trial::GeneratorLimited
-            };
-            ceiling.tried(per_s, trial);
-        }
-        let found = ceiling.found(64);
-        let ratio = 700e3 / found.ceiling_per_s;
-        assert!((1.0..=NEAR).contains(&ratio), "{found:?}");
-        assert_eq!(found.failed_below_per_s, Some(160e3));
-        assert!(
-            found
-                .uneven()
-                .is_some_and(|note| note.contains("160,000/s"))
-        );
-    }
-
-    #[test]
-    fn a_result_that_does_not_hold_again_is_searched_below() {
-        let mut ceiling = Ceiling::new(100.0);
-        let mut lucky = true;
-        while let Some(per_s) = ceiling.next_per_s() {
-            // Once it held more than it does.
-            let holds = per_s <= 1_000.0 || (per_s <= 1_400.0 && std::mem::take(&mut lucky));
-            let trial = if holds {
-                Trial::Held
-            } else {
-                Trial::GeneratorLimited
-            };
-            ceiling.tried(per_s, trial);
-        }
-        let found = ceiling.found(64);
-        let ratio = 1_000.0 / found.ceiling_per_s;
-        assert!((1.0..=1.15).contains(&ratio), "{found:?}");
-    }
-
-    #[test]
-    fn a_rate_that_is_held_after_all_is_searched_above() {
-        let (mut ceiling, mut disturbed) = (Ceiling::new(100.0), 14);
-        while let Some(per_s) = ceiling.next_per_s() {
-            // From the end of the search on, for a while, nothing much is held.
-            let is_disturbed = per_s > 1_600.0 && disturbed > 0;
-            disturbed -= u32::from(is_disturbed);
-            let trial = if is_disturbed || per_s > 3_000.0 {
-                Trial::GeneratorLimited
-            } else {
-                Trial::Held
-            };
-            ceiling.tried(per_s, trial);
-        }
-        let found = ceiling.found(64);
-        let ratio = 3_000.0 / found.ceiling_per_s;
-        assert!((1.0..=1.15).contains(&ratio), "{found:?}");
-    }
-
-    /// A generator that holds so much, but for a host that breaks what it does for three runs in a
-    /// row so often, and for rates near the most that it holds, where chance decides.
-    fn scattered(most: f64, disturbed_share: f64, seed: u64) -> Headroom {
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let (mut ceiling, mut disturbed) = (Ceiling::new(10_000.0), 0);
-        while let Some(per_s) = ceiling.next_per_s() {
-            if disturbed == 0 && rng.f64() < disturbed_share {
-                disturbed = 3;
-            }
-            let holds = 1.0 / (1.0 + (per_s / most).powi(40));
-            let trial = match disturbed {
-                0 if rng.f64() < holds => Trial::Held,
-                // The server beside it is as disturbed as the generator.
-                1.. if rng.bool() => Trial::ServerLimited,
-                _ => Trial::GeneratorLimited,
-            };
-            disturbed = disturbed.max(1) - 1;
-            ceiling.tried(per_s, trial);
-        }
-        ceiling.found(50)
-    }
-
-    #[test]
-    fn what_disturbs_some_runs_does_not_move_the_result() {
-        let calm_and_busy = [(0.0, 8), (0.04, 8), (0.1, 20)];
-        for most in [40_000.0, 110_000.0, 245_000.0] {
-            for (share, left_out) in calm_and_busy {
-                let found = (0..400).map(|seed| scattered(most, share, seed));
-                let mut all: Vec<f64> = found.map(|it| it.ceiling_per_s / most).collect();
-                all.sort_by(f64::total_cmp);
-                let (low, high) = (all[left_out], all[399 - left_out]);
-                assert!(
-                    high / low < 1.15 && low > 0.9,
-                    "{most}, {share}: {low} {high} {all:?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn a_generator_that_holds_nothing_ends_the_search() {
-        let none = searched(1_000.0, 0.0, 1e9);
-        assert_eq!((none.headroom, none.is_lower_bound), (0.0, false));
-        assert!(
-            none.note()
-                .is_some_and(|note| note.contains("more --cores"))
-        );
-        assert_eq!(searched(0.5, 0.0, 1e9).headroom, 0.0);
-    }
-
-    #[test]
-    fn enough_headroom_is_no_note() {
-        assert_eq!(searched(1_000.0, 2_100.0, 1e9).note(), None);
-    }
-}
+mod tests;

@@ -58,7 +58,7 @@ pub use capacity::{CAPACITY_SCHEMA, CapacityMemory, CapacityRecord, CapacityStep
 pub use change::BaselineChange;
 pub use facts::{Facts, RunPart};
 pub use generator::ServerUse;
-pub use headroom::{Ceiling, Headroom, Trial};
+pub use headroom::{Ceiling, Headroom, SEARCH_TIME, Trial};
 pub use judgement::{Judgement, Verdict};
 pub use judging::{Moment, judged};
 pub use latency::LatencyRecord;

@@ -303,6 +303,7 @@ fn notes(record: &Record) -> Vec<String> {
     notes.extend(connect_note(record));
     notes.extend(pace_note(record));
     notes.extend(record.generator.headroom.and_then(|it| it.note()));
+    notes.extend(record.generator.headroom.and_then(|it| it.unsure()));
     notes.extend(record.generator.headroom.and_then(|it| it.uneven()));
     if let Some(samples) = &record.host_samples {
         notes.extend(samples.signs(record.network.as_ref()));

@@ -60,6 +60,7 @@ fn full() -> Value {
             planned_per_s: 1.0,
             is_lower_bound: false,
             failed_below_per_s: Some(0.5),
+            cut_short: true,
             connections: 1,
             runs: 1,
         }),

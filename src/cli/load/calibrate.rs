@@ -8,9 +8,9 @@ use super::{Config, ProgressForm};
 use crate::cli::child::Server;
 use crate::cli::engine_flag::LoadEngine;
 use crate::cli::{Failure, host, print};
-use crate::engine::Stop;
+use crate::engine::{self, Stop};
 use crate::load::{self, Loop, Pace, Rate, RetryPolicy, Scenario, Transport};
-use crate::report::{Ceiling, Facts, Headroom, Trial, Verdict, judged};
+use crate::report::{Ceiling, Facts, Headroom, SEARCH_TIME, Trial, Verdict, judged};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -19,6 +19,11 @@ const CONNECTIONS_MAX: u32 = 2_000;
 /// Each run's time before it is measured, and while it is.
 const WARM_UP: Duration = Duration::from_millis(100);
 const MEASURED: Duration = Duration::from_millis(400);
+/// What each run may take beside that, of a server that is next to this client: to connect, to wait
+/// for replies, and to close (ten times that in all).
+const CONNECT_PHASE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(1);
+const CLOSE_TIME: Duration = Duration::from_millis(100);
 /// The plan's highest rate is that of its busiest second.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -56,11 +61,16 @@ pub(super) fn headroom(config: &Config, stop: &Stop) -> Result<Option<Headroom>,
         .map_err(|_| Failure::Run(format!("{} is no address: a bug", server.address)))?;
     let connections = config.load.connections.min(CONNECTIONS_MAX);
     let mut ceiling = Ceiling::new(planned_per_s);
+    if config.form != ProgressForm::Nothing {
+        let most = SEARCH_TIME.as_secs();
+        print::note(format_args!("calibrating: {most} s at most"));
+    }
     while let Some(per_s) = ceiling.next_per_s() {
         let Some(rate) = Rate::per_second(per_s) else {
             break;
         };
         let one = short(config, address, rate, connections);
+        let began = engine::now();
         let trial = tried(&one, stop)?;
         if stop.is_thrown() {
             return Ok(None);
@@ -73,7 +83,7 @@ pub(super) fn headroom(config: &Config, stop: &Stop) -> Result<Option<Headroom>,
             };
             print::note(format_args!("calibrating: {rate} {what}"));
         }
-        ceiling.tried(per_s, trial);
+        ceiling.tried(per_s, trial, engine::now().since(began));
     }
     server.end()?;
     let found = ceiling.found(connections);
@@ -120,6 +130,9 @@ fn short(config: &Config, to: SocketAddr, rate: Rate, connections: u32) -> Confi
             session: None,
             warm_up: WARM_UP,
             duration: MEASURED,
+            connect_phase: CONNECT_PHASE,
+            grace: GRACE.min(config.load.grace),
+            close_time: CLOSE_TIME.min(config.load.close_time),
             ..config.load.clone()
         },
         cpus: config.cpus.clone(),
@@ -141,6 +154,7 @@ fn short(config: &Config, to: SocketAddr, rate: Rate, connections: u32) -> Confi
         hgrm: None,
         form: ProgressForm::Nothing,
         sinks: Wanted::default(),
+        iterations: None,
         rounds: None,
         aborts: false,
         part: PartFlags::default(),
@@ -158,6 +172,7 @@ fn tried(one: &Config, stop: &Stop) -> Result<Trial, Failure> {
     match record.verdict.limited_by.as_deref() {
         Some("generator") => Ok(Trial::GeneratorLimited),
         Some(_) => Ok(Trial::ServerLimited),
+        None if record.messages.as_ref().is_some_and(|it| it.lost > 0) => Ok(Trial::ServerLimited),
         None if record.connects.up == 0 && record.verdict.verdict == Verdict::Fail => {
             let why = record.verdict.reasons.join("; ");
             Err(Failure::Run(format!("--calibrate: {why}")))

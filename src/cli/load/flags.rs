@@ -98,8 +98,8 @@ pub(in crate::cli) struct LoadFlags {
     #[arg(long, value_name = "PID")]
     pub(in crate::cli) server_pid: Option<i32>,
     /// First finds the highest rate that this client could keep, in short runs against a server of
-    /// its own: the headroom over the plan, which the summary shows. Of an echo over WebSocket
-    /// without TLS.
+    /// its own, for 40 s at most: the headroom over the plan, which the summary shows. Of an echo
+    /// over WebSocket without TLS.
     #[arg(long)]
     #[arg(help_heading = "Verdict")]
     pub(in crate::cli) calibrate: bool,
