@@ -27,6 +27,8 @@ pub(super) struct Handshake {
     answer: Answer,
     /// It is in the queue for its answer.
     pub(super) is_queued: bool,
+    /// The last record that rustls was shown is an encrypted alert of TLS 1.2.
+    is_alerted: bool,
 }
 
 /// Whether the peer has its first answer: a server's costs a signature.
@@ -93,6 +95,7 @@ impl Handshake {
             bytes_max: limits::TLS_HELLO_BYTES,
             answer,
             is_queued: false,
+            is_alerted: false,
         }
     }
 
@@ -144,9 +147,15 @@ impl Handshake {
                 Step::Again => {}
                 Step::Sent | Step::Wants if self.is_over() => return Progress::Done,
                 Step::Sent => {}
+                // RFC 5246, 7.4.9: Finished comes "immediately after" what changes the cipher. In
+                // its place the peer has said something that rustls takes for a warning.
+                Step::Wants if self.is_alerted => return self.left(out),
                 Step::Wants => match record::length(self.unseen()) {
                     Ok(Some(_)) if self.is_left() => return self.left(out),
-                    Ok(Some(len)) if len <= self.unseen().len() => self.shown += len,
+                    Ok(Some(len)) if len <= self.unseen().len() => {
+                        self.is_alerted = record::is_sealed_alert(self.unseen());
+                        self.shown += len;
+                    }
                     Ok(_) if self.received.len() <= self.bytes_max => return Progress::Under,
                     Ok(_) => return Progress::Failed(TlsFault::OversizedHandshake),
                     // What does not begin like a record is another protocol.

@@ -4,6 +4,12 @@
 use super::*;
 use crate::limits;
 use crate::shard::TlsFault;
+use crate::tls::record::Sealer;
+use ring::hmac;
+use rustls::crypto::cipher::{AeadKey, Iv};
+use rustls::crypto::ring::cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256;
+use rustls::{ConnectionTrafficSecrets, KeyLog, ProtocolVersion};
+use std::sync::Mutex;
 
 /// A handshake of which the layer has read some records.
 struct Begun {
@@ -18,6 +24,33 @@ struct Begun {
     records: usize,
     is_modern: bool,
     side: Side,
+    /// Of TLS 1.2, what its keys are made of.
+    secret: Arc<Secret>,
+    /// What the server has said first.
+    server_hello: Vec<u8>,
+}
+
+/// The client's random bytes, and the master secret.
+#[derive(Debug, Default)]
+struct Secret(Mutex<(Vec<u8>, Vec<u8>)>);
+
+impl KeyLog for Secret {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        if label == "CLIENT_RANDOM" {
+            *self.0.lock().unwrap() = (client_random.to_vec(), secret.to_vec());
+        }
+    }
+}
+
+/// RFC 5246, 5: so many bytes that follow from the secret.
+fn expanded(secret: &[u8], seed: &[u8], len: usize) -> Vec<u8> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    let (mut a, mut bytes) = (hmac::sign(&key, seed), Vec::new());
+    while bytes.len() < len {
+        bytes.extend_from_slice(hmac::sign(&key, &[a.as_ref(), seed].concat()).as_ref());
+        a = hmac::sign(&key, a.as_ref());
+    }
+    bytes
 }
 
 impl Begun {
@@ -25,10 +58,17 @@ impl Begun {
     fn after(records: usize, side: Side, spoken: Spoken) -> Option<Self> {
         let mut layer = Layer::new(side, spoken);
         layer.open(side, ID);
+        let secret = Arc::new(Secret::default());
         let peer = match side {
-            Side::Server => Handshake::client(Arc::new(spoken.client()), name()).unwrap(),
+            Side::Server => {
+                let mut config = spoken.client();
+                config.key_log = Arc::clone(&secret) as Arc<dyn KeyLog>;
+                Handshake::client(Arc::new(config), name()).unwrap()
+            }
             Side::Client => {
-                Handshake::server(Arc::new(spoken.server()), Origin::Accepted { listener: 0 })
+                let mut config = spoken.server();
+                config.key_log = Arc::clone(&secret) as Arc<dyn KeyLog>;
+                Handshake::server(Arc::new(config), Origin::Accepted { listener: 0 })
             }
         };
         let is_modern = spoken.version == &TLS13;
@@ -40,6 +80,8 @@ impl Begun {
             records: 0,
             is_modern,
             side,
+            secret,
+            server_hello: Vec::new(),
         };
         let last_clear = if is_modern { 23 } else { 20 };
         begun.converse();
@@ -67,12 +109,39 @@ impl Begun {
         if self.peer.go_on(&bytes, &mut self.unread) == Progress::Waits {
             self.peer.answer(&mut self.unread);
         }
+        if self.server_hello.is_empty() {
+            self.server_hello = match self.side {
+                Side::Server => bytes,
+                Side::Client => self.unread.clone(),
+            };
+        }
     }
 
     /// The peer says this and no more.
     fn alerts(&mut self, level: u8, description: u8) {
         self.layer
             .receive(ID, &[21, 3, 3, 0, 2, level, description]);
+    }
+
+    /// The peer says this in its first encrypted record of TLS 1.2, where its Finished should be.
+    fn alerts_sealed(&mut self, level: u8, description: u8) {
+        let (client_random, secret) = self.secret.0.lock().unwrap().clone();
+        // RFC 5246, 6.3 and 7.4.1.3: behind the headers of record and message, and a version.
+        let server_random = &self.server_hello[11..43];
+        let seed = [b"key expansion", server_random, &client_random].concat();
+        let block = expanded(&secret, &seed, 2 * (32 + 12));
+        let (keys, ivs) = block.split_at(2 * 32);
+        // The client's come first.
+        let at = usize::from(self.side == Side::Client);
+        let key: [u8; 32] = keys[32 * at..][..32].try_into().unwrap();
+        let iv: [u8; 12] = ivs[12 * at..][..12].try_into().unwrap();
+        let (key, iv) = (AeadKey::from(key), Iv::from(iv));
+        let secrets = ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv };
+        let mut sealer = Sealer::new((0, secrets), ProtocolVersion::TLSv1_2).unwrap();
+        let mut record = vec![0; sealer.room()];
+        record.extend([level, description]);
+        sealer.seal(Content::Alert, &mut record).unwrap();
+        self.layer.receive(ID, &record);
     }
 
     fn goes_on(&mut self) -> bool {
@@ -136,6 +205,42 @@ fn close_notify_ends_a_handshake_at_once() {
             begun.layer.receive(ID, &begun.unread);
             assert_eq!(begun.layer.line.sent, [], "{place}: it is over");
         });
+    }
+}
+
+/// RFC 5246, 7.4.9: Finished follows "immediately" what changes the cipher, so no handshake comes
+/// of what an alert is said in instead, be it a warning.
+#[test]
+fn an_encrypted_alert_in_place_of_finished_ends_a_handshake_at_once() {
+    let spoken = Spoken {
+        version: &TLS12,
+        cipher: Some(TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256),
+    };
+    let cases = [
+        (1, 0, TlsFault::Ended),
+        (2, 0, TlsFault::Ended),
+        (1, 90, TlsFault::Ended),
+        (2, 80, TlsFault::Alert(80)),
+    ];
+    for side in [Side::Server, Side::Client] {
+        for (level, description, why) in cases {
+            let begun = (1..).map_while(|records| Begun::after(records, side, spoken));
+            let mut begun = begun
+                .into_iter()
+                .find(|it| it.is_keyed)
+                .expect("keys come first");
+            assert!(begun.layer.line.sent.is_empty(), "{side:?}: all was heard");
+            begun.alerts_sealed(level, description);
+            let answer = begun.layer.sent(ID);
+            let is_answered = side == Side::Server && why == TlsFault::Ended && level == 1;
+            let expected: &[u8] = if is_answered {
+                &record::CLOSE_NOTIFY
+            } else {
+                &[]
+            };
+            assert_eq!(answer, expected, "{side:?} {level} {description}");
+            assert_eq!(begun.fault(), Some(why), "{side:?} {level} {description}");
+        }
     }
 }
 
