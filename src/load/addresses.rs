@@ -26,20 +26,28 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// Which address to try, of several: `turn` goes round all that may answer.
-    pub(super) fn choose(&self, target: &Target, turn: u64, now: Instant) -> Option<SocketAddr> {
+    /// Which address to try, of several, and how many turns further that is: `turn` goes round all
+    /// that may answer.
+    pub(super) fn choose(
+        &self,
+        target: &Target,
+        turn: u64,
+        now: Instant,
+    ) -> Option<(SocketAddr, u32)> {
         let all = target.addresses();
-        let count = u64::try_from(all.len()).ok()?;
-        let at = |turn: u64| {
-            let place = usize::try_from(turn.checked_rem(count)?).ok()?;
+        let count = u32::try_from(all.len()).ok()?;
+        let at = |further: u32| {
+            let turn = turn.checked_add(u64::from(further))?;
+            let place = usize::try_from(turn.checked_rem(u64::from(count))?).ok()?;
             all.get(place).copied()
         };
         let is_dead = |address: &SocketAddr| {
             let since = self.dead.get(address);
             since.is_some_and(|since| now.since(*since) < PASSED_OVER_TIME)
         };
-        let mut rest = (turn..turn.saturating_add(count)).filter_map(at);
-        rest.find(|address| !is_dead(address)).or_else(|| at(turn))
+        let mut rest = (0..count).filter_map(|further| Some((at(further)?, further)));
+        let alive = rest.find(|(address, _)| !is_dead(address));
+        alive.or_else(|| Some((at(0)?, 0)))
     }
 
     /// A connect to one of several has begun.
@@ -99,15 +107,17 @@ mod tests {
         let mut addresses = Addresses::default();
         let now = Instant::from_nanos(1);
         let round = |addresses: &Addresses, now| {
-            [0, 1, 2, 3].map(|turn| addresses.choose(&target, turn, now).unwrap())
+            [0, 1, 2, 3].map(|turn| addresses.choose(&target, turn, now).unwrap().0)
         };
         assert_eq!(round(&addresses, now), [all[0], all[1], all[2], all[0]]);
         let id = ConnectionId::new(1, 1);
         addresses.began(id, all[1], now);
         assert!(addresses.failed(id, now) && !addresses.failed(id, now));
         assert_eq!(round(&addresses, now), [all[0], all[2], all[2], all[0]]);
+        let further = [0, 1, 2].map(|turn| addresses.choose(&target, turn, now).unwrap().1);
+        assert_eq!(further, [0, 1, 0]);
         let later = now + PASSED_OVER_TIME;
-        assert_eq!(addresses.choose(&target, 1, later), Some(all[1]));
+        assert_eq!(addresses.choose(&target, 1, later), Some((all[1], 0)));
         for (slot, address) in (2..).zip(all) {
             let id = ConnectionId::new(slot, 1);
             addresses.began(id, address, now);
@@ -131,5 +141,11 @@ mod tests {
         assert_eq!(addresses.overdue(due), None);
         addresses.began(ids[2], to, now);
         assert_eq!(addresses.deadline(), None, "it is known to answer");
+        // One that began before another had an answer waits on.
+        let mut addresses = Addresses::default();
+        addresses.began(ids[0], to, now);
+        addresses.began(ids[1], to, now);
+        addresses.answered(ids[1]);
+        assert_eq!(addresses.overdue(due), None);
     }
 }

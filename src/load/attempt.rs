@@ -12,6 +12,8 @@ pub(super) struct Attempt {
     place: u32,
     /// So many turns among the targets it has been sent on by servers that were overloaded.
     moves: u32,
+    /// So many addresses of its target further than its turn it went: those before do not answer.
+    further: u32,
     intended: Instant,
     /// Nothing, at the first attempt of the first connect.
     past: Past,
@@ -60,6 +62,7 @@ impl Attempt {
             number,
             place,
             moves: 0,
+            further: 0,
             intended,
             past: None,
         }
@@ -68,6 +71,11 @@ impl Attempt {
     /// The connect of a client that has been sent on so often.
     pub(super) fn moved(self, moves: u32) -> Self {
         Self { moves, ..self }
+    }
+
+    /// It goes so many addresses further than its turn is.
+    pub(super) fn led(self, further: u32) -> Self {
+        Self { further, ..self }
     }
 
     /// The connect after what is past.
@@ -104,10 +112,14 @@ impl Attempt {
     /// The server is overloaded: the next attempt asks the next one. What the first asked to be
     /// waited is for itself, until all have been asked.
     pub(super) fn move_on(&mut self, onward: Onward) {
-        let moves = self.moves.wrapping_add(onward.turns);
+        // The next address is the one after that which was asked.
+        let further = if onward.is_other_url { 0 } else { self.further };
+        let turns = onward.turns.wrapping_mul(further.wrapping_add(1));
+        let moves = self.moves.wrapping_add(turns);
         let rounds = [self.moves, moves].map(|moves| moves.checked_div(onward.servers));
         let past = self.past.get_or_insert_default();
         past.is_onward = rounds[0] == rounds[1];
+        past.addresses = 0;
         if past.is_onward {
             past.retry_after = None;
         }
@@ -167,6 +179,11 @@ impl Attempt {
     /// How often servers have sent it on.
     pub(super) const fn moves(&self) -> u32 {
         self.moves
+    }
+
+    /// How many addresses further than its turn it went.
+    pub(super) const fn further(&self) -> u32 {
+        self.further
     }
 
     /// Its place among those of the core.

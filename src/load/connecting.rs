@@ -276,7 +276,7 @@ impl Connecting {
         match wire.connect(route.to, route.from) {
             Ok(id) => {
                 self.connector.started(id, route, now);
-                run.clients.insert(id, attempt, now);
+                run.clients.insert(id, attempt.led(route.further), now);
             }
             Err(_) => {
                 run.recorder.waited_for_slot();

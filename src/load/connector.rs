@@ -53,6 +53,8 @@ pub(super) struct ConnectRoute {
     pub(super) from: Option<IpAddr>,
     /// The name has other addresses.
     pub(super) is_of_several: bool,
+    /// So many addresses of the name further than its turn is: those before do not answer.
+    pub(super) further: u32,
 }
 
 /// A connect that has taken too long.
@@ -136,12 +138,14 @@ impl Connector {
         let among_targets = attempt.turn();
         let (target, turn) = config.target_of(among_targets)?;
         let target = attempt.other_target().unwrap_or(target);
-        let turn = turn.saturating_add(u64::from(attempt.addresses()));
-        let to = self.addresses.choose(target, turn, now)?;
+        let tried = attempt.addresses();
+        let turn = turn.saturating_add(u64::from(tried));
+        let (to, passed) = self.addresses.choose(target, turn, now)?;
         Some(ConnectRoute {
             to,
             from: config.source_of(to, among_targets, turn),
             is_of_several: target.addresses().len() > 1,
+            further: tried.wrapping_add(passed),
         })
     }
 
@@ -367,6 +371,7 @@ mod tests {
         let ids = [1, 2, 3].map(|slot| ConnectionId::new(slot, 1));
         for (id, late) in ids.into_iter().zip([0, 5, 10]) {
             let route = ConnectRoute {
+                further: 0,
                 to: "127.0.0.1:1".parse().unwrap(),
                 from: None,
                 is_of_several: false,
@@ -380,6 +385,18 @@ mod tests {
         assert_eq!(connector.deadline(), AT_ONCE, "none of the three has begun");
         begun(&mut connector, NOW);
         assert_eq!(connector.deadline(), NOW + 60 * MS);
+        // What is up is forgotten before its time would be over.
+        assert_eq!(connector.expire(NOW, |_| false), None);
+        assert_eq!(connector.deadline(), NEVER);
+        let route = ConnectRoute {
+            further: 0,
+            to: "127.0.0.1:1".parse().unwrap(),
+            from: None,
+            is_of_several: false,
+        };
+        ids.map(|id| connector.started(id, route, NOW));
+        connector.forget(|id| id == ids[2]);
+        assert_eq!(connector.timeouts.len(), 1);
     }
 
     #[test]

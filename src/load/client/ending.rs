@@ -58,7 +58,7 @@ impl LoadClients {
         let tried = client.addresses_tried() as usize;
         let is_last = (tried + 1).is_multiple_of(all.max(1));
         // The last one has all the time that there is.
-        if client.state() == ClientState::Connecting && !is_last {
+        if !is_last {
             self.fail_connect(id, Kind::TimedOut, wire);
         }
     }

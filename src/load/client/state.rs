@@ -74,6 +74,8 @@ pub(super) struct Client {
     number: u32,
     /// So many turns among the targets it has been sent on.
     moves: u32,
+    /// So many addresses further than its turn is.
+    further: u32,
     state: ClientState,
     /// It has a timer to speak.
     is_thinking: bool,
@@ -127,6 +129,7 @@ impl Client {
             place: attempt.place(),
             number: attempt.number(),
             moves: attempt.moves(),
+            further: attempt.further(),
             state: ClientState::Connecting,
             is_thinking: false,
             awaits_pong: false,
@@ -287,7 +290,8 @@ impl Client {
 
     /// A connect to the server where it is, that is meant to start then.
     pub(super) fn connect_there(&self, intended: Instant) -> Attempt {
-        Attempt::first(self.number, self.place, intended).moved(self.moves)
+        let attempt = Attempt::first(self.number, self.place, intended);
+        attempt.moved(self.moves).led(self.further)
     }
 
     /// When its present state began.

@@ -288,6 +288,23 @@ fn the_next_address_of_a_name_is_tried_at_once_and_a_dead_one_is_passed_over() {
 }
 
 #[test]
+fn the_last_address_of_a_name_has_all_the_time_that_there_is() {
+    let silent = "127.0.0.1:1".parse().unwrap();
+    let config = Config {
+        targets: vec![Target::Any([silent, silent].into())],
+        connect_time: Duration::from_secs(2),
+        ..config()
+    };
+    let mut world = World::new(1, &config, Echo::new(|_, now| Some(now + MS)));
+    world.dead = Some((silent, None));
+    let (outcome, took) = world.run();
+    let timed_out = outcome.failures.of(Stage::Connect, Kind::TimedOut);
+    assert_eq!(timed_out, u64::from(config.connections));
+    // RFC 8305: 250 ms for the one before it.
+    assert!((2_250..2_500).contains(&took.as_millis()), "{took:?}");
+}
+
+#[test]
 fn a_close_code_is_counted_and_answered() {
     let answers = vec![say(UPGRADED), (3 * MS, Act::Say(vec![0x88, 2, 0x03, 0xf4]))];
     let peer = assert_lost(&ws(), Script::answering(answers), Kind::CloseCode(1012));

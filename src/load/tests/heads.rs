@@ -322,4 +322,8 @@ fn a_handshake_of_the_application_has_the_time_of_the_connect_and_fails_by_its_n
         outcome.failures
     );
     assert!(took < Duration::from_millis(2_500), "{took:?}");
+    // Before its upgrade it awaits nothing of the application.
+    let (outcome, _) = World::new(1, &config, Script::answering(Vec::new())).run();
+    let silent = outcome.failures.of(Stage::Upgrade, Kind::TimedOut);
+    assert_eq!(silent, 1, "{:?}", outcome.failures);
 }

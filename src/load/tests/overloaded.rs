@@ -139,6 +139,35 @@ fn who_is_sent_away_with_1013_goes_to_the_next_server_and_stays_there() {
 }
 
 #[test]
+fn who_was_led_past_a_dead_address_is_sent_on_to_the_one_after_it() {
+    const DEAD: SocketAddr =
+        SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 3);
+    for says in [Says::Refused, Says::Closed] {
+        let config = Config {
+            retry: RetryPolicy {
+                retries: 1,
+                ..AGAIN
+            },
+            scenario: Scenario::Idle,
+            connections: 6,
+            targets: vec![Target::Any([DEAD, ONE, OTHER].into())],
+            ..config()
+        };
+        let mut world = World::new(1, &config, Servers::new(&[ONE], says));
+        world.dead = Some((DEAD, Some(CloseCause::Refused)));
+        let (outcome, _) = world.run();
+        add_up(&outcome);
+        // Two each had the turn of the dead one and of the one behind it: all four are sent on
+        // once, and none is sent to where it was.
+        assert_eq!(
+            (outcome.connects.up, asked(&world)),
+            (6, [4, 6]),
+            "{says:?}"
+        );
+    }
+}
+
+#[test]
 fn where_all_are_overloaded_they_are_left_alone_for_as_long_as_they_ask() {
     for targets in targets() {
         let config = Config {
