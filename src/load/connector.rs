@@ -394,7 +394,9 @@ mod tests {
             from: None,
             is_of_several: false,
         };
-        ids.map(|id| connector.started(id, route, NOW));
+        for id in ids {
+            connector.started(id, route, NOW);
+        }
         connector.forget(|id| id == ids[2]);
         assert_eq!(connector.timeouts.len(), 1);
     }

@@ -242,10 +242,7 @@ impl Acceptor {
         }
         let goes_on = |ring: &usize| {
             let armed = &self.armed[*ring];
-            slots.room(*ring) > 0
-                && armed
-                    .iter()
-                    .any(|armed| armed.singles > 0 && !armed.cancelling)
+            slots.room(*ring) > 0 && armed.iter().any(|armed| armed.singles > 0)
         };
         let ring = rings.clone().find(goes_on);
         match ring.or_else(|| rings.max_by_key(|&ring| slots.room(ring))) {
@@ -280,7 +277,7 @@ impl Acceptor {
         for ((number, armed), listener) in
             (0u32..).zip(&mut self.armed[index]).zip(&*self.listeners)
         {
-            if armed.is_held() || armed.cancelling {
+            if armed.is_held() {
                 continue;
             }
             armed.multishot = true;
@@ -295,10 +292,8 @@ impl Acceptor {
     /// Arms single accepts in all listeners of a ring, each up to its share.
     fn arm_singles(&mut self, index: usize, ring: &mut Ring) {
         let armed = &mut self.armed[index];
-        if armed
-            .iter()
-            .any(|armed| armed.multishot || armed.cancelling)
-        {
+        // A multishot accept in it is being cancelled.
+        if armed.iter().any(|armed| armed.cancelling) {
             return;
         }
         let share = share(u32::try_from(armed.len()).unwrap_or(u32::MAX));

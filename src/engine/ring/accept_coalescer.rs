@@ -88,6 +88,9 @@ mod tests {
         for us in [0, 1_000, 2_000] {
             assert!(!turn(&mut coalescer, us, 1, 0));
         }
+        // A turn without one is no connection before it.
+        assert!(!turn(&mut coalescer, 2_400, 0, 0));
+        assert!(!turn(&mut coalescer, 2_800, 1, 0));
     }
 
     #[test]

@@ -31,11 +31,11 @@ const SIGNAL_DELAY: Duration = Duration::from_millis(10);
 
 /// What the watchdog and the loop share.
 #[derive(Default)]
-struct Watchdog {
+pub(super) struct Watchdog {
     /// The core is parked.
-    parked: Cell<bool>,
+    pub(super) parked: Cell<bool>,
     /// The watchdog has woken the core since it parked.
-    fired: Cell<bool>,
+    pub(super) fired: Cell<bool>,
 }
 
 /// Runs a core until its shard has finished.
@@ -72,7 +72,7 @@ pub(super) async fn run<S: Shard>(mut driver: Driver<S>, waker: Waker) -> io::Re
 }
 
 /// Sleeps in glommio until the kernel, another thread or the watchdog signals the waker.
-async fn park<S: Shard>(
+pub(super) async fn park<S: Shard>(
     driver: &mut Driver<S>,
     waker: &Waker,
     watchdog: &Watchdog,

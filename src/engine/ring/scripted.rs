@@ -5,6 +5,8 @@ mod choices;
 mod large;
 mod messages;
 mod orders;
+mod parks;
+mod rearming;
 mod sends;
 mod waits;
 
@@ -190,6 +192,7 @@ struct Echo {
     messages: Vec<u8>,
     drained: Vec<ConnectionId>,
     deadline: Option<Instant>,
+    coalesces: bool,
     /// It finishes with the next message.
     is_last: bool,
 }
@@ -226,6 +229,10 @@ impl Shard for Echo {
 
     fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    fn may_coalesce(&self) -> bool {
+        self.coalesces
     }
 
     fn finished(&self) -> bool {

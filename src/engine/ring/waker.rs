@@ -86,3 +86,50 @@ impl WakeHandle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glommio::{LocalExecutorBuilder, Placement};
+
+    #[test]
+    fn a_signal_waits_until_it_is_read_and_is_one_however_often_it_was_given() {
+        let waker = WakeHandle::new().unwrap();
+        assert!(!waker.is_signalled());
+        waker.clear();
+        for _ in 0..2 {
+            waker.wake();
+            assert!(waker.is_signalled() && waker.is_signalled());
+        }
+        waker.clear();
+        assert!(!waker.is_signalled());
+    }
+
+    #[test]
+    fn a_signal_is_waited_for_as_long_as_asked() {
+        let waker = WakeHandle::new().unwrap();
+        let began = std::time::Instant::now();
+        assert!(!waker.signalled_within(Duration::from_millis(5)));
+        assert!(began.elapsed() >= Duration::from_millis(5));
+        let other = waker.clone();
+        let thread = std::thread::spawn(move || other.wake());
+        assert!(waker.signalled_within(Duration::from_secs(60)));
+        assert!(began.elapsed() < Duration::from_secs(60));
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_core_that_was_woken_knows_how_often() {
+        let executor = LocalExecutorBuilder::new(Placement::Unbound)
+            .make()
+            .unwrap();
+        executor.run(async {
+            let waker = Waker::new().unwrap();
+            for times in [1, 3] {
+                (0..times).for_each(|_| waker.handle().wake());
+                assert_eq!(waker.woken().await, times);
+                assert!(!waker.handle().is_signalled());
+            }
+        });
+    }
+}

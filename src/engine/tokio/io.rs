@@ -470,3 +470,28 @@ impl<M> Wire<M> for Io<M> {
         vitals::read(self.counters, vec![self.links.table()])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::AcceptFailures;
+
+    #[test]
+    fn memory_that_is_given_back_is_that_of_spare_batches() {
+        let ready = Arc::new(Ready::default());
+        let failures = AcceptFailures::default();
+        let acceptor = PolledListeners::new(Vec::new(), &ready, failures).unwrap();
+        let bounds = Bounds {
+            slots: 1,
+            max_backlog: 1 << 20,
+            stall: Duration::from_secs(30),
+        };
+        let mut io: Io<()> = Io::new(Core(0), bounds, ready, Arc::default(), acceptor);
+        let id = io.adopt(None, LinkState::Open).unwrap();
+        io.send(id, &[7; 5000]).unwrap();
+        io.end(id, CloseCause::Local);
+        assert!(io.pool.kept() >= 5000, "for the next send");
+        io.trim_memory();
+        assert_eq!(io.pool.kept(), 0);
+    }
+}

@@ -145,3 +145,23 @@ fn a_core_that_ends_cancels_again_while_the_kernel_holds_something() {
     let cancels = all.filter(|&&it| it == plain(Operation::CancelRest, 0));
     assert_eq!(cancels.count(), 2);
 }
+
+/// Timers that end meanwhile are no other connection's.
+#[test]
+fn accepts_in_quick_succession_are_left_to_queue() {
+    let (mut driver, kernel) = listening(4);
+    // A crowded host may be slow for a while.
+    let is_active = (0..2_000).any(|_| {
+        driver.timers += 2;
+        for timer in [Operation::Tick, Operation::Alarm] {
+            kernel.completes(plain(timer, 0), 0, 0);
+        }
+        kernel.completes(plain(Operation::AcceptSingle, 0), 4, 0);
+        turn(&mut driver);
+        let id = driver.shard.opened.pop().unwrap();
+        let slot = driver.port.slots.get(id).unwrap();
+        (slot.phase, slot.receive) = (Phase::Closing, Receive::Off);
+        driver.accept_coalescer.is_active()
+    });
+    assert!(is_active);
+}

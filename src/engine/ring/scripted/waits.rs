@@ -50,6 +50,63 @@ fn a_send_from_which_something_follows_is_told_of_when_it_is_done() {
 }
 
 #[test]
+fn a_wait_for_a_deadline_that_coalesces_is_counted_from_when_all_has_left() {
+    let (mut driver, kernel, _mailboxes) = core();
+    let now = crate::engine::now();
+    driver.tick = Some(now + Duration::from_secs(9));
+    driver.shard.deadline = Some(now + Duration::from_secs(8));
+    driver.shard.coalesces = true;
+    turn(&mut driver);
+    let waits = std::mem::take(&mut kernel.0.borrow_mut().waits);
+    assert!(
+        matches!(waits[..], [EnterWait::Not, EnterWait::Through(_)]),
+        "{waits:?}"
+    );
+}
+
+#[test]
+fn a_core_does_not_wait_while_messages_wait_for_it() {
+    let (mut driver, _kernel, mailboxes) = core();
+    driver.tick = Some(driver.port.now + Duration::from_secs(9));
+    assert_eq!(driver.patience(TICK), EnterWait::ForOne);
+    let mut other = Mailer::new(mailboxes, Core(1));
+    other.queue(Core(0), 7, 0);
+    other.deliver(&mut Ring::new(Scripted::default()));
+    assert_eq!(driver.patience(TICK), EnterWait::Not);
+}
+
+/// Or it would never be quiet.
+#[test]
+fn what_only_wakes_a_core_is_no_event() {
+    let (mut driver, kernel, _mailboxes) = core();
+    driver.timers = 2;
+    driver.waker.wake();
+    for wakes in [Operation::Tick, Operation::Alarm, Operation::WakerPoll] {
+        kernel.completes(plain(wakes, 0), 0, 0);
+    }
+    kernel.completes(plain(Operation::Doorbell, 0), 0, 0);
+    assert_eq!(driver.turn(TICK).unwrap(), 1, "the doorbell");
+    assert!(!driver.waker.is_signalled(), "the signal was read");
+    assert_eq!(driver.timers, 1, "one of them is armed again");
+}
+
+#[test]
+fn the_signals_of_other_rings_are_polled_once_at_a_time() {
+    let (mut driver, kernel, _mailboxes) = core();
+    let rings = [kernel.clone(), Scripted::default()].map(Ring::new);
+    driver.port.rings = Rings::new(rings.into(), 8);
+    let mut polls = || {
+        driver.patience(TICK);
+        driver.patience(TICK);
+        driver.rings().lead().enter(EnterWait::Not).unwrap();
+        let taken = kernel.taken();
+        let polls = taken.iter().filter(|it| **it == Operation::WakerPoll);
+        (polls.count(), driver.waker_signalled())
+    };
+    assert_eq!([polls().0, polls().0], [1, 1], "again when it has told");
+}
+
+#[test]
 fn a_core_does_not_wait_while_another_of_its_rings_has_work() {
     let (mut driver, kernel, _mailboxes) = core();
     let other = Scripted::default();
