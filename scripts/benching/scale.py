@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -32,24 +33,28 @@ class Scale:
             f"{os.path.basename(sys.argv[0])}-%Y%m%d-%H%M%S"))
         os.makedirs(self.out, exist_ok=True)
         self.children = []
-        self.server = None
+        self.server, self.flags = None, []
 
     @contextlib.contextmanager
     def serving(self, *flags):
         """A server, watched by an agent whose samples are kept."""
         limit = self.connections + max(1000, self.connections // 10)
-        # From port 9000 on, below what clients are given: a port of an earlier run may linger.
-        self.server = self._start(
-            "serve", SERVER_CPU, "serve", "--listen", f"127.0.0.1:{PORT}", "--cores",
-            str(SERVER_CPU), "--max-connections", str(limit), *flags)
-        self.server.port = PORT
+        self.flags = ["--max-connections", str(limit), *flags]
         try:
-            self._wait_until_it_listens()
+            self.serve()
             self._start("agent", DRIVER_CPU, "agent", f"http://127.0.0.1:{PORT}", "--host",
                         "--json")
             yield self.server
         finally:
             self.end_all()
+
+    def serve(self):
+        """Starts the server: the first one, or another on the same port."""
+        # From port 9000 on, below what clients are given: a port of an earlier run may linger.
+        self.server = self._start("serve", SERVER_CPU, "serve", "--listen", f"127.0.0.1:{PORT}",
+                                  "--cores", str(SERVER_CPU), *self.flags)
+        self.server.port = PORT
+        self._wait_until_it_listens()
 
     def load(self, name, path, connections, *flags):
         """Starts a load client; its record goes to NAME.json, its histogram to NAME.hgrm."""
@@ -208,7 +213,36 @@ def storms(scale, table):
     table.beside("in all, MiB", [memory[-1] / 2**20])
 
 
-PARTS = {"held": held, "events": events, "storms": storms}
+def returns(scale, table):
+    """The server stops (SIGTERM) and another starts on its port: all clients come back to it."""
+    many = scale.connections
+    with scale.serving("--drain", "30s") as server:
+        client = scale.load("returns", "/echo", many, "--scenario", "idle", "-d",
+                            f"{UP_SECONDS}s", "--reconnect", "--allow-failures", "100%")
+        scale.wait_open("websocket", many)
+        began = time.monotonic()
+        server.process.terminate()
+        server.process.wait(CLOSE_SECONDS)
+        stopped = time.monotonic() - began
+        scale.serve()
+        scale.wait_open("websocket", many)
+        back = time.monotonic() - began
+        time.sleep(1)
+        client.process.send_signal(signal.SIGINT)
+        record = scale.finished(client, CLOSE_SECONDS)
+    got = record["returns"]
+    short = sum(it["count"] for it in record["failures"] if it["kind"] == "no_slot")
+    table.at_least(f"{many:,} clients lost their server", many, [got["lost"]])
+    table.at_least("of those, back at the next one", many, [got["resumed"]])
+    table.at_most("given up, not back at the end", 0, [got["given_up"] + got["absent"]])
+    table.at_most("attempts for which the client had no slot", 0,
+                  [short + record["connects"].get("waited_for_slot", 0)])
+    table.beside("attempts", [got["attempts"]])
+    table.beside("seconds until the first server had ended", [stopped])
+    table.beside("seconds until all were back", [back])
+
+
+PARTS = {"held": held, "events": events, "storms": storms, "returns": returns}
 
 
 def run(options):
