@@ -8,6 +8,7 @@ mod display;
 mod drive;
 pub(super) mod flags;
 mod following;
+mod goal;
 mod meter;
 mod output;
 mod pacing;
@@ -43,6 +44,7 @@ use debug::Printed;
 use display::ProgressForm;
 use drive::{Ran, drive};
 use flags::LoadFlags;
+use goal::Goal;
 use part_flags::PartFlags;
 use proxied::{Routes, routes};
 use resolve::{posting, resolve, role};
@@ -81,6 +83,8 @@ pub(super) struct Config {
     hgrm: Option<PathBuf>,
     form: ProgressForm,
     sinks: Wanted,
+    /// Of each client, if they end the run.
+    iterations: Option<u32>,
     /// Rounds of connects, of the scenario that is nothing else.
     rounds: Option<u32>,
     /// Whether a threshold that fails ends the run.
@@ -170,10 +174,17 @@ impl Config {
                 prometheus: flags.prometheus,
                 metrics_listen: flags.metrics_listen,
             },
+            iterations: flags.iterations,
             rounds: resolve::rounds(flags.scenario, flags.iterations),
             aborts: flags.abort_on_fail,
             part: flags.part,
         })
+    }
+
+    /// What ends the measured time.
+    fn goal(&self) -> Goal {
+        let time = Goal::Time(self.load.duration);
+        self.iterations.map_or(time, Goal::Iterations)
     }
 
     fn plan(&self, stop: Stop) -> EngineConfig {

@@ -242,6 +242,7 @@ mod tests {
             connections: 5,
             up: 5,
             failed: 0,
+            speakers: 0,
             sent,
             dropped: 0,
             received: sent,

@@ -67,6 +67,8 @@ impl Run {
             Session::Constant(time) => (time, "constant"),
             Session::Exponential(mean) => (mean, "exponential"),
         });
+        // A script says what its file has it say.
+        let has_payload = sends && config.scenario.name() != "custom";
         let kind = match config.payload_kind {
             PayloadKind::Text => "text",
             PayloadKind::Binary => "binary",
@@ -102,8 +104,8 @@ impl Run {
             in_flight: sends.then_some(config.in_flight),
             burst: burst.filter(|_| sends),
             tick_s: config.tick.map(|tick| tick.as_secs_f64()),
-            payload_bytes: sends.then_some(config.payload_bytes),
-            payload_kind: sends.then(|| kind.to_owned()),
+            payload_bytes: has_payload.then_some(config.payload_bytes),
+            payload_kind: has_payload.then(|| kind.to_owned()),
             warm_up_s: config.warm_up.as_secs_f64(),
             duration_s: config.duration.as_secs_f64(),
             grace_s: config.grace.as_secs_f64(),

@@ -122,8 +122,8 @@ fn servers_that_say_nothing_are_failures_by_what_was_awaited() {
         "no_welcome",
         "no_handshake",
         "no_session",
-        "timed_out",
-        "timed_out",
+        "no_room",
+        "no_connect_reply",
     ]) {
         for (what, ran) in runs(dialect, Conduct::Silent) {
             let record = assert_failed(&what, &ran, &["none of 3 connections came up"]);

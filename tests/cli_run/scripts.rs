@@ -24,6 +24,8 @@ fn the_server_got_what_the_script_says_no_more_and_no_less() {
     let of = |key: &str| record["messages"][key].as_u64().unwrap();
     assert_eq!((of("planned"), of("dropped"), of("lost")), (40, 0, 0));
     assert_eq!((of("sent"), of("replied")), (40, 40));
+    let bytes = &record["run"]["payload_bytes"];
+    assert!(bytes.is_null(), "what is said is the script's: {bytes}");
     // Of eight clients two only ping; six say hello, and two messages a turn.
     assert_eq!(in_all(), 6 + 6 * 5 * 2);
 

@@ -63,10 +63,18 @@ pub(super) fn table(workload: &Workload, audit: &Audit) -> String {
     let notes = count(Severity::Note);
     let _ = writeln!(
         text,
-        "{ready}: {faults} faults, {warnings} warnings, {notes} notes, {} unknown",
+        "{ready}: {}, {}, {}, {} unknown",
+        counted(faults, "fault"),
+        counted(warnings, "warning"),
+        counted(notes, "note"),
         audit.unknown.len()
     );
     text
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 const TITLES: [&str; 6] = ["", "setting", "is", "should be", "why", "evidence now"];
@@ -240,6 +248,12 @@ mod tests {
             severity: Severity::Warning,
             change: None,
         }
+    }
+
+    #[test]
+    fn one_of_a_kind_is_said_to_be_one() {
+        let shown = [0, 1, 2].map(|count| counted(count, "fault"));
+        assert_eq!(shown, ["0 faults", "1 fault", "2 faults"]);
     }
 
     #[test]

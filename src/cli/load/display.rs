@@ -1,5 +1,6 @@
 //! What a load run shows of itself on stderr: a live view of a terminal, lines, or nothing.
 
+use super::goal::Goal;
 use super::progress_board::Total;
 use super::view::View;
 use crate::cli::print;
@@ -46,14 +47,14 @@ impl Display {
     }
 
     /// Shows where the run is. A key may ask it to end.
-    pub(super) fn show(&mut self, total: &Total, duration: Duration, stop: &Stop) {
+    pub(super) fn show(&mut self, total: &Total, goal: Goal, stop: &Stop) {
         match self {
             Self::Nothing => {}
             Self::View(view) => view.show(total, stop),
             Self::Lines { last } => {
                 if last.is_none_or(|last| last.elapsed() >= LINE_TIME) {
                     *last = Some(Instant::now());
-                    print::note(total.line(duration));
+                    print::note(total.line(goal));
                 }
             }
         }

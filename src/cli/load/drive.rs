@@ -64,7 +64,7 @@ pub(super) fn drive<S: Shard<Outcome = Outcome> + 'static>(
         stop: plan.stop.clone(),
         board: &board,
         display: Display::new(config.form, || {
-            View::open(&config.url.to_string(), config.load.duration)
+            View::open(&config.url.to_string(), config.goal())
         }),
         meter,
         sinks,
@@ -126,8 +126,7 @@ impl Watch<'_> {
                 self.display.take(&interval, &self.ledger);
                 self.abort_if_failed(&total);
             }
-            let duration = self.config.load.duration;
-            self.display.show(&total, duration, &self.stop);
+            self.display.show(&total, self.config.goal(), &self.stop);
             if let Some(meter) = self.meter.as_mut()
                 && total.stage == Stage::Measuring
             {

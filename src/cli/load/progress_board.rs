@@ -1,6 +1,7 @@
 //! What the cores of a load run tell while it runs: their latest word, and once a second what
 //! they recorded. Told in the cores' threads, read in another.
 
+use super::goal::{Covered, Goal};
 use crate::cli::print;
 use crate::load::latency::Latencies;
 use crate::load::outcome::Outcome;
@@ -36,6 +37,8 @@ pub(super) struct Total {
     pub(super) connections: u64,
     pub(super) up: u64,
     pub(super) failed: u64,
+    /// Clients that were given turns.
+    pub(super) speakers: u64,
     pub(super) sent: u64,
     pub(super) dropped: u64,
     pub(super) received: u64,
@@ -158,6 +161,7 @@ impl From<Progress> for Total {
             connections: core.connections,
             up: core.up,
             failed: core.failed,
+            speakers: core.speakers,
             sent: core.sent,
             dropped: core.dropped,
             received: core.received,
@@ -179,6 +183,7 @@ impl Total {
             connections: self.connections + other.connections,
             up: self.up + other.up,
             failed: self.failed + other.failed,
+            speakers: self.speakers + other.speakers,
             sent: self.sent + other.sent,
             dropped: self.dropped + other.dropped,
             received: self.received + other.received,
@@ -187,27 +192,29 @@ impl Total {
     }
 
     /// Where the run is, for people.
-    pub(super) fn state(&self, duration: Duration) -> String {
+    pub(super) fn state(&self, goal: Goal) -> String {
         match self.stage {
             Stage::Connecting | Stage::Waiting => "connecting".to_owned(),
             Stage::WarmUp => "warming up".to_owned(),
-            Stage::Measuring => {
-                let (at, of) = (self.measured.as_secs_f64(), duration.as_secs_f64());
-                format!("measuring {at:.1} of {of:.1} s")
-            }
+            Stage::Measuring => goal.shown(self.covered()),
             Stage::Draining => "waiting for the last replies".to_owned(),
             Stage::Closing | Stage::Finished => "closing".to_owned(),
         }
     }
 
+    /// How much of the way to that end the run has behind it, from 0 to 1.
+    pub(super) fn share(&self, goal: Goal) -> f64 {
+        goal.share(self.covered())
+    }
+
     /// One line for people.
-    pub(super) fn line(&self, duration: Duration) -> String {
+    pub(super) fn line(&self, goal: Goal) -> String {
         let up = format!(
             "{} of {} up",
             print::whole(self.up),
             print::whole(self.connections)
         );
-        let mut line = format!("{}: {up}", self.state(duration));
+        let mut line = format!("{}: {up}", self.state(goal));
         for (number, name) in [
             (self.sent, "sent"),
             (self.received, "received"),
@@ -220,6 +227,14 @@ impl Total {
             }
         }
         line
+    }
+
+    fn covered(&self) -> Covered {
+        Covered {
+            measured: self.measured,
+            begun: self.sent,
+            speakers: self.speakers,
+        }
     }
 }
 
@@ -237,6 +252,7 @@ mod tests {
             connections: 500,
             up: 500,
             failed: 0,
+            speakers: 0,
             sent,
             dropped: 0,
             received: sent,
@@ -257,7 +273,7 @@ mod tests {
             (Stage::Waiting, 1600, 1000)
         );
         assert_eq!(
-            total.line(Duration::from_secs(5)),
+            total.line(Goal::Time(Duration::from_secs(5))),
             "connecting: 1,000 of 1,000 up, 1,600 sent, 1,600 received"
         );
     }

@@ -2,6 +2,7 @@
 
 mod draw;
 
+use super::goal::Goal;
 use super::progress_board::Total;
 use crate::cli::keys::{self, TerminalEvent};
 use crate::engine::Stop;
@@ -31,7 +32,7 @@ pub(super) struct View {
 /// Everything that is drawn.
 pub(super) struct Screen {
     url: String,
-    duration: Duration,
+    goal: Goal,
     total: Option<Total>,
     /// The last interval, and the run so far.
     last: Option<Interval>,
@@ -54,7 +55,7 @@ struct Row {
 
 impl View {
     /// Takes the terminal.
-    pub(super) fn open(url: &str, duration: Duration) -> io::Result<Self> {
+    pub(super) fn open(url: &str, goal: Goal) -> io::Result<Self> {
         enable_raw_mode()?;
         let opened = execute!(stderr(), EnterAlternateScreen)
             .and_then(|()| Terminal::new(CrosstermBackend::new(stderr())));
@@ -63,7 +64,7 @@ impl View {
         }
         Ok(Self {
             terminal: opened?,
-            screen: Screen::new(url, duration),
+            screen: Screen::new(url, goal),
         })
     }
 
@@ -112,10 +113,10 @@ fn is_end(event: &Event) -> bool {
 
 impl Screen {
     /// Nothing seen yet.
-    pub(super) fn new(url: &str, duration: Duration) -> Self {
+    pub(super) fn new(url: &str, goal: Goal) -> Self {
         Self {
             url: url.to_owned(),
-            duration,
+            goal,
             total: None,
             last: None,
             latencies: Vec::new(),

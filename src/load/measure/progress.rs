@@ -42,6 +42,8 @@ pub struct Progress {
     pub up: u64,
     /// Connects that failed.
     pub failed: u64,
+    /// Clients that were given turns, of those whose turns the scenario counts.
+    pub speakers: u64,
     /// Messages sent in the measured time.
     pub sent: u64,
     /// Messages not sent in it.

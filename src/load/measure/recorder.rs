@@ -391,6 +391,7 @@ impl Recorder {
             connections: outcome.connects.planned,
             up: 0,
             failed: outcome.connects.failed,
+            speakers: outcome.connects.speakers,
             sent: outcome.messages.sent,
             dropped: outcome.messages.dropped.total(),
             received: outcome.messages.replied + outcome.events.received,

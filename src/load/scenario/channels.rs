@@ -135,6 +135,15 @@ impl Dialogue for Subscriber {
         }
     }
 
+    /// It has taken too long to come up.
+    fn on_timer(&mut self, context: &mut Context<'_>) {
+        match self.stage {
+            ChannelStage::Connecting => context.fail("no_connect_reply"),
+            ChannelStage::Subscribing => context.fail("no_subscription"),
+            ChannelStage::Subscribed => {}
+        }
+    }
+
     fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
         let stamp = self.calls.begin(piece, context);
         let id = Decimal::new(u64::from(stamp.number));

@@ -61,6 +61,23 @@ fn it_connects_subscribes_publishes_and_answers_pings() {
 }
 
 #[test]
+fn a_server_that_says_nothing_is_told_by_what_was_awaited() {
+    let mut desk = Desk::new(&program(1), 0);
+    desk.due_after(5);
+    assert_eq!(desk.failure(), "no_connect_reply");
+    let mut desk = Desk::new(&program(1), 0);
+    desk.hear(REPLY);
+    desk.due_after(5);
+    assert_eq!(desk.failure(), "no_subscription");
+    let mut desk = subscribed(
+        &program(1),
+        r#"{"id":2,"subscribe":{"epoch":"e","offset":0}}"#,
+    );
+    desk.due_after(5);
+    assert!(desk.said.leave.is_none(), "it has all it waited for");
+}
+
+#[test]
 fn every_number_that_is_passed_over_repeated_or_late_is_counted() {
     let mut desk = subscribed(
         &program(1),

@@ -88,7 +88,7 @@ impl Desk {
         self.says().concat()
     }
 
-    fn due_after(&mut self, seconds: u64) {
+    pub(super) fn due_after(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         self.call(|dialogue, context| dialogue.on_timer(context));
     }

@@ -184,6 +184,9 @@ impl Dialogue for Member {
     }
 
     fn on_timer(&mut self, context: &mut Context<'_>) {
+        if self.number.is_none() {
+            return context.fail("no_room");
+        }
         if let Some(broadcast) = self.broadcast.take() {
             context.lose(broadcast.exchange);
             self.rest_if_done(context);

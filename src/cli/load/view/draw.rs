@@ -54,11 +54,9 @@ fn draw_head(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
 
 fn draw_state(frame: &mut Frame<'_>, screen: &Screen, area: Rect) {
     let Some(total) = &screen.total else { return };
-    let (at, of) = (total.measured.as_secs_f64(), screen.duration.as_secs_f64());
-    let part = if of > 0.0 { at / of } else { 0.0 };
     let gauge = Gauge::default()
-        .ratio(part.clamp(0.0, 1.0))
-        .label(cut(&total.state(screen.duration), usize::from(area.width)))
+        .ratio(total.share(screen.goal))
+        .label(cut(&total.state(screen.goal), usize::from(area.width)))
         .use_unicode(true);
     frame.render_widget(gauge, area);
 }
