@@ -18,7 +18,9 @@ pub enum Framing {
 impl Framing {
     pub(super) const fn of(extension: Extension) -> Self {
         match extension {
-            Extension::None => Self::Frames,
+            // What is said to all is encoded once for all kinds, and this one is rare: it may be
+            // sent as it is (RFC 7692, 6.1).
+            Extension::None | Extension::DeflateNarrow => Self::Frames,
             Extension::Deflate => Self::Deflated,
         }
     }

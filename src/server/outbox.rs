@@ -46,6 +46,8 @@ pub(super) struct Outbox {
     has_mail: bool,
     /// Once a connection took a deflated message.
     deflater: Option<Box<Deflater>>,
+    /// Once a connection of a small window did.
+    narrow_deflater: Option<Box<Deflater>>,
     /// Tells an event stream nothing, so that no gateway takes it for dead.
     comment: Payload,
     frame: EncodedOnce,
@@ -67,6 +69,7 @@ impl Default for Outbox {
             responses: Vec::new(),
             has_mail: false,
             deflater: None,
+            narrow_deflater: None,
             comment: Payload::new(comment),
             frame: EncodedOnce::default(),
             deflated: EncodedOnce::default(),
@@ -150,6 +153,12 @@ impl Outbox {
     /// What deflates messages.
     pub(super) fn deflater(&mut self) -> &mut Deflater {
         self.deflater.get_or_insert_with(Box::default)
+    }
+
+    /// What deflates messages for peers with a small window.
+    pub(super) fn narrow_deflater(&mut self) -> &mut Deflater {
+        let narrow = || Box::new(Deflater::narrow());
+        self.narrow_deflater.get_or_insert_with(narrow)
     }
 
     /// Encodes a notice for one kind of connection, into one of those payloads.

@@ -116,18 +116,28 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
         };
         let queued = match extension {
             Extension::None => self.frame(id, opcode, message.bytes),
-            Extension::Deflate => self.deflated(id, opcode, message.bytes),
+            Extension::Deflate | Extension::DeflateNarrow => {
+                self.deflated((id, extension), opcode, message.bytes)
+            }
         };
         self.tally.sent(u64::from(queued));
     }
 
     /// Queues one frame, deflated if that makes it smaller.
     #[inline(never)]
-    fn deflated(&mut self, id: ConnectionId, opcode: Opcode, payload: &[u8]) -> bool {
+    fn deflated(
+        &mut self,
+        (id, extension): (ConnectionId, Extension),
+        opcode: Opcode,
+        payload: &[u8],
+    ) -> bool {
         if self.unsent.is_some() {
             return false;
         }
-        let deflater = self.outbox.deflater();
+        let deflater = match extension {
+            Extension::DeflateNarrow => self.outbox.narrow_deflater(),
+            Extension::Deflate | Extension::None => self.outbox.deflater(),
+        };
         let Some(packed) = deflater.deflate(payload) else {
             return self.frame(id, opcode, payload);
         };

@@ -19,6 +19,7 @@ OFFERS = (
     {"server_no_context_takeover": True, "client_no_context_takeover": True},
     {"server_max_window_bits": 12, "client_max_window_bits": True},
     {"server_max_window_bits": 15, "client_max_window_bits": 9},
+    {"server_max_window_bits": 9},
 )
 
 

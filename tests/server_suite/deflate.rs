@@ -95,8 +95,16 @@ pub(crate) fn a_deflated_message_comes_back_deflated_and_a_plain_one_may_be<H: H
     script
         .send(3, masked(Opcode::Text, text.as_bytes()))
         .expect(3, plain(Opcode::Text, text.as_bytes()));
+    // RFC 7692, 7.1.2.1: a client that keeps no more to inflate with.
+    let narrow = "permessage-deflate; server_max_window_bits=9";
+    let answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
+                  server_max_window_bits=9";
+    script
+        .offer(4, "/echo", narrow, Some(answer))
+        .send(4, &*bytes)
+        .inflates(4, move |came| assert_eq!(came, text));
     let outcomes = H::run(setup(), script);
-    assert_eq!(outcomes[0].tally.messages_in, 7);
+    assert_eq!(outcomes[0].tally.messages_in, 8);
 }
 
 pub(crate) fn a_broadcast_reaches_deflating_and_plain_listeners_alike<H: Harness>() {

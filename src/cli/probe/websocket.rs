@@ -102,7 +102,7 @@ impl<'c> Socket<'c> {
             stream,
             decoder: Decoder::new(Role::Client).with(config.extension),
             deflater: match config.extension {
-                Extension::Deflate => Some(Box::default()),
+                Extension::Deflate | Extension::DeflateNarrow => Some(Box::default()),
                 Extension::None => None,
             },
             pool: Pool::new(config.max_message, limits::MESSAGE_FRAGMENTS),

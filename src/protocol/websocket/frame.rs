@@ -72,6 +72,8 @@ pub enum Extension {
     None,
     /// permessage-deflate without context takeover (RFC 7692; [`super::deflate`]).
     Deflate,
+    /// The same, and the client has a window of 512 bytes at least, and not the usual one.
+    DeflateNarrow,
 }
 
 /// Whose decoder it is: clients mask what they send, servers do not (RFC 6455, 5.1).

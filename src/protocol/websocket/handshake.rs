@@ -101,7 +101,7 @@ impl Accepted<'_> {
     /// What is agreed on of extensions.
     #[must_use]
     pub fn extension(&self) -> Extension {
-        self.deflate.map_or(Extension::None, |_| Extension::Deflate)
+        self.deflate.map_or(Extension::None, Agreement::extension)
     }
 
     /// Appends the answer, 101 (RFC 6455, 4.2.2).
@@ -163,7 +163,7 @@ impl ClientHandshake {
         if !subprotocols.is_empty() {
             fields.push(("Sec-WebSocket-Protocol", &subprotocols));
         }
-        if offer.extension == Extension::Deflate {
+        if offer.extension != Extension::None {
             fields.push((EXTENSIONS, deflate::OFFER));
         }
         Request::encode(into, "GET", offer.target, &merged(&fields, offer.headers));
@@ -178,7 +178,7 @@ impl ClientHandshake {
         self.verify_upgrade(response, offer)?;
         let mut extensions = response.headers.values("sec-websocket-extensions");
         let reason = match offer.extension {
-            Extension::Deflate => match deflate::agreed(extensions) {
+            Extension::Deflate | Extension::DeflateNarrow => match deflate::agreed(extensions) {
                 Ok(true) => return Ok(()),
                 Ok(false) => "the server does not agree to permessage-deflate",
                 Err(reason) => reason,

@@ -88,8 +88,8 @@ fn opcode(first: u8, expected: Expected) -> Result<Opcode, Fault> {
     let known = match expected.extension {
         Extension::None => 0,
         // RFC 7692, 6: on the first frame of a message only, never on a control frame.
-        Extension::Deflate if matches!(first & 0x0f, 1 | 2) => RSV1,
-        Extension::Deflate => 0,
+        Extension::Deflate | Extension::DeflateNarrow if matches!(first & 0x0f, 1 | 2) => RSV1,
+        Extension::Deflate | Extension::DeflateNarrow => 0,
     };
     if first & 0x70 & !known != 0 {
         // RFC 6455, 5.2: nothing was agreed on that would give it a meaning.

@@ -25,6 +25,8 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 /// The window that [`Deflater`] looks back in, as a power of two: 4 KiB. Larger ones find little
 /// more in messages without context, and a client that inflates needs as much.
 const WINDOW_BITS: u8 = 12;
+/// The window of [`Deflater::narrow`]: the least that raw deflate has, 512 bytes.
+const NARROW_BITS: u8 = 9;
 /// How hard it is tried: the least that finds repeats lazily.
 const LEVEL: u32 = 4;
 /// What ends the content of a message and does not travel (7.2.1).
@@ -36,20 +38,18 @@ const STEP: usize = 4096;
 #[derive(Debug)]
 pub struct Deflater {
     stream: Compress,
+    window_bits: u8,
     packed: Vec<u8>,
 }
 
 impl Default for Deflater {
     fn default() -> Self {
-        Self {
-            stream: stream(),
-            packed: Vec::new(),
-        }
+        Self::with_window(WINDOW_BITS)
     }
 }
 
-fn stream() -> Compress {
-    Compress::new_with_window_bits(Compression::new(LEVEL), false, WINDOW_BITS)
+fn stream(window_bits: u8) -> Compress {
+    Compress::new_with_window_bits(Compression::new(LEVEL), false, window_bits)
 }
 
 /// Bytes that a deflated message never exceeds: zlib's own conservative bound (`deflateBound`), and
@@ -59,6 +59,20 @@ const fn bound(bytes: usize) -> usize {
 }
 
 impl Deflater {
+    /// For whoever keeps no more than 512 bytes to inflate with.
+    #[must_use]
+    pub fn narrow() -> Self {
+        Self::with_window(NARROW_BITS)
+    }
+
+    fn with_window(window_bits: u8) -> Self {
+        Self {
+            stream: stream(window_bits),
+            window_bits,
+            packed: Vec::new(),
+        }
+    }
+
     /// The message deflated; `None` if that is not worth it: then it is sent as it is, which is
     /// always allowed (RFC 7692, 6.1).
     pub fn deflate(&mut self, message: &[u8]) -> Option<&[u8]> {
@@ -77,7 +91,7 @@ impl Deflater {
         let used = usize::try_from(self.stream.total_in()).ok()?;
         let made = usize::try_from(self.stream.total_out()).ok()?;
         if status.is_err() || used < message.len() || made >= room {
-            self.stream = stream();
+            self.stream = stream(self.window_bits);
             return None;
         }
         if made >= message.len() + TAIL.len() {

@@ -1,7 +1,8 @@
 //! What client and server agree on (RFC 7692, 5 and 7.1): every parameter is checked by both.
 
-use super::WINDOW_BITS;
+use super::{NARROW_BITS, WINDOW_BITS};
 use crate::protocol::http::headers::trim;
+use crate::protocol::websocket::frame::Extension;
 
 /// The extension's name (7).
 const NAME: &str = "permessage-deflate";
@@ -20,6 +21,8 @@ pub enum Agreement {
     Free,
     /// The client limited the server's window to no less than what is used here, and is told.
     Limited,
+    /// The client limited it to less: it is sent what the least of windows makes, and told.
+    Narrow,
 }
 
 /// The parameters of one offer or answer.
@@ -41,6 +44,15 @@ enum Bits {
 }
 
 impl Agreement {
+    /// What that is for the frames that follow.
+    #[must_use]
+    pub const fn extension(self) -> Extension {
+        match self {
+            Self::Free | Self::Limited => Extension::Deflate,
+            Self::Narrow => Extension::DeflateNarrow,
+        }
+    }
+
     /// The value of `Sec-WebSocket-Extensions` in the answer.
     #[must_use]
     pub const fn answer(self) -> &'static str {
@@ -51,13 +63,18 @@ impl Agreement {
                 "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
                  server_max_window_bits=12"
             }
+            // NARROW_BITS.
+            Self::Narrow => {
+                "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
+                 server_max_window_bits=9"
+            }
         }
     }
 }
 
 /// The server's choice among the offers in all `Sec-WebSocket-Extensions` of a request: the first
 /// that it can keep (5.1). An offer with a parameter that is unknown, given twice or out of its
-/// range is passed over (7.1), as is one that wants a window of less than 4 KiB.
+/// range is passed over (7.1), as is one that wants a window of 256 bytes: no deflater here has it.
 #[must_use]
 pub fn agree<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Agreement> {
     let offers = values.flat_map(extensions).take(OFFERS);
@@ -68,6 +85,7 @@ fn agreement(offer: Parameters) -> Option<Agreement> {
     match offer.server_max_window_bits {
         None => Some(Agreement::Free),
         Some(Bits::Most(bits)) if bits >= WINDOW_BITS => Some(Agreement::Limited),
+        Some(Bits::Most(bits)) if bits >= NARROW_BITS => Some(Agreement::Narrow),
         Some(Bits::Most(_) | Bits::Able) => None,
     }
 }
@@ -200,10 +218,18 @@ mod tests {
                 "permessage-deflate; server_max_window_bits=\"12\"",
                 Some(Agreement::Limited),
             ),
+            (
+                "permessage-deflate; server_max_window_bits=11",
+                Some(Agreement::Narrow),
+            ),
+            (
+                "permessage-deflate; server_max_window_bits=9, permessage-deflate",
+                Some(Agreement::Narrow),
+            ),
             // RFC 7692, 7.1.2.1: it may be declined, and the next one taken.
             ("permessage-deflate; server_max_window_bits=8", None),
             (
-                "permessage-deflate; server_max_window_bits=9, permessage-deflate",
+                "permessage-deflate; server_max_window_bits=8, permessage-deflate",
                 Some(Agreement::Free),
             ),
             (
@@ -275,7 +301,12 @@ mod tests {
 
     #[test]
     fn the_answer_tells_the_window_that_is_used() {
-        let told = format!("server_max_window_bits={WINDOW_BITS}");
-        assert!(Agreement::Limited.answer().ends_with(&told));
+        for (agreement, bits) in [
+            (Agreement::Limited, WINDOW_BITS),
+            (Agreement::Narrow, NARROW_BITS),
+        ] {
+            let told = format!("server_max_window_bits={bits}");
+            assert!(agreement.answer().ends_with(&told));
+        }
     }
 }

@@ -163,6 +163,24 @@ fn one_state_serves_messages_one_after_the_other() {
 }
 
 #[test]
+fn a_narrow_deflater_looks_back_no_more_than_512_bytes() {
+    // It repeats after 600 bytes, which a window of 1,024 would show.
+    let mut dice = fastrand::Rng::with_seed(5);
+    let part: String = (0..600).map(|_| dice.char('a'..='h')).collect();
+    let text = part.repeat(20);
+    let (mut usual, mut narrow) = (Deflater::default(), Deflater::narrow());
+    let mut inflated = Vec::new();
+    for _ in 0..2 {
+        let usual = usual.deflate(text.as_bytes()).unwrap().len();
+        let narrow = narrow.deflate(text.as_bytes()).unwrap();
+        assert!(narrow.len() > 4 * usual, "{} and {usual}", narrow.len());
+        let result = Inflater::default().inflate(narrow, text.len(), &mut inflated);
+        assert_eq!(result, Ok(()));
+        assert_eq!(inflated, text.as_bytes());
+    }
+}
+
+#[test]
 fn what_a_large_message_needed_is_freed_and_what_a_small_one_needed_is_not() {
     let (mut deflater, mut frame) = (Deflater::default(), Vec::new());
     let repeats = |len| vec![b'x'; len];
