@@ -39,9 +39,8 @@ def broadcasts(host, options, table):
             wait_open(server, "websocket", LISTENERS)
             return per_delivery(host, server, options.seconds)
         server = host.start("ring", "--dev")
-        listen(host, server, options, "-c", str(LISTENERS), "--senders", "0")
-        with Publisher(server, ["news"], CHUNK_MS / 1000):
-            return per_delivery(host, server, options.seconds)
+        listen(host, server, "-c", str(LISTENERS), "--senders", "0", seconds=options.seconds + 30)
+        return of_one_channel(host, server, options)
 
     rounds = interleaved(("hub", "push"), options.pairs, measure)
     table.at_most(f"a channel of {LISTENERS}: CPU per delivery, of /push", 1.05,
@@ -55,12 +54,11 @@ def many_channels(host, options, table):
     def measure(kind):
         if kind == "one":
             server = host.start("ring", "--dev")
-            listen(host, server, options, "-c", str(LISTENERS), "--senders", "0")
-            with Publisher(server, ["news"], CHUNK_MS / 1000):
-                return per_delivery(host, server, options.seconds)
+            listen(host, server, "-c", str(LISTENERS), "--senders", "0", seconds=options.seconds + 30)
+            return of_one_channel(host, server, options)
         server = host.start("ring", "--dev")
-        load = listen(host, server, options, "-c", str(CHANNELS * EACH), "--channels",
-                      str(CHANNELS), "-r", str(RATE), record=True)
+        load = listen(host, server, "-c", str(CHANNELS * EACH), "--channels", str(CHANNELS), "-r",
+                      str(RATE), record=True, seconds=options.seconds + 4)
         cost = per_delivery(host, server, options.seconds, ends=False)
         told = recorded(load)["deliveries"]
         host.end_all()
@@ -86,9 +84,9 @@ def beside_others(host, options, table):
 
     def measure(kind):
         server = host.start("ring", "--dev") if kind == "hub" else node(host, modules)
-        load = listen(host, server, options, "-c", str(FOREIGN_CHANNELS * EACH), "--channels",
+        load = listen(host, server, "-c", str(FOREIGN_CHANNELS * EACH), "--channels",
                       str(FOREIGN_CHANNELS), "-r", str(FOREIGN_RATE), record=True,
-                      waits=kind == "hub")
+                      waits=kind == "hub", seconds=options.seconds + 4)
         before = server.cpu_s()
         record = recorded(load)
         cpu_s = server.cpu_s() - before
@@ -107,7 +105,7 @@ def recovery(host, options, table):
     took, cost = [], []
     for _ in range(max(1, options.pairs // 2)):
         server = host.start("ring", "--dev")
-        load = listen(host, server, options, "-c", str(RETURNING), "--channels", "18", "--senders",
+        load = listen(host, server, "-c", str(RETURNING), "--channels", "18", "--senders",
                       "0", "--storm", "100%@3s", "--backoff", "1s-2s", record=True, seconds=12)
         wait_open(server, "websocket", RETURNING)
         while server.stats()["total"]["open"]["websocket"] > RETURNING // 2:
@@ -132,19 +130,24 @@ def recovery(host, options, table):
 
 
 def memory(host, options, table):
-    """User memory of one more client with a subscription, presence and a session."""
-    points = []
-    for connections in STEPS:
-        server = host.start("ring", "--dev", "--app-name", "bench")
-        listen(host, server, options, "-c", str(connections), "--channels", "100", "--senders", "0",
-               seconds=120)
-        wait_open(server, "websocket", connections)
-        time.sleep(SETTLE_SECONDS * 2)
-        points.append((connections, server.memory()))
-        host.end_all()
-    pss, anonymous = slopes_of(points)
-    table.at_most("a client, its subscription, presence and session: bytes (PSS)", 400, [pss])
-    table.beside("the same, anonymous", [anonymous])
+    """User memory of one more client with a subscription and presence, and with a session too."""
+    del options
+    for flags, bar in ((("--app-name", "bench"), 400), ((), None)):
+        points = []
+        for connections in STEPS:
+            server = host.start("ring", "--dev", *flags)
+            load = ("-c", str(connections), "--channels", "100", "--senders", "0")
+            listen(host, server, *load, seconds=120)
+            time.sleep(SETTLE_SECONDS * 2)
+            points.append((connections, server.memory()))
+            host.end_all()
+        pss, anonymous = slopes_of(points)
+        if bar is None:
+            table.beside("the same without a session", [pss])
+        else:
+            table.at_most("a client, its subscription, presence and session: bytes (PSS)", bar,
+                          [pss])
+            table.beside("the same, anonymous", [anonymous])
 
 
 class Publisher:
@@ -183,9 +186,8 @@ def publish(server, messages):
             raise Failure(f"{server.name} /publish: {error}") from error
 
 
-def listen(host, server, options, *flags, record=False, waits=True, seconds=None):
+def listen(host, server, *flags, record=False, waits=True, seconds):
     """Clients of channels, once they are there."""
-    seconds = options.seconds + 4 if seconds is None else seconds
     ending = ("--json",) if record else ()
     pipes = {"stdout": subprocess.PIPE} if record else {}
     load = host.load(server, "/connection/websocket", "--scenario", "channels", "--channel", "news",
@@ -204,6 +206,14 @@ def recorded(load):
         return json.loads(out)
     except (subprocess.TimeoutExpired, ValueError) as error:
         raise Failure(f"the load client left no record: {error}") from error
+
+
+def of_one_channel(host, server, options):
+    """The same where the application publishes in one channel."""
+    with Publisher(server, ["news"], CHUNK_MS / 1000):
+        cost = per_delivery(host, server, options.seconds, ends=False)
+    host.end_all()
+    return cost
 
 
 def per_delivery(host, server, seconds, ends=True):

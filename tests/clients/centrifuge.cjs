@@ -222,6 +222,40 @@ async function a_client_has_at_most_128_subscriptions() {
   centrifuge.disconnect();
 }
 
+async function a_pattern_is_told_of_every_channel_that_it_takes_and_where() {
+  const prefix = `${name()}:`;
+  const centrifuge = client();
+  const [, heard] = await subscribed(centrifuge, `${prefix}*`);
+  for (const channel of ["a", "b", "c"]) await api("publish", { channel: prefix + channel, data: 1 });
+  await heard.until((name, it) => name === "publication" && it.tags.channel === `${prefix}c`);
+  cut(centrifuge);
+  const again = await heard.until((name, it) => name === "subscribed"
+    && it !== heard.find(([name]) => name === "subscribed")[1]);
+  assert.equal(again.recovered, false);
+  await api("publish", { channel: `${prefix}d`, data: 2, tags: { t: "1" } });
+  const last = await heard.until((name, it) => name === "publication" && it.data === 2);
+  assert.deepEqual(last.tags, { channel: `${prefix}d`, t: "1" });
+  const told = heard.filter(([name]) => name === "publication").map(([, it]) => it.data);
+  assert.deepEqual(told, [1, 1, 1, 2]);
+  centrifuge.disconnect();
+}
+
+async function what_is_not_kept_is_told_and_not_recovered() {
+  const channel = name();
+  const centrifuge = client();
+  const [, heard] = await subscribed(centrifuge, channel);
+  await api("publish", { channel, data: 1, skip_history: true });
+  await heard.until((name, it) => name === "publication" && it.data === 1);
+  cut(centrifuge);
+  await api("publish", { channel, data: 2, skip_history: true });
+  await api("publish", { channel, data: 3 });
+  const kept = await heard.until((name, it) => name === "publication" && it.data === 3);
+  assert.equal(kept.offset, 1);
+  const again = heard.filter(([name]) => name === "subscribed").at(-1)[1];
+  assert.equal(again.recovered, true);
+  centrifuge.disconnect();
+}
+
 async function the_api_wants_its_key() {
   assert.equal(await api("info", {}, "other"), 401);
   assert.equal((await api("info", {})).nodes.length, 1);
@@ -239,6 +273,8 @@ const sentences = [
   a_final_code_keeps_a_client_away_and_another_brings_it_back,
   who_shows_a_token_that_nobody_can_check_stays_away,
   a_client_has_at_most_128_subscriptions,
+  a_pattern_is_told_of_every_channel_that_it_takes_and_where,
+  what_is_not_kept_is_told_and_not_recovered,
   the_api_wants_its_key,
 ];
 

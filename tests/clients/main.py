@@ -18,6 +18,7 @@ import cases_raw  # noqa: F401
 import cases_realtime  # noqa: F401
 import cases_slow  # noqa: F401
 import cases_tls  # noqa: F401
+import cases_tokens  # noqa: F401
 import cases_websocket  # noqa: F401
 
 

@@ -5,16 +5,26 @@ use crate::whole::{self, Draw, settle};
 use ringstorm::app::realtime::RealtimePlan;
 use ringstorm::engine::sim::{Conditions, SimConfig, explore};
 use ringstorm::load::deliveries::Deliveries;
-use ringstorm::load::scenario::{NumberedChannels, NumberedChannelsOptions, Senders};
-use ringstorm::load::{self, Backoff, Loop, RetryPolicy, Scenario};
+use ringstorm::load::scenario::{
+    NumberedChannels, NumberedChannelsOptions, Senders, StreamedChannels, StreamedChannelsOptions,
+};
+use ringstorm::load::{self, Backoff, Loop, RetryPolicy, Scenario, Transport};
 use ringstorm::server;
 use ringstorm::time::Instant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// How clients are told of channels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Clients {
+    Sockets,
+    /// Event streams of several topics with one cursor, who publish over HTTP.
+    Streams,
+}
+
 /// A run over channels, drawn from its seed.
-fn draw(seed: u64, conditions: Conditions) -> Draw {
+fn draw(clients: Clients, seed: u64, conditions: Conditions) -> Draw {
     let mut random = fastrand::Rng::with_seed(seed ^ 0x5eed);
     let mut plan = SimConfig::new(seed);
     plan.conditions = conditions;
@@ -41,14 +51,39 @@ fn draw(seed: u64, conditions: Conditions) -> Draw {
     };
     load.duration = Duration::from_secs(3);
     load.seed = seed;
+    if clients == Clients::Streams {
+        let topics: Vec<String> = (0..random.u32(1..4))
+            .map(|at| format!("news{at}"))
+            .collect();
+        let query: Vec<String> = topics
+            .iter()
+            .map(|topic| format!("topic={topic}"))
+            .collect();
+        load.transport = Transport::Sse;
+        // A stream comes back after the 3 s that the server asks for.
+        load.duration = Duration::from_secs(6);
+        load.messages = Loop::Open {
+            pace: whole::pace(&mut random, 60),
+            burst: 1,
+        };
+        load.headers = vec![("X-API-Key".to_owned(), "dev".to_owned())];
+        load.target = format!("/channels?{}", query.join("&"));
+        let options = StreamedChannelsOptions {
+            topics,
+            content_bytes: random.usize(32..600),
+            senders: Senders::ALL,
+            seed,
+        };
+        load.scenario = Scenario::Dialogue(Arc::new(StreamedChannels::new(options)));
+    }
     Draw { plan, server, load }
 }
 
-#[test]
-fn in_calm_weather_every_publication_comes_once_and_in_its_order() {
+/// Runs seeds in calm weather.
+fn calm(clients: Clients, seeds: u64) {
     let live = AtomicU64::new(0);
-    explore(0..60, |seed| {
-        let draw = draw(seed, Conditions::calm());
+    explore(0..seeds, |seed| {
+        let draw = draw(clients, seed, Conditions::calm());
         draw.load.check().unwrap();
         let sums = settle(&draw.run());
         let told = sums.load.deliveries.unwrap_or_default();
@@ -61,20 +96,20 @@ fn in_calm_weather_every_publication_comes_once_and_in_its_order() {
         assert_eq!(sums.load.failures.total(), 0, "{:?}", sums.load.failures);
     });
     if crate::are_many() {
-        assert!(live.into_inner() > 3_000);
+        assert!(live.into_inner() > 50 * seeds);
     }
 }
 
-#[test]
-fn through_cuts_nothing_is_lost_without_a_word_and_nothing_comes_twice() {
+/// Runs seeds with connections that are cut off and come back.
+fn cut(clients: Clients, seeds: u64) {
     let recovered = AtomicU64::new(0);
-    explore(0..100, |seed| {
+    explore(0..seeds, |seed| {
         let conditions = Conditions {
             reset: 0.6,
             fault_max: Duration::from_secs(2),
             ..Conditions::calm()
         };
-        let mut draw = draw(seed, conditions);
+        let mut draw = draw(clients, seed, conditions);
         draw.load.retry = RetryPolicy {
             retries: 20,
             reconnects: 20,
@@ -94,4 +129,24 @@ fn through_cuts_nothing_is_lost_without_a_word_and_nothing_comes_twice() {
     if crate::are_many() {
         assert!(recovered.into_inner() > 0);
     }
+}
+
+#[test]
+fn in_calm_weather_every_publication_comes_once_and_in_its_order() {
+    calm(Clients::Sockets, 60);
+}
+
+#[test]
+fn through_cuts_nothing_is_lost_without_a_word_and_nothing_comes_twice() {
+    cut(Clients::Sockets, 100);
+}
+
+#[test]
+fn on_event_streams_every_publication_comes_once_and_in_its_order() {
+    calm(Clients::Streams, 20);
+}
+
+#[test]
+fn an_event_stream_that_was_cut_off_goes_on_where_it_was_in_each_topic() {
+    cut(Clients::Streams, 20);
 }
