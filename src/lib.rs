@@ -9,6 +9,7 @@
 //! - [`tls`]: a layer between an engine and a shard that secures its connections. Pure, but for
 //!   what rustls asks the system.
 //! - [`proxy`]: a layer between an engine and a shard whose connections go through a proxy. Pure.
+//! - [`live`]: what may change while the program runs. Pure.
 //! - [`stats`]: text of `/stats` and /proc to numbers, two samples to rates. Pure.
 //! - [`study`]: what measurements say: comparisons, capacities, causes. Pure.
 //! - [`report`]: what a load run measured, as text, JSON and histogram files. Pure.
@@ -23,6 +24,7 @@ pub mod baseline;
 pub mod cli;
 pub mod engine;
 pub mod limits;
+pub mod live;
 pub mod load;
 pub mod payload;
 pub mod protocol;

@@ -10,6 +10,8 @@ mod checking;
 mod cli_usage;
 #[path = "cli_run/closing.rs"]
 mod closing;
+#[path = "cli_run/configuring.rs"]
+mod configuring;
 #[path = "cli_run/denials.rs"]
 mod denials;
 #[path = "cli_run/dialect_server.rs"]

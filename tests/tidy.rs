@@ -48,6 +48,7 @@ const LINE_COLUMNS: usize = 100;
 const ARROWS: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("time", &[]),
+    ("live", &[]),
     ("payload", &["limits"]),
     ("shard", &["limits", "time", "payload"]),
     ("wheel", &["limits", "time", "shard"]),
@@ -57,6 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "limits",
             "time",
+            "live",
             "shard::Core",
             "protocol::centrifugo",
             "protocol::json",
@@ -68,11 +70,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "limits", "time", "shard", "wheel", "protocol", "app", "stats",
+            "limits", "time", "live", "shard", "wheel", "protocol", "app", "stats",
         ],
     ),
     ("load", &["limits", "time", "shard", "wheel", "protocol"]),
-    ("tls", &["limits", "time", "shard"]),
+    ("tls", &["limits", "time", "live", "shard"]),
     ("proxy", &["time", "shard", "protocol"]),
     ("study", &[]),
     (
@@ -94,8 +96,8 @@ const TOP: &str = "cli";
 
 /// Modules without clock, socket, file, thread, print or `unsafe`.
 const PURE: &[&str] = &[
-    "limits", "time", "payload", "shard", "wheel", "protocol", "app", "stats", "tune", "server",
-    "load", "study", "report", "tls", "proxy",
+    "limits", "time", "live", "payload", "shard", "wheel", "protocol", "app", "stats", "tune",
+    "server", "load", "study", "report", "tls", "proxy",
 ];
 
 /// What opens every pure module.

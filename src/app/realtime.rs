@@ -37,6 +37,7 @@ use super::{
     dialect,
 };
 use crate::limits;
+use crate::live::Live;
 use crate::protocol::centrifugo::{CloseAdvice, ErrorCode, read_connect};
 use crate::shard::Core;
 use crate::time::Instant;
@@ -73,6 +74,21 @@ pub struct RealtimePlan {
     pub wall: WallClock,
     /// Random, the same on every core, told to nobody.
     pub secret: [u8; 32],
+    /// What of it is another while the server runs.
+    pub news: Live<RealtimeNews>,
+}
+
+/// What of a plan may change while the server runs.
+#[derive(Clone, Debug, Default)]
+pub struct RealtimeNews {
+    /// Who is asked what clients may: if somebody was before.
+    pub middleware: MiddlewareSource,
+    /// What tokens are verified with.
+    pub tokens: Arc<TokenKeys>,
+    /// What the application's own server shows.
+    pub api_key: Option<Box<str>>,
+    /// The origins, beside the server's own, whose pages have sessions.
+    pub origins: Vec<String>,
 }
 
 /// The realtime channels of one core.
@@ -96,6 +112,9 @@ pub struct RealtimeApp {
     stripe: usize,
     /// Scratch space.
     users: Vec<User>,
+    here: Core,
+    /// Which news was the last.
+    seen: u64,
 }
 
 impl RealtimePlan {
@@ -199,7 +218,24 @@ impl RealtimeApp {
             ping_at: None,
             stripe: 0,
             users: Vec::new(),
+            here,
+            seen: 0,
             plan,
+        }
+    }
+
+    /// Goes by what is new, if anything is.
+    #[inline]
+    fn renew(&mut self) {
+        if let Some(news) = self.plan.news.news(&mut self.seen) {
+            self.tools
+                .gatekeeper
+                .ask_instead(news.middleware.make(self.here));
+            self.clients.verify_with(news.tokens.clone());
+            self.api.expect(news.api_key.clone());
+            if let Some(cookies) = &mut self.cookies {
+                cookies.welcome(news.origins.clone());
+            }
         }
     }
 
@@ -290,6 +326,7 @@ impl App for RealtimeApp {
     }
 
     fn requested(&mut self, path: &str, now: Instant) -> Result<(), Refusal> {
+        self.renew();
         match self.tools.gatekeeper.request(path, now) {
             Ruling::Pass | Ruling::Allow => Ok(()),
             Ruling::Refuse(refusal) => {
@@ -339,6 +376,7 @@ impl App for RealtimeApp {
         message: Message<'_>,
         effects: &mut impl Effects<Vec<HubLetter>>,
     ) {
+        self.renew();
         let mut desk = Desk::new(effects, &mut self.tools);
         let hub = &mut self.hub;
         self.clients.said((user, seat), message, hub, &mut desk);
@@ -385,6 +423,7 @@ impl App for RealtimeApp {
         letters: &Vec<HubLetter>,
         effects: &mut impl Effects<Vec<HubLetter>>,
     ) {
+        self.renew();
         let mut desk = Desk::new(effects, &mut self.tools);
         self.hub.took(from, letters, &mut desk);
         self.settle(effects);

@@ -74,6 +74,11 @@ impl SessionCookies {
         }
     }
 
+    /// Pages of those origins have sessions from now on.
+    pub fn welcome(&mut self, origins: Vec<String>) {
+        self.plan.origins = origins;
+    }
+
     /// The session of who comes: that of its cookie, or a new one. A page of a foreign origin has
     /// none: it would act for whoever looks at it.
     pub fn enter(&mut self, arrival: &Arrival<'_>) -> SessionEntry {

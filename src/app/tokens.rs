@@ -290,6 +290,13 @@ impl TokenBook {
         }
     }
 
+    /// Verifies with those from now on, whatever it has verified before.
+    pub fn verify_with(&mut self, keys: Arc<TokenKeys>) {
+        (self.keys, self.bytes) = (keys, 0);
+        self.known.clear();
+        self.order.clear();
+    }
+
     /// What a token says that is good now.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Child processes: this executable as a server and as a load client, and servers of other makes.
 
 use crate::cli::Failure;
+use crate::cli::config_key::PREFIX;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -165,7 +166,14 @@ impl Drop for Load {
 }
 
 fn program() -> Result<Command, Failure> {
-    Ok(Command::new(std::env::current_exe()?))
+    let mut program = Command::new(std::env::current_exe()?);
+    // Whoever starts it says all: what a variable tells is meant for this process.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with(PREFIX) {
+            program.env_remove(name);
+        }
+    }
+    Ok(program)
 }
 
 /// Keeps the last line that a child says.

@@ -150,7 +150,9 @@ fn made_possible(word: &str, before: &str, folder: &Path) -> String {
     match (before, word) {
         (_, "users.csv" | "rows.csv") => folder.join(word).display().to_string(),
         (_, "scripts/scenarios/chat.toml") => root().join(word).display().to_string(),
-        ("--rules", _) => folder.join(word).display().to_string(),
+        ("--rules" | "--config", _) if folder.join(word).exists() => {
+            folder.join(word).display().to_string()
+        }
         ("--api-key", _) => {
             let path = word.strip_prefix("file:").unwrap_or(word);
             format!("file:{}", folder.join(path).display())
@@ -180,9 +182,11 @@ fn every_command_of_the_pages_can_be_typed_and_meant() {
                 Command::Agent(it) => agent::Config::new(&it).map(drop),
                 Command::Capacity(it) => capacity::CapacityConfig::new(it).map(drop),
                 Command::Compare(it) => compare::CompareConfig::new(it).map(drop),
-                Command::Demo(_) | Command::Init(_) | Command::Merge(_) | Command::Report(_) => {
-                    Ok(())
-                }
+                Command::Config(_)
+                | Command::Demo(_)
+                | Command::Init(_)
+                | Command::Merge(_)
+                | Command::Report(_) => Ok(()),
             };
             config.map_err(|failure| failure.to_string())
         });

@@ -4,6 +4,7 @@
 use super::agent::flags::AgentFlags;
 use super::capacity::flags::CapacityFlags;
 use super::compare::flags::CompareFlags;
+use super::config_flags::ConfigFlags;
 use super::connection::ConnectionFlags;
 use super::doctor::DoctorFlags;
 use super::init::InitFlags;
@@ -50,8 +51,11 @@ Examples:
   ringstorm serve --listen 0.0.0.0:9000 --listen '[::]:9000' --cores 0-3 --chunk-ms 100
   ringstorm serve --tls-cert server.pem --tls-key server.key
   ringstorm serve --room-size 20                     members of a room on /rooms
+  ringstorm serve --config hello/ringstorm.toml      what ringstorm init hello has written
   ringstorm serve --engine baseline --cores 0        what one would otherwise write, to compare
 
+Each flag is also a key of the file and a variable: --max-message is max-message and
+RINGSTORM_MAX_MESSAGE. A flag wins over a variable, a variable over the file (ringstorm config).
 It says `listening on URL...` when it is ready. SIGINT or SIGTERM drains it.")]
     Serve(Box<ServeFlags>),
     /// Drives many connections and measures what comes back.
@@ -131,6 +135,15 @@ Examples:
 Exit code 0: found and confirmed; 97: not confirmed; 98: the load client was the limit; 99: not even
 the smallest load held.")]
     Capacity(CapacityFlags),
+    /// Looks at a configuration file of serve: what is wrong with it, what it comes to.
+    #[command(after_help = "\
+Examples:
+  ringstorm config check ringstorm.toml              exit code 0: serve takes it; 2: what is wrong
+  ringstorm config print ringstorm.toml              what serve would take, and where it is from
+  ringstorm config schema > serve.schema.json        for editors
+
+docs/configuration.md has every key.")]
+    Config(ConfigFlags),
     /// Writes a folder to begin with: rules, a page whose visitors count each other, how to go on.
     #[command(after_help = "\
 Examples:
@@ -196,6 +209,9 @@ pub(super) enum ServeEngine {
 /// Flags of `serve`.
 #[derive(Args, Debug)]
 pub(super) struct ServeFlags {
+    /// Configuration: a file of these flags without their dashes, and of rules (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
     /// Address to listen on, or a port of all addresses; may be given several times. Port 0 picks
     /// a free one. [::] takes IPv4 too, unless an IPv4 address with that port is given as well.
     #[arg(long, value_name = "[HOST:]PORT", default_value = "127.0.0.1:9000")]
@@ -272,18 +288,27 @@ pub(super) struct ServeFlags {
     #[arg(long)]
     pub(super) deflate: bool,
     /// Subprotocol the server speaks; may be given several times, the preferred one first.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(super) subprotocol: Vec<String>,
     /// Origin whose pages may open a WebSocket; may be given several times [default: any].
-    #[arg(long, value_name = "ORIGIN")]
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     pub(super) origin: Vec<String>,
     /// Certificates of the server, its own first (PEM): all listeners speak TLS, wss:// and
-    /// https://.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub(super) tls_cert: Option<PathBuf>,
-    /// Private key of the first certificate of --tls-cert (PEM).
+    /// https://. May be given several times: a client gets the first that is for the name it asks
+    /// for.
+    #[arg(long, value_name = "FILE", requires = "tls_key", value_delimiter = ',')]
+    pub(super) tls_cert: Vec<PathBuf>,
+    /// Private key of the first certificate of --tls-cert (PEM); one for each, in their order.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_cert",
+        value_delimiter = ','
+    )]
+    pub(super) tls_key: Vec<PathBuf>,
+    /// Lets only clients in whose certificates one of these authorities has signed (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(super) tls_key: Option<PathBuf>,
+    pub(super) tls_client_ca: Option<PathBuf>,
     /// Ends when the process that started it does: for the demo's children.
     #[arg(long, hide = true)]
     pub(super) end_with_parent: bool,

@@ -1,4 +1,4 @@
-//! `init`: a folder with a first configuration, a page whose visitors count each other, and how to
+//! `init`: a folder with a configuration, a page whose visitors count each other, and how to
 //! go on. It runs at once.
 
 use super::{Exit, Failure, print};
@@ -19,7 +19,7 @@ pub(super) struct InitFlags {
 
 /// Files that are the same for everyone.
 const FILES: [(&str, &str); 3] = [
-    ("rules.toml", include_str!("init/rules.toml")),
+    ("ringstorm.toml", include_str!("init/ringstorm.toml")),
     ("index.html", include_str!("init/index.html")),
     ("README.md", include_str!("init/README.md")),
 ];
@@ -31,9 +31,8 @@ pub(super) fn run(flags: &InitFlags) -> Result<Exit, Failure> {
     write(&flags.folder)?;
     let folder = flags.folder.display();
     print::line(format_args!(
-        "wrote {folder}: rules.toml, index.html, README.md, api.key\n\
-         now:  ringstorm serve --listen 127.0.0.1:9000 --rules {folder}/rules.toml --api-key \
-         file:{folder}/api.key\n\
+        "wrote {folder}: ringstorm.toml, index.html, README.md, api.key\n\
+         now:  ringstorm serve --config {folder}/ringstorm.toml\n\
          then: open {folder}/index.html in two tabs"
     ))?;
     Ok(Exit::Pass)
@@ -72,7 +71,7 @@ pub(super) fn write(folder: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::rules::RuleSet;
+    use crate::app::rules::RuleFile;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
@@ -81,14 +80,16 @@ mod tests {
         let (one, two) = (base.join("one"), base.join("two/deeper"));
         write(&one).unwrap();
         write(&two).unwrap();
-        let rules = fs::read_to_string(one.join("rules.toml")).unwrap();
-        let opened = rules.replace("# [[", "[[").replace("# on", "on");
-        let opened = opened
-            .replace("# action", "action")
-            .replace("# rate", "rate");
-        let opened = opened.replace("# channel", "channel");
+        let rules = fs::read_to_string(one.join("ringstorm.toml")).unwrap();
+        let hidden = ["[[", "on", "action", "rate", "channel"];
+        let opened = hidden.iter().fold(rules.clone(), |text, begin| {
+            text.replace(&format!("\n# {begin}"), &format!("\n{begin}"))
+        });
         for (text, count) in [(&rules, 3), (&opened, 5)] {
-            assert_eq!(RuleSet::parse(text).map(|rules| rules.len()), Ok(count));
+            assert_eq!(
+                RuleFile::parse_among(text).map(|file| file.rules.len()),
+                Ok(count)
+            );
         }
         let key = |folder: &Path| fs::read_to_string(folder.join(KEY)).unwrap();
         assert!(key(&one).len() == 33 && key(&one) != key(&two));

@@ -5,6 +5,10 @@ mod capacity;
 mod child;
 mod compare;
 mod complaints;
+mod config;
+mod config_file;
+mod config_flags;
+mod config_key;
 mod connection;
 mod demo;
 mod doctor;
@@ -127,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Compare(flags) => {
             compare::CompareConfig::new(flags).and_then(|it| compare::run(&it))
         }
+        Command::Config(flags) => config::run(&flags, limit),
         Command::Init(flags) => init::run(&flags),
         Command::Merge(flags) => merge::run(&flags),
         Command::Report(flags) => report::run(&flags),

@@ -1,8 +1,10 @@
 //! `serve`: what was typed becomes servers on cores; one line when ready, one when it is over.
 
+mod reload;
+
 use super::flags::{ServeEngine, ServeFlags};
 use super::server_capacity::{self, HostLimits, ServerCapacity};
-use super::tls::{self, Identity};
+use super::tls::{self, TlsFiles};
 use super::tokens::ChannelSite;
 use super::values::Switch;
 use super::{Exit, Failure, complaints, host, listen, print, signals};
@@ -11,18 +13,21 @@ use crate::app::realtime::RealtimePlan;
 use crate::baseline::{self, Baseline};
 use crate::engine::{self, EngineConfig, EngineError, FirstWord, Listeners, Stop};
 use crate::limits;
+use crate::live::Live;
 use crate::protocol::websocket::OriginPolicy;
 use crate::protocol::websocket::frame::HEADER_BYTES;
 use crate::sampler;
 use crate::server::{self, Outcome, Server};
 use crate::shard::{Core, Shard};
 use crate::tls::{Role, Tls, sealed_bytes};
+pub(super) use reload::RELOADED;
+use reload::Reloader;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A server, resolved from its flags.
@@ -38,7 +43,12 @@ pub(super) struct Config {
     receive_buffers: u16,
     receive_bytes: u32,
     tls: Option<Role>,
+    /// What TLS was read from.
+    tls_files: Option<TlsFiles>,
+    /// What TLS is from then on.
+    tls_news: Live<rustls::ServerConfig>,
     end_with_parent: bool,
+    descriptor_limit: u64,
 }
 
 impl Config {
@@ -64,10 +74,12 @@ impl Config {
         let (receive_buffers, receive_bytes) = receiving(&flags)?;
         let secret = random()?;
         let realtime = realtime(&flags, &listen, secret)?;
-        let identity = flags.tls_cert.zip(flags.tls_key);
-        let identity = identity.map(|(certificate, key)| Identity { certificate, key });
+        let tls_files = TlsFiles::new(&flags.tls_cert, &flags.tls_key, flags.tls_client_ca)?;
         Ok(Self {
-            tls: identity.as_ref().map(tls::server).transpose()?,
+            tls: tls_files.as_ref().map(tls::server).transpose()?,
+            tls_files,
+            tls_news: Live::default(),
+            descriptor_limit,
             capacity,
             admin: admin_listener.is_some(),
             server: server::Config {
@@ -168,7 +180,7 @@ fn realtime(
     let site = ChannelSite {
         listen,
         origins: &flags.origin,
-        is_secure: flags.tls_cert.is_some(),
+        is_secure: !flags.tls_cert.is_empty(),
     };
     flags.channels.plan(&site, secret)
 }
@@ -227,7 +239,7 @@ fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
         ("--deflate", flags.deflate),
         ("--subprotocol", !flags.subprotocol.is_empty()),
         ("--origin", !flags.origin.is_empty()),
-        ("--tls-cert", flags.tls_cert.is_some()),
+        ("--tls-cert", !flags.tls_cert.is_empty()),
     ];
     let asked = asked.into_iter().find(|(_, asked)| *asked);
     match asked.map(|(flag, _)| flag).or(flags.channels.asked()) {
@@ -276,7 +288,9 @@ fn random<const N: usize>() -> Result<[u8; N], Failure> {
 
 /// Serves until a signal comes and the peers are gone or the drain time is over.
 pub(super) fn run(config: Config) -> Result<Exit, Failure> {
-    let stop = signals::server_stop()?;
+    let reloader = Arc::new(Mutex::new(Reloader::new(&config)));
+    look_at_files(&config, Arc::clone(&reloader))?;
+    let stop = signals::server_stop(move || reload::locked(&reloader).reload())?;
     if config.end_with_parent {
         set_parent_process_death_signal(Some(Signal::TERM)).map_err(io::Error::from)?;
     }
@@ -287,10 +301,12 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
             let cap = plan.max_backlog;
             let plain = config.server.admin_listener;
             let most = plan.slots.saturating_sub(limits::RESET_CONNECTIONS);
+            let news = config.tls_news.clone();
             match config.tls.clone() {
                 None => run_shards(&config, plan, |server| server)?,
                 Some(role) => run_shards(&config, plan, move |server| {
                     Tls::new(server, role.clone(), cap)
+                        .renewed_by(news.clone())
                         .except(plain)
                         .at_most(most)
                 })?,
@@ -299,6 +315,28 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     };
     print::line(line)?;
     Ok(Exit::Pass)
+}
+
+/// Time between two looks at the files of certificates.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Certificates that are renewed are taken without anybody saying so.
+fn look_at_files(config: &Config, reloader: Arc<Mutex<Reloader>>) -> Result<(), EngineError> {
+    if config.tls_files.is_none() {
+        return Ok(());
+    }
+    let look = move || {
+        loop {
+            std::thread::sleep(LOOK);
+            let news = reload::locked(&reloader).look_at_files();
+            if let Some(news) = news {
+                print::note(news);
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("certificates".to_owned());
+    let looks = thread.spawn(look).map(drop);
+    looks.map_err(|source| EngineError::no_threads("the thread that looks at certificates", source))
 }
 
 /// What `--dev` allows.

@@ -3,44 +3,111 @@
 //! The command line wins over the environment, the environment over the file. What the two say is
 //! written out as flags, so that a record's command line tells all of it.
 
+use super::config_file::{self, FileSettings};
+use super::config_key::{ConfigKey, variable};
 use super::flags::{Command as Chosen, Flags};
 use super::secrets;
+use crate::app::rules::RuleFile;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, Error, FromArgMatches};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use toml::{Table, Value};
+use std::path::{Path, PathBuf};
 
 /// Commands that can be told by environment and file.
-const TOLD: [&str; 2] = ["load", "probe"];
-/// What an environment variable of ours begins with.
-const PREFIX: &str = "RINGSTORM_";
+const TOLD: [&str; 3] = ["load", "probe", "serve"];
+
+/// A command line, and what it leaves open from environment and file.
+pub(super) struct Settled {
+    /// All flags, each with its environment variable.
+    pub(super) command: Command,
+    /// The words of the command line and of the file.
+    pub(super) argv: Vec<OsString>,
+    /// What they mean together, the environment too.
+    pub(super) matches: ArgMatches,
+    /// What clap calls the flags that the file told.
+    pub(super) from_file: Vec<String>,
+    /// The file's tables of rules and channels, if they are to be gone by.
+    pub(super) rules: Option<RuleFile>,
+    /// The file, if there is one.
+    pub(super) file: Option<PathBuf>,
+}
 
 /// Reads the command line, and what it leaves open from environment and file.
 pub(super) fn parse(argv: Vec<OsString>) -> Result<Flags, Error> {
+    settle(argv)?.flags()
+}
+
+/// The same before it is given to the commands.
+pub(super) fn settle(mut argv: Vec<OsString>) -> Result<Settled, Error> {
     let mut command = command();
     let typed = command.clone().ignore_errors(true);
     let lenient = typed.try_get_matches_from(&argv)?;
     let told = lenient.subcommand().filter(|(name, _)| TOLD.contains(name));
-    let mut argv = argv;
+    let (mut found, mut path) = (FileSettings::default(), None);
     if let Some((name, matches)) = told {
-        let words = from_file(&mut command, name, matches)?;
+        path = matches.try_get_one::<PathBuf>("config").ok().flatten();
+        if let Some(path) = path {
+            found = read(&mut command, name, path)?;
+        }
+        let is_open = |id: &str| {
+            let source = matches.value_source(id);
+            source != Some(ValueSource::CommandLine) && source != Some(ValueSource::EnvVariable)
+        };
+        found.keys.retain(|(id, _)| is_open(id));
+        found.rules = found.rules.filter(|_| is_open("rules"));
+        let words = found.keys.iter().flat_map(|(_, words)| words.clone());
         // After the program and the command.
-        argv.splice(2.min(argv.len())..2.min(argv.len()), words);
+        let begin = 2.min(argv.len());
+        argv.splice(begin..begin, words);
     }
     let matches = command.clone().try_get_matches_from(&argv)?;
-    let mut flags = Flags::from_arg_matches(&matches)?;
-    let words = argv.iter().map(|word| word.to_string_lossy().into());
-    match (&mut flags.command, matches.subcommand()) {
-        (Some(Chosen::Compare(compare)), _) => compare.study.command = secrets::hidden(words),
-        (Some(Chosen::Capacity(capacity)), _) => capacity.study.command = secrets::hidden(words),
-        (Some(Chosen::Load(load)), Some((name, matches))) => {
-            let environment = from_environment(&command, name, matches);
-            load.command = secrets::hidden(words.chain(environment));
-        }
-        _ => {}
+    Ok(Settled {
+        file: path.cloned(),
+        command,
+        argv,
+        matches,
+        from_file: found.keys.into_iter().map(|(id, _)| id).collect(),
+        rules: found.rules,
+    })
+}
+
+impl Settled {
+    /// The keys of the command, and what each comes to.
+    pub(super) fn values(&self) -> BTreeMap<String, Vec<OsString>> {
+        let Some((name, matches)) = self.matches.subcommand() else {
+            return BTreeMap::new();
+        };
+        let command = self.command.find_subcommand(name).into_iter();
+        let keys = command
+            .flat_map(Command::get_arguments)
+            .filter_map(ConfigKey::of);
+        let values = keys.map(|key| {
+            let raw = matches.get_raw(key.id()).into_iter().flatten();
+            (key.name(), raw.map(OsString::from).collect())
+        });
+        values.collect()
     }
-    Ok(flags)
+
+    /// The flags of the command.
+    pub(super) fn flags(self) -> Result<Flags, Error> {
+        let mut flags = Flags::from_arg_matches(&self.matches)?;
+        let words = self.argv.iter().map(|word| word.to_string_lossy().into());
+        match (&mut flags.command, self.matches.subcommand()) {
+            (Some(Chosen::Compare(compare)), _) => compare.study.command = secrets::hidden(words),
+            (Some(Chosen::Capacity(capacity)), _) => {
+                capacity.study.command = secrets::hidden(words);
+            }
+            (Some(Chosen::Load(load)), Some((name, matches))) => {
+                let environment = from_environment(&self.command, name, matches);
+                load.command = secrets::hidden(words.chain(environment));
+            }
+            (Some(Chosen::Serve(serve)), _) => serve.channels.file_rules = self.rules,
+            _ => {}
+        }
+        Ok(flags)
+    }
 }
 
 /// The flags, each with its environment variable.
@@ -49,9 +116,10 @@ fn command() -> Command {
         all.mut_subcommand(name, |one| {
             one.mut_args(|arg| match arg.get_id().as_str() {
                 "help" | "version" => arg,
+                _ if arg.is_hide_set() => arg,
                 id => {
-                    let name = format!("{PREFIX}{}", id.to_uppercase());
-                    // The program parses its command line once: this is no leak that grows.
+                    let name = variable(id);
+                    // The program parses its command line seldom: this is no leak that grows.
                     arg.env(&*name.leak()).hide_env(true)
                 }
             })
@@ -59,66 +127,20 @@ fn command() -> Command {
     })
 }
 
-/// What the file of `--config` says, as flags, but for those that are given elsewhere.
-fn from_file(
-    command: &mut Command,
-    name: &str,
-    matches: &ArgMatches,
-) -> Result<Vec<OsString>, Error> {
-    let Ok(Some(path)) = matches.try_get_one::<std::path::PathBuf>("config") else {
-        return Ok(Vec::new());
-    };
-    let mut refuse = |why: String| {
-        let text = format!("--config: {}: {why}", path.display());
-        command.error(ErrorKind::ValueValidation, text)
-    };
+/// What the file says.
+fn read(command: &mut Command, name: &str, path: &Path) -> Result<FileSettings, Error> {
+    let shown = path.display();
     let text = std::fs::read_to_string(path)
-        .map_err(|error| refuse(format!("{error}; try: a file such as load.toml")))?;
-    let table: Table = text.parse().map_err(|error: toml::de::Error| {
-        refuse(format!("{error}try: lines such as connections = 1000"))
-    })?;
+        .map_err(|error| format!("{shown}: {error}; try: a file such as {name}.toml"));
+    // Where a server is started from is its supervisor's affair; a load is started by hand.
+    let folder = path.parent().filter(|_| name == "serve");
     let one = self::command();
-    let one = one.find_subcommand(name);
-    let mut words = Vec::new();
-    for (key, value) in table {
-        let id = key.replace('-', "_");
-        let known = one.and_then(|one| one.get_arguments().find(|arg| arg.get_id() == id.as_str()));
-        let Some(arg) = known.filter(|_| !["config", "help"].contains(&key.as_str())) else {
-            let text = format!("`{key}` is no flag of `ringstorm {name}`");
-            return Err(refuse(format!(
-                "{text}; try: a name from its --help without the dashes, such as connections"
-            )));
-        };
-        let source = matches.value_source(&id);
-        if let Some(ValueSource::CommandLine | ValueSource::EnvVariable) = source {
-            continue;
-        }
-        let values = match value {
-            Value::Array(values) => values,
-            one => vec![one],
-        };
-        for value in values {
-            let flag = arg.get_long().map(str::to_owned);
-            words.extend(word(flag, &value).map_err(|why| refuse(format!("`{key}`: {why}")))?);
-        }
-    }
-    Ok(words)
-}
-
-/// One value as it would be typed; nothing for a switch that is off.
-fn word(flag: Option<String>, value: &Value) -> Result<Option<OsString>, &'static str> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Integer(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        Value::Boolean(false) => return Ok(None),
-        Value::Boolean(true) => return Ok(flag.map(|flag| format!("--{flag}").into())),
-        Value::Datetime(_) | Value::Array(_) | Value::Table(_) => {
-            return Err("a text, a number, true, or a list of these");
-        }
-    };
-    let word = flag.map_or_else(|| text.clone(), |flag| format!("--{flag}={text}"));
-    Ok(Some(word.into()))
+    let one = one.find_subcommand(name).cloned().unwrap_or_default();
+    let read = text.and_then(|text| {
+        let read = config_file::read(&one, &text, folder.unwrap_or(Path::new("")));
+        read.map_err(|fault| format!("{shown}:{fault}"))
+    });
+    read.map_err(|why| command.error(ErrorKind::ValueValidation, format!("--config: {why}")))
 }
 
 /// What the environment says, as flags.
@@ -191,9 +213,13 @@ mod tests {
         let url = "ws://127.0.0.1:1/";
         for (name, text, found) in [
             ("unknown", "conections = 1", "conections"),
-            ("syntax", "connections = ", "line 1"),
-            ("value", "connections = 'many'", "--connections"),
-            ("shape", "payload = { a = 1 }", "payload"),
+            ("syntax", "connections = ", ":1:15: "),
+            (
+                "value",
+                "connections = 'many'",
+                ":1:15: `connections`: write",
+            ),
+            ("shape", "payload = { a = 1 }", ":1:11: `payload`"),
         ] {
             let error = told(name, text, url).unwrap_err();
             assert!(error.contains(found), "{found}: {error}");

@@ -18,15 +18,21 @@ enum HangUp {
 
 /// A switch that the first signal throws.
 pub(super) fn stop() -> Result<Stop, Failure> {
-    listen(HangUp::End)
+    listen(HangUp::End, String::new)
 }
 
-/// The same for a server, which goes on after SIGHUP: whoever sends it wants a reload.
-pub(super) fn server_stop() -> Result<Stop, Failure> {
-    listen(HangUp::Reload)
+/// The same for a server, which goes on after SIGHUP: whoever sends it wants a reload, which tells
+/// what is to be said of it.
+pub(super) fn server_stop(
+    reload: impl FnMut() -> String + Send + 'static,
+) -> Result<Stop, Failure> {
+    listen(HangUp::Reload, reload)
 }
 
-fn listen(hang_up: HangUp) -> Result<Stop, Failure> {
+fn listen(
+    hang_up: HangUp,
+    mut reload: impl FnMut() -> String + Send + 'static,
+) -> Result<Stop, Failure> {
     let stop = Stop::default();
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     if hang_up == HangUp::Reload || !ignores_hangup() {
@@ -39,7 +45,7 @@ fn listen(hang_up: HangUp) -> Result<Stop, Failure> {
             let mut asked = false;
             for signal in signals.forever() {
                 if signal == SIGHUP && hang_up == HangUp::Reload {
-                    print::note("SIGHUP: there is nothing to reload yet; the server goes on");
+                    print::note(reload());
                     continue;
                 }
                 // A terminal that goes sends its hang-up, and its shell sends it once more.

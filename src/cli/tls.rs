@@ -3,14 +3,18 @@
 //! The crypto provider is ring: it builds with a C compiler alone. Roots are those of the system
 //! unless a file says otherwise.
 
+mod by_name;
 mod unverified;
 
 use super::Failure;
 use crate::report::remedy;
 use crate::tls::Role;
+use by_name::ByName;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, Error, OtherError, RootCertStore, ServerConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,20 +50,74 @@ struct Named {
     key: &'static str,
 }
 
+/// Where a server's certificates and keys are, and whose clients are let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TlsFiles {
+    identities: Vec<Identity>,
+    client_ca: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    /// As typed; `None` for a server without TLS.
+    pub(super) fn new(
+        certificates: &[PathBuf],
+        keys: &[PathBuf],
+        client_ca: Option<PathBuf>,
+    ) -> Result<Option<Self>, Failure> {
+        if certificates.len() != keys.len() {
+            return Err(Failure::Usage(format!(
+                "--tls-cert, --tls-key: {} and {} of them; try: one key for each certificate, in \
+                 the same order",
+                certificates.len(),
+                keys.len()
+            )));
+        }
+        let pairs = certificates.iter().cloned().zip(keys.iter().cloned());
+        let identities: Vec<Identity> = pairs
+            .map(|(certificate, key)| Identity { certificate, key })
+            .collect();
+        let is_on = !identities.is_empty();
+        Ok(is_on.then_some(Self {
+            identities,
+            client_ca,
+        }))
+    }
+
+    /// All files.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        let identities = self.identities.iter();
+        let pairs = identities.flat_map(|it| [it.certificate.as_path(), it.key.as_path()]);
+        pairs.chain(self.client_ca.as_deref())
+    }
+}
+
 /// The server's side.
-pub(super) fn server(identity: &Identity) -> Result<Role, Failure> {
+pub(super) fn server(files: &TlsFiles) -> Result<Role, Failure> {
     let named = Named {
         certificate: "--tls-cert",
         key: "--tls-key",
     };
-    let (chain, key) = read(identity, &named)?;
     let provider = Arc::new(ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut keys = Vec::new();
+    for identity in &files.identities {
+        let (chain, key) = read(identity, &named)?;
+        let certified = CertifiedKey::from_der(chain, key, &provider);
+        keys.push(Arc::new(
+            certified.map_err(|error| mismatch(&named, &error))?,
+        ));
+    }
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(unusable)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| mismatch(&named, &error))?;
+        .map_err(unusable)?;
+    let builder = match &files.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let roots = Arc::new(roots("--tls-client-ca", path)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+            builder.with_client_cert_verifier(verifier.build().map_err(unusable)?)
+        }
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(ByName(keys)));
     config.alpn_protocols = vec![HTTP.to_vec()];
     // Who comes back is known by what he brings, not by a table that all cores share.
     config.ticketer = ring::Ticketer::new().map_err(unusable)?;
@@ -78,7 +136,7 @@ pub(super) fn client(
         .map_err(unusable)?;
     let builder = match trust {
         Trust::System => builder.with_root_certificates(system_roots()?),
-        Trust::File(path) => builder.with_root_certificates(roots(path)?),
+        Trust::File(path) => builder.with_root_certificates(roots("--ca", path)?),
         Trust::Anybody => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(unverified::Verifier::new(&provider))),
@@ -146,11 +204,11 @@ fn certificates(path: &Path, flag: &str) -> Result<Vec<CertificateDer<'static>>,
     Ok(found)
 }
 
-fn roots(path: &Path) -> Result<RootCertStore, Failure> {
+fn roots(flag: &str, path: &Path) -> Result<RootCertStore, Failure> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path, "--ca")? {
+    for certificate in certificates(path, flag)? {
         roots.add(certificate).map_err(|error| {
-            let text = format!("--ca: {}: {error}", path.display());
+            let text = format!("{flag}: {}: {error}", path.display());
             Failure::Usage(format!("{text}; try: the certificate of an authority"))
         })?;
     }
@@ -247,7 +305,11 @@ mod tests {
                 certificate: certificate.to_owned(),
                 key: key.to_owned(),
             };
-            server(&identity).map_err(|failure| failure.to_string())
+            let files = TlsFiles {
+                identities: vec![identity],
+                client_ca: None,
+            };
+            server(&files).map_err(|failure| failure.to_string())
         };
         assert!(with(&certificate, &key).is_ok());
         for (result, flag, remedy) in [

@@ -31,7 +31,7 @@ pub(super) struct ChannelFlags {
     token_hmac_secret: Option<String>,
     /// The same for tokens whose signature this public key verifies (PEM: RSA, ECDSA, Ed25519);
     /// may be given several times.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_delimiter = ',')]
     token_key: Vec<PathBuf>,
     /// The same for a JWK set.
     #[arg(long, value_name = "FILE")]
@@ -40,15 +40,18 @@ pub(super) struct ChannelFlags {
     #[arg(long, value_name = "FILE")]
     token_list: Option<PathBuf>,
     /// Whom signed tokens have to be for (`aud`); may be given several times.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_delimiter = ',')]
     token_audience: Vec<String>,
     /// Who has to have signed them (`iss`); may be given several times.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_delimiter = ',')]
     token_issuer: Vec<String>,
     /// Rules: who may connect, subscribe, publish, call and be told, and how often; and what
     /// channels are like (TOML).
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
+    /// What a configuration file says of rules and channels.
+    #[arg(skip)]
+    pub(super) file_rules: Option<RuleFile>,
     /// Sessions of browsers, with a cookie of that name: their tabs share one, over cores and
     /// protocols.
     #[arg(long, value_name = "NAME")]
@@ -83,7 +86,7 @@ impl ChannelFlags {
             ("--token-list", self.token_list.is_some()),
             ("--token-audience", !self.token_audience.is_empty()),
             ("--token-issuer", !self.token_issuer.is_empty()),
-            ("--rules", self.rules.is_some()),
+            ("--rules", self.has_rules()),
             ("--app-name", self.app_name.is_some()),
             ("--api-key", self.api_key.is_some()),
         ];
@@ -117,8 +120,8 @@ impl ChannelFlags {
             false => RealtimePlan::with_tokens(secret),
         };
         plan.sessions = self.sessions(site)?;
-        if let Some(path) = &self.rules {
-            let file = rules(path)?;
+        let file = self.rules.as_ref().map(|path| rules(path)).transpose()?;
+        if let Some(file) = file.or_else(|| self.file_rules.clone()) {
             plan.namespaces = Arc::new(plan.namespaces.changed(&file.channels));
             if !file.rules.is_empty() {
                 plan.middleware = MiddlewareSource::rules(file.rules);
@@ -143,6 +146,10 @@ impl ChannelFlags {
         Ok(Some(plan))
     }
 
+    const fn has_rules(&self) -> bool {
+        self.rules.is_some() || self.file_rules.is_some()
+    }
+
     /// Sessions, if they are asked for.
     fn sessions(&self, site: &ChannelSite<'_>) -> Result<Option<SessionPlan>, Failure> {
         let Some(name) = &self.app_name else {
@@ -165,7 +172,7 @@ impl ChannelFlags {
 
     fn keys(&self) -> Result<TokenKeys, Failure> {
         let mut keys = TokenKeys::default();
-        if self.rules.is_some() {
+        if self.has_rules() {
             keys.keep_facts();
         }
         if let Some(typed) = &self.token_hmac_secret {

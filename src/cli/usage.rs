@@ -43,6 +43,7 @@ pub(super) fn example(command: Option<&str>) -> &'static str {
         Some("load") => "ringstorm load ws://127.0.0.1:9000/echo -c 1000 -r 20k -d 10s",
         Some("probe") => "ringstorm probe ws://127.0.0.1:9000/echo --send hello --count 1",
         Some("doctor") => "ringstorm doctor --connections 100k --server",
+        Some("config") => "ringstorm config check ringstorm.toml",
         Some("agent") => "ringstorm agent http://127.0.0.1:9000 --once",
         _ => "ringstorm demo",
     }

@@ -8,6 +8,7 @@ use crate::app::push::PushConfig;
 use crate::app::realtime::RealtimePlan;
 use crate::app::rooms::RoomsConfig;
 use crate::limits;
+use crate::live::Live;
 use crate::protocol::Fault;
 use crate::protocol::http::Request;
 use crate::protocol::websocket::handshake::{self, Accepted};
@@ -87,8 +88,17 @@ pub struct Config {
     pub subprotocols: Vec<String>,
     /// Which web pages may open a WebSocket.
     pub origins: OriginPolicy,
+    /// What of it is another while the server runs.
+    pub news: Live<ServerNews>,
     /// Where the last reading of process and host is pinned up, if somebody reads.
     pub board: Board,
+}
+
+/// What of a configuration may change while the server runs.
+#[derive(Clone, Debug)]
+pub struct ServerNews {
+    /// Which web pages may open a WebSocket.
+    pub origins: OriginPolicy,
 }
 
 impl Config {
@@ -125,6 +135,7 @@ impl Config {
             deflate: false,
             subprotocols: Vec::new(),
             origins: OriginPolicy::Any,
+            news: Live::default(),
             board: Board::default(),
         }
     }
@@ -132,10 +143,16 @@ impl Config {
     /// As the server compares it: origins as browsers write them, because what is answered is
     /// compared byte for byte (Fetch, 4.9).
     pub(super) fn normalized(mut self) -> Self {
-        if let OriginPolicy::Only(origins) = &mut self.origins {
-            origins.iter_mut().for_each(|it| it.make_ascii_lowercase());
-        }
+        self.origins = lowercase(self.origins);
         self
+    }
+
+    /// Goes by what is new since the round `seen`, if anything is.
+    #[inline]
+    pub(super) fn renew(&mut self, seen: &mut u64) {
+        if let Some(news) = self.news.news(seen) {
+            self.origins = lowercase(news.origins.clone());
+        }
     }
 
     /// What push messages are.
@@ -277,6 +294,13 @@ impl Config {
     pub(super) fn websocket_idle(&self) -> Option<Duration> {
         self.idle_timeout.or(self.silence)
     }
+}
+
+fn lowercase(mut origins: OriginPolicy) -> OriginPolicy {
+    if let OriginPolicy::Only(origins) = &mut origins {
+        origins.iter_mut().for_each(|it| it.make_ascii_lowercase());
+    }
+    origins
 }
 
 /// What one core's server did, once it has finished.

@@ -71,7 +71,7 @@ mod watch;
 mod websocket;
 
 pub use apps::{AppIndex, Apps, Letters, Mounted};
-pub use config::{Config, Outcome};
+pub use config::{Config, Outcome, ServerNews};
 pub use figures::Figures;
 pub use mount::{BuiltIn, built_in};
 pub use refusals::{RefusalCounts, Refusals};

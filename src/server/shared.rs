@@ -43,6 +43,8 @@ pub(super) struct Shared<A> {
     responses: Responses,
     admission: Admission,
     draining: Draining,
+    /// Which news was the last.
+    seen: u64,
 }
 
 impl<A: Apps> Shared<A> {
@@ -59,8 +61,15 @@ impl<A: Apps> Shared<A> {
             responses: Responses::default(),
             admission: Admission::default(),
             draining: Draining::new(config.farewell()),
+            seen: 0,
             config,
         }
+    }
+
+    /// Goes by what is new in the configuration, if anything is.
+    #[inline]
+    fn renew(&mut self) {
+        self.config.renew(&mut self.seen);
     }
 
     /// The core begins.

@@ -9,9 +9,10 @@ use super::spares::Spares;
 use super::stage::Stage;
 use super::{Role, reason, sealed_bytes};
 use crate::limits;
+use crate::live::Live;
 use crate::shard::{Close, CloseCause, ConnectionId, Handshakes, Origin, TlsFault, Unsent, Wire};
 use crate::time::Instant;
-use rustls::AlertDescription;
+use rustls::{AlertDescription, ServerConfig};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -19,6 +20,9 @@ use std::sync::Arc;
 pub(super) struct Book {
     pub(super) plain: Option<u16>,
     role: Role,
+    /// What servers go by from then on.
+    pub(super) renewal: Live<ServerConfig>,
+    seen: u64,
     links: Vec<Link>,
     gather: Gather,
     pub(super) queue: Queue,
@@ -38,6 +42,8 @@ impl Book {
         Self {
             plain: None,
             role,
+            renewal: Live::default(),
+            seen: 0,
             links: Vec::new(),
             gather: Gather::default(),
             queue: Queue::new(),
@@ -72,6 +78,9 @@ impl Book {
         origin: Origin,
         now: Instant,
     ) -> Result<(), TlsFault> {
+        if let Some(config) = self.renewal.news(&mut self.seen) {
+            self.role = Role::Server(config);
+        }
         match (origin, &self.role) {
             (Origin::Accepted { .. }, Role::Server(config)) => {
                 let handshake = Handshake::server(Arc::clone(config), origin);

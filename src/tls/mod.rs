@@ -44,6 +44,7 @@ mod tests;
 mod wire;
 
 use crate::limits;
+use crate::live::Live;
 use crate::shard::{Close, CloseCause, ConnectionId, Core, Half, Origin, Shard, TlsFault, Wire};
 use crate::time::Instant;
 use book::Book;
@@ -98,6 +99,13 @@ impl<S: Shard> Tls<S> {
     #[must_use]
     pub fn except(mut self, plain: Option<u16>) -> Self {
         self.book.plain = plain;
+        self
+    }
+
+    /// Newcomers are secured by what is said there, as long as nothing is by the role.
+    #[must_use]
+    pub fn renewed_by(mut self, renewal: Live<ServerConfig>) -> Self {
+        self.book.renewal = renewal;
         self
     }
 

@@ -88,6 +88,9 @@ def made_possible(words, binary, server, folder):
         if flag in words:
             words[words.index(flag) + 1] = value
     if words[:2] == ["ringstorm", "serve"]:
+        # What is typed wins over what a file says.
+        if "--listen" not in words:
+            words += ["--listen", ""]
         words[words.index("--listen") + 1] = "127.0.0.1:0"
     if words[:2] == ["ringstorm", "demo"]:
         words += ["--out", folder]

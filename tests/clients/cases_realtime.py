@@ -229,7 +229,7 @@ async def the_page_that_init_writes_counts_its_visitors_and_shows_what_is_publis
         key = folder / "api.key"
         for engine in SHARD_ENGINES:
             server = await Server.serve(
-                binary, engine, "--rules", folder / "rules.toml", "--api-key", f"file:{key}")
+                binary, engine, "--config", folder / "ringstorm.toml")
             async with server:
                 url = server.url("", "http")
                 page = await Process.start("node", VISITORS, folder / "index.html", url)

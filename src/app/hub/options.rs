@@ -3,6 +3,7 @@
 use super::pattern::ChannelPattern;
 use super::session::is_session;
 use crate::limits;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub struct HistoryOptions {
 }
 
 /// What becomes of a subscriber that does not read as fast as its channel speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlowPolicy {
     /// It is disconnected, once its backlog is full.

@@ -4,22 +4,35 @@ use super::misplaced::{Misplaced, pattern};
 use crate::app::hub::options::{ChannelChange, SlowPolicy};
 use crate::app::hub::pattern::ChannelPattern;
 use crate::limits;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 use toml::Spanned;
 
 /// One table `[[channel]]`, as it is written.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ChannelTable {
+    /// The channels: a name, or how it begins and `*`.
+    #[schemars(with = "String")]
     name: Spanned<String>,
+    /// How many publications are kept.
     history: Option<usize>,
+    /// Bytes of what is kept: `64k`, `8M`.
+    #[schemars(with = "Option<String>")]
     history_bytes: Option<Spanned<String>>,
+    /// How long it is kept: `30s`, `5m`, `2h`, `7d`.
+    #[schemars(with = "Option<String>")]
     history_time: Option<Spanned<String>>,
+    /// Whether it is known who is there.
     presence: Option<bool>,
+    /// Whether clients are told who comes and goes.
     join_leave: Option<bool>,
+    /// Whether clients may publish.
     publish: Option<bool>,
+    /// Whether clients may subscribe to patterns of names.
     patterns: Option<bool>,
+    /// What becomes of subscribers that do not read.
     slow: Option<SlowPolicy>,
 }
 

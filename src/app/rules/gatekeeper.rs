@@ -44,6 +44,14 @@ impl Gatekeeper {
         }
     }
 
+    /// Asks that from now on. Who asked nobody before does not know its clients, and goes on so.
+    pub fn ask_instead(&mut self, middleware: Option<Box<dyn Middleware>>) {
+        if let (Some(old), Some(new)) = (&mut self.middleware, middleware) {
+            *old = new;
+            self.watches_out = old.watches_out();
+        }
+    }
+
     /// Whether there is anything to ask.
     #[must_use]
     pub const fn is_on(&self) -> bool {

@@ -16,14 +16,17 @@ mod rule_set;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text_fault;
 
 pub use channel_table::{ChannelRow, ChannelTable};
 pub use gatekeeper::Gatekeeper;
+pub use nearest::nearest;
 pub use rate::{RatePer, RuleRate};
 pub use rule::{AccessRule, RuleAction, RuleLine};
 pub use rule_file::RuleFile;
 pub use rule_set::RuleSet;
-pub use table::{RuleFault, RuleTable};
+pub use table::RuleTable;
+pub use text_fault::TextFault;
 
 use super::User;
 use super::facts::ClientFacts;
@@ -141,6 +144,12 @@ impl MiddlewareSource {
     #[must_use]
     pub fn rules(rules: RuleSet) -> Self {
         Self::new(move |_| Box::new(rules.clone()))
+    }
+
+    /// Whether there is any.
+    #[must_use]
+    pub const fn is_some(&self) -> bool {
+        self.0.is_some()
     }
 
     /// The middleware of a core.

@@ -1,7 +1,8 @@
 //! The known word that is nearest to one that was typed.
 
 /// The nearest of them: fewest letters changed, left out or added.
-pub(super) fn nearest<'w>(typed: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+#[must_use]
+pub fn nearest<'w>(typed: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     known.min_by_key(|word| distance(typed, word))
 }
 

@@ -4,6 +4,7 @@ use super::Visitor;
 use crate::app::User;
 use crate::limits;
 use crate::time::Instant;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +18,7 @@ pub struct RuleRate {
 }
 
 /// Whose share of a rate is used up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RatePer {
     /// The connection's own.

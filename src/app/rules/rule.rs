@@ -4,10 +4,11 @@ use super::rate::{RatePer, RuleRate};
 use super::{RuleRefusal, Visitor};
 use crate::app::facts::ClientFacts;
 use crate::app::hub::pattern::ChannelPattern;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// What a rule is asked about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuleLine {
     /// A request, to whichever path.
@@ -25,7 +26,7 @@ pub enum RuleLine {
 }
 
 /// What a rule does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuleAction {
     /// What it takes may be.

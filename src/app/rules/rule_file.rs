@@ -2,7 +2,8 @@
 
 use super::RuleSet;
 use super::channel_table::ChannelRow;
-use super::table::{self, RuleFault};
+use super::table::{self, TablesRead};
+use super::text_fault::TextFault;
 
 /// What a file of rules says.
 #[derive(Clone, Debug, Default)]
@@ -17,10 +18,21 @@ impl RuleFile {
     /// Reads a file: TOML, as docs/realtime.md shows it.
     ///
     /// # Errors
-    /// [`RuleFault`], the first.
-    pub fn parse(text: &str) -> Result<Self, RuleFault> {
-        let (rules, channels) = table::read(text)?;
+    /// [`TextFault`], the first.
+    pub fn parse(text: &str) -> Result<Self, TextFault> {
+        table::read(text).map(Self::of)
+    }
+
+    /// Reads the tables of a file that has other keys too.
+    ///
+    /// # Errors
+    /// [`TextFault`], the first.
+    pub fn parse_among(text: &str) -> Result<Self, TextFault> {
+        table::read_among(text).map(Self::of)
+    }
+
+    fn of((rules, channels): TablesRead) -> Self {
         let rules = RuleSet::new(rules);
-        Ok(Self { rules, channels })
+        Self { rules, channels }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::rate::RateMeters;
 use super::rule::{AccessRule, RuleEffect, RuleLine};
-use super::table::{self, RuleFault};
+use super::table;
+use super::text_fault::TextFault;
 use super::{Middleware, Ruling, Visitor};
 use crate::app::User;
 use std::sync::Arc;
@@ -28,8 +29,8 @@ impl RuleSet {
     /// left out.
     ///
     /// # Errors
-    /// [`RuleFault`], the first.
-    pub fn parse(text: &str) -> Result<Self, RuleFault> {
+    /// [`TextFault`], the first.
+    pub fn parse(text: &str) -> Result<Self, TextFault> {
         table::read(text).map(|(rules, _)| Self::new(rules))
     }
 

@@ -7,27 +7,51 @@ use super::misplaced::{Misplaced, pattern};
 use super::nearest::nearest;
 use super::rate::{RatePer, RuleRate};
 use super::rule::{AccessRule, FactPattern, RuleAction, RuleEffect, RuleLine};
+use super::text_fault::TextFault;
 use crate::app::hub::pattern::ChannelPattern;
 use crate::limits;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::{Spanned, Value};
 
 /// One table `[[rule]]`, as it is written.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RuleTable {
+    /// When it is asked.
+    #[schemars(with = "RuleLine")]
     on: Spanned<RuleLine>,
+    /// What it does.
+    #[schemars(with = "RuleAction")]
     action: Spanned<RuleAction>,
+    /// The path that somebody comes to: all of it, or how it begins and `*`.
+    #[schemars(with = "Option<String>")]
     path: Option<Spanned<String>>,
+    /// The channel: its name, or how it begins and `*`.
+    #[schemars(with = "Option<String>")]
     channel: Option<Spanned<String>>,
+    /// The command: its name, or how it begins and `*`.
+    #[schemars(with = "Option<String>")]
     event: Option<Spanned<String>>,
+    /// The user of the token: its name, or how it begins and `*`.
+    #[schemars(with = "Option<String>")]
     user: Option<Spanned<String>>,
+    /// Claims that the token has to have, and their values.
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     claim: Option<Spanned<BTreeMap<String, Value>>>,
+    /// Fields that the session has to have, and their values.
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     session: Option<Spanned<BTreeMap<String, Value>>>,
+    /// Of a limit: `10/s`, `100/m` or `1000/h`.
+    #[schemars(with = "Option<String>")]
     rate: Option<Spanned<String>>,
+    /// Who shares a rate.
+    #[schemars(with = "Option<RatePer>")]
     per: Option<Spanned<RatePer>>,
+    /// What the client is told.
+    #[schemars(with = "Option<String>")]
     reason: Option<Spanned<String>>,
 }
 
@@ -40,43 +64,40 @@ struct RuleTables {
     channel: Vec<ChannelTable>,
 }
 
-/// A mistake in a file of rules.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{line}:{column}: {what}")]
-pub struct RuleFault {
-    /// Its line, from 1.
-    pub line: usize,
-    /// Its column, from 1, in characters.
-    pub column: usize,
-    /// What is wrong, and what would do.
-    pub what: String,
+/// The same in a file that has other keys too.
+#[derive(Deserialize)]
+struct TablesAmongOthers {
+    #[serde(default)]
+    rule: Vec<RuleTable>,
+    #[serde(default)]
+    channel: Vec<ChannelTable>,
 }
 
-/// Reads a file of rules: who may do what, and what channels are like.
-pub(super) fn read(text: &str) -> Result<(Vec<AccessRule>, Vec<ChannelRow>), RuleFault> {
+/// What the tables mean: who may do what, and what channels are like.
+pub(super) type TablesRead = (Vec<AccessRule>, Vec<ChannelRow>);
+
+/// Reads a file of rules.
+pub(super) fn read(text: &str) -> Result<TablesRead, TextFault> {
     let tables: RuleTables = toml::from_str(text).map_err(|error| explain(text, &error))?;
-    let rules = tables.rule.into_iter().map(RuleTable::rule);
-    let channels = tables.channel.into_iter().map(ChannelTable::row);
+    meant(text, tables.rule, tables.channel)
+}
+
+/// Reads the tables of a file, and nothing else of it.
+pub(super) fn read_among(text: &str) -> Result<TablesRead, TextFault> {
+    let tables: TablesAmongOthers = toml::from_str(text).map_err(|error| explain(text, &error))?;
+    meant(text, tables.rule, tables.channel)
+}
+
+fn meant(
+    text: &str,
+    rules: Vec<RuleTable>,
+    channels: Vec<ChannelTable>,
+) -> Result<TablesRead, TextFault> {
+    let rules = rules.into_iter().map(RuleTable::rule);
+    let channels = channels.into_iter().map(ChannelTable::row);
     let read = rules.collect::<Result<_, _>>();
     let read = read.and_then(|rules| Ok((rules, channels.collect::<Result<_, _>>()?)));
-    read.map_err(|(at, what)| RuleFault::at(text, at.start, what))
-}
-
-impl RuleFault {
-    /// A mistake at that byte of a text.
-    fn at(text: &str, start: usize, what: String) -> Self {
-        let before = text.get(..start).unwrap_or(text);
-        let (above, beside) = before.rsplit_once('\n').unwrap_or(("", before));
-        let line = match before.contains('\n') {
-            true => above.matches('\n').count() + 2,
-            false => 1,
-        };
-        Self {
-            line,
-            column: beside.chars().count() + 1,
-            what,
-        }
-    }
+    read.map_err(|(at, what)| TextFault::at(text, at.start, what))
 }
 
 impl RuleTable {
@@ -222,7 +243,7 @@ fn facts(typed: Option<Spanned<BTreeMap<String, Value>>>) -> Result<Vec<FactPatt
 }
 
 /// What is wrong with a file that is no TOML, or has other keys: with the nearest known one.
-fn explain(text: &str, error: &toml::de::Error) -> RuleFault {
+fn explain(text: &str, error: &toml::de::Error) -> TextFault {
     let start = error.span().map_or(0, |at| at.start);
     let message = error.message();
     // "unknown field `chanel`, expected one of `on`, `action`": words stand between backticks.
@@ -236,5 +257,5 @@ fn explain(text: &str, error: &toml::de::Error) -> RuleFault {
         }
         Some(_) | None => message.to_owned(),
     };
-    RuleFault::at(text, start, what)
+    TextFault::at(text, start, what)
 }

@@ -60,6 +60,7 @@ impl<A: Apps> Shared<A> {
     /// # Errors
     /// The refusal of one of them.
     pub(in crate::server) fn requested(&mut self, path: &str, now: Instant) -> Result<(), Fault> {
+        self.renew();
         self.apps.requested(path, now).map_err(fault)
     }
 

@@ -67,6 +67,11 @@ impl Api {
         }
     }
 
+    /// Who shows that key may call from now on.
+    pub fn expect(&mut self, key: Option<Box<str>>) {
+        self.key = key;
+    }
+
     /// Whether somebody may call.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Clients that have shown tokens: who they are, and until when they may be here and be told.
 
 use crate::app::Seat;
-use crate::app::tokens::{TokenBook, TokenClaims, TokenFault};
+use crate::app::tokens::{TokenBook, TokenClaims, TokenFault, TokenKeys};
 use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +37,11 @@ impl TokenHolders {
     pub(super) const fn new(book: TokenBook) -> Self {
         let all = BTreeMap::new();
         Self { book, all }
+    }
+
+    /// Tokens are verified with those keys from now on; who is here stays.
+    pub(super) fn verify_with(&mut self, keys: Arc<TokenKeys>) {
+        self.book.verify_with(keys);
     }
 
     /// A client shows who it is.

@@ -19,7 +19,7 @@ use crate::app::hub::letter::{ChannelQuestion, HubLetter};
 use crate::app::hub::position::{Epoch, Since};
 use crate::app::hub::publication::Publication;
 use crate::app::rules::Ruling;
-use crate::app::tokens::{TokenBook, TokenClaims, TokenFault};
+use crate::app::tokens::{TokenBook, TokenClaims, TokenFault, TokenKeys};
 use crate::app::{Effects, Kind, Message, Seat, User};
 use crate::limits;
 use crate::protocol::centrifugo::{
@@ -33,6 +33,7 @@ use connecting::PendingClient;
 use holders::{OverdueToken, TokenHolders};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// What is allowed to clients without a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,6 +88,11 @@ impl CentrifugoClients {
             connecting: BTreeMap::new(),
             holders: TokenHolders::new(book),
         }
+    }
+
+    /// Tokens are verified with those keys from now on; who is here stays.
+    pub fn verify_with(&mut self, keys: Arc<TokenKeys>) {
+        self.holders.verify_with(keys);
     }
 
     /// A WebSocket has come.
