@@ -87,10 +87,7 @@ impl Config {
                 chunk_bytes: flags.chunk_bytes,
                 max_message: flags.max_message,
                 max_fragments: flags.max_fragments,
-                idle_timeout: match flags.idle_timeout {
-                    None | Some(Switch::Off) => None,
-                    Some(Switch::After(span)) => Some(span),
-                },
+                idle_timeout: flags.idle_timeout.and_then(time),
                 message_time: time(flags.message_timeout),
                 backlog_time: time(flags.backlog_timeout),
                 memory: flags.max_memory,
