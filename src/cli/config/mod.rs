@@ -121,7 +121,7 @@ fn value(key: ConfigKey<'_>, matches: &ArgMatches) -> Option<Value> {
 fn rules(path: &Path) -> Result<String, Failure> {
     let table = std::fs::read_to_string(path)?.parse::<Table>();
     let mut table = table.map_err(|error| Failure::Run(error.to_string()))?;
-    table.retain(|key, _| TABLES.contains(&&**key));
+    table.retain(|key, _| TABLES.contains(&key));
     Ok(format!("\n{table}"))
 }
 
