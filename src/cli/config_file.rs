@@ -238,7 +238,7 @@ mod tests {
             ),
             (
                 "rules = \"r\"\n[[rule]]\non = \"request\"\naction = \"deny\"",
-                "1:9: the rules",
+                "1:9: rules or channels",
             ),
         ] {
             let error = told(text).unwrap_err();
