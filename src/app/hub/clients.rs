@@ -62,6 +62,9 @@ pub(super) enum SubscriptionStage {
     Late(u64),
 }
 
+/// Up to so many subscriptions of a client take no memory beyond their own.
+const FEW: usize = 2;
+
 const _: () = assert!(
     size_of::<Option<HubClient>>() <= 64,
     "an idle client is small"
@@ -164,8 +167,8 @@ impl HubClients {
         if client.subscriptions.len() >= limits::CHANNELS_PER_CLIENT {
             return Err(HubError::LimitExceeded);
         }
-        if client.subscriptions.is_empty() {
-            // Most have one.
+        if client.subscriptions.len() < FEW {
+            // Most have one, beside their session.
             client.subscriptions.reserve_exact(1);
         }
         client.subscriptions.push(HubSubscription {

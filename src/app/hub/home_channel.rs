@@ -76,11 +76,15 @@ impl HomeChannel {
                 debug_assert_eq!(branch.local, local, "{core:?} renamed a channel in use");
                 branch.subscribers += 1;
             }
-            None => self.branches.push(HubBranch {
-                core,
-                local,
-                subscribers: 1,
-            }),
+            None => {
+                // Most channels have one.
+                self.branches.reserve_exact(1);
+                self.branches.push(HubBranch {
+                    core,
+                    local,
+                    subscribers: 1,
+                });
+            }
         }
         is_first
     }

@@ -25,18 +25,81 @@ pub struct PresenceChange {
 /// Who is in a channel.
 #[derive(Debug, Default)]
 pub struct Attendance {
-    clients: BTreeMap<ClientId, Arc<ClientInfo>>,
+    clients: PresentClients,
     /// How many clients of each named user are here.
     users: BTreeMap<Box<str>, u32>,
     /// Clients of nobody in particular: together they are one user, as in Centrifugo.
     anonymous: u32,
 }
 
+/// Clients by their names: a list while they are few, as in sessions, which takes a sixth of the
+/// memory.
+#[derive(Debug)]
+enum PresentClients {
+    Few(Vec<Arc<ClientInfo>>),
+    Many(BTreeMap<ClientId, Arc<ClientInfo>>),
+}
+
+/// So many are few.
+const FEW: usize = 6;
+
+impl Default for PresentClients {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl PresentClients {
+    /// Adds one, in the place of the one of its name, which is returned.
+    fn insert(&mut self, info: Arc<ClientInfo>) -> Option<Arc<ClientInfo>> {
+        match self {
+            Self::Many(all) => all.insert(info.client, info),
+            Self::Few(all) => {
+                if let Some(known) = all.iter_mut().find(|known| known.client == info.client) {
+                    return Some(std::mem::replace(known, info));
+                }
+                if all.len() < FEW {
+                    all.reserve_exact(1);
+                    all.push(info);
+                    return None;
+                }
+                let all = std::mem::take(all).into_iter().chain([info]);
+                *self = Self::Many(all.map(|info| (info.client, info)).collect());
+                None
+            }
+        }
+    }
+
+    fn remove(&mut self, client: ClientId) -> Option<Arc<ClientInfo>> {
+        match self {
+            Self::Many(all) => all.remove(&client),
+            Self::Few(all) => {
+                let at = all.iter().position(|known| known.client == client)?;
+                Some(all.remove(at))
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Many(all) => all.len(),
+            Self::Few(all) => all.len(),
+        }
+    }
+
+    fn list(&self, most: usize) -> Vec<Arc<ClientInfo>> {
+        match self {
+            Self::Many(all) => all.values().take(most).cloned().collect(),
+            Self::Few(all) => all.iter().take(most).cloned().collect(),
+        }
+    }
+}
+
 impl Attendance {
     /// A client comes. False if it was here.
     pub fn enter(&mut self, info: Arc<ClientInfo>) -> bool {
         let user = info.user.clone();
-        if self.clients.insert(info.client, info).is_some() {
+        if self.clients.insert(info).is_some() {
             return false;
         }
         if user.is_empty() {
@@ -49,7 +112,7 @@ impl Attendance {
 
     /// A client goes: who it was, if it was here.
     pub fn leave(&mut self, client: ClientId) -> Option<Arc<ClientInfo>> {
-        let info = self.clients.remove(&client)?;
+        let info = self.clients.remove(client)?;
         if info.user.is_empty() {
             self.anonymous -= 1;
         } else if let Some(clients) = self.users.get_mut(&info.user) {
@@ -73,13 +136,13 @@ impl Attendance {
     /// Who is here, so many at most.
     #[must_use]
     pub fn list(&self, most: usize) -> Vec<Arc<ClientInfo>> {
-        self.clients.values().take(most).cloned().collect()
+        self.clients.list(most)
     }
 
     /// Whether nobody is here.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.clients.is_empty()
+        self.clients.len() == 0
     }
 }
 
@@ -116,5 +179,23 @@ mod tests {
         here.leave(ClientId(4));
         here.leave(ClientId(5));
         assert!(here.is_empty() && here.count() == Headcount::default());
+    }
+
+    #[test]
+    fn few_and_many_are_counted_listed_and_replaced_alike() {
+        let mut here = Attendance::default();
+        for id in 0..20_u8 {
+            assert!(here.enter(client(id.into(), "")) && !here.enter(client(id.into(), "")));
+            assert_eq!(here.count().clients, usize::from(id) + 1);
+            assert_eq!(here.list(99).len(), usize::from(id) + 1);
+        }
+        for id in 0..20_u8 {
+            assert!(
+                here.leave(ClientId(id.into())).is_some()
+                    && here.leave(ClientId(id.into())).is_none()
+            );
+            assert_eq!(here.list(99).len(), 19 - usize::from(id));
+        }
+        assert!(here.is_empty());
     }
 }

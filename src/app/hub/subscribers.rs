@@ -123,7 +123,7 @@ impl Subscribers {
         self.patterns += usize::from(is_pattern(name));
         let name: Arc<str> = name.into();
         let index = self.free.pop().unwrap_or_else(|| {
-            self.channels.push(LocalChannel::vacant(self.seed));
+            push_tight(&mut self.channels, LocalChannel::vacant(self.seed));
             u32::try_from(self.channels.len() - 1).unwrap_or(u32::MAX)
         });
         if let Some(channel) = self.get_mut(index) {
@@ -152,6 +152,8 @@ impl LocalChannel {
     pub(super) fn add(&mut self, encoding: EncodingId, user: User, seat: Seat) -> u32 {
         let known = self.lanes.iter().position(|lane| lane.encoding == encoding);
         let at = known.unwrap_or_else(|| {
+            // Most channels have one.
+            self.lanes.reserve_exact(1);
             self.lanes.push(SubscriberLane {
                 encoding,
                 users: Vec::new(),
