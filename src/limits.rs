@@ -80,6 +80,15 @@ pub const SPARE_BYTES: usize = 256 * 1024;
 /// An assembled message of at least so many bytes has a buffer of its own, which a reply may take
 /// along: to copy less costs less than a list of two pieces.
 pub const LARGE_BYTES: usize = 8 * 1024;
+/// Bytes of a frame that are still to come, from which on they are received where the message is
+/// assembled: fewer are copied sooner than a receive of their own is made.
+pub const RECEIVE_INTO_BYTES_MIN: usize = 16 * 1024;
+/// Bytes that one receive brings there at most: they are unmasked while they are warm, and others
+/// have their turn.
+pub const RECEIVE_INTO_BYTES: usize = 256 * 1024;
+/// Bytes that large receives of one turn may bring in all: what is received is looked at and sent
+/// while it is in the cache of the core.
+pub const RECEIVE_TURN_BYTES: usize = 512 * 1024;
 /// Bytes that one core's spare buffers for large messages may have in all: the largest message of
 /// each of 32 connections. They are freed after [`QUIET_TIME`].
 pub const SHELF_BYTES: usize = 32 * MESSAGE_BYTES;

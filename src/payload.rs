@@ -101,6 +101,15 @@ impl Drop for Payload {
     }
 }
 
+/// Where bytes that are to come belong: the kernel may put them there itself.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ReceiveInto {
+    /// What is there already; what comes is appended, within its capacity.
+    pub buffer: Vec<u8>,
+    /// Bytes that are appended at most, at least one; there is room for so many.
+    pub most: usize,
+}
+
 impl PartialEq for Payload {
     fn eq(&self, other: &Self) -> bool {
         self.bytes() == other.bytes()

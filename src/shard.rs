@@ -16,6 +16,9 @@
 //! - After [`Wire::close`] the shard gets nothing more for that connection but `closed`.
 //! - Whatever is queued for a connection within one turn leaves in one send, in order; what is more
 //!   than `limits::SEND_BYTES` in several, a turn for each.
+//! - Where the shard has lent a buffer ([`Shard::receive_into`]), nothing is `received` until
+//!   [`Shard::received_into`] has given it back, which it does once: before `ended`, and before a
+//!   `closed` that the shard did not ask for.
 //! - After [`Wire::pause`], bytes that the kernel had already handed over may still arrive.
 //! - An id is never reused: a later connection in the same slot has another generation.
 #![forbid(unsafe_code)]
@@ -32,7 +35,7 @@ mod forwarding;
 mod proxy_fault;
 mod tls_fault;
 
-pub use crate::payload::Payload;
+pub use crate::payload::{Payload, ReceiveInto};
 pub use either::Either;
 pub(crate) use forwarding::forward_wire;
 pub use proxy_fault::ProxyFault;
@@ -292,6 +295,21 @@ pub trait Shard: Sized {
     fn reached(&mut self, _id: ConnectionId, _wire: &mut impl Wire<Self::Message>) {}
     /// Bytes arrived. They are the engine's: change them in place, keep nothing.
     fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<Self::Message>);
+    /// Where the bytes that come next belong, if they are many and all of one kind: the engine
+    /// receives them there rather than into a buffer of its own. It may ask whenever it is about
+    /// to receive, and need not.
+    fn receive_into(&mut self, _id: ConnectionId) -> Option<ReceiveInto> {
+        None
+    }
+    /// The buffer that [`Shard::receive_into`] lent comes back, with what has arrived appended:
+    /// nothing, if receiving was paused or the peer has ended its stream.
+    fn received_into(
+        &mut self,
+        _id: ConnectionId,
+        _buffer: Vec<u8>,
+        _wire: &mut impl Wire<Self::Message>,
+    ) {
+    }
     /// The backlog fell to the low mark after it had been above the high mark
     /// (`limits::BACKLOG_HIGH`, `limits::BACKLOG_LOW`).
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>);

@@ -3,8 +3,8 @@
 
 use crate::limits;
 use crate::shard::{
-    Close, CloseCause, ConnectionId, Core, Half, NoSlot, Origin, Payload, Shard, Unsent, Wire,
-    forward_wire,
+    Close, CloseCause, ConnectionId, Core, Half, NoSlot, Origin, Payload, ReceiveInto, Shard,
+    Unsent, Wire, forward_wire,
 };
 use crate::time::Instant;
 use std::collections::BTreeMap;
@@ -25,6 +25,9 @@ struct Book {
     finished: bool,
     now: Instant,
     live: BTreeMap<ConnectionId, Life>,
+    /// Buffers that the engine has, as they were when it got them: address, bytes, bytes to come
+    /// at most.
+    lent: BTreeMap<ConnectionId, (usize, usize, usize)>,
     /// By slot: the generation that had it last.
     last: BTreeMap<usize, u32>,
 }
@@ -99,6 +102,7 @@ impl Book {
     }
 
     fn closed(&mut self, id: ConnectionId, cause: CloseCause) {
+        let lent = self.lent.remove(&id).is_some();
         let secures = matches!(cause, CloseCause::Insecure(_) | CloseCause::Proxy(_));
         assert!(
             !secures,
@@ -107,6 +111,8 @@ impl Book {
         let Some(life) = self.live.remove(&id) else {
             panic!("{id:?} closed twice or unknown")
         };
+        let asked = life.phase == Phase::Closing;
+        assert!(asked || !lent, "{id:?} has lent a buffer");
         match life.phase {
             // Usually `Local`; anything that can have ended it in the same turn, before the shard
             // was told, a connect's failures included.
@@ -181,8 +187,52 @@ impl<S: Shard> Shard for Checked<S> {
         wire: &mut impl Wire<Self::Message>,
     ) {
         assert!(!bytes.is_empty(), "received something");
+        assert!(
+            !self.book.lent.contains_key(&id),
+            "{id:?} has lent a buffer"
+        );
         self.book.open(id, "received");
         self.pass(wire, |inner, wire| inner.received(id, bytes, wire));
+    }
+
+    fn receive_into(&mut self, id: ConnectionId) -> Option<ReceiveInto> {
+        self.book.open(id, "asked for a buffer");
+        let into = self.inner.receive_into(id)?;
+        let ReceiveInto { buffer, most } = &into;
+        let room = buffer.capacity() - buffer.len();
+        assert!(
+            (1..=room).contains(most),
+            "{id:?}: {most} bytes into {room}"
+        );
+        let lent = (buffer.as_ptr().addr(), buffer.len(), *most);
+        assert_eq!(
+            self.book.lent.insert(id, lent),
+            None,
+            "{id:?} was asked twice"
+        );
+        Some(into)
+    }
+
+    fn received_into(
+        &mut self,
+        id: ConnectionId,
+        buffer: Vec<u8>,
+        wire: &mut impl Wire<Self::Message>,
+    ) {
+        self.book.open(id, "received into a buffer");
+        let Some((at, len, most)) = self.book.lent.remove(&id) else {
+            panic!("{id:?} has lent no buffer")
+        };
+        assert_eq!(
+            buffer.as_ptr().addr(),
+            at,
+            "{id:?} gets another buffer back"
+        );
+        assert!(
+            (len..=len + most).contains(&buffer.len()),
+            "{id:?}: {most} at most"
+        );
+        self.pass(wire, |inner, wire| inner.received_into(id, buffer, wire));
     }
 
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>) {
@@ -198,6 +248,10 @@ impl<S: Shard> Shard for Checked<S> {
 
     fn ended(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>) -> Half {
         self.book.open(id, "ended").phase = Phase::HalfOpen;
+        assert!(
+            !self.book.lent.contains_key(&id),
+            "{id:?} has lent a buffer"
+        );
         let mut half = Half::Close;
         self.pass(wire, |inner, wire| half = inner.ended(id, wire));
         let life = self.book.live(id, "ended");

@@ -2,7 +2,7 @@
 //! end of each call.
 
 use super::barrier::{CoreMessage, StartBarrier, WithoutConnections};
-use super::client::{ClientEvent, LoadClients};
+use super::client::{Came, ClientEvent, LoadClients};
 use super::config::Config;
 use super::connecting::Connecting;
 use super::measure::outcome::{Ending, Outcome};
@@ -12,7 +12,7 @@ use super::pace::Stripe;
 use super::phase::{AT_ONCE, NEVER, Phase, Timeline};
 use super::run::RunParts;
 use super::running::{Running, Stripes};
-use crate::shard::{CloseCause, ConnectionId, Core, Origin, Shard, Wire};
+use crate::shard::{CloseCause, ConnectionId, Core, Origin, ReceiveInto, Shard, Wire};
 use crate::time::Instant;
 use std::sync::Arc;
 
@@ -158,8 +158,8 @@ impl Load {
     /// This core's connects are done: says so and waits.
     fn be_ready(&mut self, wire: &mut impl Wire<CoreMessage>) {
         self.connecting.forget(&self.clients);
-        let patience = StartBarrier::patience(wire.core() == Core(0));
-        self.timeline.wait(wire.now(), patience);
+        self.timeline
+            .wait(wire.now(), StartBarrier::patience(wire.core() == Core(0)));
         self.running.connected(&mut self.recorder, wire);
         self.say(self.clients.ready(wire.core()), wire);
     }
@@ -346,21 +346,14 @@ impl Load {
     }
 
     fn deadline_of_phase(&self) -> Instant {
-        let timeline = &self.timeline;
-        let busy = || {
-            let connects = self.connecting.deadline();
-            connects.min(self.clients.timer_deadline())
-        };
+        let (timeline, is_starting) = (&self.timeline, self.clients.is_starting());
+        let busy = || Ord::min(self.connecting.deadline(), self.clients.timer_deadline());
         match timeline.phase() {
             Phase::Connecting => busy().min(timeline.connect_by()),
             Phase::Waiting => busy().min(timeline.phase_by()).min(timeline.start()),
-            Phase::Running => {
-                let is_starting = self.clients.is_starting();
-                busy().min(self.running.deadline(timeline, is_starting))
-            }
-            Phase::Draining => timeline.phase_by(),
+            Phase::Running => busy().min(self.running.deadline(timeline, is_starting)),
             Phase::Closing if self.clients.has_to_close() => AT_ONCE,
-            Phase::Closing => timeline.phase_by(),
+            Phase::Draining | Phase::Closing => timeline.phase_by(),
             Phase::Finished => NEVER,
         }
     }
@@ -406,13 +399,28 @@ impl Shard for Load {
     }
 
     fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<CoreMessage>) {
-        let recorder = &mut self.recorder;
-        if let Some(at) = self.clients.received(id, bytes, recorder, wire) {
+        let (came, recorder) = (Came::Bytes(bytes), &mut self.recorder);
+        if let Some(at) = self.clients.received(id, came, recorder, wire) {
             // It may be the last connection, with which the run begins: the rest is of the run.
             self.settle(wire);
-            let rest = bytes.get_mut(at..).unwrap_or_default();
+            let rest = Came::Bytes(bytes.get_mut(at..).unwrap_or_default());
             self.clients.received(id, rest, &mut self.recorder, wire);
         }
+        self.settle(wire);
+    }
+
+    fn receive_into(&mut self, id: ConnectionId) -> Option<ReceiveInto> {
+        self.clients.receive_into(id)
+    }
+
+    fn received_into(
+        &mut self,
+        id: ConnectionId,
+        buffer: Vec<u8>,
+        wire: &mut impl Wire<CoreMessage>,
+    ) {
+        let (came, recorder) = (Came::Into(buffer), &mut self.recorder);
+        self.clients.received(id, came, recorder, wire);
         self.settle(wire);
     }
 

@@ -25,7 +25,9 @@ mod wire;
 
 pub use tunnel::{Passage, ProxyProtocol, ProxyRoute, Tunnel};
 
-use crate::shard::{Close, CloseCause, ConnectionId, Core, Half, Origin, ProxyFault, Shard, Wire};
+use crate::shard::{
+    Close, CloseCause, ConnectionId, Core, Half, Origin, ProxyFault, ReceiveInto, Shard, Wire,
+};
 use crate::time::Instant;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -131,6 +133,22 @@ impl<S: Shard> Shard for Proxied<S> {
                 }
             }
         }
+    }
+
+    fn receive_into(&mut self, id: ConnectionId) -> Option<ReceiveInto> {
+        match self.tunnels.get(id) {
+            None => self.inner.receive_into(id),
+            Some(_) => None,
+        }
+    }
+
+    fn received_into(
+        &mut self,
+        id: ConnectionId,
+        buffer: Vec<u8>,
+        wire: &mut impl Wire<Self::Message>,
+    ) {
+        self.pass(wire, |inner, wire| inner.received_into(id, buffer, wire));
     }
 
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>) {

@@ -5,6 +5,7 @@ use super::admission::Place;
 use super::apps::{AppIndex, Apps};
 use super::framing::Framing;
 use super::http::{Requester, Turn};
+use super::inbound::Inbound;
 use super::members::{Moves, NO_SEAT};
 use super::memory::PartialInput;
 use super::paused::Paused;
@@ -17,7 +18,7 @@ use super::websocket::WebSocket;
 use crate::app::{self, ApiResponse, Goodbye};
 use crate::limits;
 use crate::protocol::websocket::{Opcode, closing, frame};
-use crate::shard::{Close, CloseCause, ConnectionId, Half, Wire};
+use crate::shard::{Close, CloseCause, ConnectionId, Half, ReceiveInto, Wire};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -89,6 +90,19 @@ impl Connection {
                 Step::Stay
             }
         }
+    }
+
+    /// Where the bytes that come next belong, unless earlier ones wait for a share.
+    pub(super) fn receive_into(&mut self, inbound: &mut Inbound) -> Option<ReceiveInto> {
+        let is_heard = !self.paused.contains(Paused::WORK);
+        let socket = self.state.socket_mut().filter(|_| is_heard)?;
+        socket.receive_into(inbound)
+    }
+
+    /// A message that was lent comes back: how many bytes more of it.
+    pub(super) fn take_back(&mut self, buffer: Vec<u8>, inbound: &mut Inbound) -> usize {
+        let socket = self.state.socket_mut();
+        socket.map_or(0, |it| it.take_back(buffer, inbound))
     }
 
     fn requested<A: Apps>(

@@ -6,7 +6,7 @@ use super::step::DeferWait;
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::websocket::{Decoder, Event, Pool};
-use crate::shard::ConnectionId;
+use crate::shard::{ConnectionId, ReceiveInto};
 use crate::time::Instant;
 
 /// What peers sent and this core is not done with.
@@ -44,6 +44,16 @@ impl Inbound {
         at: &mut usize,
     ) -> Result<Option<Event<'e>>, Fault> {
         decoder.next(bytes, at, &mut self.pool)
+    }
+
+    /// Where the bytes that come next belong: [`Decoder::receive_into`].
+    pub(super) fn receive_into(&mut self, decoder: &mut Decoder) -> Option<ReceiveInto> {
+        decoder.receive_into(&mut self.pool)
+    }
+
+    /// What was lent comes back: [`Decoder::received_into`].
+    pub(super) fn take_back(&mut self, decoder: &mut Decoder, buffer: Vec<u8>) -> usize {
+        decoder.received_into(buffer, &mut self.pool)
     }
 
     /// A frame has been looked at. Whether the share is spent.

@@ -79,7 +79,7 @@ pub use route::{By, Route};
 pub use stats::Message;
 pub use tally::{Closed, Decided, Open, Tally};
 
-use crate::shard::{Close, CloseCause, ConnectionId, Core, Half, Origin, Shard, Wire};
+use crate::shard::{Close, CloseCause, ConnectionId, Core, Half, Origin, ReceiveInto, Shard, Wire};
 use crate::time::Instant;
 use admission::Place;
 use connections::Connections;
@@ -206,6 +206,26 @@ impl<A: Apps> Shard for Server<A> {
             self.connections.carry_out(id, step, &mut self.shared, wire);
         }
         self.settle(wire);
+    }
+
+    fn receive_into(&mut self, id: ConnectionId) -> Option<ReceiveInto> {
+        let connection = self.connections.get_mut(id)?;
+        connection.receive_into(self.shared.inbound())
+    }
+
+    fn received_into(
+        &mut self,
+        id: ConnectionId,
+        buffer: Vec<u8>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if connection.take_back(buffer, self.shared.inbound()) > 0 {
+            // Whether the message is whole now is seen where nothing more has come.
+            self.received(id, &mut [], wire);
+        }
     }
 
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {

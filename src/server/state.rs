@@ -45,6 +45,14 @@ impl ConnectionState {
         }
     }
 
+    /// The WebSocket that it is.
+    pub(super) const fn socket_mut(&mut self) -> Option<&mut WebSocket> {
+        match self {
+            Self::WebSocket(socket) => Some(socket),
+            Self::Vacant | Self::Http(_) | Self::Stream(_) | Self::Ending => None,
+        }
+    }
+
     pub(super) const fn is_vacant(&self) -> bool {
         matches!(self, Self::Vacant)
     }

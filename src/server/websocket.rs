@@ -13,7 +13,7 @@ use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::websocket::closing::{self, Action, ClosingState, Input};
 use crate::protocol::websocket::{Decoder, Event, Extension, Kind, Opcode, Role, frame};
-use crate::shard::{Close, ConnectionId, Payload, Unsent, Wire};
+use crate::shard::{Close, ConnectionId, Payload, ReceiveInto, Unsent, Wire};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -120,6 +120,16 @@ impl WebSocket {
             Replied::Queued if wire.backlog(id) > limits::BACKLOG_HIGH => Step::Pause,
             Replied::Queued | Replied::Nothing | Replied::Gone => Step::Stay,
         }
+    }
+
+    /// Where the bytes that come next belong, if the rest of a large message comes next.
+    pub(super) fn receive_into(&mut self, inbound: &mut Inbound) -> Option<ReceiveInto> {
+        inbound.receive_into(&mut self.decoder)
+    }
+
+    /// A message that was lent comes back: how many bytes more of it.
+    pub(super) fn take_back(&mut self, buffer: Vec<u8>, inbound: &mut Inbound) -> usize {
+        inbound.take_back(&mut self.decoder, buffer)
     }
 
     /// Begins the close handshake, unless it has begun. After the close frame nothing is sent

@@ -1,6 +1,6 @@
 //! One of two shards that say the same to others and leave the same behind.
 
-use super::{CloseCause, ConnectionId, Core, Half, Origin, Shard, Wire};
+use super::{CloseCause, ConnectionId, Core, Half, Origin, ReceiveInto, Shard, Wire};
 use crate::time::Instant;
 
 /// One of two shards.
@@ -49,6 +49,19 @@ where
         wire: &mut impl Wire<Self::Message>,
     ) {
         of_either!(self, shard => shard.received(id, bytes, wire));
+    }
+
+    fn receive_into(&mut self, id: ConnectionId) -> Option<ReceiveInto> {
+        of_either!(self, shard => shard.receive_into(id))
+    }
+
+    fn received_into(
+        &mut self,
+        id: ConnectionId,
+        buffer: Vec<u8>,
+        wire: &mut impl Wire<Self::Message>,
+    ) {
+        of_either!(self, shard => shard.received_into(id, buffer, wire));
     }
 
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>) {

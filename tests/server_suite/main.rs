@@ -126,6 +126,7 @@ suite! {
     talking:
         an_echo_returns_messages_in_any_pieces
         a_large_message_comes_back_whole
+        messages_of_many_lengths_come_back_one_after_the_other
         pings_are_answered_between_fragments
         a_close_is_answered_with_its_code
         each_bad_frame_gets_its_close_code
@@ -197,6 +198,7 @@ suite! {
     talking:
         an_echo_returns_messages_in_any_pieces
         a_large_message_comes_back_whole
+        messages_of_many_lengths_come_back_one_after_the_other
         a_close_is_answered_with_its_code
         each_bad_frame_gets_its_close_code
         an_echo_that_is_not_read_stops_reading_and_loses_nothing

@@ -58,6 +58,42 @@ pub(crate) fn a_large_message_comes_back_whole<H: Harness>() {
     H::run(Setup::default(), script);
 }
 
+pub(crate) fn messages_of_many_lengths_come_back_one_after_the_other<H: Harness>() {
+    let (large, least) = (64 * 1024, limits::RECEIVE_INTO_BYTES_MIN);
+    let lengths = [
+        limits::RECEIVE_INTO_BYTES + large + 1,
+        limits::RECEIVE_INTO_BYTES + 2 * large,
+        5,
+        large + least + 3,
+        least - 1,
+        3 * large,
+        2 * large,
+        large - 8,
+        200_001,
+    ];
+    let (mut said, mut heard) = (Vec::new(), Vec::new());
+    for length in lengths {
+        let payload: Vec<u8> = (0..length)
+            .map(|at| u8::try_from((at + length) % 251).unwrap())
+            .collect();
+        said.push(masked(Opcode::Binary, &payload));
+        heard.push(plain(Opcode::Binary, &payload));
+    }
+    let mut script = Script::default();
+    // Behind each of the second's comes a small one.
+    script.upgrade(0, "/echo").upgrade(1, "/echo");
+    let small = |said: &[u8], more: Vec<u8>| [said, &more].concat();
+    for (said, heard) in said.iter().zip(&heard) {
+        script.send(0, said).expect(0, heard);
+        let (said, heard) = (
+            small(said, masked(Opcode::Text, b"small")),
+            small(heard, plain(Opcode::Text, b"small")),
+        );
+        script.send(1, said).expect(1, heard);
+    }
+    H::run(Setup::default(), script);
+}
+
 pub(crate) fn pings_are_answered_between_fragments<H: Harness>() {
     let mut script = Script::default();
     script

@@ -213,6 +213,7 @@ impl<S: Shard> Driver<S> {
         match operation {
             Operation::Receive => self.received((ring, Group::Small), id, completion),
             Operation::ReceiveLarge => self.received((ring, Group::Large), id, completion),
+            Operation::ReceiveInto => self.received_into(ring, id, completion.result),
             Operation::AcceptMultishot | Operation::AcceptSingle => {
                 self.accepted(operation, (ring, id.slot()), completion);
             }
@@ -360,8 +361,8 @@ impl<S: Shard> Driver<S> {
             self.deliver_events();
         }
         for ring in 0..self.port.rings.count() {
-            self.rearm_starved(ring, Group::Small);
-            self.rearm_starved(ring, Group::Large);
+            self.arm_queued(ring);
+            self.arm_queued_large(ring);
         }
         self.trim_large_buffers();
         let port = &mut *self.port;

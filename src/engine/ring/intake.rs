@@ -1,5 +1,5 @@
 //! Into which buffers a connection receives: small ones, many times with one entry, or a large one
-//! at a time, where it fills the small ones.
+//! at a time, where it fills the small ones, or one of the shard's, where a large message goes on.
 
 #![forbid(unsafe_code)]
 
@@ -38,7 +38,7 @@ impl Group {
 /// Small buffers filled one after the other, after which a connection moves to large ones.
 const FULL_IN_A_ROW: u8 = 2;
 /// Receives in a row that would have fitted a small buffer, after which it moves back.
-const SMALL_IN_A_ROW: u8 = 16;
+const SMALL_IN_A_ROW: u8 = 15;
 
 /// Which buffers a connection is to receive into, and which its present receive takes. One byte:
 /// there is one for each idle connection.
@@ -47,22 +47,60 @@ pub(super) struct Intake(u8);
 
 const WANTS_LARGE: u8 = 0x80;
 const TAKES_LARGE: u8 = 0x40;
-const IN_A_ROW: u8 = 0x3f;
+/// The present receive fills a buffer of the shard.
+const TAKES_LENT: u8 = 0x20;
+/// The message before this was received into a buffer of the shard.
+const WAS_LENT: u8 = 0x10;
+const IN_A_ROW: u8 = 0x0f;
 
 const _: () = assert!(FULL_IN_A_ROW <= IN_A_ROW && SMALL_IN_A_ROW <= IN_A_ROW);
 
 impl Intake {
     /// A receive is submitted: which buffers it is to take.
     pub(super) const fn arm(&mut self) -> Group {
+        self.0 &= !TAKES_LENT;
         if self.0 & WANTS_LARGE == 0 {
-            self.0 &= !TAKES_LARGE;
+            self.0 &= !(TAKES_LARGE | WAS_LENT);
         } else {
             self.0 |= TAKES_LARGE;
         }
         self.takes()
     }
 
-    /// Which buffers the receive takes that was submitted last.
+    /// A receive into a buffer of the shard is submitted.
+    pub(super) const fn arm_lent(&mut self) {
+        self.0 &= !IN_A_ROW;
+        self.0 |= TAKES_LENT | TAKES_LARGE | WAS_LENT;
+    }
+
+    /// Whether the next message is probably one to be received into a buffer of the shard too: then
+    /// its beginning is all that need be copied. True once for each such message.
+    pub(super) const fn takes_beginning(&mut self) -> bool {
+        let was_lent = self.0 & WAS_LENT != 0;
+        self.0 &= !WAS_LENT;
+        was_lent
+    }
+
+    /// Whether one receive at a time is to be submitted, when it is the connection's turn.
+    pub(super) const fn wants_large(self) -> bool {
+        self.0 & WANTS_LARGE != 0
+    }
+
+    /// The receive that was submitted last.
+    pub(super) const fn operation(self) -> Operation {
+        if self.takes_lent() {
+            Operation::ReceiveInto
+        } else {
+            self.takes().operation()
+        }
+    }
+
+    /// Whether the receive that was submitted last fills a buffer of the shard.
+    pub(super) const fn takes_lent(self) -> bool {
+        self.0 & TAKES_LENT != 0
+    }
+
+    /// Which of the ring's buffers the receive takes that was submitted last, if any.
     pub(super) const fn takes(self) -> Group {
         if self.0 & TAKES_LARGE == 0 {
             Group::Small
@@ -127,7 +165,7 @@ mod tests {
         assert!(!intake.note(Group::Small, SMALL, SMALL));
         assert_eq!((intake.takes(), intake.arm()), (Group::Small, Group::Large));
         assert!(!intake.is_outgrown());
-        for len in [100, 40_000, 0].into_iter().chain([7; 14]) {
+        for len in [100, 40_000, 0].into_iter().chain([7; 13]) {
             assert!(!intake.note(Group::Large, len, SMALL));
             assert_eq!(intake.arm(), Group::Large);
         }

@@ -17,6 +17,7 @@ mod event_loop;
 pub(in crate::engine) mod heap;
 mod intake;
 mod kernel;
+mod lent;
 mod mailer;
 mod operation;
 mod option;
@@ -292,6 +293,7 @@ fn furnish<S: Shard>(
     acceptor.failures = setup.accept_failures;
     let port = Port {
         rings,
+        lent: Default::default(),
         slots: Slots::new(count, size, setup.slots),
         pool: Default::default(),
         acceptor,

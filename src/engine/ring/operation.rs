@@ -16,6 +16,8 @@ pub(super) enum Operation {
     Receive,
     /// One receive of a connection, into a large buffer.
     ReceiveLarge,
+    /// One receive of a connection, into a buffer of the shard.
+    ReceiveInto,
     /// The one send in flight of a connection.
     Send,
     /// Connect of a connection.
@@ -55,11 +57,12 @@ pub(super) enum Operation {
     WakerPoll,
 }
 
-const ALL: [Operation; 21] = [
+const ALL: [Operation; 22] = [
     Operation::AcceptMultishot,
     Operation::AcceptSingle,
     Operation::Receive,
     Operation::ReceiveLarge,
+    Operation::ReceiveInto,
     Operation::Send,
     Operation::Connect,
     Operation::Prepare,

@@ -7,6 +7,7 @@ mod sending;
 use super::accept::Acceptor;
 use super::addresses::Addresses;
 use super::heap;
+use super::lent::LentBuffers;
 use super::mailer::Mailer;
 use super::probe::Features;
 use super::rings::Rings;
@@ -38,6 +39,8 @@ pub(super) struct Port<M> {
     pub(super) rings: Rings,
     pub(super) slots: Slots,
     pub(super) pool: BatchPool,
+    /// Buffers of the shard that are received into.
+    pub(super) lent: LentBuffers,
     pub(super) acceptor: Acceptor,
     pub(super) addresses: Addresses,
     pub(super) mailer: Mailer<M>,

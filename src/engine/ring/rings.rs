@@ -16,8 +16,9 @@ pub(super) struct Lane {
     pub(super) ring: Ring,
     /// Sends submitted without waiting for room, not yet proven.
     pub(super) unproven: Vec<ConnectionId>,
-    /// Receives that ended for want of small and of large buffers, the longest waiting first.
-    starved: [VecDeque<ConnectionId>; 2],
+    /// Receives to be armed when there are small buffers, and when it is their turn for large
+    /// ones, the longest waiting first.
+    queued: [VecDeque<ConnectionId>; 2],
     pub(super) vectors: Vectors,
 }
 
@@ -26,23 +27,23 @@ impl Lane {
     /// to be armed.
     #[inline]
     pub(super) fn has_work(&mut self) -> bool {
-        !self.unproven.is_empty() || self.has_starved() || self.ring.has_work()
+        !self.unproven.is_empty() || self.has_queued() || self.ring.has_work()
     }
 
-    /// Receives that ended for want of buffers of that kind.
+    /// Receives that are queued for buffers of that kind.
     #[inline]
-    pub(super) fn starved(&mut self, group: Group) -> &mut VecDeque<ConnectionId> {
-        let [small, large] = &mut self.starved;
+    pub(super) fn queued(&mut self, group: Group) -> &mut VecDeque<ConnectionId> {
+        let [small, large] = &mut self.queued;
         match group {
             Group::Small => small,
             Group::Large => large,
         }
     }
 
-    /// Whether a receive waits for buffers.
+    /// Whether a receive is to be armed in the next turn.
     #[inline]
-    pub(super) fn has_starved(&self) -> bool {
-        self.starved.iter().any(|waiting| !waiting.is_empty())
+    pub(super) fn has_queued(&self) -> bool {
+        self.queued.iter().any(|waiting| !waiting.is_empty())
     }
 }
 
@@ -62,7 +63,7 @@ impl Rings {
         let lane = |ring| Lane {
             ring,
             unproven: Vec::new(),
-            starved: Default::default(),
+            queued: Default::default(),
             vectors: Vectors::default(),
         };
         Self {

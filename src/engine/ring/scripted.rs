@@ -2,14 +2,18 @@
 
 mod accepts;
 mod choices;
+mod echo;
 mod large;
+mod lent;
 mod messages;
 mod orders;
 mod parks;
 mod rearming;
 mod sends;
 mod waits;
+mod world;
 
+use self::echo::Echoing;
 use super::accept::Acceptor;
 use super::buffers::{Buffers, ReceiveBuffers};
 use super::driver::Driver;
@@ -23,7 +27,7 @@ use super::slot::{Phase, Receive, Send, Size, Slots};
 use super::waker::WakeHandle;
 use super::{port::Port, queue::Ring};
 use crate::engine::Stop;
-use crate::shard::{Close, CloseCause, ConnectionId, Core, Counters, Origin, Shard, Wire};
+use crate::shard::{Close, CloseCause, ConnectionId, Core, Counters, Wire};
 use crate::time::Instant;
 use io_uring::{opcode, squeue};
 use std::cell::RefCell;
@@ -61,7 +65,7 @@ struct Script {
     /// Bytes of the last send in one piece.
     sent: Option<usize>,
     /// What it does with what it has taken, where that is not for the test to say.
-    world: Option<orders::World>,
+    world: Option<world::World>,
 }
 
 #[derive(Clone, Default)]
@@ -184,68 +188,8 @@ fn is_silent(entry: &squeue::Entry) -> bool {
     flags & squeue::Flags::SKIP_SUCCESS.bits() != 0
 }
 
-/// Echoes, and notes what it was told.
-#[derive(Default)]
-struct Echo {
-    opened: Vec<ConnectionId>,
-    closed: Vec<(ConnectionId, CloseCause)>,
-    messages: Vec<u8>,
-    drained: Vec<ConnectionId>,
-    deadline: Option<Instant>,
-    coalesces: bool,
-    /// It finishes with the next message.
-    is_last: bool,
-}
-
-impl Shard for Echo {
-    type Message = u8;
-    type Outcome = Self;
-
-    fn started(&mut self, _: &mut impl Wire<u8>) {}
-
-    fn opened(&mut self, id: ConnectionId, _: Origin, _: &mut impl Wire<u8>) {
-        self.opened.push(id);
-    }
-
-    fn received(&mut self, id: ConnectionId, bytes: &mut [u8], wire: &mut impl Wire<u8>) {
-        wire.send(id, bytes).expect("there is room");
-    }
-
-    fn drained(&mut self, id: ConnectionId, _: &mut impl Wire<u8>) {
-        self.drained.push(id);
-    }
-
-    fn closed(&mut self, id: ConnectionId, cause: CloseCause, _: &mut impl Wire<u8>) {
-        self.closed.push((id, cause));
-    }
-
-    fn forwarded(&mut self, _: Core, message: u8, _: &mut impl Wire<u8>) {
-        self.messages.push(message);
-    }
-
-    fn expired(&mut self, _: &mut impl Wire<u8>) {}
-
-    fn stopped(&mut self, _: &mut impl Wire<u8>) {}
-
-    fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
-    fn may_coalesce(&self) -> bool {
-        self.coalesces
-    }
-
-    fn finished(&self) -> bool {
-        self.is_last && !self.messages.is_empty()
-    }
-
-    fn outcome(self) -> Self {
-        self
-    }
-}
-
 /// The first of two cores, with four slots for connects and four for accepts.
-fn core() -> (Driver<Echo>, Scripted, Mailboxes<u8>) {
+fn core() -> (Driver<Echoing>, Scripted, Mailboxes<u8>) {
     let kernel = Scripted::default();
     let size = Size {
         outgoing: 4,
@@ -261,7 +205,7 @@ fn core_on(
     kernel: &Scripted,
     listeners: Arc<Vec<TcpListener>>,
     (size, most): (Size, u32),
-) -> (Driver<Echo>, Mailboxes<u8>) {
+) -> (Driver<Echoing>, Mailboxes<u8>) {
     let mut ring = Ring::new(kernel.clone());
     let buffers = ReceiveBuffers {
         small: ring.register_buffers(Group::Small, SMALL).unwrap(),
@@ -273,6 +217,7 @@ fn core_on(
         rings: Rings::new(vec![ring], size.table),
         slots: Slots::new(1, size, most),
         pool: Default::default(),
+        lent: Default::default(),
         acceptor: Acceptor::new(listeners, 1),
         addresses: Default::default(),
         mailer: Mailer::new(Arc::clone(&mailboxes), Core(0)),
@@ -294,16 +239,22 @@ fn core_on(
         trims: false,
     };
     let waker = WakeHandle::new().unwrap();
-    let driver = Driver::new(Echo::default(), port, vec![buffers], Stop::default(), waker);
+    let driver = Driver::new(
+        Echoing::default(),
+        port,
+        vec![buffers],
+        Stop::default(),
+        waker,
+    );
     (driver, mailboxes)
 }
 
-fn turn(driver: &mut Driver<Echo>) {
+fn turn(driver: &mut Driver<Echoing>) {
     driver.turn(Duration::from_millis(10)).unwrap();
 }
 
 /// A connection is accepted in that slot, and its receive armed.
-fn accept(driver: &mut Driver<Echo>, index: u32) -> ConnectionId {
+fn accept(driver: &mut Driver<Echoing>, index: u32) -> ConnectionId {
     let id = driver.port.slots.accepted(0, index);
     driver.port.slots.get(id).unwrap().owed = true;
     driver.port.mark(id);
@@ -314,7 +265,7 @@ fn accept(driver: &mut Driver<Echo>, index: u32) -> ConnectionId {
 }
 
 /// Five bytes come for a connection.
-fn receive(driver: &mut Driver<Echo>, kernel: &Scripted, id: ConnectionId) {
+fn receive(driver: &mut Driver<Echoing>, kernel: &Scripted, id: ConnectionId) {
     driver.buffers[0]
         .small
         .bytes(0, 5)
@@ -323,7 +274,7 @@ fn receive(driver: &mut Driver<Echo>, kernel: &Scripted, id: ConnectionId) {
     turn(driver);
 }
 
-fn send(driver: &mut Driver<Echo>, id: ConnectionId) -> Send {
+fn send(driver: &mut Driver<Echoing>, id: ConnectionId) -> Send {
     driver.port.slots.get(id).unwrap().send
 }
 

@@ -33,8 +33,9 @@ pub(super) enum Receive {
     Armed,
     /// Armed, and its cancellation is under way.
     Cancelling,
-    /// It ended for want of buffers; queued for re-arming.
-    Starved,
+    /// Queued for its turn to be armed: it ended for want of buffers, or is one of those of which
+    /// a few are submitted in one turn.
+    Queued,
     /// The peer's stream is over: never armed again.
     Ended,
 }

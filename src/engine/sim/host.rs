@@ -5,7 +5,7 @@ use super::socket::{Node, Read, SocketIndex, SocketState};
 use super::wire::{CoreState, SimLink, SimLinkState, SimWire};
 use crate::engine::contract::Checked;
 use crate::engine::pending::PendingEvent;
-use crate::shard::{ConnectionId, Core, Half, Origin, Shard};
+use crate::shard::{ConnectionId, Core, Half, Origin, ReceiveInto, Shard};
 use crate::time::Instant;
 
 /// Accepts, and reads from one connection, in one turn at most.
@@ -211,6 +211,15 @@ impl<S: Shard> Host<S> {
                 return;
             }
             let open = link.state == SimLinkState::Open;
+            let asked = self.shard.as_mut().filter(|_| open && !self.over);
+            if let Some(into) = asked.and_then(|shard| shard.receive_into(id)) {
+                match self.receive_into(id, into, (socket, &mut *net)) {
+                    Read::Nothing => return,
+                    Read::End => return self.peer_ended(id, net),
+                    Read::Bytes if net.sockets[socket].slow => break,
+                    Read::Bytes => continue,
+                }
+            }
             match net.read(socket, &mut self.scratch, self.receive_bytes) {
                 Read::Nothing => return,
                 Read::End => return self.peer_ended(id, net),
@@ -228,6 +237,23 @@ impl<S: Shard> Host<S> {
             }
         }
         net.plan_read(socket);
+    }
+
+    /// Receives into a buffer of the shard, which gets it back whatever came.
+    fn receive_into(
+        &mut self,
+        id: ConnectionId,
+        into: ReceiveInto,
+        (socket, net): (SocketIndex, &mut SimNetwork),
+    ) -> Read {
+        let ReceiveInto { mut buffer, most } = into;
+        let read = net.read(socket, &mut self.scratch, self.receive_bytes.min(most));
+        if matches!(read, Read::Bytes) {
+            self.state.counters.bytes_in += self.scratch.len() as u64;
+            buffer.extend_from_slice(&self.scratch);
+        }
+        self.tell(net, |shard, wire| shard.received_into(id, buffer, wire));
+        read
     }
 
     /// The peer's FIN came: the shard decides whether it has still something to send.

@@ -7,11 +7,12 @@ use super::link::{self, Link, LinkState};
 use super::signal::{ALARM, LISTENERS, NUDGE};
 use crate::engine::pending::PendingEvent;
 use crate::engine::{Stop, cause};
-use crate::shard::{ConnectionId, Core, Half, Origin, Shard};
-use std::pin::Pin;
+use crate::limits;
+use crate::shard::{ConnectionId, Core, Half, Origin, ReceiveInto, Shard};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::{io, mem};
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 /// Bytes of the one receive buffer of a core.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -238,20 +239,48 @@ impl<S: Shard> CoreLoop<S> {
             let Some(link) = self.io.links.get_mut(id) else {
                 return;
             };
-            match poll_receive(link, scratch) {
+            let receives = link.state == LinkState::Open && !link.paused && !link.peer_ended;
+            let lent = (receives && !self.over).then(|| self.shard.receive_into(id));
+            let received = match lent.flatten() {
+                None => self.receive_here(id, scratch),
+                Some(into) => self.receive_into(id, into),
+            };
+            match received {
                 Poll::Pending => return,
                 Poll::Ready(Err(error)) => return self.io.end(id, cause::from_error(&error)),
                 Poll::Ready(Ok(0)) => return self.peer_ended(id),
-                Poll::Ready(Ok(bytes)) => {
-                    let open = link.state == LinkState::Open;
-                    self.io.counters.bytes_in += bytes as u64;
-                    if open {
-                        self.tell(|shard, io| shard.received(id, &mut scratch[..bytes], io));
-                    }
-                }
+                Poll::Ready(Ok(_)) => {}
             }
         }
         self.io.again.extend(u32::try_from(id.slot()));
+    }
+
+    /// Receives into the core's buffer, which the shard is shown.
+    fn receive_here(&mut self, id: ConnectionId, scratch: &mut [u8]) -> Poll<io::Result<usize>> {
+        let Some(link) = self.io.links.get_mut(id) else {
+            return Poll::Pending;
+        };
+        let open = link.state == LinkState::Open;
+        let received = poll_receive(link, scratch);
+        if let Poll::Ready(Ok(bytes @ 1..)) = received {
+            self.io.counters.bytes_in += bytes as u64;
+            if open {
+                self.tell(|shard, io| shard.received(id, &mut scratch[..bytes], io));
+            }
+        }
+        received
+    }
+
+    /// Receives into a buffer of the shard, which gets it back whatever came.
+    fn receive_into(&mut self, id: ConnectionId, into: ReceiveInto) -> Poll<io::Result<usize>> {
+        let ReceiveInto { mut buffer, most } = into;
+        let link = self.io.links.get_mut(id);
+        let received = link.map_or(Poll::Pending, |link| poll_append(link, &mut buffer, most));
+        if let Poll::Ready(Ok(bytes)) = received {
+            self.io.counters.bytes_in += bytes as u64;
+        }
+        self.tell(|shard, io| shard.received_into(id, buffer, io));
+        received
     }
 
     /// The peer's FIN came: the shard decides whether it has still something to send.
@@ -280,4 +309,15 @@ fn poll_receive(link: &mut Link, scratch: &mut [u8]) -> Poll<io::Result<usize>> 
     Pin::new(stream)
         .poll_read(context, &mut buffer)
         .map_ok(|()| buffer.filled().len())
+}
+
+/// Appends what there is to the buffer, so many bytes at most and within its capacity.
+fn poll_append(link: &mut Link, buffer: &mut Vec<u8>, most: usize) -> Poll<io::Result<usize>> {
+    let Some(stream) = &mut link.stream else {
+        return Poll::Pending;
+    };
+    let most = most.min(limits::RECEIVE_INTO_BYTES) as u64;
+    let context = &mut Context::from_waker(&link.waker);
+    let mut part = stream.take(most);
+    pin!(part.read_buf(buffer)).poll(context)
 }

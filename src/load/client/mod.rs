@@ -26,6 +26,7 @@ mod tools;
 
 pub(super) use event::{ClientEvent, ConnectionLoss, FailedConnect, LossCause};
 pub(super) use http_post::Requests;
+pub(super) use receiver::Came;
 
 use super::attempt::Attempt;
 use super::barrier::{CoreMessage, ListeningCores};
@@ -37,7 +38,7 @@ use super::phase::{AT_ONCE, NEVER};
 use super::policy::Think;
 use super::scenario::Part;
 use super::timers::TimerQueue;
-use crate::shard::{CloseCause, ConnectionId, Core, Origin, Wire};
+use crate::shard::{CloseCause, ConnectionId, Core, Origin, ReceiveInto, Wire};
 use crate::time::Instant;
 use dialogues::{Notes, Wakes};
 use handshake::HeadEnd;
@@ -162,23 +163,29 @@ impl LoadClients {
     pub(super) fn received(
         &mut self,
         id: ConnectionId,
-        bytes: &mut [u8],
+        came: Came<'_>,
         recorder: &mut Recorder,
         wire: &mut impl Wire<CoreMessage>,
     ) -> Option<usize> {
         if self.posts.has(id) {
-            let step = self.posts.answered(id, bytes);
+            let step = self.posts.answered(id, came.bytes());
             self.post_step(step, id, recorder, wire);
             return None;
         }
         match self.table.state(id) {
-            ClientState::Upgrading => self.upgrade(id, bytes, recorder, wire),
+            ClientState::Upgrading => self.upgrade(id, came.bytes(), recorder, wire),
             ClientState::Open | ClientState::Greeting | ClientState::CloseSent => {
-                self.read(id, bytes, recorder, wire);
+                self.read(id, came, recorder, wire);
                 None
             }
             ClientState::Free | ClientState::Connecting | ClientState::Over => None,
         }
+    }
+
+    /// Where the bytes that come next belong, if the rest of a large message comes next.
+    pub(super) fn receive_into(&mut self, id: ConnectionId) -> Option<ReceiveInto> {
+        let stream = self.table.get(id)?.parts().stream;
+        stream.receive_into(self.tools.pool())
     }
 
     /// The engine says that a connection is over, or never came.
@@ -310,10 +317,8 @@ impl LoadClients {
         let up = self.up();
         let only_listens = self.config.has_dialogues() && up > 0 && !self.has_speakers();
         let listening = only_listens.then(|| ListeningCores::of(core));
-        CoreMessage::Ready {
-            up,
-            listening: listening.unwrap_or_default(),
-        }
+        let listening = listening.unwrap_or_default();
+        CoreMessage::Ready { up, listening }
     }
 
     /// The number of the client whose connection that is, also if it only posts there.
@@ -355,7 +360,7 @@ impl LoadClients {
     fn read(
         &mut self,
         id: ConnectionId,
-        bytes: &mut [u8],
+        came: Came<'_>,
         recorder: &mut Recorder,
         wire: &mut impl Wire<CoreMessage>,
     ) {
@@ -364,7 +369,7 @@ impl LoadClients {
         };
         let compared = (&*self.config, self.sender.template());
         let used = (&mut self.tools, &mut *recorder);
-        let end = receiver::read((id, client), bytes, compared, used, wire);
+        let end = receiver::read((id, client), came, compared, used, wire);
         if self.config.has_dialogues() {
             self.apply_actions(id, recorder, wire);
         }
@@ -385,8 +390,7 @@ impl LoadClients {
         wire: &mut impl Wire<CoreMessage>,
     ) -> Option<usize> {
         let client = self.table.get(id)?;
-        let key = self.config.handshake_key(wire.core(), id);
-        let mut at = 0;
+        let (key, mut at) = (self.config.handshake_key(wire.core(), id), 0);
         match handshake::read_head(&self.config, client, key, (bytes, &mut at), recorder) {
             Ok(None) => None,
             Ok(Some(HeadEnd::Elsewhere(redirect))) => {
@@ -452,10 +456,8 @@ impl LoadClients {
         if wire.now() >= self.refill_until {
             return;
         }
-        let Some(client) = self.table.get_open(id) else {
-            return;
-        };
-        if self.sender.room(client.role().in_flight()) == 0 {
+        let in_flight = self.table.get_open(id).map(|it| it.role().in_flight());
+        if in_flight.is_none_or(|it| self.sender.room(it) == 0) {
             return;
         }
         match self.config.think() {

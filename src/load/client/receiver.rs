@@ -35,10 +35,28 @@ pub(super) enum PeerEnd {
     Broken(Kind),
 }
 
+/// What came on a connection.
+pub(in crate::load) enum Came<'b> {
+    /// Bytes.
+    Bytes(&'b mut [u8]),
+    /// A message that had been lent to be received into, with more of it.
+    Into(Vec<u8>),
+}
+
+impl<'b> Came<'b> {
+    /// The bytes, if it is any.
+    pub(super) fn bytes(self) -> &'b mut [u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Into(_) => &mut [],
+        }
+    }
+}
+
 /// Reads what came on a client's connection, until the bytes or the connection end.
 pub(super) fn read<M>(
     (id, client): (ConnectionId, &mut Client),
-    bytes: &mut [u8],
+    came: Came<'_>,
     (config, template): (&Config, &Template),
     (tools, recorder): (&mut Tools, &mut Recorder),
     wire: &mut impl Wire<M>,
@@ -76,7 +94,6 @@ pub(super) fn read<M>(
         template,
         rings,
     };
-    let mut at = 0;
     match stream {
         Stream::Head(_) => None,
         Stream::WebSocket(decoder) => {
@@ -86,9 +103,9 @@ pub(super) fn read<M>(
                 scratch,
                 awaits_pong,
             };
-            frames.read(bytes, &mut at, &mut messages, wire)
+            frames.read(came, &mut messages, wire)
         }
-        Stream::Sse(stream) => read_events(stream, bytes, &mut at, sse_pool, &mut messages),
+        Stream::Sse(stream) => read_events(stream, came.bytes(), sse_pool, &mut messages),
     }
 }
 
@@ -174,14 +191,21 @@ struct Frames<'a> {
 impl Frames<'_> {
     fn read<M>(
         self,
-        bytes: &mut [u8],
-        at: &mut usize,
+        came: Came<'_>,
         messages: &mut Messages<'_>,
         wire: &mut impl Wire<M>,
     ) -> Option<PeerEnd> {
-        let id = messages.client.0;
+        let (id, mut at) = (messages.client.0, 0);
+        let bytes = match came {
+            Came::Bytes(bytes) => bytes,
+            Came::Into(buffer) => {
+                self.decoder.received_into(buffer, self.pool);
+                // Whether that is the end of a message is seen where nothing more has come.
+                &mut []
+            }
+        };
         loop {
-            match self.decoder.next(bytes, at, self.pool) {
+            match self.decoder.next(bytes, &mut at, self.pool) {
                 Ok(Some(Event::Message { kind, bytes, .. })) => {
                     messages.on_message(kind_of(kind), bytes);
                 }
@@ -215,7 +239,6 @@ impl Frames<'_> {
 fn read_events(
     stream: &mut EventStream,
     bytes: &[u8],
-    at: &mut usize,
     pool: &mut sse::Pool,
     messages: &mut Messages<'_>,
 ) -> Option<PeerEnd> {
@@ -226,8 +249,9 @@ fn read_events(
         retry,
         ..
     } = stream;
+    let mut at = 0;
     loop {
-        let piece = match body.next(bytes, at) {
+        let piece = match body.next(bytes, &mut at) {
             Ok(Some(piece)) => piece,
             Ok(None) if body.is_done() => return Some(PeerEnd::Broken(Kind::StreamEnded)),
             Ok(None) => return None,

@@ -5,6 +5,7 @@ use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::{HeadReader, Inflater};
 use crate::protocol::sse;
 use crate::protocol::websocket::decoder::{Decoder, Pool};
+use crate::shard::ReceiveInto;
 use std::time::Duration;
 
 /// What the bytes of a connection are, by transport.
@@ -40,6 +41,14 @@ impl Stream {
     /// Whether the end of the connection is the end of the body, in good order.
     pub(super) fn is_until_end(&self) -> bool {
         matches!(self, Self::Sse(stream) if stream.is_until_end)
+    }
+
+    /// Where the bytes that come next belong, if the rest of a large message comes next.
+    pub(super) fn receive_into(&mut self, pool: &mut Pool) -> Option<ReceiveInto> {
+        match self {
+            Self::WebSocket(decoder) => decoder.receive_into(pool),
+            Self::Head(_) | Self::Sse(_) => None,
+        }
     }
 
     /// The connection is over: gives buffers back.

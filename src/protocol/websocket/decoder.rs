@@ -4,6 +4,7 @@
 //! and borrowed from there. Only a message in pieces, be it over fragments or over receives, is
 //! copied, into a buffer that its decoder borrows from the shard's [`Pool`].
 
+mod into;
 use super::frame::{Extension, Opcode, Role};
 use super::head::{Expected, Head};
 use super::pieces::{Frame, Pieces};
@@ -79,7 +80,6 @@ enum Step {
 }
 
 enum Place {
-    /// In the received bytes.
     Received(Range<usize>),
     /// In what was kept.
     Kept,

@@ -8,7 +8,7 @@ use super::frame::{HEADER_BYTES, Opcode};
 use super::head::{Expected, Head};
 use super::mask;
 use crate::limits;
-use crate::payload::{Payload, Shelf};
+use crate::payload::{Payload, ReceiveInto, Shelf};
 use crate::protocol::Fault;
 use crate::time::Instant;
 use std::time::Duration;
@@ -96,6 +96,8 @@ impl Pool {
 pub(super) struct Pieces {
     /// Unmasked payload of the message so far. It grows with what came, not with what is declared.
     pub(super) message: Vec<u8>,
+    /// How long `message` is, and its capacity, while it is lent to be received into.
+    lent: Option<(usize, usize)>,
     /// A finished message that is large: nothing is left of it in `message`.
     pub(super) assembled: Option<Payload>,
     /// Bytes of memory that are counted in [`Pool::held`].
@@ -169,6 +171,7 @@ impl Default for Pieces {
     fn default() -> Self {
         Self {
             message: Vec::new(),
+            lent: None,
             assembled: None,
             counted: 0,
             grown: None,
@@ -285,16 +288,75 @@ impl Pieces {
         if self.is_discarded {
             return Ok(());
         }
-        let is_checked = self.kind == Some(Kind::Text) && !self.is_deflated;
-        if !is_checked && key == [0; 4] {
+        let before = self.message.len();
+        if !self.is_text() && key == [0; 4] {
             // A server's frames are not masked.
             self.message.extend_from_slice(payload);
             self.valid = self.message.len();
             return Ok(());
         }
-        let is_valid = self.valid == self.message.len();
         let seen = mask::append_gathering(&mut self.message, payload, key);
-        if !is_checked || (is_valid && seen.is_ascii()) {
+        self.check_appended(before, seen)
+    }
+
+    /// Lends the message, so that the rest of the present frame is received into it. Its memory
+    /// grows as in [`Self::reserve`]; `None` where little would come there at once.
+    pub(super) fn lend(&mut self) -> Option<ReceiveInto> {
+        let fits =
+            |it: &Frame| !it.opcode.is_control() && it.left >= limits::RECEIVE_INTO_BYTES_MIN;
+        let frame = self.frame.filter(fits)?;
+        let (len, capacity) = (self.message.len(), self.message.capacity());
+        let grown = capacity.max((2 * capacity).min(len + frame.left));
+        if self.is_discarded || grown - len < limits::RECEIVE_INTO_BYTES_MIN {
+            return None;
+        }
+        // Not each time that it is lent: a peer that trickles would have all that it declares.
+        if capacity - len < limits::RECEIVE_INTO_BYTES_MIN {
+            self.message.reserve_exact(grown - len);
+        }
+        self.lent = Some((len, self.message.capacity()));
+        let buffer = std::mem::take(&mut self.message);
+        let most = frame.left.min(buffer.capacity() - len);
+        Some(ReceiveInto { buffer, most })
+    }
+
+    /// The message that was lent comes back, with more of the frame's payload: unmasked where it
+    /// lies.
+    pub(super) fn take_back(&mut self, buffer: Vec<u8>) -> usize {
+        let before = self.lent.take().map_or(buffer.len(), |(len, _)| len);
+        self.message = buffer;
+        let is_text = self.is_text();
+        let Some(frame) = &mut self.frame else {
+            return 0;
+        };
+        let bytes = self.message.get_mut(before..).unwrap_or_default();
+        let (came, key) = (bytes.len(), frame.key);
+        // What is left may be nothing: the frame ends when it is looked at next.
+        frame.left = frame.left.saturating_sub(came);
+        frame.key = mask::rotated(key, came);
+        if is_text || key != [0; 4] {
+            let seen = mask::apply_gathering(bytes, key);
+            // What is wrong is found again when the rest is appended, be that nothing.
+            let _ = self.check_appended(before, seen);
+        } else {
+            self.valid = self.message.len();
+        }
+        came
+    }
+
+    /// Whether the message is lent.
+    pub(super) const fn is_lent(&self) -> bool {
+        self.lent.is_some()
+    }
+
+    fn is_text(&self) -> bool {
+        self.kind == Some(Kind::Text) && !self.is_deflated
+    }
+
+    /// The message was `before` bytes long before the last were appended, of which `seen` is known.
+    fn check_appended(&mut self, before: usize, seen: mask::Gathered) -> Result<(), Fault> {
+        let is_valid = self.valid == before;
+        if !self.is_text() || (is_valid && seen.is_ascii()) {
             self.valid = self.message.len();
             return Ok(());
         }
@@ -309,7 +371,11 @@ impl Pieces {
 
     /// Bytes of memory that it takes.
     pub(super) const fn held(&self) -> usize {
-        size_of::<Self>() + self.message.capacity()
+        let lent = match self.lent {
+            Some((_, capacity)) => capacity,
+            None => 0,
+        };
+        size_of::<Self>() + self.message.capacity() + lent
     }
 
     /// Counts the memory that it takes. A finished message that is large counts where it is
@@ -322,7 +388,7 @@ impl Pieces {
 
     /// How long an unfinished message has not grown by what is worth the name.
     pub(super) fn stalled(&mut self, now: Instant) -> Duration {
-        let len = self.message.len();
+        let len = self.lent.map_or(self.message.len(), |(len, _)| len);
         match self.grown {
             Some((before, at)) if len < before + limits::PROGRESS_BYTES => now.since(at),
             Some(_) | None => {
@@ -416,6 +482,7 @@ impl Pieces {
 
     fn clear(&mut self) {
         self.message.clear();
+        self.lent = None;
         self.assembled = None;
         self.grown = None;
         self.valid = 0;

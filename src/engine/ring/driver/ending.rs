@@ -97,8 +97,10 @@ impl<S: Shard> Driver<S> {
         }
         let slot = self.port.slots.get(id);
         match (operation, slot) {
-            (Operation::Receive | Operation::ReceiveLarge, Some(slot)) if !completion.more() => {
-                slot.receive = Receive::Ended;
+            (Operation::Receive | Operation::ReceiveLarge | Operation::ReceiveInto, Some(slot))
+                if !completion.more() =>
+            {
+                slot.receive = Receive::Ended
             }
             (Operation::Connect | Operation::Shutdown, Some(slot)) => slot.busy = false,
             (Operation::AcceptMultishot | Operation::AcceptSingle, _) => {

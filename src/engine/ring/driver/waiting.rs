@@ -40,8 +40,8 @@ impl<S: Shard> Driver<S> {
     /// Only a deadline that comes before the tick is worth it. A shard that lets its events be
     /// coalesced sleeps until that deadline, whatever comes.
     pub(in crate::engine::ring) fn patience(&mut self, most: Duration) -> EnterWait {
-        let starved = self.port.rings.lane(0).has_starved();
-        if starved || self.port.mailer.has_mail() || most.is_zero() || !self.others_will_wake() {
+        let queued = self.port.rings.lane(0).has_queued();
+        if queued || self.port.mailer.has_mail() || most.is_zero() || !self.others_will_wake() {
             return EnterWait::Not;
         }
         let tick = match self.tick {

@@ -9,8 +9,11 @@ use crate::engine::ring::intake::Group;
 use crate::engine::ring::operation::{Operation, tag};
 use crate::engine::ring::option::{socklen, unacknowledged_entry};
 use crate::engine::ring::slot::{Phase, Receive, Send, Slot};
-use crate::shard::{CloseCause, ConnectionId};
+use crate::shard::{CloseCause, ConnectionId, ReceiveInto};
 use io_uring::{opcode, squeue};
+
+/// Bytes that are received where a large message probably begins: its head, and little to copy.
+const BEGINNING: u32 = 4096;
 
 /// Resets on close instead of lingering in the kernel: `SO_LINGER` with a time of 0.
 static RESET: libc::linger = libc::linger {
@@ -47,7 +50,7 @@ impl<M> Port<M> {
                     self.submit_send(id);
                 }
                 match (receive, paused) {
-                    (Receive::Off, false) => self.arm_receive(id),
+                    (Receive::Off, false) => self.arm_or_queue(id),
                     (Receive::Armed, true) => self.cancel_receive(id),
                     // Armed again when the cancellation is through.
                     (Receive::Armed, false) if outgrown => self.cancel_receive(id),
@@ -78,14 +81,46 @@ impl<M> Port<M> {
         let (fixed, number) = (self.rings.direct(id), group.number());
         let entry = match group {
             Group::Small => opcode::RecvMulti::new(fixed, number).build(),
-            // A length of 0 is that of the buffer.
-            Group::Large => opcode::Recv::new(fixed, std::ptr::null_mut(), 0)
-                .buf_group(number)
-                .build()
-                .flags(squeue::Flags::BUFFER_SELECT),
+            Group::Large => {
+                // A length of 0 is that of the buffer.
+                let most = match slot.intake.takes_beginning() {
+                    true => BEGINNING,
+                    false => 0,
+                };
+                opcode::Recv::new(fixed, std::ptr::null_mut(), most)
+                    .buf_group(number)
+                    .build()
+                    .flags(squeue::Flags::BUFFER_SELECT)
+            }
         };
         self.rings
             .push(id, &entry.user_data(tag(group.operation(), id)));
+    }
+
+    /// Arms a receive into a buffer of the shard.
+    pub(in crate::engine::ring) fn receive_into(&mut self, id: ConnectionId, into: ReceiveInto) {
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        slot.receive = Receive::Armed;
+        slot.intake.arm_lent();
+        let (place, most) = self.lent.keep(id, into);
+        let entry = opcode::Recv::new(self.rings.direct(id), place, most).build();
+        self.rings
+            .push(id, &entry.user_data(tag(Operation::ReceiveInto, id)));
+    }
+
+    /// Arms the receive at the end of the turn or, a large one, when it is its turn.
+    #[inline]
+    fn arm_or_queue(&mut self, id: ConnectionId) {
+        match self.slots.get(id) {
+            Some(slot) if slot.intake.wants_large() => {
+                slot.receive = Receive::Queued;
+                self.rings.home(id).queued(Group::Large).push_back(id);
+            }
+            Some(_) => self.arm_receive(id),
+            None => {}
+        }
     }
 
     /// The shard asks to end the connection after what is queued.
@@ -235,6 +270,10 @@ impl<M> Port<M> {
             return;
         };
         slot.phase = Phase::Flushing;
+        if slot.receive == Receive::Armed && slot.intake.takes_lent() {
+            // The shard counts it no more: it is not kept for as long as the peer takes.
+            self.cancel_receive(id);
+        }
         self.linger(id);
         self.mark(id);
     }
@@ -294,7 +333,7 @@ impl<M> Port<M> {
     fn cancel_receive(&mut self, id: ConnectionId) {
         if let Some(slot) = self.slots.get(id) {
             slot.receive = Receive::Cancelling;
-            let receive = slot.intake.takes().operation();
+            let receive = slot.intake.operation();
             self.cancel(id, Operation::CancelReceive, receive);
         }
     }
@@ -323,7 +362,7 @@ impl<M> Port<M> {
         };
         match cancel {
             Operation::CancelReceive if slot.receive == Receive::Cancelling => {
-                let receive = slot.intake.takes().operation();
+                let receive = slot.intake.operation();
                 self.cancel(id, cancel, receive);
             }
             Operation::CancelSend if slot.send == Send::Waiting => {

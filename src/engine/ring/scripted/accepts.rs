@@ -5,7 +5,7 @@ use crate::engine::ring::accept::spare_slots;
 use crate::engine::ring::operation::plain;
 
 /// A core with one listener and room for so many.
-fn listening(incoming: u32) -> (Driver<Echo>, Scripted) {
+fn listening(incoming: u32) -> (Driver<Echoing>, Scripted) {
     let kernel = Scripted::default();
     let listeners = Arc::new(vec![TcpListener::bind("127.0.0.1:0").unwrap()]);
     let size = Size {

@@ -4,8 +4,8 @@ use super::*;
 use crate::limits;
 
 /// So many bytes of a byte come into a buffer of that kind.
-fn fill(
-    driver: &mut Driver<Echo>,
+pub(super) fn fill(
+    driver: &mut Driver<Echoing>,
     kernel: &Scripted,
     id: ConnectionId,
     (group, len): (Group, u32),
@@ -23,7 +23,7 @@ fn fill(
 }
 
 /// A connection whose receive takes large buffers.
-fn large(driver: &mut Driver<Echo>, kernel: &Scripted) -> ConnectionId {
+pub(super) fn large(driver: &mut Driver<Echoing>, kernel: &Scripted) -> ConnectionId {
     let id = outgrown(driver, kernel);
     kernel.completes(tag(Operation::Receive, id), -libc::ECANCELED, 0);
     turn(driver);
@@ -33,7 +33,7 @@ fn large(driver: &mut Driver<Echo>, kernel: &Scripted) -> ConnectionId {
 }
 
 /// A connection that has filled its small buffers: the cancellation of their receive is under way.
-fn outgrown(driver: &mut Driver<Echo>, kernel: &Scripted) -> ConnectionId {
+fn outgrown(driver: &mut Driver<Echoing>, kernel: &Scripted) -> ConnectionId {
     let id = accept(driver, 4);
     kernel.taken();
     fill(driver, kernel, id, (Group::Small, SMALL.1));
@@ -46,7 +46,7 @@ fn outgrown(driver: &mut Driver<Echo>, kernel: &Scripted) -> ConnectionId {
 }
 
 /// What the kernel has taken of late, sends left out.
-fn last(kernel: &Scripted) -> Vec<Operation> {
+pub(super) fn last(kernel: &Scripted) -> Vec<Operation> {
     let mut taken = kernel.taken();
     taken.retain(|it| *it != Operation::Send);
     taken
@@ -67,7 +67,7 @@ pub(super) fn length(entry: &squeue::Entry) -> usize {
     unsafe { length.cast::<u32>().read_unaligned() as usize }
 }
 
-fn receive_of(driver: &mut Driver<Echo>, id: ConnectionId) -> Receive {
+fn receive_of(driver: &mut Driver<Echoing>, id: ConnectionId) -> Receive {
     driver.port.slots.get(id).unwrap().receive
 }
 

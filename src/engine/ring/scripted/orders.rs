@@ -1,190 +1,17 @@
 //! Orders of completions: a kernel that does in each step one of the things that it may do.
 
 use super::choices::{Choices, DEPTH};
+use super::echo::LENT;
+use super::world::{Asks, Held, KernelStep, World, completion, is_plain};
 use super::*;
 use crate::engine::ring::accept::spare_slots;
 use crate::limits;
-use std::collections::BTreeSet;
 
 /// Runs of many steps, each chosen by a seed.
 const SEEDS: u64 = 800;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Held {
-    user_data: u64,
-    cancelled: bool,
-    /// A close that has run, and has not been reported yet.
-    ran: bool,
-}
-
-impl Held {
-    fn operation(self) -> (Operation, ConnectionId) {
-        untag(self.user_data).unwrap()
-    }
-}
-
-/// The kernel's side: what it holds, and which descriptors are open.
-#[derive(Default)]
-pub(super) struct World {
-    choices: Choices,
-    held: Vec<Held>,
-    open: BTreeSet<u32>,
-    /// No more tricks: cancellations hit, and what was cancelled ends at once.
-    tame: bool,
-}
-
-impl World {
-    /// Takes an entry.
-    pub(super) fn begin(&mut self, user_data: u64, silent: bool, into: &mut Vec<Completion>) {
-        let (operation, id) = untag(user_data).unwrap();
-        let mut post = |result| into.push(completion(user_data, result, 0));
-        let cancels = |what| tag(what, id);
-        match operation {
-            Operation::Send if silent => match self.fork(3) {
-                0 => {}
-                1 => post(-libc::EAGAIN),
-                _ => post(-libc::ECONNRESET),
-            },
-            Operation::CancelReceive => {
-                // A connection has one receive; the entry names the kind that it has.
-                let large = cancels(Operation::ReceiveLarge);
-                let is_large = self.held.iter().any(|it| it.user_data == large);
-                let small = cancels(Operation::Receive);
-                self.cancel(if is_large { large } else { small }, post);
-            }
-            Operation::CancelSend => self.cancel(cancels(Operation::Send), post),
-            Operation::CancelConnect => self.cancel(cancels(Operation::Connect), post),
-            Operation::CancelAccept => {
-                // Some of them, perhaps: one on its way to the listener's queue is not found.
-                let of = |held: &Held| {
-                    let (what, whose) = held.operation();
-                    let accept =
-                        matches!(what, Operation::AcceptMultishot | Operation::AcceptSingle);
-                    accept && whose.slot() == id.slot()
-                };
-                let found = self.fork(2) == 0;
-                let all = self.held.iter_mut().filter(|it| of(it));
-                all.for_each(|it| it.cancelled |= found);
-                post(if found { 1 } else { -libc::ENOENT });
-            }
-            Operation::CancelRest => {
-                self.held.iter_mut().for_each(|it| it.cancelled = true);
-                post(0);
-            }
-            Operation::Prepare | Operation::ResetOnClose | Operation::RingDoorbell => {}
-            Operation::Unacknowledged => post(0),
-            _ => self.hold(user_data, (operation, id)),
-        }
-        if self.tame {
-            self.end_cancelled(into);
-        }
-    }
-
-    fn hold(&mut self, user_data: u64, (operation, id): (Operation, ConnectionId)) {
-        let mine = |it: &&Held| it.operation().1 == id && !is_plain(it.operation().0);
-        let mine: Vec<Operation> = self
-            .held
-            .iter()
-            .filter(mine)
-            .map(|it| it.operation().0)
-            .collect();
-        match operation {
-            Operation::Close => assert_eq!(mine, [], "closed while the kernel holds operations"),
-            Operation::Receive | Operation::ReceiveLarge | Operation::Send => {
-                let receives = [Operation::Receive, Operation::ReceiveLarge];
-                let two =
-                    receives.contains(&operation) && mine.iter().any(|it| receives.contains(it));
-                assert!(!two, "a second receive, {id:?}");
-                assert!(!mine.contains(&operation), "{operation:?} twice, {id:?}");
-                assert!(
-                    !mine.contains(&Operation::Close),
-                    "{operation:?} after the close"
-                );
-            }
-            _ => {}
-        }
-        self.held.push(Held {
-            user_data,
-            cancelled: false,
-            ran: false,
-        });
-    }
-
-    fn cancel(&mut self, user_data: u64, mut missed: impl FnMut(i32)) {
-        let place = self.held.iter().position(|it| it.user_data == user_data);
-        match place {
-            Some(place) if self.fork(2) == 0 => self.held[place].cancelled = true,
-            _ => missed(-libc::ENOENT),
-        }
-    }
-
-    fn fork(&mut self, of: usize) -> usize {
-        if self.tame { 0 } else { self.choices.pick(of) }
-    }
-
-    fn end_cancelled(&mut self, into: &mut Vec<Completion>) {
-        let cancelled = self.held.extract_if(.., |it| it.cancelled);
-        into.extend(cancelled.map(|it| completion(it.user_data, -libc::ECANCELED, 0)));
-    }
-
-    /// What may happen now to what it holds: which of it, and in which of its ways.
-    fn steps(&self) -> Vec<Step> {
-        let mut steps = Vec::new();
-        for (place, held) in self.held.iter().enumerate() {
-            let first = self.held.iter().position(|it| it == held) == Some(place);
-            let ways = match held.operation().0 {
-                _ if held.cancelled => 1,
-                Operation::AcceptMultishot | Operation::AcceptSingle | Operation::Connect => 2,
-                Operation::Send => 3,
-                Operation::Receive => 6,
-                Operation::ReceiveLarge => 5,
-                Operation::Shutdown | Operation::Close => 1,
-                _ => 0,
-            };
-            let ways = if first { ways } else { 0 };
-            steps.extend((0..ways).map(|way| Step::Completes(place, way)));
-        }
-        steps
-    }
-}
-
-fn is_plain(operation: Operation) -> bool {
-    let timer = matches!(operation, Operation::Tick | Operation::Alarm);
-    timer
-        || matches!(
-            operation,
-            Operation::AcceptMultishot | Operation::AcceptSingle
-        )
-}
-
-fn completion(user_data: u64, result: i32, flags: u32) -> Completion {
-    Completion {
-        user_data,
-        result,
-        flags,
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Step {
-    Turn,
-    /// That operation, in that of its ways.
-    Completes(usize, usize),
-    Asks(ConnectionId, Asks),
-    Connects,
-    Writes,
-}
-
-#[derive(Clone, Copy)]
-enum Asks {
-    Flush,
-    Abort,
-    Pause,
-    Resume,
-}
-
 struct Run {
-    driver: Driver<Echo>,
+    driver: Driver<Echoing>,
     kernel: Scripted,
     _mailboxes: Mailboxes<u8>,
     /// Connections that the shard has closed.
@@ -209,6 +36,7 @@ impl Run {
             table: 4 + incoming + spare_slots(1),
         };
         let (mut driver, mailboxes) = core_on(&kernel, listeners, (size, incoming));
+        driver.shard.lends = 2;
         turn(&mut driver);
         turn(&mut driver);
         Self {
@@ -238,6 +66,10 @@ impl Run {
                 slot.is_some_and(|it| it != Phase::Closing),
                 "{operation:?} of {slot:?}"
             );
+            assert!(
+                operation != Operation::ReceiveInto || self.driver.port.lent.holds(id),
+                "its buffer is gone"
+            );
             let backlog = self.driver.port.slots.backlog(id);
             assert!(
                 operation != Operation::Send || backlog > 0,
@@ -251,8 +83,8 @@ impl Run {
         !self.left.contains(&id) && !self.driver.shard.closed.iter().any(|it| closed(&it))
     }
 
-    fn steps(&self) -> Vec<Step> {
-        let mut steps = vec![Step::Turn];
+    fn steps(&self) -> Vec<KernelStep> {
+        let mut steps = vec![KernelStep::Turn];
         steps.extend(self.with_world(|world| world.steps()));
         for &id in self
             .driver
@@ -262,21 +94,21 @@ impl Run {
             .filter(|&&id| self.is_open(id))
         {
             let asks = [Asks::Flush, Asks::Abort, Asks::Pause, Asks::Resume];
-            steps.extend(asks.map(|it| Step::Asks(id, it)));
+            steps.extend(asks.map(|it| KernelStep::Asks(id, it)));
         }
         if self.dialled.len() < 3 {
-            steps.push(Step::Connects);
+            steps.push(KernelStep::Connects);
         }
-        steps.push(Step::Writes);
+        steps.push(KernelStep::Writes);
         steps
     }
 
-    fn step(&mut self, step: Step) {
+    fn step(&mut self, step: KernelStep) {
         let port = &mut self.driver.port;
         match step {
-            Step::Turn => self.turn(),
-            Step::Completes(place, way) => self.completes(place, way),
-            Step::Asks(id, asks) => match asks {
+            KernelStep::Turn => self.turn(),
+            KernelStep::Completes(place, way) => self.completes(place, way),
+            KernelStep::Asks(id, asks) => match asks {
                 Asks::Pause => port.pause(id),
                 Asks::Resume => port.resume(id),
                 Asks::Flush => {
@@ -288,11 +120,11 @@ impl Run {
                     self.left.push(id);
                 }
             },
-            Step::Connects => {
+            KernelStep::Connects => {
                 let connect = port.connect("127.0.0.1:9".parse().unwrap(), None);
                 self.dialled.extend(connect.ok());
             }
-            Step::Writes => port.forward(Core(1), 1),
+            KernelStep::Writes => port.forward(Core(1), 1),
         }
     }
 
@@ -343,6 +175,10 @@ impl Run {
                 3 => (-libc::ECONNRESET, 0),
                 _ => (-libc::ENOBUFS, 0),
             },
+            Operation::ReceiveInto => {
+                let lent = i32::try_from(LENT).unwrap();
+                ([5, lent, 0, -libc::ECONNRESET][way], 0)
+            }
             _ => (0, 0),
         };
         if operation == Operation::Close && !held.ran {
@@ -377,7 +213,7 @@ impl Run {
             while let Some(held) = self.with_world(|world| world.held.get(place).copied()) {
                 let way = match held.operation().0 {
                     _ if held.cancelled => 0,
-                    Operation::Receive | Operation::ReceiveLarge => 2,
+                    Operation::Receive | Operation::ReceiveLarge | Operation::ReceiveInto => 2,
                     Operation::Connect => 1,
                     Operation::Send | Operation::Shutdown | Operation::Close => 0,
                     _ => {
@@ -395,6 +231,7 @@ impl Run {
             .filter_map(|&id| Some(format!("{id:?} {:?}", port.slots.get(id)?)));
         assert_eq!(left.collect::<Vec<_>>(), [""; 0], "every close ends");
         assert_eq!(port.counters.backlog_bytes, 0);
+        assert!(port.lent.is_empty(), "who is gone has lent nothing");
         let accepts = |held: &Held| is_accept(held.operation().0) && !held.cancelled;
         assert!(
             self.with_world(|world| world.held.iter().any(accepts)),

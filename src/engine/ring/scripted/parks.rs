@@ -66,7 +66,7 @@ fn a_wake_up_that_was_due_is_none() {
 }
 
 /// Gives a core something to do.
-type Begin = fn(&mut Driver<Echo>, &Scripted, &Mailboxes<u8>);
+type Begin = fn(&mut Driver<Echoing>, &Scripted, &Mailboxes<u8>);
 
 #[test]
 fn a_core_that_has_something_to_do_does_not_park() {

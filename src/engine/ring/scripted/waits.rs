@@ -125,9 +125,9 @@ fn a_core_does_not_wait_while_receives_want_buffers() {
     driver.tick = Some(driver.port.now + Duration::from_secs(9));
     assert_eq!(driver.patience(TICK), EnterWait::ForOne);
     for group in [Group::Small, Group::Large] {
-        driver.port.rings.lane(0).starved(group).push_back(id);
+        driver.port.rings.lane(0).queued(group).push_back(id);
         assert_eq!(driver.patience(TICK), EnterWait::Not, "{group:?}");
-        driver.port.rings.lane(0).starved(group).clear();
+        driver.port.rings.lane(0).queued(group).clear();
     }
 }
 
@@ -155,7 +155,7 @@ fn an_alarm_is_armed_for_each_nearer_deadline_and_forgotten_when_it_has_rung() {
 
 #[test]
 fn a_wait_ends_when_a_closing_peer_is_looked_at_or_accepting_goes_on() {
-    let soon = |driver: &mut Driver<Echo>| match driver.patience(TICK) {
+    let soon = |driver: &mut Driver<Echoing>| match driver.patience(TICK) {
         EnterWait::Not => Duration::ZERO,
         EnterWait::AtMost(span) => span,
         EnterWait::ForOne | EnterWait::Through(_) => Duration::MAX,
