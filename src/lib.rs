@@ -9,6 +9,7 @@
 //! - [`tls`]: a layer between an engine and a shard that secures its connections. Pure, but for
 //!   what rustls asks the system.
 //! - [`proxy`]: a layer between an engine and a shard whose connections go through a proxy. Pure.
+//! - [`door`]: who is let in, how fast it may speak, for how long it may stay. Pure.
 //! - [`live`]: what may change while the program runs. Pure.
 //! - [`stats`]: text of `/stats` and /proc to numbers, two samples to rates. Pure.
 //! - [`study`]: what measurements say: comparisons, capacities, causes. Pure.
@@ -22,6 +23,7 @@ pub mod app;
 #[cfg(feature = "baseline")]
 pub mod baseline;
 pub mod cli;
+pub mod door;
 pub mod engine;
 pub mod limits;
 pub mod live;

@@ -270,6 +270,10 @@ pub const MAIL_TIME: Duration = Duration::from_millis(2);
 /// What a text counts at least in those windows.
 pub const SAID_BYTES_MIN: usize = 64;
 
+/// Addresses that are counted: a million with one connection each take 40 MiB.
+pub const ADDRESSES: usize = 1024 * 1024;
+/// Bytes of a header of the PROXY protocol: addresses, and what proxies tell of TLS.
+pub const PROXY_HEADER_BYTES: usize = 4 * 1024;
 /// The queue of `listen(2)`; the kernel caps it at `net.core.somaxconn` (4096 by default).
 pub const LISTEN_BACKLOG: u32 = 16_384;
 /// Connections of one core beyond the most that are configured: each is told that the server is

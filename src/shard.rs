@@ -352,6 +352,11 @@ pub trait Wire<Message> {
     fn core(&self) -> Core;
     /// How many cores run this shard.
     fn cores(&self) -> u16;
+    /// The address that an accepted connection comes from; `None` where it is not known. Engines
+    /// may have to ask the kernel: once a connection, and only who needs it.
+    fn peer(&self, _id: ConnectionId) -> Option<IpAddr> {
+        None
+    }
     /// Queues all parts, in order, as one: copied into the outbound buffer.
     ///
     /// # Errors

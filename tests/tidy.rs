@@ -65,12 +65,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "protocol::Malformed",
         ],
     ),
+    ("door", &["limits", "time", "shard", "wheel"]),
     ("stats", &["limits", "time"]),
     ("tune", &["limits", "stats"]),
     (
         "server",
         &[
-            "limits", "time", "live", "shard", "wheel", "protocol", "app", "stats",
+            "limits", "time", "live", "shard", "wheel", "protocol", "app", "door", "stats",
         ],
     ),
     ("load", &["limits", "time", "shard", "wheel", "protocol"]),
@@ -96,8 +97,8 @@ const TOP: &str = "cli";
 
 /// Modules without clock, socket, file, thread, print or `unsafe`.
 const PURE: &[&str] = &[
-    "limits", "time", "live", "payload", "shard", "wheel", "protocol", "app", "stats", "tune",
-    "server", "load", "study", "report", "tls", "proxy",
+    "limits", "time", "live", "payload", "shard", "wheel", "protocol", "app", "door", "stats",
+    "tune", "server", "load", "study", "report", "tls", "proxy",
 ];
 
 /// What opens every pure module.

@@ -352,7 +352,7 @@ impl<W> Watched<'_, W> {
 
 impl<M, W: Wire<M>> Wire<M> for Watched<'_, W> {
     forward_wire!(M:
-        now core cores backlog trim_memory held_bytes held progress pause resume forward
+        now core cores peer backlog trim_memory held_bytes held progress pause resume forward
         forward_sized mail_is_full stop_accepting vitals
     );
 

@@ -34,6 +34,9 @@ pub struct EngineConfig {
     pub listeners: Listeners,
     /// Who speaks first on an accepted connection.
     pub first_word: FirstWord,
+    /// Shards ask where connections come from ([`crate::shard::Wire::peer`]): the ring engine asks
+    /// the kernel, and opens a connection once that has answered.
+    pub peers: bool,
     /// Connections that one core may hold at once; if it listens, accepted ones.
     pub slots: u32,
     /// Connects that a core which listens can have beside those, in each table of the ring engine;
@@ -63,6 +66,7 @@ impl EngineConfig {
         Self {
             listeners: Listeners::none(cpus.len()),
             first_word: FirstWord::Anyones,
+            peers: false,
             cpus,
             slots: 16_384,
             connects: limits::TABLE_CONNECTS,

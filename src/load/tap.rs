@@ -163,7 +163,7 @@ struct TapWire<'w, W> {
 
 impl<W: Wire<CoreMessage>> Wire<CoreMessage> for TapWire<'_, W> {
     forward_wire!(CoreMessage:
-        now core cores backlog held_bytes held progress trim_memory pause resume forward
+        now core cores peer backlog held_bytes held progress trim_memory pause resume forward
         forward_sized mail_is_full stop_accepting vitals
     );
 

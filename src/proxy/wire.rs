@@ -63,7 +63,7 @@ pub(super) struct TunnelWire<'w, W> {
 
 impl<M, W: Wire<M>> Wire<M> for TunnelWire<'_, W> {
     forward_wire!(M:
-        now core cores send_parts share share_behind backlog held_bytes held progress
+        now core cores peer send_parts share share_behind backlog held_bytes held progress
         trim_memory pause resume forward forward_sized mail_is_full stop_accepting vitals
     );
 

@@ -22,6 +22,11 @@ macro_rules! forward_wire {
             self.wire.cores()
         }
     };
+    (@peer $message:ty) => {
+        fn peer(&self, id: $crate::shard::ConnectionId) -> Option<std::net::IpAddr> {
+            self.wire.peer(id)
+        }
+    };
     (@send_parts $message:ty) => {
         #[inline]
         fn send_parts(

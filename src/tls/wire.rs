@@ -13,7 +13,7 @@ pub(super) struct Secured<'w, W> {
 
 impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
     forward_wire!(M:
-        now core cores progress pause resume forward forward_sized
+        now core cores peer progress pause resume forward forward_sized
         mail_is_full stop_accepting
     );
 

@@ -229,6 +229,11 @@ impl<S: Shard> Driver<S> {
                 }
             }
             Operation::Close => self.port.descriptor_closed(id),
+            Operation::PeerName => {
+                if let Some(listener) = self.port.peer_told(id, completion.result) {
+                    self.let_in(id, listener);
+                }
+            }
             Operation::Unacknowledged => self.port.unacknowledged_counted(id, completion.result),
             Operation::Doorbell => self.fetch_messages(),
             Operation::Tick | Operation::Alarm => self.timer_ended(operation),
@@ -259,6 +264,15 @@ impl<S: Shard> Driver<S> {
         self.accept_coalescer.note_accepted();
         let id = port.slots.accepted(ring, index);
         let listener = u16::try_from(listener).unwrap_or(u16::MAX);
+        if !port.ask_peer(id, listener) {
+            self.let_in(id, listener);
+        }
+    }
+
+    /// Opens an accepted connection, now or when there is room.
+    #[inline]
+    fn let_in(&mut self, id: ConnectionId, listener: u16) {
+        let port = &mut *self.port;
         if port.acceptor.is_stopped() {
             port.abort(id);
         } else if port.slots.excess() == 0 {

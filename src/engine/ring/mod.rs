@@ -42,7 +42,7 @@ use driver::Driver;
 use intake::Group;
 use mailer::{Mailboxes, Mailer, mailboxes_for};
 pub(super) use option::unacknowledged;
-use port::Port;
+use port::{Peers, Port};
 use queue::Ring;
 use rings::Rings;
 use rustix::process::{Resource, getrlimit};
@@ -76,6 +76,7 @@ pub fn run<S: Shard + 'static>(
             core: Core(u16::try_from(index).unwrap_or(u16::MAX)),
             listeners,
             first_word: config.first_word,
+            peers: config.peers,
             slots: config.slots,
             connects: config.connects,
             table: config.table,
@@ -166,6 +167,7 @@ struct Setup<M> {
     core: Core,
     listeners: Vec<TcpListener>,
     first_word: FirstWord,
+    peers: bool,
     slots: u32,
     connects: u32,
     table: u32,
@@ -289,6 +291,9 @@ fn furnish<S: Shard>(
     let mut rings = Rings::new(rings, table);
     let mailer = Mailer::new(setup.mailboxes, setup.core);
     mailer.set_doorbell(rings.lead().descriptor(), waker.handle());
+    let is_v6 = |listener: &TcpListener| listener.local_addr().is_ok_and(|it| it.is_ipv6());
+    let are_v6 = listeners.iter().map(is_v6).collect();
+    let peers = setup.peers.then(|| Peers::new(are_v6));
     let mut acceptor = Acceptor::new(listeners, count);
     acceptor.failures = setup.accept_failures;
     let port = Port {
@@ -310,6 +315,7 @@ fn furnish<S: Shard>(
         querying: Default::default(),
         pending: Default::default(),
         waiting: Default::default(),
+        peers,
         trims: false,
     };
     let handle = waker.handle();

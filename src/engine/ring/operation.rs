@@ -29,6 +29,8 @@ pub(super) enum Operation {
     Shutdown,
     /// Close of a connection's direct descriptor.
     Close,
+    /// Where a connection that was accepted comes from: it is opened after that.
+    PeerName,
     /// How much of what was sent to a closing connection is not acknowledged.
     Unacknowledged,
     /// Cancellation of a connection's receive. Only its failure is told: see
@@ -68,6 +70,7 @@ const ALL: [Operation; 22] = [
     Operation::Prepare,
     Operation::Shutdown,
     Operation::Close,
+    Operation::PeerName,
     Operation::Unacknowledged,
     Operation::CancelReceive,
     Operation::CancelSend,

@@ -87,6 +87,31 @@ pub(super) fn unacknowledged_entry(on: types::Fixed) -> squeue::Entry {
     opcode::UringCmd16::new(on, SOCKET_URING_OP_SIOCOUTQ).build()
 }
 
+/// An entry that asks for the address of the peer of a direct descriptor (`SO_PEERNAME`, which
+/// takes no more bytes than the address of its family has). `include/uapi/linux/io_uring.h`:
+/// `SOCKET_URING_OP_GETSOCKOPT`, since Linux 6.7. The kernel writes into `name` until it completes.
+pub(super) fn peer_name_entry(
+    on: types::Fixed,
+    name: &mut libc::sockaddr_in6,
+    is_v6: bool,
+) -> squeue::Entry {
+    const SOCKET_URING_OP_GETSOCKOPT: u32 = 2;
+    // include/uapi/asm-generic/socket.h.
+    const SO_PEERNAME: u32 = 28;
+    let level = libc::SOL_SOCKET.cast_unsigned();
+    let length = match is_v6 {
+        true => socklen::<libc::sockaddr_in6>(),
+        false => socklen::<libc::sockaddr_in>(),
+    };
+    let name = (&raw mut *name).cast_const().cast();
+    let mut entry = opcode::SetSockOpt::new(on, level, SO_PEERNAME, name, length).build();
+    // There is no opcode for it: it differs in the operation, 4 bytes at 8 of the entry (`cmd_op`).
+    let operation = (&raw mut entry).cast::<u32>().wrapping_add(2);
+    // SAFETY: an entry is 64 bytes, and aligned to 8.
+    unsafe { operation.write(SOCKET_URING_OP_GETSOCKOPT) };
+    entry
+}
+
 /// The size of a socket option's value.
 pub(super) const fn socklen<T>() -> libc::socklen_t {
     #[expect(clippy::cast_possible_truncation, reason = "options are a few bytes")]

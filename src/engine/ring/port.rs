@@ -2,6 +2,7 @@
 
 mod connect;
 mod lifecycle;
+mod peers;
 mod sending;
 
 use super::accept::Acceptor;
@@ -19,6 +20,7 @@ use crate::shard::{
     Close, CloseCause, ConnectionId, Core, Counters, NoSlot, Payload, Unsent, Vitals, Wire,
 };
 use crate::time::Instant;
+pub(super) use peers::Peers;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -60,6 +62,8 @@ pub(super) struct Port<M> {
     pub(super) pending: VecDeque<RingEvent>,
     /// Accepted on that listener when every slot was taken: opened when there is room.
     pub(super) waiting: VecDeque<(ConnectionId, u16)>,
+    /// Where connections come from, if the shard needs it.
+    pub(super) peers: Option<Peers>,
     /// The shard has asked for memory to be given back.
     pub(super) trims: bool,
 }
@@ -118,6 +122,11 @@ impl<M> Wire<M> for Port<M> {
 
     fn cores(&self) -> u16 {
         self.mailer.cores()
+    }
+
+    fn peer(&self, id: ConnectionId) -> Option<IpAddr> {
+        self.slots.out(id)?;
+        self.peers.as_ref()?.of(id)
     }
 
     #[inline]

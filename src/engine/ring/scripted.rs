@@ -236,6 +236,7 @@ fn core_on(
         querying: Default::default(),
         pending: Default::default(),
         waiting: Default::default(),
+        peers: None,
         trims: false,
     };
     let waker = WakeHandle::new().unwrap();

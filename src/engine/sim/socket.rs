@@ -3,6 +3,7 @@
 use crate::shard::{CloseCause, ConnectionId};
 use crate::time::Instant;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 /// The index of a core: those of the servers first, then those of the loads.
 pub(super) type Node = usize;
@@ -16,6 +17,8 @@ pub(super) struct SimSocket {
     /// The connection that its core made of it.
     pub(super) id: Option<ConnectionId>,
     pub(super) listener: u16,
+    /// What this end calls itself, if it says.
+    pub(super) address: Option<IpAddr>,
     pub(super) peer: Option<SocketIndex>,
     pub(super) state: SocketState,
     /// What comes to this end.
@@ -86,6 +89,7 @@ impl SimSocket {
             node,
             id: None,
             listener: 0,
+            address: None,
             peer: None,
             state,
             rx,

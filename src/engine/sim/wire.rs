@@ -275,6 +275,12 @@ impl<M> Wire<M> for SimWire<'_, M> {
         self.state.cores
     }
 
+    fn peer(&self, id: ConnectionId) -> Option<IpAddr> {
+        let link = self.state.links.get(id)?;
+        let other = self.net.sockets.get(link.socket)?.peer?;
+        self.net.sockets.get(other)?.address
+    }
+
     fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
         self.state
             .queue(id, |out, pool, cap| out.push_parts(pool, cap, parts))
@@ -333,10 +339,11 @@ impl<M> Wire<M> for SimWire<'_, M> {
         }
     }
 
-    fn connect(&mut self, to: SocketAddr, _from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
+    fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {
         let link = SimLink::new(SocketIndex::MAX, SimLinkState::Connecting);
         let id = self.state.links.insert_with(|_| link).ok_or(NoSlot)?;
         let socket = self.net.connect(self.state.node, id, to);
+        self.net.sockets[socket].address = from;
         if let Some(link) = self.state.links.get_mut(id) {
             link.socket = socket;
         }

@@ -356,6 +356,12 @@ impl<M> Wire<M> for Io<M> {
         u16::try_from(self.mailboxes.len()).unwrap_or(u16::MAX)
     }
 
+    fn peer(&self, id: ConnectionId) -> Option<IpAddr> {
+        let stream = self.links.get(id)?.stream.as_ref()?;
+        let address = stream.peer_addr().ok()?;
+        Some(address.ip().to_canonical())
+    }
+
     fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
         self.queue(id, |link, pool, cap| link.out.push_parts(pool, cap, parts))
     }

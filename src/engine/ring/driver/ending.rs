@@ -102,7 +102,9 @@ impl<S: Shard> Driver<S> {
             {
                 slot.receive = Receive::Ended
             }
-            (Operation::Connect | Operation::Shutdown, Some(slot)) => slot.busy = false,
+            (Operation::Connect | Operation::Shutdown | Operation::PeerName, Some(slot)) => {
+                slot.busy = false
+            }
             (Operation::AcceptMultishot | Operation::AcceptSingle, _) => {
                 self.port
                     .acceptor

@@ -74,7 +74,7 @@ impl World {
                 post(0);
             }
             Operation::Prepare | Operation::ResetOnClose | Operation::RingDoorbell => {}
-            Operation::Unacknowledged => post(0),
+            Operation::Unacknowledged | Operation::PeerName => post(0),
             _ => self.hold(user_data, (operation, id)),
         }
         if self.tame {
