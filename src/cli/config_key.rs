@@ -107,13 +107,13 @@ impl<'c> ConfigKey<'c> {
         let names = self.0.get_value_names();
         let name = names.and_then(|names| names.first());
         match name.map_or("", |name| name.as_str()) {
-            "N" | "MS" | "CODE" => ValueKind::Count,
+            "N" | "MS" | "CODE" | "RATE" => ValueKind::Count,
             "BYTES" => ValueKind::Size,
             "TIME" => ValueKind::Time,
             "LIST" | "[HOST:]PORT" => ValueKind::Place,
             "FILE" => ValueKind::Path,
             "WHERE" => ValueKind::Secret,
-            "NAME" | "ORIGIN" | "TEXT" => ValueKind::Text,
+            "NAME" | "NETWORK" | "ORIGIN" | "TEXT" => ValueKind::Text,
             _ => ValueKind::Any,
         }
     }

@@ -8,6 +8,7 @@ use super::config_flags::ConfigFlags;
 use super::connection::ConnectionFlags;
 use super::doctor::DoctorFlags;
 use super::init::InitFlags;
+use super::limit_flags::LimitFlags;
 use super::listen::{self, Listen};
 use super::load::flags::LoadFlags;
 use super::merge::MergeFlags;
@@ -276,6 +277,8 @@ pub(super) struct ServeFlags {
     /// Most connections of one core [default: what the descriptor limit allows]. More get 503.
     #[arg(long, value_name = "N", value_parser = values::count_u32)]
     pub(super) max_connections: Option<u32>,
+    #[command(flatten)]
+    pub(super) limits: LimitFlags,
     #[command(flatten)]
     pub(super) channels: ChannelFlags,
     /// Receive buffers of one core, a power of two (engine ring) [default: 1024].

@@ -20,6 +20,7 @@ mod frames;
 mod host;
 mod init;
 mod keys;
+mod limit_flags;
 mod listen;
 mod load;
 mod merge;

@@ -11,6 +11,7 @@ use super::{Exit, Failure, complaints, host, listen, print, signals};
 use crate::app::realtime::RealtimePlan;
 #[cfg(feature = "baseline")]
 use crate::baseline::{self, Baseline};
+use crate::door::{AddressBlock, Introduced};
 use crate::engine::{self, EngineConfig, EngineError, FirstWord, Listeners, Stop};
 use crate::limits;
 use crate::live::Live;
@@ -18,7 +19,7 @@ use crate::protocol::websocket::OriginPolicy;
 use crate::protocol::websocket::frame::HEADER_BYTES;
 use crate::sampler;
 use crate::server::{self, Outcome, Server};
-use crate::shard::{Core, Shard};
+use crate::shard::{Core, Either, Shard};
 use crate::tls::{Role, Tls, sealed_bytes};
 pub(super) use reload::RELOADED;
 use reload::Reloader;
@@ -43,6 +44,8 @@ pub(super) struct Config {
     receive_buffers: u16,
     receive_bytes: u32,
     tls: Option<Role>,
+    /// Who speaks the PROXY protocol.
+    introducers: Vec<AddressBlock>,
     /// What TLS was read from.
     tls_files: Option<TlsFiles>,
     /// What TLS is from then on.
@@ -77,6 +80,7 @@ impl Config {
         let tls_files = TlsFiles::new(&flags.tls_cert, &flags.tls_key, flags.tls_client_ca)?;
         Ok(Self {
             tls: tls_files.as_ref().map(tls::server).transpose()?,
+            introducers: flags.limits.proxy_protocol.clone(),
             tls_files,
             tls_news: Live::default(),
             descriptor_limit,
@@ -105,6 +109,8 @@ impl Config {
                 run: u32::from_ne_bytes(random()?),
                 subprotocols: flags.subprotocol,
                 epoch: SystemTime::now().duration_since(UNIX_EPOCH).ok(),
+                limits: flags.limits.limits()?,
+                head_time: flags.limits.header_timeout,
                 origins: if flags.origin.is_empty() {
                     OriginPolicy::Any
                 } else {
@@ -127,6 +133,7 @@ impl Config {
             listeners: Listeners::bind(&self.listen, self.cpus.len())?,
             // HTTP: a client that does not ask is not answered.
             first_word: FirstWord::Peers,
+            peers: self.server.limits.per_address.is_some() || !self.introducers.is_empty(),
             slots: self
                 .capacity
                 .connections
@@ -239,7 +246,8 @@ fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
         ("--tls-cert", !flags.tls_cert.is_empty()),
     ];
     let asked = asked.into_iter().find(|(_, asked)| *asked);
-    match asked.map(|(flag, _)| flag).or(flags.channels.asked()) {
+    let asked = asked.map(|(flag, _)| flag).or(flags.limits.asked());
+    match asked.or(flags.channels.asked()) {
         Some(flag) => {
             let text = format!("{flag}: the baseline has no such thing; try: --engine tokio");
             Err(Failure::Usage(text))
@@ -299,14 +307,25 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
             let plain = config.server.admin_listener;
             let most = plan.slots.saturating_sub(limits::RESET_CONNECTIONS);
             let news = config.tls_news.clone();
+            let secured = move |server: Server, role: Role| {
+                Tls::new(server, role, cap)
+                    .renewed_by(news.clone())
+                    .except(plain)
+                    .at_most(most)
+            };
+            let (introducers, time) = (config.introducers.clone(), config.server.head_time);
             match config.tls.clone() {
-                None => run_shards(&config, plan, |server| server)?,
-                Some(role) => run_shards(&config, plan, move |server| {
-                    Tls::new(server, role.clone(), cap)
-                        .renewed_by(news.clone())
-                        .except(plain)
-                        .at_most(most)
+                role if !introducers.is_empty() => run_shards(&config, plan, move |server| {
+                    let inner = match role.clone() {
+                        None => Either::A(server),
+                        Some(role) => Either::B(secured(server, role)),
+                    };
+                    Introduced::new(inner, introducers.clone(), time).except(plain)
                 })?,
+                None => run_shards(&config, plan, |server| server)?,
+                Some(role) => {
+                    run_shards(&config, plan, move |server| secured(server, role.clone()))?
+                }
             }
         }
     };

@@ -116,6 +116,7 @@ pub(super) fn tell_refusals(
     let refusals = refusals.clone();
     let tell = move || {
         let (mut full, mut failed) = (Told::default(), failures.read().map(|_| Told::default()));
+        let mut barred = Told::default();
         let mut answered_before = 0;
         for looks in 1.. {
             std::thread::sleep(LOOK);
@@ -126,6 +127,12 @@ pub(super) fn tell_refusals(
                 let by_answer = answered - answered_before;
                 print::note(full_line(by_answer, news - by_answer, capacity));
                 answered_before = answered;
+            }
+            if let Some(news) = barred.news(refusals.barred.load(Relaxed), now) {
+                let news = print::whole(news);
+                print::note(format_args!(
+                    "limits: {news} x not let in; see barred in /stats"
+                ));
             }
             for (told, (count, errno)) in failed.iter_mut().zip(failures.read()) {
                 if let Some(news) = told.news(count, now) {

@@ -2,6 +2,7 @@
 //! newcomer gets an answer and health and figures are told when the server is full.
 
 use super::Config;
+use crate::door::DoorRefusal;
 use crate::limits;
 use crate::protocol::Fault;
 use std::time::Duration;
@@ -17,6 +18,16 @@ const ADMIN_ONLY: Fault = Fault::Http {
     reason: "only /healthz, /stats and /metrics here",
 };
 
+/// What a newcomer gets that a limit does not let in (RFC 6585, 4; RFC 9110, 15.6.4).
+pub(super) const fn barred(refusal: DoorRefusal) -> Fault {
+    let (status, reason) = match refusal {
+        DoorRefusal::Address => (429, "too many connections of this address"),
+        DoorRefusal::Addresses => (503, "too many addresses"),
+        DoorRefusal::Connects => (503, "too many newcomers"),
+    };
+    Fault::Http { status, reason }
+}
+
 /// What an accepted connection counts as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Place {
@@ -25,6 +36,8 @@ pub(super) enum Place {
     Regular,
     /// One beyond them: it gets an answer and is ended.
     Spare,
+    /// One that a limit does not let in: it gets that answer and is ended.
+    Barred(DoorRefusal),
     /// One on the listener for health and figures.
     Admin,
     /// None: there is not even a spare one.
@@ -33,16 +46,16 @@ pub(super) enum Place {
 
 impl Place {
     /// How long a connection there may take over its head.
-    pub(super) const fn head_time(self) -> Duration {
+    pub(super) fn head_time(self, config: &Config) -> Duration {
         match self {
-            Self::Regular | Self::Admin => limits::HEAD_TIME,
-            Self::Spare | Self::Nowhere => limits::SPARE_TIME,
+            Self::Regular | Self::Admin => config.head_time(),
+            Self::Spare | Self::Barred(_) | Self::Nowhere => limits::SPARE_TIME,
         }
     }
 
     /// Whether a connection there is to end with its answer.
     pub(super) const fn is_brief(self) -> bool {
-        matches!(self, Self::Spare)
+        matches!(self, Self::Spare | Self::Barred(_))
     }
 }
 
@@ -59,11 +72,22 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// A newcomer takes a place.
-    pub(super) fn enter(&mut self, listener: u16, config: &Config) -> Place {
+    /// A newcomer takes a place: one beside the others if it is not let in for that.
+    pub(super) fn enter(
+        &mut self,
+        listener: u16,
+        refusal: Option<DoorRefusal>,
+        config: &Config,
+    ) -> Place {
         let place = if config.is_admin(listener) {
             if self.admin < limits::ADMIN_CONNECTIONS {
                 Place::Admin
+            } else {
+                Place::Nowhere
+            }
+        } else if let Some(refusal) = refusal {
+            if self.spare < limits::SPARE_CONNECTIONS {
+                Place::Barred(refusal)
             } else {
                 Place::Nowhere
             }
@@ -103,6 +127,10 @@ impl Admission {
             Place::Regular => Ok(()),
             _ if ALWAYS.contains(&path) => Ok(()),
             Place::Admin => Err(ADMIN_ONLY),
+            Place::Barred(refusal) => {
+                config.barred();
+                Err(barred(refusal))
+            }
             Place::Spare | Place::Nowhere if is_post => Ok(()),
             Place::Spare if config.has_room(self.regular) => {
                 self.leave(Place::Spare);
@@ -120,7 +148,7 @@ impl Admission {
     fn count(&mut self, place: Place) -> Option<&mut u32> {
         match place {
             Place::Regular => Some(&mut self.regular),
-            Place::Spare => Some(&mut self.spare),
+            Place::Spare | Place::Barred(_) => Some(&mut self.spare),
             Place::Admin => Some(&mut self.admin),
             Place::Nowhere => None,
         }

@@ -7,6 +7,7 @@ use super::tally::Tally;
 use crate::app::push::PushConfig;
 use crate::app::realtime::RealtimePlan;
 use crate::app::rooms::RoomsConfig;
+use crate::door::{AddressTable, Door, DoorLimits};
 use crate::limits;
 use crate::live::Live;
 use crate::protocol::Fault;
@@ -88,6 +89,12 @@ pub struct Config {
     pub subprotocols: Vec<String>,
     /// Which web pages may open a WebSocket.
     pub origins: OriginPolicy,
+    /// Who is let in, how fast it may speak, for how long it may stay.
+    pub limits: DoorLimits,
+    /// Time for a head of a request, and for what is posted.
+    pub head_time: Duration,
+    /// Connections by address, over all cores.
+    pub addresses: AddressTable,
     /// What of it is another while the server runs.
     pub news: Live<ServerNews>,
     /// Where the last reading of process and host is pinned up, if somebody reads.
@@ -99,6 +106,10 @@ pub struct Config {
 pub struct ServerNews {
     /// Which web pages may open a WebSocket.
     pub origins: OriginPolicy,
+    /// Who is let in, how fast it may speak, for how long it may stay.
+    pub limits: DoorLimits,
+    /// Time for a head of a request, and for what is posted.
+    pub head_time: Duration,
 }
 
 impl Config {
@@ -135,6 +146,9 @@ impl Config {
             deflate: false,
             subprotocols: Vec::new(),
             origins: OriginPolicy::Any,
+            limits: DoorLimits::default(),
+            head_time: limits::HEAD_TIME,
+            addresses: AddressTable::default(),
             news: Live::default(),
             board: Board::default(),
         }
@@ -147,12 +161,28 @@ impl Config {
         self
     }
 
-    /// Goes by what is new since the round `seen`, if anything is.
+    /// Goes by what is new since the round `seen`: the limits then, if anything is.
     #[inline]
-    pub(super) fn renew(&mut self, seen: &mut u64) {
-        if let Some(news) = self.news.news(seen) {
-            self.origins = lowercase(news.origins.clone());
-        }
+    pub(super) fn renew(&mut self, seen: &mut u64) -> Option<DoorLimits> {
+        let news = self.news.news(seen)?;
+        self.origins = lowercase(news.origins.clone());
+        self.head_time = news.head_time;
+        Some(news.limits.clone())
+    }
+
+    /// Who is let in.
+    pub(super) fn door(&self) -> Door {
+        Door::new(self.limits.clone(), self.addresses.clone(), self.started)
+    }
+
+    /// Time for a head of a request, and for what is posted.
+    pub(super) const fn head_time(&self) -> Duration {
+        self.head_time
+    }
+
+    /// A newcomer is not let in.
+    pub(super) fn barred(&self) {
+        self.refusals.barred.fetch_add(1, Relaxed);
     }
 
     /// What push messages are.

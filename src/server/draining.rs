@@ -2,6 +2,7 @@
 //! connections one after the other, and resets what is left.
 
 use crate::app::Goodbye;
+use crate::door::scattered;
 use crate::protocol::Fault;
 use crate::shard::{ConnectionId, Core};
 use crate::time::Instant;
@@ -183,14 +184,6 @@ impl Draining {
     pub(super) const fn left(&self) -> Option<u64> {
         self.left
     }
-}
-
-/// A number that looks random and follows from another (`SplitMix64`, Steele and others, 2014).
-const fn scattered(seed: u64) -> u64 {
-    let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::apps::Apps;
 use super::connections::Connections;
+use super::eviction::{self, Heard};
 use super::shared::Shared;
 use super::stats::Message;
 use crate::shard::Wire;
@@ -20,10 +21,17 @@ pub(super) fn work<A: Apps>(
             shared.inbound().forget(id);
             continue;
         };
+        let before = shared.messages_in();
         let Some(step) = connection.work(id, shared, wire) else {
             continue;
         };
         connections.carry_out(id, step, shared, wire);
+        if shared.door().listens() {
+            // Its bytes were counted when they came.
+            let messages = shared.messages_in() - before;
+            let heard = Heard { messages, bytes: 0 };
+            eviction::meter(id, heard, connections, shared, wire);
+        }
         connections.act(id, shared, wire, |it, shared, wire| {
             it.worked(id, shared, wire)
         });

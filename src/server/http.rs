@@ -104,7 +104,7 @@ impl Http {
                     let rest = bytes.get(*at..).unwrap_or_default();
                     let asked = match self.reader.next(bytes, at) {
                         Ok(Some(head)) => {
-                            let asked = routes::asked(head, asker.place, shared, wire);
+                            let asked = routes::asked(head, (id, asker.place), shared, wire);
                             self.as_in_pieces(rest, asked)
                         }
                         Ok(None) => match self.opening.next(rest) {
@@ -122,12 +122,12 @@ impl Http {
                         Asked::Reply(reply) => reply,
                         Asked::Body(body) => {
                             self.phase = Phase::Body(Box::new(body));
-                            shared.schedule(id, wire.now() + limits::HEAD_TIME);
+                            shared.await_rest(id, wire.now());
                             continue;
                         }
                         Asked::Say(saying) => {
                             self.phase = Phase::Saying(saying);
-                            shared.schedule(id, wire.now() + limits::HEAD_TIME);
+                            shared.await_rest(id, wire.now());
                             continue;
                         }
                         Asked::WebSocket(app, extension) => {
@@ -238,7 +238,7 @@ impl Http {
     pub(super) fn limit(&self, place: Place, config: &Config) -> (Duration, Due) {
         match self.phase {
             Phase::Fresh | Phase::Head | Phase::Body(_) | Phase::Saying(_) => {
-                (place.head_time(), Due::RequestTime)
+                (place.head_time(config), Due::RequestTime)
             }
             Phase::Idle => (
                 config.http_idle(),
@@ -263,7 +263,7 @@ impl Http {
         if more {
             if matches!(self.phase, Phase::Idle) {
                 *asker.since = Stamp::new(wire.now());
-                shared.schedule(asker.id, wire.now() + limits::HEAD_TIME);
+                shared.await_rest(asker.id, wire.now());
             }
             self.phase = Phase::Head;
         }

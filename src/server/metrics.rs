@@ -195,6 +195,19 @@ fn parts(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
                 ("full", |it| it.tally.decided.full),
                 ("stalled", |it| it.tally.decided.stalled),
                 ("memory", |it| it.tally.decided.memory),
+                ("barred", |it| it.tally.decided.barred),
+                ("overuse", |it| it.tally.decided.overuse),
+                ("unheard", |it| it.tally.decided.unheard),
+                ("lifetime", |it| it.tally.decided.lifetime),
+            ],
+        ),
+        (
+            MetricFamily::counter("barred", "Newcomers that a limit did not let in, by which."),
+            "limit",
+            &[
+                ("address", |it| it.tally.barred.address),
+                ("addresses", |it| it.tally.barred.addresses),
+                ("connects", |it| it.tally.barred.connects),
             ],
         ),
     ];

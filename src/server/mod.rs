@@ -34,6 +34,7 @@ mod deferred;
 mod draining;
 mod effects;
 mod event;
+mod eviction;
 mod fair_share;
 mod fields;
 mod figures;
@@ -77,12 +78,13 @@ pub use mount::{BuiltIn, built_in};
 pub use refusals::{RefusalCounts, Refusals};
 pub use route::{By, Route};
 pub use stats::Message;
-pub use tally::{Closed, Decided, Open, Tally};
+pub use tally::{Barred, Closed, Decided, Open, Tally};
 
 use crate::shard::{Close, CloseCause, ConnectionId, Core, Half, Origin, ReceiveInto, Shard, Wire};
 use crate::time::Instant;
 use admission::Place;
 use connections::Connections;
+use eviction::Heard;
 use shared::Shared;
 use step::{Due, Step};
 use tally::CloseReason;
@@ -181,13 +183,14 @@ impl<A: Apps> Shard for Server<A> {
             Origin::Accepted { listener } => listener,
             Origin::Connected | Origin::Secured { .. } => 0,
         };
-        let place = self.shared.accepted(listener);
+        let place = self.shared.accepted(id, listener, wire);
         self.connections.open(id, place, now);
         if place == Place::Nowhere {
             let (connections, shared) = (&mut self.connections, &mut self.shared);
             connections.end(id, Close::Abort, CloseReason::Full, shared, wire);
         } else {
-            self.shared.schedule(id, now + place.head_time());
+            let time = place.head_time(self.shared.config());
+            self.shared.schedule(id, now + time);
         }
     }
 
@@ -201,9 +204,17 @@ impl<A: Apps> Shard for Server<A> {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
+        let before = self.shared.messages_in();
         let step = connection.received(id, bytes, &mut self.shared, wire);
         if step != Step::Stay {
             self.connections.carry_out(id, step, &mut self.shared, wire);
+        }
+        if self.shared.door().listens() {
+            let heard = Heard {
+                messages: self.shared.messages_in() - before,
+                bytes: bytes.len(),
+            };
+            eviction::meter(id, heard, &mut self.connections, &mut self.shared, wire);
         }
         self.settle(wire);
     }
@@ -287,6 +298,7 @@ impl<A: Apps> Shard for Server<A> {
         for &id in &due {
             self.look(id, now, wire);
         }
+        eviction::expire(&mut self.connections, &mut self.shared, &mut due, wire);
         sweep::sweep(&mut self.connections, &mut self.shared, &mut due, wire);
         self.due = due;
         self.tell_time(now, wire);

@@ -20,6 +20,8 @@ impl std::ops::Deref for Refusals {
 pub struct RefusalCounts {
     /// Refused with 503.
     pub answered: AtomicU64,
+    /// Refused by a limit, with 429, 503 or a reset.
+    pub barred: AtomicU64,
     /// Reset, because there was not even a place to answer.
     pub reset: AtomicU64,
 }

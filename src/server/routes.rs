@@ -15,7 +15,7 @@ use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, Request, accept};
 use crate::protocol::websocket::{Extension, handshake};
-use crate::shard::Wire;
+use crate::shard::{ConnectionId, Wire};
 use crate::stats::exposition::{OPENMETRICS, PROMETHEUS};
 use crate::time::Instant;
 
@@ -65,7 +65,7 @@ const TOO_LARGE: Fault = Fault::Http {
 /// Reads a request of a connection in that place and decides what it gets.
 pub(super) fn asked<A: Apps>(
     head: &[u8],
-    place: &mut Place,
+    (id, place): (ConnectionId, &mut Place),
     shared: &mut Shared<A>,
     wire: &mut impl Wire<Message<A::Letters>>,
 ) -> Asked {
@@ -78,6 +78,10 @@ pub(super) fn asked<A: Apps>(
     }
     if let Err(fault) = shared.requested(request.path(), wire.now()) {
         return refuse(fault, &request);
+    }
+    if let Err(fault) = shared.looks_through(id, &request) {
+        let refusal = Reply::refuse(fault).ending(CloseReason::Barred);
+        return Asked::Reply(refusal);
     }
     let origin = shared.listed(&request);
     match route(&request, shared, wire.now()) {

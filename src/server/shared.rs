@@ -17,6 +17,7 @@ use super::step::DeferWait;
 use super::tally::{CloseReason, ConnectionKind, Tally};
 use super::{Config, Outcome};
 use crate::app::Reach;
+use crate::door::Door;
 use crate::limits;
 use crate::shard::{CloseCause, ConnectionId, Core, Wire};
 use crate::time::Instant;
@@ -43,6 +44,7 @@ pub(super) struct Shared<A> {
     responses: Responses,
     admission: Admission,
     draining: Draining,
+    door: Door,
     /// Which news was the last.
     seen: u64,
 }
@@ -61,6 +63,7 @@ impl<A: Apps> Shared<A> {
             responses: Responses::default(),
             admission: Admission::default(),
             draining: Draining::new(config.farewell()),
+            door: config.door(),
             seen: 0,
             config,
         }
@@ -69,7 +72,9 @@ impl<A: Apps> Shared<A> {
     /// Goes by what is new in the configuration, if anything is.
     #[inline]
     fn renew(&mut self) {
-        self.config.renew(&mut self.seen);
+        if let Some(limits) = self.config.renew(&mut self.seen) {
+            self.door.renew(limits);
+        }
     }
 
     /// The core begins.
@@ -92,6 +97,18 @@ impl<A: Apps> Shared<A> {
     #[inline]
     pub(super) const fn inbound(&mut self) -> &mut Inbound {
         self.memory.inbound()
+    }
+
+    /// Who is let in, and what becomes of it.
+    #[inline]
+    pub(super) const fn door(&mut self) -> &mut Door {
+        &mut self.door
+    }
+
+    /// WebSocket messages and posted texts so far.
+    #[inline]
+    pub(super) const fn messages_in(&self) -> u64 {
+        self.tally.heard()
     }
 
     /// How far stopping has come.
@@ -126,11 +143,29 @@ impl<A: Apps> Shared<A> {
 /// Connections: they come, are something, and go.
 impl<A: Apps> Shared<A> {
     /// A connection was accepted at that listener: its place. One that has none is to be reset.
-    pub(super) fn accepted(&mut self, listener: u16) -> Place {
+    pub(super) fn accepted(
+        &mut self,
+        id: ConnectionId,
+        listener: u16,
+        wire: &impl Wire<Message<A::Letters>>,
+    ) -> Place {
+        self.renew();
         self.tally.accepted();
         self.tally.began(ConnectionKind::Http);
-        let place = self.admission.enter(listener, &self.config);
-        if place == Place::Nowhere {
+        let refusal = match self.config.is_admin(listener) {
+            true => None,
+            false => {
+                let from = self.door.counts_addresses().then(|| wire.peer(id));
+                self.door.enter(id, from.flatten(), wire.now()).err()
+            }
+        };
+        if let Some(refusal) = refusal {
+            self.tally.barred(refusal);
+        }
+        let place = self.admission.enter(listener, refusal, &self.config);
+        if place == Place::Nowhere && refusal.is_some() {
+            self.config.barred();
+        } else if place == Place::Nowhere {
             self.tally.refused();
             self.config.refused_by_reset();
         }
@@ -161,6 +196,7 @@ impl<A: Apps> Shared<A> {
     /// A connection is gone that had that place.
     pub(super) fn gone(&mut self, id: ConnectionId, place: Place, cause: CloseCause) {
         self.memory.forget(id);
+        self.door.left(id);
         self.admission.leave(place);
         self.tally.ended(cause);
     }
@@ -177,11 +213,16 @@ impl<A: Apps> Shared<A> {
         }
     }
 
+    /// Looks at a connection again when a request that has begun has to be whole.
+    pub(super) fn await_rest(&mut self, id: ConnectionId, now: Instant) {
+        self.wheel.schedule(id, now + self.config.head_time());
+    }
+
     /// Looks at a connection between two requests again before it has been idle for too long. It
-    /// is looked at after [`limits::HEAD_TIME`] anyhow.
+    /// is looked at after the time for a head anyhow.
     pub(super) fn await_request(&mut self, id: ConnectionId, now: Instant) {
         let idle = self.config.http_idle();
-        if idle < limits::HEAD_TIME {
+        if idle < self.config.head_time() {
             self.wheel.schedule(id, now + idle);
         }
     }
@@ -203,6 +244,9 @@ impl<A: Apps> Shared<A> {
     ) -> u32 {
         if framing == Framing::Events && is_told_singly::<A>(app) {
             self.heartbeat.begin(wire.now());
+        }
+        if framing != Framing::Events {
+            self.door.upgraded(id, wire.now());
         }
         let (apps, mut outgoing) = self.apps_and_outgoing(wire);
         apps.came(app, (id, framing), &mut outgoing)
@@ -342,6 +386,7 @@ impl<A: Apps> Shared<A> {
             self.round.deadline(),
             self.memory.deadline(),
             self.draining.deadline(),
+            self.door.deadline(),
         ];
         all.into_iter().flatten().min()
     }

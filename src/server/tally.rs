@@ -1,5 +1,6 @@
 //! What one core's server counts: connections by kind and by end, messages.
 
+use crate::door::DoorRefusal;
 use crate::shard::{CloseCause, TlsFault};
 use serde::Serialize;
 
@@ -17,6 +18,8 @@ pub struct Tally {
     pub decided: Decided,
     /// Newcomers refused because the server was full, with 503 or by a reset.
     pub refused: u64,
+    /// Newcomers that a limit did not let in.
+    pub barred: Barred,
     /// HTTP requests whose head was complete, upgrades and event streams included.
     pub requests: u64,
     /// WebSocket messages received, and texts posted to rooms.
@@ -64,6 +67,17 @@ pub struct Closed {
     pub handshake: u64,
 }
 
+/// Newcomers that were not let in, by the limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Barred {
+    /// Their address had as many connections as one may have.
+    pub address: u64,
+    /// As many addresses as are counted had connections, and theirs had none.
+    pub addresses: u64,
+    /// They came too fast.
+    pub connects: u64,
+}
+
 /// Why this side ended connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Decided {
@@ -85,6 +99,14 @@ pub struct Decided {
     pub stalled: u64,
     /// The core held too much, and most of it for this peer.
     pub memory: u64,
+    /// A limit did not let the newcomer in.
+    pub barred: u64,
+    /// The peer sent more messages or bytes than it may.
+    pub overuse: u64,
+    /// The peer did not send its first message in time.
+    pub unheard: u64,
+    /// It had been here for as long as it may.
+    pub lifetime: u64,
 }
 
 /// Why this side ends a connection.
@@ -99,6 +121,10 @@ pub(super) enum CloseReason {
     Full,
     Stalled,
     Memory,
+    Barred,
+    Overuse,
+    Unheard,
+    Lifetime,
 }
 
 /// What an open connection is.
@@ -118,6 +144,7 @@ impl Tally {
             closed,
             decided,
             refused,
+            barred,
             requests,
             messages_in,
             messages_out,
@@ -147,6 +174,13 @@ impl Tally {
         self.refused += refused;
         self.decided.stalled += decided.stalled;
         self.decided.memory += decided.memory;
+        self.decided.barred += decided.barred;
+        self.decided.overuse += decided.overuse;
+        self.decided.unheard += decided.unheard;
+        self.decided.lifetime += decided.lifetime;
+        self.barred.address += barred.address;
+        self.barred.addresses += barred.addresses;
+        self.barred.connects += barred.connects;
         self.requests += requests;
         self.messages_in += messages_in;
         self.messages_out += messages_out;
@@ -172,6 +206,16 @@ impl Tally {
         self.refused += 1;
     }
 
+    /// A limit does not let a newcomer in.
+    pub(super) const fn barred(&mut self, refusal: DoorRefusal) {
+        let count = match refusal {
+            DoorRefusal::Address => &mut self.barred.address,
+            DoorRefusal::Addresses => &mut self.barred.addresses,
+            DoorRefusal::Connects => &mut self.barred.connects,
+        };
+        *count += 1;
+    }
+
     /// The head of a request is complete.
     #[inline]
     pub(super) const fn requested(&mut self) {
@@ -182,6 +226,12 @@ impl Tally {
     #[inline]
     pub(super) const fn received(&mut self) {
         self.messages_in += 1;
+    }
+
+    /// Messages that came so far.
+    #[inline]
+    pub(super) const fn heard(&self) -> u64 {
+        self.messages_in
     }
 
     /// Messages or events were queued for so many peers.
@@ -237,6 +287,10 @@ impl Tally {
             CloseReason::Full => &mut self.decided.full,
             CloseReason::Stalled => &mut self.decided.stalled,
             CloseReason::Memory => &mut self.decided.memory,
+            CloseReason::Barred => &mut self.decided.barred,
+            CloseReason::Overuse => &mut self.decided.overuse,
+            CloseReason::Unheard => &mut self.decided.unheard,
+            CloseReason::Lifetime => &mut self.decided.lifetime,
         };
         *count += 1;
     }

@@ -173,6 +173,10 @@ impl WebSocket {
             | CloseReason::Idle
             | CloseReason::RequestTime
             | CloseReason::Drain
+            | CloseReason::Barred
+            | CloseReason::Overuse
+            | CloseReason::Unheard
+            | CloseReason::Lifetime
             | CloseReason::Full => CloseFrame {
                 code: Some(closing::POLICY),
                 reason: "a message that does not go on",

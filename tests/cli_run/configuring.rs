@@ -3,7 +3,8 @@
 use super::capacity::ask;
 use super::program::{Serving, ringstorm, ringstorm_within};
 use rustix::process::Signal;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -119,4 +120,76 @@ fn sighup_takes_rules_and_origins_anew_and_names_what_it_cannot() {
         assert!(said.contains(part), "{part}: {said}");
     }
     remove(&path);
+}
+
+#[test]
+fn an_address_has_so_many_connections_on_every_engine_and_health_is_told_all_the_same() {
+    for engine in ["ring", "tokio"] {
+        for listen in ["127.0.0.1:0", "[::]:0"] {
+            let flags = ["--max-connections-per-address", "2", "--count-loopback"];
+            let more = ["--engine", engine, "--cores", "0"];
+            let server = Serving::start_at(listen, &[&flags[..], &more].concat());
+            // All of IPv6 takes IPv4 too, whose addresses are counted as such.
+            let address = server.address.replace("[::]", "127.0.0.1");
+            let (_first, head) = ask(&address, "/events");
+            assert!(head.starts_with("HTTP/1.1 200 "), "{engine}: {head}");
+            let (second, _) = ask(&address, "/events");
+            for (path, status) in [("/events", 429), ("/healthz", 200), ("/echo", 429)] {
+                let (_, head) = ask(&address, path);
+                let begins = format!("HTTP/1.1 {status} ");
+                assert!(head.starts_with(&begins), "{engine}, {path}: {head}");
+            }
+            drop(second);
+            let by = Instant::now() + Duration::from_secs(20);
+            while !ask(&address, "/events").1.starts_with("HTTP/1.1 200 ") {
+                assert!(Instant::now() < by, "{engine}: the place is the next one's");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let (code, said) = server.stop_and_read();
+            assert_eq!(code, 0, "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_proxy_introduces_its_clients_and_who_is_none_does_not() {
+    for engine in ["ring", "tokio"] {
+        let serve = |proxy: &str| {
+            let flags = [
+                "--engine",
+                engine,
+                "--cores",
+                "0",
+                "--proxy-protocol",
+                proxy,
+            ];
+            Serving::start(&[&flags[..], &["--max-connections-per-address", "1"]].concat())
+        };
+        let said = |address: &str, begin: &[u8]| {
+            let mut peer = TcpStream::connect(address).expect("the server accepts");
+            let request = b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n";
+            // In two pieces, the header in one of them or in both.
+            let bytes = [begin, request].concat();
+            let (one, two) = bytes.split_at(begin.len() / 2);
+            for piece in [one, two] {
+                peer.write_all(piece).expect("the server reads");
+            }
+            let mut head = [0; 12];
+            let _ = peer.read_exact(&mut head);
+            (peer, String::from_utf8_lossy(&head).into_owned())
+        };
+        let server = serve("127.0.0.0/8");
+        let v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\x01\x01\x01\x01\0\x50\0\x51";
+        let (_ann, head) = said(&server.address, b"PROXY TCP4 192.0.2.1 1.1.1.1 1 2\r\n");
+        assert_eq!(head, "HTTP/1.1 200", "{engine}");
+        assert_eq!(said(&server.address, v2).1, "HTTP/1.1 429", "{engine}");
+        let (_bob, head) = said(&server.address, b"PROXY TCP4 192.0.2.2 1.1.1.1 1 2\r\n");
+        assert_eq!(head, "HTTP/1.1 200", "{engine}");
+        // Reset, without a word.
+        assert_eq!(said(&server.address, b"").1, "\0".repeat(12), "{engine}");
+        drop(server);
+        let server = serve("192.0.2.0/24");
+        let (_, head) = said(&server.address, b"PROXY TCP4 192.0.2.1 1.1.1.1 1 2\r\n");
+        assert_eq!(head, "HTTP/1.1 400", "{engine}");
+    }
 }

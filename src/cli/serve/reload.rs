@@ -19,8 +19,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// Keys whose values can change while the server runs.
-pub(in crate::cli) const RELOADED: [&str; 12] = [
+pub(in crate::cli) const RELOADED: [&str; 21] = [
     "api-key",
+    "byte-rate",
+    "connect-rate",
+    "count-loopback",
+    "first-message-timeout",
+    "header-timeout",
+    "max-connections-per-address",
+    "max-lifetime",
+    "message-rate",
     "origin",
     "rules",
     "tls-cert",
@@ -32,6 +40,7 @@ pub(in crate::cli) const RELOADED: [&str; 12] = [
     "token-jwks",
     "token-key",
     "token-list",
+    "trusted-proxy",
 ];
 
 /// The keys of a configuration, and their values as they would be typed.
@@ -46,6 +55,8 @@ pub(super) struct Reloader {
     has_rules: bool,
     /// What channels are like, as it is shown.
     channels: String,
+    /// It is known where connections come from.
+    has_peers: bool,
     server: Live<ServerNews>,
     realtime: Live<RealtimeNews>,
     tls: Live<ServerConfig>,
@@ -69,6 +80,7 @@ impl Reloader {
             has_channels: realtime.is_some(),
             has_rules: realtime.is_some_and(|plan| plan.middleware.is_some()),
             channels: realtime.map(shown_channels).unwrap_or_default(),
+            has_peers: config.server.limits.per_address.is_some(),
             server: config.server.news.clone(),
             realtime: realtime.map(|plan| plan.news.clone()).unwrap_or_default(),
             tls: config.tls_news.clone(),
@@ -176,8 +188,14 @@ impl Reloader {
                 origins: plan.sessions.map(|it| it.origins).unwrap_or_default(),
             });
         }
+        let mut limits = new.server.limits;
+        if !self.has_peers && limits.per_address.take().is_some() {
+            fixed.push("max-connections-per-address where there was none".to_owned());
+        }
         self.server.say(ServerNews {
             origins: new.server.origins,
+            limits,
+            head_time: new.server.head_time,
         });
         fixed
     }

@@ -3,10 +3,11 @@
 
 use super::Shared;
 use crate::app::{Admittance, ApiResponse, Arrival, Refusal};
+use crate::door::forwarded;
 use crate::protocol::Fault;
 use crate::protocol::http::Request;
 use crate::protocol::websocket::Extension;
-use crate::server::admission::{FULL, Place};
+use crate::server::admission::{self, FULL, Place};
 use crate::server::answer::{self, Answer, Reply};
 use crate::server::apps::{AppIndex, Apps};
 use crate::server::draining::DRAINING;
@@ -32,6 +33,9 @@ impl<A: Apps> Shared<A> {
         let admitted = self.admission.admit(place, path, is_post, &self.config);
         admitted.map_err(|fault| {
             let refusal = Reply::refuse(fault);
+            if let Place::Barred(_) = place {
+                return refusal.ending(CloseReason::Barred);
+            }
             if fault != FULL {
                 return refusal;
             }
@@ -53,6 +57,33 @@ impl<A: Apps> Shared<A> {
     /// Whether somebody may post to that query.
     pub(in crate::server) fn is_address(&self, app: AppIndex, query: &str) -> bool {
         self.apps.is_address(app, query)
+    }
+
+    /// Counts a trusted proxy's connection for whom it asks, if it asks to stay.
+    ///
+    /// # Errors
+    /// The refusal that it passes on.
+    pub(in crate::server) fn looks_through(
+        &mut self,
+        id: ConnectionId,
+        request: &Request<'_>,
+    ) -> Result<(), Fault> {
+        let stays = |by| !matches!(by, By::Post | By::Call);
+        let is_asked =
+            self.door.is_proxy(id) && self.find(request.path()).is_some_and(|(_, by)| stays(by));
+        if !is_asked {
+            return Ok(());
+        }
+        let standard = request.headers.all("Forwarded");
+        let common = request.headers.all("X-Forwarded-For");
+        let Some(client) = forwarded::client(standard, common, self.door.trusted()) else {
+            return Ok(());
+        };
+        self.door.speaks_for(id, client).map_err(|refusal| {
+            self.tally.barred(refusal);
+            self.config.barred();
+            admission::barred(refusal)
+        })
     }
 
     /// Tells the applications that something is asked of the server.

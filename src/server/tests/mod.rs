@@ -1,6 +1,7 @@
 //! A server on a wire that only records: every state, without an engine.
 
 mod admission;
+mod door;
 mod draining;
 mod fairness;
 mod http;
@@ -45,6 +46,8 @@ struct Tape {
     trimmed: u64,
     /// Much waits between the cores.
     full: bool,
+    /// Where everybody comes from.
+    from: Option<IpAddr>,
 }
 
 impl Tape {
@@ -73,6 +76,9 @@ impl Wire<Message> for Tape {
     }
     fn cores(&self) -> u16 {
         self.cores
+    }
+    fn peer(&self, _: ConnectionId) -> Option<IpAddr> {
+        self.from
     }
     fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
         self.queue(id, parts)
@@ -170,6 +176,7 @@ impl Rig {
             readings: 0,
             trimmed: 0,
             full: false,
+            from: None,
         };
         let mut server = Server::new(core, config);
         server.started(&mut wire);
