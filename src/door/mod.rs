@@ -304,7 +304,7 @@ mod tests {
             ..DoorLimits::default()
         };
         let table = AddressTable::default();
-        let [mut one, mut two] = [(); 2].map(|()| Door::new(limits, table.clone(), at(0)));
+        let [mut one, mut two] = [(); 2].map(|()| Door::new(limits.clone(), table.clone(), at(0)));
         assert_eq!(one.enter(id(0), address("192.0.2.1"), at(0)), Ok(()));
         // The same by another name (RFC 4291, 2.5.5.2).
         assert_eq!(two.enter(id(0), address("::ffff:192.0.2.1"), at(0)), Ok(()));
