@@ -230,10 +230,9 @@ impl<M> Io<M> {
                 LingerStep::Wait => self.closing.push_back(closing),
                 LingerStep::Done => self.end(id, told),
                 LingerStep::CutOff => {
-                    link.state = LinkState::Closing {
-                        cause: CloseCause::CutOff,
-                    };
-                    self.abort(id, CloseCause::CutOff);
+                    let cause = CloseCause::CutOff;
+                    link.state = LinkState::Closing { cause };
+                    self.abort(id, cause);
                 }
             }
         }
@@ -357,9 +356,7 @@ impl<M> Wire<M> for Io<M> {
     }
 
     fn peer(&self, id: ConnectionId) -> Option<IpAddr> {
-        let stream = self.links.get(id)?.stream.as_ref()?;
-        let address = stream.peer_addr().ok()?;
-        Some(address.ip().to_canonical())
+        self.links.get(id)?.peer()
     }
 
     fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {

@@ -44,6 +44,12 @@ pub(super) enum LinkState {
 }
 
 impl Link {
+    /// Where it comes from; `None` once that cannot be told.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        let address = self.stream.as_ref()?.peer_addr().ok()?;
+        Some(address.ip().to_canonical())
+    }
+
     /// A connection of that state.
     pub(super) fn new(stream: Option<TcpStream>, waker: Waker, state: LinkState) -> Self {
         Self {
