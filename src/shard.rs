@@ -20,6 +20,8 @@
 //!   [`Shard::received_into`] has given it back, which it does once: before `ended`, and before a
 //!   `closed` that the shard did not ask for.
 //! - After [`Wire::pause`], bytes that the kernel had already handed over may still arrive.
+//! - When a core fails, each other core gets `lost` once, and then `stopped`, unless that came
+//!   before.
 //! - An id is never reused: a later connection in the same slot has another generation.
 #![forbid(unsafe_code)]
 #![deny(
@@ -329,6 +331,9 @@ pub trait Shard: Sized {
     );
     /// [`Shard::deadline`] has passed.
     fn expired(&mut self, wire: &mut impl Wire<Self::Message>);
+    /// Another core has failed, and is gone for good: nothing that was said to it, or is, is heard.
+    /// `stopped` follows, unless it has come before.
+    fn lost(&mut self, _core: Core, _wire: &mut impl Wire<Self::Message>) {}
     /// Someone outside asked to end (SIGINT, SIGTERM): drain, then be finished. At most once.
     fn stopped(&mut self, wire: &mut impl Wire<Self::Message>);
     /// When to call [`Shard::expired`]; `None` for never.

@@ -351,6 +351,9 @@ pub trait App: Sized + 'static {
     /// The same app on another core says something.
     fn took(&mut self, _from: Core, _batch: &Self::Batch, _: &mut impl Effects<Self::Batch>) {}
 
+    /// The same app on another core is gone for good: nothing that is said to it is heard.
+    fn lost(&mut self, _core: Core, _: &mut impl Effects<Self::Batch>) {}
+
     /// When it wants to be told the time.
     fn deadline(&self) -> Option<Instant> {
         None

@@ -429,6 +429,12 @@ impl App for RealtimeApp {
         self.settle(effects);
     }
 
+    fn lost(&mut self, core: Core, effects: &mut impl Effects<Vec<HubLetter>>) {
+        let mut desk = Desk::new(effects, &mut self.tools);
+        self.hub.ended(core, &mut desk);
+        self.settle(effects);
+    }
+
     fn deadline(&self) -> Option<Instant> {
         let deadlines = [self.hub.deadline(), self.ping_at];
         deadlines.into_iter().flatten().min()

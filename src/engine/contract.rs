@@ -7,7 +7,7 @@ use crate::shard::{
     Unsent, Wire, forward_wire,
 };
 use crate::time::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// Runs `inner` and panics as soon as its engine breaks the contract.
@@ -21,6 +21,7 @@ pub struct Checked<S> {
 #[derive(Debug, Default)]
 struct Book {
     started: bool,
+    lost: BTreeSet<Core>,
     stopped: bool,
     finished: bool,
     now: Instant,
@@ -287,6 +288,11 @@ impl<S: Shard> Shard for Checked<S> {
             "expired before {deadline:?}"
         );
         self.pass(wire, |inner, wire| inner.expired(wire));
+    }
+
+    fn lost(&mut self, core: Core, wire: &mut impl Wire<Self::Message>) {
+        assert!(self.book.lost.insert(core), "{core:?} is lost once");
+        self.pass(wire, |inner, wire| inner.lost(core, wire));
     }
 
     fn stopped(&mut self, wire: &mut impl Wire<Self::Message>) {

@@ -17,6 +17,7 @@ pub mod tokio;
 pub mod vitals;
 
 use crate::limits;
+use crate::shard::Core;
 use crate::time::Instant;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,6 +99,8 @@ pub struct Stop(Arc<StopInner>);
 struct StopInner {
     thrown: std::sync::atomic::AtomicBool,
     wakers: Mutex<Vec<Box<dyn Fn() + Send>>>,
+    /// Cores that have failed.
+    failed: Mutex<Vec<Core>>,
 }
 
 impl Stop {
@@ -115,6 +118,20 @@ impl Stop {
         {
             wake();
         }
+    }
+
+    /// A core has failed: the others are told which, and end.
+    pub(in crate::engine) fn fail(&self, core: Core) {
+        let mut failed = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.push(core);
+        drop(failed);
+        self.throw();
+    }
+
+    /// The core that failed as that one, from 0, if so many have.
+    pub(in crate::engine) fn failed(&self, number: usize) -> Option<Core> {
+        let failed = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.get(number).copied()
     }
 
     /// Whether somebody asked.

@@ -134,6 +134,10 @@ impl Shard for Tapped {
         self.pass(wire, |load, wire| load.expired(wire));
     }
 
+    fn lost(&mut self, core: Core, wire: &mut impl Wire<CoreMessage>) {
+        self.pass(wire, |load, wire| load.lost(core, wire));
+    }
+
     fn stopped(&mut self, wire: &mut impl Wire<CoreMessage>) {
         self.pass(wire, |load, wire| load.stopped(wire));
     }

@@ -189,6 +189,10 @@ impl<S: Shard> Shard for Proxied<S> {
         self.pass(wire, |inner, wire| inner.expired(wire));
     }
 
+    fn lost(&mut self, core: Core, wire: &mut impl Wire<Self::Message>) {
+        self.pass(wire, |inner, wire| inner.lost(core, wire));
+    }
+
     fn stopped(&mut self, wire: &mut impl Wire<Self::Message>) {
         self.pass(wire, |inner, wire| inner.stopped(wire));
     }

@@ -60,6 +60,8 @@ pub trait Apps: Sized + 'static {
         letters: Self::Letters,
         out: &mut Outgoing<'_, M, W>,
     );
+    /// Another core is gone for good.
+    fn lost<M, W: Wire<M>>(&mut self, core: Core, out: &mut Outgoing<'_, M, W>);
     /// Forwards what they said to themselves.
     fn deliver<M, W: Wire<M>>(&mut self, wrap: &dyn Fn(Self::Letters) -> M, wire: &mut W);
     /// What the time brings.
@@ -193,6 +195,12 @@ impl<A: App, R: Apps> Apps for Mounted<A, R> {
             }
             Letters::Rest(letters) => self.rest.took(from, letters, out),
         }
+    }
+
+    fn lost<M, W: Wire<M>>(&mut self, core: Core, out: &mut Outgoing<'_, M, W>) {
+        let (app, mut asking) = self.here.parts(out);
+        app.lost(core, &mut asking);
+        self.rest.lost(core, out);
     }
 
     fn deliver<M, W: Wire<M>>(&mut self, wrap: &dyn Fn(Self::Letters) -> M, wire: &mut W) {
@@ -380,6 +388,8 @@ impl Apps for () {
     fn took<M, W: Wire<M>>(&mut self, _: Core, none: Infallible, _: &mut Outgoing<'_, M, W>) {
         match none {}
     }
+
+    fn lost<M, W: Wire<M>>(&mut self, _: Core, _: &mut Outgoing<'_, M, W>) {}
 
     fn deliver<M, W: Wire<M>>(&mut self, _: &dyn Fn(Infallible) -> M, _: &mut W) {}
 

@@ -310,6 +310,12 @@ impl<A: Apps> Shard for Server<A> {
         self.settle(wire);
     }
 
+    fn lost(&mut self, core: Core, wire: &mut impl Wire<Message<A::Letters>>) {
+        let (apps, mut outgoing) = self.shared.apps_and_outgoing(wire);
+        apps.lost(core, &mut outgoing);
+        self.settle(wire);
+    }
+
     fn stopped(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         self.shared.draining().begin(wire.now());
         stopping::go_on(&mut self.connections, &mut self.shared, wire);

@@ -89,6 +89,10 @@ where
         of_either!(self, shard => shard.expired(wire));
     }
 
+    fn lost(&mut self, core: Core, wire: &mut impl Wire<Self::Message>) {
+        of_either!(self, shard => shard.lost(core, wire));
+    }
+
     fn stopped(&mut self, wire: &mut impl Wire<Self::Message>) {
         of_either!(self, shard => shard.stopped(wire));
     }

@@ -318,17 +318,28 @@ pub(crate) fn a_parked_core_wakes_for_a_message_and_for_a_byte<E: Engine>() {
 }
 
 pub(crate) fn a_panicking_shard_is_an_error_and_ends_the_others<E: Engine>() {
+    let (tell, told) = std::sync::mpsc::channel();
     let running = start::<E, _>(
         plan(2, 0),
         |_| (),
-        |scene, event| match event {
+        move |scene, event| match event {
             Event::Started => *scene.deadline = Some(scene.wire.now() + Duration::from_millis(50)),
             Event::Expired if scene.wire.core() == Core(1) => panic!("on purpose"),
-            Event::Stopped => *scene.finished = true,
+            Event::Lost(core) => tell.send(Some(core)).unwrap(),
+            Event::Stopped => {
+                tell.send(None).unwrap();
+                *scene.finished = true;
+            }
             _ => {}
         },
     );
     let error = running.end().expect_err("a panic is an error");
+    let told: Vec<_> = told.try_iter().collect();
+    assert_eq!(
+        told,
+        [Some(Core(1)), None],
+        "first who is gone, then the end"
+    );
     assert!(
         error.contains("core 1") && error.contains("panic"),
         "{error}"

@@ -24,6 +24,7 @@ pub(crate) enum Event<'e> {
     Closed(ConnectionId, CloseCause),
     Forwarded(Core, Message),
     Expired,
+    Lost(Core),
     Stopped,
 }
 
@@ -101,6 +102,10 @@ impl<T: Send + 'static, A: Fn(Scene<'_, T>, Event<'_>)> Shard for Script<T, A> {
     fn expired(&mut self, wire: &mut impl Wire<Message>) {
         self.deadline = None;
         self.act(Event::Expired, wire);
+    }
+
+    fn lost(&mut self, core: Core, wire: &mut impl Wire<Message>) {
+        self.act(Event::Lost(core), wire);
     }
 
     fn stopped(&mut self, wire: &mut impl Wire<Message>) {

@@ -10,6 +10,7 @@ use ringstorm::load::scenario::{
 };
 use ringstorm::load::{self, Backoff, Loop, RetryPolicy, Scenario, Transport};
 use ringstorm::server;
+use ringstorm::shard::Core;
 use ringstorm::time::Instant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -149,4 +150,55 @@ fn on_event_streams_every_publication_comes_once_and_in_its_order() {
 #[test]
 fn an_event_stream_that_was_cut_off_goes_on_where_it_was_in_each_topic() {
     cut(Clients::Streams, 20);
+}
+
+/// Runs seeds in which a core of the server fails, and the others end.
+fn failing(clients: Clients, seeds: u64) {
+    let heard = AtomicU64::new(0);
+    explore(0..seeds, |seed| {
+        let mut draw = draw(clients, seed, Conditions::calm());
+        let mut random = fastrand::Rng::with_seed(seed ^ 0xfa11);
+        draw.plan.servers = random.u16(2..=3);
+        let core = Core(random.u16(..draw.plan.servers));
+        let at = Duration::from_millis(random.u64(200..3000));
+        draw.plan.fail_server = Some((core, at));
+        // Clients of the cores that are left are served for a while.
+        draw.server.drain_delay = Duration::from_millis(random.u64(..1500));
+        draw.load.retry = RetryPolicy {
+            retries: 3,
+            reconnects: 3,
+            backoff: Backoff {
+                least: Duration::from_millis(1),
+                most: Duration::from_millis(100),
+            },
+            ..RetryPolicy::NEVER
+        };
+        draw.load.check().unwrap();
+        let report = draw.run();
+        let ended = report.servers.iter().map(Option::is_some);
+        let wanted = (0..draw.plan.servers).map(|number| Core(number) != core);
+        assert!(ended.eq(wanted), "all but that one end in good order");
+        let loads = report
+            .loads
+            .iter()
+            .map(|load| load.as_ref().expect("it ends"));
+        for told in loads.filter_map(|load| load.deliveries) {
+            heard.fetch_add(told.live, Ordering::Relaxed);
+            let wrong = (told.lost, told.repeated, told.reordered);
+            assert_eq!(wrong, (0, 0, 0), "{told:?}");
+        }
+    });
+    if crate::are_many() {
+        assert!(heard.into_inner() > 10 * seeds);
+    }
+}
+
+#[test]
+fn when_a_core_fails_nothing_is_lost_without_a_word_on_the_others() {
+    failing(Clients::Sockets, 40);
+}
+
+#[test]
+fn when_a_core_fails_no_event_stream_of_the_others_misses_anything_without_a_word() {
+    failing(Clients::Streams, 20);
 }

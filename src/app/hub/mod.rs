@@ -21,6 +21,7 @@ pub mod history;
 mod home;
 mod home_channel;
 pub mod letter;
+mod losing;
 pub mod options;
 pub mod outlet;
 pub mod pattern;
@@ -52,7 +53,7 @@ use options::Namespaces;
 use outlet::Outlet;
 use pattern::is_pattern;
 use publication::{ClientId, ClientInfo};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +84,8 @@ pub struct Hub<B> {
     clients: HubClients,
     subscribers: Subscribers,
     home: Home<B>,
+    /// Cores that are gone for good.
+    gone: BTreeSet<Core>,
     /// Subscriptions to patterns that not every core has confirmed.
     watching: BTreeMap<SubscriptionRef, PendingWatch>,
     /// Places of those who were passed over: scratch space.
@@ -100,6 +103,7 @@ impl<B: Broker> Hub<B> {
             clients: HubClients::new(plan.here, plan.seed),
             subscribers: Subscribers::new(u32::from(generation) << 24),
             home: Home::new(plan.namespaces.clone(), plan.session_grace, broker),
+            gone: BTreeSet::new(),
             watching: BTreeMap::new(),
             late: Vec::new(),
             delivering: false,
@@ -357,6 +361,8 @@ impl<B: Broker> Hub<B> {
     fn send(&mut self, to: Core, letter: HubLetter, out: &mut impl Outlet) {
         if to == self.plan.here {
             self.take(to, letter, out);
+        } else if self.gone.contains(&to) {
+            self.unheard(letter, out);
         } else {
             out.forward(to, letter);
         }

@@ -26,31 +26,6 @@ impl<B: Broker> Hub<B> {
         }
     }
 
-    /// Another core has begun anew, and lost all it had: nothing that was said to it before, or by
-    /// it, arrives after this.
-    pub fn lost(&mut self, core: Core, out: &mut impl Outlet) {
-        self.home.tick(out.now());
-        self.home.lost(core);
-        self.deliver(out);
-        let all = self.subscribers.names();
-        let homed = all.filter(|(name, _)| is_pattern(name) || self.home_of(name) == core);
-        let homed: Vec<u32> = homed.map(|(_, index)| index).collect();
-        let seats: Vec<Seat> = self.clients.taken().collect();
-        for index in homed {
-            self.interrupt(index, out);
-            // Whoever asked is not answered any more.
-            for &seat in &seats {
-                let asked = self.clients.to(seat, index).map(|asked| asked.ticket);
-                if let Some(ticket) = asked
-                    && let Some(asker) = self.clients.asker(seat, ticket)
-                {
-                    self.end(seat, index, out);
-                    out.answer(asker, HubAnswer::Refused(HubError::Unreachable));
-                }
-            }
-        }
-    }
-
     /// A client that did not read has read: it is told what it missed.
     pub fn caught_up(&mut self, seat: Seat, out: &mut impl Outlet) {
         let Some(client) = self.clients.get_mut(seat) else {
@@ -195,7 +170,7 @@ impl<B: Broker> Hub<B> {
     }
 
     /// A subscription does not stand.
-    fn refused(&mut self, it: SubscriptionRef, error: HubError, out: &mut impl Outlet) {
+    pub(super) fn refused(&mut self, it: SubscriptionRef, error: HubError, out: &mut impl Outlet) {
         let Some(subscription) = self.clients.subscription(it) else {
             return;
         };
@@ -295,7 +270,7 @@ impl<B: Broker> Hub<B> {
     }
 
     /// The subscriptions of this core to a channel are over, and those who have them are told.
-    fn interrupt(&mut self, index: u32, out: &mut impl Outlet) {
+    pub(super) fn interrupt(&mut self, index: u32, out: &mut impl Outlet) {
         loop {
             let Some(channel) = self.subscribers.get(index) else {
                 return;

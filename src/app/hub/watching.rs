@@ -42,6 +42,9 @@ impl<B: Broker> Hub<B> {
         if !options.patterns {
             return Err(HubError::NotAvailable);
         }
+        if !self.gone.is_empty() {
+            return Err(HubError::Unreachable);
+        }
         let known = self.subscribers.find(name);
         if known.is_some_and(|known| self.clients.to(seat, known).is_some()) {
             return Err(HubError::AlreadySubscribed);

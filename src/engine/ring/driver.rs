@@ -34,6 +34,8 @@ pub(super) struct Driver<S: Shard> {
     pub(super) messages: Vec<(Core, S::Message)>,
     pub(super) stop: engine::Stop,
     pub(super) stopped: bool,
+    /// How many failed cores the shard was told of.
+    lost: usize,
     /// When the tick under way ends.
     pub(super) tick: Option<Instant>,
     /// When the earliest alarm under way ends.
@@ -68,6 +70,7 @@ impl<S: Shard> Driver<S> {
             messages: Vec::new(),
             stop,
             stopped: false,
+            lost: 0,
             tick: None,
             alarm: None,
             timers: 0,
@@ -355,9 +358,14 @@ impl<S: Shard> Driver<S> {
         {
             self.shard.expired(&mut *self.port);
         }
-        if !self.stopped && self.stop.is_thrown() && !self.shard.finished() {
-            self.stopped = true;
-            self.shard.stopped(&mut *self.port);
+        if self.stop.is_thrown() && !self.shard.finished() {
+            while let Some(core) = self.stop.failed(self.lost) {
+                self.lost += 1;
+                self.shard.lost(core, &mut *self.port);
+            }
+            if !std::mem::replace(&mut self.stopped, true) {
+                self.shard.stopped(&mut *self.port);
+            }
         }
     }
 

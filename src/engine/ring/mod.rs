@@ -237,7 +237,7 @@ impl<M> Drop for EndsAll<M> {
         if !self.well {
             self.mailboxes[self.core.index()].close();
             accept::take_down(&self.listeners);
-            self.stop.throw();
+            self.stop.fail(self.core);
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) enum Operation {
     WakerPoll,
 }
 
-const ALL: [Operation; 22] = [
+const ALL: [Operation; 23] = [
     Operation::AcceptMultishot,
     Operation::AcceptSingle,
     Operation::Receive,

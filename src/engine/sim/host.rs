@@ -20,6 +20,8 @@ pub(super) struct Host<S: Shard> {
     receive_bytes: usize,
     started: bool,
     pub(super) stop: bool,
+    /// Cores that have failed, and the shard was not told of.
+    pub(super) lost: Vec<Core>,
     stopped: bool,
     over: bool,
 }
@@ -34,6 +36,7 @@ impl<S: Shard> Host<S> {
             receive_bytes,
             started: false,
             stop: false,
+            lost: Vec::new(),
             stopped: false,
             over: false,
         }
@@ -66,6 +69,9 @@ impl<S: Shard> Host<S> {
         while let Some((_, from, message, bytes)) = self.state.inbox.pop_front_if(is_due) {
             self.state.gauge.fetched(bytes);
             self.tell(net, |shard, wire| shard.forwarded(from, message, wire));
+        }
+        for core in std::mem::take(&mut self.lost) {
+            self.tell(net, |shard, wire| shard.lost(core, wire));
         }
         if self.stop && !std::mem::replace(&mut self.stopped, true) {
             self.tell(net, |shard, wire| shard.stopped(wire));
@@ -271,13 +277,33 @@ impl<S: Shard> Host<S> {
     }
 
     /// The shard has finished: everything open is dropped.
-    fn finish(&mut self, net: &mut SimNetwork) {
+    /// Whether its shard has ended, one way or the other.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The core fails: whatever it has is gone, and no outcome is left.
+    pub(super) fn fail(&mut self, net: &mut SimNetwork) {
+        self.over = true;
+        self.shard = None;
+        for (.., bytes) in self.state.inbox.drain(..) {
+            self.state.gauge.fetched(bytes);
+        }
+        self.leave(net, true);
+    }
+
+    /// What it has on the network is closed, or reset.
+    fn leave(&self, net: &mut SimNetwork, reset: bool) {
         net.stop_accepting(self.state.node);
         for socket in 0..net.sockets.len() {
             if net.sockets[socket].node == self.state.node {
-                net.drop_socket(socket, false);
+                net.drop_socket(socket, reset);
             }
         }
+    }
+
+    fn finish(&mut self, net: &mut SimNetwork) {
+        self.leave(net, false);
         self.outcome = self.shard.take().map(Shard::outcome);
     }
 }

@@ -53,6 +53,8 @@ pub struct SimConfig {
     pub stop_servers: Option<Duration>,
     /// When the servers are asked to stop, whatever the loads do.
     pub stop_servers_at: Option<Duration>,
+    /// A server's core that fails, and when: it is gone with all it has, and the others are told.
+    pub fail_server: Option<(Core, Duration)>,
     /// The end of virtual time.
     pub until: Duration,
 }
@@ -73,6 +75,7 @@ impl SimConfig {
             stop_loads: None,
             stop_servers: Some(Duration::ZERO),
             stop_servers_at: None,
+            fail_server: None,
             until: Duration::from_secs(3600),
         }
     }
@@ -131,6 +134,9 @@ pub fn run<S: Shard, L: Shard>(
         world
             .net
             .plan(START + after, NetworkEvent::Stop { servers: true });
+    }
+    if let Some((core, after)) = config.fail_server {
+        world.net.plan(START + after, NetworkEvent::Fail(core));
     }
     world.run(START + config.until);
     Report {
@@ -224,16 +230,13 @@ impl<S: Shard, L: Shard> World<S, L> {
                     turn(&mut self.loads, node - self.servers.len(), &mut self.net);
                     self.stop_after_loads();
                 }
+                NetworkEvent::Fail(core) => fail(&mut self.servers, core, &mut self.net),
                 NetworkEvent::Stop { servers: true } => stop(&mut self.servers, &mut self.net),
                 NetworkEvent::Stop { servers: false } => stop(&mut self.loads, &mut self.net),
                 _ => unreachable!("the network keeps the rest to itself"),
             }
-            let running = |done: bool| !done;
-            let servers = self
-                .servers
-                .iter()
-                .any(|host| running(host.outcome.is_some()));
-            if !servers && self.loads.iter().all(|host| host.outcome.is_some()) {
+            let are_over = self.servers.iter().all(Host::is_over);
+            if are_over && self.loads.iter().all(|host| host.outcome.is_some()) {
                 return;
             }
         }
@@ -256,7 +259,7 @@ impl<S: Shard, L: Shard> World<S, L> {
 fn turn<S: Shard>(hosts: &mut [Host<S>], core: usize, net: &mut SimNetwork) {
     hosts[core].turn(net);
     for (to, message, bytes) in std::mem::take(&mut hosts[core].state.outbox) {
-        if let Some(host) = hosts.get_mut(to.index()) {
+        if let Some(host) = hosts.get_mut(to.index()).filter(|host| !host.is_over()) {
             // In order: none overtakes another on its way to that core.
             let last = host.state.inbox.back().map_or(net.now, |(at, ..)| *at);
             let at = net.travel().max(last);
@@ -267,6 +270,17 @@ fn turn<S: Shard>(hosts: &mut [Host<S>], core: usize, net: &mut SimNetwork) {
             net.wake_at(node, at);
         }
     }
+}
+
+/// A core fails, and the others learn of it.
+fn fail<S: Shard>(hosts: &mut [Host<S>], core: Core, net: &mut SimNetwork) {
+    if let Some(host) = hosts.get_mut(core.index()) {
+        host.fail(net);
+    }
+    for host in hosts.iter_mut().filter(|host| !host.is_over()) {
+        host.lost.push(core);
+    }
+    stop(hosts, net);
 }
 
 fn stop<S: Shard>(hosts: &mut [Host<S>], net: &mut SimNetwork) {

@@ -5,7 +5,7 @@ mod stream;
 
 use super::conditions::{Conditions, Random};
 use super::socket::{FaultKind, Node, SimSocket, SocketIndex, SocketState};
-use crate::shard::{CloseCause, ConnectionId};
+use crate::shard::{CloseCause, ConnectionId, Core};
 use crate::time::Instant;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -46,6 +46,8 @@ pub(super) enum NetworkEvent {
     },
     /// The kernel gives up on a peer that acknowledges nothing that this socket sent.
     TimeOut { socket: SocketIndex },
+    /// A server's core fails: all that it has is gone.
+    Fail(Core),
     /// The stop switch of the servers, or of the loads, is thrown.
     Stop { servers: bool },
 }
@@ -137,7 +139,7 @@ impl SimNetwork {
                         return Some(event);
                     }
                 }
-                NetworkEvent::Stop { .. } => return Some(event),
+                NetworkEvent::Stop { .. } | NetworkEvent::Fail(_) => return Some(event),
                 NetworkEvent::Arrive { to, bytes, fin } => self.arrive(to, bytes, fin),
                 NetworkEvent::Reset { to } => self.break_socket(to, CloseCause::Reset),
                 NetworkEvent::Readable { socket } => {

@@ -54,6 +54,7 @@ pub fn run<S: Shard>(
         };
         let make = Arc::clone(&make);
         let bail = Bail {
+            core: start.core,
             stop: config.stop.clone(),
             armed: true,
         };
@@ -136,6 +137,7 @@ impl<M: Send + 'static> Start<M> {
 
 /// Stops the other cores when this one ends badly: they might wait for it for ever.
 struct Bail {
+    core: Core,
     stop: Stop,
     armed: bool,
 }
@@ -151,7 +153,7 @@ impl Bail {
 impl Drop for Bail {
     fn drop(&mut self) {
         if self.armed {
-            self.stop.throw();
+            self.stop.fail(self.core);
         }
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct CoreLoop<S: Shard> {
     stop: Stop,
     /// The shard was told to stop.
     stopped: bool,
+    /// How many failed cores it was told of.
+    lost: usize,
     /// The shard has finished: it gets nothing more.
     over: bool,
     tokens: Vec<u32>,
@@ -46,6 +48,7 @@ impl<S: Shard> CoreLoop<S> {
             alarm,
             stop,
             stopped: false,
+            lost: 0,
             over: false,
             tokens: Vec::new(),
             mail: Vec::new(),
@@ -70,8 +73,14 @@ impl<S: Shard> CoreLoop<S> {
         self.tell_events();
         self.serve_ready();
         self.tell_mail();
-        if self.stop.is_thrown() && !mem::replace(&mut self.stopped, true) {
-            self.tell(|shard, io| shard.stopped(io));
+        if self.stop.is_thrown() {
+            while let Some(core) = self.stop.failed(self.lost) {
+                self.lost += 1;
+                self.tell(|shard, io| shard.lost(core, io));
+            }
+            if !mem::replace(&mut self.stopped, true) {
+                self.tell(|shard, io| shard.stopped(io));
+            }
         }
         if self.shard.deadline().is_some_and(|at| at <= self.io.now) {
             self.tell(|shard, io| shard.expired(io));

@@ -370,6 +370,54 @@ fn when_a_core_begins_anew_those_of_its_channels_are_told_and_its_own_clients_ar
 }
 
 #[test]
+fn what_a_core_was_the_home_of_that_is_gone_for_good_cannot_be_reached_and_all_else_can() {
+    let mut world = World::new(3, DEV);
+    let clients = [world.came(0), world.came(2)];
+    let channels: Vec<String> = (0..9).map(|number| format!("c{number}")).collect();
+    for channel in &channels {
+        world.enter(clients[0], channel);
+        world.enter(clients[1], channel);
+    }
+    world.enter(clients[0], "c*");
+    world.clear();
+    world.end(1);
+    let interrupted = texts(world.heard(clients[0]));
+    assert!(interrupted.contains(&"c* interrupted".to_owned()));
+    let mut counts = (0, 0);
+    for channel in &channels {
+        if interrupted.contains(&format!("{channel} interrupted")) {
+            let again = world.subscribe(clients[0], channel, None).map(|_| ());
+            assert_eq!(again, Err(HubError::Unreachable), "{channel}");
+            let publish = ChannelQuestion::Publish(world::publication("1"));
+            let answer = world.ask(2, channel, publish);
+            let refused = HubAnswer::Refused(HubError::Unreachable);
+            assert_eq!(format!("{answer:?}"), format!("{refused:?}"));
+            counts.0 += 1;
+        } else {
+            world.publish(2, channel, "1");
+            let heard = texts(world.heard(clients[0]));
+            assert_eq!(heard.last(), Some(&format!("{channel}#1 1")));
+            counts.1 += 1;
+        }
+    }
+    assert!(counts.0 > 0 && counts.1 > 0, "{counts:?}");
+    let pattern = world.subscribe(clients[0], "c*", None).map(|_| ());
+    assert_eq!(pattern, Err(HubError::Unreachable), "it would miss some");
+    let everyone = ClientOrder {
+        user: None,
+        client: None,
+        session: None,
+        except: None,
+        what: ClientAction::Count,
+    };
+    assert_eq!(
+        world.order(0, everyone).0,
+        2,
+        "every core answers, or is answered for"
+    );
+}
+
+#[test]
 fn while_a_server_ends_nobody_is_told_who_goes_and_who_stays_is_told_what_is_said() {
     let mut world = World::new(2, DEV);
     let clients: Vec<_> = (0..4).map(|number| world.came(number % 2)).collect();

@@ -163,6 +163,18 @@ impl World<Memory> {
 }
 
 impl<B: Broker> World<B> {
+    /// A core is gone for good; what was said to it and by it, and not heard, is lost.
+    pub(super) fn end(&mut self, core: usize) {
+        self.post
+            .mail
+            .retain(|(from, to), _| *from != core && *to != core);
+        let gone = Core(u16::try_from(core).expect("few"));
+        for other in (0..self.hubs.len()).filter(|other| *other != core) {
+            self.on(other, |hub, post| hub.ended(gone, post));
+        }
+        self.settle();
+    }
+
     pub(super) fn of(cores: u16, namespaces: Namespaces, broker: impl Fn(u16) -> B) -> Self {
         let namespaces = Arc::new(namespaces);
         let hubs = (0..cores)
