@@ -35,7 +35,6 @@ impl AddressKey {
         match address.to_canonical() {
             IpAddr::V4(four) => Self(four.to_bits() as u64),
             // Below 2^32 are ::/32, which nobody has.
-            #[expect(clippy::cast_possible_truncation, reason = "64 of 128 bits")]
             IpAddr::V6(six) => Self((six.to_bits() >> 64) as u64),
         }
     }

@@ -148,70 +148,72 @@ const CORE: &[Row] = &[
     ),
 ];
 
+type Part = (&'static str, fn(&Figures) -> u64);
+type Parts = (MetricFamily, &'static str, &'static [Part]);
+
 /// Families in which a core has several samples, told apart by a label.
+const FAMILIES_IN_PARTS: &[Parts] = &[
+    (
+        MetricFamily::gauge("connections", "Open connections by kind."),
+        "kind",
+        &[
+            ("websocket", |it| it.tally.open.websocket),
+            ("sse", |it| it.tally.open.sse),
+            ("http", |it| it.tally.open.http),
+        ],
+    ),
+    (
+        MetricFamily::counter(
+            "closed_connections",
+            "Closed connections by what ended them.",
+        ),
+        "cause",
+        &[
+            ("local", |it| it.tally.closed.local),
+            ("peer_ended", |it| it.tally.closed.peer_ended),
+            ("reset", |it| it.tally.closed.reset),
+            ("timed_out", |it| it.tally.closed.timed_out),
+            ("cut_off", |it| it.tally.closed.cut_off),
+            ("os", |it| it.tally.closed.os),
+            ("insecure", |it| it.tally.closed.insecure),
+            ("handshake", |it| it.tally.closed.handshake),
+        ],
+    ),
+    (
+        MetricFamily::counter(
+            "decided_closes",
+            "Connections that the server closed, by why.",
+        ),
+        "reason",
+        &[
+            ("done", |it| it.tally.decided.done),
+            ("fault", |it| it.tally.decided.fault),
+            ("slow_consumer", |it| it.tally.decided.slow_consumer),
+            ("idle", |it| it.tally.decided.idle),
+            ("request_time", |it| it.tally.decided.request_time),
+            ("drain", |it| it.tally.decided.drain),
+            ("full", |it| it.tally.decided.full),
+            ("stalled", |it| it.tally.decided.stalled),
+            ("memory", |it| it.tally.decided.memory),
+            ("barred", |it| it.tally.decided.barred),
+            ("overuse", |it| it.tally.decided.overuse),
+            ("unheard", |it| it.tally.decided.unheard),
+            ("lifetime", |it| it.tally.decided.lifetime),
+        ],
+    ),
+    (
+        MetricFamily::counter("barred", "Newcomers that a limit did not let in, by which."),
+        "limit",
+        &[
+            ("address", |it| it.tally.barred.address),
+            ("addresses", |it| it.tally.barred.addresses),
+            ("connects", |it| it.tally.barred.connects),
+        ],
+    ),
+];
+
 fn parts(text: &mut Exposition<'_>, cores: &[CoreFigures]) {
-    type Part = (&'static str, fn(&Figures) -> u64);
-    type Parts = (MetricFamily, &'static str, &'static [Part]);
-    const FAMILIES: &[Parts] = &[
-        (
-            MetricFamily::gauge("connections", "Open connections by kind."),
-            "kind",
-            &[
-                ("websocket", |it| it.tally.open.websocket),
-                ("sse", |it| it.tally.open.sse),
-                ("http", |it| it.tally.open.http),
-            ],
-        ),
-        (
-            MetricFamily::counter(
-                "closed_connections",
-                "Closed connections by what ended them.",
-            ),
-            "cause",
-            &[
-                ("local", |it| it.tally.closed.local),
-                ("peer_ended", |it| it.tally.closed.peer_ended),
-                ("reset", |it| it.tally.closed.reset),
-                ("timed_out", |it| it.tally.closed.timed_out),
-                ("cut_off", |it| it.tally.closed.cut_off),
-                ("os", |it| it.tally.closed.os),
-                ("insecure", |it| it.tally.closed.insecure),
-                ("handshake", |it| it.tally.closed.handshake),
-            ],
-        ),
-        (
-            MetricFamily::counter(
-                "decided_closes",
-                "Connections that the server closed, by why.",
-            ),
-            "reason",
-            &[
-                ("done", |it| it.tally.decided.done),
-                ("fault", |it| it.tally.decided.fault),
-                ("slow_consumer", |it| it.tally.decided.slow_consumer),
-                ("idle", |it| it.tally.decided.idle),
-                ("request_time", |it| it.tally.decided.request_time),
-                ("drain", |it| it.tally.decided.drain),
-                ("full", |it| it.tally.decided.full),
-                ("stalled", |it| it.tally.decided.stalled),
-                ("memory", |it| it.tally.decided.memory),
-                ("barred", |it| it.tally.decided.barred),
-                ("overuse", |it| it.tally.decided.overuse),
-                ("unheard", |it| it.tally.decided.unheard),
-                ("lifetime", |it| it.tally.decided.lifetime),
-            ],
-        ),
-        (
-            MetricFamily::counter("barred", "Newcomers that a limit did not let in, by which."),
-            "limit",
-            &[
-                ("address", |it| it.tally.barred.address),
-                ("addresses", |it| it.tally.barred.addresses),
-                ("connects", |it| it.tally.barred.connects),
-            ],
-        ),
-    ];
-    for (family, label, parts) in FAMILIES {
+    for (family, label, parts) in FAMILIES_IN_PARTS {
         text.family(family);
         for core in cores {
             let number = core.core.to_string();

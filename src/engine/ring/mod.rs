@@ -249,17 +249,17 @@ fn furnish<S: Shard>(
     make: impl FnOnce() -> S,
 ) -> Result<(Driver<S>, Waker), EngineError> {
     let waker = Waker::new().map_err(failed("make an eventfd"))?;
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
     let listens = !listeners.is_empty();
-    match setup.first_word {
-        FirstWord::Anyones => {}
-        FirstWord::Peers => accept::defer(&listeners).map_err(failed("defer accepts"))?,
+    if matches!(setup.first_word, FirstWord::Peers) {
+        accept::defer(&listeners).map_err(failed("defer accepts"))?;
     }
     // What a table of a core that listens holds beside accepted connections.
     let spare = accept::spare_slots(listeners.len());
     let beside = if listens { setup.connects + spare } else { 0 };
-    let most = limit.saturating_sub(beside).min(setup.table).max(1);
+    let most = most_descriptors()
+        .saturating_sub(beside)
+        .min(setup.table)
+        .max(1);
     let tables = setup.slots.div_ceil(most).max(1);
     let each = setup.slots.div_ceil(tables).max(1);
     let (outgoing, incoming) = if listens {
@@ -291,9 +291,7 @@ fn furnish<S: Shard>(
     let mut rings = Rings::new(rings, table);
     let mailer = Mailer::new(setup.mailboxes, setup.core);
     mailer.set_doorbell(rings.lead().descriptor(), waker.handle());
-    let is_v6 = |listener: &TcpListener| listener.local_addr().is_ok_and(|it| it.is_ipv6());
-    let are_v6 = listeners.iter().map(is_v6).collect();
-    let peers = setup.peers.then(|| Peers::new(are_v6));
+    let peers = setup.peers.then(|| Peers::new(&listeners));
     let mut acceptor = Acceptor::new(listeners, count);
     acceptor.failures = setup.accept_failures;
     let port = Port {
@@ -318,11 +316,14 @@ fn furnish<S: Shard>(
         peers,
         trims: false,
     };
-    let handle = waker.handle();
-    Ok((
-        Driver::new(make(), port, buffers, setup.stop, handle),
-        waker,
-    ))
+    let driver = Driver::new(make(), port, buffers, setup.stop, waker.handle());
+    Ok((driver, waker))
+}
+
+/// How many descriptors this process may have.
+fn most_descriptors() -> u32 {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    u32::try_from(limit).unwrap_or(u32::MAX)
 }
 
 /// Registers both kinds of receive buffers with a ring; so many of that size are small.

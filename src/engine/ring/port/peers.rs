@@ -6,7 +6,7 @@ use crate::engine::ring::operation::{Operation, tag};
 use crate::engine::ring::option::peer_name_entry;
 use crate::shard::ConnectionId;
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 
 /// Where a kernel writes a peer's address.
 pub(in crate::engine::ring) type PeerName = libc::sockaddr_in6;
@@ -17,6 +17,7 @@ pub(in crate::engine::ring) struct Peers {
     are_v6: Vec<bool>,
     /// What was asked and is not answered, the oldest first. Boxed: the kernel writes there.
     asked: VecDeque<(ConnectionId, u16, Box<PeerName>)>,
+    #[expect(clippy::vec_box, reason = "they go to `asked` as they are")]
     spare: Vec<Box<PeerName>>,
     /// By slot.
     known: Vec<Option<IpAddr>>,
@@ -26,10 +27,11 @@ pub(in crate::engine::ring) struct Peers {
 const SPARES: usize = 64;
 
 impl Peers {
-    /// Nothing is known. Of each listener it is told whether its sockets are of IPv6.
-    pub(in crate::engine::ring) const fn new(are_v6: Vec<bool>) -> Self {
+    /// Nothing is known yet of who comes to these.
+    pub(in crate::engine::ring) fn new(listeners: &[TcpListener]) -> Self {
+        let is_v6 = |listener: &TcpListener| listener.local_addr().is_ok_and(|it| it.is_ipv6());
         Self {
-            are_v6,
+            are_v6: listeners.iter().map(is_v6).collect(),
             asked: VecDeque::new(),
             spare: Vec::new(),
             known: Vec::new(),
