@@ -6,7 +6,8 @@
 use super::block::AddressBlock;
 use super::proxy_header::ProxyHeader;
 use crate::shard::{
-    Close, CloseCause, ConnectionId, Core, Half, NoSlot, Origin, Shard, Wire, forward_wire,
+    Close, CloseCause, ConnectionId, Core, Half, NoSlot, Origin, ReceiveInto, Shard, Wire,
+    forward_wire,
 };
 use crate::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
@@ -143,6 +144,23 @@ impl<S: Shard> Shard for Introduced<S> {
         self.pass(wire, |inner, wire| inner.received(id, bytes, wire));
     }
 
+    fn receive_into(&mut self, id: ConnectionId) -> Option<ReceiveInto> {
+        // Who has not been introduced is not known to the inner shard.
+        match self.waiting.contains_key(&id) {
+            true => None,
+            false => self.inner.receive_into(id),
+        }
+    }
+
+    fn received_into(
+        &mut self,
+        id: ConnectionId,
+        buffer: Vec<u8>,
+        wire: &mut impl Wire<Self::Message>,
+    ) {
+        self.pass(wire, |inner, wire| inner.received_into(id, buffer, wire));
+    }
+
     fn drained(&mut self, id: ConnectionId, wire: &mut impl Wire<Self::Message>) {
         self.pass(wire, |inner, wire| inner.drained(id, wire));
     }
@@ -181,6 +199,10 @@ impl<S: Shard> Shard for Introduced<S> {
         if self.inner.deadline().is_some_and(|at| at <= now) {
             self.pass(wire, |inner, wire| inner.expired(wire));
         }
+    }
+
+    fn lost(&mut self, core: Core, wire: &mut impl Wire<Self::Message>) {
+        self.pass(wire, |inner, wire| inner.lost(core, wire));
     }
 
     fn stopped(&mut self, wire: &mut impl Wire<Self::Message>) {

@@ -91,7 +91,21 @@ impl Shard for Told {
         self.told.push(String::from_utf8_lossy(bytes).into_owned());
     }
 
+    fn receive_into(&mut self, _id: ConnectionId) -> Option<ReceiveInto> {
+        let buffer = Vec::with_capacity(64);
+        Some(ReceiveInto { buffer, most: 64 })
+    }
+
+    fn received_into(&mut self, _id: ConnectionId, buffer: Vec<u8>, _wire: &mut impl Wire<()>) {
+        let text = String::from_utf8_lossy(&buffer);
+        self.told.push(format!("lent {text}"));
+    }
+
     fn drained(&mut self, _id: ConnectionId, _wire: &mut impl Wire<()>) {}
+
+    fn lost(&mut self, core: Core, _wire: &mut impl Wire<()>) {
+        self.told.push(format!("lost {}", core.0));
+    }
 
     fn closed(&mut self, _id: ConnectionId, _cause: CloseCause, _wire: &mut impl Wire<()>) {
         self.told.push("closed".to_owned());
@@ -183,4 +197,15 @@ fn nothing_more_comes_for_what_the_inner_shard_has_closed() {
     layer.received(ID, &mut [HEADER, b"hello"].concat(), &mut wire);
     layer.closed(ID, CloseCause::Local, &mut wire);
     assert_eq!(layer.outcome(), ["opened 192.0.2.1", "closed"]);
+}
+
+#[test]
+fn the_inner_shard_lends_its_messages_once_it_knows_a_connection_and_hears_of_cores_that_failed() {
+    let (mut layer, mut wire) = opened([10, 0, 0, 1], 0, Told::default());
+    assert_eq!(layer.receive_into(ID), None);
+    layer.lost(Core(1), &mut wire);
+    layer.received(ID, &mut HEADER.to_vec(), &mut wire);
+    let lent = layer.receive_into(ID).expect("it is introduced");
+    layer.received_into(ID, [&lent.buffer[..], b"much"].concat(), &mut wire);
+    assert_eq!(layer.outcome(), ["lost 1", "opened 192.0.2.1", "lent much"]);
 }

@@ -157,6 +157,34 @@ impl<A: Apps> Server<A> {
         }
     }
 
+    /// A connection has said that; `came` bytes, with those that lie in its message already.
+    #[inline]
+    fn hear(
+        &mut self,
+        id: ConnectionId,
+        bytes: &mut [u8],
+        came: usize,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let before = self.shared.messages_in();
+        let step = connection.received(id, bytes, &mut self.shared, wire);
+        if step != Step::Stay {
+            self.connections.carry_out(id, step, &mut self.shared, wire);
+        }
+        if self.shared.door().listens() {
+            let messages = self.shared.messages_in() - before;
+            let heard = Heard {
+                messages,
+                bytes: came,
+            };
+            eviction::meter(id, heard, &mut self.connections, &mut self.shared, wire);
+        }
+        self.settle(wire);
+    }
+
     #[inline]
     fn settle(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         settle::settle(&mut self.connections, &mut self.shared, wire);
@@ -201,22 +229,8 @@ impl<A: Apps> Shard for Server<A> {
         bytes: &mut [u8],
         wire: &mut impl Wire<Message<A::Letters>>,
     ) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        let before = self.shared.messages_in();
-        let step = connection.received(id, bytes, &mut self.shared, wire);
-        if step != Step::Stay {
-            self.connections.carry_out(id, step, &mut self.shared, wire);
-        }
-        if self.shared.door().listens() {
-            let heard = Heard {
-                messages: self.shared.messages_in() - before,
-                bytes: bytes.len(),
-            };
-            eviction::meter(id, heard, &mut self.connections, &mut self.shared, wire);
-        }
-        self.settle(wire);
+        let came = bytes.len();
+        self.hear(id, bytes, came, wire);
     }
 
     fn receive_into(&mut self, id: ConnectionId) -> Option<ReceiveInto> {
@@ -233,9 +247,10 @@ impl<A: Apps> Shard for Server<A> {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        if connection.take_back(buffer, self.shared.inbound()) > 0 {
+        let came = connection.take_back(buffer, self.shared.inbound());
+        if came > 0 {
             // Whether the message is whole now is seen where nothing more has come.
-            self.received(id, &mut [], wire);
+            self.hear(id, &mut [], came, wire);
         }
     }
 

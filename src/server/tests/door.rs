@@ -4,6 +4,7 @@ use super::*;
 use crate::door::{DoorLimits, DoorRate};
 use crate::protocol::websocket::OriginPolicy;
 use crate::server::{Barred, ServerNews};
+use crate::shard::ReceiveInto;
 use std::sync::atomic::Ordering::Relaxed;
 
 fn limited(limits: DoorLimits) -> Rig {
@@ -129,6 +130,29 @@ fn who_says_too_much_is_closed_with_1008_and_nobody_else() {
         let decided = rig.tally().decided;
         assert_eq!((decided.overuse, decided.fault), (1, 0));
     }
+}
+
+/// What the kernel puts into the message itself has been said as well.
+#[test]
+fn a_large_message_counts_whole_however_it_is_received() {
+    let mut rig = limited(DoorLimits {
+        bytes: DoorRate::per_second(100_000),
+        ..DoorLimits::default()
+    });
+    let loud = rig.socket("/echo");
+    let message = masked(Opcode::Binary, &[b'x'; 300_000]);
+    let (first, mut rest) = message.split_at(50_000);
+    rig.receive(loud, first);
+    while let Some(ReceiveInto { mut buffer, most }) = rig.server.receive_into(loud) {
+        let (came, later) = rest.split_at(most.min(rest.len()));
+        buffer.extend_from_slice(came);
+        rest = later;
+        rig.server.received_into(loud, buffer, &mut rig.wire);
+    }
+    assert_eq!(close_code(&rig.sent(loud)), 1008);
+    rig.receive(loud, &masked(Opcode::Close, &1008_u16.to_be_bytes()));
+    assert_eq!(rig.closed(loud), Some(Close::Flush));
+    assert_eq!(rig.tally().decided.overuse, 1);
 }
 
 #[test]
