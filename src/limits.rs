@@ -222,6 +222,13 @@ pub const PRESENCE_TOLD: usize = 1000;
 pub const PRESENCE_CHANGES: usize = 100;
 /// Time between two pings of one client of Centrifugo's protocol: its servers' own.
 pub const CLIENT_PING_TIME: Duration = Duration::from_secs(25);
+/// Time between two pings of one client of `SocketCluster`: its servers' own.
+pub const CLUSTER_PING_TIME: Duration = Duration::from_secs(8);
+/// Time in which it has to say something, a pong at least; and without a ping after which it takes
+/// its connection for dead.
+pub const CLUSTER_PONG_TIME: Duration = Duration::from_secs(30);
+/// Time in which it has to make its handshake.
+pub const CLUSTER_HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// Bytes of what a session holds: JSON.
 pub const SESSION_DATA_BYTES: usize = 16 * 1024;
 /// Time between a session's last socket and its end: what a page takes to load anew, and a while.

@@ -61,6 +61,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "live",
             "shard::Core",
             "protocol::centrifugo",
+            "protocol::socketcluster",
             "protocol::json",
             "protocol::Malformed",
         ],

@@ -7,6 +7,8 @@ mod streams;
 #[cfg(test)]
 mod channel_tests;
 #[cfg(test)]
+mod cluster_tests;
+#[cfg(test)]
 mod complaint_tests;
 #[cfg(test)]
 mod rig;
@@ -23,6 +25,7 @@ use super::complaints::{Complaints, FOREIGN_SESSION};
 use super::dialect::api::{self, Api};
 use super::dialect::centrifugo::{CentrifugoClients, ClientRules, STRIPES};
 use super::dialect::channels::TopicRequest;
+use super::dialect::socketcluster::ClusterClients;
 use super::dialect::{Desk, DeskTools, Parked, STREAM, STREAMS, query, views};
 use super::hub::answer::{EncodingId, SubscribeWish};
 use super::hub::broker::Memory;
@@ -50,6 +53,8 @@ use std::time::Duration;
 pub const CENTRIFUGO_SOCKET: &str = "/connection/websocket";
 /// Where those come that only listen.
 pub const CENTRIFUGO_STREAM: &str = "/connection/uni_sse";
+/// Where `SocketCluster`'s clients come.
+pub const SOCKETCLUSTER_SOCKET: &str = "/socketcluster/";
 /// Where event streams of channels are.
 pub const CHANNELS: &str = "/channels";
 
@@ -97,6 +102,7 @@ pub struct RealtimeApp {
     plan: RealtimePlan,
     hub: Hub<Memory>,
     clients: CentrifugoClients,
+    clusters: ClusterClients,
     api: Api,
     tools: DeskTools,
     cookies: Option<SessionCookies>,
@@ -155,6 +161,8 @@ impl RealtimePlan {
 enum Newcomer {
     #[default]
     Socket,
+    /// A client of `SocketCluster`.
+    Cluster,
     /// A Centrifugo client that only listens, with what it connects with.
     Listener(String),
     /// An event stream of channels, and the token that it shows, if any.
@@ -166,6 +174,7 @@ impl Newcomer {
     const fn path(&self) -> &'static str {
         match self {
             Self::Socket => CENTRIFUGO_SOCKET,
+            Self::Cluster => SOCKETCLUSTER_SOCKET,
             Self::Listener(_) => CENTRIFUGO_STREAM,
             Self::Stream(..) => CHANNELS,
         }
@@ -201,11 +210,13 @@ impl RealtimeApp {
         let book = TokenBook::new(plan.tokens.clone(), plan.wall);
         Self {
             hub: Hub::new(hub, Memory::new(random(own << 16))),
-            clients: CentrifugoClients::new(plan.rules, book),
+            clients: CentrifugoClients::new(plan.rules),
+            clusters: ClusterClients::new(plan.rules),
             api: Api::new(plan.api_key.clone(), cores),
             tools: DeskTools::new(
                 Gatekeeper::new(plan.middleware.make(here)),
                 plan.complaints.clone(),
+                book,
             ),
             cookies: plan
                 .sessions
@@ -231,7 +242,7 @@ impl RealtimeApp {
             self.tools
                 .gatekeeper
                 .ask_instead(news.middleware.make(self.here));
-            self.clients.verify_with(news.tokens.clone());
+            self.tools.holders.verify_with(news.tokens.clone());
             self.api.expect(news.api_key.clone());
             if let Some(cookies) = &mut self.cookies {
                 cookies.welcome(news.origins.clone());
@@ -278,6 +289,7 @@ impl RealtimeApp {
     ) {
         match newcomer {
             Newcomer::Socket => self.clients.came(seat),
+            Newcomer::Cluster => self.clusters.came((user, seat), effects.now()),
             Newcomer::Listener(wish) => {
                 self.hub.recode(seat, CentrifugoClients::listening());
                 let mut desk = Desk::new(effects, &mut self.tools);
@@ -359,7 +371,7 @@ impl App for RealtimeApp {
                 self.tools.joining.remove(&user);
             }
         }
-        let is_stream = !matches!(newcomer, Newcomer::Socket);
+        let is_stream = matches!(newcomer, Newcomer::Listener(_) | Newcomer::Stream(..));
         if is_stream && self.tools.joining.contains(&user) {
             self.waiting.insert(user, (seat, newcomer));
         } else {
@@ -379,7 +391,11 @@ impl App for RealtimeApp {
         self.renew();
         let mut desk = Desk::new(effects, &mut self.tools);
         let hub = &mut self.hub;
-        self.clients.said((user, seat), message, hub, &mut desk);
+        if self.clusters.has(seat) {
+            self.clusters.said((user, seat), message, hub, &mut desk);
+        } else {
+            self.clients.said((user, seat), message, hub, &mut desk);
+        }
         self.settle(effects);
     }
 
@@ -393,7 +409,8 @@ impl App for RealtimeApp {
 
     fn left(&mut self, user: User, seat: Seat, effects: &mut impl Effects<Vec<HubLetter>>) {
         self.clients.left(user, seat);
-        self.tools.end(user);
+        self.clusters.left(seat);
+        self.tools.end((user, seat));
         self.waiting.remove(&user);
         self.held.remove(&user);
         let mut desk = Desk::new(effects, &mut self.tools);
@@ -436,13 +453,14 @@ impl App for RealtimeApp {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let deadlines = [self.hub.deadline(), self.ping_at];
+        let deadlines = [self.hub.deadline(), self.ping_at, self.clusters.deadline()];
         deadlines.into_iter().flatten().min()
     }
 
     fn expired(&mut self, now: Instant, effects: &mut impl Effects<Vec<HubLetter>>) -> u64 {
         let mut desk = Desk::new(effects, &mut self.tools);
         self.hub.expired(&mut desk);
+        self.clusters.expired(now, &mut desk);
         if self.ping_at.is_some_and(|at| at <= now) {
             let (hub, users) = (&mut self.hub, &mut self.users);
             self.clients.ping(self.stripe, hub, users, &mut desk);

@@ -53,8 +53,8 @@ const fn api(path: &'static str) -> Route {
     clippy::indexing_slicing,
     reason = "evaluated while compiling: an index too far does not build"
 )]
-const REALTIME: [Route; 3 + realtime::API.len()] = {
-    let mut routes = [api(""); 3 + realtime::API.len()];
+const REALTIME: [Route; 4 + realtime::API.len()] = {
+    let mut routes = [api(""); 4 + realtime::API.len()];
     routes[0] = Route::websocket(
         realtime::CENTRIFUGO_SOCKET,
         "channels, for Centrifugo's clients",
@@ -67,9 +67,13 @@ const REALTIME: [Route; 3 + realtime::API.len()] = {
         realtime::CHANNELS,
         "?topic=NAME, once or more; Last-Event-ID resumes",
     );
+    routes[3] = Route::websocket(
+        realtime::SOCKETCLUSTER_SOCKET,
+        "the same, for SocketCluster's clients",
+    );
     let mut at = 0;
     while at < realtime::API.len() {
-        routes[3 + at] = api(realtime::API[at]);
+        routes[4 + at] = api(realtime::API[at]);
         at += 1;
     }
     routes

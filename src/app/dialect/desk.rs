@@ -1,13 +1,15 @@
 //! Carries out what the hub asks for: writes each event once for all who are spoken to alike.
 
+mod cluster;
 mod sessions;
 mod streams;
 mod withheld;
 
 use super::channels::TopicStreams;
+use super::holders::TokenHolders;
 use super::{
-    CALLER, CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, STREAM, STREAMS, UNIDIRECTIONAL, channels,
-    views,
+    CALLER, CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, SOCKETCLUSTER, STREAM, STREAMS,
+    UNIDIRECTIONAL, channels, views,
 };
 use crate::app::complaints::{Complaints, LOST_POSITION};
 use crate::app::hub::answer::{Asker, Audience, ChannelEvent, EncodingId, HubAnswer};
@@ -17,6 +19,7 @@ use crate::app::hub::outlet::Outlet;
 use crate::app::hub::position::Position;
 use crate::app::hub::session::{SessionId, is_session};
 use crate::app::rules::Gatekeeper;
+use crate::app::tokens::TokenBook;
 use crate::app::{Effects, Goodbye, Notice, Seat, User};
 use crate::protocol::centrifugo::code::{
     UNSUBSCRIBED_BY_SERVER, UNSUBSCRIBED_EXPIRED, UNSUBSCRIBED_INSUFFICIENT,
@@ -40,7 +43,7 @@ pub enum Parked {
 }
 
 /// What a desk works with.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DeskTools {
     /// Where a text is written: scratch space.
     pub text: Vec<u8>,
@@ -57,21 +60,30 @@ pub struct DeskTools {
     pub joining: BTreeSet<User>,
     /// Who is asked what clients may.
     pub gatekeeper: Gatekeeper,
+    /// Who has shown a token.
+    pub holders: TokenHolders,
 }
 
 impl DeskTools {
-    /// That is who is asked what clients may, and where it is counted what they may not.
+    /// That is who is asked what clients may, where it is counted what they may not, and what
+    /// their tokens are verified with.
     #[must_use]
-    pub fn new(gatekeeper: Gatekeeper, complaints: Complaints) -> Self {
+    pub fn new(gatekeeper: Gatekeeper, complaints: Complaints, book: TokenBook) -> Self {
         Self {
             gatekeeper,
             complaints,
-            ..Self::default()
+            holders: TokenHolders::new(book),
+            text: Vec::new(),
+            parked: Vec::new(),
+            streams: TopicStreams::default(),
+            lives: BTreeMap::new(),
+            joining: BTreeSet::new(),
         }
     }
 
     /// A user is gone.
-    pub fn end(&mut self, user: User) {
+    pub fn end(&mut self, (user, seat): (User, Seat)) {
+        self.holders.left(seat);
         self.streams.end(user);
         self.gatekeeper.left(user);
         self.joining.remove(&user);
@@ -92,6 +104,7 @@ pub struct Desk<'a, E> {
     complaints: &'a Complaints,
     joining: &'a mut BTreeSet<User>,
     gatekeeper: &'a mut Gatekeeper,
+    holders: &'a mut TokenHolders,
 }
 
 impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
@@ -105,6 +118,7 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
             complaints,
             joining,
             gatekeeper,
+            holders,
         } = tools;
         gatekeeper.tick(effects.now());
         Self {
@@ -116,6 +130,7 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
             complaints,
             joining,
             gatekeeper,
+            holders,
         }
     }
 
@@ -147,10 +162,16 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
         self.effects.dismiss(user, Goodbye { code, reason });
     }
 
+    /// A client asks for something that it does not get.
+    pub fn complain(&mut self, code: u16) {
+        self.complaints.count(code);
+    }
+
     /// Ends a user, as one that is spoken to in that way is told of it.
     pub fn end(&mut self, user: User, encoding: EncodingId, advice: CloseAdvice) {
         match encoding {
             UNIDIRECTIONAL | CONNECTING => self.tell_and_dismiss(user, advice),
+            SOCKETCLUSTER => self.dismiss(user, cluster::advice(advice)),
             _ => self.dismiss(user, advice),
         }
     }
@@ -174,6 +195,11 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
     /// Who is asked what clients may.
     pub const fn gatekeeper(&mut self) -> &mut Gatekeeper {
         self.gatekeeper
+    }
+
+    /// Who has shown a token.
+    pub const fn holders(&mut self) -> &mut TokenHolders {
+        self.holders
     }
 
     /// Answers a command that is not carried out; who wants no answer gets none.
@@ -317,6 +343,7 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
                 }
             }
             STREAM | STREAMS => self.stream(to, channel, event, late),
+            SOCKETCLUSTER => self.cluster_event(to, channel, event, late),
             // A caller has subscribed to nothing.
             CALLER | EncodingId(_) => {}
         }
@@ -346,6 +373,7 @@ impl<E: Effects<Vec<HubLetter>>> Outlet for Desk<'_, E> {
         }
         match to.encoding {
             CENTRIFUGO | UNIDIRECTIONAL => self.reply(to, &answer),
+            SOCKETCLUSTER => self.cluster_answer(to, &answer),
             STREAM | STREAMS => {
                 let topic = self.streams.topic(to.user, to.ticket);
                 self.topic(to.user, &topic, &answer);

@@ -1,11 +1,14 @@
 //! The protocols that clients speak to the hub: each turns bytes into what the hub understands, and
 //! what the hub tells into bytes, once for all who are told the same. None talks to another.
 
+mod allowed;
 pub mod api;
 pub mod centrifugo;
 pub mod channels;
 mod desk;
+pub mod holders;
 pub mod query;
+pub mod socketcluster;
 pub mod views;
 
 pub use desk::{Desk, DeskTools, Parked};
@@ -26,3 +29,5 @@ pub const CALLER: EncodingId = EncodingId(3);
 pub const CONNECTING: EncodingId = EncodingId(4);
 /// The same for a client that also gets replies.
 pub const CONNECTING_CLIENT: EncodingId = EncodingId(6);
+/// A `SocketCluster` client that has made its handshake.
+pub const SOCKETCLUSTER: EncodingId = EncodingId(8);

@@ -6,6 +6,7 @@ use crate::app::rules::RuleRefusal;
 use crate::protocol::centrifugo::{
     ErrorCode, InfoView, PublicationView, StreamView, SubscribeReply,
 };
+use crate::protocol::socketcluster::ClusterError;
 
 /// Who a client is.
 #[must_use]
@@ -77,6 +78,24 @@ pub const fn refusal(refusal: RuleRefusal) -> ErrorCode {
     ErrorCode {
         message: refusal.reason,
         ..kind
+    }
+}
+
+/// Why something was not done, as a client of `SocketCluster` makes an error of it (`sc-errors`).
+#[must_use]
+pub const fn cluster_error(error: ErrorCode) -> ClusterError<'static> {
+    let name = match error.code {
+        100 => "BrokerError",
+        101 | 103 => "AuthError",
+        106 | 111 => "ResourceLimitError",
+        107 => "InvalidArgumentsError",
+        109 => "AuthTokenExpiredError",
+        _ => "InvalidActionError",
+    };
+    ClusterError {
+        name,
+        message: error.message,
+        code: Some(error.code),
     }
 }
 

@@ -306,6 +306,14 @@ impl<B: Broker> Hub<B> {
         self.tell_ended(out);
     }
 
+    /// What a client has subscribed to, or is about to; its session is none of it.
+    pub fn channels_of(&self, seat: Seat) -> Vec<Arc<str>> {
+        let client = self.clients.get(seat);
+        let all = client.into_iter().flat_map(|client| &client.subscriptions);
+        let names = all.map(|subscription| self.name(subscription.channel));
+        names.filter(|name| !session::is_session(name)).collect()
+    }
+
     /// What a client is called.
     pub fn id(&self, seat: Seat) -> Option<ClientId> {
         self.clients.id(seat)

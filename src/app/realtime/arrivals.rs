@@ -2,7 +2,7 @@
 
 use super::{
     Admittance, Arrival, CENTRIFUGO_SOCKET, CENTRIFUGO_STREAM, CHANNELS, FOREIGN_SESSION, Newcomer,
-    RealtimeApp, Refusal, SessionEntry, TopicRequest, query, read_connect,
+    RealtimeApp, Refusal, SOCKETCLUSTER_SOCKET, SessionEntry, TopicRequest, query, read_connect,
 };
 
 impl RealtimeApp {
@@ -14,6 +14,7 @@ impl RealtimeApp {
         };
         self.newcomer = match arrival.path {
             CENTRIFUGO_SOCKET => Newcomer::Socket,
+            SOCKETCLUSTER_SOCKET => Newcomer::Cluster,
             CENTRIFUGO_STREAM => {
                 let wish = query::values(arrival.query, "cf_connect").next();
                 let wish = wish.map_or_else(|| "{}".to_owned(), |wish| wish.into_owned());

@@ -20,10 +20,11 @@ impl RealtimeApp {
         effects: &mut impl Effects<Vec<HubLetter>>,
     ) {
         self.tools.streams.begin(user, request);
-        let allowed = self.clients.streams(seat, token, effects.now());
+        let mut desk = Desk::new(effects, &mut self.tools);
+        let allowed = self.clients.streams(seat, token, &mut desk);
         // Of a token that has expired nothing is known.
         if allowed.is_ok()
-            && let Ok(claims) = self.clients.signed(token)
+            && let Ok(claims) = self.tools.holders.signed(token)
         {
             self.tools.gatekeeper.identify(user, &claims);
         }
@@ -68,7 +69,7 @@ impl RealtimeApp {
     pub(super) fn let_in(&mut self, token: &str) -> Result<(), Refusal> {
         let claims = match token {
             "" => None,
-            token => self.clients.signed(token).ok(),
+            token => self.tools.holders.signed(token).ok(),
         };
         let ruling = self.tools.gatekeeper.arrival(CHANNELS, claims.as_deref());
         let is_good = match ruling {

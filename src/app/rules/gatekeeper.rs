@@ -87,6 +87,13 @@ impl Gatekeeper {
         }
     }
 
+    /// A client shows no token any more.
+    pub fn forget(&mut self, user: User) {
+        if let Some(known) = self.known.get_mut(&user) {
+            known.claims = None;
+        }
+    }
+
     /// The session of these holds that now: a JSON object.
     pub fn holds(&mut self, users: &[User], data: &str) {
         if self.middleware.is_some() {

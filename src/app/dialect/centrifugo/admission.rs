@@ -10,7 +10,6 @@ use crate::app::hub::letter::Stay;
 use crate::app::hub::session::is_reserved;
 use crate::app::rules::{RuleRefusal, Ruling};
 use crate::protocol::centrifugo::Wrap;
-use crate::time::Instant;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -55,31 +54,24 @@ const fn token_error(fault: TokenFault) -> ErrorCode {
 }
 
 impl CentrifugoClients {
-    /// What a token says whose signature is good, whatever the time.
-    ///
-    /// # Errors
-    /// [`TokenFault::Invalid`].
-    pub fn signed(&mut self, token: &str) -> Result<Arc<TokenClaims>, TokenFault> {
-        self.holders.signed(token)
-    }
-
     /// An event stream of channels has come, perhaps with a token: whether it may be told of each
     /// channel that the token names, or of any.
     ///
     /// # Errors
     /// [`TokenFault`]: it may be told of nothing.
-    pub fn streams(
+    pub fn streams<E: Effects<Vec<HubLetter>>>(
         &mut self,
         seat: Seat,
         token: &str,
-        now: Instant,
+        desk: &mut Desk<'_, E>,
     ) -> Result<Option<Arc<TokenClaims>>, TokenFault> {
         self.set(seat, ClientStage::Vacant);
         match (token.is_empty(), self.rules.subscribe) {
             (true, true) => Ok(None),
             (true, false) => Err(TokenFault::Invalid),
             (false, is_open) => {
-                let claims = self.holders.stream(seat, token, now)?;
+                let now = desk.effects().now();
+                let claims = desk.holders().stream(seat, token, now)?;
                 Ok((!is_open).then_some(claims))
             }
         }
@@ -93,9 +85,10 @@ impl CentrifugoClients {
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) -> Result<Option<Arc<TokenClaims>>, ConnectDenial> {
+        let now = desk.effects().now();
         let claims = match &*request.token {
             "" => None,
-            token => Some(self.holders.admit(seat, token, desk.effects().now())?),
+            token => Some(desk.holders().admit(seat, token, now)?),
         };
         let gatekeeper = desk.gatekeeper();
         if let Some(claims) = &claims {
@@ -140,7 +133,7 @@ impl CentrifugoClients {
         desk: &mut Desk<'_, E>,
     ) -> ControlFlow<CloseAdvice> {
         let now = desk.effects().now();
-        let ttl_s = match self.holders.refresh(seat, &request.token, now) {
+        let ttl_s = match desk.holders().refresh(seat, &request.token, now) {
             Ok(ttl_s) => ttl_s,
             Err(TokenFault::Invalid) => return ControlFlow::Break(CloseAdvice::INVALID_TOKEN),
             Err(TokenFault::Expired) => return ControlFlow::Break(CloseAdvice::EXPIRED),
@@ -166,8 +159,9 @@ impl CentrifugoClients {
             Stay::Until(until_s) => Some(until_s),
             Stay::Endless => None,
         };
-        self.holders.stays(seat, until_s);
-        let ttl_s = self.holders.ttl_s(until_s, desk.effects().now());
+        let now = desk.effects().now();
+        desk.holders().stays(seat, until_s);
+        let ttl_s = desk.holders().ttl_s(until_s, now);
         match encoding {
             CENTRIFUGO => desk.say(user, |into| codec::push_refresh(into, Wrap::Push, ttl_s)),
             UNIDIRECTIONAL => desk.say(user, |into| codec::push_refresh(into, Wrap::Bare, ttl_s)),
@@ -190,10 +184,12 @@ impl CentrifugoClients {
             return Err(ErrorCode::PERMISSION_DENIED);
         }
         let now = desk.effects().now();
-        let until_s = self.holders.subscribe(seat, (channel, &request.token), now);
+        let until_s = desk
+            .holders()
+            .subscribe(seat, (channel, &request.token), now);
         let until_s = until_s.map_err(token_error)?;
-        self.holders.subscribed(seat, channel, until_s);
-        let ttl_s = self.holders.ttl_s(until_s, now);
+        desk.holders().subscribed(seat, channel, until_s);
+        let ttl_s = desk.holders().ttl_s(until_s, now);
         desk.say(asker.user, |into| {
             codec::reply(into, asker.ticket, |into| {
                 codec::refresh(into, "sub_refresh", ttl_s)
@@ -221,7 +217,7 @@ impl CentrifugoClients {
             (true, false) => return Err(ErrorCode::PERMISSION_DENIED),
             (false, _) => {
                 let shown = (&*request.channel, &*request.token);
-                let until_s = self.holders.subscribe(seat, shown, now);
+                let until_s = desk.holders().subscribe(seat, shown, now);
                 until_s.map_err(token_error)?
             }
         };
@@ -232,13 +228,13 @@ impl CentrifugoClients {
             by_server: false,
             whole: request.rejects_unrecovered(),
         };
-        let ttl_s = self.holders.ttl_s(until_s, now);
+        let ttl_s = desk.holders().ttl_s(until_s, now);
         desk.expires(user, id, ttl_s);
         if let Err(error) = hub.subscribe(seat, wish, desk) {
             desk.expires(user, id, None);
             return Err(views::error(error));
         }
-        self.holders.subscribed(seat, &request.channel, until_s);
+        desk.holders().subscribed(seat, &request.channel, until_s);
         Ok(())
     }
 }

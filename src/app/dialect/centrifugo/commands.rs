@@ -2,9 +2,10 @@
 
 use super::{
     Asker, Broker, CentrifugoClients, ChannelQuestion, ChannelRequest, CloseAdvice, CommandKind,
-    Desk, Effects, ErrorCode, Hub, HubLetter, Publication, PublishRequest, RpcRequest, Ruling,
-    Seat, User, codec, done, excerpt, json, views,
+    Desk, Effects, ErrorCode, Hub, HubLetter, RpcRequest, Ruling, Seat, User, codec, done, excerpt,
+    json, views,
 };
+use crate::app::dialect::allowed;
 use crate::app::hub::session::is_reserved;
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -28,11 +29,14 @@ impl CentrifugoClients {
                 self.subscribe((user, seat), id, &request, hub, desk)?;
             }
             CommandKind::Unsubscribe(ChannelRequest { channel }) => {
-                self.holders.unsubscribed(seat, &channel);
+                desk.holders().unsubscribed(seat, &channel);
                 hub.unsubscribe(seat, &channel, desk);
                 done(asker, b"\"unsubscribe\":{}", desk);
             }
-            CommandKind::Publish(request) => publish(asker, seat, &request, hub, desk)?,
+            CommandKind::Publish(request) => {
+                let data = request.data.ok_or(ErrorCode::BAD_REQUEST)?.get();
+                allowed::publish((asker, seat), (&request.channel, data), hub, desk)?;
+            }
             CommandKind::Presence(ChannelRequest { channel }) => {
                 let question = (ChannelQuestion::Presence, is_allowed);
                 self.look((asker, seat), &channel, question, hub, desk)?;
@@ -131,34 +135,4 @@ fn event<'k>(kind: &'k CommandKind<'_>) -> (Cow<'static, str>, &'k str) {
         }
     };
     (Cow::Borrowed(event), channel)
-}
-
-fn publish<B: Broker, E: Effects<Vec<HubLetter>>>(
-    asker: Asker,
-    seat: Seat,
-    request: &PublishRequest<'_>,
-    hub: &mut Hub<B>,
-    desk: &mut Desk<'_, E>,
-) -> Result<(), ErrorCode> {
-    let data = request.data.ok_or(ErrorCode::BAD_REQUEST)?.get();
-    let options = hub.options(&request.channel);
-    let options = options.ok_or(ErrorCode::UNKNOWN_CHANNEL)?;
-    let gatekeeper = desk.gatekeeper();
-    let may = match gatekeeper.publish_in(asker.user, &request.channel, data) {
-        Ruling::Refuse(refusal) => return Err(views::refusal(refusal)),
-        Ruling::Allow => true,
-        Ruling::Pass => options.clients_publish && !is_reserved(&request.channel),
-    };
-    if !may {
-        return Err(ErrorCode::PERMISSION_DENIED);
-    }
-    let publication = Publication {
-        offset: 0,
-        data: json::one_line(data).as_ref().into(),
-        by: hub.info(seat),
-        tags: None,
-    };
-    let question = ChannelQuestion::Publish(publication);
-    hub.ask(asker, &request.channel, question, desk);
-    Ok(())
 }

@@ -100,10 +100,11 @@ impl CentrifugoClients {
             hub.recode(seat, CONNECTING_CLIENT);
         }
         let until_s = claims.and_then(|claims| claims.until_s);
+        let now = desk.effects().now();
         let pending = PendingClient {
             seat,
             id,
-            ttl_s: self.holders.ttl_s(until_s, desk.effects().now()),
+            ttl_s: desk.holders().ttl_s(until_s, now),
             // One for this function: nothing is told before it has asked for everything.
             waiting: channels.len() + 1,
             subs: Vec::new(),

@@ -6,9 +6,9 @@
 mod admission;
 mod commands;
 mod connecting;
-mod holders;
 
 use super::desk::Desk;
+use super::holders::OverdueToken;
 use super::views;
 use super::{CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, UNIDIRECTIONAL};
 use crate::app::hub::Hub;
@@ -17,23 +17,19 @@ use crate::app::hub::broker::Broker;
 use crate::app::hub::history::Excerpt;
 use crate::app::hub::letter::{ChannelQuestion, HubLetter};
 use crate::app::hub::position::{Epoch, Since};
-use crate::app::hub::publication::Publication;
 use crate::app::rules::Ruling;
-use crate::app::tokens::{TokenBook, TokenClaims, TokenFault, TokenKeys};
+use crate::app::tokens::{TokenClaims, TokenFault};
 use crate::app::{Effects, Kind, Message, Seat, User};
 use crate::limits;
 use crate::protocol::centrifugo::{
     self as codec, ChannelRequest, ClientCommand, CloseAdvice, CommandKind, ConnectReply,
-    ConnectRequest, ErrorCode, HistoryRequest, PublishRequest, RpcRequest, SubscribeRequest,
-    TokenRequest,
+    ConnectRequest, ErrorCode, HistoryRequest, RpcRequest, SubscribeRequest, TokenRequest,
 };
 use crate::protocol::json;
 use admission::ConnectDenial;
 use connecting::PendingClient;
-use holders::{OverdueToken, TokenHolders};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 /// What is allowed to clients without a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,7 +68,6 @@ pub struct CentrifugoClients {
     stages: Vec<ClientStage>,
     /// Those who wait for subscriptions that they connect with.
     connecting: BTreeMap<User, PendingClient>,
-    holders: TokenHolders,
 }
 
 /// How many parts all seats are divided into: one is pinged at a time.
@@ -81,18 +76,12 @@ pub const STRIPES: usize = 100;
 impl CentrifugoClients {
     /// No client yet.
     #[must_use]
-    pub fn new(rules: ClientRules, book: TokenBook) -> Self {
+    pub fn new(rules: ClientRules) -> Self {
         Self {
             rules,
             stages: Vec::new(),
             connecting: BTreeMap::new(),
-            holders: TokenHolders::new(book),
         }
-    }
-
-    /// Tokens are verified with those keys from now on; who is here stays.
-    pub fn verify_with(&mut self, keys: Arc<TokenKeys>) {
-        self.holders.verify_with(keys);
     }
 
     /// A WebSocket has come.
@@ -104,7 +93,6 @@ impl CentrifugoClients {
     pub fn left(&mut self, user: User, seat: Seat) {
         self.set(seat, ClientStage::Vacant);
         self.connecting.remove(&user);
-        self.holders.left(seat);
     }
 
     /// A client says something.
@@ -172,7 +160,7 @@ impl CentrifugoClients {
             let Some((seat, user, encoding)) = hub.at(at..at + 1).next() else {
                 continue;
             };
-            match self.holders.overdue(seat, now) {
+            match desk.holders().overdue(seat, now) {
                 None => {}
                 Some(OverdueToken::Client) => {
                     desk.end(user, encoding, CloseAdvice::EXPIRED);
@@ -262,7 +250,8 @@ impl CentrifugoClients {
         hub.recode(seat, CENTRIFUGO);
         let client = hub.id(seat).unwrap_or_default();
         let until_s = claims.and_then(|claims| claims.until_s);
-        let ttl_s = self.holders.ttl_s(until_s, desk.effects().now());
+        let now = desk.effects().now();
+        let ttl_s = desk.holders().ttl_s(until_s, now);
         let reply = connect_reply(&client, ttl_s);
         desk.say(user, |into| {
             codec::reply(into, id, |into| codec::connect(into, reply, b""));

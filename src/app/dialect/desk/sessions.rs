@@ -3,10 +3,14 @@
 
 use super::{
     Asker, Audience, CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, ChannelEvent, CloseAdvice, Desk,
-    EMITTED, Effects, EncodingId, HubAnswer, HubLetter, Notice, Parked, STREAM, STREAMS,
-    UNIDIRECTIONAL, User, as_text, codec, plain, wrap,
+    EMITTED, Effects, EncodingId, HubAnswer, HubLetter, Notice, Parked, SOCKETCLUSTER, STREAM,
+    STREAMS, UNIDIRECTIONAL, User, as_text, codec, plain, wrap,
 };
 use crate::app::hub::session::{SESSION_TICKET, is_session};
+use crate::protocol::socketcluster;
+
+/// The event of a `SocketCluster` client that is in no channel.
+const MESSAGE: &str = "message";
 
 impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
     /// Whether that answers a socket that joins its session: then it is known what that holds.
@@ -61,6 +65,10 @@ impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
             }
             CENTRIFUGO | UNIDIRECTIONAL => {
                 codec::push_message(self.text, wrap(encoding), data);
+                self.effects.tell(users, plain(as_text(self.text)));
+            }
+            SOCKETCLUSTER => {
+                socketcluster::event(self.text, MESSAGE, Some(data));
                 self.effects.tell(users, plain(as_text(self.text)));
             }
             CONNECTING | CONNECTING_CLIENT => {

@@ -1,11 +1,42 @@
 //! `SocketCluster`, protocol versions 1 and 2: events, remote calls, channels and pings as
 //! `socketcluster-server` speaks them (its `serversocket.js`; `sc-formatter` for the encoding).
 
+mod elements;
+mod request;
+mod write;
+
+pub use request::{
+    CallNumber, ClientPacket, ClusterHandshake, Subscription, read_packets, read_text,
+};
+pub use write::{
+    ClusterError, HandshakeReply, authenticated, event, failure, handshake_reply, kick_out,
+    publication, response,
+};
+
 use super::{Malformed, json};
+use elements::elements;
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use std::fmt;
+
+/// A ping, and its answer: an empty text message (protocol 2).
+pub const PING: &str = "";
+
+/// Why a server closes a connection (`sc-errors`, `socketProtocolErrorStatuses`). A client comes
+/// back after 10 s or more; at once after [`close::PONG_TIMEOUT`], and after 4500 and beyond never.
+pub mod close {
+    /// The client has not answered the pings.
+    pub const PONG_TIMEOUT: u16 = 4001;
+    /// The client has not said who it is in time.
+    pub const NO_HANDSHAKE: u16 = 4005;
+    /// Its subscriptions do not stand any more.
+    pub const BROKER: u16 = 4006;
+    /// The server has refused the handshake.
+    pub const REJECTED: u16 = 4008;
+    /// Something came before the handshake.
+    pub const TOO_EARLY: u16 = 4009;
+    /// From here on a client does not come back.
+    pub const FINAL: u16 = 4500;
+}
 
 /// What a server says.
 #[derive(Clone, Copy, Debug)]
@@ -104,29 +135,15 @@ fn said(text: &[u8]) -> Result<Said<'_>, Malformed> {
 
 /// A batch: an array of messages, read one after the other without keeping them.
 fn batch<'a>(text: &'a [u8], hear: &mut impl FnMut(Said<'a>)) -> Result<(), Malformed> {
-    struct Each<'f, F>(&'f mut F);
-    impl<'a, F: FnMut(Said<'a>)> Visitor<'a> for Each<'_, F> {
-        type Value = Result<(), Malformed>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a batch of messages")
+    let mut result = Ok(());
+    elements(text, |raw| {
+        match said(raw.get().as_bytes()) {
+            Ok(said) => hear(said),
+            Err(malformed) => result = Err(malformed),
         }
-        fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut result = Ok(());
-            while let Some(raw) = seq.next_element::<&'a RawValue>()? {
-                match said(raw.get().as_bytes()) {
-                    Ok(said) if result.is_ok() => (self.0)(said),
-                    Ok(_) => {}
-                    Err(malformed) => result = Err(malformed),
-                }
-            }
-            Ok(result)
-        }
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let read = deserializer.deserialize_seq(Each(hear));
-    let broken = |_| Malformed("a batch that is no JSON array");
-    read.map_err(broken)??;
-    deserializer.end().map_err(broken)
+        result.is_ok()
+    })?;
+    result
 }
 
 /// What a server answered to the handshake.

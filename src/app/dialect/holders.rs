@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// The clients of one core that have shown tokens, by seat.
 #[derive(Debug)]
-pub(super) struct TokenHolders {
+pub struct TokenHolders {
     book: TokenBook,
     all: BTreeMap<u32, TokenHolder>,
 }
@@ -16,7 +16,7 @@ pub(super) struct TokenHolders {
 /// One of them.
 #[derive(Debug, Default)]
 struct TokenHolder {
-    user: Box<str>,
+    claims: Option<Arc<TokenClaims>>,
     /// When it has to be gone, in seconds of Unix time.
     until_s: Option<u64>,
     /// Subscriptions that have an end.
@@ -25,7 +25,7 @@ struct TokenHolder {
 
 /// Whose time is over.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum OverdueToken {
+pub enum OverdueToken {
     /// The client's.
     Client,
     /// That of its subscriptions to these channels.
@@ -34,18 +34,22 @@ pub(super) enum OverdueToken {
 
 impl TokenHolders {
     /// None yet.
-    pub(super) const fn new(book: TokenBook) -> Self {
+    #[must_use]
+    pub const fn new(book: TokenBook) -> Self {
         let all = BTreeMap::new();
         Self { book, all }
     }
 
     /// Tokens are verified with those keys from now on; who is here stays.
-    pub(super) fn verify_with(&mut self, keys: Arc<TokenKeys>) {
+    pub fn verify_with(&mut self, keys: Arc<TokenKeys>) {
         self.book.verify_with(keys);
     }
 
     /// A client shows who it is.
-    pub(super) fn admit(
+    ///
+    /// # Errors
+    /// [`TokenFault`].
+    pub fn admit(
         &mut self,
         seat: Seat,
         token: &str,
@@ -61,7 +65,10 @@ impl TokenHolders {
     }
 
     /// A client shows a new token of the same user.
-    pub(super) fn refresh(
+    ///
+    /// # Errors
+    /// [`TokenFault`].
+    pub fn refresh(
         &mut self,
         seat: Seat,
         token: &str,
@@ -76,7 +83,10 @@ impl TokenHolders {
     }
 
     /// A client shows that it may be told of a channel; until when.
-    pub(super) fn subscribe(
+    ///
+    /// # Errors
+    /// [`TokenFault`].
+    pub fn subscribe(
         &mut self,
         seat: Seat,
         (channel, token): (&str, &str),
@@ -90,7 +100,7 @@ impl TokenHolders {
     }
 
     /// A subscription with a token stands, until that second.
-    pub(super) fn subscribed(&mut self, seat: Seat, channel: &str, until_s: Option<u64>) {
+    pub fn subscribed(&mut self, seat: Seat, channel: &str, until_s: Option<u64>) {
         self.unsubscribed(seat, channel);
         if let Some(until_s) = until_s {
             let holder = self.all.entry(seat.0).or_default();
@@ -99,14 +109,17 @@ impl TokenHolders {
     }
 
     /// A subscription is over.
-    pub(super) fn unsubscribed(&mut self, seat: Seat, channel: &str) {
+    pub fn unsubscribed(&mut self, seat: Seat, channel: &str) {
         if let Some(holder) = self.all.get_mut(&seat.0) {
             holder.subscriptions.retain(|(name, _)| **name != *channel);
         }
     }
 
     /// An event stream shows a token, of either kind.
-    pub(super) fn stream(
+    ///
+    /// # Errors
+    /// [`TokenFault`].
+    pub fn stream(
         &mut self,
         seat: Seat,
         token: &str,
@@ -117,13 +130,16 @@ impl TokenHolders {
         Ok(claims)
     }
 
-    /// What a token says whose signature is good.
-    pub(super) fn signed(&mut self, token: &str) -> Result<Arc<TokenClaims>, TokenFault> {
+    /// What a token says whose signature is good, whatever the time.
+    ///
+    /// # Errors
+    /// [`TokenFault::Invalid`].
+    pub fn signed(&mut self, token: &str) -> Result<Arc<TokenClaims>, TokenFault> {
         self.book.signed(token)
     }
 
     /// Whose time is over of a client.
-    pub(super) fn overdue(&mut self, seat: Seat, now: Instant) -> Option<OverdueToken> {
+    pub fn overdue(&mut self, seat: Seat, now: Instant) -> Option<OverdueToken> {
         let now_s = self.book.seconds(now);
         let holder = self.all.get_mut(&seat.0)?;
         if holder.until_s.is_some_and(|until| until <= now_s) {
@@ -141,28 +157,35 @@ impl TokenHolders {
     }
 
     /// A client may be here until that second, or as long as it likes.
-    pub(super) fn stays(&mut self, seat: Seat, until_s: Option<u64>) {
+    pub fn stays(&mut self, seat: Seat, until_s: Option<u64>) {
         self.all.entry(seat.0).or_default().until_s = until_s;
     }
 
+    /// What the token says that a client has shown.
+    #[must_use]
+    pub fn claims(&self, seat: Seat) -> Option<&TokenClaims> {
+        self.all.get(&seat.0)?.claims.as_deref()
+    }
+
     /// A client is gone.
-    pub(super) fn left(&mut self, seat: Seat) {
+    pub fn left(&mut self, seat: Seat) {
         self.all.remove(&seat.0);
     }
 
     /// Seconds until then.
-    pub(super) fn ttl_s(&self, until_s: Option<u64>, now: Instant) -> Option<u64> {
+    #[must_use]
+    pub fn ttl_s(&self, until_s: Option<u64>, now: Instant) -> Option<u64> {
         let now_s = self.book.seconds(now);
         until_s.map(|until| until.saturating_sub(now_s))
     }
 
-    fn hold(&mut self, seat: Seat, claims: &TokenClaims) {
+    fn hold(&mut self, seat: Seat, claims: &Arc<TokenClaims>) {
         let holder = self.all.entry(seat.0).or_default();
-        holder.user = claims.user.clone();
+        holder.claims = Some(claims.clone());
         holder.until_s = claims.until_s;
     }
 
     fn user(&self, seat: Seat) -> &str {
-        self.all.get(&seat.0).map_or("", |holder| &holder.user)
+        self.claims(seat).map_or("", |claims| &claims.user)
     }
 }
