@@ -350,6 +350,12 @@ pub const RECEIVE_BYTES: u32 = 4096;
 pub const LARGE_RECEIVE_BUFFERS: u16 = 32;
 /// Size of one of them, in bytes.
 pub const LARGE_RECEIVE_BYTES: u32 = 64 * 1024;
+/// Events of one core that wait to be written to the log; more are lost, and counted.
+pub const LOG_EVENTS: usize = 16_384;
+/// Lines of one kind and second in the log; what comes beyond them is one line with its number.
+pub const LOG_LINES: u64 = 100;
+/// Bytes of a path in the log: it is a peer's.
+pub const LOG_ROUTE_BYTES: usize = 256;
 /// Connections of a core of the load client whose ring is asked for its sockets while it measures:
 /// the core waits for about as many microseconds.
 pub const SOCKETS_LISTED_MAX: u64 = 2_000;

@@ -19,6 +19,8 @@ mod dialect_server;
 #[path = "cli_run/dialects.rs"]
 mod dialects;
 mod load_report;
+#[path = "cli_run/logging.rs"]
+mod logging;
 #[path = "cli_run/networks.rs"]
 mod networks;
 #[path = "cli_run/outputs.rs"]

@@ -262,6 +262,8 @@ pub trait Effects<B: Batch> {
     }
     /// The same, and says why.
     fn dismiss(&mut self, user: User, goodbye: Goodbye);
+    /// This user of this core is called that: for who reads the log.
+    fn known_as(&mut self, _user: User, _name: &str) {}
     /// Answers a user who posted.
     fn answer(&mut self, asker: User, answer: Answer);
     /// Answers a call over HTTP.

@@ -11,6 +11,7 @@ use super::init::InitFlags;
 use super::limit_flags::LimitFlags;
 use super::listen::{self, Listen};
 use super::load::flags::LoadFlags;
+use super::log_flags::LogFlags;
 use super::merge::MergeFlags;
 use super::report::ReportFlags;
 use super::tokens::ChannelFlags;
@@ -279,6 +280,8 @@ pub(super) struct ServeFlags {
     pub(super) max_connections: Option<u32>,
     #[command(flatten)]
     pub(super) limits: LimitFlags,
+    #[command(flatten)]
+    pub(super) log: LogFlags,
     #[command(flatten)]
     pub(super) channels: ChannelFlags,
     /// Receive buffers of one core, a power of two (engine ring) [default: 1024].

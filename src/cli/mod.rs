@@ -23,6 +23,8 @@ mod keys;
 mod limit_flags;
 mod listen;
 mod load;
+mod log_flags;
+mod logs;
 mod merge;
 mod print;
 mod probe;

@@ -5,6 +5,8 @@ use super::Failure;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, PoisonError};
 
 /// A line on stdout, at once: what the user asked for.
 pub(super) fn line(text: impl Display) -> Result<(), Failure> {
@@ -44,8 +46,22 @@ pub(super) fn draws(out: &impl IsTerminal) -> bool {
     out.is_terminal() && !term.is_empty() && term != "dumb"
 }
 
+/// What writes notes in place of [`note`].
+static NOTES: Mutex<Option<Sender<String>>> = Mutex::new(None);
+
+/// Notes are sent there from now on, as long as somebody receives them.
+pub(super) fn notes_to(says: Sender<String>) {
+    *NOTES.lock().unwrap_or_else(PoisonError::into_inner) = Some(says);
+}
+
 /// A line on stderr: what goes on meanwhile.
 pub(super) fn note(text: impl Display) {
+    let notes = NOTES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(says) = &*notes
+        && says.send(text.to_string()).is_ok()
+    {
+        return;
+    }
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 

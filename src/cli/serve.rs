@@ -3,11 +3,12 @@
 mod reload;
 
 use super::flags::{ServeEngine, ServeFlags};
+use super::log_flags::LogFormat;
 use super::server_capacity::{self, HostLimits, ServerCapacity};
 use super::tls::{self, TlsFiles};
 use super::tokens::ChannelSite;
 use super::values::Switch;
-use super::{Exit, Failure, complaints, host, listen, print, signals};
+use super::{Exit, Failure, complaints, host, listen, logs, print, signals};
 use crate::app::realtime::RealtimePlan;
 #[cfg(feature = "baseline")]
 use crate::baseline::{self, Baseline};
@@ -18,6 +19,7 @@ use crate::live::Live;
 use crate::protocol::websocket::OriginPolicy;
 use crate::protocol::websocket::frame::HEADER_BYTES;
 use crate::sampler;
+use crate::server::log::LogLevel;
 use crate::server::{self, Outcome, Server};
 use crate::shard::{Core, Either, Shard};
 use crate::tls::{Role, Tls, sealed_bytes};
@@ -52,6 +54,7 @@ pub(super) struct Config {
     tls_news: Live<rustls::ServerConfig>,
     end_with_parent: bool,
     descriptor_limit: u64,
+    log_format: LogFormat,
 }
 
 impl Config {
@@ -59,9 +62,6 @@ impl Config {
     pub(super) fn new(flags: ServeFlags, descriptor_limit: u64) -> Result<Self, Failure> {
         check_bounds(&flags)?;
         if flags.engine == ServeEngine::Baseline {
-            if !cfg!(feature = "baseline") {
-                return Err(without_baseline("--engine baseline"));
-            }
             check_baseline(&flags)?;
         }
         let cpus = host::cpus(flags.cores.clone())?;
@@ -85,6 +85,7 @@ impl Config {
             tls_news: Live::default(),
             descriptor_limit,
             capacity,
+            log_format: flags.log.log_format,
             admin: admin_listener.is_some(),
             server: server::Config {
                 chunk: Duration::from_millis(flags.chunk_ms),
@@ -103,6 +104,7 @@ impl Config {
                 silence: flags.idle_timeout.is_none().then_some(limits::SILENCE_TIME),
                 drain: flags.drain,
                 room_size: flags.room_size,
+                log: flags.log.queue(cpus.len()),
                 deflate: flags.deflate,
                 realtime,
                 secret,
@@ -128,12 +130,19 @@ impl Config {
         })
     }
 
+    /// Whether it is known where connections come from.
+    fn knows_peers(&self) -> bool {
+        let is_counted = self.server.limits.per_address.is_some();
+        let is_told = self.server.log.level() != LogLevel::Off;
+        is_counted || is_told || !self.introducers.is_empty()
+    }
+
     fn plan(&self, stop: Stop) -> Result<EngineConfig, EngineError> {
         Ok(EngineConfig {
             listeners: Listeners::bind(&self.listen, self.cpus.len())?,
             // HTTP: a client that does not ask is not answered.
             first_word: FirstWord::Peers,
-            peers: self.server.limits.per_address.is_some() || !self.introducers.is_empty(),
+            peers: self.knows_peers(),
             slots: self
                 .capacity
                 .connections
@@ -220,6 +229,9 @@ fn receiving(flags: &ServeFlags) -> Result<(u16, u32), Failure> {
 
 /// Refuses what is asked of the baseline beyond what it has, rather than to ignore it.
 fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
+    if !cfg!(feature = "baseline") {
+        return Err(without_baseline("--engine baseline"));
+    }
     let time = Switch::After;
     let asked = [
         ("--admin-listen", flags.admin_listen.is_some()),
@@ -247,6 +259,7 @@ fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
     ];
     let asked = asked.into_iter().find(|(_, asked)| *asked);
     let asked = asked.map(|(flag, _)| flag).or(flags.limits.asked());
+    let asked = asked.or(flags.log.asked());
     match asked.or(flags.channels.asked()) {
         Some(flag) => {
             let text = format!("{flag}: the baseline has no such thing; try: --engine tokio");
@@ -299,8 +312,17 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     if config.end_with_parent {
         set_parent_process_death_signal(Some(Signal::TERM)).map_err(io::Error::from)?;
     }
-    let line = match config.engine {
-        ServeEngine::Baseline => run_baseline(config, stop)?,
+    let logs = logs::start(config.log_format, config.server.log.clone())?;
+    let ran = run_engine(config, stop);
+    logs.finish();
+    print::line(ran?)?;
+    Ok(Exit::Pass)
+}
+
+/// Runs the engine that was asked for; gives the closing line.
+fn run_engine(config: Config, stop: Stop) -> Result<String, Failure> {
+    match config.engine {
+        ServeEngine::Baseline => run_baseline(config, stop),
         ServeEngine::Ring | ServeEngine::Tokio => {
             let plan = config.plan(stop)?;
             let cap = plan.max_backlog;
@@ -321,16 +343,14 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
                         Some(role) => Either::B(secured(server, role)),
                     };
                     Introduced::new(inner, introducers.clone(), time).except(plain)
-                })?,
-                None => run_shards(&config, plan, |server| server)?,
+                }),
+                None => run_shards(&config, plan, |server| server),
                 Some(role) => {
-                    run_shards(&config, plan, move |server| secured(server, role.clone()))?
+                    run_shards(&config, plan, move |server| secured(server, role.clone()))
                 }
             }
         }
-    };
-    print::line(line)?;
-    Ok(Exit::Pass)
+    }
 }
 
 /// Time between two looks at the files of certificates.

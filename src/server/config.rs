@@ -1,6 +1,7 @@
 //! What a server is asked to be, and what it leaves behind.
 
 use super::draining::Farewell;
+use super::log::LogQueue;
 use super::memory::MemoryBounds;
 use super::refusals::Refusals;
 use super::tally::Tally;
@@ -95,6 +96,8 @@ pub struct Config {
     pub head_time: Duration,
     /// Connections by address, over all cores.
     pub addresses: AddressTable,
+    /// What is told of connections, and where that waits to be written.
+    pub log: LogQueue,
     /// What of it is another while the server runs.
     pub news: Live<ServerNews>,
     /// Where the last reading of process and host is pinned up, if somebody reads.
@@ -149,6 +152,7 @@ impl Config {
             limits: DoorLimits::default(),
             head_time: limits::HEAD_TIME,
             addresses: AddressTable::default(),
+            log: LogQueue::default(),
             news: Live::default(),
             board: Board::default(),
         }

@@ -77,6 +77,7 @@ impl Connections {
             Step::Defer { wait } => connection.defer(id, wait, shared, wire),
             Step::Ping => connection.ping(id, shared, wire),
             Step::CloseSocket { goodbye, why } => {
+                shared.log().closes(id, goodbye.code);
                 let step = connection.close_socket(id, goodbye, why, wire);
                 self.carry_out(id, step, shared, wire);
             }
@@ -101,6 +102,7 @@ impl Connections {
     ) {
         self.leave(id, shared, wire);
         if let Some(connection) = self.get_mut(id) {
+            shared.log().decided(id, why);
             connection.end(why, shared);
             wire.close(id, how);
         }
@@ -117,6 +119,7 @@ impl Connections {
         self.leave(id, shared, wire);
         let found = self.get_mut(id).filter(|found| !found.state().is_vacant());
         found.is_some_and(|connection| {
+            shared.log().closed(id, cause, wire.now());
             connection.vacate(id, cause, shared);
             true
         })

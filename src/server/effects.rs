@@ -114,6 +114,10 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
         self.out.respond(asker, response);
     }
 
+    fn known_as(&mut self, user: User, name: &str) {
+        self.out.name(user, name);
+    }
+
     fn forward(&mut self, to: Core, item: B::Item<'_>) {
         self.out.note_mail();
         self.mail.write(to, item);

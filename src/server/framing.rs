@@ -24,6 +24,14 @@ impl Framing {
             Extension::Deflate => Self::Deflated,
         }
     }
+
+    /// What a connection with it is.
+    pub(super) const fn transport(self) -> &'static str {
+        match self {
+            Self::Frames | Self::Deflated => "websocket",
+            Self::Events => "sse",
+        }
+    }
 }
 
 /// Names a user: its connection and how messages are put for it.

@@ -143,6 +143,13 @@ const CORE: &[Row] = &[
         |it| it.counters.rescues as f64,
     ),
     (
+        MetricFamily::counter(
+            "log_lost_events",
+            "Events that the log has not, because more came than was written.",
+        ),
+        |it| it.tally.log_lost as f64,
+    ),
+    (
         MetricFamily::counter("core_cpu_seconds", "CPU time of the thread of a core."),
         |it| it.cpu_s,
     ),

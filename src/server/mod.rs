@@ -42,8 +42,11 @@ mod framing;
 mod heartbeat;
 mod http;
 mod inbound;
+pub mod log;
+mod log_book;
 mod members;
 mod memory;
+mod metered;
 mod metrics;
 mod mount;
 mod outbox;
@@ -74,6 +77,7 @@ mod websocket;
 pub use apps::{AppIndex, Apps, Letters, Mounted};
 pub use config::{Config, Outcome, ServerNews};
 pub use figures::Figures;
+pub use metered::Server;
 pub use mount::{BuiltIn, built_in};
 pub use refusals::{RefusalCounts, Refusals};
 pub use route::{By, Route};
@@ -89,8 +93,8 @@ use shared::Shared;
 use step::{Due, Step};
 use tally::CloseReason;
 
-/// One core's server.
-pub struct Server<A: Apps = BuiltIn> {
+/// One core's server, but for what leaves.
+struct CoreServer<A: Apps> {
     core: Core,
     connections: Connections,
     shared: Shared<A>,
@@ -98,25 +102,25 @@ pub struct Server<A: Apps = BuiltIn> {
     due: Vec<ConnectionId>,
 }
 
-impl Server {
-    /// A server for one core; every core gets the same configuration.
-    #[must_use]
-    pub fn new(core: Core, config: Config) -> Self {
-        let apps = built_in(&config);
-        Self::with(core, config, apps)
-    }
-}
-
-impl<A: Apps> Server<A> {
-    /// A server for one core with those applications.
-    #[must_use]
-    pub fn with(core: Core, config: Config, apps: A) -> Self {
+impl<A: Apps> CoreServer<A> {
+    fn with(core: Core, config: Config, apps: A) -> Self {
         Self {
             core,
             connections: Connections::default(),
             shared: Shared::new(apps, config),
             due: Vec::new(),
         }
+    }
+
+    /// Whether something is told of connections that come now.
+    fn tells(&mut self) -> bool {
+        self.shared.renew();
+        self.shared.log().is_on()
+    }
+
+    /// So many bytes were queued for a connection that is gone.
+    fn sent(&mut self, id: ConnectionId, bytes: u64) {
+        self.shared.log().sent(id, bytes);
     }
 
     /// Looks at a connection whose entry in the wheel came due.
@@ -169,6 +173,9 @@ impl<A: Apps> Server<A> {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
+        if self.shared.log().is_on() {
+            self.shared.log().received(id, came);
+        }
         let before = self.shared.messages_in();
         let step = connection.received(id, bytes, &mut self.shared, wire);
         if step != Step::Stay {
@@ -191,7 +198,7 @@ impl<A: Apps> Server<A> {
     }
 }
 
-impl<A: Apps> Shard for Server<A> {
+impl<A: Apps> Shard for CoreServer<A> {
     type Message = Message<A::Letters>;
     type Outcome = Outcome;
 
@@ -345,7 +352,8 @@ impl<A: Apps> Shard for Server<A> {
         self.shared.is_finished()
     }
 
-    fn outcome(self) -> Outcome {
+    fn outcome(mut self) -> Outcome {
+        self.shared.log().finish();
         self.shared.outcome(self.core)
     }
 }

@@ -32,6 +32,8 @@ pub(super) enum Task {
     Hear(ConnectionId),
     /// Answer one that called.
     Respond(ConnectionId, ApiResponse),
+    /// Note whose one is.
+    Name(ConnectionId, Box<str>),
 }
 
 /// What is to be done, and scratch space for it.
@@ -42,6 +44,9 @@ pub(super) struct Outbox {
     /// Connections that were held and are heard again, in their order.
     released: VecDeque<ConnectionId>,
     responses: Vec<(ConnectionId, ApiResponse)>,
+    names: Vec<(ConnectionId, Box<str>)>,
+    /// Somebody wants to know whose connections are.
+    wants_names: bool,
     /// An application has something to say to itself on another core.
     has_mail: bool,
     /// Once a connection took a deflated message.
@@ -67,6 +72,8 @@ impl Default for Outbox {
             answers: Vec::new(),
             released: VecDeque::new(),
             responses: Vec::new(),
+            names: Vec::new(),
+            wants_names: false,
             has_mail: false,
             deflater: None,
             narrow_deflater: None,
@@ -81,7 +88,9 @@ impl Default for Outbox {
 impl Outbox {
     /// The next thing to do. Doing it may add others, also of the kinds that come first.
     pub(super) fn next(&mut self) -> Option<Task> {
-        if let Some(id) = self.slow.pop() {
+        if let Some((id, name)) = self.names.pop() {
+            Some(Task::Name(id, name))
+        } else if let Some(id) = self.slow.pop() {
             Some(Task::EndSlow(id))
         } else if let Some(ending) = self.ending.pop() {
             Some(Task::End(ending))
@@ -120,6 +129,19 @@ impl Outbox {
     pub(super) fn take_response(&mut self, id: ConnectionId) -> Option<ApiResponse> {
         let own = self.responses.pop_if(|(asker, _)| *asker == id);
         own.map(|(_, response)| response)
+    }
+
+    /// Whether it is noted whose connections are.
+    #[inline]
+    pub(super) const fn want_names(&mut self, wants: bool) {
+        self.wants_names = wants;
+    }
+
+    /// One is that user's.
+    pub(super) fn name(&mut self, id: ConnectionId, name: &str) {
+        if self.wants_names && !name.is_empty() {
+            self.names.push((id, name.into()));
+        }
     }
 
     /// One that was held is heard again.
@@ -236,7 +258,7 @@ impl Outbox {
     pub(super) fn is_empty(&self) -> bool {
         let lists = self.slow.is_empty() && self.ending.is_empty() && self.answers.is_empty();
         let others = self.released.is_empty() && self.responses.is_empty();
-        lists && others && !self.has_mail
+        lists && others && self.names.is_empty() && !self.has_mail
     }
 }
 

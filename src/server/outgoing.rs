@@ -227,6 +227,11 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
         self.outbox.respond(connection(asker).0, response);
     }
 
+    /// Notes whose a connection is.
+    pub(super) fn name(&mut self, user: User, name: &str) {
+        self.outbox.name(connection(user).0, name);
+    }
+
     /// Notes that a user is heard again.
     pub(super) fn release(&mut self, user: User) {
         self.outbox.hear(connection(user).0);

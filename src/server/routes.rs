@@ -73,6 +73,9 @@ pub(super) fn asked<A: Apps>(
         Ok(request) => request,
         Err(fault) => return Asked::Reply(Reply::refuse(fault)),
     };
+    if shared.log().is_on() {
+        shared.log().asked(id, request.path());
+    }
     if let Err(refusal) = shared.admit(place, request.path()) {
         return Asked::Reply(refusal);
     }

@@ -42,6 +42,7 @@ fn carry_out<A: Apps>(
                 it.answer(id, Some(answer), shared, wire)
             }),
             Task::Hear(id) => shared.inbound().defer(id, DeferWait::Share, wire.now()),
+            Task::Name(id, name) => shared.log().known_as(id, name),
             Task::Respond(id, response) => connections.act(id, shared, wire, |it, shared, wire| {
                 it.respond(id, response, shared, wire)
             }),

@@ -7,6 +7,7 @@ use super::draining::Draining;
 use super::framing::Framing;
 use super::heartbeat::Heartbeat;
 use super::inbound::Inbound;
+use super::log_book::LogBook;
 use super::members::Moves;
 use super::memory::HeldMemory;
 use super::outbox::{Outbox, Task};
@@ -45,6 +46,7 @@ pub(super) struct Shared<A> {
     admission: Admission,
     draining: Draining,
     door: Door,
+    log: LogBook,
     /// Which news was the last.
     seen: u64,
 }
@@ -64,6 +66,7 @@ impl<A: Apps> Shared<A> {
             admission: Admission::default(),
             draining: Draining::new(config.farewell()),
             door: config.door(),
+            log: LogBook::new(config.log.clone()),
             seen: 0,
             config,
         }
@@ -71,7 +74,9 @@ impl<A: Apps> Shared<A> {
 
     /// Goes by what is new in the configuration, if anything is.
     #[inline]
-    fn renew(&mut self) {
+    pub(super) fn renew(&mut self) {
+        self.log.renew();
+        self.outbox.want_names(self.log.is_on());
         if let Some(limits) = self.config.renew(&mut self.seen) {
             self.door.renew(limits);
         }
@@ -79,6 +84,7 @@ impl<A: Apps> Shared<A> {
 
     /// The core begins.
     pub(super) fn started(&mut self, here: Core, cores: u16) {
+        self.log.started(here);
         self.apps.started(here, cores);
     }
 
@@ -103,6 +109,12 @@ impl<A: Apps> Shared<A> {
     #[inline]
     pub(super) const fn door(&mut self) -> &mut Door {
         &mut self.door
+    }
+
+    /// What is told of connections.
+    #[inline]
+    pub(super) const fn log(&mut self) -> &mut LogBook {
+        &mut self.log
     }
 
     /// WebSocket messages and posted texts so far.
@@ -149,7 +161,9 @@ impl<A: Apps> Shared<A> {
         listener: u16,
         wire: &impl Wire<Message<A::Letters>>,
     ) -> Place {
-        self.renew();
+        if self.log.is_on() {
+            self.log.accepted(id, wire.peer(id), wire.now());
+        }
         self.tally.accepted();
         self.tally.began(ConnectionKind::Http);
         let refusal = match self.config.is_admin(listener) {
@@ -163,6 +177,9 @@ impl<A: Apps> Shared<A> {
             self.tally.barred(refusal);
         }
         let place = self.admission.enter(listener, refusal, &self.config);
+        if place == Place::Nowhere {
+            self.log.refused(id, None, "no place is left");
+        }
         if place == Place::Nowhere && refusal.is_some() {
             self.config.barred();
         } else if place == Place::Nowhere {
@@ -176,6 +193,7 @@ impl<A: Apps> Shared<A> {
     pub(super) fn accepted_in_vain(&mut self, cause: CloseCause) {
         self.tally.accepted();
         self.tally.ended(cause);
+        self.log.failed(cause);
     }
 
     /// A connection has become something else, as far as it is counted.
@@ -247,6 +265,9 @@ impl<A: Apps> Shared<A> {
         }
         if framing != Framing::Events {
             self.door.upgraded(id, wire.now());
+        }
+        if self.log.is_on() {
+            self.log.opened(id, framing.transport());
         }
         let (apps, mut outgoing) = self.apps_and_outgoing(wire);
         apps.came(app, (id, framing), &mut outgoing)

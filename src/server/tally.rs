@@ -33,6 +33,8 @@ pub struct Tally {
     /// Bytes of memory now of those, of TLS records in pieces and of backlogs: a payload that many
     /// are sent counts once. What the budget of a core bounds.
     pub held_bytes: u64,
+    /// What was to be told in the log and is lost, because more came than was written.
+    pub log_lost: u64,
 }
 
 /// Connections open now, by what they are.
@@ -127,6 +129,27 @@ pub(super) enum CloseReason {
     Lifetime,
 }
 
+impl CloseReason {
+    /// Its key in [`Decided`].
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Fault => "fault",
+            Self::SlowConsumer => "slow_consumer",
+            Self::Idle => "idle",
+            Self::RequestTime => "request_time",
+            Self::Drain => "drain",
+            Self::Full => "full",
+            Self::Stalled => "stalled",
+            Self::Memory => "memory",
+            Self::Barred => "barred",
+            Self::Overuse => "overuse",
+            Self::Unheard => "unheard",
+            Self::Lifetime => "lifetime",
+        }
+    }
+}
+
 /// What an open connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionKind {
@@ -151,6 +174,7 @@ impl Tally {
             pushes_late,
             inbound_bytes,
             held_bytes,
+            log_lost,
         } = other;
         self.open.websocket += open.websocket;
         self.open.sse += open.sse;
@@ -187,6 +211,7 @@ impl Tally {
         self.pushes_late += pushes_late;
         self.inbound_bytes += inbound_bytes;
         self.held_bytes += held_bytes;
+        self.log_lost += log_lost;
     }
 
     /// Connections open now, whatever they are.
@@ -244,6 +269,11 @@ impl Tally {
     #[inline]
     pub(super) const fn pushed_late(&mut self, messages: u64) {
         self.pushes_late += messages;
+    }
+
+    /// The same, with what the log has lost so far.
+    pub(super) const fn with_log_lost(self, log_lost: u64) -> Self {
+        Self { log_lost, ..self }
     }
 
     /// The same, with the bytes of memory that are held now: of what came and is not done with,

@@ -27,6 +27,7 @@ impl RealtimeApp {
             && let Ok(claims) = self.tools.holders.signed(token)
         {
             self.tools.gatekeeper.identify(user, &claims);
+            effects.known_as(user, &claims.user);
         }
         let denied = match self.asks_later() {
             true => self.tools.gatekeeper.handshake(user).refusal(),

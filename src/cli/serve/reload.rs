@@ -9,6 +9,7 @@ use crate::cli::settings;
 use crate::cli::tls::{self, TlsFiles};
 use crate::live::Live;
 use crate::server::ServerNews;
+use crate::server::log::LogQueue;
 use crate::tls::Role;
 use rustls::ServerConfig;
 use std::collections::BTreeMap;
@@ -19,13 +20,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// Keys whose values can change while the server runs.
-pub(in crate::cli) const RELOADED: [&str; 21] = [
+pub(in crate::cli) const RELOADED: [&str; 22] = [
     "api-key",
     "byte-rate",
     "connect-rate",
     "count-loopback",
     "first-message-timeout",
     "header-timeout",
+    "log-level",
     "max-connections-per-address",
     "max-lifetime",
     "message-rate",
@@ -57,6 +59,7 @@ pub(super) struct Reloader {
     channels: String,
     /// It is known where connections come from.
     has_peers: bool,
+    log: LogQueue,
     server: Live<ServerNews>,
     realtime: Live<RealtimeNews>,
     tls: Live<ServerConfig>,
@@ -80,7 +83,8 @@ impl Reloader {
             has_channels: realtime.is_some(),
             has_rules: realtime.is_some_and(|plan| plan.middleware.is_some()),
             channels: realtime.map(shown_channels).unwrap_or_default(),
-            has_peers: config.server.limits.per_address.is_some(),
+            has_peers: config.knows_peers(),
+            log: config.server.log.clone(),
             server: config.server.news.clone(),
             realtime: realtime.map(|plan| plan.news.clone()).unwrap_or_default(),
             tls: config.tls_news.clone(),
@@ -188,6 +192,7 @@ impl Reloader {
                 origins: plan.sessions.map(|it| it.origins).unwrap_or_default(),
             });
         }
+        self.log.set_level(new.server.log.level());
         let mut limits = new.server.limits;
         if !self.has_peers && limits.per_address.take().is_some() {
             fixed.push("max-connections-per-address where there was none".to_owned());

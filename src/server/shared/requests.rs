@@ -79,6 +79,7 @@ impl<A: Apps> Shared<A> {
         let Some(client) = forwarded::client(standard, common, self.door.trusted()) else {
             return Ok(());
         };
+        self.log.speaks_for(id, client);
         self.door.speaks_for(id, client).map_err(|refusal| {
             self.tally.barred(refusal);
             self.config.barred();
@@ -202,8 +203,8 @@ impl<A: Apps> Shared<A> {
             | Answer::SaidLater
             | Answer::Called { .. }
             | Answer::OnlyPost
-            | Answer::Options { .. }
-            | Answer::Refused { .. } => {}
+            | Answer::Options { .. } => {}
+            Answer::Refused { status, reason } => self.log.refused(id, Some(status), reason),
         }
         let kind = answer.write(self.draining.is_announced(), content);
         self.responses.answer(reply, kind, &self.config, wire.now());
@@ -288,7 +289,8 @@ impl<A: Apps> Shared<A> {
     fn figures(&self, wire: &impl Wire<Message<A::Letters>>) -> Tally {
         let inbound = self.memory.inbound_bytes();
         let held = inbound + wire.held_bytes();
-        self.tally.holding(inbound as u64, held as u64)
+        let tally = self.tally.holding(inbound as u64, held as u64);
+        tally.with_log_lost(self.log.log_lost())
     }
 }
 

@@ -29,7 +29,7 @@ fn as_many_as_configured_are_served_and_the_next_gets_503_and_when_to_come_back(
         assert_eq!(rig.closed(late), Some(Close::Flush));
     }
     assert_eq!((rig.tally().refused, rig.tally().decided.full), (4, 4));
-    let refusals = &rig.server.shared.config().refusals;
+    let refusals = &rig.server.core.shared.config().refusals;
     assert_eq!(refusals.answered.load(Relaxed), 4);
 }
 
@@ -75,7 +75,7 @@ fn newcomers_that_say_nothing_hold_no_spare_place_for_long_and_more_are_reset() 
     let beyond = rig.open();
     assert_eq!(rig.closed(beyond), Some(Close::Abort));
     assert_eq!(rig.tally().refused, 1);
-    let refusals = &rig.server.shared.config().refusals;
+    let refusals = &rig.server.core.shared.config().refusals;
     assert_eq!(refusals.reset.load(Relaxed), 1);
     rig.gone(beyond, CloseCause::Local);
     rig.pass(limits::SPARE_TIME + Duration::from_millis(200));

@@ -42,7 +42,16 @@ fn who_comes_from_a_crowded_address_gets_429_and_a_place_that_is_left_is_the_nex
         (tally.barred, tally.decided.barred, tally.refused),
         (barred, 2, 0)
     );
-    assert_eq!(rig.server.shared.config().refusals.barred.load(Relaxed), 2);
+    assert_eq!(
+        rig.server
+            .core
+            .shared
+            .config()
+            .refusals
+            .barred
+            .load(Relaxed),
+        2
+    );
     rig.gone(first, CloseCause::Reset);
     rig.socket("/echo");
 }
@@ -184,7 +193,7 @@ fn who_says_nothing_and_whose_time_is_over_is_closed_and_counted() {
 fn limits_can_be_others_while_the_server_runs() {
     let mut rig = limited(DoorLimits::default());
     rig.socket("/echo");
-    let news = rig.server.shared.config().news.clone();
+    let news = rig.server.core.shared.config().news.clone();
     news.say(ServerNews {
         origins: OriginPolicy::Any,
         limits: DoorLimits {

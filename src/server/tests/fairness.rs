@@ -144,7 +144,7 @@ fn one_turn_of_a_peer_that_pipelines_requests_is_bounded() {
         assert!(turns > 5, "{turns}");
         rig.pass(Duration::from_millis(1));
         assert!(!rig.line(asker).paused);
-        assert_eq!(rig.server.shared.memory().inbound_bytes(), 0);
+        assert_eq!(rig.server.core.shared.memory().inbound_bytes(), 0);
     }
 }
 
@@ -216,7 +216,7 @@ fn who_leaves_while_it_waits_leaves_nothing() {
     rig.stop();
     rig.gone(reset, CloseCause::Reset);
     rig.server.expired(&mut rig.wire);
-    assert!(rig.server.shared.inbound().nothing_waits() && rig.server.finished());
+    assert!(rig.server.core.shared.inbound().nothing_waits() && rig.server.finished());
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn what_is_said_to_a_push_is_not_inflated() {
     rig.receive(id, &bulk(200_000).repeat(9));
     assert_eq!((rig.tally().messages_in, rig.line(id).paused), (9, false));
     let frames = 9 * limits::SHARE_BYTES_OF_A_FRAME;
-    assert_eq!(rig.server.shared.inbound().worked(), frames);
+    assert_eq!(rig.server.core.shared.inbound().worked(), frames);
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn a_message_that_does_not_go_on_is_ended_in_its_time() {
     assert!(rig.closed(header).is_some());
     assert_eq!(rig.closed(whole), None);
     assert_eq!(rig.tally().decided.stalled, 2);
-    assert_eq!(rig.server.shared.memory().inbound_bytes(), 0);
+    assert_eq!(rig.server.core.shared.memory().inbound_bytes(), 0);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn beyond_the_budget_the_largest_and_then_the_oldest_go() {
         "the oldest first: {ended:?}"
     );
     assert_eq!(rig.closed(small), None);
-    assert!(rig.server.shared.memory().inbound_bytes() <= 10 * PART);
+    assert!(rig.server.core.shared.memory().inbound_bytes() <= 10 * PART);
     assert_eq!(rig.tally().decided.memory, 1 + count as u64);
 }
 
@@ -146,9 +146,9 @@ fn what_is_held_is_told_and_given_back() {
     for id in [socket, asking, stats] {
         rig.gone(id, CloseCause::Reset);
     }
-    assert_eq!(rig.server.shared.memory().inbound_bytes(), 0);
+    assert_eq!(rig.server.core.shared.memory().inbound_bytes(), 0);
     rig.pass(Duration::from_secs(5));
-    let is_watching = rig.server.shared.memory().is_watching();
+    let is_watching = rig.server.core.shared.memory().is_watching();
     assert!(!is_watching, "nothing is left to look at");
 }
 
@@ -196,8 +196,12 @@ proptest! {
                 }
             }
             let kept: usize = at.iter().map(|at| at.saturating_sub(8)).sum();
-            let held = rig.server.shared.memory().inbound_bytes();
-            let Server { connections, shared, .. } = &mut rig.server;
+            let held = rig.server.core.shared.memory().inbound_bytes();
+            let CoreServer {
+                connections,
+                shared,
+                ..
+            } = &mut rig.server.core;
             let own = |&id| connections.get(id).map_or(0, |it| it.held(id, shared));
             prop_assert_eq!(held, ids.iter().map(own).sum::<usize>());
             prop_assert!(held >= kept, "{held} for {kept}");
@@ -214,12 +218,12 @@ fn spare_buffers_of_large_messages_are_freed_once_none_has_come_for_a_while() {
         for piece in message.chunks(60_000) {
             rig.receive(id, piece);
         }
-        let spare = rig.server.shared.inbound().spare();
+        let spare = rig.server.core.shared.inbound().spare();
         assert!(spare >= 1_000_000, "{spare} bytes for the next message");
-        assert_eq!(rig.server.shared.memory().inbound_bytes(), 0);
+        assert_eq!(rig.server.core.shared.memory().inbound_bytes(), 0);
         rig.sent(id);
         rig.pass(limits::QUIET_TIME + 2 * limits::SWEEP_TIME);
-        assert_eq!(rig.server.shared.inbound().spare(), 0);
+        assert_eq!(rig.server.core.shared.inbound().spare(), 0);
     }
     // What a few smaller ones leave is kept: freeing it costs more than it is worth.
     let message = masked(Opcode::Binary, &vec![7; 20_000]);
@@ -227,7 +231,7 @@ fn spare_buffers_of_large_messages_are_freed_once_none_has_come_for_a_while() {
         rig.receive(id, piece);
     }
     rig.pass(limits::QUIET_TIME + 2 * limits::SWEEP_TIME);
-    assert!(rig.server.shared.inbound().spare() >= 20_000);
+    assert!(rig.server.core.shared.inbound().spare() >= 20_000);
 }
 
 #[test]
@@ -248,7 +252,7 @@ fn the_room_of_a_buffer_counts_and_not_what_is_in_it() {
             rig.receive(id, &frame[from..to]);
         }
     }
-    let held = rig.server.shared.memory().inbound_bytes();
+    let held = rig.server.core.shared.memory().inbound_bytes();
     assert!(held > 9 * PART, "{held} bytes for half as many");
     assert!(ids.iter().all(|&id| rig.closed(id).is_none()));
     for &id in &ids {
@@ -256,7 +260,7 @@ fn the_room_of_a_buffer_counts_and_not_what_is_in_it() {
         rig.receive(id, &[0; 4]);
     }
     assert!(rig.tally().decided.memory > 0, "{held}");
-    assert!(rig.server.shared.memory().inbound_bytes() <= 19 * PART);
+    assert!(rig.server.core.shared.memory().inbound_bytes() <= 19 * PART);
 }
 
 #[test]
@@ -271,12 +275,12 @@ fn spare_buffers_go_before_anybody_does() {
         rig.receive(large, piece);
     }
     rig.sent(large);
-    assert!(rig.server.shared.inbound().spare() >= 10 * PART);
+    assert!(rig.server.core.shared.inbound().spare() >= 10 * PART);
     for _ in 0..3 {
         rig.pass(Duration::from_millis(100));
         rig.line(small).backlog += 8 * PART;
         rig.receive(large, &masked(Opcode::Text, b"x"));
     }
-    assert_eq!(rig.server.shared.inbound().spare(), 0);
+    assert_eq!(rig.server.core.shared.inbound().spare(), 0);
     assert_eq!((rig.closed(small), rig.closed(large)), (None, None));
 }

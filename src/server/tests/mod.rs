@@ -5,6 +5,7 @@ mod door;
 mod draining;
 mod fairness;
 mod http;
+mod log;
 mod memory;
 mod metrics;
 mod pages;
@@ -271,7 +272,7 @@ impl Rig {
     }
 
     fn tally(&self) -> Tally {
-        self.server.shared.outcome(Core(0)).tally
+        self.server.core.shared.outcome(Core(0)).tally
     }
 }
 

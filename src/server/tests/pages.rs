@@ -131,7 +131,7 @@ fn every_answer_and_stream_has_the_date_if_the_server_knows_it() {
     let id = rig.asked(&get("/"));
     assert!(rig.text(id).contains("08:49:45 GMT"));
     // Somebody has set the clock since.
-    rig.server.shared.config().board.post(Snapshot {
+    rig.server.core.shared.config().board.post(Snapshot {
         at: START + Duration::from_secs(9),
         unix: Some(Duration::from_secs(0)),
         ..Snapshot::default()

@@ -203,7 +203,7 @@ fn the_core_that_is_asked_sums_what_all_tell() {
     assert_eq!(rig.wire.forwarded.len(), 2);
     for other in &mut others {
         let figures = tell(other, 1);
-        let core = other.server.core;
+        let core = other.server.core.core;
         rig.server
             .forwarded(core, Message::Tell { round: 1, figures }, &mut rig.wire);
     }

@@ -104,6 +104,7 @@ impl CentrifugoClients {
         }
         if let Some(claims) = &claims {
             hub.identify(seat, &claims.user, &claims.info);
+            desk.effects().known_as(user, &claims.user);
         }
         Ok(claims)
     }
