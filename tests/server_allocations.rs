@@ -2,6 +2,7 @@
 
 use crate::counting::measure;
 use ringstorm::app::realtime::RealtimePlan;
+use ringstorm::app::sessions::SessionPlan;
 use ringstorm::protocol::websocket::{Opcode, frame};
 use ringstorm::server::{Config, Message, Server};
 use ringstorm::shard::{
@@ -71,13 +72,17 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
+        Self::with(RealtimePlan::dev([5; 32]))
+    }
+
+    fn with(realtime: RealtimePlan) -> Self {
         let started = Instant::from_nanos(1_000_000_000);
         let chunk = Duration::from_millis(10);
         let server = Server::new(
             Core(0),
             Config {
                 chunk,
-                realtime: Some(RealtimePlan::dev([5; 32])),
+                realtime: Some(realtime),
                 ..Config::new("sink", started)
             },
         );
@@ -284,20 +289,31 @@ fn an_idle_connection_costs_less_than_its_share_of_256_bytes() {
 }
 
 #[test]
-fn a_subscription_with_presence_costs_at_most_400_bytes_with_its_connection() {
+fn a_subscription_with_presence_and_a_session_costs_at_most_400_bytes_with_its_connection() {
     // What is left for an engine: its slot, about 48 bytes.
     const SHARE: u64 = 400 - 64;
-    for count in [2000, 10_000, 18_000] {
-        let mut rig = Rig::new();
-        rig.subscriber("a");
-        let counted = measure(|| {
-            for _ in 0..count {
-                rig.subscriber("a");
-            }
-        });
-        let each = u64::try_from(counted.bytes_current).expect("it grew") / count;
-        println!("{each} bytes for each of {count}");
-        assert!(each <= SHARE, "{each} bytes for each of {count}");
+    for sessions in [None, Some(SessionPlan::new("shop"))] {
+        // Just below what lists have room for that double: memory that was never touched is none.
+        for count in [2000, 8000, 16_000] {
+            let mut rig = Rig::with(RealtimePlan {
+                sessions: sessions.clone(),
+                ..RealtimePlan::dev([5; 32])
+            });
+            rig.subscriber("a");
+            let counted = measure(|| {
+                for _ in 0..count {
+                    rig.subscriber("a");
+                }
+            });
+            let each = u64::try_from(counted.bytes_current).expect("it grew") / count;
+            let what = if sessions.is_some() {
+                " and a session"
+            } else {
+                ""
+            };
+            println!("a subscription{what}: {each} bytes for each of {count}");
+            assert!(each <= SHARE, "{each} bytes for each of {count}{what}");
+        }
     }
 }
 

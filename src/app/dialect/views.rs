@@ -13,8 +13,8 @@ use crate::protocol::socketcluster::ClusterError;
 pub fn info(info: &ClientInfo) -> InfoView<'_> {
     InfoView {
         client: &info.client,
-        user: &info.user,
-        conn_info: &info.info,
+        user: info.user(),
+        conn_info: info.info(),
     }
 }
 
@@ -24,7 +24,7 @@ pub fn publication(it: &Publication) -> PublicationView<'_> {
     PublicationView {
         offset: it.offset,
         data: &it.data,
-        by: it.by.as_deref().map(info),
+        by: it.by.as_ref().map(info),
         tags: it.tags.as_deref(),
         channel: None,
     }

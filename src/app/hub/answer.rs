@@ -100,7 +100,7 @@ pub enum HubAnswer {
     /// A part of the history of a channel.
     History(Arc<str>, Catchup),
     /// Who is there.
-    Presence(Vec<Arc<ClientInfo>>),
+    Presence(Vec<ClientInfo>),
     /// How many are there.
     Headcount(Headcount),
     /// An order reached so many clients, on that many cores.

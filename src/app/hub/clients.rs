@@ -2,8 +2,9 @@
 
 use super::answer::{Asker, EncodingId, HubError, SubscribeWish};
 use super::letter::SubscriptionRef;
-use super::publication::{ClientId, ClientInfo};
-use super::tight::push_tight;
+use super::publication::{ClientAbout, ClientId, ClientInfo};
+use super::slab::Slab;
+use super::subscriptions::{HubSubscription, SubscriptionStage, Subscriptions};
 use crate::app::{Seat, User};
 use crate::limits;
 use crate::shard::Core;
@@ -14,11 +15,10 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct HubClients {
     here: Core,
-    seats: Vec<Option<HubClient>>,
-    free: Vec<u32>,
+    seats: Slab<HubClient>,
     /// What the names of clients are made of: random, another on every core and in every run.
     seed: u64,
-    /// How many clients there have been.
+    /// Which was the last of all clients.
     count: u64,
     /// How many subscriptions there have been.
     tokens: u32,
@@ -31,39 +31,34 @@ pub(super) struct HubClient {
     pub(super) encoding: EncodingId,
     /// Which of all that there have been on this core.
     number: u64,
-    /// What others are told of it; made when it is first needed.
-    info: Option<Arc<ClientInfo>>,
-    pub(super) subscriptions: Vec<HubSubscription>,
+    /// What others are told of it beside its name.
+    about: Option<Arc<ClientAbout>>,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) session: SessionSeat,
+    /// It is told what becomes of its session.
+    pub(super) hears_session: bool,
 }
 
-/// One subscription of a client.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct HubSubscription {
-    /// The channel's place on this core.
-    pub(super) channel: u32,
-    /// What the dialect knows it by.
-    pub(super) ticket: u32,
-    pub(super) token: u32,
-    pub(super) stage: SubscriptionStage,
-    /// The application wanted it, not the client.
-    pub(super) by_server: bool,
-    /// Rather nothing than a subscription with a gap.
-    pub(super) whole: bool,
-}
-
-/// How far a subscription is.
+/// A client's place among the sockets of its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SubscriptionStage {
-    /// The channel's home was asked.
-    Asked,
-    /// It is told what is said: its place in the channel's list.
-    Live(u32),
-    /// It does not read: it has been told everything up to that publication.
-    Late(u64),
+pub(super) struct SessionSeat {
+    /// The session's place on this core, or [`NOWHERE`].
+    pub(super) session: u32,
+    /// The seats of the sockets before it and after it, or [`NOWHERE`].
+    pub(super) before: u32,
+    pub(super) after: u32,
 }
 
-/// Up to so many subscriptions of a client take no memory beyond their own.
-const FEW: usize = 2;
+/// No place.
+pub(super) const NOWHERE: u32 = u32::MAX;
+
+impl SessionSeat {
+    const NONE: Self = Self {
+        session: NOWHERE,
+        before: NOWHERE,
+        after: NOWHERE,
+    };
+}
 
 const _: () = assert!(
     size_of::<Option<HubClient>>() <= 64,
@@ -74,10 +69,10 @@ impl HubClients {
     pub(super) fn new(here: Core, seed: u64) -> Self {
         Self {
             here,
-            seats: Vec::new(),
-            free: Vec::new(),
+            seats: Slab::default(),
             seed,
-            count: 0,
+            // Those of a core that began anew are others.
+            count: seed >> 32,
             // Those of a core that began anew are others.
             tokens: u32::try_from(seed >> 32).unwrap_or_default(),
         }
@@ -86,53 +81,35 @@ impl HubClients {
     /// A client has come.
     pub(super) fn came(&mut self, user: User, encoding: EncodingId) -> Seat {
         self.count += 1;
-        let client = HubClient {
+        Seat(self.seats.insert(HubClient {
             user,
             encoding,
             number: self.count,
-            info: None,
-            subscriptions: Vec::new(),
-        };
-        if let Some(seat) = self.free.pop() {
-            if let Some(place) = self.seats.get_mut(seat as usize) {
-                *place = Some(client);
-            }
-            return Seat(seat);
-        }
-        push_tight(&mut self.seats, Some(client));
-        Seat(u32::try_from(self.seats.len() - 1).unwrap_or(u32::MAX))
+            about: None,
+            subscriptions: Subscriptions::None,
+            session: SessionSeat::NONE,
+            hears_session: false,
+        }))
     }
 
     /// It is gone.
     pub(super) fn left(&mut self, seat: Seat) {
-        if let Some(place) = self.seats.get_mut(seat.0 as usize)
-            && place.take().is_some()
-        {
-            self.free.push(seat.0);
-        }
+        self.seats.remove(seat.0);
     }
 
     /// Others are told that it is that user, and that about it.
     pub(super) fn identify(&mut self, seat: Seat, user: &str, info: &str) {
-        let Some(client) = self.id(seat) else {
-            return;
-        };
-        let info = Arc::new(ClientInfo {
-            client,
-            user: user.into(),
-            info: info.into(),
-        });
         if let Some(client) = self.get_mut(seat) {
-            client.info = Some(info);
+            client.about = ClientAbout::new(user, info);
         }
     }
 
     /// What others are told of a client.
-    pub(super) fn info(&mut self, seat: Seat) -> Option<Arc<ClientInfo>> {
-        if self.get(seat)?.info.is_none() {
-            self.identify(seat, "", "");
-        }
-        self.get(seat)?.info.clone()
+    pub(super) fn info(&self, seat: Seat) -> Option<ClientInfo> {
+        Some(ClientInfo {
+            client: self.id(seat)?,
+            about: self.get(seat)?.about.clone(),
+        })
     }
 
     /// What a client is called.
@@ -150,8 +127,8 @@ impl HubClients {
 
     /// Whether a client is of that user; an empty one is nobody's.
     pub(super) fn is_of(&self, seat: Seat, user: &str) -> bool {
-        let info = self.get(seat).and_then(|client| client.info.as_ref());
-        info.map_or("", |info| &*info.user) == user
+        let about = self.get(seat).and_then(|client| client.about.as_ref());
+        about.map_or("", |about| &*about.user) == user
     }
 
     /// Notes a subscription that is asked for.
@@ -162,27 +139,20 @@ impl HubClients {
         wish: SubscribeWish<'_>,
     ) -> Result<SubscriptionRef, HubError> {
         self.tokens = self.tokens.wrapping_add(1);
-        let token = self.tokens;
+        let it = SubscriptionRef::new(seat, self.tokens);
         let client = self.get_mut(seat).ok_or(HubError::BadRequest)?;
         if client.subscriptions.len() >= limits::CHANNELS_PER_CLIENT {
             return Err(HubError::LimitExceeded);
         }
-        if client.subscriptions.len() < FEW {
-            // Most have one, beside their session.
-            client.subscriptions.reserve_exact(1);
-        }
         client.subscriptions.push(HubSubscription {
             channel,
             ticket: wish.ticket,
-            token,
+            token: it.token,
             stage: SubscriptionStage::Asked,
             by_server: wish.by_server,
             whole: wish.whole,
         });
-        Ok(SubscriptionRef {
-            seat: seat.0,
-            token,
-        })
+        Ok(it)
     }
 
     /// A subscription by what the home core knows it by; `None` if it is over.
@@ -204,11 +174,55 @@ impl HubClients {
         let client = self.get_mut(seat)?;
         let mut all = client.subscriptions.iter();
         let at = all.position(|subscription| subscription.channel == channel)?;
-        let ended = client.subscriptions.swap_remove(at);
-        if client.subscriptions.is_empty() {
-            client.subscriptions = Vec::new();
+        client.subscriptions.swap_remove(at)
+    }
+
+    /// What the home of a socket's session knows it by.
+    pub(super) fn socket(&self, seat: Seat) -> Option<SubscriptionRef> {
+        let client = self.get(seat)?;
+        Some(SubscriptionRef::of_session(seat, client.number))
+    }
+
+    /// A socket is one of those of a session at that place, before the one that was the first.
+    pub(super) fn enter(&mut self, seat: Seat, session: u32, first: u32) {
+        if let Some(first) = self.get_mut(Seat(first)) {
+            first.session.before = seat.0;
         }
-        Some(ended)
+        if let Some(client) = self.get_mut(seat) {
+            client.session = SessionSeat {
+                session,
+                after: first,
+                ..SessionSeat::NONE
+            };
+        }
+    }
+
+    /// A socket is none of its session's any more: where it was.
+    pub(super) fn leave_session(&mut self, seat: Seat) -> Option<SessionSeat> {
+        let client = self.get_mut(seat)?;
+        let was = std::mem::replace(&mut client.session, SessionSeat::NONE);
+        client.hears_session = false;
+        if let Some(before) = self.get_mut(Seat(was.before)) {
+            before.session.after = was.after;
+        }
+        if let Some(after) = self.get_mut(Seat(was.after)) {
+            after.session.before = was.before;
+        }
+        (was.session != NOWHERE).then_some(was)
+    }
+
+    /// The socket of a session by what its home knows it by; `None` if it is none any more.
+    pub(super) fn in_session(&mut self, it: SubscriptionRef) -> Option<&mut HubClient> {
+        let seat = Seat(it.seat);
+        let client = self.get_mut(seat)?;
+        let is_it = SubscriptionRef::of_session(seat, client.number) == it;
+        (is_it && client.session.session != NOWHERE).then_some(client)
+    }
+
+    /// The sockets of a session, from the first one on.
+    pub(super) fn sockets(&self, first: u32) -> impl Iterator<Item = (Seat, &HubClient)> {
+        let one = |seat: u32| Some((Seat(seat), self.get(Seat(seat))?));
+        std::iter::successors(one(first), move |(_, it)| one(it.session.after))
     }
 
     /// One client as a command of its own names it.
@@ -222,27 +236,25 @@ impl HubClients {
     }
 
     pub(super) fn get(&self, seat: Seat) -> Option<&HubClient> {
-        self.seats.get(seat.0 as usize)?.as_ref()
+        self.seats.get(seat.0)
     }
 
     pub(super) fn get_mut(&mut self, seat: Seat) -> Option<&mut HubClient> {
-        self.seats.get_mut(seat.0 as usize)?.as_mut()
+        self.seats.get_mut(seat.0)
     }
 
     /// Every seat that is taken.
     pub(super) fn taken(&self) -> impl Iterator<Item = Seat> {
-        let all = (0..).zip(&self.seats);
-        all.filter(|(_, client)| client.is_some())
-            .map(|(seat, _)| Seat(seat))
+        self.seats.iter().map(|(seat, _)| Seat(seat))
     }
 
     /// How many are here.
     pub(super) fn len(&self) -> usize {
-        self.seats.len() - self.free.len()
+        self.seats.len()
     }
 
     /// Seats, free ones included.
     pub(super) fn seats(&self) -> usize {
-        self.seats.len()
+        self.seats.places()
     }
 }

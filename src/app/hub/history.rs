@@ -10,11 +10,27 @@ use std::collections::VecDeque;
 /// A channel's publications: how many there were, and the newest of them.
 #[derive(Debug)]
 pub struct ChannelHistory {
-    top: Position,
-    /// With the time each was made; the back one is `top`, and none is missing between.
-    kept: VecDeque<(Instant, Publication)>,
+    /// The number of the newest.
+    top: u64,
+    epoch: Epoch,
+    /// Whether the channel has subscribers.
+    pub is_open: bool,
+    /// Most sessions have none.
+    kept: Option<Box<KeptPublications>>,
+}
+
+const _: () = assert!(size_of::<ChannelHistory>() <= 24, "a session is small");
+
+/// Those that are kept.
+#[derive(Debug, Default)]
+struct KeptPublications {
+    /// With the time each was made; the back one is the newest of all, and none is missing between.
+    all: VecDeque<(Instant, Publication)>,
     bytes: usize,
 }
+
+/// A history has room for so many at first.
+const FEW: usize = 4;
 
 /// What somebody who comes back has missed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,12 +57,12 @@ pub struct Excerpt {
 impl ChannelHistory {
     /// Nothing was said yet.
     #[must_use]
-    pub fn new(epoch: Epoch) -> Self {
-        let offset = 0;
+    pub const fn new(epoch: Epoch) -> Self {
         Self {
-            top: Position { epoch, offset },
-            kept: VecDeque::new(),
-            bytes: 0,
+            top: 0,
+            epoch,
+            is_open: false,
+            kept: None,
         }
     }
 
@@ -57,13 +73,17 @@ impl ChannelHistory {
         options: HistoryOptions,
         now: Instant,
     ) -> Publication {
-        self.top.offset += 1;
-        publication.offset = self.top.offset;
+        self.top += 1;
+        publication.offset = self.top;
         if options.is_on() && publication.bytes() <= options.bytes {
-            self.bytes += publication.bytes();
-            self.kept.push_back((now, publication.clone()));
-            while self.kept.len() > options.count || self.bytes > options.bytes {
-                self.drop_oldest();
+            let kept = self.kept.get_or_insert_default();
+            if kept.all.is_empty() {
+                kept.all.reserve_exact(options.count.min(FEW));
+            }
+            kept.bytes += publication.bytes();
+            kept.all.push_back((now, publication.clone()));
+            while kept.all.len() > options.count || kept.bytes > options.bytes {
+                kept.drop_oldest();
             }
         } else {
             // What is kept has no gap.
@@ -74,8 +94,7 @@ impl ChannelHistory {
 
     /// Forgets what is older than that.
     pub fn expire(&mut self, options: HistoryOptions, now: Instant) {
-        let is_old = |(made, _): &(Instant, Publication)| *made + options.life <= now;
-        while self.kept.front().is_some_and(is_old) {
+        while self.expires_at(options).is_some_and(|at| at <= now) {
             self.drop_oldest();
         }
     }
@@ -83,28 +102,31 @@ impl ChannelHistory {
     /// When something becomes too old next.
     #[must_use]
     pub fn expires_at(&self, options: HistoryOptions) -> Option<Instant> {
-        self.kept.front().map(|(made, _)| *made + options.life)
+        let oldest = self.kept.as_ref().and_then(|kept| kept.all.front());
+        oldest.map(|(made, _)| *made + options.life)
     }
 
     /// Forgets the oldest publication, if there is one.
     pub fn drop_oldest(&mut self) {
-        if let Some((_, dropped)) = self.kept.pop_front() {
-            self.bytes -= dropped.bytes();
+        if let Some(kept) = &mut self.kept {
+            kept.drop_oldest();
+            if kept.all.is_empty() {
+                self.kept = None;
+            }
         }
     }
 
     /// Forgets everything but how many publications there were.
     pub fn clear(&mut self) {
-        self.kept.clear();
-        self.bytes = 0;
+        self.kept = None;
     }
 
     /// What came after that place.
     #[must_use]
     pub fn since(&self, since: Since) -> Catchup {
-        let position = self.top;
+        let position = self.top();
         let Position { epoch, offset: top } = position;
-        let oldest = top + 1 - self.kept.len() as u64;
+        let oldest = top + 1 - self.len() as u64;
         let has_place = since.epoch == Some(epoch) && since.offset <= top;
         let is_here = has_place && since.offset + 1 >= oldest;
         let missed = self.after(since.offset);
@@ -124,10 +146,9 @@ impl ChannelHistory {
     /// That part of it; `whole` if the place that it begins at is one of this history.
     #[must_use]
     pub fn excerpt(&self, excerpt: Excerpt) -> Catchup {
-        let position = self.top;
+        let position = self.top();
         let is_here = |since: Since| since.epoch == Some(position.epoch);
         let whole = excerpt.since.is_none_or(is_here);
-        let all = self.kept.iter().map(|(_, publication)| publication);
         let mut bytes = 0;
         let fits = |publication: &&Publication| {
             bytes += publication.bytes();
@@ -142,7 +163,7 @@ impl ChannelHistory {
             }
             (true, true) => {
                 let before = excerpt.since.map_or(u64::MAX, |since| since.offset);
-                let wanted = all.rev().filter(|found| found.offset < before);
+                let wanted = self.all().rev().filter(|found| found.offset < before);
                 let wanted = wanted.take(excerpt.limit);
                 wanted.take_while(fits).cloned().collect()
             }
@@ -156,40 +177,55 @@ impl ChannelHistory {
 
     /// The newest publication's place.
     #[must_use]
-    pub fn top(&self) -> Position {
-        self.top
+    pub const fn top(&self) -> Position {
+        Position {
+            epoch: self.epoch,
+            offset: self.top,
+        }
     }
 
     /// The newest publication, if it is kept.
     #[must_use]
     pub fn newest(&self) -> Option<&Publication> {
-        self.kept.back().map(|(_, newest)| newest)
+        self.all().next_back()
     }
 
     /// How many are kept.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.kept.len()
+        self.kept.as_ref().map_or(0, |kept| kept.all.len())
     }
 
     /// Whether none is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.kept.is_empty()
+        self.len() == 0
     }
 
     /// Bytes of those that are kept.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.kept.as_ref().map_or(0, |kept| kept.bytes)
     }
 
     fn after(&self, offset: u64) -> impl Iterator<Item = &Publication> {
-        let oldest = self.top.offset + 1 - self.kept.len() as u64;
+        let oldest = self.top + 1 - self.len() as u64;
         let skipped =
             usize::try_from(offset.saturating_add(1).saturating_sub(oldest)).unwrap_or(usize::MAX);
-        let all = self.kept.iter().map(|(_, publication)| publication);
-        all.skip(skipped)
+        self.all().skip(skipped)
+    }
+
+    fn all(&self) -> impl DoubleEndedIterator<Item = &Publication> {
+        let kept = self.kept.iter().flat_map(|kept| &kept.all);
+        kept.map(|(_, publication)| publication)
+    }
+}
+
+impl KeptPublications {
+    fn drop_oldest(&mut self) {
+        if let Some((_, dropped)) = self.all.pop_front() {
+            self.bytes -= dropped.bytes();
+        }
     }
 }
 

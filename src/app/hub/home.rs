@@ -6,6 +6,7 @@ mod ending;
 
 use super::answer::{Asker, HubAnswer, HubError, Subscribed};
 use super::broker::{Broker, BrokerCommand, BrokerEvent, BrokerReply, OfChannel, Ticket};
+use super::channel_map::ChannelMap;
 use super::history::Excerpt;
 use super::home_channel::{Continuity, HomeChannel, Said};
 use super::letter::{HubLetter, SubscribeOrder, SubscriptionRef};
@@ -20,7 +21,7 @@ use crate::limits;
 use crate::shard::Core;
 use crate::time::Instant;
 use ending::EndingSessions;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use std::time::Duration;
 pub(super) struct Home<B> {
     namespaces: Arc<Namespaces>,
     pub(super) broker: B,
-    channels: BTreeMap<Arc<str>, HomeChannel>,
+    channels: ChannelMap<HomeChannel>,
     pub(super) watchers: Watchers,
     waiting: Tickets<Waiting>,
     /// What the broker told, and nobody has looked at.
@@ -67,7 +68,7 @@ enum Purpose {
     /// What the broker did not tell.
     CatchUp,
     /// A client came.
-    Came(Arc<ClientInfo>),
+    Came(ClientInfo),
     /// A client went.
     Went,
     /// A core has lost its clients: those who are here still are to go.
@@ -88,7 +89,7 @@ impl<B: Broker> Home<B> {
         Self {
             namespaces,
             broker,
-            channels: BTreeMap::new(),
+            channels: ChannelMap::default(),
             watchers: Watchers::default(),
             waiting: Tickets::default(),
             events: VecDeque::new(),
@@ -120,7 +121,9 @@ impl<B: Broker> Home<B> {
             since,
             info,
         } = order;
-        let Some(options) = self.namespaces.of(&channel) else {
+        let row = self.namespaces.row_of(&channel);
+        let home = row.and_then(|row| self.channels.enter(&channel, || HomeChannel::new(row)));
+        let Some(home) = home else {
             let error = HubError::UnknownChannel;
             let refused = HubLetter::Refused {
                 subscription,
@@ -128,8 +131,6 @@ impl<B: Broker> Home<B> {
             };
             return self.said.push_back((core, refused));
         };
-        let home = self.channels.entry(channel.clone());
-        let home = home.or_insert_with(|| HomeChannel::new(options));
         if home.enter(core, local) {
             self.ask(&channel, Purpose::Nothing, BrokerCommand::Open);
         }
@@ -152,7 +153,7 @@ impl<B: Broker> Home<B> {
             return;
         };
         let is_empty = home.leave(core);
-        if home.options.shows_who() {
+        if self.namespaces.at(home.row).shows_who() {
             self.ask(channel, Purpose::Went, BrokerCommand::Leave(client));
         }
         if is_empty {
@@ -163,13 +164,12 @@ impl<B: Broker> Home<B> {
     /// That core has begun anew: its clients are gone.
     pub(super) fn lost(&mut self, core: Core) {
         self.watchers.lose(core);
-        let names: Vec<Arc<str>> = self.channels.keys().cloned().collect();
-        for channel in names {
+        for channel in self.channels.names() {
             let Some(home) = self.channels.get_mut(&channel) else {
                 continue;
             };
             let is_empty = home.lose(core);
-            if home.options.shows_who() {
+            if self.namespaces.at(home.row).shows_who() {
                 let command = BrokerCommand::List(usize::MAX);
                 self.ask(&channel, Purpose::Lost(core), command);
             }
@@ -225,8 +225,10 @@ impl<B: Broker> Home<B> {
 
     /// The channels whose names have that in them, and how many subscribers each has.
     pub(super) fn channels(&self, part: &str) -> Vec<(Arc<str>, u64)> {
-        let all = self.channels.iter();
-        let wanted = all.filter(|(name, _)| name.contains(part) && !is_session(name));
+        let wanted = self
+            .channels
+            .named()
+            .filter(|(name, _)| name.contains(part));
         let listed = wanted.map(|(name, home)| (name.clone(), home.reach().0));
         listed.take(limits::CHANNELS_LISTED).collect()
     }
@@ -259,6 +261,7 @@ impl<B: Broker> Home<B> {
                     count,
                 } = reply
                     && let Some(home) = self.channels.get_mut(&channel)
+                    && self.namespaces.at(home.row).join_leave
                 {
                     home.came(info, count.clients, &mut self.said);
                     self.plan_changes(&channel);
@@ -270,6 +273,7 @@ impl<B: Broker> Home<B> {
                     count,
                 } = reply
                     && let Some(home) = self.channels.get_mut(&channel)
+                    && self.namespaces.at(home.row).join_leave
                     && !self.closing
                 {
                     home.went(info, count.clients, &mut self.said);
@@ -314,7 +318,7 @@ impl<B: Broker> Home<B> {
             BrokerReply::Read(caught) => {
                 let subscribed = Box::new(Subscribed {
                     channel: channel.clone(),
-                    options: home.options,
+                    options: self.namespaces.at(home.row),
                     position: caught.position,
                     missed: since.map(|_| caught),
                     by_server: false,
@@ -383,8 +387,7 @@ impl<B: Broker> Home<B> {
 
     /// The broker is back: what it did not tell is asked for.
     fn restored(&mut self) {
-        let names: Vec<Arc<str>> = self.channels.keys().cloned().collect();
-        for channel in names {
+        for channel in self.channels.names() {
             self.ask(&channel, Purpose::Nothing, BrokerCommand::Open);
             let last = self.channels.get(&channel).and_then(HomeChannel::last);
             if let Some(last) = last {
@@ -409,8 +412,9 @@ impl<B: Broker> Home<B> {
     }
 
     fn ask(&mut self, channel: &Arc<str>, purpose: Purpose, command: BrokerCommand) {
-        let known = self.channels.get(channel).map(|home| home.options);
-        let options = known.or_else(|| self.namespaces.of(channel));
+        let known = self.channels.get(channel).map(|home| home.row);
+        let row = known.or_else(|| self.namespaces.row_of(channel));
+        let options = row.map(|row| self.namespaces.at(row));
         let of = OfChannel {
             name: channel,
             history: options.unwrap_or(ChannelOptions::PLAIN).history,

@@ -4,7 +4,7 @@
 use super::answer::{HubError, Subscribed};
 use super::history::Catchup;
 use super::letter::{HubLetter, LocalRef, SubscriptionRef};
-use super::options::ChannelOptions;
+use super::options::OptionsRow;
 use super::position::{Epoch, Position};
 use super::presence::PresenceChange;
 use super::publication::{ClientId, ClientInfo, Publication};
@@ -19,20 +19,41 @@ pub(super) type Said = VecDeque<(Core, HubLetter)>;
 /// One channel that somebody on some core has subscribed to.
 #[derive(Debug)]
 pub(super) struct HomeChannel {
-    pub(super) options: ChannelOptions,
-    branches: Vec<HubBranch>,
-    /// The newest publication that the branches were told; `None` until it is known.
-    last: Option<Position>,
-    /// The number of the newest publication that was heard of in that history.
-    seen: u64,
+    branches: HubBranches,
+    /// The newest publication that the branches were told, once it is known.
+    offset: u64,
+    epoch: Epoch,
+    pub(super) row: OptionsRow,
+    is_known: bool,
     /// Whether the broker was asked for what it did not tell.
     pub(super) is_catching_up: bool,
+    /// What most channels have nothing of.
+    pending: Option<Box<PendingNews>>,
+}
+
+const _: () = assert!(size_of::<HomeChannel>() <= 48, "a session is small");
+
+/// What is to be told of a channel later.
+#[derive(Debug, Default)]
+struct PendingNews {
+    /// The number of the newest publication that was heard of, if the branches were not told it.
+    seen: u64,
     /// Subscriptions that begin at a place which the branches have not come to.
     held: Vec<(Core, SubscriptionRef, Box<Subscribed>)>,
     /// Who came and went and is not told of yet.
     changes: Vec<PresenceChange>,
     /// So many did that nobody is told of them.
     is_crowded: bool,
+}
+
+/// The cores with subscribers: most channels have one.
+#[derive(Debug)]
+enum HubBranches {
+    None,
+    One(HubBranch),
+    // A list in a box takes a third of the room here that a list does.
+    #[expect(clippy::box_collection, reason = "of most channels there is none")]
+    Several(Box<Vec<HubBranch>>),
 }
 
 /// A core with subscribers.
@@ -53,58 +74,55 @@ pub(super) enum Continuity {
 }
 
 impl HomeChannel {
-    pub(super) fn new(options: ChannelOptions) -> Self {
+    pub(super) const fn new(row: OptionsRow) -> Self {
         Self {
-            options,
-            branches: Vec::new(),
-            last: None,
-            seen: 0,
+            branches: HubBranches::None,
+            offset: 0,
+            epoch: Epoch(0),
+            row,
+            is_known: false,
             is_catching_up: false,
-            held: Vec::new(),
-            changes: Vec::new(),
-            is_crowded: false,
+            pending: None,
         }
     }
 
     /// One more subscriber there. Whether it is the first of all.
     pub(super) fn enter(&mut self, core: Core, local: LocalRef) -> bool {
-        let is_first = self.branches.is_empty();
-        let mut branches = self.branches.iter_mut();
+        let is_first = self.branches.all().is_empty();
+        let mut branches = self.branches.all_mut().iter_mut();
         match branches.find(|branch| branch.core == core) {
             Some(branch) => {
                 // The core forgets a channel only when it has said that nobody is left.
                 debug_assert_eq!(branch.local, local, "{core:?} renamed a channel in use");
                 branch.subscribers += 1;
             }
-            None => {
-                // Most channels have one.
-                self.branches.reserve_exact(1);
-                self.branches.push(HubBranch {
-                    core,
-                    local,
-                    subscribers: 1,
-                });
-            }
+            None => self.branches.push(HubBranch {
+                core,
+                local,
+                subscribers: 1,
+            }),
         }
         is_first
     }
 
     /// One subscriber less there. Whether nobody is left.
     pub(super) fn leave(&mut self, core: Core) -> bool {
-        for branch in &mut self.branches {
+        for branch in self.branches.all_mut() {
             if branch.core == core {
                 branch.subscribers -= 1;
             }
         }
         self.branches.retain(|branch| branch.subscribers > 0);
-        self.branches.is_empty()
+        self.branches.all().is_empty()
     }
 
     /// That core has lost all it had. Whether nobody is left.
     pub(super) fn lose(&mut self, core: Core) -> bool {
         self.branches.retain(|branch| branch.core != core);
-        self.held.retain(|(held, ..)| *held != core);
-        self.branches.is_empty()
+        if let Some(pending) = &mut self.pending {
+            pending.held.retain(|(held, ..)| *held != core);
+        }
+        self.branches.all().is_empty()
     }
 
     /// A publication was heard of: the branches are told if it is the next.
@@ -120,17 +138,14 @@ impl HomeChannel {
             return Continuity::Done;
         }
         let position = Position { epoch, offset };
-        let last = *self.last.get_or_insert(Position {
+        let last = self.last_or(Position {
             epoch,
             offset: offset - 1,
         });
         if last.epoch != epoch {
-            self.interrupt(said);
-            self.last = Some(position);
-            self.seen = offset;
+            self.begin_at(position, said);
             return Continuity::Done;
         }
-        self.seen = self.seen.max(offset);
         match offset.checked_sub(last.offset) {
             // It was told before.
             None | Some(0) => Continuity::Done,
@@ -138,8 +153,13 @@ impl HomeChannel {
                 self.deliver(epoch, publication, said);
                 Continuity::Done
             }
-            Some(_) if self.is_catching_up => Continuity::Done,
-            Some(_) => Continuity::Gap(last),
+            Some(_) => {
+                self.hear_of(offset);
+                match self.is_catching_up {
+                    true => Continuity::Done,
+                    false => Continuity::Gap(last),
+                }
+            }
         }
     }
 
@@ -147,28 +167,22 @@ impl HomeChannel {
     pub(super) fn caught_up(&mut self, caught: &Catchup, said: &mut Said) -> Continuity {
         self.is_catching_up = false;
         let Position { epoch, offset } = caught.position;
-        match self.last {
+        match self.last() {
             Some(last) if last.epoch == epoch && caught.whole => {
                 for publication in &caught.publications {
-                    if self
-                        .last
-                        .is_some_and(|last| publication.offset == last.offset + 1)
-                    {
+                    if publication.offset == self.offset + 1 {
                         self.deliver(epoch, publication, said);
                     }
                 }
             }
             // Told meanwhile.
             Some(last) if last.epoch == epoch && last.offset >= offset => {}
-            Some(_) => {
-                self.interrupt(said);
-                self.last = Some(caught.position);
-                self.seen = offset;
-            }
-            None => self.last = Some(caught.position),
+            Some(_) => self.begin_at(caught.position, said),
+            None => self.be_at(caught.position),
         }
-        match self.last {
-            Some(last) if last.offset < self.seen => Continuity::Gap(last),
+        let seen = self.pending.as_ref().map_or(0, |pending| pending.seen);
+        match self.last() {
+            Some(last) if last.offset < seen => Continuity::Gap(last),
             Some(_) | None => Continuity::Done,
         }
     }
@@ -182,16 +196,14 @@ impl HomeChannel {
         said: &mut Said,
     ) -> bool {
         let position = subscribed.position;
-        let last = *self.last.get_or_insert(position);
+        let last = self.last_or(position);
         if last.epoch != position.epoch {
-            self.interrupt(said);
-            self.last = Some(position);
-            self.seen = position.offset;
+            self.begin_at(position, said);
         } else if last.offset > position.offset {
             return false;
         } else if last.offset < position.offset {
-            self.seen = self.seen.max(position.offset);
-            self.held.push((core, subscription, subscribed));
+            self.hear_of(position.offset);
+            self.pending().held.push((core, subscription, subscribed));
             return true;
         }
         let letter = HubLetter::Subscribed {
@@ -203,72 +215,117 @@ impl HomeChannel {
     }
 
     /// A client came, who is one of so many.
-    pub(super) fn came(&mut self, info: Arc<ClientInfo>, clients: usize, said: &mut Said) {
+    pub(super) fn came(&mut self, info: ClientInfo, clients: usize, said: &mut Said) {
         self.change(PresenceChange { info, came: true }, clients, said);
     }
 
     /// A client went, of whom so many are left.
-    pub(super) fn went(&mut self, info: Arc<ClientInfo>, clients: usize, said: &mut Said) {
+    pub(super) fn went(&mut self, info: ClientInfo, clients: usize, said: &mut Said) {
         self.change(PresenceChange { info, came: false }, clients, said);
     }
 
     /// Tells who came and went in the last second.
     pub(super) fn tell_changes(&mut self, said: &mut Said) {
-        let changes = std::mem::take(&mut self.changes);
-        if !std::mem::take(&mut self.is_crowded) && !changes.is_empty() {
+        let Some(pending) = &mut self.pending else {
+            return;
+        };
+        let changes = std::mem::take(&mut pending.changes);
+        if !std::mem::take(&mut pending.is_crowded) && !changes.is_empty() {
             self.tell_these(&changes, said);
         }
+        self.forget_pending();
     }
 
     /// Whether somebody came or went and is not told of yet.
     pub(super) fn has_changes(&self) -> bool {
-        self.is_crowded || !self.changes.is_empty()
+        let pending = self.pending.as_ref();
+        pending.is_some_and(|it| it.is_crowded || !it.changes.is_empty())
     }
 
     /// The place that the branches were told up to, if they were told any.
     pub(super) fn last(&self) -> Option<Position> {
-        self.last
+        let Self { epoch, offset, .. } = *self;
+        self.is_known.then_some(Position { epoch, offset })
     }
 
     /// The place that the branches were told up to, if a subscription waits for a later one.
     pub(super) fn waits_after(&self) -> Option<Position> {
-        self.last.filter(|_| !self.held.is_empty())
+        let pending = self.pending.as_ref();
+        let waits = pending.is_some_and(|pending| !pending.held.is_empty());
+        self.last().filter(|_| waits)
     }
 
     /// How many have subscribed on each core.
     pub(super) fn cores(&self) -> impl Iterator<Item = (Core, u32)> {
-        let each = self.branches.iter();
+        let each = self.branches.all().iter();
         each.map(|branch| (branch.core, branch.subscribers))
     }
 
     /// How many have subscribed, and on how many cores.
     pub(super) fn reach(&self) -> (u64, u16) {
-        let each = self.branches.iter();
+        let each = self.branches.all().iter();
         let clients = each.map(|branch| u64::from(branch.subscribers)).sum();
         (
             clients,
-            u16::try_from(self.branches.len()).unwrap_or(u16::MAX),
+            u16::try_from(self.branches.all().len()).unwrap_or(u16::MAX),
         )
     }
 
-    /// Something was lost for good: nobody's subscription goes on as if it had not been.
-    fn interrupt(&mut self, said: &mut Said) {
-        for HubBranch { core, local, .. } in &self.branches {
+    /// Something was lost for good: nobody's subscription goes on as if it had not been. What is
+    /// told next follows that place.
+    fn begin_at(&mut self, position: Position, said: &mut Said) {
+        for HubBranch { core, local, .. } in self.branches.all() {
             said.push_back((*core, HubLetter::Interrupted { local: *local }));
         }
-        let error = HubError::Unreachable;
-        for (core, subscription, _) in self.held.drain(..) {
-            let refused = HubLetter::Refused {
-                subscription,
-                error,
-            };
-            said.push_back((core, refused));
+        if let Some(pending) = &mut self.pending {
+            let error = HubError::Unreachable;
+            for (core, subscription, _) in pending.held.drain(..) {
+                let refused = HubLetter::Refused {
+                    subscription,
+                    error,
+                };
+                said.push_back((core, refused));
+            }
+            pending.seen = 0;
         }
+        self.be_at(position);
+    }
+
+    fn be_at(&mut self, Position { epoch, offset }: Position) {
+        (self.epoch, self.offset, self.is_known) = (epoch, offset, true);
+        self.forget_pending();
+    }
+
+    /// The place that the branches were told up to: that one if they were told nothing.
+    fn last_or(&mut self, first: Position) -> Position {
+        self.last().unwrap_or_else(|| {
+            self.be_at(first);
+            first
+        })
+    }
+
+    /// A publication was heard of that the branches are not told yet.
+    fn hear_of(&mut self, offset: u64) {
+        let pending = self.pending();
+        pending.seen = pending.seen.max(offset);
+    }
+
+    fn pending(&mut self) -> &mut PendingNews {
+        self.pending.get_or_insert_default()
+    }
+
+    /// Gives the memory back, if nothing is to be told later.
+    fn forget_pending(&mut self) {
+        let offset = self.offset;
+        let is_over = |it: &mut Box<PendingNews>| {
+            it.seen <= offset && it.held.is_empty() && it.changes.is_empty() && !it.is_crowded
+        };
+        self.pending.take_if(is_over);
     }
 
     /// Tells the branches a publication, numbered or not.
     fn tell(&self, epoch: Epoch, publication: &Publication, said: &mut Said) {
-        for HubBranch { core, local, .. } in &self.branches {
+        for HubBranch { core, local, .. } in self.branches.all() {
             let letter = HubLetter::Deliver {
                 local: *local,
                 epoch,
@@ -281,50 +338,99 @@ impl HomeChannel {
     fn deliver(&mut self, epoch: Epoch, publication: &Publication, said: &mut Said) {
         self.tell(epoch, publication, said);
         let offset = publication.offset;
-        self.last = Some(Position { epoch, offset });
-        let is_due =
-            |held: &mut (Core, SubscriptionRef, Box<Subscribed>)| held.2.position.offset <= offset;
-        for (core, subscription, subscribed) in self.held.extract_if(.., is_due) {
-            let letter = HubLetter::Subscribed {
-                subscription,
-                subscribed,
+        if let Some(pending) = &mut self.pending {
+            let is_due = |held: &mut (Core, SubscriptionRef, Box<Subscribed>)| {
+                held.2.position.offset <= offset
             };
-            said.push_back((core, letter));
+            for (core, subscription, subscribed) in pending.held.extract_if(.., is_due) {
+                let letter = HubLetter::Subscribed {
+                    subscription,
+                    subscribed,
+                };
+                said.push_back((core, letter));
+            }
         }
+        self.be_at(Position { epoch, offset });
     }
 
     fn change(&mut self, change: PresenceChange, clients: usize, said: &mut Said) {
-        if !self.options.join_leave {
-            return;
-        }
         if clients > limits::PRESENCE_TOLD {
             // Of those who came before the channel was so large nobody is told either.
-            self.changes.clear();
-            return;
+            if let Some(pending) = &mut self.pending {
+                pending.changes.clear();
+            }
+            return self.forget_pending();
         }
         if clients <= limits::PRESENCE_TOLD_AT_ONCE && !self.has_changes() {
             return self.tell_these(&[change], said);
         }
         let client = change.info.client;
         // Whoever came and went within a second was not here.
-        match self.position_of(client).filter(|_| !change.came) {
-            Some(at) => drop(self.changes.remove(at)),
-            None if self.changes.len() < limits::PRESENCE_CHANGES => self.changes.push(change),
-            None => self.is_crowded = true,
+        let pending = self.pending();
+        match pending.position_of(client).filter(|_| !change.came) {
+            Some(at) => drop(pending.changes.remove(at)),
+            None if pending.changes.len() < limits::PRESENCE_CHANGES => {
+                pending.changes.push(change);
+            }
+            None => pending.is_crowded = true,
         }
     }
 
+    fn tell_these(&self, changes: &[PresenceChange], said: &mut Said) {
+        let changes: Arc<[PresenceChange]> = changes.into();
+        for HubBranch { core, local, .. } in self.branches.all() {
+            let (local, changes) = (*local, changes.clone());
+            said.push_back((*core, HubLetter::Changed { local, changes }));
+        }
+    }
+}
+
+impl PendingNews {
     /// Where among the changes that client's coming is.
     fn position_of(&self, client: ClientId) -> Option<usize> {
         let mut changes = self.changes.iter();
         changes.position(|change| change.came && change.info.client == client)
     }
+}
 
-    fn tell_these(&self, changes: &[PresenceChange], said: &mut Said) {
-        let changes: Arc<[PresenceChange]> = changes.into();
-        for HubBranch { core, local, .. } in &self.branches {
-            let (local, changes) = (*local, changes.clone());
-            said.push_back((*core, HubLetter::Changed { local, changes }));
+impl HubBranches {
+    fn all(&self) -> &[HubBranch] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Several(all) => all,
+        }
+    }
+
+    fn all_mut(&mut self) -> &mut [HubBranch] {
+        match self {
+            Self::None => &mut [],
+            Self::One(one) => std::slice::from_mut(one),
+            Self::Several(all) => all,
+        }
+    }
+
+    fn push(&mut self, new: HubBranch) {
+        match self {
+            Self::None => *self = Self::One(new),
+            Self::One(one) => *self = Self::Several(Box::new(vec![*one, new])),
+            Self::Several(all) => all.push(new),
+        }
+    }
+
+    fn retain(&mut self, stays: impl Fn(&HubBranch) -> bool) {
+        match self {
+            Self::None => {}
+            Self::One(one) if stays(one) => {}
+            Self::One(_) => *self = Self::None,
+            Self::Several(all) => {
+                all.retain(stays);
+                match ***all {
+                    [] => *self = Self::None,
+                    [one] => *self = Self::One(one),
+                    [_, ..] => {}
+                }
+            }
         }
     }
 }

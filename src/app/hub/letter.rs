@@ -6,6 +6,7 @@ use super::position::{Epoch, Since};
 use super::presence::PresenceChange;
 use super::publication::{ClientId, ClientInfo, Publication};
 use super::session::SessionId;
+use crate::app::Seat;
 use std::sync::Arc;
 
 /// A channel as the core of its subscribers knows it. It is never used again for another.
@@ -22,9 +23,59 @@ pub struct LocalRef {
 pub struct SubscriptionRef {
     /// The client's place there.
     pub seat: u32,
-    /// Which of all subscriptions of that core, modulo 2^32.
+    /// Which of all subscriptions of that core, or of all sessions' sockets, modulo 2^31.
     pub token: u32,
 }
+
+impl LocalRef {
+    /// A session, as the core of its sockets knows it.
+    #[must_use]
+    pub const fn of_session(index: u32, generation: u32) -> Self {
+        let index = index | OF_SESSION;
+        Self { index, generation }
+    }
+
+    /// The place of a session.
+    #[must_use]
+    pub const fn session(self) -> Option<u32> {
+        if self.index & OF_SESSION == 0 {
+            return None;
+        }
+        Some(self.index & !OF_SESSION)
+    }
+}
+
+impl SubscriptionRef {
+    /// Of all subscriptions of a core one that is no session's.
+    #[must_use]
+    pub const fn new(seat: Seat, token: u32) -> Self {
+        let token = token & !OF_SESSION;
+        Self {
+            seat: seat.0,
+            token,
+        }
+    }
+
+    /// A socket in its session: which of all clients of that core it is.
+    #[must_use]
+    pub const fn of_session(seat: Seat, number: u64) -> Self {
+        let [a, b, c, d, ..] = number.to_le_bytes();
+        let token = u32::from_le_bytes([a, b, c, d]) | OF_SESSION;
+        Self {
+            seat: seat.0,
+            token,
+        }
+    }
+
+    /// Whether it is a socket in its session.
+    #[must_use]
+    pub const fn is_of_session(self) -> bool {
+        self.token & OF_SESSION != 0
+    }
+}
+
+/// What tells the places of sessions from those of channels.
+const OF_SESSION: u32 = 1 << 31;
 
 /// A client wants to subscribe.
 #[derive(Clone, Debug)]
@@ -38,7 +89,7 @@ pub struct SubscribeOrder {
     /// From where on, if it comes back.
     pub since: Option<Since>,
     /// Who it is, if anybody is told.
-    pub info: Option<Arc<ClientInfo>>,
+    pub info: Option<ClientInfo>,
 }
 
 /// What may be asked of a channel.

@@ -23,6 +23,7 @@ impl<B: Broker> Hub<B> {
         self.home.tick(out.now());
         self.home.lost(core);
         self.deliver(out);
+        self.lose_sessions(core, out);
         let all = self.subscribers.names();
         let homed = all.filter(|(name, _)| is_pattern(name) || self.home_of(name) == core);
         let homed: Vec<u32> = homed.map(|(_, index)| index).collect();

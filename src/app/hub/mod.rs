@@ -16,6 +16,7 @@
 
 pub mod answer;
 pub mod broker;
+mod channel_map;
 mod clients;
 pub mod history;
 mod home;
@@ -31,8 +32,12 @@ pub mod publication;
 mod receiving;
 mod replies;
 pub mod session;
+mod session_sockets;
+mod session_table;
 pub mod sessions;
+mod slab;
 mod subscribers;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod tickets;
@@ -46,18 +51,20 @@ use crate::shard::Core;
 use crate::time::Instant;
 use answer::{Asker, EncodingId, HubAnswer, HubError, SubscribeWish};
 use broker::Broker;
-use clients::{HubClients, SubscriptionStage};
+use clients::HubClients;
 use home::Home;
 use letter::{ChannelQuestion, ClientOrder, HubLetter, SubscribeOrder, SubscriptionRef};
 use options::Namespaces;
 use outlet::Outlet;
 use pattern::is_pattern;
 use publication::{ClientId, ClientInfo};
+use session_sockets::LocalSessions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 use subscribers::Subscribers;
+use subscriptions::SubscriptionStage;
 use watching::PendingWatch;
 
 /// What the hub of a server is like, as one core sees it.
@@ -83,6 +90,7 @@ pub struct Hub<B> {
     plan: HubPlan,
     clients: HubClients,
     subscribers: Subscribers,
+    sessions: LocalSessions,
     home: Home<B>,
     /// Cores that are gone for good.
     gone: BTreeSet<Core>,
@@ -102,6 +110,7 @@ impl<B: Broker> Hub<B> {
         Self {
             clients: HubClients::new(plan.here, plan.seed),
             subscribers: Subscribers::new(u32::from(generation) << 24),
+            sessions: LocalSessions::default(),
             home: Home::new(plan.namespaces.clone(), plan.session_grace, broker),
             gone: BTreeSet::new(),
             watching: BTreeMap::new(),
@@ -156,6 +165,7 @@ impl<B: Broker> Hub<B> {
             let channel = subscription.channel;
             self.end(seat, channel, out);
         }
+        self.leave_session(seat, out);
         self.clients.left(seat);
     }
 
@@ -309,9 +319,11 @@ impl<B: Broker> Hub<B> {
     /// What a client has subscribed to, or is about to; its session is none of it.
     pub fn channels_of(&self, seat: Seat) -> Vec<Arc<str>> {
         let client = self.clients.get(seat);
-        let all = client.into_iter().flat_map(|client| &client.subscriptions);
-        let names = all.map(|subscription| self.name(subscription.channel));
-        names.filter(|name| !session::is_session(name)).collect()
+        let all = client.map_or(&[][..], |client| &client.subscriptions);
+        let names = all
+            .iter()
+            .map(|subscription| self.name(subscription.channel));
+        names.collect()
     }
 
     /// What a client is called.
@@ -320,7 +332,7 @@ impl<B: Broker> Hub<B> {
     }
 
     /// What others are told of a client.
-    pub fn info(&mut self, seat: Seat) -> Option<Arc<ClientInfo>> {
+    pub fn info(&self, seat: Seat) -> Option<ClientInfo> {
         self.clients.info(seat)
     }
 
@@ -410,8 +422,8 @@ impl<B: Broker> Hub<B> {
         };
         let moved = match ended.stage {
             SubscriptionStage::Live(place) => channel.remove(encoding, place),
-            SubscriptionStage::Late(_) => {
-                channel.late.retain(|late| *late != seat);
+            SubscriptionStage::Late => {
+                channel.late.retain(|(late, _)| *late != seat);
                 None
             }
             SubscriptionStage::Asked => None,

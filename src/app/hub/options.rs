@@ -69,6 +69,10 @@ pub struct ChannelChange {
     pub slow: Option<SlowPolicy>,
 }
 
+/// Which of all options those of a channel are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OptionsRow(u16);
+
 /// The options of every channel: those of the first pattern that takes its name.
 #[derive(Clone, Debug, Default)]
 pub struct Namespaces {
@@ -88,6 +92,11 @@ impl HistoryOptions {
     pub const fn is_on(self) -> bool {
         self.count > 0 && !self.life.is_zero()
     }
+}
+
+impl OptionsRow {
+    /// Of sessions.
+    const SESSION: Self = Self(u16::MAX);
 }
 
 impl ChannelOptions {
@@ -179,12 +188,26 @@ impl Namespaces {
     /// The options of that channel; `None` if there is no such channel.
     #[must_use]
     pub fn of(&self, channel: &str) -> Option<ChannelOptions> {
+        self.row_of(channel).map(|row| self.at(row))
+    }
+
+    /// Which those are.
+    #[must_use]
+    pub fn row_of(&self, channel: &str) -> Option<OptionsRow> {
         if is_session(channel) {
-            return Some(ChannelOptions::SESSION);
+            return Some(OptionsRow::SESSION);
         }
-        let mut rows = self.rows.iter();
-        let found = rows.find(|(pattern, _)| pattern.matches(channel));
-        found.map(|(_, options)| *options)
+        let mut rows = (0..OptionsRow::SESSION.0).zip(&self.rows);
+        let found = rows.find(|(_, (pattern, _))| pattern.matches(channel));
+        found.map(|(row, _)| OptionsRow(row))
+    }
+
+    /// The options of a row.
+    #[must_use]
+    pub fn at(&self, row: OptionsRow) -> ChannelOptions {
+        let of_session = ChannelOptions::SESSION;
+        let found = self.rows.get(usize::from(row.0));
+        found.map_or(of_session, |(_, options)| *options)
     }
 }
 

@@ -7,13 +7,22 @@ use std::sync::Arc;
 
 /// Names a client for as long as it is connected: no other has that name on any core.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+// Where very many are kept no space is left between them and what is beside them.
+#[repr(Rust, packed(8))]
 pub struct ClientId(pub u128);
 
-/// Who a client is, as others are told.
+/// Who a client is, as others are told. Of most there is nothing but a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientInfo {
     /// The client.
     pub client: ClientId,
+    /// What else is known of it.
+    pub about: Option<Arc<ClientAbout>>,
+}
+
+/// What is known of a client beside its name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ClientAbout {
     /// The user that it is of; empty for nobody in particular.
     pub user: Box<str>,
     /// What the application says of it: JSON, or empty.
@@ -28,7 +37,7 @@ pub struct Publication {
     /// The content: JSON.
     pub data: Arc<str>,
     /// Who said it, if a client did.
-    pub by: Option<Arc<ClientInfo>>,
+    pub by: Option<ClientInfo>,
     /// What it is labelled with, a JSON object; `None` without labels.
     pub tags: Option<Arc<str>>,
 }
@@ -62,6 +71,34 @@ impl ClientId {
     /// The bits of a UUID.
     const fn uuid(self) -> u128 {
         self.0 & !(0xf << 76) & !(0b11 << 62) | 8 << 76 | 0b10 << 62
+    }
+}
+
+impl ClientInfo {
+    /// The user that it is of; empty for nobody in particular.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.about.as_ref().map_or("", |about| &about.user)
+    }
+
+    /// What the application says of it: JSON, or empty.
+    #[must_use]
+    pub fn info(&self) -> &str {
+        self.about.as_ref().map_or("", |about| &about.info)
+    }
+}
+
+impl ClientAbout {
+    /// Of that user, and that about it; `None` if both are empty.
+    #[must_use]
+    pub fn new(user: &str, info: &str) -> Option<Arc<Self>> {
+        let is_known = !user.is_empty() || !info.is_empty();
+        is_known.then(|| {
+            Arc::new(Self {
+                user: user.into(),
+                info: info.into(),
+            })
+        })
     }
 }
 

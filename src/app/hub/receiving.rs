@@ -5,14 +5,14 @@ use super::answer::{
     Asker, Audience, ChannelEvent, EncodingId, HubAnswer, HubError, SubscribeWish, Subscribed,
 };
 use super::broker::Broker;
-use super::clients::SubscriptionStage;
+use super::clients::HubClient;
 use super::letter::{ClientAction, ClientOrder, HubLetter, LocalRef, SubscriptionRef};
 use super::options::SlowPolicy;
 use super::outlet::Outlet;
 use super::pattern::is_pattern;
 use super::position::{Epoch, Position};
 use super::publication::Publication;
-use super::session::is_session;
+use super::subscriptions::SubscriptionStage;
 use crate::app::{Seat, User};
 use crate::shard::Core;
 use std::collections::BTreeMap;
@@ -32,14 +32,18 @@ impl<B: Broker> Hub<B> {
             return;
         };
         let (user, encoding) = (client.user, client.encoding);
-        for subscription in &mut client.subscriptions {
-            let SubscriptionStage::Late(read) = subscription.stage else {
+        for subscription in client.subscriptions.iter_mut() {
+            if subscription.stage != SubscriptionStage::Late {
                 continue;
-            };
+            }
             let Some(channel) = self.subscribers.get_mut(subscription.channel) else {
                 continue;
             };
-            channel.late.retain(|late| *late != seat);
+            let mut late = channel.late.iter();
+            let Some(at) = late.position(|(late, _)| *late == seat) else {
+                continue;
+            };
+            let (_, read) = channel.late.swap_remove(at);
             subscription.stage = SubscriptionStage::Live(channel.add(encoding, user, seat));
             let to = Audience {
                 encoding,
@@ -110,11 +114,7 @@ impl<B: Broker> Hub<B> {
             HubLetter::Changed { local, changes } => {
                 self.tell(local, ChannelEvent::Changed(&changes), out);
             }
-            HubLetter::Interrupted { local } => {
-                if self.subscribers.meant(local).is_some() {
-                    self.interrupt(local.index, out);
-                }
-            }
+            HubLetter::Interrupted { local } => self.interrupted(local, out),
             HubLetter::Order { asker, order } => {
                 let (clients, channels) = self.carry_out(&order, out);
                 let letter = HubLetter::Carried {
@@ -139,6 +139,9 @@ impl<B: Broker> Hub<B> {
         mut subscribed: Box<Subscribed>,
         out: &mut impl Outlet,
     ) {
+        if it.is_of_session() {
+            return self.joined(it, subscribed, out);
+        }
         let seat = Seat(it.seat);
         let Some(client) = self.clients.get(seat) else {
             return;
@@ -171,6 +174,9 @@ impl<B: Broker> Hub<B> {
 
     /// A subscription does not stand.
     pub(super) fn refused(&mut self, it: SubscriptionRef, error: HubError, out: &mut impl Outlet) {
+        if it.is_of_session() {
+            return self.turned_away(it, error, out);
+        }
         let Some(subscription) = self.clients.subscription(it) else {
             return;
         };
@@ -192,6 +198,9 @@ impl<B: Broker> Hub<B> {
         publication: &Publication,
         out: &mut impl Outlet,
     ) {
+        if let Some(session) = self.sessions.meant(local) {
+            return self.tell_session(session, ChannelEvent::Publication(epoch, publication), out);
+        }
         if self.subscribers.meant(local).is_none() {
             return;
         }
@@ -247,9 +256,7 @@ impl<B: Broker> Hub<B> {
             };
             let encoding = to.encoding;
             let moved = channel.remove(encoding, place);
-            channel.late.push(seat);
             let told = channel.told.offset;
-            self.settle_in(moved, index);
             let read = match event {
                 ChannelEvent::Publication(_, publication) if publication.offset > 0 => {
                     publication.offset - 1
@@ -262,11 +269,22 @@ impl<B: Broker> Hub<B> {
                 | ChannelEvent::Interrupted
                 | ChannelEvent::Unsubscribed => told,
             };
+            channel.late.push((seat, read));
+            self.settle_in(moved, index);
             if let Some(subscription) = self.clients.to(seat, index) {
-                subscription.stage = SubscriptionStage::Late(read);
+                subscription.stage = SubscriptionStage::Late;
             }
         }
         self.late = late;
+    }
+
+    /// Something of a channel or a session was lost for good.
+    fn interrupted(&mut self, local: LocalRef, out: &mut impl Outlet) {
+        if let Some(session) = self.sessions.meant(local) {
+            self.interrupt_session(session, out);
+        } else if self.subscribers.meant(local).is_some() {
+            self.interrupt(local.index, out);
+        }
     }
 
     /// The subscriptions of this core to a channel are over, and those who have them are told.
@@ -363,14 +381,10 @@ impl<B: Broker> Hub<B> {
 
     /// Which clients of this core an order is about: those who are not let in can only be ended.
     fn meant(&self, order: &ClientOrder) -> Vec<Seat> {
-        let session = order.session.map(|session| {
-            let channel = session.channel();
-            self.subscribers.find(&channel)
-        });
-        let is_in = |seat: &Seat, channel: Option<u32>| {
+        let session = order.session.map(|session| self.sessions.find(session));
+        let is_in = |seat: &Seat, session: Option<u32>| {
             let client = self.clients.get(*seat);
-            let mut all = client.iter().flat_map(|client| &client.subscriptions);
-            all.any(|subscription| Some(subscription.channel) == channel)
+            client.is_some_and(|client| Some(client.session.session) == session)
         };
         let is_ended = matches!(order.what, ClientAction::Disconnect(_));
         let is_let_in = |seat: &Seat| {
@@ -383,7 +397,7 @@ impl<B: Broker> Hub<B> {
             (is_ended || is_let_in(seat))
                 && order.user.as_deref().is_none_or(is_user)
                 && order.client.is_none_or(is_client)
-                && session.is_none_or(|channel| is_in(seat, channel))
+                && session.is_none_or(|session| is_in(seat, session))
                 && !order.except.is_some_and(is_client)
         };
         self.clients.taken().filter(is_meant).collect()
@@ -391,12 +405,9 @@ impl<B: Broker> Hub<B> {
 
     /// Tells these clients of this core that JSON: how many there are.
     fn emit(&self, meant: &[Seat], data: &str, out: &mut impl Outlet) -> u64 {
-        let mut lanes: BTreeMap<EncodingId, Vec<User>> = BTreeMap::new();
-        for client in meant.iter().filter_map(|seat| self.clients.get(*seat)) {
-            lanes.entry(client.encoding).or_default().push(client.user);
-        }
-        for (encoding, users) in &lanes {
-            out.emit(*encoding, users, data);
+        let clients = meant.iter().filter_map(|seat| self.clients.get(*seat));
+        for (encoding, users) in lanes_of(clients) {
+            out.emit(encoding, &users, data);
         }
         meant.len() as u64
     }
@@ -411,15 +422,23 @@ impl<B: Broker> Hub<B> {
     fn expel_from_all(&mut self, seat: Seat, out: &mut impl Outlet) -> bool {
         let mut any = false;
         let client = self.clients.get(seat);
-        let all = client.iter().flat_map(|client| &client.subscriptions);
+        let all = client.iter().flat_map(|client| client.subscriptions.iter());
         let all: Vec<u32> = all.map(|subscription| subscription.channel).collect();
         for index in all {
             let name = self.name(index);
-            if is_session(&name) {
-                continue;
-            }
             any |= self.end_and_tell(seat, index, &name, ChannelEvent::Unsubscribed, out);
         }
         any
     }
+}
+
+/// Clients by how they are spoken to.
+pub(super) fn lanes_of<'c>(
+    clients: impl Iterator<Item = &'c HubClient>,
+) -> BTreeMap<EncodingId, Vec<User>> {
+    let mut lanes: BTreeMap<EncodingId, Vec<User>> = BTreeMap::new();
+    for client in clients {
+        lanes.entry(client.encoding).or_default().push(client.user);
+    }
+    lanes
 }

@@ -8,6 +8,8 @@ use std::fmt;
 
 /// Names a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+// Where very many are kept no space is left between them and what is beside them.
+#[repr(Rust, packed(4))]
 pub struct SessionId(pub u128);
 
 /// What the names of sessions' channels begin with: no client can name such a channel.
@@ -23,8 +25,17 @@ impl SessionId {
     /// Reads what [`SessionId`] is written as; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let id = Self(u128::from_str_radix(text, 16).ok()?);
-        (id.to_string() == text).then_some(id)
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let is_plain = text.len() == 32 && text.bytes().all(is_digit);
+        is_plain
+            .then(|| u128::from_str_radix(text, 16).ok())?
+            .map(Self)
+    }
+
+    /// Its bits.
+    #[must_use]
+    pub const fn bits(self) -> u128 {
+        self.0
     }
 
     /// The name of its channel.
@@ -42,7 +53,7 @@ impl SessionId {
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        write!(f, "{:032x}", self.bits())
     }
 }
 

@@ -2,13 +2,12 @@
 //! what they hold, and is told when they have ended.
 
 use super::Hub;
-use super::answer::{Asker, EncodingId, HubError, SubscribeWish};
+use super::answer::{Asker, EncodingId, HubError};
 use super::broker::Broker;
 use super::letter::ChannelQuestion;
 use super::outlet::Outlet;
-use super::position::Since;
 use super::publication::Publication;
-use super::session::{SESSION_TICKET, SESSIONS_ENDED, SessionId};
+use super::session::{SESSIONS_ENDED, SessionId};
 use crate::app::{Seat, User};
 use std::sync::Arc;
 
@@ -20,8 +19,8 @@ pub const NOBODY: Asker = Asker {
 };
 
 impl<B: Broker> Hub<B> {
-    /// A socket joins its session. It is answered at once or later, to [`SESSION_TICKET`], unless
-    /// it is refused here.
+    /// A socket joins its session. It is answered at once or later, to
+    /// [`SESSION_TICKET`](super::session::SESSION_TICKET), unless it is refused here.
     ///
     /// # Errors
     /// [`HubError`]; then no answer comes.
@@ -31,18 +30,7 @@ impl<B: Broker> Hub<B> {
         session: SessionId,
         out: &mut impl Outlet,
     ) -> Result<(), HubError> {
-        let wish = SubscribeWish {
-            channel: &session.channel(),
-            // What is there, whatever the place.
-            since: Some(Since {
-                epoch: None,
-                offset: 0,
-            }),
-            ticket: SESSION_TICKET,
-            by_server: false,
-            whole: false,
-        };
-        self.begin(seat, wish, out)
+        self.enter_session(seat, session, out)
     }
 
     /// Somebody asks something of a session, and is answered at once or later.

@@ -35,8 +35,9 @@ pub(super) struct LocalChannel {
     pub(super) slow: SlowPolicy,
     /// That publication, where slow subscribers are told it.
     pub(super) newest: Option<Publication>,
-    /// Who does not read, and is passed over until it has.
-    pub(super) late: Vec<Seat>,
+    /// Who does not read, and is passed over until it has, and the number of the newest
+    /// publication that each was told.
+    pub(super) late: Vec<(Seat, u64)>,
     lanes: Vec<SubscriberLane>,
 }
 
@@ -206,6 +207,6 @@ impl LocalChannel {
     pub(super) fn anybody(&self) -> Option<Seat> {
         let mut lanes = self.lanes.iter();
         let told = lanes.find_map(|lane| lane.seats.last());
-        told.or(self.late.last()).copied()
+        told.copied().or(self.late.last().map(|(late, _)| *late))
     }
 }

@@ -1,23 +1,23 @@
 //! The broker of one host alone: all it knows is in the memory of the home core.
 
+use super::stored::{Aging, Stored, StoredChannel};
 use super::{
     Broker, BrokerCommand, BrokerEvent, BrokerReply, Excerpt, OfChannel, Publication, Ticket,
 };
+use crate::app::hub::channel_map::ChannelMap;
 use crate::app::hub::history::{Catchup, ChannelHistory};
-use crate::app::hub::options::HistoryOptions;
 use crate::app::hub::position::{Epoch, Position};
-use crate::app::hub::presence::Attendance;
-use crate::app::hub::session::merge;
+use crate::app::hub::session::{is_session, merge};
 use crate::limits;
 use crate::time::Instant;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
 /// Channels in the memory of one core.
 #[derive(Debug)]
 pub struct Memory {
-    channels: BTreeMap<Arc<str>, Stored>,
+    channels: ChannelMap<StoredChannel>,
     /// When something of a channel becomes too old.
     expiries: BTreeSet<(Instant, Arc<str>)>,
     /// Bytes of all histories.
@@ -28,26 +28,12 @@ pub struct Memory {
     epochs: u64,
 }
 
-/// One channel.
-#[derive(Debug)]
-struct Stored {
-    history: ChannelHistory,
-    options: HistoryOptions,
-    present: Attendance,
-    /// The home core has subscribers.
-    is_open: bool,
-    /// Since when nobody has the channel open, as far as somebody may come back to it.
-    closed_at: Option<Instant>,
-    /// Its entry in `expiries`.
-    expiry: Option<Instant>,
-}
-
 impl Memory {
     /// Nothing is known of any channel.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
-            channels: BTreeMap::new(),
+            channels: ChannelMap::default(),
             expiries: BTreeSet::new(),
             bytes: 0,
             seed,
@@ -69,22 +55,17 @@ impl Memory {
 
     /// The channel of that name, made if there is none; `None` if there may be no more.
     fn stored(&mut self, channel: OfChannel<'_>) -> Option<&mut Stored> {
-        if !self.channels.contains_key(channel.name) {
+        if self.channels.get(channel.name).is_none() {
             if self.channels.len() >= limits::CHANNELS {
                 return None;
             }
-            let epoch = self.epoch();
-            let stored = Stored {
-                history: ChannelHistory::new(epoch),
-                options: channel.history,
-                present: Attendance::default(),
-                is_open: false,
-                closed_at: None,
-                expiry: None,
-            };
-            self.channels.insert(channel.name.clone(), stored);
+            let stored = Box::new(Stored::new(self.epoch()));
+            let stored = || StoredChannel::Whole(stored);
+            return self.channels.enter(channel.name, stored)?.whole_mut();
         }
-        self.channels.get_mut(channel.name)
+        let stored = self.channels.get_mut(channel.name)?;
+        stored.unpack();
+        stored.whole_mut()
     }
 
     /// An epoch that a history had before is taken again once in 2^32 times.
@@ -99,29 +80,42 @@ impl Memory {
     /// What of a channel is too old is forgotten, the channel itself if nobody needs it; its entry
     /// among the expiries is as it should be.
     fn tidy(&mut self, channel: OfChannel<'_>) {
-        let Some(stored) = self.channels.get_mut(channel.name) else {
+        let known = self.channels.get_mut(channel.name);
+        let Some(stored) = known.and_then(StoredChannel::whole_mut) else {
+            // Nothing of a bare one becomes too old.
             return;
         };
         let before = stored.history.bytes();
-        stored.history.expire(stored.options, channel.now);
+        stored.history.expire(channel.history, channel.now);
         self.bytes -= before - stored.history.bytes();
+        let aging = stored.aging.as_ref();
+        let (closed_at, entry) = aging.map_or((None, None), |it| (it.closed_at, it.expiry));
         // Whoever leaves finds the channel as it was, for as long as its history lives.
-        let returns = stored.closed_at.map(|at| at + stored.options.life);
+        let returns = closed_at.map(|at| at + channel.history.life);
         let returns = returns.filter(|until| *until > channel.now);
-        let kept = stored.history.expires_at(stored.options);
+        let kept = stored.history.expires_at(channel.history);
         let expiry = kept.into_iter().chain(returns).min();
-        if expiry != stored.expiry {
-            if let Some(at) = stored.expiry.take() {
+        if expiry != entry {
+            if let Some(at) = entry {
                 self.expiries.remove(&(at, channel.name.clone()));
             }
             if let Some(at) = expiry {
                 self.expiries.insert((at, channel.name.clone()));
             }
-            stored.expiry = expiry;
         }
+        let is_aging = expiry.is_some() || closed_at.is_some();
+        stored.aging = is_aging.then(|| {
+            let mut aging = stored.aging.take().unwrap_or_else(|| Aging::of(channel));
+            (aging.options, aging.expiry) = (channel.history, expiry);
+            aging
+        });
         let is_idle = expiry.is_none() && stored.present.is_empty();
-        if !stored.is_open && is_idle {
+        if !stored.history.is_open && is_idle {
             self.channels.remove(channel.name);
+        } else if is_session(channel.name)
+            && let Some(known) = self.channels.get_mut(channel.name)
+        {
+            known.pack();
         }
     }
 
@@ -135,7 +129,6 @@ impl Memory {
         let Some(stored) = self.stored(channel) else {
             return BrokerReply::Full;
         };
-        stored.options = channel.history;
         bytes -= stored.history.bytes();
         let publication = stored
             .history
@@ -146,7 +139,7 @@ impl Memory {
         }
         bytes += stored.history.bytes();
         let position = stored.history.top();
-        if stored.is_open {
+        if stored.history.is_open {
             events.push_back(BrokerEvent::Published {
                 channel: channel.name.clone(),
                 epoch: position.epoch,
@@ -164,7 +157,8 @@ impl Memory {
         events: &mut VecDeque<BrokerEvent>,
     ) -> BrokerReply {
         let known = self.channels.get(channel.name);
-        let newest = known.and_then(|stored| stored.history.newest());
+        let whole = known.and_then(StoredChannel::whole);
+        let newest = whole.and_then(|stored| stored.history.newest());
         let Some(data) = merge(newest.map(|newest| &*newest.data), members) else {
             return BrokerReply::Full;
         };
@@ -178,11 +172,12 @@ impl Memory {
     }
 
     fn forget(&mut self, channel: OfChannel<'_>) -> BrokerReply {
-        let Some(stored) = self.channels.remove(channel.name) else {
+        let known = self.channels.remove(channel.name);
+        let Some(StoredChannel::Whole(stored)) = known else {
             return BrokerReply::Read(ChannelHistory::new(Epoch(0)).excerpt(NEWEST));
         };
         self.bytes -= stored.history.bytes();
-        if let Some(at) = stored.expiry {
+        if let Some(at) = stored.aging.and_then(|aging| aging.expiry) {
             self.expiries.remove(&(at, channel.name.clone()));
         }
         BrokerReply::Read(stored.history.excerpt(NEWEST))
@@ -207,12 +202,14 @@ impl Memory {
         };
         match command {
             BrokerCommand::Open => {
-                stored.is_open = true;
-                stored.closed_at = None;
+                stored.history.is_open = true;
+                if let Some(aging) = &mut stored.aging {
+                    aging.closed_at = None;
+                }
             }
             BrokerCommand::Tell(publication) => {
                 let epoch = stored.history.top().epoch;
-                if stored.is_open {
+                if stored.history.is_open {
                     events.push_back(BrokerEvent::Published {
                         channel: channel.name.clone(),
                         epoch,
@@ -223,8 +220,11 @@ impl Memory {
                 return BrokerReply::Published(Position { epoch, offset });
             }
             BrokerCommand::Close => {
-                stored.is_open = false;
-                stored.closed_at = channel.history.is_on().then_some(channel.now);
+                stored.history.is_open = false;
+                if channel.history.is_on() {
+                    let aging = stored.aging.get_or_insert_with(|| Aging::of(channel));
+                    aging.closed_at = Some(channel.now);
+                }
             }
             BrokerCommand::CatchUp(since) => {
                 return BrokerReply::Read(match since {
@@ -293,10 +293,12 @@ impl Broker for Memory {
         while self.deadline().is_some_and(|at| at <= now)
             && let Some((at, name)) = self.expiries.pop_first()
         {
-            if let Some(stored) = self.channels.get_mut(&name) {
-                debug_assert_eq!(stored.expiry, Some(at), "one entry for each channel");
-                stored.expiry = None;
-                let (name, history) = (&name, stored.options);
+            let known = self.channels.get_mut(&name);
+            let stored = known.and_then(StoredChannel::whole_mut);
+            if let Some(aging) = stored.and_then(|stored| stored.aging.as_mut()) {
+                debug_assert_eq!(aging.expiry, Some(at), "one entry for each channel");
+                aging.expiry = None;
+                let (name, history) = (&name, aging.options);
                 self.tidy(OfChannel { name, history, now });
             }
         }
@@ -306,7 +308,7 @@ impl Broker for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::hub::options::ChannelOptions;
+    use crate::app::hub::options::{ChannelOptions, HistoryOptions};
     use std::time::Duration;
 
     const DEV: HistoryOptions = ChannelOptions::DEV.history;

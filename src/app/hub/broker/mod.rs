@@ -7,6 +7,7 @@
 //! once, if only with [`BrokerReply::Unavailable`].
 
 mod memory;
+mod stored;
 mod unreliable;
 
 pub use memory::Memory;
@@ -58,7 +59,7 @@ pub enum BrokerCommand {
     /// Forgets the history.
     Clear,
     /// A client is in the channel.
-    Enter(Arc<ClientInfo>),
+    Enter(ClientInfo),
     /// A client is no longer in it.
     Leave(ClientId),
     /// Who is in it: so many at most.
@@ -86,12 +87,12 @@ pub enum BrokerReply {
     /// The client is out of the channel.
     Gone {
         /// Who it was, if it was there.
-        info: Option<Arc<ClientInfo>>,
+        info: Option<ClientInfo>,
         /// How many are there now.
         count: Headcount,
     },
     /// Who is there.
-    Listed(Vec<Arc<ClientInfo>>),
+    Listed(Vec<ClientInfo>),
     /// How many are there.
     Counted(Headcount),
     /// There may be no more channels, or no more in it.

@@ -52,7 +52,7 @@ impl EndingSessions {
 impl<B: Broker> Home<B> {
     /// Nobody is in that channel: if it is a session's it ends later.
     pub(super) fn end_later(&mut self, channel: &Arc<str>) {
-        if is_session(channel) && !self.channels.contains_key(channel) {
+        if is_session(channel) && self.channels.get(channel).is_none() {
             self.ending.later(channel, self.now);
         }
     }
@@ -60,7 +60,7 @@ impl<B: Broker> Home<B> {
     /// Ends those whose time has come.
     pub(super) fn end_due(&mut self) {
         while let Some(channel) = self.ending.next(self.now) {
-            if !self.channels.contains_key(&channel) {
+            if self.channels.get(&channel).is_none() {
                 self.ask(&channel, Purpose::Ended, BrokerCommand::Forget);
             }
         }

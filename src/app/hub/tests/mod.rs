@@ -168,8 +168,8 @@ fn what_is_asked_of_a_channel_is_answered_whichever_core_is_its_home() {
         let HubAnswer::Presence(list) = world.ask(2, channel, ChannelQuestion::Presence) else {
             panic!("no list");
         };
-        let ann = list.iter().find(|info| &*info.user == "ann").expect("ann");
-        assert_eq!(&*ann.info, "{\"name\":\"Ann\"}");
+        let ann = list.iter().find(|info| info.user() == "ann").expect("ann");
+        assert_eq!(ann.info(), "{\"name\":\"Ann\"}");
         let cleared = world.ask(0, channel, ChannelQuestion::ClearHistory);
         assert!(matches!(cleared, HubAnswer::Done));
         let read = world.ask(0, channel, ChannelQuestion::History(excerpt));
