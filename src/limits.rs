@@ -49,7 +49,7 @@ pub const PROGRESS_BYTES: usize = 4096;
 /// handshakes, and the spare buffers that are kept for whoever needs one next.
 pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes that were held, from which on memory is given back to the system once nothing is held.
-pub const MUCH_BYTES: usize = 8 * 1024 * 1024;
+pub const MUCH_BYTES: usize = 1024 * 1024;
 /// Time without so much, after which it is given back: a flood that goes on needs it again.
 pub const QUIET_TIME: Duration = Duration::from_secs(3);
 /// How often a core that holds something looks who has stalled.

@@ -246,12 +246,23 @@ impl BatchPool {
         self.kept
     }
 
-    /// Frees the memory that free batches keep.
+    /// Frees the memory that free batches keep, and the batches themselves behind the last that is
+    /// in use: every connection has had one if all were told something at once.
     pub fn trim(&mut self) {
         for &handle in &self.free {
             self.batches[handle as usize].free();
         }
         self.kept = 0;
+        self.free.sort_unstable();
+        while self.batches.len().checked_sub(1) == self.free.last().map(|last| *last as usize)
+            && self.free.pop().is_some()
+        {
+            self.batches.pop();
+        }
+        // The first are taken first.
+        self.free.reverse();
+        self.batches.shrink_to_fit();
+        self.free.shrink_to_fit();
     }
 
     /// Batches in use: 0 when every connection is idle.

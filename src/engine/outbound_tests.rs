@@ -221,6 +221,7 @@ fn a_pool_that_is_trimmed_keeps_no_memory_and_what_is_queued_stays() {
         many[0].flight(&pool).unwrap().0.single(),
         Some(&[7; 8000][..])
     );
+    assert_eq!(pool.batches.len(), 1, "one is in use");
     // What was freed is taken and counted again.
     many[1].push_parts(&mut pool, CAP, &[&[7; 8000]]).unwrap();
     assert_eq!(pool.held(), 2 * held);

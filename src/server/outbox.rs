@@ -198,10 +198,10 @@ impl Outbox {
         })
     }
 
-    /// Another notice is told, or none for now: see [`Outbox::tell`].
-    pub(super) fn begin(&mut self) {
+    /// Another notice is told to so many, or none for now: see [`Outbox::tell`].
+    pub(super) fn begin(&mut self, connections: usize) {
         for once in [&mut self.frame, &mut self.deflated, &mut self.event] {
-            once.begin();
+            once.begin(connections);
         }
     }
 

@@ -163,12 +163,13 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
 
     /// Tells users what they are named for.
     pub(super) fn tell(&mut self, users: &[User], notice: Notice<'_>) {
-        self.outbox.begin();
+        self.outbox.begin(users.len());
+        let mut queued = 0;
         for &user in users {
-            let queued = self.outbox.tell(connection(user), notice, self.wire);
-            self.tally.sent(u64::from(queued));
+            queued += u64::from(self.outbox.tell(connection(user), notice, self.wire));
         }
-        self.outbox.begin();
+        self.tally.sent(queued);
+        self.outbox.begin(0);
     }
 
     /// Encodes a notice for one kind of connection, into one of those payloads.

@@ -7,6 +7,9 @@ use crate::shard::{ConnectionId, Payload, Unsent, Wire};
 /// Payloads of one kind that are kept to be encoded into again. More are in use only while the
 /// kernel is that many broadcasts behind.
 const KEPT_PAYLOADS: usize = 64;
+/// What is small is copied to so many at most. More share it: a reference takes no memory of each
+/// of them, as `Topic` sends round what everyone is told.
+const COPIED_TO: usize = 64;
 /// How many kept payloads are looked at for a free one: they become free in order.
 const LOOKED_AT: usize = 4;
 
@@ -14,7 +17,9 @@ const LOOKED_AT: usize = 4;
 #[derive(Default)]
 pub(super) struct EncodedOnce {
     written: Written,
-    /// What is small is copied: its buffer need not wait for the last connection that is sent it.
+    /// Whether what is small is copied: its buffer need not wait for the last connection that is
+    /// sent it.
+    copies: bool,
     small: Vec<u8>,
     large: Payloads,
 }
@@ -28,9 +33,11 @@ enum Written {
 }
 
 impl EncodedOnce {
-    /// Another notice follows. A payload that were kept here could not be encoded into again.
-    pub(super) fn begin(&mut self) {
+    /// Another notice follows, for so many connections. A payload that were kept here could not be
+    /// encoded into again.
+    pub(super) fn begin(&mut self, connections: usize) {
         self.written = Written::Not;
+        self.copies = connections <= COPIED_TO;
     }
 
     /// Sends it, written first if no connection was sent it yet.
@@ -42,7 +49,7 @@ impl EncodedOnce {
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Unsent> {
         if matches!(self.written, Written::Not) {
-            self.written = if size <= limits::SHARED_BYTES_MIN {
+            self.written = if self.copies && size <= limits::SHARED_BYTES_MIN {
                 self.small.clear();
                 write(&mut self.small);
                 Written::Small
