@@ -229,6 +229,14 @@ pub const CLUSTER_PING_TIME: Duration = Duration::from_secs(8);
 pub const CLUSTER_PONG_TIME: Duration = Duration::from_secs(30);
 /// Time in which it has to make its handshake.
 pub const CLUSTER_HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// Time between two pings of one client of Socket.IO: its servers' own.
+pub const IO_PING_TIME: Duration = Duration::from_secs(25);
+/// Time in which it has to answer one.
+pub const IO_PONG_TIME: Duration = Duration::from_secs(20);
+/// Time in which it has to join a namespace.
+pub const IO_CONNECT_TIME: Duration = Duration::from_secs(45);
+/// Bytes of a packet of a client of Socket.IO, its binary messages among them: its servers' own.
+pub const IO_PAYLOAD_BYTES: usize = 1_000_000;
 /// Bytes of what a session holds: JSON.
 pub const SESSION_DATA_BYTES: usize = 16 * 1024;
 /// Time between a session's last socket and its end: what a page takes to load anew, and a while.

@@ -62,6 +62,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "shard::Core",
             "protocol::centrifugo",
             "protocol::socketcluster",
+            "protocol::socketio",
             "protocol::json",
             "protocol::Malformed",
         ],

@@ -11,6 +11,8 @@ mod cluster_tests;
 #[cfg(test)]
 mod complaint_tests;
 #[cfg(test)]
+mod io_tests;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod rule_tests;
@@ -26,6 +28,7 @@ use super::dialect::api::{self, Api};
 use super::dialect::centrifugo::{CentrifugoClients, ClientRules, STRIPES};
 use super::dialect::channels::TopicRequest;
 use super::dialect::socketcluster::ClusterClients;
+use super::dialect::socketio::IoClients;
 use super::dialect::{Desk, DeskTools, Parked, STREAM, STREAMS, query, views};
 use super::hub::answer::{EncodingId, SubscribeWish};
 use super::hub::broker::Memory;
@@ -55,6 +58,8 @@ pub const CENTRIFUGO_SOCKET: &str = "/connection/websocket";
 pub const CENTRIFUGO_STREAM: &str = "/connection/uni_sse";
 /// Where `SocketCluster`'s clients come.
 pub const SOCKETCLUSTER_SOCKET: &str = "/socketcluster/";
+/// Where Socket.IO's clients come.
+pub const SOCKETIO_SOCKET: &str = "/socket.io/";
 /// Where event streams of channels are.
 pub const CHANNELS: &str = "/channels";
 
@@ -103,6 +108,7 @@ pub struct RealtimeApp {
     hub: Hub<Memory>,
     clients: CentrifugoClients,
     clusters: ClusterClients,
+    sockets: IoClients,
     api: Api,
     tools: DeskTools,
     cookies: Option<SessionCookies>,
@@ -163,6 +169,8 @@ enum Newcomer {
     Socket,
     /// A client of `SocketCluster`.
     Cluster,
+    /// A client of Socket.IO.
+    Io,
     /// A Centrifugo client that only listens, with what it connects with.
     Listener(String),
     /// An event stream of channels, and the token that it shows, if any.
@@ -175,6 +183,7 @@ impl Newcomer {
         match self {
             Self::Socket => CENTRIFUGO_SOCKET,
             Self::Cluster => SOCKETCLUSTER_SOCKET,
+            Self::Io => SOCKETIO_SOCKET,
             Self::Listener(_) => CENTRIFUGO_STREAM,
             Self::Stream(..) => CHANNELS,
         }
@@ -212,6 +221,7 @@ impl RealtimeApp {
             hub: Hub::new(hub, Memory::new(random(own << 16))),
             clients: CentrifugoClients::new(plan.rules),
             clusters: ClusterClients::new(plan.rules),
+            sockets: IoClients::new(plan.rules),
             api: Api::new(plan.api_key.clone(), cores),
             tools: DeskTools::new(
                 Gatekeeper::new(plan.middleware.make(here)),
@@ -290,6 +300,10 @@ impl RealtimeApp {
         match newcomer {
             Newcomer::Socket => self.clients.came(seat),
             Newcomer::Cluster => self.clusters.came((user, seat), effects.now()),
+            Newcomer::Io => {
+                let desk = &mut Desk::new(effects, &mut self.tools);
+                self.sockets.came((user, seat), &self.hub, desk);
+            }
             Newcomer::Listener(wish) => {
                 self.hub.recode(seat, CentrifugoClients::listening());
                 let mut desk = Desk::new(effects, &mut self.tools);
@@ -393,6 +407,8 @@ impl App for RealtimeApp {
         let hub = &mut self.hub;
         if self.clusters.has(seat) {
             self.clusters.said((user, seat), message, hub, &mut desk);
+        } else if self.sockets.has(seat) {
+            self.sockets.said((user, seat), message, hub, &mut desk);
         } else {
             self.clients.said((user, seat), message, hub, &mut desk);
         }
@@ -410,6 +426,7 @@ impl App for RealtimeApp {
     fn left(&mut self, user: User, seat: Seat, effects: &mut impl Effects<Vec<HubLetter>>) {
         self.clients.left(user, seat);
         self.clusters.left(seat);
+        self.sockets.left(user, seat);
         self.tools.end((user, seat));
         self.waiting.remove(&user);
         self.held.remove(&user);
@@ -453,14 +470,16 @@ impl App for RealtimeApp {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let deadlines = [self.hub.deadline(), self.ping_at, self.clusters.deadline()];
-        deadlines.into_iter().flatten().min()
+        let own = self.hub.deadline().into_iter().chain(self.ping_at);
+        let clients = [self.clusters.deadline(), self.sockets.deadline()];
+        own.chain(clients.into_iter().flatten()).min()
     }
 
     fn expired(&mut self, now: Instant, effects: &mut impl Effects<Vec<HubLetter>>) -> u64 {
         let mut desk = Desk::new(effects, &mut self.tools);
         self.hub.expired(&mut desk);
         self.clusters.expired(now, &mut desk);
+        self.sockets.expired(now, &mut desk);
         if self.ping_at.is_some_and(|at| at <= now) {
             let (hub, users) = (&mut self.hub, &mut self.users);
             self.clients.ping(self.stripe, hub, users, &mut desk);

@@ -53,8 +53,8 @@ const fn api(path: &'static str) -> Route {
     clippy::indexing_slicing,
     reason = "evaluated while compiling: an index too far does not build"
 )]
-const REALTIME: [Route; 4 + realtime::API.len()] = {
-    let mut routes = [api(""); 4 + realtime::API.len()];
+const REALTIME: [Route; 5 + realtime::API.len()] = {
+    let mut routes = [api(""); 5 + realtime::API.len()];
     routes[0] = Route::websocket(
         realtime::CENTRIFUGO_SOCKET,
         "channels, for Centrifugo's clients",
@@ -71,9 +71,13 @@ const REALTIME: [Route; 4 + realtime::API.len()] = {
         realtime::SOCKETCLUSTER_SOCKET,
         "the same, for SocketCluster's clients",
     );
+    routes[4] = Route::websocket(
+        realtime::SOCKETIO_SOCKET,
+        "the same, for Socket.IO's clients with transports: [\"websocket\"]",
+    );
     let mut at = 0;
     while at < realtime::API.len() {
-        routes[4 + at] = api(realtime::API[at]);
+        routes[5 + at] = api(realtime::API[at]);
         at += 1;
     }
     routes

@@ -21,6 +21,7 @@ import cases_slow  # noqa: F401
 import cases_tls  # noqa: F401
 import cases_tokens  # noqa: F401
 import cases_socketcluster  # noqa: F401
+import cases_socketio  # noqa: F401
 import cases_websocket  # noqa: F401
 
 

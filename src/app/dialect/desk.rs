@@ -1,6 +1,7 @@
 //! Carries out what the hub asks for: writes each event once for all who are spoken to alike.
 
 mod cluster;
+mod io;
 mod sessions;
 mod streams;
 mod withheld;
@@ -8,7 +9,7 @@ mod withheld;
 use super::channels::TopicStreams;
 use super::holders::TokenHolders;
 use super::{
-    CALLER, CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, SOCKETCLUSTER, STREAM, STREAMS,
+    CALLER, CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, SOCKETCLUSTER, SOCKETIO, STREAM, STREAMS,
     UNIDIRECTIONAL, channels, views,
 };
 use crate::app::complaints::{Complaints, LOST_POSITION};
@@ -172,6 +173,7 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
         match encoding {
             UNIDIRECTIONAL | CONNECTING => self.tell_and_dismiss(user, advice),
             SOCKETCLUSTER => self.dismiss(user, cluster::advice(advice)),
+            SOCKETIO => self.io_end(user, advice),
             _ => self.dismiss(user, advice),
         }
     }
@@ -344,6 +346,7 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
             }
             STREAM | STREAMS => self.stream(to, channel, event, late),
             SOCKETCLUSTER => self.cluster_event(to, channel, event, late),
+            SOCKETIO => self.io_event(to, channel, event, late),
             // A caller has subscribed to nothing.
             CALLER | EncodingId(_) => {}
         }
@@ -374,6 +377,7 @@ impl<E: Effects<Vec<HubLetter>>> Outlet for Desk<'_, E> {
         match to.encoding {
             CENTRIFUGO | UNIDIRECTIONAL => self.reply(to, &answer),
             SOCKETCLUSTER => self.cluster_answer(to, &answer),
+            SOCKETIO => self.io_answer(to, &answer),
             STREAM | STREAMS => {
                 let topic = self.streams.topic(to.user, to.ticket);
                 self.topic(to.user, &topic, &answer);

@@ -9,6 +9,7 @@ mod desk;
 pub mod holders;
 pub mod query;
 pub mod socketcluster;
+pub mod socketio;
 pub mod views;
 
 pub use desk::{Desk, DeskTools, Parked};
@@ -31,3 +32,5 @@ pub const CONNECTING: EncodingId = EncodingId(4);
 pub const CONNECTING_CLIENT: EncodingId = EncodingId(6);
 /// A `SocketCluster` client that has made its handshake.
 pub const SOCKETCLUSTER: EncodingId = EncodingId(8);
+/// A Socket.IO client that has joined the namespace `/`.
+pub const SOCKETIO: EncodingId = EncodingId(16);

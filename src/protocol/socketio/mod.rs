@@ -1,6 +1,13 @@
 //! Socket.IO 5 over Engine.IO 4 over WebSocket: packets, namespaces, acknowledgements, pings
 //! (`engine.io-protocol` revision 4, `socket.io-protocol` revision 5).
 
+mod client;
+
+pub use client::{
+    CLOSE_AWAY, CLOSE_NORMAL, ClientSays, DISCONNECTED, IoEvent, OpenSession, PING,
+    acknowledgement, auth_token, connect_error, connected, event, open, read_client,
+};
+
 use super::{Malformed, json};
 use serde::Deserialize;
 

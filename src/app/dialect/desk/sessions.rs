@@ -3,13 +3,13 @@
 
 use super::{
     Asker, Audience, CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, ChannelEvent, CloseAdvice, Desk,
-    EMITTED, Effects, EncodingId, HubAnswer, HubLetter, Notice, Parked, SOCKETCLUSTER, STREAM,
-    STREAMS, UNIDIRECTIONAL, User, as_text, codec, plain, wrap,
+    EMITTED, Effects, EncodingId, HubAnswer, HubLetter, Notice, Parked, SOCKETCLUSTER, SOCKETIO,
+    STREAM, STREAMS, UNIDIRECTIONAL, User, as_text, codec, plain, wrap,
 };
 use crate::app::hub::session::{SESSION_TICKET, is_session};
-use crate::protocol::socketcluster;
+use crate::protocol::{socketcluster, socketio};
 
-/// The event of a `SocketCluster` client that is in no channel.
+/// The event of clients of `SocketCluster` and of Socket.IO that is in no channel.
 const MESSAGE: &str = "message";
 
 impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
@@ -69,6 +69,10 @@ impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
             }
             SOCKETCLUSTER => {
                 socketcluster::event(self.text, MESSAGE, Some(data));
+                self.effects.tell(users, plain(as_text(self.text)));
+            }
+            SOCKETIO => {
+                socketio::event(self.text, MESSAGE, data);
                 self.effects.tell(users, plain(as_text(self.text)));
             }
             CONNECTING | CONNECTING_CLIENT => {

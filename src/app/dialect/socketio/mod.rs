@@ -1,0 +1,402 @@
+//! Socket.IO 5 (Engine.IO 4) over WebSocket, over the hub: `/socket.io/`.
+//!
+//! A connection is nothing until it has joined the namespace `/`, perhaps with a token. Rooms are
+//! channels. What no client of npm's `socket.io-client` says closes the connection, as at npm's
+//! `socket.io`.
+
+mod events;
+
+use super::centrifugo::ClientRules;
+use super::desk::Desk;
+use super::holders::OverdueToken;
+use super::{SOCKETIO, views};
+use crate::app::hub::Hub;
+use crate::app::hub::answer::EncodingId;
+use crate::app::hub::broker::Broker;
+use crate::app::hub::letter::HubLetter;
+use crate::app::rules::Ruling;
+use crate::app::tokens::TokenFault;
+use crate::app::{Effects, Kind, Message, Seat, User};
+use crate::limits;
+use crate::protocol::centrifugo::{CloseAdvice, ErrorCode};
+use crate::protocol::socketio::{self as codec, ClientSays, IoEvent, OpenSession, Said};
+use crate::time::Instant;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The clients of one core that speak it.
+#[derive(Debug)]
+pub struct IoClients {
+    rules: ClientRules,
+    /// By seat.
+    all: Vec<IoClient>,
+    /// How many are here.
+    count: usize,
+    /// When a part of them is looked at.
+    look_at: Option<Instant>,
+    part: usize,
+    /// Packets whose binary messages have not all come.
+    pending: BTreeMap<User, PendingPacket>,
+    /// Who is pinged: scratch space.
+    users: Vec<User>,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug)]
+struct IoClient {
+    user: User,
+    /// Since when it is in no namespace, or when it was pinged last.
+    since: Instant,
+    stage: IoStage,
+}
+
+/// How far a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum IoStage {
+    /// There is none.
+    Vacant,
+    /// It is in no namespace.
+    Outside,
+    /// It is in the namespace, and has answered the last ping.
+    Inside,
+    /// It is in the namespace, and was sent a ping.
+    Pinged,
+}
+
+/// A packet whose binary messages have not all come.
+#[derive(Debug)]
+struct PendingPacket {
+    text: String,
+    attachments: Vec<Vec<u8>>,
+    missing: u32,
+    bytes: usize,
+}
+
+/// The connection is closed, as by npm's `socket.io` where a client says that.
+struct Closed;
+
+/// How many parts all clients are divided into: one is looked at at a time, each once a second.
+const PARTS: usize = 10;
+/// Time between two looks.
+const LOOK_TIME: Duration = Duration::from_millis(1000 / PARTS as u64);
+
+/// How a client is closed that says what none says.
+const CLOSED: CloseAdvice = CloseAdvice {
+    code: codec::CLOSE_NORMAL,
+    reason: "",
+};
+
+impl IoClients {
+    /// No client yet.
+    #[must_use]
+    pub const fn new(rules: ClientRules) -> Self {
+        Self {
+            rules,
+            all: Vec::new(),
+            count: 0,
+            look_at: None,
+            part: 0,
+            pending: BTreeMap::new(),
+            users: Vec::new(),
+        }
+    }
+
+    /// A WebSocket has come: it is told its session.
+    pub fn came<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        (user, seat): (User, Seat),
+        hub: &Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) {
+        let now = desk.effects().now();
+        let at = seat.0 as usize;
+        if self.all.len() <= at {
+            self.all.resize(at + 1, IoClient::VACANT);
+        }
+        if let Some(place) = self.all.get_mut(at) {
+            let (since, stage) = (now, IoStage::Outside);
+            *place = IoClient { user, since, stage };
+            self.count += 1;
+            self.look_at.get_or_insert(now + LOOK_TIME);
+        }
+        let session = OpenSession {
+            sid: &hub.id(seat).unwrap_or_default(),
+            ping_interval_ms: limits::IO_PING_TIME.as_millis(),
+            ping_timeout_ms: limits::IO_PONG_TIME.as_millis(),
+            payload_bytes: limits::IO_PAYLOAD_BYTES,
+        };
+        desk.say(user, |into| codec::open(into, session));
+    }
+
+    /// A client is gone, if it was one of these.
+    pub fn left(&mut self, user: User, seat: Seat) {
+        if let Some(place) = self.get(seat) {
+            *place = IoClient::VACANT;
+            self.count -= 1;
+            self.pending.remove(&user);
+        }
+        if self.count == 0 {
+            (self.all, self.look_at) = (Vec::new(), None);
+        }
+    }
+
+    /// Whether a client is one of these.
+    #[must_use]
+    pub fn has(&self, seat: Seat) -> bool {
+        self.stage(seat) != IoStage::Vacant
+    }
+
+    /// A client says something.
+    pub fn said<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        client: (User, Seat),
+        message: Message<'_>,
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) {
+        if let Some(known) = self.get(client.1)
+            && known.stage == IoStage::Pinged
+        {
+            known.stage = IoStage::Inside;
+        }
+        let heard = match message.kind {
+            _ if message.bytes.len() > limits::IO_PAYLOAD_BYTES => Err(Closed),
+            Kind::Text => self.hears(client, message.bytes, hub, desk),
+            Kind::Binary => self.attach(client, message.bytes, hub, desk),
+        };
+        if matches!(heard, Err(Closed)) {
+            desk.complain(CloseAdvice::BAD_REQUEST.code);
+            desk.dismiss(client.0, CLOSED);
+        }
+    }
+
+    /// When it wants to be told the time.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.look_at
+    }
+
+    /// The time has come, perhaps: pings who is to be pinged of a part of all clients, and ends who
+    /// does not answer or joins nothing.
+    pub fn expired<E: Effects<Vec<HubLetter>>>(&mut self, now: Instant, desk: &mut Desk<'_, E>) {
+        if self.look_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.look_at = (self.count > 0).then_some(now + LOOK_TIME);
+        self.users.clear();
+        for client in self.all.iter_mut().skip(self.part).step_by(PARTS) {
+            let waited = now.since(client.since);
+            match client.stage {
+                IoStage::Outside if waited >= limits::IO_CONNECT_TIME => {
+                    desk.complain(CloseAdvice::STALE.code);
+                    desk.dismiss(client.user, CLOSED);
+                }
+                IoStage::Pinged if waited >= limits::IO_PONG_TIME => {
+                    desk.dismiss(client.user, CLOSED);
+                }
+                IoStage::Inside if waited >= limits::IO_PING_TIME => {
+                    (client.since, client.stage) = (now, IoStage::Pinged);
+                    self.users.push(client.user);
+                }
+                IoStage::Vacant | IoStage::Outside | IoStage::Inside | IoStage::Pinged => {}
+            }
+        }
+        self.part = (self.part + 1) % PARTS;
+        desk.say_all(&self.users, codec::PING);
+    }
+
+    fn hears<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        client: (User, Seat),
+        text: &[u8],
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) -> Result<(), Closed> {
+        self.look_at_token(client, hub, desk);
+        match codec::read_client(text).map_err(|_| Closed)? {
+            // Who ends its session closes its connection next.
+            ClientSays::Close | ClientSays::Pong => {}
+            // The binary messages of the one before are missing.
+            ClientSays::Message(_) if self.pending.contains_key(&client.0) => return Err(Closed),
+            ClientSays::Message(said) if said.attachments > 0 => {
+                let text = str::from_utf8(text).unwrap_or_default();
+                let pending = PendingPacket {
+                    text: text.to_owned(),
+                    attachments: Vec::new(),
+                    missing: said.attachments,
+                    bytes: text.len(),
+                };
+                self.pending.insert(client.0, pending);
+            }
+            ClientSays::Message(said) => self.packet(client, (said, &[]), hub, desk)?,
+        }
+        Ok(())
+    }
+
+    /// A binary message: it belongs to a packet before it.
+    fn attach<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        client: (User, Seat),
+        bytes: &[u8],
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) -> Result<(), Closed> {
+        let pending = self.pending.get_mut(&client.0).ok_or(Closed)?;
+        pending.bytes += bytes.len();
+        if pending.bytes > limits::IO_PAYLOAD_BYTES {
+            return Err(Closed);
+        }
+        pending.attachments.push(bytes.to_vec());
+        pending.missing -= 1;
+        if pending.missing > 0 {
+            return Ok(());
+        }
+        let whole = self.pending.remove(&client.0).ok_or(Closed)?;
+        let read = codec::read_client(whole.text.as_bytes());
+        match read.map_err(|_| Closed)? {
+            ClientSays::Message(said) => self.packet(client, (said, &whole.attachments), hub, desk),
+            ClientSays::Close | ClientSays::Pong => Ok(()),
+        }
+    }
+
+    /// Carries out a packet.
+    fn packet<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        client: (User, Seat),
+        (said, attachments): (Said<'_>, &[Vec<u8>]),
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) -> Result<(), Closed> {
+        let (user, seat) = client;
+        let is_inside = matches!(self.stage(seat), IoStage::Inside | IoStage::Pinged);
+        match said.kind {
+            codec::Kind::Connect if said.namespace != "/" => {
+                let why = "Invalid namespace";
+                desk.say(user, |into| codec::connect_error(into, said.namespace, why));
+                Ok(())
+            }
+            codec::Kind::Connect if !is_inside => self.connect(client, said, hub, desk),
+            // It is in it, or is not in it, or it is another: `Client.ondecoded`.
+            codec::Kind::Connect | codec::Kind::ConnectError => Err(Closed),
+            _ if !is_inside || said.namespace != "/" => Err(Closed),
+            codec::Kind::Disconnect => {
+                for channel in hub.channels_of(seat) {
+                    hub.unsubscribe(seat, &channel, desk);
+                }
+                hub.recode(seat, EncodingId::NOT_YET);
+                self.set(seat, IoStage::Outside, desk.effects().now());
+                Ok(())
+            }
+            codec::Kind::Event => {
+                let event = IoEvent::read(said.data).map_err(|_| Closed)?;
+                if let Err(error) = self.event(client, (said, &event, attachments), hub, desk) {
+                    desk.io_acknowledge(user, said.id, Some(error));
+                }
+                Ok(())
+            }
+            // Nobody here has asked for one.
+            codec::Kind::Ack => Ok(()),
+        }
+    }
+
+    /// A client joins the namespace, or is told why it does not.
+    fn connect<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        (user, seat): (User, Seat),
+        said: Said<'_>,
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) -> Result<(), Closed> {
+        let token = codec::auth_token(said.data).map_err(|_| Closed)?;
+        match self.admit((user, seat), &token, hub, desk) {
+            Ok(()) => {
+                hub.recode(seat, SOCKETIO);
+                self.set(seat, IoStage::Inside, desk.effects().now());
+                let id = hub.id(seat).unwrap_or_default();
+                desk.say(user, |into| codec::connected(into, &id));
+            }
+            Err(error) => {
+                desk.complain(error.code);
+                desk.say(user, |into| codec::connect_error(into, "/", error.message));
+            }
+        }
+        Ok(())
+    }
+
+    fn admit<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &self,
+        (user, seat): (User, Seat),
+        token: &str,
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) -> Result<(), ErrorCode> {
+        let now = desk.effects().now();
+        let shown = match token {
+            "" => None,
+            token => Some(desk.holders().admit(seat, token, now)),
+        };
+        let claims = shown.transpose().map_err(|fault| match fault {
+            TokenFault::Invalid => ErrorCode::UNAUTHORIZED,
+            TokenFault::Expired => ErrorCode::TOKEN_EXPIRED,
+        })?;
+        if let Some(claims) = &claims {
+            desk.gatekeeper().identify(user, claims);
+        }
+        let may = match desk.gatekeeper().handshake(user) {
+            Ruling::Refuse(refusal) => return Err(views::refusal(refusal)),
+            Ruling::Allow => true,
+            Ruling::Pass => self.rules.anonymous || claims.is_some(),
+        };
+        if let Some(claims) = claims.filter(|_| may) {
+            hub.identify(seat, &claims.user, &claims.info);
+            desk.effects().known_as(user, &claims.user);
+        }
+        may.then_some(()).ok_or(ErrorCode::PERMISSION_DENIED)
+    }
+
+    /// Looks whether the time of a client's token is over.
+    fn look_at_token<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &self,
+        (user, seat): (User, Seat),
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) {
+        let now = desk.effects().now();
+        match desk.holders().overdue(seat, now) {
+            None => {}
+            Some(OverdueToken::Client) => {
+                desk.complain(ErrorCode::TOKEN_EXPIRED.code);
+                desk.io_disconnect(user);
+            }
+            Some(OverdueToken::Channels(ended)) => {
+                for channel in ended {
+                    hub.unsubscribe(seat, &channel, desk);
+                }
+            }
+        }
+    }
+
+    fn set(&mut self, seat: Seat, stage: IoStage, since: Instant) {
+        if let Some(known) = self.get(seat) {
+            (known.stage, known.since) = (stage, since);
+        }
+    }
+
+    fn stage(&self, seat: Seat) -> IoStage {
+        let known = self.all.get(seat.0 as usize);
+        known.map_or(IoStage::Vacant, |known| known.stage)
+    }
+
+    fn get(&mut self, seat: Seat) -> Option<&mut IoClient> {
+        let known = self.all.get_mut(seat.0 as usize);
+        known.filter(|known| known.stage != IoStage::Vacant)
+    }
+}
+
+impl IoClient {
+    const VACANT: Self = Self {
+        user: User(0),
+        since: Instant::from_nanos(0),
+        stage: IoStage::Vacant,
+    };
+}
