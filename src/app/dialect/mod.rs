@@ -3,6 +3,7 @@
 
 mod allowed;
 pub mod api;
+mod by_seat;
 pub mod centrifugo;
 pub mod channels;
 mod desk;

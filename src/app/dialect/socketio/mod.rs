@@ -6,6 +6,7 @@
 
 mod events;
 
+use super::by_seat::BySeat;
 use super::centrifugo::ClientRules;
 use super::desk::Desk;
 use super::holders::OverdueToken;
@@ -28,10 +29,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct IoClients {
     rules: ClientRules,
-    /// By seat.
-    all: Vec<IoClient>,
-    /// How many are here.
-    count: usize,
+    all: BySeat<IoClient>,
     /// When a part of them is looked at.
     look_at: Option<Instant>,
     part: usize,
@@ -53,8 +51,6 @@ struct IoClient {
 /// How far a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum IoStage {
-    /// There is none.
-    Vacant,
     /// It is in no namespace.
     Outside,
     /// It is in the namespace, and has answered the last ping.
@@ -92,8 +88,7 @@ impl IoClients {
     pub const fn new(rules: ClientRules) -> Self {
         Self {
             rules,
-            all: Vec::new(),
-            count: 0,
+            all: BySeat::new(),
             look_at: None,
             part: 0,
             pending: BTreeMap::new(),
@@ -109,16 +104,9 @@ impl IoClients {
         desk: &mut Desk<'_, E>,
     ) {
         let now = desk.effects().now();
-        let at = seat.0 as usize;
-        if self.all.len() <= at {
-            self.all.resize(at + 1, IoClient::VACANT);
-        }
-        if let Some(place) = self.all.get_mut(at) {
-            let (since, stage) = (now, IoStage::Outside);
-            *place = IoClient { user, since, stage };
-            self.count += 1;
-            self.look_at.get_or_insert(now + LOOK_TIME);
-        }
+        let (since, stage) = (now, IoStage::Outside);
+        self.all.insert(seat, IoClient { user, since, stage });
+        self.look_at.get_or_insert(now + LOOK_TIME);
         let session = OpenSession {
             sid: &hub.id(seat).unwrap_or_default(),
             ping_interval_ms: limits::IO_PING_TIME.as_millis(),
@@ -130,20 +118,18 @@ impl IoClients {
 
     /// A client is gone, if it was one of these.
     pub fn left(&mut self, user: User, seat: Seat) {
-        if let Some(place) = self.get(seat) {
-            *place = IoClient::VACANT;
-            self.count -= 1;
+        if self.all.remove(seat).is_some() {
             self.pending.remove(&user);
         }
-        if self.count == 0 {
-            (self.all, self.look_at) = (Vec::new(), None);
+        if self.all.is_empty() {
+            self.look_at = None;
         }
     }
 
     /// Whether a client is one of these.
     #[must_use]
     pub fn has(&self, seat: Seat) -> bool {
-        self.stage(seat) != IoStage::Vacant
+        self.all.get(seat).is_some()
     }
 
     /// A client says something.
@@ -154,7 +140,7 @@ impl IoClients {
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) {
-        if let Some(known) = self.get(client.1)
+        if let Some(known) = self.all.get_mut(client.1)
             && known.stage == IoStage::Pinged
         {
             known.stage = IoStage::Inside;
@@ -182,9 +168,9 @@ impl IoClients {
         if self.look_at.is_none_or(|at| at > now) {
             return;
         }
-        self.look_at = (self.count > 0).then_some(now + LOOK_TIME);
+        self.look_at = (!self.all.is_empty()).then_some(now + LOOK_TIME);
         self.users.clear();
-        for client in self.all.iter_mut().skip(self.part).step_by(PARTS) {
+        for client in self.all.part(self.part, PARTS) {
             let waited = now.since(client.since);
             match client.stage {
                 IoStage::Outside if waited >= limits::IO_CONNECT_TIME => {
@@ -198,7 +184,7 @@ impl IoClients {
                     (client.since, client.stage) = (now, IoStage::Pinged);
                     self.users.push(client.user);
                 }
-                IoStage::Vacant | IoStage::Outside | IoStage::Inside | IoStage::Pinged => {}
+                IoStage::Outside | IoStage::Inside | IoStage::Pinged => {}
             }
         }
         self.part = (self.part + 1) % PARTS;
@@ -268,7 +254,8 @@ impl IoClients {
         desk: &mut Desk<'_, E>,
     ) -> Result<(), Closed> {
         let (user, seat) = client;
-        let is_inside = matches!(self.stage(seat), IoStage::Inside | IoStage::Pinged);
+        let known = self.all.get(seat);
+        let is_inside = known.is_some_and(|known| known.stage != IoStage::Outside);
         match said.kind {
             codec::Kind::Connect if said.namespace != "/" => {
                 let why = "Invalid namespace";
@@ -377,26 +364,8 @@ impl IoClients {
     }
 
     fn set(&mut self, seat: Seat, stage: IoStage, since: Instant) {
-        if let Some(known) = self.get(seat) {
+        if let Some(known) = self.all.get_mut(seat) {
             (known.stage, known.since) = (stage, since);
         }
     }
-
-    fn stage(&self, seat: Seat) -> IoStage {
-        let known = self.all.get(seat.0 as usize);
-        known.map_or(IoStage::Vacant, |known| known.stage)
-    }
-
-    fn get(&mut self, seat: Seat) -> Option<&mut IoClient> {
-        let known = self.all.get_mut(seat.0 as usize);
-        known.filter(|known| known.stage != IoStage::Vacant)
-    }
-}
-
-impl IoClient {
-    const VACANT: Self = Self {
-        user: User(0),
-        since: Instant::from_nanos(0),
-        stage: IoStage::Vacant,
-    };
 }
