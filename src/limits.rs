@@ -237,6 +237,11 @@ pub const IO_PONG_TIME: Duration = Duration::from_secs(20);
 pub const IO_CONNECT_TIME: Duration = Duration::from_secs(45);
 /// Bytes of a packet of a client of Socket.IO, its binary messages among them: its servers' own.
 pub const IO_PAYLOAD_BYTES: usize = 1_000_000;
+/// Time between two pings of one client of `ActionCable`: it takes two of them without one for the
+/// end of its connection.
+pub const CABLE_PING_TIME: Duration = Duration::from_secs(3);
+/// Bytes of what it calls a subscription: the name of a stream, signed, and what is around it.
+pub const CABLE_IDENTIFIER_BYTES: usize = 1024;
 /// Bytes of what a session holds: JSON.
 pub const SESSION_DATA_BYTES: usize = 16 * 1024;
 /// Time between a session's last socket and its end: what a page takes to load anew, and a while.

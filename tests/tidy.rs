@@ -60,6 +60,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "time",
             "live",
             "shard::Core",
+            "protocol::cable",
             "protocol::centrifugo",
             "protocol::socketcluster",
             "protocol::socketio",

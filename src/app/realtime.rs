@@ -2,8 +2,11 @@
 //! them together.
 
 mod arrivals;
+mod plan;
 mod streams;
 
+#[cfg(test)]
+mod cable_tests;
 #[cfg(test)]
 mod channel_tests;
 #[cfg(test)]
@@ -23,9 +26,12 @@ mod tests;
 #[cfg(test)]
 mod token_tests;
 
-use super::complaints::{Complaints, FOREIGN_SESSION};
+pub use plan::{RealtimeNews, RealtimePlan};
+
+use super::complaints::FOREIGN_SESSION;
 use super::dialect::api::{self, Api};
-use super::dialect::centrifugo::{CentrifugoClients, ClientRules, STRIPES};
+use super::dialect::cable::{self, CableClients, CableEntry};
+use super::dialect::centrifugo::{CentrifugoClients, STRIPES};
 use super::dialect::channels::TopicRequest;
 use super::dialect::socketcluster::ClusterClients;
 use super::dialect::socketio::IoClients;
@@ -33,23 +39,20 @@ use super::dialect::{Desk, DeskTools, Parked, STREAM, STREAMS, query, views};
 use super::hub::answer::{EncodingId, SubscribeWish};
 use super::hub::broker::Memory;
 use super::hub::letter::HubLetter;
-use super::hub::options::{ChannelOptions, Namespaces};
 use super::hub::{Hub, HubPlan};
-use super::rules::{Gatekeeper, MiddlewareSource, Ruling};
-use super::sessions::{SessionCookies, SessionEntry, SessionPlan};
-use super::tokens::{TokenBook, TokenKeys, WallClock};
+use super::rules::{Gatekeeper, Ruling};
+use super::sessions::{SessionCookies, SessionEntry};
+use super::tokens::TokenBook;
 use super::{
     Admittance, ApiCall, App, Arrival, Effects, Goodbye, Message, Reach, Refusal, Seat, User,
     dialect,
 };
 use crate::limits;
-use crate::live::Live;
 use crate::protocol::centrifugo::{CloseAdvice, ErrorCode, read_connect};
 use crate::shard::Core;
 use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher as _};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Where Centrifugo's clients come.
@@ -60,46 +63,12 @@ pub const CENTRIFUGO_STREAM: &str = "/connection/uni_sse";
 pub const SOCKETCLUSTER_SOCKET: &str = "/socketcluster/";
 /// Where Socket.IO's clients come.
 pub const SOCKETIO_SOCKET: &str = "/socket.io/";
+/// Where `ActionCable`'s clients come.
+pub const CABLE_SOCKET: &str = "/cable";
+/// The subprotocols that clients of channels ask for.
+pub const SUBPROTOCOLS: [&str; 3] = cable::SUBPROTOCOLS;
 /// Where event streams of channels are.
 pub const CHANNELS: &str = "/channels";
-
-/// What the realtime channels of a server are like; by default there are none.
-#[derive(Clone, Debug, Default)]
-pub struct RealtimePlan {
-    /// What channels are like.
-    pub namespaces: Arc<Namespaces>,
-    /// What clients without a token may.
-    pub rules: ClientRules,
-    /// What the application's own server shows.
-    pub api_key: Option<Box<str>>,
-    /// Who is asked what clients may.
-    pub middleware: MiddlewareSource,
-    /// Where it is counted what clients may not.
-    pub complaints: Complaints,
-    /// Sessions of browsers, if there are any.
-    pub sessions: Option<SessionPlan>,
-    /// What tokens are verified with.
-    pub tokens: Arc<TokenKeys>,
-    /// What tokens expire by.
-    pub wall: WallClock,
-    /// Random, the same on every core, told to nobody.
-    pub secret: [u8; 32],
-    /// What of it is another while the server runs.
-    pub news: Live<RealtimeNews>,
-}
-
-/// What of a plan may change while the server runs.
-#[derive(Clone, Debug, Default)]
-pub struct RealtimeNews {
-    /// Who is asked what clients may: if somebody was before.
-    pub middleware: MiddlewareSource,
-    /// What tokens are verified with.
-    pub tokens: Arc<TokenKeys>,
-    /// What the application's own server shows.
-    pub api_key: Option<Box<str>>,
-    /// The origins, beside the server's own, whose pages have sessions.
-    pub origins: Vec<String>,
-}
 
 /// The realtime channels of one core.
 #[derive(Debug)]
@@ -109,6 +78,7 @@ pub struct RealtimeApp {
     clients: CentrifugoClients,
     clusters: ClusterClients,
     sockets: IoClients,
+    cables: CableClients,
     api: Api,
     tools: DeskTools,
     cookies: Option<SessionCookies>,
@@ -129,39 +99,6 @@ pub struct RealtimeApp {
     seen: u64,
 }
 
-impl RealtimePlan {
-    /// Everything for everyone: for first tries.
-    #[must_use]
-    pub fn dev(secret: [u8; 32]) -> Self {
-        Self {
-            namespaces: Arc::new(Namespaces::all(ChannelOptions::DEV)),
-            rules: ClientRules {
-                anonymous: true,
-                subscribe: true,
-                echo: true,
-            },
-            api_key: Some("dev".into()),
-            secret,
-            ..Self::default()
-        }
-    }
-
-    /// Only what tokens allow, and the application.
-    #[must_use]
-    pub fn with_tokens(secret: [u8; 32]) -> Self {
-        let options = ChannelOptions {
-            clients_publish: false,
-            patterns: false,
-            ..ChannelOptions::DEV
-        };
-        Self {
-            namespaces: Arc::new(Namespaces::all(options)),
-            secret,
-            ..Self::default()
-        }
-    }
-}
-
 /// Who is about to come.
 #[derive(Debug, Default)]
 enum Newcomer {
@@ -171,6 +108,8 @@ enum Newcomer {
     Cluster,
     /// A client of Socket.IO.
     Io,
+    /// A client of `ActionCable`.
+    Cable(CableEntry),
     /// A Centrifugo client that only listens, with what it connects with.
     Listener(String),
     /// An event stream of channels, and the token that it shows, if any.
@@ -184,6 +123,7 @@ impl Newcomer {
             Self::Socket => CENTRIFUGO_SOCKET,
             Self::Cluster => SOCKETCLUSTER_SOCKET,
             Self::Io => SOCKETIO_SOCKET,
+            Self::Cable(_) => CABLE_SOCKET,
             Self::Listener(_) => CENTRIFUGO_STREAM,
             Self::Stream(..) => CHANNELS,
         }
@@ -222,6 +162,7 @@ impl RealtimeApp {
             clients: CentrifugoClients::new(plan.rules),
             clusters: ClusterClients::new(plan.rules),
             sockets: IoClients::new(plan.rules),
+            cables: CableClients::new(plan.rules, plan.stream_key.clone()),
             api: Api::new(plan.api_key.clone(), cores),
             tools: DeskTools::new(
                 Gatekeeper::new(plan.middleware.make(here)),
@@ -254,6 +195,7 @@ impl RealtimeApp {
                 .ask_instead(news.middleware.make(self.here));
             self.tools.holders.verify_with(news.tokens.clone());
             self.api.expect(news.api_key.clone());
+            self.cables.verify_with(news.stream_key.clone());
             if let Some(cookies) = &mut self.cookies {
                 cookies.welcome(news.origins.clone());
             }
@@ -303,6 +245,11 @@ impl RealtimeApp {
             Newcomer::Io => {
                 let desk = &mut Desk::new(effects, &mut self.tools);
                 self.sockets.came((user, seat), &self.hub, desk);
+            }
+            Newcomer::Cable(entry) => {
+                let mut desk = Desk::new(effects, &mut self.tools);
+                self.cables
+                    .came((user, seat), &entry, &mut self.hub, &mut desk);
             }
             Newcomer::Listener(wish) => {
                 self.hub.recode(seat, CentrifugoClients::listening());
@@ -385,8 +332,11 @@ impl App for RealtimeApp {
                 self.tools.joining.remove(&user);
             }
         }
-        let is_stream = matches!(newcomer, Newcomer::Listener(_) | Newcomer::Stream(..));
-        if is_stream && self.tools.joining.contains(&user) {
+        let waits = match newcomer {
+            Newcomer::Socket | Newcomer::Cluster | Newcomer::Io => false,
+            Newcomer::Cable(_) | Newcomer::Listener(_) | Newcomer::Stream(..) => true,
+        };
+        if waits && self.tools.joining.contains(&user) {
             self.waiting.insert(user, (seat, newcomer));
         } else {
             self.begin((user, seat), newcomer, effects);
@@ -409,6 +359,8 @@ impl App for RealtimeApp {
             self.clusters.said((user, seat), message, hub, &mut desk);
         } else if self.sockets.has(seat) {
             self.sockets.said((user, seat), message, hub, &mut desk);
+        } else if self.cables.has(seat) {
+            self.cables.said((user, seat), message, hub, &mut desk);
         } else {
             self.clients.said((user, seat), message, hub, &mut desk);
         }
@@ -427,6 +379,7 @@ impl App for RealtimeApp {
         self.clients.left(user, seat);
         self.clusters.left(seat);
         self.sockets.left(user, seat);
+        self.cables.left(seat);
         self.tools.end((user, seat));
         self.waiting.remove(&user);
         self.held.remove(&user);
@@ -470,9 +423,14 @@ impl App for RealtimeApp {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let own = self.hub.deadline().into_iter().chain(self.ping_at);
-        let clients = [self.clusters.deadline(), self.sockets.deadline()];
-        own.chain(clients.into_iter().flatten()).min()
+        let pings = [
+            self.ping_at,
+            self.clusters.deadline(),
+            self.sockets.deadline(),
+            self.cables.deadline(),
+        ];
+        let deadlines = pings.into_iter().chain([self.hub.deadline()]);
+        deadlines.flatten().min()
     }
 
     fn expired(&mut self, now: Instant, effects: &mut impl Effects<Vec<HubLetter>>) -> u64 {
@@ -480,6 +438,7 @@ impl App for RealtimeApp {
         self.hub.expired(&mut desk);
         self.clusters.expired(now, &mut desk);
         self.sockets.expired(now, &mut desk);
+        self.cables.expired(now, &mut desk);
         if self.ping_at.is_some_and(|at| at <= now) {
             let (hub, users) = (&mut self.hub, &mut self.users);
             self.clients.ping(self.stripe, hub, users, &mut desk);

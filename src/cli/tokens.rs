@@ -1,11 +1,13 @@
 //! Who is let into the channels of `serve`: `--dev`, keys of tokens, the key of the API.
 
 use super::{Failure, values};
+use crate::app::dialect::cable::StreamKey;
 use crate::app::realtime::RealtimePlan;
 use crate::app::rules::{MiddlewareSource, RuleFile};
 use crate::app::sessions::SessionPlan;
 use crate::app::tokens::{TokenKeyError, TokenKeys, WallClock};
 use crate::engine;
+use crate::limits;
 use clap::Args;
 use std::env;
 use std::fs;
@@ -63,6 +65,11 @@ pub(super) struct ChannelFlags {
     /// may call [default with --dev: dev].
     #[arg(long, value_name = "WHERE")]
     api_key: Option<String>,
+    /// What the names of ActionCable's streams are signed with (Rails' turbo_stream_from,
+    /// AnyCable's signed streams): env:NAME of the environment, or file:PATH [default with --dev:
+    /// dev].
+    #[arg(long, value_name = "WHERE")]
+    stream_secret: Option<String>,
 }
 
 /// Where the channels are.
@@ -89,6 +96,7 @@ impl ChannelFlags {
             ("--rules", self.has_rules()),
             ("--app-name", self.app_name.is_some()),
             ("--api-key", self.api_key.is_some()),
+            ("--stream-secret", self.stream_secret.is_some()),
         ];
         let mut given = asked.into_iter().filter(|(_, asked)| *asked);
         given.next().map(|(flag, _)| flag)
@@ -142,6 +150,16 @@ impl ChannelFlags {
                 ));
             }
             plan.api_key = Some(key.into());
+        }
+        if let Some(typed) = &self.stream_secret {
+            let secret = secret_at("--stream-secret", typed)?;
+            if secret.len() < limits::TOKEN_SECRET_BYTES {
+                return Err(Failure::Usage(
+                    "--stream-secret: a secret has at least 16 bytes; try: openssl rand -hex 32"
+                        .to_owned(),
+                ));
+            }
+            plan.stream_key = StreamKey::new(secret.as_bytes());
         }
         Ok(Some(plan))
     }

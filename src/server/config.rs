@@ -6,7 +6,7 @@ use super::memory::MemoryBounds;
 use super::refusals::Refusals;
 use super::tally::Tally;
 use crate::app::push::PushConfig;
-use crate::app::realtime::RealtimePlan;
+use crate::app::realtime::{self, RealtimePlan};
 use crate::app::rooms::RoomsConfig;
 use crate::door::{AddressTable, Door, DoorLimits};
 use crate::limits;
@@ -162,6 +162,10 @@ impl Config {
     /// compared byte for byte (Fetch, 4.9).
     pub(super) fn normalized(mut self) -> Self {
         self.origins = lowercase(self.origins);
+        if self.realtime.is_some() {
+            let known = realtime::SUBPROTOCOLS.map(str::to_owned);
+            self.subprotocols.extend(known);
+        }
         self
     }
 

@@ -53,8 +53,8 @@ const fn api(path: &'static str) -> Route {
     clippy::indexing_slicing,
     reason = "evaluated while compiling: an index too far does not build"
 )]
-const REALTIME: [Route; 5 + realtime::API.len()] = {
-    let mut routes = [api(""); 5 + realtime::API.len()];
+const REALTIME: [Route; 6 + realtime::API.len()] = {
+    let mut routes = [api(""); 6 + realtime::API.len()];
     routes[0] = Route::websocket(
         realtime::CENTRIFUGO_SOCKET,
         "channels, for Centrifugo's clients",
@@ -75,9 +75,13 @@ const REALTIME: [Route; 5 + realtime::API.len()] = {
         realtime::SOCKETIO_SOCKET,
         "the same, for Socket.IO's clients with transports: [\"websocket\"]",
     );
+    routes[5] = Route::websocket(
+        realtime::CABLE_SOCKET,
+        "the same, for ActionCable's and AnyCable's clients",
+    );
     let mut at = 0;
     while at < realtime::API.len() {
-        routes[5 + at] = api(realtime::API[at]);
+        routes[6 + at] = api(realtime::API[at]);
         at += 1;
     }
     routes

@@ -4,7 +4,8 @@ import asyncio
 import sys
 
 import harness
-import cases_certificates  # noqa: F401  (registers its cases)
+import cases_cable  # noqa: F401  (registers its cases)
+import cases_certificates  # noqa: F401
 import cases_deflate  # noqa: F401
 import cases_drain  # noqa: F401
 import cases_events  # noqa: F401

@@ -1,5 +1,6 @@
 //! Carries out what the hub asks for: writes each event once for all who are spoken to alike.
 
+mod cable;
 mod cluster;
 mod io;
 mod sessions;
@@ -8,9 +9,10 @@ mod withheld;
 
 use super::channels::TopicStreams;
 use super::holders::TokenHolders;
+use super::identifiers::IdentifierBook;
 use super::{
-    CALLER, CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, SOCKETCLUSTER, SOCKETIO, STREAM, STREAMS,
-    UNIDIRECTIONAL, channels, views,
+    CABLE, CALLER, CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, EXTENDED_CABLE, SOCKETCLUSTER,
+    SOCKETIO, STREAM, STREAMS, UNIDIRECTIONAL, channels, views,
 };
 use crate::app::complaints::{Complaints, LOST_POSITION};
 use crate::app::hub::answer::{Asker, Audience, ChannelEvent, EncodingId, HubAnswer};
@@ -63,6 +65,8 @@ pub struct DeskTools {
     pub gatekeeper: Gatekeeper,
     /// Who has shown a token.
     pub holders: TokenHolders,
+    /// What clients of `ActionCable` call their subscriptions.
+    identifiers: IdentifierBook,
 }
 
 impl DeskTools {
@@ -77,6 +81,7 @@ impl DeskTools {
             text: Vec::new(),
             parked: Vec::new(),
             streams: TopicStreams::default(),
+            identifiers: IdentifierBook::default(),
             lives: BTreeMap::new(),
             joining: BTreeSet::new(),
         }
@@ -86,6 +91,7 @@ impl DeskTools {
     pub fn end(&mut self, (user, seat): (User, Seat)) {
         self.holders.left(seat);
         self.streams.end(user);
+        self.identifiers.left(user);
         self.gatekeeper.left(user);
         self.joining.remove(&user);
         while let Some((&key, _)) = self.lives.range((user, 0)..=(user, u32::MAX)).next() {
@@ -106,6 +112,7 @@ pub struct Desk<'a, E> {
     joining: &'a mut BTreeSet<User>,
     gatekeeper: &'a mut Gatekeeper,
     holders: &'a mut TokenHolders,
+    identifiers: &'a mut IdentifierBook,
 }
 
 impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
@@ -120,6 +127,7 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
             joining,
             gatekeeper,
             holders,
+            identifiers,
         } = tools;
         gatekeeper.tick(effects.now());
         Self {
@@ -132,6 +140,7 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
             joining,
             gatekeeper,
             holders,
+            identifiers,
         }
     }
 
@@ -174,6 +183,7 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
             UNIDIRECTIONAL | CONNECTING => self.tell_and_dismiss(user, advice),
             SOCKETCLUSTER => self.dismiss(user, cluster::advice(advice)),
             SOCKETIO => self.io_end(user, advice),
+            CABLE | EXTENDED_CABLE => self.cable_end(user, advice),
             _ => self.dismiss(user, advice),
         }
     }
@@ -347,6 +357,7 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
             STREAM | STREAMS => self.stream(to, channel, event, late),
             SOCKETCLUSTER => self.cluster_event(to, channel, event, late),
             SOCKETIO => self.io_event(to, channel, event, late),
+            CABLE | EXTENDED_CABLE => self.cable_event(to, channel, event, late),
             // A caller has subscribed to nothing.
             CALLER | EncodingId(_) => {}
         }
@@ -378,6 +389,7 @@ impl<E: Effects<Vec<HubLetter>>> Outlet for Desk<'_, E> {
             CENTRIFUGO | UNIDIRECTIONAL => self.reply(to, &answer),
             SOCKETCLUSTER => self.cluster_answer(to, &answer),
             SOCKETIO => self.io_answer(to, &answer),
+            CABLE | EXTENDED_CABLE => self.cable_answer(to, &answer),
             STREAM | STREAMS => {
                 let topic = self.streams.topic(to.user, to.ticket);
                 self.topic(to.user, &topic, &answer);

@@ -156,6 +156,20 @@ impl TokenHolders {
         (!ended.is_empty()).then_some(OverdueToken::Channels(ended))
     }
 
+    /// Whether the time of a client is over.
+    #[must_use]
+    pub fn is_over(&self, seat: Seat, now: Instant) -> bool {
+        let holder = self.all.get(&seat.0);
+        let until_s = holder.and_then(|holder| holder.until_s);
+        until_s.is_some_and(|until| until <= self.seconds(now))
+    }
+
+    /// Seconds of Unix time.
+    #[must_use]
+    pub fn seconds(&self, now: Instant) -> u64 {
+        self.book.seconds(now)
+    }
+
     /// A client may be here until that second, or as long as it likes.
     pub fn stays(&mut self, seat: Seat, until_s: Option<u64>) {
         self.all.entry(seat.0).or_default().until_s = until_s;

@@ -4,10 +4,12 @@
 mod allowed;
 pub mod api;
 mod by_seat;
+pub mod cable;
 pub mod centrifugo;
 pub mod channels;
 mod desk;
 pub mod holders;
+pub mod identifiers;
 pub mod query;
 pub mod socketcluster;
 pub mod socketio;
@@ -35,3 +37,7 @@ pub const CONNECTING_CLIENT: EncodingId = EncodingId(6);
 pub const SOCKETCLUSTER: EncodingId = EncodingId(8);
 /// A Socket.IO client that has joined the namespace `/`.
 pub const SOCKETIO: EncodingId = EncodingId(16);
+/// A client of `ActionCable`.
+pub const CABLE: EncodingId = EncodingId(9);
+/// The same, which is told places in histories too.
+pub const EXTENDED_CABLE: EncodingId = EncodingId(10);

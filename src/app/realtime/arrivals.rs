@@ -1,10 +1,12 @@
 //! Who may come: by path, token, API key, and in which session.
 
 use super::{
-    Admittance, Arrival, CENTRIFUGO_SOCKET, CENTRIFUGO_STREAM, CHANNELS, FOREIGN_SESSION, Newcomer,
-    RealtimeApp, Refusal, SOCKETCLUSTER_SOCKET, SOCKETIO_SOCKET, SessionEntry, TopicRequest, query,
-    read_connect,
+    Admittance, Arrival, CABLE_SOCKET, CENTRIFUGO_SOCKET, CENTRIFUGO_STREAM, CHANNELS,
+    FOREIGN_SESSION, Newcomer, RealtimeApp, Refusal, SOCKETCLUSTER_SOCKET, SOCKETIO_SOCKET,
+    SessionEntry, TopicRequest, query, read_connect,
 };
+use super::{CableEntry, SUBPROTOCOLS};
+use crate::protocol::cable::EXTENDED;
 
 impl RealtimeApp {
     /// Whether somebody may come.
@@ -20,6 +22,7 @@ impl RealtimeApp {
                 None => Newcomer::Io,
                 Some(fault) => return refuse(fault),
             },
+            CABLE_SOCKET => Newcomer::Cable(cable(arrival)),
             CENTRIFUGO_STREAM => {
                 let wish = query::values(arrival.query, "cf_connect").next();
                 let wish = wish.map_or_else(|| "{}".to_owned(), |wish| wish.into_owned());
@@ -74,6 +77,26 @@ fn io_fault(query: &str) -> Option<&'static str> {
         (None, ..) => Some("{\"code\":0,\"message\":\"Transport unknown\"}"),
         (_, Some(_), _) => Some("{\"code\":1,\"message\":\"Session ID unknown\"}"),
         (_, None, _) => Some("{\"code\":5,\"message\":\"Unsupported protocol version\"}"),
+    }
+}
+
+/// What a client of `ActionCable` says before it is welcome: its subprotocol is the first that it
+/// asks for and the server has (`protocol::websocket`); its token is where `AnyCable` looks for it.
+fn cable(arrival: &Arrival<'_>) -> CableEntry {
+    let asked = (arrival.header)("Sec-WebSocket-Protocol").unwrap_or_default();
+    let asked = || asked.split(',').map(str::trim);
+    let agreed = asked().find(|name| SUBPROTOCOLS.contains(name));
+    let named = asked().find_map(|name| name.strip_prefix("anycable-token."));
+    let jid = query::values(arrival.query, "jid").next();
+    let field = (arrival.header)("X-JID");
+    let token = match (jid, field.or(named)) {
+        (Some(jid), _) => jid.into_owned(),
+        (None, Some(shown)) => shown.to_owned(),
+        (None, None) => token(arrival),
+    };
+    CableEntry {
+        is_extended: agreed == Some(EXTENDED),
+        token,
     }
 }
 

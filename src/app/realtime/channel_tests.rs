@@ -2,8 +2,10 @@
 
 use super::rig::{Guest, Rig};
 use super::*;
+use crate::app::rules::MiddlewareSource;
 use crate::app::rules::RuleFile;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn rig(tables: &str) -> Rig {
     let file = RuleFile::parse(tables).unwrap_or_else(|fault| panic!("{fault}"));

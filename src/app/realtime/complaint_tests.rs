@@ -2,6 +2,7 @@
 
 use super::rig::Rig;
 use super::*;
+use crate::app::sessions::SessionPlan;
 
 fn counted(rig: &Rig, kind: &str) -> u64 {
     let plan = &rig.cores[0].plan;

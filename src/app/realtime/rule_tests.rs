@@ -2,9 +2,12 @@
 
 use super::rig::Rig;
 use super::*;
+use crate::app::rules::MiddlewareSource;
 use crate::app::rules::RuleSet;
+use crate::app::tokens::TokenKeys;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const SECRET: &[u8] = b"a secret of more than sixteen bytes";
 

@@ -2,7 +2,9 @@
 
 use super::rig::{Guest, Rig};
 use super::*;
+use crate::app::rules::MiddlewareSource;
 use crate::app::rules::RuleSet;
+use crate::app::sessions::SessionPlan;
 use serde_json::{Value, json};
 
 fn rig(rules: Option<&str>) -> Rig {

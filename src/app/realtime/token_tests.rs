@@ -2,8 +2,10 @@
 
 use super::rig::{Guest, Rig};
 use super::*;
+use crate::app::tokens::TokenKeys;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const SECRET: &[u8] = b"a secret of more than sixteen bytes";
 

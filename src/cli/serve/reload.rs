@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// Keys whose values can change while the server runs.
-pub(in crate::cli) const RELOADED: [&str; 22] = [
+pub(in crate::cli) const RELOADED: [&str; 23] = [
     "api-key",
     "byte-rate",
     "connect-rate",
@@ -33,6 +33,7 @@ pub(in crate::cli) const RELOADED: [&str; 22] = [
     "message-rate",
     "origin",
     "rules",
+    "stream-secret",
     "tls-cert",
     "tls-client-ca",
     "tls-key",
@@ -189,6 +190,7 @@ impl Reloader {
                 middleware,
                 tokens: plan.tokens,
                 api_key: plan.api_key,
+                stream_key: plan.stream_key,
                 origins: plan.sessions.map(|it| it.origins).unwrap_or_default(),
             });
         }

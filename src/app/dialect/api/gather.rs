@@ -22,6 +22,8 @@ pub(super) enum Shape {
     Batch,
     /// `{"results":[..],"cores","connections"}`.
     Publish,
+    /// The same, with the status that `AnyCable` answers a broadcast with: 201.
+    Created,
 }
 
 /// All calls that wait for something.
@@ -32,7 +34,7 @@ pub(super) struct Gathers {
     /// Which question belongs to which call.
     questions: BTreeMap<u32, u32>,
     next: u32,
-    done: VecDeque<(User, String)>,
+    done: VecDeque<(User, u16, String)>,
 }
 
 /// One call.
@@ -130,8 +132,8 @@ impl Gathers {
         self.settle(ticket, settled, reach);
     }
 
-    /// The next call that has its answer.
-    pub(super) fn next(&mut self) -> Option<(User, String)> {
+    /// The next call that has its answer: a status and JSON.
+    pub(super) fn next(&mut self) -> Option<(User, u16, String)> {
         self.done.pop_front()
     }
 
@@ -162,19 +164,27 @@ impl Gathers {
         if call.waiting == 0
             && let Some(call) = self.calls.remove(&first)
         {
-            self.done.push_back((call.asker, call.json()));
+            self.done
+                .push_back((call.asker, call.status(), call.json()));
         }
     }
 }
 
 impl Gather {
+    fn status(&self) -> u16 {
+        match self.shape {
+            Shape::Created => 201,
+            Shape::One | Shape::Broadcast | Shape::Batch | Shape::Publish => 200,
+        }
+    }
+
     fn json(&self) -> String {
         let mut into = Vec::new();
         let (before, after) = match self.shape {
             Shape::One => ("", String::new()),
             Shape::Broadcast => ("{\"result\":{\"responses\":[", "]}}".to_owned()),
             Shape::Batch => ("{\"replies\":[", "]}".to_owned()),
-            Shape::Publish => {
+            Shape::Publish | Shape::Created => {
                 let (clients, cores) = (self.clients, self.cores);
                 let after = format!("],\"connections\":{clients},\"cores\":{cores}}}");
                 ("{\"results\":[", after)
@@ -187,7 +197,7 @@ impl Gather {
             }
             let name = match self.shape {
                 Shape::Batch => slot.name,
-                Shape::One | Shape::Broadcast | Shape::Publish => "result",
+                Shape::One | Shape::Broadcast | Shape::Publish | Shape::Created => "result",
             };
             match &slot.answer {
                 Some(Ok(value)) => {
@@ -337,8 +347,8 @@ mod tests {
     }
 
     fn read(gathers: &mut Gathers) -> Value {
-        let (user, json) = gathers.next().expect("done");
-        assert_eq!(user, User(9));
+        let (user, status, json) = gathers.next().expect("done");
+        assert_eq!((user, status), (User(9), 200));
         serde_json::from_str(&json).expect("json")
     }
 

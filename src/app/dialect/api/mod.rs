@@ -31,7 +31,7 @@ pub struct Api {
 }
 
 /// The methods, as paths.
-pub const METHODS: [&str; 18] = [
+pub const METHODS: [&str; 19] = [
     "/api/publish",
     "/api/broadcast",
     "/api/subscribe",
@@ -50,10 +50,14 @@ pub const METHODS: [&str; 18] = [
     "/api/sessions/clients",
     "/api/sessions/emit",
     PUBLISH,
+    BROADCAST,
 ];
 
 /// Where those publish who know no Centrifugo.
 pub const PUBLISH: &str = "/publish";
+
+/// Where those publish who know `AnyCable`.
+pub const BROADCAST: &str = "/_broadcast";
 
 impl Api {
     /// Who shows that key may call.
@@ -107,6 +111,9 @@ impl Api {
             Some("batch") => request::batch(call.text).map(|all| (all, Shape::Batch)),
             Some("broadcast") => request::broadcast(call.text).map(|all| (all, Shape::Broadcast)),
             Some(method) => request::one(method, call.text).map(|it| (vec![it], Shape::One)),
+            None if call.path == BROADCAST => {
+                request::cable_broadcasts(call.text).map(|all| (all, Shape::Created))
+            }
             None => request::publications(call.text).map(|all| (all, Shape::Publish)),
         };
         let Ok((requests, shape)) = requests else {
@@ -133,8 +140,7 @@ impl Api {
     }
 
     fn finish<E: Effects<Vec<HubLetter>>>(&mut self, desk: &mut Desk<'_, E>) {
-        while let Some((asker, json)) = self.gathers.next() {
-            let status = 200;
+        while let Some((asker, status, json)) = self.gathers.next() {
             desk.effects().respond(asker, ApiResponse { status, json });
         }
     }

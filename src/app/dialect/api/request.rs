@@ -204,6 +204,31 @@ pub(super) fn publications(text: &str) -> Result<Vec<ApiRequest>, Malformed> {
     bounded(all.into_iter().map(ApiRequest::Publish).collect())
 }
 
+/// Reads a broadcast of Rails by way of `AnyCable`, or an array of them: the data is a text that is
+/// JSON again.
+pub(super) fn cable_broadcasts(text: &str) -> Result<Vec<ApiRequest>, Malformed> {
+    #[derive(Deserialize)]
+    struct Broadcast {
+        stream: String,
+        data: Box<RawValue>,
+    }
+    let all: Result<Vec<Broadcast>, _> = match text.trim_ascii_start().starts_with('[') {
+        true => serde_json::from_str(text),
+        false => serde_json::from_str(text).map(|one| vec![one]),
+    };
+    let each = all.map_err(|_| SHAPE)?.into_iter().map(|it| {
+        let inner = serde_json::from_str::<String>(it.data.get());
+        let inner = inner.ok().and_then(|it| RawValue::from_string(it).ok());
+        ApiRequest::Publish(PublishOrder {
+            channel: it.stream,
+            data: Some(inner.unwrap_or(it.data)),
+            skip_history: false,
+            tags: None,
+        })
+    });
+    bounded(each.collect())
+}
+
 /// Requests of one call.
 const REQUESTS: usize = 1000;
 

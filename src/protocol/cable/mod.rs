@@ -1,5 +1,16 @@
 //! `ActionCable`, subprotocol `actioncable-v1-json`: what a client and a Rails server tell each
-//! other (Rails, `action_cable.rb`, `INTERNAL`; `connection/subscriptions.rb`).
+//! other (Rails, `action_cable.rb`, `INTERNAL`; `connection/subscriptions.rb`); and
+//! `actioncable-v1-ext-json`, which tells places in histories too (`@anycable/core`, its
+//! `action_cable_ext`).
+
+mod command;
+mod write;
+
+pub use command::{CableCommand, CableHistory, CableVerb, ChannelParams, action, read_command};
+pub use write::{
+    CableParting, StreamPlace, confirm, confirm_history, disconnect, message, ping, reject,
+    reject_history, welcome,
+};
 
 use super::{Malformed, json};
 use serde::Deserialize;
@@ -7,6 +18,8 @@ use serde_json::value::RawValue;
 
 /// The subprotocol to offer and to insist on.
 pub const SUBPROTOCOL: &str = "actioncable-v1-json";
+/// The one that tells places in histories too.
+pub const EXTENDED: &str = "actioncable-v1-ext-json";
 /// What a server that speaks only later versions agrees to, before it closes.
 pub const UNSUPPORTED: &str = "actioncable-unsupported";
 

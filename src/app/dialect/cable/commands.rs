@@ -1,0 +1,221 @@
+//! What a client of `ActionCable` asks for.
+
+use super::{
+    Asker, Broker, CABLE, CableClients, CableKind, CableSubscription, Desk, EXTENDED_CABLE,
+    Effects, Epoch, ErrorCode, Hub, HubError, HubLetter, Ruling, Seat, Since, SubscribeWish, User,
+    codec, limits, views,
+};
+use crate::app::dialect::allowed;
+use crate::protocol::cable::{CableCommand, CableHistory, CableVerb};
+use crate::protocol::json;
+
+impl CableClients {
+    /// Carries out one command. Whoever performs an action is not answered by any other.
+    pub(super) fn carry_out<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        client: (User, Seat),
+        command: &CableCommand<'_>,
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) -> Result<(), ErrorCode> {
+        let user = client.0;
+        let mut identifier = Vec::new();
+        json::string(&mut identifier, &command.identifier);
+        // It was written as text.
+        let identifier = String::from_utf8(identifier).unwrap_or_default();
+        match command.verb {
+            CableVerb::Subscribe => self.subscribe(client, (&identifier, command), hub, desk),
+            CableVerb::Unsubscribe => {
+                ruling(user, "unsubscribe", "", desk)?;
+                if let Some(channel) = desk.identifiers().end(user, &identifier) {
+                    hub.unsubscribe(client.1, &channel, desk);
+                }
+                Ok(())
+            }
+            CableVerb::Message => self.perform(client, (&identifier, command), hub, desk),
+            CableVerb::History => {
+                let known = known(user, &identifier, desk)?;
+                let history = command.history.as_ref();
+                Self::catch_up(client, &known, history, hub, desk)
+            }
+            CableVerb::Pong => Ok(()),
+            CableVerb::Whisper | CableVerb::Other => Err(ErrorCode::METHOD_NOT_FOUND),
+        }
+    }
+
+    fn subscribe<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        (user, seat): (User, Seat),
+        (identifier, command): (&str, &CableCommand<'_>),
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) -> Result<(), ErrorCode> {
+        if let Some(known) = desk.identifiers().get(user, identifier) {
+            // Rails says nothing here, and its client asks again and again (rails#48292).
+            if known.is_confirmed {
+                desk.say(user, |into| codec::confirm(into, identifier));
+            }
+            return Ok(());
+        }
+        let begun = self.begin((user, seat), (identifier, command), hub, desk);
+        if begun.is_err() {
+            desk.identifiers().end(user, identifier);
+            desk.say(user, |into| codec::reject(into, identifier));
+        }
+        begun
+    }
+
+    fn begin<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        (user, seat): (User, Seat),
+        (identifier, command): (&str, &CableCommand<'_>),
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) -> Result<(), ErrorCode> {
+        if identifier.len() > limits::CABLE_IDENTIFIER_BYTES {
+            return Err(ErrorCode::LIMIT_EXCEEDED);
+        }
+        let target = self.target(&command.identifier);
+        let target = target.ok_or(ErrorCode::UNKNOWN_CHANNEL)?;
+        let channel = target.channel.as_deref();
+        ruling(user, "subscribe", channel.unwrap_or_default(), desk)?;
+        if let Some(channel) = channel {
+            let is_open = self.rules.subscribe;
+            let may = allowed::may_subscribe((user, seat), channel, is_open, desk)?;
+            if !may && !target.is_signed {
+                return Err(ErrorCode::PERMISSION_DENIED);
+            }
+        }
+        let called = (identifier, target.kind);
+        let ticket = desk.identifiers().begin(user, called, channel);
+        let ticket = ticket.ok_or(ErrorCode::LIMIT_EXCEEDED)?;
+        let Some(channel) = channel else {
+            desk.stands(user, identifier);
+            return Ok(());
+        };
+        let history = command.history.as_ref().filter(|_| is_extended(seat, hub));
+        if let Some(known) = desk.identifiers().get(user, identifier) {
+            known.asks_history = history.is_some();
+        }
+        let wish = SubscribeWish {
+            channel,
+            since: history.and_then(|history| since(history, channel)),
+            ticket,
+            by_server: false,
+            whole: false,
+        };
+        match hub.subscribe(seat, wish, desk) {
+            Ok(()) => Ok(()),
+            // By another name, or the application has subscribed it.
+            Err(HubError::AlreadySubscribed) => {
+                desk.stands(user, identifier);
+                match history {
+                    Some(_) => {
+                        let known = known(user, identifier, desk)?;
+                        Self::catch_up((user, seat), &known, history, hub, desk)
+                    }
+                    None => Ok(()),
+                }
+            }
+            Err(error) => Err(views::error(error)),
+        }
+    }
+
+    /// A client asks for what it has missed of a subscription that stands: it subscribes anew.
+    fn catch_up<B: Broker, E: Effects<Vec<HubLetter>>>(
+        (user, seat): (User, Seat),
+        known: &CableSubscription,
+        history: Option<&CableHistory<'_>>,
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) -> Result<(), ErrorCode> {
+        let (channel, history) = match (known.channel.as_deref(), history) {
+            (Some(channel), Some(history)) if known.is_confirmed => (channel, history),
+            _ => return Err(ErrorCode::BAD_REQUEST),
+        };
+        if !is_extended(seat, hub) {
+            return Err(ErrorCode::METHOD_NOT_FOUND);
+        }
+        if let Some(known) = desk.identifiers().get(user, &known.identifier) {
+            known.asks_history = true;
+        }
+        hub.unsubscribe(seat, channel, desk);
+        let wish = SubscribeWish {
+            channel,
+            since: since(history, channel),
+            ticket: known.ticket,
+            by_server: false,
+            whole: false,
+        };
+        hub.subscribe(seat, wish, desk).map_err(views::error)
+    }
+
+    /// Performs an action.
+    fn perform<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        (user, seat): (User, Seat),
+        (identifier, command): (&str, &CableCommand<'_>),
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) -> Result<(), ErrorCode> {
+        let known = known(user, identifier, desk)?;
+        let data = command.action_data().map_err(|_| ErrorCode::BAD_REQUEST)?;
+        let action = codec::action(&data);
+        let channel = known.channel.as_deref();
+        let event = format!("rpc:{action}");
+        ruling(user, &event, channel.unwrap_or_default(), desk)?;
+        match (known.kind, &*action, channel) {
+            (CableKind::Echo, "echo", _) => {
+                desk.say(user, |into| codec::message(into, identifier, &data, None));
+                Ok(())
+            }
+            (CableKind::Chat, "speak", Some(channel)) => {
+                let asker = Asker {
+                    user,
+                    encoding: CABLE,
+                    ticket: 0,
+                };
+                allowed::publish((asker, seat), (channel, &data), hub, desk)
+            }
+            _ => Err(ErrorCode::METHOD_NOT_FOUND),
+        }
+    }
+}
+
+/// A client's subscription of that name.
+fn known<E: Effects<Vec<HubLetter>>>(
+    user: User,
+    identifier: &str,
+    desk: &mut Desk<'_, E>,
+) -> Result<CableSubscription, ErrorCode> {
+    let known = desk.identifiers().get(user, identifier).cloned();
+    known.ok_or(ErrorCode::BAD_REQUEST)
+}
+
+/// Where a client was in a channel.
+fn since(history: &CableHistory<'_>, channel: &str) -> Option<Since> {
+    let place = history.streams.get(channel)?;
+    Some(Since {
+        epoch: Epoch::parse(&place.epoch),
+        offset: place.offset,
+    })
+}
+
+fn is_extended<B: Broker>(seat: Seat, hub: &Hub<B>) -> bool {
+    let at = seat.0 as usize;
+    let found = hub.at(at..at + 1).next();
+    found.is_some_and(|(_, _, encoding)| encoding == EXTENDED_CABLE)
+}
+
+/// Whether a rule refuses a command.
+fn ruling<E: Effects<Vec<HubLetter>>>(
+    user: User,
+    event: &str,
+    channel: &str,
+    desk: &mut Desk<'_, E>,
+) -> Result<(), ErrorCode> {
+    match desk.gatekeeper().event(user, event, channel) {
+        Ruling::Pass | Ruling::Allow => Ok(()),
+        Ruling::Refuse(refusal) => Err(views::refusal(refusal)),
+    }
+}

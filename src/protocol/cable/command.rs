@@ -1,0 +1,252 @@
+//! What clients say (Rails, `connection/subscriptions.rb`), read from their bytes.
+
+use crate::protocol::{Malformed, json};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// One command.
+#[derive(Debug)]
+pub struct CableCommand<'a> {
+    /// What is wanted.
+    pub verb: CableVerb,
+    /// Of which subscription: the text that the client calls it by; empty for none.
+    pub identifier: Cow<'a, str>,
+    /// What goes with it: of `message` a text that is JSON again.
+    pub data: Option<&'a RawValue>,
+    /// What it has missed, if it asks for that.
+    pub history: Option<CableHistory<'a>>,
+}
+
+/// What a client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CableVerb {
+    /// To be told what a channel says.
+    Subscribe,
+    /// Not to be told any more.
+    Unsubscribe,
+    /// To perform an action.
+    Message,
+    /// To be given what it has missed.
+    History,
+    /// To tell the others of a channel something that is not kept.
+    Whisper,
+    /// It has heard a ping.
+    Pong,
+    /// Nothing that is known here.
+    #[serde(other)]
+    Other,
+}
+
+/// Where a client was.
+#[derive(Debug, Default, Deserialize)]
+pub struct CableHistory<'a> {
+    /// In those streams it has everything up to there.
+    #[serde(borrow, default)]
+    pub streams: BTreeMap<Cow<'a, str>, CablePlace<'a>>,
+    /// Of others it has everything up to that second of Unix time.
+    pub since: Option<u64>,
+}
+
+/// A place in the history of a stream.
+#[derive(Debug, Deserialize)]
+pub struct CablePlace<'a> {
+    /// The newest message that it has.
+    #[serde(default)]
+    pub offset: u64,
+    /// Of which history.
+    #[serde(borrow, default)]
+    pub epoch: Cow<'a, str>,
+}
+
+/// What an identifier says: JSON in the text that a subscription is called by.
+#[derive(Debug, Deserialize)]
+pub struct ChannelParams<'a> {
+    /// The channel's class.
+    #[serde(borrow, default)]
+    pub channel: Cow<'a, str>,
+    /// A room of a chat.
+    #[serde(borrow)]
+    room: Option<&'a RawValue>,
+    /// A stream's name, with who has signed it.
+    #[serde(borrow)]
+    pub signed_stream_name: Option<Cow<'a, str>>,
+    /// A stream's name.
+    #[serde(borrow)]
+    pub stream_name: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    command: CableVerb,
+    #[serde(borrow, default)]
+    identifier: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    history: Option<CableHistory<'a>>,
+}
+
+impl<'a> CableCommand<'a> {
+    /// The data of a `message`, decoded: the JSON of an object.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything else.
+    pub fn action_data(&self) -> Result<String, Malformed> {
+        let data = self.data.ok_or(Malformed("no data"))?;
+        let text: String = serde_json::from_str(data.get()).map_err(|_| Malformed("no text"))?;
+        let text = text.trim();
+        if !text.starts_with('{') || serde_json::from_str::<&RawValue>(text).is_err() {
+            return Err(Malformed("data that is no JSON object"));
+        }
+        Ok(json::one_line(text).into_owned())
+    }
+}
+
+impl<'a> ChannelParams<'a> {
+    /// Reads an identifier.
+    ///
+    /// # Errors
+    /// [`Malformed`] for what is no JSON object.
+    pub fn read(identifier: &'a str) -> Result<Self, Malformed> {
+        json::object(identifier.as_bytes())
+    }
+
+    /// The room of a chat: a text or a number; `None` for anything else.
+    #[must_use]
+    pub fn room(&self) -> Option<Cow<'a, str>> {
+        let room = self.room?.get();
+        match room.as_bytes().first()? {
+            b'"' => serde_json::from_str::<String>(room).ok().map(Cow::Owned),
+            b'0'..=b'9' | b'-' => Some(Cow::Borrowed(room)),
+            _ => None,
+        }
+    }
+
+    /// Whether it names a room, of whatever kind.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.room.is_some()
+    }
+}
+
+/// Reads a message of a client.
+///
+/// # Errors
+/// [`Malformed`] for what is no command.
+pub fn read_command(text: &[u8]) -> Result<CableCommand<'_>, Malformed> {
+    let Fields {
+        command,
+        identifier,
+        data,
+        history,
+    } = json::object(text)?;
+    Ok(CableCommand {
+        verb: command,
+        identifier,
+        data,
+        history,
+    })
+}
+
+/// The action that the data of a `message` names; empty for none.
+#[must_use]
+pub fn action(data: &str) -> Cow<'_, str> {
+    #[derive(Deserialize)]
+    struct Action<'a> {
+        #[serde(borrow, default)]
+        action: Cow<'a, str>,
+    }
+    let read = json::object::<Action<'_>>(data.as_bytes());
+    read.map(|read| read.action).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_clients_say_is_understood() {
+        let text = br#"{"command":"message","identifier":"{\"channel\":\"C\",\"room\":7}",
+            "data":"{\"text\":\"\\u00e9\",\"action\":\"speak\"}"}"#;
+        let command = read_command(text).unwrap();
+        assert_eq!(command.verb, CableVerb::Message);
+        let params = ChannelParams::read(&command.identifier).unwrap();
+        assert_eq!(
+            (&*params.channel, params.room().as_deref()),
+            ("C", Some("7"))
+        );
+        let data = command.action_data().unwrap();
+        assert_eq!(
+            (&*data, &*action(&data)),
+            (r#"{"text":"\u00e9","action":"speak"}"#, "speak")
+        );
+        let text = br#"{"command":"subscribe","identifier":"x","history":
+            {"since":7,"streams":{"a":{"offset":3,"epoch":"e"}}}}"#;
+        let history = read_command(text).unwrap().history.unwrap();
+        let place = &history.streams["a"];
+        assert_eq!(
+            (history.since, place.offset, &*place.epoch),
+            (Some(7), 3, "e")
+        );
+        let pong = read_command(br#"{"command":"pong"}"#).unwrap();
+        assert_eq!((pong.verb, &*pong.identifier), (CableVerb::Pong, ""));
+        let other = read_command(br#"{"command":"dance","identifier":"x"}"#).unwrap();
+        assert_eq!(other.verb, CableVerb::Other);
+    }
+
+    #[test]
+    fn rooms_are_texts_or_numbers() {
+        for (room, name) in [
+            ("\"a\\\"b\"", Some("a\"b")),
+            ("1", Some("1")),
+            ("-1.5", Some("-1.5")),
+            ("[1]", None),
+            ("true", None),
+        ] {
+            let text = format!("{{\"channel\":\"C\",\"room\":{room}}}");
+            let params = ChannelParams::read(&text).unwrap();
+            assert_eq!(params.room().as_deref(), name, "{room}");
+            assert!(params.has_room());
+        }
+    }
+
+    #[test]
+    fn what_no_client_says_is_malformed() {
+        for text in [
+            "",
+            "x",
+            "[]",
+            "{}",
+            "{\"command\":7}",
+            "{\"command\":\"pong\"",
+            "{\"command\":\"subscribe\",\"identifier\":{}}",
+        ] {
+            assert!(read_command(text.as_bytes()).is_err(), "{text}");
+        }
+        for data in [
+            "",
+            ",\"data\":{}",
+            ",\"data\":\"x\"",
+            ",\"data\":\"[1]\"",
+            ",\"data\":\"{}}\"",
+            ",\"data\":\"{\\\"a\\\":}\"",
+        ] {
+            let text = format!("{{\"command\":\"message\"{data}}}");
+            let command = read_command(text.as_bytes()).unwrap();
+            assert!(command.action_data().is_err(), "{data}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>, text: String) {
+            let _ = read_command(&bytes);
+            let _ = ChannelParams::read(&text).map(|it| it.room().is_some());
+            let _ = action(&text);
+        }
+    }
+}
