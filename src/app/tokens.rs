@@ -274,6 +274,15 @@ impl WallClock {
     pub fn seconds(self, now: Instant) -> u64 {
         (self.unix + now.since(self.at)).as_secs()
     }
+
+    /// When that second began; `None` if another one ended before it is known what time it was.
+    #[must_use]
+    pub fn instant(self, seconds: u64) -> Option<Instant> {
+        let at = Duration::from_secs(seconds);
+        let since = at.checked_sub(Duration::from_secs(self.unix.as_secs()))?;
+        // The first one had begun before.
+        Some(self.at + since.saturating_sub(Duration::from_nanos(self.unix.subsec_nanos().into())))
+    }
 }
 
 impl TokenBook {
@@ -335,6 +344,12 @@ impl TokenBook {
     #[must_use]
     pub fn seconds(&self, now: Instant) -> u64 {
         self.wall.seconds(now)
+    }
+
+    /// When that second of Unix time began; `None` if that is before it is known what time it was.
+    #[must_use]
+    pub fn instant(&self, seconds: u64) -> Option<Instant> {
+        self.wall.instant(seconds)
     }
 
     /// Signatures that were verified: of each token once, while it is known.

@@ -166,10 +166,7 @@ impl TopicStreams {
 const NOWHERE: &str = "-";
 
 /// A place that is none of any history here.
-const FOREIGN: Since = Since {
-    epoch: None,
-    offset: 0,
-};
+const FOREIGN: Since = Since::place(None, 0);
 
 /// Appends a place as a cursor has it.
 pub fn write_place(into: &mut String, epoch: Epoch, offset: u64) {
@@ -183,7 +180,7 @@ fn parse_place(text: &str) -> Option<Since> {
     let is_plain = offset.bytes().all(|byte| byte.is_ascii_digit());
     let offset = offset.parse().ok().filter(|_| is_plain)?;
     let epoch = Some(Epoch::parse(epoch)?);
-    Some(Since { epoch, offset })
+    Some(Since::place(epoch, offset))
 }
 
 /// Appends a publication as the data of an event.

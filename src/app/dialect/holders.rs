@@ -170,6 +170,12 @@ impl TokenHolders {
         self.book.seconds(now)
     }
 
+    /// When that second of Unix time began; `None` if that is before the server did.
+    #[must_use]
+    pub fn instant(&self, seconds: u64) -> Option<Instant> {
+        self.book.instant(seconds)
+    }
+
     /// A client may be here until that second, or as long as it likes.
     pub fn stays(&mut self, seat: Seat, until_s: Option<u64>) {
         self.all.entry(seat.0).or_default().until_s = until_s;

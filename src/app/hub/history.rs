@@ -54,6 +54,18 @@ pub struct Excerpt {
     pub reverse: bool,
 }
 
+impl Catchup {
+    /// Whoever did not ask has missed nothing.
+    #[must_use]
+    pub const fn nothing(position: Position) -> Self {
+        Self {
+            position,
+            publications: Vec::new(),
+            whole: true,
+        }
+    }
+}
+
 impl ChannelHistory {
     /// Nothing was said yet.
     #[must_use]
@@ -141,6 +153,22 @@ impl ChannelHistory {
             publications,
             whole,
         }
+    }
+
+    /// The same, or what was published from a time on: nothing of that is passed over but what has
+    /// too little room beside what is newer, which whoever keeps it knows of.
+    #[must_use]
+    pub fn catch_up(&self, since: Since, options: HistoryOptions, now: Instant) -> Catchup {
+        let Some(from) = since.from else {
+            return self.since(since);
+        };
+        let kept = self.kept.iter().flat_map(|kept| &kept.all);
+        let wanted = kept.rev().take_while(|(made, _)| *made >= from).count();
+        let reaches_back = wanted < self.len() || self.len() as u64 == self.top;
+        // While there is room, only what is too old is forgotten.
+        let has_room = self.len() < options.count && from + options.life > now;
+        let epoch = (reaches_back || has_room).then_some(self.epoch);
+        self.since(Since::place(epoch, self.top - wanted as u64))
     }
 
     /// That part of it; `whole` if the place that it begins at is one of this history.
@@ -285,6 +313,41 @@ mod tests {
     }
 
     #[test]
+    fn who_knows_no_place_gets_what_was_made_from_a_time_on() {
+        let wanted = |history: &ChannelHistory, from: u64, now: u64| {
+            let caught = history.catch_up(Since::time(at(from)), options(4), at(now));
+            (caught.whole, offsets(&caught))
+        };
+        // One each second, and the newest four are kept for ten.
+        let mut history = of(10, options(4));
+        assert_eq!(wanted(&history, 9, 10), (true, vec![9, 10]));
+        assert_eq!(wanted(&history, 8, 10), (true, vec![8, 9, 10]));
+        assert!(
+            !wanted(&history, 7, 10).0,
+            "the sixth may be of that second too"
+        );
+        assert_eq!(wanted(&history, 11, 12), (true, vec![]));
+        history.expire(options(4), at(18));
+        assert_eq!(
+            wanted(&history, 9, 18),
+            (true, vec![9, 10]),
+            "what is gone was older"
+        );
+        assert!(!wanted(&history, 7, 18).0);
+        history.expire(options(4), at(60));
+        assert_eq!(wanted(&history, 55, 60), (true, vec![]));
+        assert!(!wanted(&history, 50, 60).0);
+        assert_eq!(
+            wanted(&of(2, options(4)), 0, 60),
+            (true, vec![1, 2]),
+            "all there ever was"
+        );
+        assert_eq!(wanted(&of(0, options(4)), 0, 60), (true, vec![]));
+        let none = of(3, options(0)).catch_up(Since::time(at(3)), options(0), at(3));
+        assert!(!none.whole, "nothing is kept");
+    }
+
+    #[test]
     fn who_comes_back_gets_all_that_it_missed_or_is_told_that_it_does_not() {
         let history = of(10, options(4));
         let caught = history.since(since(7));
@@ -305,7 +368,7 @@ mod tests {
         assert!(!history.since(since(4)).whole);
         for epoch in [None, Some(Epoch(8))] {
             let offset = 3;
-            assert!(!history.since(Since { epoch, offset }).whole);
+            assert!(!history.since(Since::place(epoch, offset)).whole);
         }
         assert!(!history.since(since(u64::MAX)).whole);
     }
@@ -380,10 +443,7 @@ mod tests {
         assert_eq!(read(Some(since(1)), 10, false), [6, 7, 8, 9, 10]);
         assert_eq!(read(None, 0, false), [0; 0]);
         let offset = 0;
-        let foreign = Since {
-            epoch: None,
-            offset,
-        };
+        let foreign = Since::place(None, offset);
         let foreign = Excerpt {
             since: Some(foreign),
             limit: 9,

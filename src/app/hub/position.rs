@@ -1,5 +1,6 @@
 //! Where a channel's publications are: of which history, and how far in it.
 
+use crate::time::Instant;
 use std::fmt;
 
 /// Names one history of a channel: what lost its history begins a new one.
@@ -22,6 +23,31 @@ pub struct Since {
     pub epoch: Option<Epoch>,
     /// The newest publication that the subscriber has.
     pub offset: u64,
+    /// It knows no place: it wants what was published from then on.
+    pub from: Option<Instant>,
+}
+
+impl Since {
+    /// After that place of a history; `None` for one that was never named with that text.
+    #[must_use]
+    pub const fn place(epoch: Option<Epoch>, offset: u64) -> Self {
+        let from = None;
+        Self {
+            epoch,
+            offset,
+            from,
+        }
+    }
+
+    /// From that time on.
+    #[must_use]
+    pub const fn time(from: Instant) -> Self {
+        Self {
+            epoch: None,
+            offset: 0,
+            from: Some(from),
+        }
+    }
 }
 
 impl Epoch {
@@ -45,8 +71,7 @@ impl fmt::Display for Epoch {
 
 impl From<Position> for Since {
     fn from(Position { epoch, offset }: Position) -> Self {
-        let epoch = Some(epoch);
-        Self { epoch, offset }
+        Self::place(Some(epoch), offset)
     }
 }
 

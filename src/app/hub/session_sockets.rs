@@ -107,10 +107,7 @@ impl<B: Broker> Hub<B> {
             local,
             subscription,
             // What is there, whatever the place.
-            since: Some(Since {
-                epoch: None,
-                offset: 0,
-            }),
+            since: Some(Since::place(None, 0)),
             info,
         };
         let home = self.home_of(&order.channel);

@@ -165,7 +165,7 @@ fn what_is_not_there_is_rejected_and_what_is_no_command_is_passed_over() {
     let before = rig.told(guest).len();
     let chat = json!({"channel": "ChatChannel"});
     for text in [
-        "".to_owned(),
+        String::new(),
         "x".to_owned(),
         "{}".to_owned(),
         "[]".to_owned(),
@@ -339,6 +339,40 @@ fn a_client_that_comes_back_is_given_what_it_missed_or_told_that_it_is_not() {
     assert_eq!(rig.last(plain), about(&news, "confirm_subscription"));
     publish(&mut rig, 5);
     assert_eq!(rig.last(plain).as_object().map(|it| it.len()), Some(2));
+}
+
+#[test]
+fn who_knows_no_place_says_since_when_it_was_away() {
+    let mut rig = closed_rig();
+    let after = |since: u64, name: &str| {
+        json!({"command": "subscribe", "identifier": identifier(&signed(name)),
+            "history": {"since": since, "streams": {}}})
+        .to_string()
+    };
+    for (data, seconds) in [(4, 20), (5, 0)] {
+        let text = json!({"channel": "news", "data": data}).to_string();
+        rig.call(1, "/api/publish", &text);
+        rig.wait(Duration::from_secs(seconds));
+    }
+    for (since, name, kind, missed) in [
+        (1020, "news", "confirm_history", vec![json!(5)]),
+        (1021, "news", "confirm_history", vec![]),
+        (1000, "news", "confirm_history", vec![json!(4), json!(5)]),
+        (999, "news", "reject_history", vec![]),
+        (1020, "empty", "confirm_history", vec![]),
+    ] {
+        let guest = comes(&mut rig, 1, (EXTENDED, ""));
+        rig.say(guest, &after(since, name));
+        let all = rig.all(guest);
+        let told = all.iter().map(|it| it["message"].clone());
+        let told: Vec<_> = told.filter(|it| !it.is_null()).collect();
+        let last = all.last().expect("something");
+        assert_eq!(
+            (told, last),
+            (missed, &about(&signed(name), kind)),
+            "{since}"
+        );
+    }
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl CableClients {
         }
         let wish = SubscribeWish {
             channel,
-            since: history.and_then(|history| since(history, channel)),
+            since: history.and_then(|history| since(history, channel, desk)),
             ticket,
             by_server: false,
             whole: false,
@@ -142,7 +142,7 @@ impl CableClients {
         hub.unsubscribe(seat, channel, desk);
         let wish = SubscribeWish {
             channel,
-            since: since(history, channel),
+            since: since(history, channel, desk),
             ticket: known.ticket,
             by_server: false,
             whole: false,
@@ -192,13 +192,18 @@ fn known<E: Effects<Vec<HubLetter>>>(
     known.ok_or(ErrorCode::BAD_REQUEST)
 }
 
-/// Where a client was in a channel.
-fn since(history: &CableHistory<'_>, channel: &str) -> Option<Since> {
-    let place = history.streams.get(channel)?;
-    Some(Since {
-        epoch: Epoch::parse(&place.epoch),
-        offset: place.offset,
-    })
+/// Where a client was in a channel: at a place, or at a time by its own clock. Of what was before
+/// this server nothing is known.
+fn since<E: Effects<Vec<HubLetter>>>(
+    history: &CableHistory<'_>,
+    channel: &str,
+    desk: &mut Desk<'_, E>,
+) -> Option<Since> {
+    if let Some(place) = history.streams.get(channel) {
+        return Some(Since::place(Epoch::parse(&place.epoch), place.offset));
+    }
+    let at = desk.holders().instant(history.since?);
+    Some(at.map_or(Since::place(None, 0), Since::time))
 }
 
 fn is_extended<B: Broker>(seat: Seat, hub: &Hub<B>) -> bool {

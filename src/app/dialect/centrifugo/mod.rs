@@ -295,10 +295,8 @@ fn connect_reply(client: &dyn std::fmt::Display, ttl_s: Option<u64>) -> ConnectR
 
 /// Where a client that comes back was.
 fn since(request: &SubscribeRequest<'_>) -> Option<Since> {
-    request.recover.then(|| Since {
-        epoch: Epoch::parse(&request.epoch),
-        offset: request.offset,
-    })
+    let epoch = Epoch::parse(&request.epoch);
+    request.recover.then(|| Since::place(epoch, request.offset))
 }
 
 /// Which part of a history is meant.
@@ -310,10 +308,7 @@ pub fn excerpt(request: &HistoryRequest<'_>) -> Excerpt {
     // The beginning of whatever there is.
     let since = since.filter(|since| !(since.epoch.is_empty() && since.offset == 0));
     Excerpt {
-        since: since.map(|since| Since {
-            epoch: Epoch::parse(&since.epoch),
-            offset: since.offset,
-        }),
+        since: since.map(|since| Since::place(Epoch::parse(&since.epoch), since.offset)),
         limit: limit.min(limits::HISTORY_LISTED),
         reverse: request.reverse,
     }

@@ -5,7 +5,7 @@ use super::{
     Broker, BrokerCommand, BrokerEvent, BrokerReply, Excerpt, OfChannel, Publication, Ticket,
 };
 use crate::app::hub::channel_map::ChannelMap;
-use crate::app::hub::history::{Catchup, ChannelHistory};
+use crate::app::hub::history::ChannelHistory;
 use crate::app::hub::position::{Epoch, Position};
 use crate::app::hub::session::{is_session, merge};
 use crate::limits;
@@ -26,6 +26,8 @@ pub struct Memory {
     seed: u64,
     /// How many epochs were made.
     epochs: u64,
+    /// When something was forgotten last that was not too old, and had no newer in its place.
+    forgot_at: Option<Instant>,
 }
 
 impl Memory {
@@ -38,6 +40,7 @@ impl Memory {
             bytes: 0,
             seed,
             epochs: 0,
+            forgot_at: None,
         }
     }
 
@@ -130,6 +133,7 @@ impl Memory {
             return BrokerReply::Full;
         };
         bytes -= stored.history.bytes();
+        let full = (stored.history.len() + 1).min(channel.history.count);
         let publication = stored
             .history
             .push(publication, channel.history, channel.now);
@@ -138,6 +142,7 @@ impl Memory {
             stored.history.drop_oldest();
         }
         bytes += stored.history.bytes();
+        let has_forgotten = stored.history.len() < full;
         let position = stored.history.top();
         if stored.history.is_open {
             events.push_back(BrokerEvent::Published {
@@ -147,6 +152,9 @@ impl Memory {
             });
         }
         self.bytes = bytes;
+        if has_forgotten {
+            self.forgot_at = Some(channel.now);
+        }
         BrokerReply::Published(position)
     }
 
@@ -197,6 +205,7 @@ impl Memory {
             BrokerCommand::Forget => return self.forget(channel),
             _ => {}
         }
+        let forgot_at = self.forgot_at;
         let Some(stored) = self.stored(channel) else {
             return BrokerReply::Full;
         };
@@ -227,14 +236,7 @@ impl Memory {
                 }
             }
             BrokerCommand::CatchUp(since) => {
-                return BrokerReply::Read(match since {
-                    Some(since) => stored.history.since(since),
-                    None => Catchup {
-                        position: stored.history.top(),
-                        publications: Vec::new(),
-                        whole: true,
-                    },
-                });
+                return BrokerReply::Read(stored.catch_up(since, channel, forgot_at));
             }
             BrokerCommand::Read(excerpt) => {
                 return BrokerReply::Read(stored.history.excerpt(excerpt));
@@ -243,6 +245,7 @@ impl Memory {
                 let bytes = stored.history.bytes();
                 stored.history.clear();
                 self.bytes -= bytes;
+                self.forgot_at = Some(channel.now);
             }
             BrokerCommand::Enter(info) => {
                 let is_new = stored.present.enter(info);

@@ -1,9 +1,9 @@
 //! What the memory of one core knows of a channel; of most sessions hardly anything.
 
 use super::OfChannel;
-use crate::app::hub::history::ChannelHistory;
+use crate::app::hub::history::{Catchup, ChannelHistory};
 use crate::app::hub::options::HistoryOptions;
-use crate::app::hub::position::{Epoch, Position};
+use crate::app::hub::position::{Epoch, Position, Since};
 use crate::app::hub::presence::Attendance;
 use crate::app::hub::publication::{ClientId, ClientInfo};
 use crate::time::Instant;
@@ -81,6 +81,24 @@ impl StoredChannel {
 }
 
 impl Stored {
+    /// What came after that place, or from that time on, of which something may have been forgotten
+    /// up to then.
+    pub(super) fn catch_up(
+        &self,
+        since: Option<Since>,
+        channel: OfChannel<'_>,
+        forgot_at: Option<Instant>,
+    ) -> Catchup {
+        match since {
+            // Perhaps that was of this channel.
+            Some(since) if since.from.is_some_and(|from| forgot_at >= Some(from)) => {
+                self.history.since(Since::place(None, 0))
+            }
+            Some(since) => self.history.catch_up(since, channel.history, channel.now),
+            None => Catchup::nothing(self.history.top()),
+        }
+    }
+
     pub(super) fn new(epoch: Epoch) -> Self {
         Self {
             history: ChannelHistory::new(epoch),

@@ -69,15 +69,8 @@ fn who_comes_back_is_made_whole_or_told_that_it_is_not() {
         assert_eq!(caught.publications.len(), missed);
     }
     let epoch = Some(position.epoch);
-    let foreign = Since {
-        epoch: None,
-        offset: 150,
-    };
-    for since in [
-        Since { epoch, offset: 49 },
-        Since { epoch, offset: 151 },
-        foreign,
-    ] {
+    let foreign = Since::place(None, 150);
+    for since in [Since::place(epoch, 49), Since::place(epoch, 151), foreign] {
         let again = world.came(1);
         let subscribed = world
             .subscribe(again, "c", Some(since))
@@ -444,10 +437,7 @@ fn a_history_of_nothing_is_not_recovered_from() {
     let history = HistoryOptions::OFF;
     let mut world = World::new(2, ChannelOptions { history, ..DEV });
     let client = world.came(0);
-    let since = Some(Since {
-        epoch: None,
-        offset: 0,
-    });
+    let since = Some(Since::place(None, 0));
     let subscribed = world.subscribe(client, "c", since).expect("subscribed");
     let missed = subscribed.missed.as_ref().expect("it asked");
     assert!(!missed.whole, "and is told that something may be lost");

@@ -117,10 +117,7 @@ fn of_what_is_reserved_and_of_sessions_no_pattern_of_others_is_told() {
 fn who_comes_back_to_a_pattern_is_told_that_something_may_be_lost() {
     let mut world = World::new(2, DEV);
     let client = world.came(1);
-    let since = Since {
-        epoch: None,
-        offset: 0,
-    };
+    let since = Since::place(None, 0);
     let stands = world.subscribe(client, "a*", Some(since)).expect("it may");
     assert!(stands.missed.is_some_and(|missed| !missed.whole));
 }
