@@ -171,15 +171,19 @@ async function what_is_batched_is_answered_as_if_it_were_not() {
 async function who_is_cut_off_subscribes_again_and_is_told_what_comes_then() {
   const [made, other] = [client(), client()];
   const channel = name();
-  const told = first(2, await subscribed(made, channel));
+  const stream = await subscribed(made, channel);
+  const before = once(stream, "before");
   await other.invokePublish(channel, "before");
+  // What is under way when it is cut off is lost.
+  assert.equal(await before, "before");
   const again = once(made.listener("subscribe"), "subscribe again");
   const closed = once(made.listener("disconnect"), "disconnect");
   made.transport.socket.terminate();
   assert.equal((await closed).code, 1006);
   await again;
+  const after = once(stream, "after");
   await other.invokePublish(channel, "after");
-  assert.deepEqual(await told, ["before", "after"]);
+  assert.equal(await after, "after");
   [made, other].forEach((it) => it.disconnect());
 }
 
