@@ -181,6 +181,12 @@ impl TokenHolders {
         self.all.entry(seat.0).or_default().until_s = until_s;
     }
 
+    /// Whether anything is known of a client: a token, or an end of its time or of a subscription.
+    #[must_use]
+    pub fn knows(&self, seat: Seat) -> bool {
+        self.all.contains_key(&seat.0)
+    }
+
     /// What the token says that a client has shown.
     #[must_use]
     pub fn claims(&self, seat: Seat) -> Option<&TokenClaims> {

@@ -349,6 +349,29 @@ fn a_token_that_is_over_is_taken_away_with_what_it_opened() {
 }
 
 #[test]
+fn time_that_the_application_gives_to_nobody_is_over_once() {
+    let mut rig = token_rig();
+    let guest = client(&mut rig, 0, None);
+    let of_one = json!({"token": token(&json!({"channel": "own", "exp": 1090}))});
+    let wish = json!({"channel": "own", "data": of_one});
+    assert_eq!(call(&mut rig, guest, "#subscribe", wish), json!({"rid": 9}));
+    let id = &packets(&rig, guest)[0]["data"]["id"];
+    rig.call(
+        1,
+        "/api/refresh",
+        &json!({"client": id, "expire_at": 1005}).to_string(),
+    );
+    rig.wait(Duration::from_secs(6));
+    for _ in 0..3 {
+        rig.say(guest, "");
+    }
+    let all = packets(&rig, guest).split_off(2);
+    let told: Vec<_> = all.iter().map(|it| &it["event"]).collect();
+    assert_eq!(told, ["#kickOut", "#removeAuthToken"]);
+    assert_eq!(rig.closed(guest), None);
+}
+
+#[test]
 fn the_application_takes_clients_off_channels_and_ends_them_for_good() {
     let mut rig = Rig::new(2);
     let guest = client(&mut rig, 1, None);

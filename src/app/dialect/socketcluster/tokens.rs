@@ -56,7 +56,7 @@ impl ClusterClients {
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) {
-        if desk.holders().claims(seat).is_none() {
+        if !desk.holders().knows(seat) {
             return;
         }
         desk.holders().left(seat);
