@@ -111,12 +111,7 @@ impl Ceiling {
     /// for as long as it may.
     #[must_use]
     pub fn next_per_s(&self) -> Option<f64> {
-        let runs_max = if self.held.is_some() {
-            RUNS_MAX
-        } else {
-            2 * RUNS_MAX
-        };
-        let is_over = self.runs >= runs_max || self.spent >= SEARCH_TIME;
+        let is_over = self.runs >= runs_max(self.held.is_some()) || self.spent >= SEARCH_TIME;
         self.open_per_s().filter(|_| !is_over)
     }
 
@@ -277,11 +272,16 @@ impl Headroom {
 
     /// A search that was not done.
     pub(super) fn unsure(&self) -> Option<String> {
-        let (runs, most) = (self.runs, SEARCH_TIME.as_secs());
+        let runs = self.runs;
+        let why = if runs >= runs_max(self.ceiling_per_s > 0.0) {
+            "as many as it makes".to_owned()
+        } else {
+            format!("no run begins after {} s", SEARCH_TIME.as_secs())
+        };
         self.cut_short.then(|| {
             format!(
-                "the calibration was ended after {runs} runs, before it was sure (no run begins \
-                 after {most} s): on a quieter host it is sooner"
+                "the calibration was ended after {runs} runs, before it was sure ({why}): on a \
+                 quieter host it is sooner"
             )
         })
     }
@@ -289,6 +289,11 @@ impl Headroom {
     const fn bound(&self) -> &'static str {
         if self.is_lower_bound { ">= " } else { "" }
     }
+}
+
+/// How many runs a search has at most; more while nothing was held yet.
+const fn runs_max(has_held: bool) -> u32 {
+    if has_held { RUNS_MAX } else { 2 * RUNS_MAX }
 }
 
 #[cfg(test)]

@@ -225,6 +225,15 @@ fn a_search_that_was_cut_short_says_what_is_held_at_least() {
         why.contains("after 5 runs") && why.contains("40 s"),
         "{why}"
     );
+    let many = Headroom {
+        runs: RUNS_MAX,
+        ..found
+    };
+    let why = many.unsure().unwrap_or_default();
+    assert!(
+        why.contains("after 60 runs") && !why.contains("40 s"),
+        "{why}"
+    );
     let sure = searched(1_000.0, 2_100.0, 1e9);
     assert!(!sure.cut_short && sure.unsure().is_none(), "{sure:?}");
 }
