@@ -5,6 +5,7 @@ use super::dialect_server::{Conduct, Dialect, serve};
 use super::networks::Link;
 use super::program::{Ran, Running, ringstorm};
 use serde_json::Value;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -129,6 +130,45 @@ fn servers_that_say_nothing_are_failures_by_what_was_awaited() {
             let record = assert_failed(&what, &ran, &["none of 3 connections came up"]);
             assert_failures(&what, &record, "ready", &[kind]);
         }
+    }
+}
+
+/// The event streams of channels have a handshake too: `ready`, once each topic stands.
+#[test]
+fn a_stream_that_never_says_that_it_is_ready_is_a_failure_by_that_name() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        let mut peers = Vec::new();
+        for mut peer in listener.incoming().map_while(Result::ok) {
+            let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: hello\n\n";
+            // A client that goes is none of the server's business.
+            let _ = peer.write_all(head);
+            peers.push(peer);
+        }
+    });
+    let url = format!("http://{address}/channels");
+    for engine in ENGINES {
+        let load = [
+            "load",
+            &url,
+            "--engine",
+            engine,
+            "--scenario",
+            "sse-channels",
+        ];
+        let plan = ["--channel", "news", "-c", "3", "-r", "30", "-d", "1s"];
+        let rest = [
+            "--connect-timeout",
+            "700ms",
+            "--cores",
+            "0",
+            "--quiet",
+            "--json",
+        ];
+        let ran = ringstorm(&[&load[..], &plan, &rest].concat());
+        let record = assert_failed(engine, &ran, &["none of 3 connections came up"]);
+        assert_failures(engine, &record, "ready", &["no_ready"]);
     }
 }
 

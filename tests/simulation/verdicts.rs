@@ -6,7 +6,8 @@ use ringstorm::load::scenario::custom::{Custom, Script};
 use ringstorm::load::scenario::rooms::Rooms;
 use ringstorm::load::scenario::{
     Cable, CableOptions, Connect, NumberedChannels, NumberedChannelsOptions, Senders,
-    SocketCluster, SocketClusterOptions, SocketIo, SocketIoOptions,
+    SocketCluster, SocketClusterOptions, SocketIo, SocketIoOptions, StreamedChannels,
+    StreamedChannelsOptions,
 };
 use ringstorm::load::{self, Load, Loop, Outcome, Pace, Rate, Scenario, Transport};
 use ringstorm::report::{self, Facts, Record, Verdict, exit_code};
@@ -208,6 +209,15 @@ fn channels() -> Scenario {
     }))
 }
 
+fn sse_channels() -> Scenario {
+    dialogue(StreamedChannels::new(StreamedChannelsOptions {
+        topics: vec!["news".to_owned()],
+        content_bytes: 32,
+        senders: Senders::ALL,
+        seed: 7,
+    }))
+}
+
 /// The scenarios, and whether they expect to hear something while they are up.
 fn scenarios() -> Vec<(&'static str, load::Config, bool)> {
     let (ws, sse) = (Transport::WebSocket, Transport::Sse);
@@ -247,6 +257,14 @@ fn scenarios() -> Vec<(&'static str, load::Config, bool)> {
         (
             "channels",
             config(channels(), ws, "/connection/websocket"),
+            true,
+        ),
+        (
+            "sse-channels",
+            load::Config {
+                headers: vec![("X-API-Key".to_owned(), "dev".to_owned())],
+                ..config(sse_channels(), sse, "/channels?topic=news")
+            },
             true,
         ),
     ]

@@ -138,6 +138,13 @@ impl Dialogue for Listener {
         }
     }
 
+    /// It has taken too long to come up.
+    fn on_timer(&mut self, context: &mut Context<'_>) {
+        if !self.is_ready {
+            context.fail("no_ready");
+        }
+    }
+
     fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
         let stamp = self.calls.begin(piece, context);
         let topics = &self.plan.options.topics;

@@ -137,6 +137,39 @@ fn messages_of_every_form_of_length_are_understood() {
     }
 }
 
+/// RFC 6455, 5.2: "the minimal number of bytes MUST be used to encode the length".
+#[test]
+fn a_length_in_a_longer_form_than_it_needs_is_refused_though_its_message_is_whole() {
+    for (len, is_minimal) in [(0, false), (1, false), (125, false), (126, true)] {
+        let of_16_bits = [&[0x82, 126, 0, len][..], &vec![7; usize::from(len)]].concat();
+        let of_64_bits = [
+            &[0x82, 127, 0, 0, 0, 0, 0, 0, 0, len][..],
+            &vec![7; usize::from(len)],
+        ];
+        let said = if is_minimal {
+            Said::Binary(vec![7; usize::from(len)])
+        } else {
+            Said::Fault(1002)
+        };
+        assert_eq!(heard(&of_16_bits), [said], "{len} bytes");
+        assert_eq!(
+            heard(&of_64_bits.concat()),
+            [Said::Fault(1002)],
+            "{len} bytes"
+        );
+    }
+}
+
+/// What lies whole in a receive has the same bounds as what comes in pieces.
+#[test]
+fn a_whole_message_of_the_greatest_length_is_heard_and_one_byte_more_is_not() {
+    let mut pool = Pool::new(200, limits::MESSAGE_FRAGMENTS);
+    for (len, said) in [(200, Said::Binary(vec![7; 200])), (201, Said::Fault(1009))] {
+        let bytes = frames(&[(Opcode::Binary, Fin::Last, &vec![7; len])]);
+        assert_eq!(heard_within(&bytes, &mut pool), [said], "{len} bytes");
+    }
+}
+
 #[test]
 fn a_message_inside_one_receive_is_borrowed_from_there() {
     let mut pool = pool();
