@@ -23,6 +23,12 @@ pub const RESPONSE_FIELDS: usize = 256;
 pub const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Bytes of a request body that is read and thrown away; more gets 413.
 pub const BODY_BYTES: u64 = 64 * 1024;
+/// Bytes of all files for browsers, in all codings: they are in memory, once for all cores.
+pub const PUBLIC_BYTES: u64 = 256 << 20;
+/// How many of them there may be.
+pub const PUBLIC_FILES: usize = 65_536;
+/// How many folders deep they may lie. A link that leads round in circles is found so.
+pub const PUBLIC_DEPTH: usize = 32;
 /// Default time that an HTTP connection is kept open between requests. nginx keeps 75 s.
 pub const KEEP_ALIVE_TIME: Duration = Duration::from_secs(60);
 /// Requests on one kept-alive HTTP connection: bounds what one peer gets for one handshake.

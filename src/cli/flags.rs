@@ -299,6 +299,13 @@ pub(super) struct ServeFlags {
     /// Origin whose pages may open a WebSocket; may be given several times [default: any].
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     pub(super) origin: Vec<String>,
+    /// Folder whose files browsers are given, read into memory at the start and at SIGHUP: with
+    /// types, ETags, ranges, `x.gz` and `x.br` for who takes them, index.html for a folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) public: Option<PathBuf>,
+    /// For so long browsers may keep a file without asking again.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
+    pub(super) public_max_age: Duration,
     /// Certificates of the server, its own first (PEM): all listeners speak TLS, wss:// and
     /// https://. May be given several times: a client gets the first that is for the name it asks
     /// for.

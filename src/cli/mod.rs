@@ -30,6 +30,7 @@ mod print;
 mod probe;
 mod processes;
 mod proxy;
+mod public;
 mod records;
 mod report;
 mod scratch;

@@ -8,7 +8,7 @@ use super::server_capacity::{self, HostLimits, ServerCapacity};
 use super::tls::{self, TlsFiles};
 use super::tokens::ChannelSite;
 use super::values::Switch;
-use super::{Exit, Failure, complaints, host, listen, logs, print, signals};
+use super::{Exit, Failure, complaints, host, listen, logs, print, public, signals};
 use crate::app::realtime::RealtimePlan;
 #[cfg(feature = "baseline")]
 use crate::baseline::{self, Baseline};
@@ -118,6 +118,7 @@ impl Config {
                 } else {
                     OriginPolicy::Only(flags.origin)
                 },
+                public: public::read(flags.public.as_deref(), flags.public_max_age)?,
                 ..server::Config::new(name(flags.engine), engine::now())
             },
             listen,
@@ -256,6 +257,7 @@ fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
         ("--subprotocol", !flags.subprotocol.is_empty()),
         ("--origin", !flags.origin.is_empty()),
         ("--tls-cert", !flags.tls_cert.is_empty()),
+        ("--public", flags.public.is_some()),
     ];
     let asked = asked.into_iter().find(|(_, asked)| *asked);
     let asked = asked.map(|(flag, _)| flag).or(flags.limits.asked());
@@ -410,6 +412,7 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
                 print::complain(&failure);
             }
             print::note(&capacity);
+            public::tell(&server.public);
             if let Some(warning) = &warning {
                 print::note(warning);
             }

@@ -2,6 +2,7 @@
 
 use super::apps::Apps;
 use super::fields::{EVENT_STREAM, Fields};
+use super::file_answer::FileAnswer;
 use super::route::{By, Route};
 use super::stats::Form;
 use super::step::Step;
@@ -37,6 +38,10 @@ pub(super) enum Answer {
     Options {
         methods: Methods,
     },
+    /// A file, which follows its head, or what is to be said of it.
+    File(FileAnswer),
+    /// The same path with a slash is a folder with an index.
+    Moved,
     Refused {
         status: u16,
         reason: &'static str,
@@ -182,9 +187,13 @@ impl Reply {
         matches!(self.content, Content::HeadOnly)
     }
 
-    /// RFC 9110, 8.6: 204 has no length, and the length of an event stream is not known.
+    /// RFC 9110, 8.6: 204 has no length, and the length of an event stream is not known. A file
+    /// says its own.
     pub(super) const fn has_length(&self) -> bool {
-        !matches!(self.answer, Answer::Events | Answer::Options { .. })
+        !matches!(
+            self.answer,
+            Answer::Events | Answer::Options { .. } | Answer::File(_)
+        )
     }
 
     /// What becomes of the connection once it was sent, or could not be; `None` if it goes on.
@@ -217,6 +226,8 @@ impl Reply {
                 fields.push("Allow", methods.allow());
                 fields.preflight(methods.allow());
             }
+            // It has put its own.
+            Answer::File(_) => {}
             Answer::Index
             | Answer::Health
             | Answer::Stats(_)
@@ -224,6 +235,7 @@ impl Reply {
             | Answer::SaidLater
             | Answer::Called { .. }
             | Answer::OnlyPost
+            | Answer::Moved
             | Answer::Refused { .. } => {
                 fields.push("Content-Type", media_type);
                 fields.push("Cache-Control", "no-store");
@@ -295,6 +307,8 @@ impl Answer {
             // The one is never sent so, the others have no content.
             Self::SaidLater | Self::Events => (200, ""),
             Self::Options { .. } => (204, ""),
+            Self::File(file) => (file.status(), ""),
+            Self::Moved => (301, "a folder: its path ends with a slash\n"),
             Self::Refused { status, reason } => {
                 into.extend_from_slice(reason.as_bytes());
                 (status, "\n")

@@ -3,6 +3,7 @@
 use super::draining::Farewell;
 use super::log::LogQueue;
 use super::memory::MemoryBounds;
+use super::public::PublicFiles;
 use super::refusals::Refusals;
 use super::tally::Tally;
 use crate::app::push::PushConfig;
@@ -90,6 +91,8 @@ pub struct Config {
     pub subprotocols: Vec<String>,
     /// Which web pages may open a WebSocket.
     pub origins: OriginPolicy,
+    /// Files for browsers.
+    pub public: Arc<PublicFiles>,
     /// Who is let in, how fast it may speak, for how long it may stay.
     pub limits: DoorLimits,
     /// Time for a head of a request, and for what is posted.
@@ -109,6 +112,8 @@ pub struct Config {
 pub struct ServerNews {
     /// Which web pages may open a WebSocket.
     pub origins: OriginPolicy,
+    /// Files for browsers.
+    pub public: Arc<PublicFiles>,
     /// Who is let in, how fast it may speak, for how long it may stay.
     pub limits: DoorLimits,
     /// Time for a head of a request, and for what is posted.
@@ -149,6 +154,7 @@ impl Config {
             deflate: false,
             subprotocols: Vec::new(),
             origins: OriginPolicy::Any,
+            public: Arc::default(),
             limits: DoorLimits::default(),
             head_time: limits::HEAD_TIME,
             addresses: AddressTable::default(),
@@ -174,6 +180,7 @@ impl Config {
     pub(super) fn renew(&mut self, seen: &mut u64) -> Option<DoorLimits> {
         let news = self.news.news(seen)?;
         self.origins = lowercase(news.origins.clone());
+        self.public = Arc::clone(&news.public);
         self.head_time = news.head_time;
         Some(news.limits.clone())
     }
@@ -256,6 +263,11 @@ impl Config {
     /// Which web pages may open a WebSocket, and read answers.
     pub(super) const fn origins(&self) -> &OriginPolicy {
         &self.origins
+    }
+
+    /// Files for browsers.
+    pub(super) fn public(&self) -> &PublicFiles {
+        &self.public
     }
 
     /// Agrees to the upgrade that a request asks for.

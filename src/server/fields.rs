@@ -6,7 +6,7 @@ use crate::protocol::websocket::OriginPolicy;
 use crate::time::Instant;
 
 /// Fields of one response at most.
-const MOST: usize = 16;
+const MOST: usize = 20;
 
 /// What an event stream's head says beside its status.
 ///

@@ -7,6 +7,7 @@ use super::answer::{Answer, Reply};
 use super::apps::{AppIndex, Apps};
 use super::routes::{self, Asked, Body};
 use super::say::Saying;
+use super::sending::Sending;
 use super::shared::Shared;
 use super::stats::Message;
 use super::step::{Due, Stamp, Step};
@@ -19,6 +20,7 @@ use crate::protocol::http::{HeadReader, Opening};
 use crate::protocol::websocket::Extension;
 use crate::shard::{Close, ConnectionId, Half, Unsent, Wire};
 use std::mem;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// What a connection is while it speaks HTTP.
@@ -46,6 +48,8 @@ enum Phase {
     Saying(Box<Saying>),
     /// Waiting for another core: for what it counts, or for a room's number.
     Waiting(Reply),
+    /// Sending what follows the head of an answer. Boxed: it is short-lived.
+    Sending(Box<Sending>),
 }
 
 /// Whose request it is.
@@ -90,6 +94,18 @@ impl Http {
                     }
                     return Turn::Step(Step::Stay);
                 }
+                Phase::Sending(sending) => match sending.go_on(id, wire) {
+                    // What comes behind waits, and so does the rest.
+                    Ok(false) => return Turn::Defer,
+                    sent => {
+                        let reply = sending.reply();
+                        let step = self.sent(asker, reply, sent.map(drop), shared, wire);
+                        match step {
+                            Some(step) => return Turn::Step(step),
+                            None => continue,
+                        }
+                    }
+                },
                 Phase::Body(body) => match body.skip(bytes, at) {
                     Ok(false) => return Turn::Step(Step::Stay),
                     Ok(true) => body.reply(),
@@ -101,53 +117,66 @@ impl Http {
                     Err(fault) => saying.reply().refused(fault),
                 },
                 Phase::Fresh | Phase::Head | Phase::Idle => {
-                    let rest = bytes.get(*at..).unwrap_or_default();
-                    let asked = match self.reader.next(bytes, at) {
-                        Ok(Some(head)) => {
-                            let asked = routes::asked(head, (id, asker.place), shared, wire);
-                            self.as_in_pieces(rest, asked)
-                        }
-                        Ok(None) => match self.opening.next(rest) {
-                            Ok(()) => {
-                                let more = !rest.is_empty();
-                                return Turn::Step(self.rest(more, asker, shared, wire));
-                            }
-                            // It will not become a request, so it is not waited for.
-                            Err(fault) => Asked::Reply(Reply::refuse(fault)),
-                        },
-                        Err(fault) => self.as_in_pieces(rest, Asked::Reply(Reply::refuse(fault))),
-                    };
-                    *asker.since = Stamp::new(wire.now());
-                    match asked {
-                        Asked::Reply(reply) => reply,
-                        Asked::Body(body) => {
-                            self.phase = Phase::Body(Box::new(body));
-                            shared.await_rest(id, wire.now());
-                            continue;
-                        }
-                        Asked::Say(saying) => {
-                            self.phase = Phase::Saying(saying);
-                            shared.await_rest(id, wire.now());
-                            continue;
-                        }
-                        Asked::WebSocket(app, extension) => {
-                            let turn = Turn::WebSocket(app, extension);
-                            return begin(id, turn, None, shared, wire);
-                        }
-                        Asked::Stream(app, resumed) => {
-                            let turn = Turn::Stream(app);
-                            return begin(id, turn, Some(resumed), shared, wire);
-                        }
+                    match self.read_head(asker, bytes, at, shared, wire) {
+                        ControlFlow::Continue(Some(reply)) => reply,
+                        ControlFlow::Continue(None) => continue,
+                        ControlFlow::Break(turn) => return turn,
                     }
                 }
             };
             if let Some(step) = self.answer((id, *asker.place), reply, shared, wire) {
                 return Turn::Step(step);
             }
-            if shared.is_spent_by_answer() && *at < bytes.len() {
+            let is_sending = matches!(self.phase, Phase::Sending(_));
+            if shared.is_spent_by_answer() && *at < bytes.len() && !is_sending {
                 return Turn::Defer;
             }
         }
+    }
+
+    /// Reads a request from `*at` on: its reply, or none yet because a body follows. Breaks off
+    /// where there is no whole head, or it makes the connection something else.
+    fn read_head<A: Apps>(
+        &mut self,
+        asker: &mut Requester<'_>,
+        bytes: &[u8],
+        at: &mut usize,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> ControlFlow<Turn, Option<Reply>> {
+        let id = asker.id;
+        let rest = bytes.get(*at..).unwrap_or_default();
+        let asked = match self.reader.next(bytes, at) {
+            Ok(Some(head)) => {
+                let asked = routes::asked(head, (id, asker.place), shared, wire);
+                self.as_in_pieces(rest, asked)
+            }
+            Ok(None) => match self.opening.next(rest) {
+                Ok(()) => {
+                    let more = !rest.is_empty();
+                    return ControlFlow::Break(Turn::Step(self.rest(more, asker, shared, wire)));
+                }
+                // It will not become a request, so it is not waited for.
+                Err(fault) => Asked::Reply(Reply::refuse(fault)),
+            },
+            Err(fault) => self.as_in_pieces(rest, Asked::Reply(Reply::refuse(fault))),
+        };
+        *asker.since = Stamp::new(wire.now());
+        self.phase = match asked {
+            Asked::Reply(reply) => return ControlFlow::Continue(Some(reply)),
+            Asked::Body(body) => Phase::Body(Box::new(body)),
+            Asked::Say(saying) => Phase::Saying(saying),
+            Asked::WebSocket(app, extension) => {
+                let turn = Turn::WebSocket(app, extension);
+                return ControlFlow::Break(begin(id, turn, None, shared, wire));
+            }
+            Asked::Stream(app, resumed) => {
+                let turn = Turn::Stream(app);
+                return ControlFlow::Break(begin(id, turn, Some(resumed), shared, wire));
+            }
+        };
+        shared.await_rest(id, wire.now());
+        ControlFlow::Continue(None)
     }
 
     /// A refused head is refused for its first impossible byte, whether it came whole or in pieces.
@@ -224,7 +253,12 @@ impl Http {
     pub(super) fn held(&self) -> usize {
         let text = match &self.phase {
             Phase::Saying(saying) => saying.held(),
-            Phase::Fresh | Phase::Head | Phase::Idle | Phase::Body(_) | Phase::Waiting(_) => 0,
+            Phase::Fresh
+            | Phase::Head
+            | Phase::Idle
+            | Phase::Body(_)
+            | Phase::Waiting(_)
+            | Phase::Sending(_) => 0,
         };
         self.reader.held() + text
     }
@@ -247,8 +281,9 @@ impl Http {
                     why: CloseReason::Idle,
                 }),
             ),
-            // The round of questions has its own, shorter, deadline.
-            Phase::Waiting(_) => (limits::HEAD_TIME, Due::Never),
+            // The round of questions has its own, shorter, deadline; a peer that does not read is
+            // the engine's to reset.
+            Phase::Waiting(_) | Phase::Sending(_) => (limits::HEAD_TIME, Due::Never),
         }
     }
 
@@ -293,6 +328,8 @@ impl Http {
             | Answer::Called { .. }
             | Answer::OnlyPost
             | Answer::Options { .. }
+            | Answer::File(_)
+            | Answer::Moved
             | Answer::Refused { .. } => false,
         };
         if waits {
@@ -317,10 +354,40 @@ impl Http {
         } else if place.is_brief() {
             reply.end_with(CloseReason::Full);
         }
-        let step = reply.once_sent(shared.answer(id, &reply, wire));
+        let sent = shared.answer(id, &reply, wire);
+        if sent.is_ok()
+            && let Some(content) = shared.content(&reply)
+        {
+            self.phase = Phase::Sending(Box::new(Sending::new(content, reply)));
+            return None;
+        }
+        let step = reply.once_sent(sent);
         if step.is_none() {
             self.phase = Phase::Idle;
             shared.await_request(id, wire.now());
+        }
+        step
+    }
+
+    /// What followed the head of an answer is queued, or cannot be. `None` if the connection goes
+    /// on.
+    fn sent<A: Apps>(
+        &mut self,
+        asker: &mut Requester<'_>,
+        mut reply: Reply,
+        sent: Result<(), Unsent>,
+        shared: &mut Shared<A>,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> Option<Step> {
+        if shared.is_draining() {
+            // It may have begun before.
+            reply.end_with(CloseReason::Drain);
+        }
+        let step = reply.once_sent(sent);
+        if step.is_none() {
+            self.phase = Phase::Idle;
+            *asker.since = Stamp::new(wire.now());
+            shared.await_next(asker.id, wire.now());
         }
         step
     }

@@ -3,6 +3,7 @@
 use super::Config;
 use super::answer::Reply;
 use super::fields::{Clock, EVENT_STREAM, Fields};
+use super::file_answer::FileAnswer;
 use crate::limits;
 use crate::protocol::http::Response;
 use crate::protocol::sse;
@@ -20,6 +21,8 @@ pub(super) struct Responses {
     content: Vec<u8>,
     clock: Clock,
     cookie: Option<Box<str>>,
+    /// Where the client of the next answer is sent.
+    location: Option<String>,
 }
 
 impl Responses {
@@ -51,17 +54,39 @@ impl Responses {
             whole,
             content,
             clock,
+            location,
             ..
         } = self;
         whole.clear();
+        let location = location.take();
         let mut fields = Fields::default();
         let date = clock.date(now, config);
         reply.put((status, media_type), date, config.origins(), &mut fields);
+        if let Some(location) = &location {
+            fields.push("Location", location);
+        }
         let counted = reply.has_length().then_some(&**content);
         Response::encode(whole, status, fields.as_slice(), counted);
         if reply.is_head_only() {
             whole.truncate(whole.len() - content.len());
         }
+    }
+
+    /// Writes the head of an answer about a file, which follows it.
+    pub(super) fn file(&mut self, reply: &Reply, file: FileAnswer, config: &Config, now: Instant) {
+        let Self { whole, clock, .. } = self;
+        whole.clear();
+        let texts = file.texts(config.public());
+        let (status, mut fields) = (file.status(), Fields::default());
+        file.put(config.public(), &texts, &mut fields);
+        let date = clock.date(now, config);
+        reply.put((status, ""), date, config.origins(), &mut fields);
+        Response::encode(whole, status, fields.as_slice(), None);
+    }
+
+    /// Where the client of the next answer is sent.
+    pub(super) fn set_location(&mut self, location: String) {
+        self.location = Some(location);
     }
 
     /// What the browser is to keep whose WebSocket or event stream begins next.

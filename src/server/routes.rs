@@ -103,14 +103,16 @@ pub(super) fn asked<A: Apps>(
 
 fn route<A: Apps>(request: &Request<'_>, shared: &mut Shared<A>, now: Instant) -> Asked {
     match request.path() {
-        path if request.method == "OPTIONS" => options(path, shared.find(path), request),
+        path if request.method == "OPTIONS" => {
+            options(path, (shared.find(path), shared.has_file(path)), request)
+        }
         "/healthz" => plain(Answer::Health, request),
         "/stats" => figures(
             Some(Form::Json).filter(|it| takes(request, it.media_type())),
             request,
         ),
         "/metrics" => figures(reader(request).map(Form::Metrics), request),
-        "/" => plain(Answer::Index, request),
+        "/" if !shared.has_file("/") => plain(Answer::Index, request),
         path => match shared.find(path) {
             Some((app, By::WebSocket)) => socket(app, request, shared, now),
             Some((app, By::EventStream)) => events(app, request, shared, now),
@@ -126,7 +128,7 @@ fn route<A: Apps>(request: &Request<'_>, shared: &mut Shared<A>, now: Instant) -
                 let permit = || shared.arriving(app, request);
                 say::begin_call(app, request, permit).map_or_else(Asked::Reply, Asked::Say)
             }
-            None => plain(NOWHERE, request),
+            None => file(request, shared),
         },
     }
 }
@@ -166,15 +168,32 @@ fn figures(form: Option<Form>, request: &Request<'_>) -> Asked {
 
 /// What may be asked for there: for a page that asks before it does (Fetch, 4.8), and for anyone
 /// (RFC 9110, 9.3.7).
-fn options(path: &str, app: Option<(AppIndex, By)>, request: &Request<'_>) -> Asked {
+fn options(
+    path: &str,
+    (app, is_file): (Option<(AppIndex, By)>, bool),
+    request: &Request<'_>,
+) -> Asked {
     let methods = match (path, app) {
         ("*", _) => Methods::All,
         (_, Some((_, By::Post | By::Call))) => Methods::Post,
         (_, Some((_, By::WebSocket | By::EventStream | By::Either)))
         | ("/" | "/healthz" | "/stats" | "/metrics", None) => Methods::Read,
+        (_, None) if is_file => Methods::Read,
         (_, None) => return answered(NOWHERE, Content::Full, request),
     };
     answered(Answer::Options { methods }, Content::HeadOnly, request)
+}
+
+/// A request for a file for browsers.
+fn file<A: Apps>(request: &Request<'_>, shared: &mut Shared<A>) -> Asked {
+    let has_body = !matches!(request.body, BodyLength::None | BodyLength::Known(0));
+    match request.method {
+        // What is found is for now: a body may come when the files are others.
+        "GET" | "HEAD" if has_body => plain(NOWHERE, request),
+        "GET" | "HEAD" => plain(shared.file(request).unwrap_or(NOWHERE), request),
+        _ if shared.has_file(request.path()) => plain(Answer::Index, request),
+        _ => plain(NOWHERE, request),
+    }
 }
 
 const NOWHERE: Answer = Answer::Refused {

@@ -245,6 +245,12 @@ impl<A: Apps> Shared<A> {
         }
     }
 
+    /// Looks at a connection again before it has been idle for too long, after an answer that may
+    /// have taken long.
+    pub(super) fn await_next(&mut self, id: ConnectionId, now: Instant) {
+        self.wheel.schedule(id, now + self.config.http_idle());
+    }
+
     /// The connections to look at now.
     pub(super) fn take_due(&mut self, now: Instant, due: &mut Vec<ConnectionId>) {
         self.wheel.expire(now, due);

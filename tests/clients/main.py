@@ -16,6 +16,7 @@ import cases_metrics  # noqa: F401
 import cases_log  # noqa: F401
 import cases_probe  # noqa: F401
 import cases_refusals  # noqa: F401
+import cases_public  # noqa: F401
 import cases_raw  # noqa: F401
 import cases_realtime  # noqa: F401
 import cases_slow  # noqa: F401

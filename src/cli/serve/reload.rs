@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// Keys whose values can change while the server runs.
-pub(in crate::cli) const RELOADED: [&str; 23] = [
+pub(in crate::cli) const RELOADED: [&str; 25] = [
     "api-key",
     "byte-rate",
     "connect-rate",
@@ -32,6 +32,8 @@ pub(in crate::cli) const RELOADED: [&str; 23] = [
     "max-lifetime",
     "message-rate",
     "origin",
+    "public",
+    "public-max-age",
     "rules",
     "stream-secret",
     "tls-cert",
@@ -201,6 +203,7 @@ impl Reloader {
         }
         self.server.say(ServerNews {
             origins: new.server.origins,
+            public: new.server.public,
             limits,
             head_time: new.server.head_time,
         });

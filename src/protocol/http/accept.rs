@@ -1,4 +1,5 @@
-//! What a client takes: the weights of `Accept` (RFC 9110, 12.5.1 and 12.4.2).
+//! What a client takes: the weights of `Accept` and `Accept-Encoding` (RFC 9110, 12.5.1, 12.5.3 and
+//! 12.4.2).
 
 use super::Headers;
 
@@ -21,16 +22,42 @@ pub fn quality(headers: &Headers<'_>, media_type: &str) -> Option<u16> {
             Some(("*", "*")) => 1,
             _ => continue,
         };
-        let weight = parts.find_map(|part| match part.split_once('=') {
-            Some((name, value)) if name.eq_ignore_ascii_case("q") => Some(weight(value)),
-            _ => None,
-        });
-        let Some(quality) = weight.unwrap_or(Some(1000)) else {
-            continue;
-        };
-        found = found.max(Some((specific, quality)));
+        if let Some(quality) = weight_of(parts) {
+            found = found.max(Some((specific, quality)));
+        }
     }
     found.map(|(_, quality)| quality)
+}
+
+/// How much a client wants a content coding, in thousandths: 0 says that it is not acceptable. One
+/// that it does not name is what `*` is, and not acceptable without it.
+#[must_use]
+pub fn coding_quality(headers: &Headers<'_>, coding: &str) -> u16 {
+    let mut found: Option<(bool, u16)> = None;
+    for member in headers
+        .all("accept-encoding")
+        .flat_map(|list| list.split(','))
+    {
+        let mut parts = member.split(';').map(|part| part.trim_matches([' ', '\t']));
+        let name = parts.next().unwrap_or_default();
+        let is_named = name.eq_ignore_ascii_case(coding);
+        if !is_named && name != "*" {
+            continue;
+        }
+        if let Some(quality) = weight_of(parts) {
+            found = found.max(Some((is_named, quality)));
+        }
+    }
+    found.map_or(0, |(_, quality)| quality)
+}
+
+/// The weight among the parameters of a member; `None` for a malformed one.
+fn weight_of<'p>(mut parameters: impl Iterator<Item = &'p str>) -> Option<u16> {
+    let weight = parameters.find_map(|part| match part.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("q") => Some(weight(value)),
+        _ => None,
+    });
+    weight.unwrap_or(Some(1000))
 }
 
 /// `qvalue`: 0 to 1 with at most three digits behind the dot.
@@ -90,6 +117,32 @@ mod tests {
             ),
         ] {
             assert_eq!(wanted(accept, "text/plain"), quality, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn a_coding_that_is_not_named_is_what_the_star_is() {
+        // RFC 9110, 12.5.3.
+        for (accept, quality) in [
+            ("", 0),
+            ("Accept-Encoding: gzip, deflate, br\r\n", 1000),
+            ("Accept-Encoding: GZIP;q=0.5\r\n", 500),
+            ("Accept-Encoding: br\r\n", 0),
+            ("Accept-Encoding: *;q=0.3\r\n", 300),
+            ("Accept-Encoding: *, gzip;q=0\r\n", 0),
+            ("Accept-Encoding: gzip;q=2\r\n", 0),
+            (
+                "Accept-Encoding: identity\r\nAccept-Encoding: gzip\r\n",
+                1000,
+            ),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{accept}\r\n");
+            let request = Request::parse(head.as_bytes()).unwrap();
+            assert_eq!(
+                coding_quality(&request.headers, "gzip"),
+                quality,
+                "{accept:?}"
+            );
         }
     }
 }

@@ -4,6 +4,7 @@
 pub mod accept;
 pub mod body;
 pub mod coding;
+pub mod conditional;
 pub mod date;
 pub mod fields;
 pub mod head;

@@ -13,6 +13,7 @@ use crate::server::apps::{AppIndex, Apps};
 use crate::server::draining::DRAINING;
 use crate::server::fields;
 use crate::server::figures::Figures;
+use crate::server::file_answer::{FileAnswer, FileContent, FileFound};
 use crate::server::route::By;
 use crate::server::say::Saying;
 use crate::server::stats::Message;
@@ -173,6 +174,34 @@ impl<A: Apps> Shared<A> {
         self.responses.send(id, wire)
     }
 
+    /// What a request gets of the files for browsers; `None` if it is for none of them.
+    pub(in crate::server) fn file(&mut self, request: &Request<'_>) -> Option<Answer> {
+        match FileAnswer::find(request, self.config.public())? {
+            FileFound::Answer(file) => Some(Answer::File(file)),
+            FileFound::Folder => {
+                let query = request.query().map(|query| format!("?{query}"));
+                let location = format!("{}/{}", request.path(), query.unwrap_or_default());
+                self.responses.set_location(location);
+                Some(Answer::Moved)
+            }
+        }
+    }
+
+    /// Whether there is a file for browsers at that path.
+    pub(in crate::server) fn has_file(&self, path: &str) -> bool {
+        self.config.public().find(path).is_some()
+    }
+
+    /// What follows the head of that answer, if anything does.
+    pub(in crate::server) fn content(&self, reply: &Reply) -> Option<FileContent> {
+        let Answer::File(file) = reply.answer() else {
+            return None;
+        };
+        let content = file.content(self.config.public());
+        let follows = !reply.is_head_only() && !content.range.is_empty();
+        follows.then_some(content)
+    }
+
     /// The content of the answer to a call.
     pub(in crate::server) fn take_content(&mut self, json: String) {
         self.responses.take_content(json);
@@ -189,6 +218,10 @@ impl<A: Apps> Shared<A> {
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Result<(), Unsent> {
         let answer = reply.answer();
+        if let Answer::File(file) = answer {
+            self.responses.file(reply, file, &self.config, wire.now());
+            return self.responses.send(id, wire);
+        }
         let figures = self.figures(wire);
         if !answer.is_written() {
             self.responses.begin_content();
@@ -203,7 +236,9 @@ impl<A: Apps> Shared<A> {
             | Answer::SaidLater
             | Answer::Called { .. }
             | Answer::OnlyPost
-            | Answer::Options { .. } => {}
+            | Answer::Options { .. }
+            | Answer::File(_)
+            | Answer::Moved => {}
             Answer::Refused { status, reason } => self.log.refused(id, Some(status), reason),
         }
         let kind = answer.write(self.draining.is_announced(), content);

@@ -201,6 +201,7 @@ fn limits_can_be_others_while_the_server_runs() {
             ..DoorLimits::default()
         },
         head_time: Duration::from_secs(1),
+        public: std::sync::Arc::default(),
     });
     rig.socket("/echo");
     let late = rig.asked(&get("/"));

@@ -4,6 +4,7 @@ mod admission;
 mod door;
 mod draining;
 mod fairness;
+mod files;
 mod http;
 mod log;
 mod memory;
