@@ -20,6 +20,7 @@
 //! - [`cli`]: flags to configuration to run; the only printer.
 
 pub mod app;
+pub mod backend;
 #[cfg(feature = "baseline")]
 pub mod baseline;
 pub mod cli;

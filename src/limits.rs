@@ -369,6 +369,31 @@ pub const RECEIVE_BYTES: u32 = 4096;
 pub const LARGE_RECEIVE_BUFFERS: u16 = 32;
 /// Size of one of them, in bytes.
 pub const LARGE_RECEIVE_BYTES: u32 = 64 * 1024;
+/// Questions of one core that the application behind the server has not answered; what is asked
+/// beyond them fails at once.
+pub const HOOKS_OPEN: usize = 16_384;
+/// Questions that one message of a client may lead to; what it asks beyond them fails.
+pub const HOOKS_OF_ONE: usize = 64;
+/// Time between two looks of a core for answers, while it waits for some.
+pub const HOOK_LOOK_TIME: Duration = Duration::from_millis(1);
+/// How much longer than the thread that asks a core waits for it.
+pub const HOOK_GRACE_TIME: Duration = Duration::from_secs(1);
+/// Bytes of one answer of that application.
+pub const HOOK_ANSWER_BYTES: usize = 256 * 1024;
+/// Different reasons that it may give for what it denies.
+pub const REASONS: usize = 1024;
+/// What that application is told at once, at most, and how much of it may wait.
+pub const HOOK_TELLS: usize = 256;
+/// What it is told and has not taken; more is lost, and counted.
+pub const HOOK_TELLS_OPEN: usize = 16_384;
+/// Time between two requests that tell something, unless there is much to tell.
+pub const HOOK_TELL_TIME: Duration = Duration::from_millis(20);
+/// Failures one after the other that open the breaker.
+pub const BREAKER_FAILURES: u32 = 5;
+/// Time between two attempts while it is open.
+pub const BREAKER_TIME: Duration = Duration::from_millis(500);
+/// One request in so many may be made once more.
+pub const RETRY_SHARE: u32 = 10;
 /// Events of one core that wait to be written to the log; more are lost, and counted.
 pub const LOG_EVENTS: usize = 16_384;
 /// Lines of one kind and second in the log; what comes beyond them is one line with its number.

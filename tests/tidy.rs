@@ -68,6 +68,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "protocol::Malformed",
         ],
     ),
+    (
+        "backend",
+        &["limits", "time", "app::backend", "engine::now"],
+    ),
     ("door", &["limits", "time", "shard", "wheel"]),
     ("stats", &["limits", "time"]),
     ("tune", &["limits", "stats"]),

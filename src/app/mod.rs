@@ -15,6 +15,7 @@
     clippy::expect_used
 )]
 
+pub mod backend;
 pub mod complaints;
 pub mod dialect;
 pub mod echo;

@@ -2,6 +2,7 @@
 //! them together.
 
 mod arrivals;
+mod hooked;
 mod plan;
 mod streams;
 
@@ -13,6 +14,8 @@ mod channel_tests;
 mod cluster_tests;
 #[cfg(test)]
 mod complaint_tests;
+#[cfg(test)]
+mod hook_tests;
 #[cfg(test)]
 mod io_tests;
 #[cfg(test)]
@@ -51,6 +54,7 @@ use crate::limits;
 use crate::protocol::centrifugo::{CloseAdvice, ErrorCode, read_connect};
 use crate::shard::Core;
 use crate::time::Instant;
+use hooked::{HookedClients, MessageHold};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::time::Duration;
@@ -82,6 +86,8 @@ pub struct RealtimeApp {
     api: Api,
     tools: DeskTools,
     cookies: Option<SessionCookies>,
+    /// Those who wait for the application behind the server, if it is asked.
+    hooked: Option<HookedClients>,
     /// Who is about to come.
     newcomer: Newcomer,
     /// Its session.
@@ -157,6 +163,7 @@ impl RealtimeApp {
             seed: random(own),
         };
         let book = TokenBook::new(plan.tokens.clone(), plan.wall);
+        let (gatekeeper, hooked) = HookedClients::begin(&plan, here);
         Self {
             hub: Hub::new(hub, Memory::new(random(own << 16))),
             clients: CentrifugoClients::new(plan.rules),
@@ -164,15 +171,12 @@ impl RealtimeApp {
             sockets: IoClients::new(plan.rules),
             cables: CableClients::new(plan.rules, plan.stream_key.clone()),
             api: Api::new(plan.api_key.clone(), cores),
-            tools: DeskTools::new(
-                Gatekeeper::new(plan.middleware.make(here)),
-                plan.complaints.clone(),
-                book,
-            ),
+            tools: DeskTools::new(gatekeeper, plan.complaints.clone(), book),
             cookies: plan
                 .sessions
                 .clone()
                 .map(|sessions| SessionCookies::new(sessions, &plan.secret, here)),
+            hooked,
             newcomer: Newcomer::default(),
             entry: SessionEntry::default(),
             waiting: BTreeMap::new(),
@@ -219,6 +223,9 @@ impl RealtimeApp {
                     Parked::Refresh(client, encoding, stay) => {
                         self.clients.stays(client, encoding, stay, &mut desk);
                     }
+                    Parked::Said(client, text) => {
+                        self.listen_again(client, &text, effects);
+                    }
                     Parked::Joined(user) => {
                         if self.held.remove(&user) {
                             effects.release(user);
@@ -239,6 +246,9 @@ impl RealtimeApp {
         newcomer: Newcomer,
         effects: &mut impl Effects<Vec<HubLetter>>,
     ) {
+        let Some(newcomer) = self.ask_first((user, seat), newcomer, effects.now()) else {
+            return;
+        };
         match newcomer {
             Newcomer::Socket => self.clients.came(seat),
             Newcomer::Cluster => self.clusters.came((user, seat), effects.now()),
@@ -325,7 +335,9 @@ impl App for RealtimeApp {
         let newcomer = std::mem::take(&mut self.newcomer);
         self.tools.gatekeeper.came(user, newcomer.path());
         let seat = self.hub.came(user, EncodingId::NOT_YET);
-        if let Some(session) = std::mem::take(&mut self.entry).id {
+        let session = std::mem::take(&mut self.entry).id;
+        self.introduce((user, seat), newcomer.path(), session);
+        if let Some(session) = session {
             self.tools.joining.insert(user);
             let mut desk = Desk::new(effects, &mut self.tools);
             if self.hub.join(seat, session, &mut desk).is_err() {
@@ -353,26 +365,16 @@ impl App for RealtimeApp {
         effects: &mut impl Effects<Vec<HubLetter>>,
     ) {
         self.renew();
-        let mut desk = Desk::new(effects, &mut self.tools);
-        let hub = &mut self.hub;
-        if self.clusters.has(seat) {
-            self.clusters.said((user, seat), message, hub, &mut desk);
-        } else if self.sockets.has(seat) {
-            self.sockets.said((user, seat), message, hub, &mut desk);
-        } else if self.cables.has(seat) {
-            self.cables.said((user, seat), message, hub, &mut desk);
-        } else {
-            self.clients.said((user, seat), message, hub, &mut desk);
-        }
-        self.settle(effects);
+        self.listen((user, seat), message, MessageHold::Held, effects);
     }
 
     fn hears(&mut self, user: User, _: Seat) -> bool {
-        let is_joining = self.tools.joining.contains(&user);
-        if is_joining {
+        let is_asking = self.hooked.as_ref().is_some_and(|it| it.is_waiting(user));
+        let waits = is_asking || self.tools.joining.contains(&user);
+        if waits {
             self.held.insert(user);
         }
-        !is_joining
+        !waits
     }
 
     fn left(&mut self, user: User, seat: Seat, effects: &mut impl Effects<Vec<HubLetter>>) {
@@ -383,6 +385,7 @@ impl App for RealtimeApp {
         self.tools.end((user, seat));
         self.waiting.remove(&user);
         self.held.remove(&user);
+        self.hooked.iter_mut().for_each(|it| it.left(user));
         let mut desk = Desk::new(effects, &mut self.tools);
         self.hub.left(seat, &mut desk);
         self.settle(effects);
@@ -423,14 +426,14 @@ impl App for RealtimeApp {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let pings = [
-            self.ping_at,
+        let own = self.hub.deadline().into_iter().chain(self.ping_at);
+        let clients = [
             self.clusters.deadline(),
             self.sockets.deadline(),
             self.cables.deadline(),
+            self.hooked.as_ref().and_then(HookedClients::deadline),
         ];
-        let deadlines = pings.into_iter().chain([self.hub.deadline()]);
-        deadlines.flatten().min()
+        own.chain(clients.into_iter().flatten()).min()
     }
 
     fn expired(&mut self, now: Instant, effects: &mut impl Effects<Vec<HubLetter>>) -> u64 {
@@ -439,6 +442,8 @@ impl App for RealtimeApp {
         self.clusters.expired(now, &mut desk);
         self.sockets.expired(now, &mut desk);
         self.cables.expired(now, &mut desk);
+        self.go_on(now, effects);
+        let mut desk = Desk::new(effects, &mut self.tools);
         if self.ping_at.is_some_and(|at| at <= now) {
             let (hub, users) = (&mut self.hub, &mut self.users);
             self.clients.ping(self.stripe, hub, users, &mut desk);

@@ -2,6 +2,7 @@
 //! here: each command's `Config::new` says what was meant.
 
 use super::agent::flags::AgentFlags;
+use super::backend_flags::BackendFlags;
 use super::capacity::flags::CapacityFlags;
 use super::compare::flags::CompareFlags;
 use super::config_flags::ConfigFlags;
@@ -284,6 +285,8 @@ pub(super) struct ServeFlags {
     pub(super) log: LogFlags,
     #[command(flatten)]
     pub(super) channels: ChannelFlags,
+    #[command(flatten)]
+    pub(super) backend: BackendFlags,
     /// Receive buffers of one core, a power of two (engine ring) [default: 1024].
     #[arg(long, value_name = "N", value_parser = values::count_u32)]
     pub(super) receive_buffers: Option<u32>,

@@ -1,6 +1,7 @@
 //! Flags (what was typed) to configuration (what it means) to run; the only printer.
 
 pub mod agent;
+mod backend_flags;
 mod capacity;
 mod child;
 mod compare;

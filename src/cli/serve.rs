@@ -2,6 +2,7 @@
 
 mod reload;
 
+use super::backend_flags::BackendSetup;
 use super::flags::{ServeEngine, ServeFlags};
 use super::log_flags::LogFormat;
 use super::server_capacity::{self, HostLimits, ServerCapacity};
@@ -10,6 +11,7 @@ use super::tokens::ChannelSite;
 use super::values::Switch;
 use super::{Exit, Failure, complaints, host, listen, logs, print, public, signals};
 use crate::app::realtime::RealtimePlan;
+use crate::backend::Backend;
 #[cfg(feature = "baseline")]
 use crate::baseline::{self, Baseline};
 use crate::door::{AddressBlock, Introduced};
@@ -55,6 +57,7 @@ pub(super) struct Config {
     end_with_parent: bool,
     descriptor_limit: u64,
     log_format: LogFormat,
+    backend: Option<BackendSetup>,
 }
 
 impl Config {
@@ -76,7 +79,8 @@ impl Config {
         )?;
         let (receive_buffers, receive_bytes) = receiving(&flags)?;
         let secret = random()?;
-        let realtime = realtime(&flags, &listen, secret)?;
+        let backend = flags.backend.setup(cpus.len())?;
+        let realtime = realtime(&flags, (&listen, backend.as_ref()), secret)?;
         let tls_files = TlsFiles::new(&flags.tls_cert, &flags.tls_key, flags.tls_client_ca)?;
         Ok(Self {
             tls: tls_files.as_ref().map(tls::server).transpose()?,
@@ -86,6 +90,7 @@ impl Config {
             descriptor_limit,
             capacity,
             log_format: flags.log.log_format,
+            backend,
             admin: admin_listener.is_some(),
             server: server::Config {
                 chunk: Duration::from_millis(flags.chunk_ms),
@@ -113,11 +118,7 @@ impl Config {
                 epoch: SystemTime::now().duration_since(UNIX_EPOCH).ok(),
                 limits: flags.limits.limits()?,
                 head_time: flags.limits.header_timeout,
-                origins: if flags.origin.is_empty() {
-                    OriginPolicy::Any
-                } else {
-                    OriginPolicy::Only(flags.origin)
-                },
+                origins: origins(flags.origin),
                 public: public::read(flags.public.as_deref(), flags.public_max_age)?,
                 ..server::Config::new(name(flags.engine), engine::now())
             },
@@ -185,16 +186,25 @@ fn listen(flags: &ServeFlags) -> Result<(Vec<SocketAddr>, Option<u16>), Failure>
     Ok((all, Some(number)))
 }
 
+/// Which web pages may open a WebSocket.
+fn origins(named: Vec<String>) -> OriginPolicy {
+    match named.is_empty() {
+        true => OriginPolicy::Any,
+        false => OriginPolicy::Only(named),
+    }
+}
+
 /// Channels, if they are asked for.
 fn realtime(
     flags: &ServeFlags,
-    listen: &[SocketAddr],
+    (listen, backend): (&[SocketAddr], Option<&BackendSetup>),
     secret: [u8; 32],
 ) -> Result<Option<RealtimePlan>, Failure> {
     let site = ChannelSite {
         listen,
         origins: &flags.origin,
         is_secure: !flags.tls_cert.is_empty(),
+        backend: backend.map(|backend| &backend.plan),
     };
     flags.channels.plan(&site, secret)
 }
@@ -261,7 +271,7 @@ fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
     ];
     let asked = asked.into_iter().find(|(_, asked)| *asked);
     let asked = asked.map(|(flag, _)| flag).or(flags.limits.asked());
-    let asked = asked.or(flags.log.asked());
+    let asked = asked.or(flags.log.asked()).or(flags.backend.asked());
     match asked.or(flags.channels.asked()) {
         Some(flag) => {
             let text = format!("{flag}: the baseline has no such thing; try: --engine tokio");
@@ -307,7 +317,7 @@ fn random<const N: usize>() -> Result<[u8; N], Failure> {
 }
 
 /// Serves until a signal comes and the peers are gone or the drain time is over.
-pub(super) fn run(config: Config) -> Result<Exit, Failure> {
+pub(super) fn run(mut config: Config) -> Result<Exit, Failure> {
     let reloader = Arc::new(Mutex::new(Reloader::new(&config)));
     look_at_files(&config, Arc::clone(&reloader))?;
     let stop = signals::server_stop(move || reload::locked(&reloader).reload())?;
@@ -315,7 +325,9 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
         set_parent_process_death_signal(Some(Signal::TERM)).map_err(io::Error::from)?;
     }
     let logs = logs::start(config.log_format, config.server.log.clone())?;
+    let backend = config.backend.take().map(BackendSetup::start).transpose()?;
     let ran = run_engine(config, stop);
+    backend.into_iter().for_each(Backend::finish);
     logs.finish();
     print::line(ran?)?;
     Ok(Exit::Pass)

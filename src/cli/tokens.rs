@@ -1,6 +1,7 @@
 //! Who is let into the channels of `serve`: `--dev`, keys of tokens, the key of the API.
 
 use super::{Failure, values};
+use crate::app::backend::HookPlan;
 use crate::app::dialect::cable::StreamKey;
 use crate::app::realtime::RealtimePlan;
 use crate::app::rules::{MiddlewareSource, RuleFile};
@@ -80,6 +81,8 @@ pub(super) struct ChannelSite<'s> {
     pub(super) origins: &'s [String],
     /// All connections are over TLS.
     pub(super) is_secure: bool,
+    /// What an application behind the server is asked.
+    pub(super) backend: Option<&'s HookPlan>,
 }
 
 impl ChannelFlags {
@@ -108,7 +111,7 @@ impl ChannelFlags {
         site: &ChannelSite<'_>,
         secret: [u8; 32],
     ) -> Result<Option<RealtimePlan>, Failure> {
-        if self.asked().is_none() {
+        if self.asked().is_none() && site.backend.is_none() {
             return Ok(None);
         }
         if self.dev
@@ -128,6 +131,7 @@ impl ChannelFlags {
             false => RealtimePlan::with_tokens(secret),
         };
         plan.sessions = self.sessions(site)?;
+        plan.backend = site.backend.cloned();
         let file = self.rules.as_ref().map(|path| rules(path)).transpose()?;
         if let Some(file) = file.or_else(|| self.file_rules.clone()) {
             plan.namespaces = Arc::new(plan.namespaces.changed(&file.channels));
@@ -247,7 +251,7 @@ fn refused(flag: &str, what: &str, wrong: TokenKeyError) -> Failure {
 }
 
 /// What is at `env:NAME` or `file:PATH`: everyone on the host can read a command line.
-fn secret_at(flag: &str, typed: &str) -> Result<String, Failure> {
+pub(super) fn secret_at(flag: &str, typed: &str) -> Result<String, Failure> {
     let usage = |text: String| Failure::Usage(format!("{flag}: {text}"));
     let read = match typed.split_once(':') {
         Some(("env", name)) => env::var(name)
@@ -282,6 +286,7 @@ mod tests {
             listen: &[SocketAddr::from(([127, 0, 0, 1], 9000))],
             origins: &[],
             is_secure: false,
+            backend: None,
         };
         match typed.channels.plan(&site, [1; 32]) {
             Ok(plan) => Ok(plan.is_some()),

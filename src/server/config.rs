@@ -6,6 +6,7 @@ use super::memory::MemoryBounds;
 use super::public::PublicFiles;
 use super::refusals::Refusals;
 use super::tally::Tally;
+use crate::app::backend::HookFigures;
 use crate::app::push::PushConfig;
 use crate::app::realtime::{self, RealtimePlan};
 use crate::app::rooms::RoomsConfig;
@@ -230,6 +231,12 @@ impl Config {
     pub(super) fn complaints(&self) -> BTreeMap<&'static str, u64> {
         let realtime = self.realtime.iter();
         realtime.flat_map(|it| it.complaints.all()).collect()
+    }
+
+    /// How the application behind the server is asked, over all cores, if there is one.
+    pub(super) fn backend(&self) -> Option<HookFigures> {
+        let backend = self.realtime.as_ref()?.backend.as_ref();
+        backend.map(|plan| plan.counts.figures())
     }
 
     /// Buffers for what peers send, within its caps.

@@ -1,6 +1,7 @@
 //! What one core counts, what all do, and what is told of it: the keys of `/stats`.
 
 use super::tally::Tally;
+use crate::app::backend::HookFigures;
 use crate::shard::{Counters, Handshakes, Table, Vitals};
 use crate::stats::{Cgroup, HostSample, Listener, Process};
 use serde::Serialize;
@@ -101,6 +102,9 @@ pub(super) struct Told<'a> {
     /// What clients of channels asked for and did not get, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) complaints: BTreeMap<&'static str, u64>,
+    /// How the application behind the server is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) backend: Option<HookFigures>,
 }
 
 impl Figures {

@@ -1,6 +1,7 @@
 //! `/metrics`: what `/stats` tells, as OpenMetrics text.
 
 use super::figures::{CoreFigures, Figures, Tls, Told};
+use crate::app::backend::HookFigures;
 use crate::stats::exposition::{Exposition, Format, MetricFamily, MetricKind};
 use crate::stats::metrics;
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub(super) fn write(into: &mut Vec<u8>, told: &Told<'_>) {
         }
     }
     complaints(&mut text, &told.complaints);
+    backend(&mut text, told.backend);
     handshakes(&mut text, &told.cores);
     turns(&mut text, &told.cores);
     tables(&mut text, &told.cores);
@@ -244,6 +246,49 @@ fn complaints(text: &mut Exposition<'_>, all: &BTreeMap<&'static str, u64>) {
     for (kind, count) in all {
         text.sample(&[("kind", *kind)], *count as f64);
     }
+}
+
+/// Without an application behind the server there is nothing to tell.
+fn backend(text: &mut Exposition<'_>, figures: Option<HookFigures>) {
+    let Some(it) = figures else {
+        return;
+    };
+    for (name, help, count) in [
+        ("backend_asked", "Questions to the application.", it.asked),
+        ("backend_told", "What the application was told.", it.told),
+        (
+            "backend_answered",
+            "Questions that it answered.",
+            it.answered,
+        ),
+        (
+            "backend_failed",
+            "Questions that it did not answer.",
+            it.failed,
+        ),
+        (
+            "backend_rejected",
+            "Questions that it was not asked.",
+            it.rejected,
+        ),
+        (
+            "backend_retried",
+            "Requests that were made once more.",
+            it.retried,
+        ),
+        ("backend_late", "Answers that came too late.", it.late),
+        (
+            "backend_lost",
+            "What it was to be told and was not.",
+            it.lost,
+        ),
+    ] {
+        text.single(&MetricFamily::counter(name, help), Some(count as f64));
+    }
+    let opened = MetricFamily::counter("backend_breaker_openings", "Times the breaker opened.");
+    text.single(&opened, Some(it.breaker_opened as f64));
+    let open = MetricFamily::gauge("backend_breaker_open", "1 while the breaker is open.");
+    text.single(&open, Some(it.breaker_open as f64));
 }
 
 /// Without TLS there is nothing to tell.

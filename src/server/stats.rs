@@ -167,6 +167,7 @@ impl Round {
             sample_age_s: snapshot.map(|it| now.since(it.at).as_secs_f64()),
             missing: Vec::new(),
             complaints: config.complaints(),
+            backend: config.backend(),
         };
         for (core, figures) in (0..).zip(&self.told) {
             match figures.clone() {

@@ -9,6 +9,7 @@ import cases_certificates  # noqa: F401
 import cases_deflate  # noqa: F401
 import cases_drain  # noqa: F401
 import cases_events  # noqa: F401
+import cases_hooks  # noqa: F401
 import cases_http  # noqa: F401
 import cases_options  # noqa: F401
 import cases_pages  # noqa: F401

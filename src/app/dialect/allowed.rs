@@ -32,6 +32,8 @@ pub(super) fn publish<B: Broker, E: Effects<Vec<HubLetter>>>(
     if !may {
         return Err(ErrorCode::PERMISSION_DENIED);
     }
+    let replaced = desk.gatekeeper().replaced();
+    let data = replaced.as_deref().unwrap_or(data);
     let publication = Publication {
         offset: 0,
         data: json::one_line(data).as_ref().into(),

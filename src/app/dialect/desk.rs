@@ -43,6 +43,8 @@ pub enum Parked {
     Refresh((User, Seat), EncodingId, Stay),
     /// A socket has joined its session, or has none.
     Joined(User),
+    /// A client has said that, while it could not be heard.
+    Said((User, Seat), Vec<u8>),
 }
 
 /// What a desk works with.
@@ -222,6 +224,11 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
                 codec::reply(into, id, |into| codec::error(into, error));
             });
         }
+    }
+
+    /// Leaves something for later, when nothing is looked at.
+    pub fn park(&mut self, parked: Parked) {
+        self.parked.push(parked);
     }
 
     /// Whatever else is to be asked for.

@@ -11,11 +11,13 @@ mod desk;
 pub mod holders;
 pub mod identifiers;
 pub mod query;
+mod questions;
 pub mod socketcluster;
 pub mod socketio;
 pub mod views;
 
 pub use desk::{Desk, DeskTools, Parked};
+pub use questions::{AskedFirst, of_centrifugo, of_cluster, of_io, of_listener, of_topics};
 
 use crate::app::hub::answer::EncodingId;
 

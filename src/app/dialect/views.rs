@@ -76,6 +76,10 @@ pub const fn refusal(refusal: RuleRefusal) -> ErrorCode {
         false => ErrorCode::PERMISSION_DENIED,
     };
     ErrorCode {
+        code: match refusal.code {
+            Some(code) => code,
+            None => kind.code,
+        },
         message: refusal.reason,
         ..kind
     }

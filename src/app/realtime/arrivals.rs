@@ -52,6 +52,9 @@ impl RealtimeApp {
                 return Ok(Admittance::default());
             }
         };
+        if let Some(hooked) = &mut self.hooked {
+            hooked.arriving(arrival);
+        }
         let cookies = self.cookies.as_mut();
         self.entry = cookies.map_or_else(SessionEntry::default, |it| it.enter(arrival));
         if self.entry.is_foreign {

@@ -1,5 +1,6 @@
 //! What the realtime channels of a server are like, and what of that may change.
 
+use crate::app::backend::HookPlan;
 use crate::app::complaints::Complaints;
 use crate::app::dialect::cable::StreamKey;
 use crate::app::dialect::centrifugo::ClientRules;
@@ -23,6 +24,8 @@ pub struct RealtimePlan {
     pub middleware: MiddlewareSource,
     /// Where it is counted what clients may not.
     pub complaints: Complaints,
+    /// The application behind the server, if it is asked too.
+    pub backend: Option<HookPlan>,
     /// Sessions of browsers, if there are any.
     pub sessions: Option<SessionPlan>,
     /// What tokens are verified with.

@@ -9,7 +9,8 @@ use crate::app::hub::session::is_reserved;
 impl RealtimeApp {
     /// Whether rules are asked about a stream when its session is known: not before it comes.
     pub(super) fn asks_later(&self) -> bool {
-        self.cookies.is_some() && self.tools.gatekeeper.is_on()
+        let gatekeeper = &self.tools.gatekeeper;
+        gatekeeper.has_backend() || self.cookies.is_some() && gatekeeper.is_on()
     }
 
     /// An event stream has come, that wants these topics.

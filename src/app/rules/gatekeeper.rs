@@ -1,8 +1,9 @@
 //! Asks the middleware of a core, and keeps for it what is known of each client. Where there is no
 //! middleware it keeps nothing and asks nobody.
 
-use super::{Middleware, Ruling, Visitor};
+use super::{Middleware, RuleRefusal, Ruling, Visitor, answered};
 use crate::app::User;
+use crate::app::backend::{AnsweredHook, HookFailure, HookKind};
 use crate::app::facts::ClientFacts;
 use crate::app::hub::session::SessionId;
 use crate::app::tokens::TokenClaims;
@@ -19,6 +20,16 @@ pub struct Gatekeeper {
     watches_out: bool,
     known: BTreeMap<User, KnownClient>,
     now: Instant,
+    /// The application behind the server is asked too; what holds while it does not answer.
+    backend: Option<HookFailure>,
+    /// What it has answered to what is heard now.
+    heard: Option<(User, Vec<AnsweredHook>)>,
+    /// What it wants to have published instead.
+    replaced: Option<Box<str>>,
+    /// Channels that it wants the client to be in that is heard now.
+    wished: Vec<Box<str>>,
+    /// Sessions that have ended, if it is to be told.
+    ended: Vec<(SessionId, Box<str>)>,
 }
 
 /// What is known of a client.
@@ -39,9 +50,57 @@ impl Gatekeeper {
         Self {
             watches_out: middleware.as_ref().is_some_and(|it| it.watches_out()),
             middleware,
-            known: BTreeMap::new(),
-            now: Instant::default(),
+            ..Self::default()
         }
+    }
+
+    /// The application behind the server is asked too.
+    pub const fn ask_backend(&mut self, failure: HookFailure) {
+        self.backend = Some(failure);
+    }
+
+    /// Whether the application behind the server is asked too.
+    #[must_use]
+    pub const fn has_backend(&self) -> bool {
+        self.backend.is_some()
+    }
+
+    /// What that client asks for from now on has been answered so.
+    pub fn hear(&mut self, user: User, answers: Vec<AnsweredHook>, wished: Vec<Box<str>>) {
+        self.heard = Some((user, answers));
+        self.wished = wished;
+    }
+
+    /// Whether the application wants the client to be in channels that is heard now.
+    #[must_use]
+    pub const fn wishes(&self) -> bool {
+        !self.wished.is_empty()
+    }
+
+    /// Those channels: whoever takes them subscribes the client.
+    pub fn take_wished(&mut self) -> Vec<Box<str>> {
+        std::mem::take(&mut self.wished)
+    }
+
+    /// Whether what that client asks for has been answered.
+    #[must_use]
+    pub fn is_heard(&self, user: User) -> bool {
+        self.heard.as_ref().is_some_and(|(heard, _)| *heard == user)
+    }
+
+    /// All of it has been carried out.
+    pub fn heard(&mut self) {
+        self.heard = None;
+    }
+
+    /// What is to be published instead of what was asked about last.
+    pub fn replaced(&mut self) -> Option<Box<str>> {
+        self.replaced.take()
+    }
+
+    /// Sessions that have ended since the last time, with what they held.
+    pub fn ended(&mut self) -> Vec<(SessionId, Box<str>)> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Asks that from now on. Who asked nobody before does not know its clients, and goes on so.
@@ -108,6 +167,9 @@ impl Gatekeeper {
 
     /// A session has ended that held that.
     pub fn session_ended(&mut self, session: SessionId, data: &str) {
+        if self.backend.is_some() {
+            self.ended.push((session, data.into()));
+        }
         if let Some(middleware) = &mut self.middleware {
             middleware.session_ended(session, data);
         }
@@ -140,7 +202,8 @@ impl Gatekeeper {
 
     /// A client connects.
     pub fn handshake(&mut self, user: User) -> Ruling {
-        self.ask(user, |middleware, from| middleware.handshake(from))
+        let rules = self.ask(user, |middleware, from| middleware.handshake(from));
+        self.judged((user, HookKind::Connect, ""), None, rules)
     }
 
     /// A client sends a command, about that channel if it is about one.
@@ -152,14 +215,30 @@ impl Gatekeeper {
 
     /// A client is about to subscribe.
     pub fn subscribe(&mut self, user: User, channel: &str) -> Ruling {
-        self.ask(user, |middleware, from| middleware.subscribe(from, channel))
+        let rules = self.ask(user, |middleware, from| middleware.subscribe(from, channel));
+        self.judged((user, HookKind::Subscribe, channel), None, rules)
     }
 
     /// A client publishes that.
     pub fn publish_in(&mut self, user: User, channel: &str, data: &str) -> Ruling {
-        self.ask(user, |middleware, from| {
+        let rules = self.ask(user, |middleware, from| {
             middleware.publish_in(from, channel, data)
-        })
+        });
+        self.judged((user, HookKind::Publish, channel), Some(data), rules)
+    }
+
+    /// What a procedure returns that a client calls with that, if the application has one.
+    ///
+    /// # Errors
+    /// What the client is told in place of it.
+    pub fn called(
+        &mut self,
+        user: User,
+        method: &str,
+        data: &str,
+    ) -> Option<Result<Box<str>, RuleRefusal>> {
+        let (_, outcome) = self.answer((user, HookKind::Call, method), Some(data))?;
+        answered::returned(outcome)
     }
 
     /// Whether a client may be told that.
@@ -168,6 +247,36 @@ impl Gatekeeper {
             middleware.publish_out(to, channel, data)
         });
         !matches!(ruling, Ruling::Refuse(_))
+    }
+
+    /// What rules and the application say together.
+    fn judged(
+        &mut self,
+        asked: (User, HookKind, &str),
+        data: Option<&str>,
+        rules: Ruling,
+    ) -> Ruling {
+        self.replaced = None;
+        let Some((_, mut outcome)) = self.answer(asked, data) else {
+            return rules;
+        };
+        self.replaced = outcome.take_data();
+        answered::ruling(&outcome, rules, self.backend.unwrap_or_default())
+    }
+
+    /// What the application has answered to that, once.
+    fn answer(
+        &mut self,
+        (user, kind, about): (User, HookKind, &str),
+        data: Option<&str>,
+    ) -> Option<AnsweredHook> {
+        let (heard, answers) = self.heard.as_mut()?;
+        if *heard != user {
+            return None;
+        }
+        let mut all = answers.iter();
+        let at = all.position(|(question, _)| question.is(kind, about, data))?;
+        Some(answers.remove(at))
     }
 
     #[inline]

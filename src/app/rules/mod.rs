@@ -5,6 +5,7 @@
 //! program of one's own may have another (`examples/members.rs`). Where there is none, nothing is
 //! asked.
 
+mod answered;
 mod channel_table;
 mod gatekeeper;
 mod misplaced;
@@ -18,6 +19,7 @@ mod table;
 mod tests;
 mod text_fault;
 
+pub use answered::ruling;
 pub use channel_table::{ChannelRow, ChannelTable};
 pub use gatekeeper::Gatekeeper;
 pub use nearest::nearest;
@@ -53,6 +55,8 @@ pub enum Ruling {
 pub struct RuleRefusal {
     /// It is asked for too often: later it may be.
     pub is_too_often: bool,
+    /// What a dialect tells its client in place of its own code, if the application has chosen one.
+    pub code: Option<u16>,
     /// What the client is told: at most [`crate::limits::REASON_BYTES`], without control
     /// characters.
     pub reason: &'static str,
@@ -181,6 +185,7 @@ impl Ruling {
         let is_too_often = false;
         Self::Refuse(RuleRefusal {
             is_too_often,
+            code: None,
             reason,
         })
     }

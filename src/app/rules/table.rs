@@ -157,6 +157,7 @@ impl RuleTable {
         };
         let refusal = RuleRefusal {
             is_too_often: action == RuleAction::Limit,
+            code: None,
             reason: self.reason(or)?,
         };
         Ok(match action {

@@ -79,6 +79,7 @@ fn a_limit_leaves_what_is_within_it_to_the_next_rule() {
     let said = ["a", "b", "a"].map(|channel| rules.publish_in(&NOBODY, channel, "1"));
     let refused = Ruling::Refuse(RuleRefusal {
         is_too_often: true,
+        code: None,
         reason: "slowly",
     });
     assert_eq!(said, [Ruling::Allow, Ruling::Pass, refused]);

@@ -35,10 +35,13 @@ impl From<TokenFault> for ConnectDenial {
 
 impl From<RuleRefusal> for ConnectDenial {
     fn from(refusal: RuleRefusal) -> Self {
-        match refusal.is_too_often {
-            true => Self::Later(views::refusal(refusal)),
-            false => Self::Closed(CloseAdvice {
-                reason: refusal.reason,
+        let reason = refusal.reason;
+        match (refusal.is_too_often, refusal.code) {
+            // RFC 6455, 7.4.2: these are for libraries and applications.
+            (_, Some(code @ 3000..=4999)) => Self::Closed(CloseAdvice { code, reason }),
+            (true, _) | (_, Some(_)) => Self::Later(views::refusal(refusal)),
+            (false, None) => Self::Closed(CloseAdvice {
+                reason,
                 ..CloseAdvice::PERMISSION_DENIED
             }),
         }

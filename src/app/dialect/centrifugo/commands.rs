@@ -84,11 +84,14 @@ impl CentrifugoClients {
         request: &RpcRequest<'_>,
         desk: &mut Desk<'_, E>,
     ) -> Result<(), ErrorCode> {
-        if !(self.rules.echo && request.method == "echo") {
-            return Err(ErrorCode::METHOD_NOT_FOUND);
-        }
         let data = request.data.map_or("null", |data| data.get());
-        let data = json::one_line(data);
+        let returned = desk.gatekeeper().called(asker.user, &request.method, data);
+        let data = match returned {
+            Some(Ok(data)) => Cow::Owned(data.into_string()),
+            Some(Err(refusal)) => return Err(views::refusal(refusal)),
+            None if self.rules.echo && request.method == "echo" => json::one_line(data),
+            None => return Err(ErrorCode::METHOD_NOT_FOUND),
+        };
         desk.say(asker.user, |into| {
             codec::reply(into, asker.ticket, |into| codec::rpc(into, &data));
         });

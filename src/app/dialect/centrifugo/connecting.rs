@@ -8,7 +8,7 @@ use super::{
     HubLetter, Seat, SubscribeWish, TokenClaims, UNIDIRECTIONAL, User, codec, connect_reply, json,
     since,
 };
-use crate::app::dialect::views;
+use crate::app::dialect::{Parked, views};
 use crate::app::hub::session::is_reserved;
 use crate::app::rules::Ruling;
 use crate::limits;
@@ -96,6 +96,10 @@ impl CentrifugoClients {
             Ruling::Allow => true,
             Ruling::Pass => is_named(channel) || self.rules.subscribe && !is_reserved(channel),
         });
+        let wished = desk.gatekeeper().take_wished();
+        let known: Vec<&str> = channels.clone();
+        let more = wished.iter().map(|channel| &**channel);
+        channels.extend(more.filter(|channel| !known.contains(channel)));
         if id.is_some() {
             hub.recode(seat, CONNECTING_CLIENT);
         }
@@ -198,7 +202,7 @@ impl CentrifugoClients {
         };
         hub.recode(seat, encoding);
         if !pending.said.is_empty() {
-            self.hears((user, seat), &pending.said, hub, desk);
+            desk.park(Parked::Said((user, seat), pending.said));
         }
     }
 }

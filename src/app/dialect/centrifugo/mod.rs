@@ -239,10 +239,8 @@ impl CentrifugoClients {
             Err(denial) => return Self::deny(user, id, denial, desk),
         };
         self.set(seat, ClientStage::Connected);
-        if claims
-            .as_ref()
-            .is_some_and(|claims| !claims.channels.is_empty())
-        {
+        let named = claims.as_ref().map_or(0, |claims| claims.channels.len());
+        if named > 0 || desk.gatekeeper().wishes() {
             let wanted = (request, Vec::new(), claims.as_deref());
             self.connects((user, seat), Some(id), wanted, hub, desk);
             return ControlFlow::Continue(());

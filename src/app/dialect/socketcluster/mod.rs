@@ -254,7 +254,10 @@ impl ClusterClients {
         if let Ruling::Refuse(refusal) = desk.gatekeeper().handshake(user) {
             self.fail(Some(call), views::refusal(refusal), desk);
             return ControlFlow::Break(CloseAdvice {
-                code: close::REJECTED,
+                code: refusal
+                    .code
+                    .filter(|code| *code >= 4000)
+                    .unwrap_or(close::REJECTED),
                 reason: refusal.reason,
             });
         }

@@ -38,7 +38,21 @@ impl ClusterClients {
                 }
                 Ok(())
             }
-            event => self.call(seat, (event, packet)),
+            event => {
+                let data = packet.data.map_or("null", |data| data.get());
+                let returned = match packet.call {
+                    Some(_) => desk.gatekeeper().called(user, event, data),
+                    None => None,
+                };
+                match (packet.call, returned) {
+                    (Some(call), Some(Ok(data))) => {
+                        self.note(|into| codec::response(into, &call, Some(&data)));
+                        Ok(())
+                    }
+                    (_, Some(Err(refusal))) => Err(views::refusal(refusal)),
+                    (_, Some(Ok(_)) | None) => self.call(seat, (event, packet)),
+                }
+            }
         }
     }
 

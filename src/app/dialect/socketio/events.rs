@@ -59,7 +59,16 @@ impl IoClients {
             // An event that nobody expects is passed over; an acknowledgement would say that
             // somebody did.
             _ if said.id.is_none() => {}
-            _ => return Err(ErrorCode::METHOD_NOT_FOUND),
+            name => {
+                let data = event.json(0).unwrap_or("null");
+                let returned = desk.gatekeeper().called(user, name, data);
+                let data = returned.ok_or(ErrorCode::METHOD_NOT_FOUND)?;
+                let data = data.map_err(views::refusal)?;
+                let id = said.id.unwrap_or_default();
+                desk.say(user, |into| {
+                    codec::acknowledgement(into, (id, 0), std::iter::once(&*data));
+                });
+            }
         }
         Ok(())
     }
