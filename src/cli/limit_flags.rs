@@ -13,6 +13,14 @@ pub(super) struct LimitFlags {
     /// last 64 bits. More get 429. Loopback is not counted.
     #[arg(long, value_name = "N", value_parser = values::count_u32)]
     max_connections_per_address: Option<u32>,
+    /// Most connections of the holder of a token (`sub`), or of whom --backend names so, over all
+    /// cores. More are closed with 1008.
+    #[arg(long, value_name = "N", value_parser = values::count_u32)]
+    max_connections_per_token: Option<u32>,
+    /// Most WebSocket messages a second of all connections that such a holder has on one core, and
+    /// so many at once. Who sends more is closed with 1008.
+    #[arg(long, value_name = "RATE", value_parser = values::rate)]
+    token_message_rate: Option<Rate>,
     /// Proxies: an address or a network, such as 10.0.0.0/8. Their connections count for whom they
     /// say to speak for in Forwarded or X-Forwarded-For. May be given several times.
     #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
@@ -55,6 +63,11 @@ impl LimitFlags {
                 "--max-connections-per-address",
                 self.max_connections_per_address.is_some(),
             ),
+            (
+                "--max-connections-per-token",
+                self.max_connections_per_token.is_some(),
+            ),
+            ("--token-message-rate", self.token_message_rate.is_some()),
             ("--proxy-protocol", !self.proxy_protocol.is_empty()),
             ("--connect-rate", self.connect_rate.is_some()),
             ("--message-rate", self.message_rate.is_some()),
@@ -92,6 +105,8 @@ impl LimitFlags {
         };
         Ok(DoorLimits {
             per_address: self.max_connections_per_address,
+            per_token: self.max_connections_per_token,
+            token_messages: rate(self.token_message_rate),
             trusted: self.trusted_proxy.clone(),
             counts_loopback: self.count_loopback,
             connects: rate(self.connect_rate),

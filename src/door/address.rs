@@ -4,6 +4,7 @@ use super::DoorRefusal;
 use crate::limits;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +38,14 @@ impl AddressKey {
             // Below 2^32 are ::/32, which nobody has.
             IpAddr::V6(six) => Self((six.to_bits() >> 64) as u64),
         }
+    }
+
+    /// That of the holder of a token, in a table of their own.
+    #[must_use]
+    pub fn of_name(name: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(name.as_bytes());
+        Self(hasher.finish())
     }
 
     /// Its part of the table.

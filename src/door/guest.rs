@@ -11,6 +11,8 @@ pub(super) struct Admitted {
     generation: Option<u32>,
     /// Whom it counts for.
     pub(super) address: Option<AddressKey>,
+    /// Whose token it has shown.
+    pub(super) holder: Option<AddressKey>,
     /// It is of a trusted proxy.
     pub(super) is_proxy: bool,
     pub(super) messages: Bucket,

@@ -17,6 +17,8 @@ mod guest;
 mod introduced;
 mod proxy_header;
 mod rate;
+#[cfg(test)]
+mod tests;
 
 pub use address::{AddressKey, AddressTable};
 pub use block::{AddressBlock, NoAddressBlock};
@@ -28,6 +30,8 @@ use crate::shard::ConnectionId;
 use crate::time::Instant;
 use crate::wheel::Wheel;
 use guest::{Admitted, Guests};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -39,6 +43,10 @@ const TICK: Duration = Duration::from_millis(64);
 pub struct DoorLimits {
     /// Connections of one address, over all cores: IPv4, or IPv6 without its last 64 bits.
     pub per_address: Option<u32>,
+    /// Connections of the holder of a token, over all cores.
+    pub per_token: Option<u32>,
+    /// WebSocket messages of all connections of the holder of a token, on one core.
+    pub token_messages: Option<DoorRate>,
     /// Addresses of the loopback interface have that limit too.
     pub counts_loopback: bool,
     /// Proxies: their connections count for whom they say to speak for.
@@ -64,6 +72,8 @@ pub enum DoorRefusal {
     Addresses,
     /// Newcomers come too fast: 503.
     Connects,
+    /// The holder of its token has as many connections as one may have.
+    Token,
 }
 
 /// Why a connection is ended that was let in.
@@ -73,6 +83,8 @@ pub enum Eviction {
     Messages,
     /// It sends more bytes than it may.
     Bytes,
+    /// The holder of its token has as many connections as one may have.
+    Token,
     /// It has not said anything.
     Silence,
     /// It has been here for as long as it may.
@@ -84,6 +96,10 @@ pub enum Eviction {
 pub struct Door {
     limits: DoorLimits,
     table: AddressTable,
+    /// Holders of tokens by their connections over all cores.
+    tokens: AddressTable,
+    /// Those of this core: how many connections each has, and what they have said together.
+    holders: BTreeMap<AddressKey, (u32, Bucket)>,
     connects: Bucket,
     guests: Guests,
     wheel: Wheel,
@@ -98,11 +114,19 @@ impl Door {
         Self {
             limits,
             table,
+            tokens: AddressTable::default(),
+            holders: BTreeMap::new(),
             connects: Bucket::default(),
             guests: Guests::default(),
             wheel: Wheel::new(now, TICK),
             seed: now.as_nanos(),
         }
+    }
+
+    /// The same with that table of holders of tokens, which is that of all cores.
+    #[must_use]
+    pub fn with_tokens(self, tokens: AddressTable) -> Self {
+        Self { tokens, ..self }
     }
 
     /// Has those limits from now on. Who is in stays in, and is counted as it was when it came.
@@ -116,12 +140,20 @@ impl Door {
         self.limits.per_address.is_some()
     }
 
+    /// Whether it has to be known whose connections are.
+    #[inline]
+    #[must_use]
+    pub const fn counts_holders(&self) -> bool {
+        self.limits.per_token.is_some() || self.limits.token_messages.is_some()
+    }
+
     /// Whether what connections send has to be told to [`Self::heard`].
     #[inline]
     #[must_use]
     pub const fn listens(&self) -> bool {
         let limits = &self.limits;
-        limits.messages.is_some() || limits.bytes.is_some() || limits.first_message.is_some()
+        let is_metered = limits.messages.is_some() || limits.bytes.is_some();
+        is_metered || limits.first_message.is_some() || limits.token_messages.is_some()
     }
 
     /// A newcomer is at the door, from that address if it is known.
@@ -191,6 +223,38 @@ impl Door {
         Ok(())
     }
 
+    /// A connection has shown the token of that holder: why it is to be ended, if it is.
+    pub fn named(&mut self, id: ConnectionId, holder: &str) -> Option<Eviction> {
+        if !self.counts_holders() {
+            return None;
+        }
+        let key = AddressKey::of_name(holder);
+        let before = self.guests.get(id).holder.take();
+        if before != Some(key) {
+            if let Some(before) = before {
+                self.release(before);
+            }
+            let most = self.limits.per_token.unwrap_or(u32::MAX);
+            if self.tokens.enter(key, most).is_err() {
+                return Some(Eviction::Token);
+            }
+            self.holders.entry(key).or_default().0 += 1;
+        }
+        self.guests.get(id).holder = Some(key);
+        None
+    }
+
+    /// A connection of that holder is gone, or is another's.
+    fn release(&mut self, holder: AddressKey) {
+        self.tokens.leave(holder);
+        if let Entry::Occupied(mut known) = self.holders.entry(holder) {
+            known.get_mut().0 -= 1;
+            if known.get().0 == 0 {
+                known.remove();
+            }
+        }
+    }
+
     /// A connection has become a WebSocket.
     pub fn upgraded(&mut self, id: ConnectionId, now: Instant) {
         if let Some(time) = self.limits.first_message {
@@ -220,13 +284,24 @@ impl Door {
         if !may(&mut guest.messages, limits.messages, messages) {
             return Some(Eviction::Messages);
         }
-        (!may(&mut guest.bytes, limits.bytes, bytes)).then_some(Eviction::Bytes)
+        if !may(&mut guest.bytes, limits.bytes, bytes) {
+            return Some(Eviction::Bytes);
+        }
+        let holder = guest.holder.filter(|_| limits.token_messages.is_some());
+        let (_, bucket) = self.holders.get_mut(&holder?)?;
+        (!may(bucket, limits.token_messages, messages)).then_some(Eviction::Messages)
     }
 
     /// A connection is gone, or was not let in.
     pub fn left(&mut self, id: ConnectionId) {
-        if let Some(address) = self.guests.take(id).and_then(|guest| guest.address) {
+        let Some(guest) = self.guests.take(id) else {
+            return;
+        };
+        if let Some(address) = guest.address {
             self.table.leave(address);
+        }
+        if let Some(holder) = guest.holder {
+            self.release(holder);
         }
     }
 
@@ -275,191 +350,4 @@ pub const fn scattered(seed: u64) -> u64 {
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(ms: u64) -> Instant {
-        Instant::default() + Duration::from_millis(ms)
-    }
-
-    fn door(limits: DoorLimits) -> Door {
-        Door::new(limits, AddressTable::default(), at(0))
-    }
-
-    fn id(slot: u32) -> ConnectionId {
-        ConnectionId::new(slot, 1)
-    }
-
-    fn address(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
-    }
-
-    #[test]
-    fn an_address_has_so_many_connections_over_all_cores_and_gets_them_back() {
-        let limits = DoorLimits {
-            per_address: Some(2),
-            ..DoorLimits::default()
-        };
-        let table = AddressTable::default();
-        let [mut one, mut two] = [(); 2].map(|()| Door::new(limits.clone(), table.clone(), at(0)));
-        assert_eq!(one.enter(id(0), address("192.0.2.1"), at(0)), Ok(()));
-        // The same by another name (RFC 4291, 2.5.5.2).
-        assert_eq!(two.enter(id(0), address("::ffff:192.0.2.1"), at(0)), Ok(()));
-        let refused = Err(DoorRefusal::Address);
-        assert_eq!(one.enter(id(1), address("192.0.2.1"), at(0)), refused);
-        one.left(id(1));
-        assert_eq!(one.enter(id(1), address("192.0.2.1"), at(0)), refused);
-        assert_eq!(one.enter(id(2), address("192.0.2.2"), at(0)), Ok(()));
-        two.left(id(0));
-        assert_eq!(one.enter(id(3), address("192.0.2.1"), at(0)), Ok(()));
-        // A network of one subscriber, whatever its hosts call themselves.
-        assert_eq!(one.enter(id(4), address("2001:db8::1"), at(0)), Ok(()));
-        assert_eq!(one.enter(id(5), address("2001:db8::2:1"), at(0)), Ok(()));
-        assert_eq!(one.enter(id(6), address("2001:db8::3"), at(0)), refused);
-        assert_eq!(one.enter(id(7), address("2001:db8:0:1::3"), at(0)), Ok(()));
-    }
-
-    #[test]
-    fn loopback_is_counted_only_if_it_is_told_and_who_is_unknown_never() {
-        for (counts_loopback, expected) in [(false, Ok(())), (true, Err(DoorRefusal::Address))] {
-            let mut door = door(DoorLimits {
-                per_address: Some(1),
-                counts_loopback,
-                ..DoorLimits::default()
-            });
-            for loopback in ["127.0.0.1", "::1"] {
-                assert_eq!(door.enter(id(1), address(loopback), at(0)), Ok(()));
-                assert_eq!(door.enter(id(2), address(loopback), at(0)), expected);
-            }
-            for slot in 3..10 {
-                assert_eq!(door.enter(id(slot), None, at(0)), Ok(()));
-            }
-        }
-    }
-
-    #[test]
-    fn a_proxy_counts_for_whom_it_speaks_and_is_looked_through_only_if_it_is_trusted() {
-        let mut door = door(DoorLimits {
-            per_address: Some(1),
-            trusted: vec!["192.0.2.0/24".parse().unwrap()],
-            ..DoorLimits::default()
-        });
-        for slot in 0..3 {
-            assert_eq!(door.enter(id(slot), address("192.0.2.9"), at(0)), Ok(()));
-            assert!(door.is_proxy(id(slot)));
-        }
-        let [ann, bob] = ["203.0.113.1", "203.0.113.2"].map(|it| it.parse().unwrap());
-        assert_eq!(door.speaks_for(id(0), ann), Ok(()));
-        assert_eq!(door.speaks_for(id(1), ann), Err(DoorRefusal::Address));
-        assert_eq!(door.speaks_for(id(1), bob), Ok(()));
-        // The same connection for another: the first is free again.
-        assert_eq!(door.speaks_for(id(0), bob), Err(DoorRefusal::Address));
-        assert_eq!(door.speaks_for(id(2), ann), Ok(()));
-        assert_eq!(door.enter(id(3), address("198.51.100.1"), at(0)), Ok(()));
-        assert!(!door.is_proxy(id(3)));
-    }
-
-    #[test]
-    fn newcomers_come_so_fast_and_a_seconds_worth_at_once() {
-        let mut door = door(DoorLimits {
-            connects: DoorRate::per_second(10),
-            ..DoorLimits::default()
-        });
-        let mut came = |ms| {
-            (0..100)
-                .filter(|_| door.enter(id(0), None, at(ms)).is_ok())
-                .count()
-        };
-        assert_eq!(
-            [came(0), came(50), came(100), came(1100), came(9999)],
-            [10, 0, 1, 10, 10]
-        );
-    }
-
-    #[test]
-    fn what_is_sent_is_metered_for_each_connection_alone() {
-        let mut door = door(DoorLimits {
-            messages: DoorRate::per_second(10),
-            bytes: DoorRate::per_second(1000),
-            ..DoorLimits::default()
-        });
-        assert!(door.listens() && !door.counts_addresses());
-        assert_eq!(door.heard(id(0), 10, 500, at(0)), None);
-        assert_eq!(door.heard(id(1), 10, 500, at(0)), None);
-        assert_eq!(door.heard(id(0), 1, 1, at(0)), Some(Eviction::Messages));
-        assert_eq!(door.heard(id(1), 0, 501, at(0)), Some(Eviction::Bytes));
-        assert_eq!(door.heard(id(1), 1, 100, at(100)), None);
-        // Another in the same slot has nothing to do with it.
-        door.left(id(0));
-        assert_eq!(door.heard(ConnectionId::new(0, 2), 10, 0, at(0)), None);
-    }
-
-    #[test]
-    fn who_says_nothing_is_ended_and_who_speaks_in_time_is_not() {
-        let mut door = door(DoorLimits {
-            first_message: Some(Duration::from_secs(1)),
-            ..DoorLimits::default()
-        });
-        for slot in [0, 1] {
-            assert_eq!(door.enter(id(slot), None, at(0)), Ok(()));
-            door.upgraded(id(slot), at(0));
-        }
-        assert_eq!(door.heard(id(1), 1, 10, at(500)), None);
-        let mut due = Vec::new();
-        door.take_due(at(1100), &mut due);
-        let found: Vec<_> = due
-            .iter()
-            .filter_map(|id| door.judge(*id, at(1100)))
-            .collect();
-        assert_eq!((due.len(), &*found), (2, &[Eviction::Silence][..]));
-        assert_eq!(door.deadline(), None);
-    }
-
-    #[test]
-    fn lifetimes_end_within_a_tenth_and_not_together() {
-        let mut door = door(DoorLimits {
-            lifetime: Some(Duration::from_secs(100)),
-            ..DoorLimits::default()
-        });
-        for slot in 0..1000 {
-            assert_eq!(door.enter(id(slot), None, at(0)), Ok(()));
-        }
-        let (mut due, mut ends) = (Vec::new(), Vec::new());
-        for second in 0..=120 {
-            let now = at(second * 1000);
-            door.take_due(now, &mut due);
-            for id in due.drain(..) {
-                if let Some(eviction) = door.judge(id, now) {
-                    assert_eq!(eviction, Eviction::Lifetime);
-                    ends.push(second);
-                }
-            }
-        }
-        assert_eq!(ends.len(), 1000);
-        assert!(ends.iter().all(|end| (90..=111).contains(end)), "{ends:?}");
-        let early = ends.iter().filter(|end| **end <= 100).count();
-        assert!(
-            (400..600).contains(&early),
-            "{early} of 1000 in the first half"
-        );
-    }
-
-    #[test]
-    fn the_table_of_addresses_has_an_end() {
-        let table = AddressTable::of_at_most(3);
-        let key = |number: u32| AddressKey::of(std::net::Ipv4Addr::from_bits(number).into());
-        for number in 0..3 {
-            assert_eq!(table.enter(key(number), 9), Ok(()));
-        }
-        assert_eq!(table.enter(key(9), 9), Err(DoorRefusal::Addresses));
-        assert_eq!(table.enter(key(1), 9), Ok(()));
-        assert_eq!(table.len(), 3);
-        table.leave(key(1));
-        assert_eq!(table.enter(key(9), 9), Err(DoorRefusal::Addresses));
-        table.leave(key(0));
-        assert_eq!((table.enter(key(9), 9), table.len()), (Ok(()), 3));
-    }
 }

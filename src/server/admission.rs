@@ -24,6 +24,7 @@ pub(super) const fn barred(refusal: DoorRefusal) -> Fault {
         DoorRefusal::Address => (429, "too many connections of this address"),
         DoorRefusal::Addresses => (503, "too many addresses"),
         DoorRefusal::Connects => (503, "too many newcomers"),
+        DoorRefusal::Token => (429, "too many connections of one token"),
     };
     Fault::Http { status, reason }
 }

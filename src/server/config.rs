@@ -100,6 +100,8 @@ pub struct Config {
     pub head_time: Duration,
     /// Connections by address, over all cores.
     pub addresses: AddressTable,
+    /// Holders of tokens by their connections, over all cores.
+    pub tokens: AddressTable,
     /// What is told of connections, and where that waits to be written.
     pub log: LogQueue,
     /// What of it is another while the server runs.
@@ -159,6 +161,7 @@ impl Config {
             limits: DoorLimits::default(),
             head_time: limits::HEAD_TIME,
             addresses: AddressTable::default(),
+            tokens: AddressTable::default(),
             log: LogQueue::default(),
             news: Live::default(),
             board: Board::default(),
@@ -188,7 +191,8 @@ impl Config {
 
     /// Who is let in.
     pub(super) fn door(&self) -> Door {
-        Door::new(self.limits.clone(), self.addresses.clone(), self.started)
+        let door = Door::new(self.limits.clone(), self.addresses.clone(), self.started);
+        door.with_tokens(self.tokens.clone())
     }
 
     /// Time for a head of a request, and for what is posted.

@@ -35,6 +35,21 @@ pub(super) fn meter<A: Apps>(
     }
 }
 
+/// A connection is of the holder of a token: ends it if that has too many.
+pub(super) fn name<A: Apps>(
+    id: ConnectionId,
+    holder: Box<str>,
+    connections: &mut Connections,
+    shared: &mut Shared<A>,
+    wire: &mut impl Wire<Message<A::Letters>>,
+) {
+    let eviction = shared.named(id, &holder);
+    shared.log().known_as(id, holder);
+    if let Some(eviction) = eviction {
+        evict(id, eviction, connections, shared, wire);
+    }
+}
+
 /// Ends the connections whose time is over. `due` is scratch space.
 pub(super) fn expire<A: Apps>(
     connections: &mut Connections,
@@ -64,6 +79,10 @@ fn evict<A: Apps>(
 fn step(state: &ConnectionState, eviction: Eviction) -> Step {
     let (goodbye, why) = match eviction {
         Eviction::Messages => (policy("too many messages"), CloseReason::Overuse),
+        Eviction::Token => (
+            policy("too many connections of one token"),
+            CloseReason::Barred,
+        ),
         Eviction::Bytes => (policy("too many bytes"), CloseReason::Overuse),
         Eviction::Silence => (policy("no message came"), CloseReason::Unheard),
         Eviction::Lifetime => {

@@ -217,6 +217,7 @@ const FAMILIES_IN_PARTS: &[Parts] = &[
             ("address", |it| it.tally.barred.address),
             ("addresses", |it| it.tally.barred.addresses),
             ("connects", |it| it.tally.barred.connects),
+            ("token", |it| it.tally.barred.token),
         ],
     ),
 ];

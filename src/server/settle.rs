@@ -2,6 +2,7 @@
 
 use super::apps::Apps;
 use super::connections::Connections;
+use super::eviction;
 use super::outbox::{Ending, Task};
 use super::shared::Shared;
 use super::stats::Message;
@@ -42,7 +43,7 @@ fn carry_out<A: Apps>(
                 it.answer(id, Some(answer), shared, wire)
             }),
             Task::Hear(id) => shared.inbound().defer(id, DeferWait::Share, wire.now()),
-            Task::Name(id, name) => shared.log().known_as(id, name),
+            Task::Name(id, name) => eviction::name(id, name, connections, shared, wire),
             Task::Respond(id, response) => connections.act(id, shared, wire, |it, shared, wire| {
                 it.respond(id, response, shared, wire)
             }),

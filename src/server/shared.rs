@@ -18,7 +18,7 @@ use super::step::DeferWait;
 use super::tally::{CloseReason, ConnectionKind, Tally};
 use super::{Config, Outcome};
 use crate::app::Reach;
-use crate::door::Door;
+use crate::door::{Door, DoorRefusal, Eviction};
 use crate::limits;
 use crate::shard::{CloseCause, ConnectionId, Core, Wire};
 use crate::time::Instant;
@@ -76,7 +76,8 @@ impl<A: Apps> Shared<A> {
     #[inline]
     pub(super) fn renew(&mut self) {
         self.log.renew();
-        self.outbox.want_names(self.log.is_on());
+        let is_counted = self.door.counts_holders();
+        self.outbox.want_names(is_counted || self.log.is_on());
         if let Some(limits) = self.config.renew(&mut self.seen) {
             self.door.renew(limits);
         }
@@ -187,6 +188,14 @@ impl<A: Apps> Shared<A> {
             self.config.refused_by_reset();
         }
         place
+    }
+
+    /// A connection is of the holder of a token: why it is to be ended, if it is.
+    pub(super) fn named(&mut self, id: ConnectionId, holder: &str) -> Option<Eviction> {
+        let eviction = self.door.named(id, holder)?;
+        self.tally.barred(DoorRefusal::Token);
+        self.config.barred();
+        Some(eviction)
     }
 
     /// A connection failed before it was opened.

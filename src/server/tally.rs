@@ -78,6 +78,8 @@ pub struct Barred {
     pub addresses: u64,
     /// They came too fast.
     pub connects: u64,
+    /// The holder of their token had as many connections as one may have.
+    pub token: u64,
 }
 
 /// Why this side ended connections.
@@ -205,6 +207,7 @@ impl Tally {
         self.barred.address += barred.address;
         self.barred.addresses += barred.addresses;
         self.barred.connects += barred.connects;
+        self.barred.token += barred.token;
         self.requests += requests;
         self.messages_in += messages_in;
         self.messages_out += messages_out;
@@ -237,6 +240,7 @@ impl Tally {
             DoorRefusal::Address => &mut self.barred.address,
             DoorRefusal::Addresses => &mut self.barred.addresses,
             DoorRefusal::Connects => &mut self.barred.connects,
+            DoorRefusal::Token => &mut self.barred.token,
         };
         *count += 1;
     }

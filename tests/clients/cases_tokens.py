@@ -12,6 +12,7 @@ import time
 
 from centrifuge import Client, ClientEventHandler
 
+from cases_hooks import Guest
 from cases_probe import ALONE
 from cases_realtime import SECRET, Ears
 from harness import SHARD_ENGINES, Server, case, curl, equal
@@ -155,3 +156,42 @@ async def the_python_client_of_centrifugo_shows_tokens_through_cuts(binary):
                 await asyncio.gather(goes_through(server), is_let_in(server, sign))
 
         await asyncio.gather(*(on(engine) for engine in SHARD_ENGINES))
+
+
+async def connects(guest, user):
+    """Connects as that user; how it ends if it does."""
+    said = await guest.ask(connect={"token": token({"sub": user})})
+    equal("connect" in said, True, f"{user}: {said}")
+    return await guest.ask(rpc={"method": "none"})
+
+
+@case(ALONE, seconds=40)
+async def the_holder_of_a_token_has_so_many_connections_and_one_rate(binary):
+    with tempfile.NamedTemporaryFile("w", suffix=".secret") as secret:
+        secret.write(SECRET)
+        secret.flush()
+        for engine in SHARD_ENGINES:
+            server = await Server.serve(
+                binary, engine, "--token-hmac-secret", f"file:{secret.name}",
+                "--max-connections-per-token", "2", "--token-message-rate", "20")
+            async with server, Guest.of(server) as ann, Guest.of(server) as bob:
+                stays = 104
+                equal((await connects(ann, "ann"))["error"]["code"], stays, engine)
+                equal((await connects(bob, "bob"))["error"]["code"], stays, engine)
+                async with Guest.of(server) as again, Guest.of(server) as third:
+                    equal((await connects(again, "ann"))["error"]["code"], stays, engine)
+                    equal(await connects(third, "ann"),
+                          {"closed": 1008, "reason": "too many connections of one token"})
+                for _ in range(100):
+                    async with Guest.of(server) as later:
+                        if "error" in await connects(later, "ann"):
+                            break
+                    await asyncio.sleep(0.05)
+                else:
+                    raise AssertionError("the place is free again")
+                said = {}
+                for _ in range(60):
+                    if "closed" in said:
+                        break
+                    said = await bob.ask(rpc={"method": "none"})
+                equal(said, {"closed": 1008, "reason": "too many messages"}, engine)

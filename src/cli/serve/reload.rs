@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// Keys whose values can change while the server runs.
-pub(in crate::cli) const RELOADED: [&str; 25] = [
+pub(in crate::cli) const RELOADED: [&str; 27] = [
     "api-key",
     "byte-rate",
     "connect-rate",
@@ -29,6 +29,7 @@ pub(in crate::cli) const RELOADED: [&str; 25] = [
     "header-timeout",
     "log-level",
     "max-connections-per-address",
+    "max-connections-per-token",
     "max-lifetime",
     "message-rate",
     "origin",
@@ -45,6 +46,7 @@ pub(in crate::cli) const RELOADED: [&str; 25] = [
     "token-jwks",
     "token-key",
     "token-list",
+    "token-message-rate",
     "trusted-proxy",
 ];
 

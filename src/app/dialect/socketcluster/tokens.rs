@@ -22,6 +22,7 @@ impl ClusterClients {
             Ok(claims) => {
                 desk.gatekeeper().identify(user, &claims);
                 hub.identify(seat, &claims.user, &claims.info);
+                desk.effects().known_as(user, &claims.user);
                 Ok(())
             }
             Err(fault) => {
