@@ -201,6 +201,9 @@ mod tests {
     #[test]
     fn rooms_are_texts_or_numbers() {
         for (room, name) in [
+            ("0", Some("0")),
+            ("9.5", Some("9.5")),
+            ("-1", Some("-1")),
             ("\"a\\\"b\"", Some("a\"b")),
             ("1", Some("1")),
             ("-1.5", Some("-1.5")),

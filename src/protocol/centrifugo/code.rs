@@ -128,6 +128,28 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_tried_again_is_what_centrifugo_says_may() {
+        // Centrifugo's client protocol, error codes: `temporary`.
+        for (error, is_temporary) in [
+            (ErrorCode::INTERNAL, true),
+            (ErrorCode::UNAUTHORIZED, false),
+            (ErrorCode::UNKNOWN_CHANNEL, false),
+            (ErrorCode::PERMISSION_DENIED, false),
+            (ErrorCode::METHOD_NOT_FOUND, false),
+            (ErrorCode::ALREADY_SUBSCRIBED, false),
+            (ErrorCode::LIMIT_EXCEEDED, false),
+            (ErrorCode::BAD_REQUEST, false),
+            (ErrorCode::NOT_AVAILABLE, false),
+            (ErrorCode::TOKEN_EXPIRED, false),
+            (ErrorCode::EXPIRED, false),
+            (ErrorCode::TOO_MANY_REQUESTS, true),
+            (ErrorCode::UNRECOVERABLE_POSITION, false),
+        ] {
+            assert_eq!(error.temporary, is_temporary, "{}", error.message);
+        }
+    }
+
+    #[test]
     fn every_reason_fits_into_a_close_frame() {
         // RFC 6455, 5.5.
         for code in 3000..5000 {

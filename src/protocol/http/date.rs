@@ -151,6 +151,14 @@ mod tests {
         ] {
             assert_eq!(parse(date), Some(784_111_777), "{date}");
         }
+        // Two digits are of a year that is not far: 2000 to 2069, 1970 to 1999.
+        for (date, unix_s) in [
+            ("Tuesday, 06-Nov-35 08:49:37 GMT", 2_077_951_777),
+            ("Tuesday, 31-Dec-69 23:59:59 GMT", 3_155_759_999),
+            ("Thursday, 01-Jan-70 00:00:00 GMT", 0),
+        ] {
+            assert_eq!(parse(date), Some(unix_s), "{date}");
+        }
         for unix_s in (0..LAST).step_by(86_400 * 97 + 12_345) {
             assert_eq!(parse(&text(unix_s)), Some(unix_s));
         }

@@ -168,6 +168,26 @@ mod tests {
     }
 
     #[test]
+    fn every_byte_that_a_place_may_have_is_taken_there_and_no_other() {
+        // RFC 9110, 5.6.2 (token) and 5.5 (field-content); RFC 9112, 3.2 (a target has no space).
+        let is_token =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let is_value = |byte: u8| !matches!(byte, 0..=8 | 10..=31 | 127) || byte == b'\r';
+        for byte in 0..=u8::MAX {
+            for (before, is_taken) in [
+                (&b"G"[..], is_token(byte) || byte == b' '),
+                (b"GET /", matches!(byte, b' '..=b'~')),
+                (b"GET / HTTP/1.1\r\nA", is_token(byte) || byte == b':'),
+                (b"GET / HTTP/1.1\r\nA: ", is_value(byte)),
+            ] {
+                let refused = refused_at(&[before, &[byte]].concat());
+                let wanted = (!is_taken).then_some(before.len());
+                assert_eq!(refused, wanted, "{byte} behind {}", before.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
     fn a_tls_hello_hears_that_this_port_speaks_plain_http() {
         let fault = Opening::default().next(&[0x16, 3, 1]).unwrap_err();
         assert!(fault.to_string().contains("plain HTTP, not TLS"), "{fault}");

@@ -140,7 +140,7 @@ fn the_request_line_has_two_single_spaces() {
             "{line:?}"
         );
     }
-    for version in ["HTTP/2.0", "HTTP/1.2", "HTTP/0.9"] {
+    for version in ["HTTP/2.0", "HTTP/1.2", "HTTP/0.9", "HTTP/9.0", "HTTP/9.9"] {
         assert_eq!(
             status(&format!("GET / {version}\r\nHost: a\r\n\r\n")),
             505,
@@ -161,6 +161,9 @@ fn body_lengths_with_two_readings_are_refused() {
         ("Content-Length: -3", 400),
         ("Content-Length: 0x3", 400),
         ("Content-Length: 3 3", 400),
+        // What stands before 0 and behind 9.
+        ("Content-Length: 3:", 400),
+        ("Content-Length: 3/", 400),
         ("Content-Length:", 400),
         ("Content-Length: 18446744073709551616", 400),
         (
