@@ -24,12 +24,13 @@ struct SentBytes {
 
 impl SentBytes {
     #[inline]
-    fn add(&mut self, id: ConnectionId, bytes: usize, queued: Result<(), Unsent>) {
+    fn add(&mut self, id: ConnectionId, queued: Result<(), Unsent>, bytes: impl FnOnce() -> usize) {
         if self.is_counted && queued.is_ok() {
-            self.count(id, bytes);
+            self.count(id, bytes());
         }
     }
 
+    #[cold]
     fn count(&mut self, id: ConnectionId, bytes: usize) {
         if let Some(sum) = self.slots.get_mut(id.slot()) {
             *sum += bytes as u64;
@@ -190,22 +191,22 @@ impl<M, W: Wire<M>> Wire<M> for Metered<'_, W> {
     #[inline]
     fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {
         let queued = self.wire.send_parts(id, parts);
-        self.sent
-            .add(id, parts.iter().map(|part| part.len()).sum(), queued);
+        let bytes = || parts.iter().map(|part| part.len()).sum();
+        self.sent.add(id, queued, bytes);
         queued
     }
 
     #[inline]
     fn send(&mut self, id: ConnectionId, bytes: &[u8]) -> Result<(), Unsent> {
         let queued = self.wire.send(id, bytes);
-        self.sent.add(id, bytes.len(), queued);
+        self.sent.add(id, queued, || bytes.len());
         queued
     }
 
     #[inline]
     fn share(&mut self, id: ConnectionId, payload: &Payload) -> Result<(), Unsent> {
         let queued = self.wire.share(id, payload);
-        self.sent.add(id, payload.bytes().len(), queued);
+        self.sent.add(id, queued, || payload.bytes().len());
         queued
     }
 
@@ -217,8 +218,8 @@ impl<M, W: Wire<M>> Wire<M> for Metered<'_, W> {
         payload: &Payload,
     ) -> Result<(), Unsent> {
         let queued = self.wire.share_behind(id, head, payload);
-        let bytes = head.len() + payload.bytes().len();
-        self.sent.add(id, bytes, queued);
+        let bytes = || head.len() + payload.bytes().len();
+        self.sent.add(id, queued, bytes);
         queued
     }
 
