@@ -156,7 +156,10 @@ fn media_type(path: &str) -> String {
 }
 
 fn unread(place: &Path, error: &io::Error) -> Failure {
-    wrong(place, &error.to_string())
+    wrong(
+        place,
+        &format!("{error}; try: a folder that this user may read"),
+    )
 }
 
 fn wrong(place: &Path, what: &str) -> Failure {

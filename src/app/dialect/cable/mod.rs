@@ -7,6 +7,7 @@
 mod commands;
 mod streams;
 
+use super::by_seat::BySeat;
 use super::centrifugo::ClientRules;
 use super::desk::Desk;
 use super::identifiers::{CableKind, CableSubscription};
@@ -45,10 +46,8 @@ pub struct CableClients {
     rules: ClientRules,
     /// Who signs streams.
     key: StreamKey,
-    /// By seat: who is there.
-    all: Vec<Option<User>>,
-    /// How many are here.
-    count: usize,
+    /// Their connections and seats.
+    all: BySeat<(User, Seat)>,
     /// When a part of them is pinged.
     ping_at: Option<Instant>,
     part: usize,
@@ -70,8 +69,7 @@ impl CableClients {
         Self {
             rules,
             key,
-            all: Vec::new(),
-            count: 0,
+            all: BySeat::new(),
             ping_at: None,
             part: 0,
             users: Vec::new(),
@@ -92,15 +90,8 @@ impl CableClients {
         desk: &mut Desk<'_, E>,
     ) {
         let now = desk.effects().now();
-        let at = seat.0 as usize;
-        if self.all.len() <= at {
-            self.all.resize(at + 1, None);
-        }
-        if let Some(place) = self.all.get_mut(at) {
-            *place = Some(user);
-            self.count += 1;
-            self.ping_at.get_or_insert(now + STEP_TIME);
-        }
+        self.all.insert(seat, (user, seat));
+        self.ping_at.get_or_insert(now + STEP_TIME);
         if let Err((reason, advice)) = Self::admit((user, seat), &entry.token, hub, desk) {
             let parting = CableParting {
                 reason,
@@ -139,19 +130,16 @@ impl CableClients {
 
     /// A client is gone, if it was one of these.
     pub fn left(&mut self, seat: Seat) {
-        let place = self.all.get_mut(seat.0 as usize);
-        if place.and_then(Option::take).is_some() {
-            self.count -= 1;
-        }
-        if self.count == 0 {
-            (self.all, self.ping_at) = (Vec::new(), None);
+        self.all.remove(seat);
+        if self.all.is_empty() {
+            self.ping_at = None;
         }
     }
 
     /// Whether a client is one of these.
     #[must_use]
     pub fn has(&self, seat: Seat) -> bool {
-        self.all.get(seat.0 as usize).is_some_and(Option::is_some)
+        self.all.get(seat).is_some()
     }
 
     /// When it wants to be told the time.
@@ -165,14 +153,10 @@ impl CableClients {
         if self.ping_at.is_none_or(|at| at > now) {
             return;
         }
-        self.ping_at = (self.count > 0).then_some(now + STEP_TIME);
+        self.ping_at = (!self.all.is_empty()).then_some(now + STEP_TIME);
         self.users.clear();
-        let part = (0..).zip(&self.all).skip(self.part).step_by(PARTS);
-        for (seat, user) in part {
-            let Some(user) = *user else {
-                continue;
-            };
-            if desk.holders().is_over(Seat(seat), now) {
+        for &mut (user, seat) in self.all.part(self.part, PARTS) {
+            if desk.holders().is_over(seat, now) {
                 let parting = CableParting {
                     reason: TOKEN_EXPIRED,
                     may_return: false,

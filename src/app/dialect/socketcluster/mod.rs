@@ -9,6 +9,7 @@ mod requests;
 mod tokens;
 
 use super::SOCKETCLUSTER;
+use super::by_seat::BySeat;
 use super::centrifugo::ClientRules;
 use super::desk::Desk;
 use super::holders::OverdueToken;
@@ -31,10 +32,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct ClusterClients {
     rules: ClientRules,
-    /// By seat.
-    all: Vec<ClusterClient>,
-    /// How many are here.
-    count: usize,
+    all: BySeat<ClusterClient>,
     /// When a part of them is looked at.
     look_at: Option<Instant>,
     part: usize,
@@ -86,8 +84,7 @@ impl ClusterClients {
     pub const fn new(rules: ClientRules) -> Self {
         Self {
             rules,
-            all: Vec::new(),
-            count: 0,
+            all: BySeat::new(),
             look_at: None,
             part: 0,
             responses: Vec::new(),
@@ -98,31 +95,22 @@ impl ClusterClients {
 
     /// A WebSocket has come.
     pub fn came(&mut self, (user, seat): (User, Seat), now: Instant) {
-        let at = seat.0 as usize;
-        if self.all.len() <= at {
-            self.all.resize(at + 1, ClusterClient::VACANT);
-        }
-        if let Some(place) = self.all.get_mut(at) {
-            *place = ClusterClient {
-                user,
-                heard: now,
-                pinged: now,
-                stage: ClusterStage::Fresh,
-                pings: 0,
-            };
-            self.count += 1;
-            self.look_at.get_or_insert(now + LOOK_TIME);
-        }
+        let client = ClusterClient {
+            user,
+            heard: now,
+            pinged: now,
+            stage: ClusterStage::Fresh,
+            pings: 0,
+        };
+        self.all.insert(seat, client);
+        self.look_at.get_or_insert(now + LOOK_TIME);
     }
 
     /// A client is gone, if it was one of these.
     pub fn left(&mut self, seat: Seat) {
-        if let Some(place) = self.get(seat) {
-            *place = ClusterClient::VACANT;
-            self.count -= 1;
-        }
-        if self.count == 0 {
-            (self.all, self.look_at) = (Vec::new(), None);
+        self.all.remove(seat);
+        if self.all.is_empty() {
+            self.look_at = None;
         }
     }
 
@@ -182,9 +170,9 @@ impl ClusterClients {
         if self.look_at.is_none_or(|at| at > now) {
             return;
         }
-        self.look_at = (self.count > 0).then_some(now + LOOK_TIME);
+        self.look_at = (!self.all.is_empty()).then_some(now + LOOK_TIME);
         self.users.clear();
-        for client in self.all.iter_mut().skip(self.part).step_by(PARTS) {
+        for client in self.all.part(self.part, PARTS) {
             let silence = now.since(client.heard);
             match client.stage {
                 ClusterStage::Vacant => {}
@@ -318,22 +306,11 @@ impl ClusterClients {
     }
 
     fn stage(&self, seat: Seat) -> ClusterStage {
-        let known = self.all.get(seat.0 as usize);
+        let known = self.all.get(seat);
         known.map_or(ClusterStage::Vacant, |known| known.stage)
     }
 
     fn get(&mut self, seat: Seat) -> Option<&mut ClusterClient> {
-        let known = self.all.get_mut(seat.0 as usize);
-        known.filter(|known| known.stage != ClusterStage::Vacant)
+        self.all.get_mut(seat)
     }
-}
-
-impl ClusterClient {
-    const VACANT: Self = Self {
-        user: User(0),
-        heard: Instant::from_nanos(0),
-        pinged: Instant::from_nanos(0),
-        stage: ClusterStage::Vacant,
-        pings: 0,
-    };
 }
