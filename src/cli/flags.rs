@@ -209,6 +209,17 @@ pub(super) enum ServeEngine {
     Baseline,
 }
 
+impl ServeEngine {
+    /// What it is called.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Ring => "ring",
+            Self::Tokio => "tokio",
+            Self::Baseline => "baseline",
+        }
+    }
+}
+
 /// Flags of `serve`.
 #[derive(Args, Debug)]
 pub(super) struct ServeFlags {

@@ -1,0 +1,204 @@
+//! What the flags of `serve` come to: a server, its cores, its sockets.
+
+use super::checks::{check_baseline, check_bounds, receiving};
+use crate::app::realtime::RealtimePlan;
+use crate::cli::backend_flags::BackendSetup;
+use crate::cli::flags::{ServeEngine, ServeFlags};
+use crate::cli::log_flags::LogFormat;
+use crate::cli::server_capacity::{HostLimits, ServerCapacity};
+use crate::cli::tls::{self, TlsFiles};
+use crate::cli::tokens::ChannelSite;
+use crate::cli::values::Switch;
+use crate::cli::{Failure, host, listen, public};
+use crate::door::AddressBlock;
+use crate::engine::{self, EngineConfig, EngineError, FirstWord, Listeners, Stop};
+use crate::limits;
+use crate::live::Live;
+use crate::protocol::websocket::OriginPolicy;
+use crate::server;
+use crate::server::log::LogLevel;
+use crate::tls::Role;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A server, resolved from its flags.
+pub(in crate::cli) struct Config {
+    pub(super) listen: Vec<SocketAddr>,
+    /// The last listener is the one for health and figures.
+    pub(super) admin: bool,
+    pub(super) cpus: Vec<usize>,
+    pub(super) engine: ServeEngine,
+    pub(super) server: server::Config,
+    pub(super) capacity: ServerCapacity,
+    pub(super) max_backlog: usize,
+    pub(super) receive_buffers: u16,
+    pub(super) receive_bytes: u32,
+    pub(super) tls: Option<Role>,
+    /// Who speaks the PROXY protocol.
+    pub(super) introducers: Vec<AddressBlock>,
+    /// What TLS was read from.
+    pub(super) tls_files: Option<TlsFiles>,
+    /// What TLS is from then on.
+    pub(super) tls_news: Live<rustls::ServerConfig>,
+    pub(super) end_with_parent: bool,
+    pub(super) descriptor_limit: u64,
+    pub(super) log_format: LogFormat,
+    pub(super) backend: Option<BackendSetup>,
+}
+
+impl Config {
+    /// What the flags mean, under that limit on descriptors.
+    pub(in crate::cli) fn new(flags: ServeFlags, descriptor_limit: u64) -> Result<Self, Failure> {
+        check_bounds(&flags)?;
+        if flags.engine == ServeEngine::Baseline {
+            check_baseline(&flags)?;
+        }
+        let cpus = host::cpus(flags.cores.clone())?;
+        let (listen, admin_listener) = listen(&flags)?;
+        let capacity = ServerCapacity::new(
+            flags.max_connections,
+            flags.engine,
+            HostLimits {
+                descriptors: descriptor_limit,
+                cores: cpus.len() as u64,
+            },
+        )?;
+        let (receive_buffers, receive_bytes) = receiving(&flags)?;
+        let secret = random()?;
+        let backend = flags.backend.setup(cpus.len())?;
+        let realtime = realtime(&flags, (&listen, backend.as_ref()), secret)?;
+        let tls_files = TlsFiles::new(&flags.tls_cert, &flags.tls_key, flags.tls_client_ca)?;
+        Ok(Self {
+            tls: tls_files.as_ref().map(tls::server).transpose()?,
+            introducers: flags.limits.proxy_protocol.clone(),
+            tls_files,
+            tls_news: Live::default(),
+            descriptor_limit,
+            capacity,
+            log_format: flags.log.log_format,
+            backend,
+            admin: admin_listener.is_some(),
+            server: server::Config {
+                chunk: Duration::from_millis(flags.chunk_ms),
+                chunk_bytes: flags.chunk_bytes,
+                max_message: flags.max_message,
+                max_fragments: flags.max_fragments,
+                idle_timeout: flags.idle_timeout.and_then(time),
+                message_time: time(flags.message_timeout),
+                backlog_time: time(flags.backlog_timeout),
+                memory: flags.max_memory,
+                max_connections: capacity.connections,
+                admin_listener,
+                drain_delay: flags.drain_delay,
+                drain_spread: flags.drain_spread,
+                drain_code: flags.drain_code,
+                silence: flags.idle_timeout.is_none().then_some(limits::SILENCE_TIME),
+                drain: flags.drain,
+                room_size: flags.room_size,
+                log: flags.log.queue(cpus.len()),
+                deflate: flags.deflate,
+                realtime,
+                secret,
+                run: u32::from_ne_bytes(random()?),
+                subprotocols: flags.subprotocol,
+                epoch: SystemTime::now().duration_since(UNIX_EPOCH).ok(),
+                limits: flags.limits.limits()?,
+                head_time: flags.limits.header_timeout,
+                origins: origins(flags.origin),
+                public: public::read(flags.public.as_deref(), flags.public_max_age)?,
+                ..server::Config::new(flags.engine.name(), engine::now())
+            },
+            listen,
+            cpus,
+            engine: flags.engine,
+            max_backlog: flags.max_backlog,
+            receive_buffers,
+            receive_bytes,
+            end_with_parent: flags.end_with_parent,
+        })
+    }
+
+    /// Whether it is known where connections come from.
+    pub(super) fn knows_peers(&self) -> bool {
+        let is_counted = self.server.limits.per_address.is_some();
+        let is_told = self.server.log.level() != LogLevel::Off;
+        is_counted || is_told || !self.introducers.is_empty()
+    }
+
+    pub(super) fn plan(&self, stop: Stop) -> Result<EngineConfig, EngineError> {
+        Ok(EngineConfig {
+            listeners: Listeners::bind(&self.listen, self.cpus.len())?,
+            // HTTP: a client that does not ask is not answered.
+            first_word: FirstWord::Peers,
+            peers: self.knows_peers(),
+            slots: self
+                .capacity
+                .connections
+                .saturating_add(limits::EXTRA_CONNECTIONS),
+            // A server makes none.
+            connects: 0,
+            max_backlog: self.max_backlog,
+            receive_buffers: self.receive_buffers,
+            receive_bytes: self.receive_bytes,
+            // What a connection has while it is open it has while it closes.
+            stall: self.server.backlog_time.unwrap_or(Duration::MAX),
+            stop,
+            ..EngineConfig::new(self.cpus.clone())
+        })
+    }
+}
+
+/// All addresses, that for health and figures last, and which listener that is.
+fn listen(flags: &ServeFlags) -> Result<(Vec<SocketAddr>, Option<u16>), Failure> {
+    let mut all = listen::addresses("--listen", &flags.listen)?;
+    let Some(admin) = &flags.admin_listen else {
+        return Ok((all, None));
+    };
+    let addresses = listen::addresses("--admin-listen", std::slice::from_ref(admin))?;
+    let Some(&first) = addresses.first() else {
+        return Err(Failure::Usage("--admin-listen: no address".to_owned()));
+    };
+    listen::check("--admin-listen", &all, first)?;
+    let number = u16::try_from(all.len()).unwrap_or(u16::MAX);
+    all.push(first);
+    Ok((all, Some(number)))
+}
+
+/// Which web pages may open a WebSocket.
+fn origins(named: Vec<String>) -> OriginPolicy {
+    match named.is_empty() {
+        true => OriginPolicy::Any,
+        false => OriginPolicy::Only(named),
+    }
+}
+
+/// Channels, if they are asked for.
+fn realtime(
+    flags: &ServeFlags,
+    (listen, backend): (&[SocketAddr], Option<&BackendSetup>),
+    secret: [u8; 32],
+) -> Result<Option<RealtimePlan>, Failure> {
+    let site = ChannelSite {
+        listen,
+        origins: &flags.origin,
+        is_secure: !flags.tls_cert.is_empty(),
+        backend: backend.map(|backend| &backend.plan),
+    };
+    flags.channels.plan(&site, secret)
+}
+
+const fn time(switch: Switch) -> Option<Duration> {
+    match switch {
+        Switch::Off => None,
+        Switch::After(span) => Some(span),
+    }
+}
+
+/// Bytes from the system's randomness.
+fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| Failure::Run("the system gives no random bytes".to_owned()))?;
+    Ok(bytes)
+}

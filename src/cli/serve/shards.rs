@@ -1,0 +1,157 @@
+//! The engine that was asked for, with one server per core, from the ready line to the closing one.
+
+use super::Config;
+#[cfg(not(feature = "baseline"))]
+use super::checks::without_baseline;
+#[cfg(feature = "baseline")]
+use crate::baseline::{self, Baseline};
+use crate::cli::flags::ServeEngine;
+use crate::cli::{Failure, complaints, host, print, public, server_capacity};
+use crate::door::Introduced;
+use crate::engine::{self, EngineConfig, EngineError, Stop};
+use crate::limits;
+use crate::sampler;
+use crate::server::{Outcome, Server};
+use crate::shard::{Core, Either, Shard};
+use crate::tls::{Role, Tls};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Runs the engine that was asked for; gives the closing line.
+pub(super) fn run_engine(config: Config, stop: Stop) -> Result<String, Failure> {
+    match config.engine {
+        ServeEngine::Baseline => run_baseline(config, stop),
+        ServeEngine::Ring | ServeEngine::Tokio => {
+            let plan = config.plan(stop)?;
+            let cap = plan.max_backlog;
+            let plain = config.server.admin_listener;
+            let most = plan.slots.saturating_sub(limits::RESET_CONNECTIONS);
+            let news = config.tls_news.clone();
+            let secured = move |server: Server, role: Role| {
+                Tls::new(server, role, cap)
+                    .renewed_by(news.clone())
+                    .except(plain)
+                    .at_most(most)
+            };
+            let (introducers, time) = (config.introducers.clone(), config.server.head_time);
+            match config.tls.clone() {
+                role if !introducers.is_empty() => run_shards(&config, plan, move |server| {
+                    let inner = match role.clone() {
+                        None => Either::A(server),
+                        Some(role) => Either::B(secured(server, role)),
+                    };
+                    Introduced::new(inner, introducers.clone(), time).except(plain)
+                }),
+                None => run_shards(&config, plan, |server| server),
+                Some(role) => {
+                    run_shards(&config, plan, move |server| secured(server, role.clone()))
+                }
+            }
+        }
+    }
+}
+
+/// What `--dev` allows.
+const DEV_WARNING: &str = "\
+WARNING: --dev: everyone who reaches this server may subscribe to, publish in and look into
+every channel, without a name or a token, and the API key is \"dev\". It is for first tries.";
+
+/// Runs one server per core, each in what `wrap` puts around it; gives the closing line.
+fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
+    config: &Config,
+    plan: EngineConfig,
+    wrap: impl Fn(Server) -> S + Send + Sync + 'static,
+) -> Result<String, Failure> {
+    let cores = config.cpus.len();
+    let ready = ready_line(plan.listeners.addresses(), config);
+    let capacity = config.capacity.line(cores);
+    let failures = plan.accept_failures.clone();
+    server_capacity::tell_refusals(&config.server.refusals, failures, config.capacity)?;
+    let realtime = config.server.realtime.as_ref();
+    if let Some(plan) = realtime {
+        complaints::tell(plan.complaints.clone())?;
+    }
+    let warning = realtime
+        .filter(|plan| plan.rules.anonymous)
+        .map(|_| DEV_WARNING);
+    let (board, stop) = (config.server.board.clone(), plan.stop.clone());
+    let sampling = sampler::start(board, plan.listeners.sockets()?, &config.cpus, &stop)
+        .map_err(|source| EngineError::no_threads("the sampler", source))?;
+    let up = Arc::new(AtomicUsize::new(0));
+    let server = config.server.clone();
+    let make = move |core: Core| {
+        // A core asks for its server when all else of it is set up.
+        if up.fetch_add(1, Ordering::Relaxed) + 1 == cores {
+            if let Err(failure) = print::line(&ready) {
+                print::complain(&failure);
+            }
+            print::note(&capacity);
+            public::tell(&server.public);
+            if let Some(warning) = &warning {
+                print::note(warning);
+            }
+        }
+        wrap(Server::new(core, server.clone()))
+    };
+    let outcomes = match config.engine {
+        ServeEngine::Tokio => engine::tokio::run(plan, make),
+        ServeEngine::Ring | ServeEngine::Baseline => engine::ring::run(plan, make),
+    };
+    // However the cores ended.
+    stop.throw();
+    let _ = sampling.join();
+    let outcomes = outcomes?;
+    let (total, left) = Outcome::total(&outcomes);
+    let cut_off = total.closed.cut_off + left;
+    let cut = if cut_off > 0 {
+        format!("{} cut off", print::whole(cut_off))
+    } else {
+        "all closed".into()
+    };
+    Ok(format!(
+        "served {} connections, {} messages in, {} out in {:.1} s; {cut}",
+        print::whole(total.accepted),
+        print::whole(total.messages_in),
+        print::whole(total.messages_out),
+        engine::now().since(config.server.started).as_secs_f64(),
+    ))
+}
+
+#[cfg(feature = "baseline")]
+fn run_baseline(config: Config, stop: Stop) -> Result<String, Failure> {
+    let baseline = Baseline::bind(baseline::Config {
+        chunk: config.server.chunk,
+        chunk_bytes: config.server.chunk_bytes,
+        max_message: config.server.max_message,
+        drain: config.server.drain,
+        ..baseline::Config::new(config.listen.clone(), config.cpus.clone(), stop)
+    })?;
+    print::line(ready_line(baseline.addresses(), &config))?;
+    baseline.run()?;
+    let served = engine::now().since(config.server.started).as_secs_f64();
+    Ok(format!("served for {served:.1} s"))
+}
+
+#[cfg(not(feature = "baseline"))]
+fn run_baseline(_: Config, _: Stop) -> Result<String, Failure> {
+    Err(without_baseline("--engine baseline"))
+}
+
+/// What scripts wait for: a URL per address, ports filled in.
+fn ready_line(addresses: &[SocketAddr], config: &Config) -> String {
+    let scheme = if config.tls.is_some() { "wss" } else { "ws" };
+    let (admin, addresses) = match addresses.split_last() {
+        Some((admin, rest)) if config.admin => (format!(", admin http://{admin}"), rest),
+        _ => (String::new(), addresses),
+    };
+    let urls: Vec<String> = addresses
+        .iter()
+        .map(|address| format!("{scheme}://{address}"))
+        .collect();
+    let (name, cpus) = (config.engine.name(), host::listed(&config.cpus));
+    format!(
+        "listening on {} (engine {name}, CPUs {cpus}{admin})",
+        urls.join(" ")
+    )
+}
