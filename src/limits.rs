@@ -192,6 +192,18 @@ pub const ROOMS: u32 = 1024 * 1024;
 /// to six times as long where it is all control characters.
 pub const SAID_BYTES: usize = 64 * 1024;
 
+/// Bytes of what one user says to its partner in a chat, as JSON: a text of 2,000 characters has
+/// room however it is written.
+pub const CHAT_MESSAGE_BYTES: usize = 16 * 1024;
+/// The same of an offer, an answer or a candidate: browsers' offers have up to 20 KB.
+pub const CHAT_SIGNAL_BYTES: usize = SAID_BYTES;
+/// Characters of the name that a user of the chat enters with: one line of a telephone.
+pub const CHAT_NAME_CHARACTERS: usize = 32;
+/// Partners that have reported a user, at which it is sent away: two may be wrong.
+pub const CHAT_REPORTS: u8 = 3;
+/// Time without a word after which both users of a chat are told so.
+pub const CHAT_IDLE_TIME: Duration = Duration::from_secs(60);
+
 /// Bytes of a call of an application over HTTP: a batch of several long publications.
 pub const CALL_BYTES: usize = 1024 * 1024;
 /// Bytes of a channel's name: what Centrifugo allows.

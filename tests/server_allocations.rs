@@ -254,6 +254,32 @@ fn a_broadcast_allocates_nothing_once_its_payloads_return() {
 }
 
 #[test]
+fn what_is_said_in_a_chat_allocates_nothing() {
+    let mut rig = Rig::new();
+    let mut ids = Vec::new();
+    for _ in 0..10 {
+        let id = rig.socket("/chat");
+        rig.receive(id, &mut spoken("{\"type\":\"enter\",\"name\":\"Ann\"}"));
+        ids.push(id);
+    }
+    let text = "\\n".repeat(1000);
+    let said = spoken(&format!("{{\"type\":\"say\",\"text\":\"{text}\"}}"));
+    let mut bytes = said.clone();
+    let mut round = |rig: &mut Rig| {
+        for id in &ids {
+            bytes.copy_from_slice(&said);
+            rig.receive(*id, &mut bytes);
+        }
+    };
+    round(&mut rig);
+    let before = rig.sink.bytes;
+    let counted = measure(|| (0..100).for_each(|_| round(&mut rig)));
+    // A client masks what it says with four bytes.
+    assert_eq!(rig.sink.bytes - before, 100 * 10 * (said.len() - 4));
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}
+
+#[test]
 fn a_plain_request_on_a_kept_connection_allocates_nothing() {
     let mut rig = Rig::new();
     let request = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -268,10 +294,11 @@ fn an_idle_connection_costs_less_than_its_share_of_256_bytes() {
     // What is left for an engine: its slot, about 48 bytes.
     const SHARE: u64 = 256 - 64;
     type Open = fn(&mut Rig) -> ConnectionId;
-    let kinds: [(&str, Open); 3] = [
+    let kinds: [(&str, Open); 4] = [
         ("echo", |rig| rig.socket("/echo")),
         ("push", |rig| rig.socket("/push")),
         ("events", |rig| rig.open(EVENTS)),
+        ("chat", |rig| rig.socket("/chat")),
     ];
     for (kind, open) in kinds {
         for count in [2000, 10_000, 18_000] {

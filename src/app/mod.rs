@@ -1,4 +1,4 @@
-//! What users came for: echo, push, rooms, each behind one seam. Pure.
+//! What users came for: echo, push, rooms, chats, each behind one seam. Pure.
 //!
 //! An application is an [`App`]: one value per core, told of users that come, speak and leave, of
 //! what it said to itself on other cores, and of time; it asks for [`Effects`]. It knows neither
@@ -16,6 +16,7 @@
 )]
 
 pub mod backend;
+pub mod chat;
 pub mod complaints;
 pub mod dialect;
 pub mod echo;
@@ -26,6 +27,7 @@ pub mod realtime;
 pub mod rooms;
 pub mod rules;
 pub mod sessions;
+mod slab;
 pub mod tokens;
 
 use crate::shard::Core;

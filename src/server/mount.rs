@@ -3,6 +3,7 @@
 use super::Config;
 use super::apps::Mounted;
 use super::route::Route;
+use crate::app::chat::{self, Chat};
 use crate::app::echo::Echo;
 use crate::app::push::Push;
 use crate::app::realtime::{self, RealtimeApp, RealtimePlan};
@@ -31,6 +32,7 @@ mount! { config:
     Echo, Echo => &[ECHO];
     Push, Push::new(config.push()) => &[PUSH, EVENTS];
     Rooms, Rooms::new(config.rooms()) => &[ROOMS, SAY];
+    Chat, Chat::new() => &[CHAT];
     RealtimeApp, RealtimeApp::new(realtime_plan(config)) => realtime_routes(config);
 }
 
@@ -43,6 +45,10 @@ const EVENTS: Route = Route::events(
 const ROOMS: Route = Route::either(
     "/rooms",
     "a room of a few; POST to the address it tells to say",
+);
+const CHAT: Route = Route::websocket(
+    chat::CHAT,
+    "a chat with whoever comes next; /chat/ is its page",
 );
 const SAY: Route = Route::post(rooms::SAY);
 

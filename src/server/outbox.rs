@@ -7,6 +7,7 @@ use super::members::Members;
 use super::payloads::{EncodedOnce, Payloads};
 use super::tally::CloseReason;
 use crate::app::{self, ApiResponse, Goodbye, Notice};
+use crate::limits;
 use crate::protocol::sse;
 use crate::protocol::websocket::{Deflater, Opcode, deflate, frame};
 use crate::shard::{ConnectionId, Payload, Unsent, Wire};
@@ -227,6 +228,29 @@ impl Outbox {
                 event::encode(into, notice);
             }),
         };
+        self.queued(id, sent)
+    }
+
+    /// Tells one WebSocket what no other is told: it is copied once, as a reply is. Whether it was
+    /// queued; `None` if that is no way to tell it.
+    #[inline]
+    pub(super) fn tell_alone<M>(
+        &mut self,
+        (id, framing): (ConnectionId, Framing),
+        notice: Notice<'_>,
+        wire: &mut impl Wire<M>,
+    ) -> Option<bool> {
+        let text = notice.text.as_bytes();
+        if framing != Framing::Frames || text.len() >= limits::LARGE_BYTES {
+            return None;
+        }
+        let header = frame::header(Opcode::Text, text.len(), None);
+        let sent = wire.send_parts(id, &[header.as_bytes(), text]);
+        Some(self.queued(id, sent))
+    }
+
+    /// Whether something was queued. One whose backlog is full is to be ended.
+    fn queued(&mut self, id: ConnectionId, sent: Result<(), Unsent>) -> bool {
         if sent == Err(Unsent::Full) {
             self.slow.push(id);
         }

@@ -163,6 +163,11 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
 
     /// Tells users what they are named for.
     pub(super) fn tell(&mut self, users: &[User], notice: Notice<'_>) {
+        if let [user] = users
+            && let Some(queued) = self.outbox.tell_alone(connection(*user), notice, self.wire)
+        {
+            return self.tally.sent(u64::from(queued));
+        }
         self.outbox.begin(users.len());
         let mut queued = 0;
         for &user in users {

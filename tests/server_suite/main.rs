@@ -5,6 +5,7 @@
 mod applications;
 #[path = "../tls/certificates.rs"]
 mod certificates;
+mod chatting;
 mod closing;
 mod deflate;
 #[path = "../engines/engine.rs"]
@@ -115,6 +116,9 @@ suite! {
     applications:
         everyone_on_every_core_sees_the_counter
         what_is_mounted_beside_the_built_in_applications_leaves_them_as_they_are;
+    chatting:
+        two_who_come_are_matched_and_talk_on_whichever_cores
+        what_is_no_message_of_a_chat_is_told_so_and_bytes_end_it;
     http:
         plain_routes_answer_on_one_connection
         pipelined_requests_are_answered_in_order_however_they_are_split

@@ -3,8 +3,8 @@
 use super::answer::{Asker, EncodingId, HubError, SubscribeWish};
 use super::letter::SubscriptionRef;
 use super::publication::{ClientAbout, ClientId, ClientInfo};
-use super::slab::Slab;
 use super::subscriptions::{HubSubscription, SubscriptionStage, Subscriptions};
+use crate::app::slab::Slab;
 use crate::app::{Seat, User};
 use crate::limits;
 use crate::shard::Core;

@@ -35,7 +35,6 @@ pub mod session;
 mod session_sockets;
 mod session_table;
 pub mod sessions;
-mod slab;
 mod subscribers;
 mod subscriptions;
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! 1980): no session waits while a table of all others is made anew.
 
 use super::session::SessionId;
-use super::slab::Slab;
 use super::tight::push_tight;
+use crate::app::slab::Slab;
 
 /// Something of each session.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 /// Things by the places that they were given; a place is used again once it is free.
 #[derive(Debug)]
-pub(super) struct Slab<T> {
+pub(in crate::app) struct Slab<T> {
     /// Each but the last is full.
     pieces: Vec<Vec<Option<T>>>,
     free: Vec<u32>,
@@ -21,7 +21,7 @@ impl<T> Default for Slab<T> {
 
 impl<T> Slab<T> {
     /// Adds something: its place.
-    pub(super) fn insert(&mut self, what: T) -> u32 {
+    pub(in crate::app) fn insert(&mut self, what: T) -> u32 {
         if let Some(index) = self.free.pop() {
             if let Some(place) = self.place(index) {
                 *place = Some(what);
@@ -41,7 +41,7 @@ impl<T> Slab<T> {
     }
 
     /// Takes what is at that place, if anything is.
-    pub(super) fn remove(&mut self, index: u32) -> Option<T> {
+    pub(in crate::app) fn remove(&mut self, index: u32) -> Option<T> {
         let taken = self.place(index)?.take();
         if taken.is_some() {
             self.free.push(index);
@@ -49,28 +49,28 @@ impl<T> Slab<T> {
         taken
     }
 
-    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+    pub(in crate::app) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
         self.place(index)?.as_mut()
     }
 
-    pub(super) fn get(&self, index: u32) -> Option<&T> {
+    pub(in crate::app) fn get(&self, index: u32) -> Option<&T> {
         let at = index as usize;
         self.pieces.get(at / PIECE)?.get(at % PIECE)?.as_ref()
     }
 
     /// Everything, with its place.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+    pub(in crate::app) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let all = (0..).zip(self.pieces.iter().flatten());
         all.filter_map(|(index, place)| Some((index, place.as_ref()?)))
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::app) fn len(&self) -> usize {
         self.places() - self.free.len()
     }
 
     /// Places, free ones included.
-    pub(super) fn places(&self) -> usize {
+    pub(in crate::app) fn places(&self) -> usize {
         let last = self.pieces.last().map_or(0, Vec::len);
         self.pieces.len().saturating_sub(1) * PIECE + last
     }
