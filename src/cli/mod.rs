@@ -27,6 +27,7 @@ mod load;
 mod log_flags;
 mod logs;
 mod merge;
+mod pages;
 mod print;
 mod probe;
 mod processes;

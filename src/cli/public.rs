@@ -1,6 +1,6 @@
 //! The folder whose files a server has for browsers: read into memory, checked and named.
 
-use super::{Failure, print};
+use super::{Failure, pages, print};
 use crate::limits;
 use crate::server::{PublicFile, PublicFiles, PublicForm};
 use ring::digest;
@@ -14,21 +14,42 @@ use std::{fs, io};
 /// Names that begin with a dot are not for browsers, but for this one (RFC 8615).
 const WELL_KNOWN: &str = ".well-known";
 
-/// The files of the folder, if there is one, which browsers may keep for so long.
+/// The built-in pages, and the files of the folder, if there is one, which come before them.
+/// Browsers may keep them for so long.
 pub(super) fn read(folder: Option<&Path>, max_age: Duration) -> Result<Arc<PublicFiles>, Failure> {
-    let files = folder.map(|folder| files(folder, max_age)).transpose()?;
-    Ok(Arc::new(files.unwrap_or_default()))
+    let mut public = PublicFiles::new(max_age);
+    put_pages(&mut public);
+    if let Some(folder) = folder {
+        put(folder, &mut public)?;
+    }
+    Ok(Arc::new(public))
 }
 
-/// Says how many there are, if there are any.
+/// Adds the built-in pages.
+fn put_pages(public: &mut PublicFiles) {
+    for (path, text) in pages::FILES {
+        let file = PublicFile {
+            media_type: media_type(path),
+            changed_unix_s: None,
+            policy: Some(pages::POLICY),
+            plain: form(text.as_bytes().into()),
+            gzip: pages::gzipped(text.as_bytes()).map(|bytes| form(bytes.into())),
+            brotli: None,
+        };
+        public.insert(path.to_owned(), file);
+    }
+}
+
+/// Says how many there are beside the built-in pages, if there are any.
 pub(super) fn tell(files: &PublicFiles) {
-    if !files.is_empty() {
-        let (count, kib) = (files.len(), files.bytes().div_ceil(1024));
+    let (count, bytes) = files.unrestricted();
+    if count > 0 {
+        let kib = bytes.div_ceil(1024);
         print::note(format!("{count} files for browsers, {kib} KiB in memory"));
     }
 }
 
-fn files(folder: &Path, max_age: Duration) -> Result<PublicFiles, Failure> {
+fn put(folder: &Path, public: &mut PublicFiles) -> Result<(), Failure> {
     let root = fs::canonicalize(folder).map_err(|error| unread(folder, &error))?;
     let mut found = FolderReader {
         root: &root,
@@ -36,7 +57,6 @@ fn files(folder: &Path, max_age: Duration) -> Result<PublicFiles, Failure> {
         bytes: 0,
     };
     found.look_into(&root, "", 0)?;
-    let mut public = PublicFiles::new(max_age);
     for (path, file) in &found.files {
         let form = |ending: &str| {
             found
@@ -47,13 +67,14 @@ fn files(folder: &Path, max_age: Duration) -> Result<PublicFiles, Failure> {
         let file = PublicFile {
             media_type: media_type(path),
             changed_unix_s: file.changed_unix_s,
+            policy: None,
             plain: file.form(),
             gzip: form(".gz"),
             brotli: form(".br"),
         };
         public.insert(path.clone(), file);
     }
-    Ok(public)
+    Ok(())
 }
 
 /// What a folder has.
@@ -72,18 +93,20 @@ struct ReadFile {
 impl ReadFile {
     /// It as it is sent.
     fn form(&self) -> PublicForm {
-        let hash = digest::digest(&digest::SHA256, &self.bytes);
-        let mut etag = String::from('"');
-        for byte in hash.as_ref().iter().take(12) {
-            // Writing to a String does not fail.
-            let _ = write!(etag, "{byte:02x}");
-        }
-        etag.push('"');
-        PublicForm {
-            bytes: self.bytes.clone(),
-            etag,
-        }
+        form(self.bytes.clone())
     }
+}
+
+/// Bytes as they are sent, with a tag that tells them from all others.
+fn form(bytes: Arc<[u8]>) -> PublicForm {
+    let hash = digest::digest(&digest::SHA256, &bytes);
+    let mut etag = String::from('"');
+    for byte in hash.as_ref().iter().take(12) {
+        // Writing to a String does not fail.
+        let _ = write!(etag, "{byte:02x}");
+    }
+    etag.push('"');
+    PublicForm { bytes, etag }
 }
 
 impl FolderReader<'_> {
@@ -189,8 +212,30 @@ mod tests {
         }
     }
 
+    fn files(folder: &Path) -> Result<PublicFiles, Failure> {
+        let mut files = PublicFiles::new(Duration::ZERO);
+        put(folder, &mut files).map(|()| files)
+    }
+
+    /// What a page may weigh, gzipped, with all that it loads.
+    const PAGE_BYTES: usize = 100 * 1024;
+
+    #[test]
+    fn the_page_of_the_chat_is_there_and_light() {
+        let files = read(None, Duration::ZERO).unwrap();
+        assert_eq!(files.find("/chat"), Some(PublicPlace::Folder));
+        let Some(PublicPlace::File(page)) = files.find("/chat/") else {
+            panic!("no page");
+        };
+        assert!(files.get(page).unwrap().media_type.starts_with("text/html"));
+        let forms = (0..files.len()).filter_map(|at| files.get(at)?.gzip.as_ref());
+        let bytes: usize = forms.map(|form| form.bytes.len()).sum();
+        assert!((1..PAGE_BYTES).contains(&bytes), "{bytes}");
+        assert_eq!(files.unrestricted(), (0, 0));
+    }
+
     fn refusal(folder: &Path) -> String {
-        let read = files(folder, Duration::ZERO);
+        let read = files(folder);
         read.err().map(|it| it.to_string()).unwrap_or_default()
     }
 
@@ -213,7 +258,7 @@ mod tests {
         ] {
             fs::write(folder.join(name), text).unwrap();
         }
-        let files = files(folder, Duration::ZERO).unwrap();
+        let files = files(folder).unwrap();
         let file = |path: &str| match files.find(path) {
             Some(PublicPlace::File(at)) => files.get(at),
             Some(PublicPlace::Folder) | None => None,
@@ -257,7 +302,7 @@ mod tests {
         fs::remove_file(folder.join("out")).unwrap();
         fs::write(folder.join("in"), "x").unwrap();
         std::os::unix::fs::symlink("in", folder.join("link")).unwrap();
-        assert_eq!(files(folder, Duration::ZERO).unwrap().len(), 2);
+        assert_eq!(files(folder).unwrap().len(), 2);
         // Around for ever, if nobody counted.
         std::os::unix::fs::symlink(".", folder.join("round")).unwrap();
         assert!(refusal(folder).contains("folders deep"));

@@ -143,6 +143,9 @@ impl FileAnswer {
             fields.push("Content-Type", &file.media_type);
             // Fetch, 3.6: no browser takes it for what it does not say it is.
             fields.push("X-Content-Type-Options", "nosniff");
+            if let Some(policy) = file.policy {
+                fields.push("Content-Security-Policy", policy);
+            }
         }
         if let (FilePart::Whole, Some(coding)) = (self.part, self.form.coding()) {
             fields.push("Content-Encoding", coding);

@@ -21,6 +21,8 @@ pub struct PublicFile {
     pub media_type: String,
     /// When it was changed, in seconds since 1970, if that is known.
     pub changed_unix_s: Option<u64>,
+    /// What it may load if it is a page, where it is restricted (Content Security Policy 3).
+    pub policy: Option<&'static str>,
     /// Its bytes as they are.
     pub plain: PublicForm,
     /// The same gzipped (RFC 1952), if somebody has done so before.
@@ -75,11 +77,12 @@ impl PublicFiles {
         self.by_path.is_empty()
     }
 
-    /// Bytes of them, in all codings.
+    /// How many there are without a policy, and how many bytes those have in all codings.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        let forms = self.files.iter().flat_map(PublicFile::forms);
-        forms.map(|form| form.bytes.len()).sum()
+    pub fn unrestricted(&self) -> (usize, usize) {
+        let files = self.files.iter().filter(|file| file.policy.is_none());
+        let bytes = files.clone().flat_map(PublicFile::forms);
+        (files.count(), bytes.map(|form| form.bytes.len()).sum())
     }
 
     /// The file of that number.
@@ -158,6 +161,7 @@ mod tests {
             let file = PublicFile {
                 media_type: "text/plain".to_owned(),
                 changed_unix_s: None,
+                policy: None,
                 plain,
                 gzip: None,
                 brotli: None,

@@ -253,6 +253,10 @@ fn socket<A: Apps>(
     now: Instant,
 ) -> Asked {
     if !handshake::is_upgrade(request) {
+        // A page about it may be in the folder of that name.
+        if shared.has_file(request.path()) {
+            return file(request, shared);
+        }
         let answer = Answer::Refused {
             status: 426,
             reason: "this route is a WebSocket",

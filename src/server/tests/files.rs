@@ -19,6 +19,7 @@ fn file(bytes: &[u8]) -> PublicFile {
         media_type: "text/plain; charset=utf-8".to_owned(),
         // Sun, 06 Nov 1994 08:49:37 GMT
         changed_unix_s: Some(784_111_777),
+        policy: None,
         plain: form(bytes, "plain"),
         gzip: None,
         brotli: None,
@@ -34,6 +35,11 @@ fn files(index: &str) -> Arc<PublicFiles> {
     let mut files = PublicFiles::new(Duration::ZERO);
     files.insert("/index.html".to_owned(), file(index.as_bytes()));
     files.insert("/docs/index.html".to_owned(), file(b"docs"));
+    let page = PublicFile {
+        policy: Some("default-src 'self'"),
+        ..file(b"page")
+    };
+    files.insert("/echo/index.html".to_owned(), page);
     files.insert("/empty".to_owned(), file(b""));
     files.insert("/large".to_owned(), file(&large()));
     let coded = PublicFile {
@@ -66,6 +72,21 @@ fn has(head: &str, lines: &[&str]) {
     for line in lines {
         assert!(head.contains(&format!("{line}\r\n")), "{line}: {head}");
     }
+}
+
+#[test]
+fn a_page_may_be_restricted_and_stand_beside_the_websocket_of_its_name() {
+    let (head, content) = asked(&get("/echo/"), "");
+    has(&head, &["Content-Security-Policy: default-src 'self'"]);
+    assert_eq!(content, "page");
+    assert!(
+        !asked(&get("/docs/"), "")
+            .0
+            .contains("Content-Security-Policy")
+    );
+    has(&asked(&get("/echo"), "").0, &["Location: /echo/"]);
+    let (head, _) = asked(&get("/push"), "");
+    has(&head, &["HTTP/1.1 426 Upgrade Required"]);
 }
 
 #[test]
