@@ -255,6 +255,23 @@ pub const IO_PONG_TIME: Duration = Duration::from_secs(20);
 pub const IO_CONNECT_TIME: Duration = Duration::from_secs(45);
 /// Bytes of a packet of a client of Socket.IO, its binary messages among them: its servers' own.
 pub const IO_PAYLOAD_BYTES: usize = 1_000_000;
+/// Bytes of a payload that a client of Socket.IO posts.
+pub const EXCHANGED_BYTES: usize = IO_PAYLOAD_BYTES;
+/// Time in which a client of Socket.IO that has begun to move to a WebSocket has to have moved:
+/// its servers' own.
+pub const IO_UPGRADE_TIME: Duration = Duration::from_secs(10);
+/// Time that what a client is told last waits for its next poll: its servers' own.
+pub const IO_FAREWELL_TIME: Duration = Duration::from_secs(30);
+/// Clients of Socket.IO of one core that poll: each takes some hundred bytes and no connection, so
+/// that nothing else bounds them.
+pub const IO_POLLERS: usize = 64 * 1024;
+/// Bytes that wait for one poll, or that one client has said and that are not heard yet: a payload
+/// as long as one may be, and as much again.
+pub const IO_QUEUE_BYTES: usize = 2 * IO_PAYLOAD_BYTES;
+/// The same for all clients of one core.
+pub const IO_QUEUES_BYTES: usize = 64 * 1024 * 1024;
+/// Packets of one client that polls that are heard in a turn: the shortest are of one byte.
+pub const IO_TURN_PACKETS: usize = 256;
 /// Time between two pings of one client of `ActionCable`: it takes two of them without one for the
 /// end of its connection.
 pub const CABLE_PING_TIME: Duration = Duration::from_secs(3);

@@ -16,10 +16,12 @@
 )]
 
 pub mod backend;
+mod calls;
 pub mod chat;
 pub mod complaints;
 pub mod dialect;
 pub mod echo;
+pub mod engineio;
 pub mod facts;
 pub mod hub;
 pub mod push;
@@ -29,6 +31,8 @@ pub mod rules;
 pub mod sessions;
 mod slab;
 pub mod tokens;
+
+pub use calls::{ApiCall, ApiResponse, CallMethod, Media};
 
 use crate::shard::Core;
 use crate::time::Instant;
@@ -99,6 +103,17 @@ pub struct Arrival<'r> {
     pub query: &'r str,
     /// The value of a header field, if it is there once.
     pub header: &'r dyn Fn(&str) -> Option<&'r str>,
+    /// What it comes for.
+    pub purpose: ArrivalPurpose,
+}
+
+/// What somebody comes for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArrivalPurpose {
+    /// To stay, with a WebSocket or an event stream.
+    Stay,
+    /// To be answered once.
+    Call,
 }
 
 /// That somebody may come.
@@ -119,25 +134,26 @@ pub struct Refusal {
     pub reason: &'static str,
 }
 
-/// A call of an app over HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ApiCall<'c> {
-    /// The path.
-    pub path: &'c str,
-    /// What [`App::arriving`] returned for its head: [`Admittance::permit`].
-    pub permit: u32,
-    /// The body.
-    pub text: &'c str,
+impl User {
+    /// A user that has no connection: the app's own. The server names none like it.
+    #[must_use]
+    pub const fn own(number: u64) -> Self {
+        Self(OWN_USER | number)
+    }
+
+    /// Which of its own users an app means; `None` for one of the server's.
+    #[inline]
+    #[must_use]
+    pub const fn own_number(self) -> Option<u64> {
+        if self.0 & OWN_USER == 0 {
+            return None;
+        }
+        Some(self.0 & !OWN_USER)
+    }
 }
 
-/// What is answered to a call over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiResponse {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body: JSON.
-    pub json: String,
-}
+/// The server's users are connections, of which there are fewer than 2^31 (`server/framing.rs`).
+const OWN_USER: u64 = 1 << 63;
 
 /// How a user is ended: a close code, and what is said with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,6 +273,8 @@ pub trait Effects<B: Batch> {
     fn broadcast(&mut self, notice: Notice<'_>);
     /// Tells these users of this core: encoded once for each kind of connection.
     fn tell(&mut self, users: &[User], notice: Notice<'_>);
+    /// Says something to a user of this core, whoever's message is looked at.
+    fn say(&mut self, user: User, message: Message<'_>);
     /// There is no place for this user now: it may come again later.
     fn turn_away(&mut self, user: User);
     /// Ends this user of this core: a WebSocket with that code. Nothing more is heard of it.
@@ -265,6 +283,10 @@ pub trait Effects<B: Batch> {
     }
     /// The same, and says why.
     fn dismiss(&mut self, user: User, goodbye: Goodbye);
+    /// What the session of a user is called, if it may change its connection.
+    fn session_of(&self, _user: User) -> Option<String> {
+        None
+    }
     /// This user of this core is called that: for who reads the log.
     fn known_as(&mut self, _user: User, _name: &str) {}
     /// Answers a user who posted.
@@ -349,9 +371,12 @@ pub trait App: Sized + 'static {
 
     /// Somebody calls over HTTP, and is answered at once or later.
     fn called(&mut self, asker: User, _call: ApiCall<'_>, effects: &mut impl Effects<Self::Batch>) {
-        let (status, json) = (404, "{}".to_owned());
-        effects.respond(asker, ApiResponse { status, json });
+        effects.respond(asker, ApiResponse::json(404, "{}".to_owned()));
     }
+
+    /// The connection of somebody is gone that called and is not answered: who comes by
+    /// `server::By::Exchange`.
+    fn hung_up(&mut self, _asker: User, _effects: &mut impl Effects<Self::Batch>) {}
 
     /// The same app on another core says something.
     fn took(&mut self, _from: Core, _batch: &Self::Batch, _: &mut impl Effects<Self::Batch>) {}

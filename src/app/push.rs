@@ -256,6 +256,10 @@ mod tests {
             panic!("push told {users:?}");
         }
 
+        fn say(&mut self, user: User, _: Message<'_>) {
+            panic!("push told {user:?}");
+        }
+
         fn turn_away(&mut self, user: User) {
             panic!("push turned {user:?} away");
         }

@@ -190,6 +190,7 @@ mod tests {
             found.map(|(_, value)| *value)
         };
         cookies.enter(&Arrival {
+            purpose: crate::app::ArrivalPurpose::Stay,
             path: "/channels",
             query: "",
             header: &header,

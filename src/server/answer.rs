@@ -1,13 +1,13 @@
 //! Plain HTTP answers: what they say, in which fields, and what becomes of the connection.
 
-use super::apps::Apps;
+use super::apps::{AppIndex, Apps};
 use super::fields::{EVENT_STREAM, Fields};
 use super::file_answer::FileAnswer;
 use super::route::{By, Route};
 use super::stats::Form;
 use super::step::Step;
 use super::tally::CloseReason;
-use crate::app::{self, Unsaid};
+use crate::app::{self, Media, Unsaid};
 use crate::protocol::Fault;
 use crate::protocol::http::Request;
 use crate::protocol::websocket::OriginPolicy;
@@ -28,12 +28,15 @@ pub(super) enum Answer {
     },
     /// What becomes of a text or a call is not known yet.
     SaidLater,
+    /// That application answers in its own time.
+    Exchanged(AppIndex),
     /// An application's answer to a call: the content is there already.
     Called {
         status: u16,
+        media: Media,
     },
-    /// Another method than POST where there is no other.
-    OnlyPost,
+    /// Another method than those where there are no others.
+    Only(Methods),
     /// What may be asked for.
     Options {
         methods: Methods,
@@ -53,6 +56,7 @@ pub(super) enum Answer {
 pub(super) enum Methods {
     Read,
     Post,
+    Exchange,
     All,
 }
 
@@ -62,6 +66,7 @@ impl Methods {
         match self {
             Self::Read => "GET, HEAD, OPTIONS",
             Self::Post => "POST, OPTIONS",
+            Self::Exchange => "GET, POST, OPTIONS",
             Self::All => "GET, HEAD, POST, OPTIONS",
         }
     }
@@ -177,6 +182,14 @@ impl Reply {
         self.answer
     }
 
+    /// The application that answers in its own time, if one does.
+    pub(super) const fn exchange(&self) -> Option<AppIndex> {
+        match self.answer {
+            Answer::Exchanged(app) => Some(app),
+            _ => None,
+        }
+    }
+
     /// Whether it tells a peer its mistake.
     pub(super) const fn is_refusal(&self) -> bool {
         matches!(self.answer, Answer::Refused { .. })
@@ -233,8 +246,9 @@ impl Reply {
             | Answer::Stats(_)
             | Answer::Said { .. }
             | Answer::SaidLater
+            | Answer::Exchanged(_)
             | Answer::Called { .. }
-            | Answer::OnlyPost
+            | Answer::Only(_)
             | Answer::Moved
             | Answer::Refused { .. } => {
                 fields.push("Content-Type", media_type);
@@ -255,7 +269,7 @@ impl Reply {
         );
         match (status, self.answer) {
             // RFC 9110, 15.5.6.
-            (405, Answer::OnlyPost) => fields.push("Allow", Methods::Post.allow()),
+            (405, Answer::Only(methods)) => fields.push("Allow", methods.allow()),
             (405, _) => fields.push("Allow", Methods::Read.allow()),
             // RFC 9110, 15.5.2: how a caller shows what it is.
             (401, _) => fields.push("WWW-Authenticate", "apikey"),
@@ -302,10 +316,18 @@ impl Answer {
                 let _ = write!(into, "{{\"seq\":{seq}}}");
                 return (200, JSON);
             }
-            Self::Called { status } => return (status, JSON),
-            Self::OnlyPost => (405, "only POST here\n"),
+            Self::Called { status, media } => {
+                let media_type = match media {
+                    Media::Json => JSON,
+                    Media::Text => TEXT,
+                    Media::Html => "text/html",
+                };
+                return (status, media_type);
+            }
+            Self::Only(Methods::Post) => (405, "only POST here\n"),
+            Self::Only(_) => (405, "no such method here\n"),
             // The one is never sent so, the others have no content.
-            Self::SaidLater | Self::Events => (200, ""),
+            Self::SaidLater | Self::Exchanged(_) | Self::Events => (200, ""),
             Self::Options { .. } => (204, ""),
             Self::File(file) => (file.status(), ""),
             Self::Moved => (301, "a folder: its path ends with a slash\n"),
@@ -327,6 +349,7 @@ pub(super) fn list(apps: &impl Apps, into: &mut Vec<u8>) {
             By::EventStream => "Server-Sent Events",
             By::Either => "WebSocket or Server-Sent Events",
             By::Call => "POST",
+            By::Exchange => "WebSocket or long polling",
             // Members are told of it.
             By::Post => return,
         };

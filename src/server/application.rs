@@ -108,6 +108,15 @@ impl<A: App> Here<A> {
         app.called(user(id, Framing::Events), call, &mut asking);
     }
 
+    pub(super) fn hung_up<M, W: Wire<M>>(
+        &mut self,
+        id: ConnectionId,
+        out: &mut Outgoing<'_, M, W>,
+    ) {
+        let (app, mut asking) = self.parts(out);
+        app.hung_up(user(id, Framing::Events), &mut asking);
+    }
+
     pub(super) fn awake(&mut self, now: Instant) {
         if A::REACH == Reach::All {
             if self.topic.is_empty() {

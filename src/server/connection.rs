@@ -370,6 +370,11 @@ impl Connection {
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Moves {
+        if let ConnectionState::Http(http) = &self.state
+            && let Some(app) = http.exchange()
+        {
+            shared.hung_up(id, app, wire);
+        }
         let Some(user) = self.seat() else {
             return Moves::default();
         };

@@ -87,6 +87,10 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
         self.out.tell(users, notice);
     }
 
+    fn say(&mut self, user: User, message: Message<'_>) {
+        self.out.say(user, message);
+    }
+
     fn turn_away(&mut self, user: User) {
         self.out.end_later(Ending {
             id: connection(user).0,

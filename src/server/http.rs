@@ -218,20 +218,21 @@ impl Http {
         let Phase::Waiting(reply) = self.phase else {
             return Step::Stay;
         };
-        let ApiResponse { status, json } = response;
-        shared.take_content(json);
-        let reply = reply.with(Answer::Called { status });
+        let reply = shared.called(reply, response);
         self.send(id, reply, shared, wire).unwrap_or(Step::Stay)
     }
 
     /// The peer has ended its stream. RFC 9112, 9.6: a client may do so after its last request,
     /// and gets its answer; RFC 9112, 8: an incomplete request is left unanswered.
     pub(super) fn peer_ended(&mut self) -> Half {
-        let Phase::Waiting(reply) = &mut self.phase else {
-            return Half::Close;
-        };
-        reply.end_with(CloseReason::Done);
-        Half::Keep
+        match &mut self.phase {
+            // Who waits in an exchange has left it.
+            Phase::Waiting(reply) if reply.exchange().is_none() => {
+                reply.end_with(CloseReason::Done);
+                Half::Keep
+            }
+            _ => Half::Close,
+        }
     }
 
     /// The request that is under way takes too long.
@@ -263,9 +264,22 @@ impl Http {
         self.reader.held() + text
     }
 
-    /// Whether no request is under way.
+    /// Whether no request is under way that would be answered by itself.
     pub(super) fn is_quiet(&self) -> bool {
-        matches!(self.phase, Phase::Fresh | Phase::Idle)
+        matches!(self.phase, Phase::Fresh | Phase::Idle) || self.exchange().is_some()
+    }
+
+    /// The application that it waits for in an exchange.
+    pub(super) const fn exchange(&self) -> Option<AppIndex> {
+        match &self.phase {
+            Phase::Waiting(reply) => reply.exchange(),
+            Phase::Fresh
+            | Phase::Head
+            | Phase::Idle
+            | Phase::Body(_)
+            | Phase::Saying(_)
+            | Phase::Sending(_) => None,
+        }
     }
 
     /// How long the present phase may take, and what follows.
@@ -320,13 +334,13 @@ impl Http {
     ) -> Option<Step> {
         let waits = match reply.answer() {
             Answer::Stats(_) => shared.ask_cores(id.0, wire),
-            Answer::SaidLater => true,
+            Answer::SaidLater | Answer::Exchanged(_) => true,
             Answer::Index
             | Answer::Health
             | Answer::Events
             | Answer::Said { .. }
             | Answer::Called { .. }
-            | Answer::OnlyPost
+            | Answer::Only(_)
             | Answer::Options { .. }
             | Answer::File(_)
             | Answer::Moved

@@ -5,8 +5,9 @@ use super::apps::Mounted;
 use super::route::Route;
 use crate::app::chat::{self, Chat};
 use crate::app::echo::Echo;
+use crate::app::engineio::EngineApp;
 use crate::app::push::Push;
-use crate::app::realtime::{self, RealtimeApp, RealtimePlan};
+use crate::app::realtime::{self, RealtimePlan};
 use crate::app::rooms::{self, Rooms};
 
 macro_rules! mount {
@@ -33,7 +34,7 @@ mount! { config:
     Push, Push::new(config.push()) => &[PUSH, EVENTS];
     Rooms, Rooms::new(config.rooms()) => &[ROOMS, SAY];
     Chat, Chat::new() => &[CHAT];
-    RealtimeApp, RealtimeApp::new(realtime_plan(config)) => realtime_routes(config);
+    EngineApp, EngineApp::new(realtime_plan(config)) => realtime_routes(config);
 }
 
 const ECHO: Route = Route::websocket("/echo", "every message comes back, text or binary");
@@ -77,9 +78,9 @@ const REALTIME: [Route; 6 + realtime::API.len()] = {
         realtime::SOCKETCLUSTER_SOCKET,
         "the same, for SocketCluster's clients",
     );
-    routes[4] = Route::websocket(
+    routes[4] = Route::exchange(
         realtime::SOCKETIO_SOCKET,
-        "the same, for Socket.IO's clients with transports: [\"websocket\"]",
+        "the same, for Socket.IO's clients",
     );
     routes[5] = Route::websocket(
         realtime::CABLE_SOCKET,

@@ -258,6 +258,21 @@ impl Outbox {
         sent.is_ok()
     }
 
+    /// Sends one WebSocket a binary message, as it is (RFC 7692, 6.1). Whether it was queued.
+    pub(super) fn say_binary<M>(
+        &mut self,
+        id: ConnectionId,
+        bytes: &[u8],
+        wire: &mut impl Wire<M>,
+    ) -> bool {
+        let header = frame::header(Opcode::Binary, bytes.len(), None);
+        let sent = wire.send_parts(id, &[header.as_bytes(), bytes]);
+        if sent == Err(Unsent::Full) {
+            self.slow.push(id);
+        }
+        sent.is_ok()
+    }
+
     /// Takes what goes round to some more of its listeners, at most `most`, which becomes less.
     /// How often a payload was queued.
     pub(super) fn go_round<M>(

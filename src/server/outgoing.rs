@@ -177,6 +177,21 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
         self.outbox.begin(0);
     }
 
+    /// Says something to one user.
+    pub(super) fn say(&mut self, user: User, message: app::Message<'_>) {
+        match message.kind {
+            app::Kind::Text => {
+                let text = str::from_utf8(message.bytes).unwrap_or_default();
+                self.tell(&[user], Notice::new(0, "", text));
+            }
+            app::Kind::Binary => {
+                let (id, _) = connection(user);
+                let queued = self.outbox.say_binary(id, message.bytes, self.wire);
+                self.tally.sent(u64::from(queued));
+            }
+        }
+    }
+
     /// Encodes a notice for one kind of connection, into one of those payloads.
     pub(super) fn encode(
         &mut self,

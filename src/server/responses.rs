@@ -55,15 +55,20 @@ impl Responses {
             content,
             clock,
             location,
-            ..
+            cookie,
         } = self;
         whole.clear();
         let location = location.take();
+        // Of other answers it is none.
+        let cookie = cookie.take().filter(|_| reply.answer().is_written());
         let mut fields = Fields::default();
         let date = clock.date(now, config);
         reply.put((status, media_type), date, config.origins(), &mut fields);
         if let Some(location) = &location {
             fields.push("Location", location);
+        }
+        if let Some(cookie) = &cookie {
+            fields.push("Set-Cookie", cookie);
         }
         let counted = reply.has_length().then_some(&**content);
         Response::encode(whole, status, fields.as_slice(), counted);

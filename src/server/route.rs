@@ -24,6 +24,8 @@ pub enum By {
     Post,
     /// It is called there: JSON is posted, and JSON is answered.
     Call,
+    /// A WebSocket, or requests that belong together, each answered in its own time.
+    Exchange,
 }
 
 impl Route {
@@ -45,6 +47,13 @@ impl Route {
     #[must_use]
     pub const fn either(path: &'static str, about: &'static str) -> Self {
         let by = By::Either;
+        Self { path, by, about }
+    }
+
+    /// A WebSocket there, or requests that belong together.
+    #[must_use]
+    pub const fn exchange(path: &'static str, about: &'static str) -> Self {
+        let by = By::Exchange;
         Self { path, by, about }
     }
 

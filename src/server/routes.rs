@@ -11,6 +11,7 @@ use super::shared::Shared;
 use super::stats::{Form, Message, Reader};
 use super::stream::Resumed;
 use super::tally::CloseReason;
+use crate::app::ArrivalPurpose;
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, Request, accept};
@@ -125,8 +126,16 @@ fn route<A: Apps>(request: &Request<'_>, shared: &mut Shared<A>, now: Instant) -
                 say::begin(app, request, is_address).map_or_else(Asked::Reply, Asked::Say)
             }
             Some((app, By::Call)) => {
-                let permit = || shared.arriving(app, request);
+                let permit = || shared.arriving(app, request, ArrivalPurpose::Call);
                 say::begin_call(app, request, permit).map_or_else(Asked::Reply, Asked::Say)
+            }
+            Some((app, By::Exchange)) if handshake::is_upgrade(request) => {
+                socket(app, request, shared, now)
+            }
+            Some((_, By::Exchange)) if shared.is_draining() => refuse(DRAINING, request),
+            Some((app, By::Exchange)) => {
+                let permit = || shared.arriving(app, request, ArrivalPurpose::Call);
+                say::begin_exchange(app, request, permit).map_or_else(Asked::Reply, Asked::Say)
             }
             None => file(request, shared),
         },
@@ -175,6 +184,7 @@ fn options(
 ) -> Asked {
     let methods = match (path, app) {
         ("*", _) => Methods::All,
+        (_, Some((_, By::Exchange))) => Methods::Exchange,
         (_, Some((_, By::Post | By::Call))) => Methods::Post,
         (_, Some((_, By::WebSocket | By::EventStream | By::Either)))
         | ("/" | "/healthz" | "/stats" | "/metrics", None) => Methods::Read,

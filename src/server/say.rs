@@ -1,9 +1,9 @@
 //! What is posted to an application: by users who have no WebSocket, or prefer not to use it.
 
-use super::answer::{Answer, Content, Reply, TEXT_TOO_LONG, why_unsaid};
+use super::answer::{Answer, Content, Methods, Reply, TEXT_TOO_LONG, why_unsaid};
 use super::apps::{AppIndex, Apps};
 use super::outgoing::Outgoing;
-use crate::app::{ApiCall, Unsaid};
+use crate::app::{ApiCall, CallMethod, Unsaid};
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, Request};
@@ -25,8 +25,13 @@ pub(super) struct Saying {
 enum To {
     /// To the user with that address: what the application told as one.
     Address(Box<str>),
-    /// To the application itself: at that path, with its permit.
-    Call(Box<str>, u32),
+    /// To the application itself: at that path and query, with its permit.
+    Call {
+        method: CallMethod,
+        path: Box<str>,
+        query: Box<str>,
+        permit: u32,
+    },
 }
 
 /// Reads the head of a call; the application permits it, or not.
@@ -37,9 +42,59 @@ pub(super) fn begin_call(
 ) -> Result<Box<Saying>, Reply> {
     let most = limits::CALL_BYTES;
     check(request, most, CALL_TOO_LONG)?;
-    let permit = permit().map_err(Reply::refuse)?;
-    let to = To::Call(request.path().into(), permit);
-    Ok(Saying::new(app, to, most, request))
+    let to = call(CallMethod::Post, request, permit)?;
+    Ok(Saying::new((app, Answer::SaidLater), to, most, request))
+}
+
+/// Reads the head of a request of an exchange; the application permits it, or not.
+pub(super) fn begin_exchange(
+    app: AppIndex,
+    request: &Request<'_>,
+    permit: impl FnOnce() -> Result<u32, Fault>,
+) -> Result<Box<Saying>, Reply> {
+    let most = limits::EXCHANGED_BYTES;
+    let has_body = !matches!(request.body, BodyLength::None | BodyLength::Known(0));
+    let method = match request.method {
+        "GET" if has_body => {
+            return Err(Reply::refuse(Fault::Http {
+                status: 400,
+                reason: "no body is allowed here",
+            }));
+        }
+        "GET" => CallMethod::Get,
+        "POST" => {
+            check(request, most, EXCHANGED_TOO_LONG)?;
+            CallMethod::Post
+        }
+        _ => {
+            let reply = Reply::refuse(Fault::Http {
+                status: 405,
+                reason: "only GET and POST here",
+            });
+            let reply = reply.with(Answer::Only(Methods::Exchange));
+            return Err(reply.for_method(request.method));
+        }
+    };
+    let to = call(method, request, permit)?;
+    Ok(Saying::new(
+        (app, Answer::Exchanged(app)),
+        to,
+        most,
+        request,
+    ))
+}
+
+fn call(
+    method: CallMethod,
+    request: &Request<'_>,
+    permit: impl FnOnce() -> Result<u32, Fault>,
+) -> Result<To, Reply> {
+    Ok(To::Call {
+        method,
+        permit: permit().map_err(Reply::refuse)?,
+        path: request.path().into(),
+        query: request.query().unwrap_or_default().into(),
+    })
 }
 
 /// Reads the head of a post.
@@ -56,14 +111,15 @@ pub(super) fn begin(
             reason: "not an address that a member was told",
         }));
     };
-    Ok(Saying::new(app, To::Address(query.into()), most, request))
+    let to = To::Address(query.into());
+    Ok(Saying::new((app, Answer::SaidLater), to, most, request))
 }
 
 /// Whether a request is a post of a text that short.
 fn check(request: &Request<'_>, most: usize, too_long: &'static str) -> Result<(), Reply> {
     let refuse = |status, reason| Reply::refuse(Fault::Http { status, reason });
     if request.method != "POST" {
-        let reply = refuse(405, "POST what you say").with(Answer::OnlyPost);
+        let reply = refuse(405, "POST what you say").with(Answer::Only(Methods::Post));
         return Err(reply.for_method(request.method));
     }
     if request.headers.has_token("Expect", "100-continue") {
@@ -76,16 +132,22 @@ fn check(request: &Request<'_>, most: usize, too_long: &'static str) -> Result<(
 }
 
 const CALL_TOO_LONG: &str = "a call is at most 1048576 bytes";
+const EXCHANGED_TOO_LONG: &str = "a payload is at most 1000000 bytes";
 
 impl Saying {
-    fn new(app: AppIndex, to: To, most: usize, request: &Request<'_>) -> Box<Self> {
+    fn new(
+        (app, later): (AppIndex, Answer),
+        to: To,
+        most: usize,
+        request: &Request<'_>,
+    ) -> Box<Self> {
         Box::new(Self {
             reader: BodyReader::new(request.body),
             text: Vec::new(),
             app,
             to,
             most,
-            reply: Reply::new(Answer::SaidLater, Content::Full, request),
+            reply: Reply::new(later, Content::Full, request),
         })
     }
 
@@ -100,9 +162,12 @@ impl Saying {
             if self.text.len() + piece.len() > self.most {
                 return Err(match self.to {
                     To::Address(_) => why_unsaid(Unsaid::TooLong),
-                    To::Call(..) => Fault::Http {
+                    To::Call { .. } => Fault::Http {
                         status: 413,
-                        reason: CALL_TOO_LONG,
+                        reason: match self.reply.exchange() {
+                            Some(_) => EXCHANGED_TOO_LONG,
+                            None => CALL_TOO_LONG,
+                        },
                     },
                 });
             }
@@ -136,9 +201,20 @@ impl Saying {
                 let posted = apps.posted(self.app, id, (query, text), out);
                 posted.map_err(|unsaid| self.reply.said(Err(unsaid)))
             }
-            To::Call(path, permit) => {
-                let (path, permit) = (&**path, *permit);
-                apps.called(self.app, id, ApiCall { path, permit, text }, out);
+            To::Call {
+                method,
+                path,
+                query,
+                permit,
+            } => {
+                let call = ApiCall {
+                    method: *method,
+                    path,
+                    query,
+                    permit: *permit,
+                    text,
+                };
+                apps.called(self.app, id, call, out);
                 Ok(())
             }
         }

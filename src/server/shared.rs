@@ -303,6 +303,17 @@ impl<A: Apps> Shared<A> {
         apps.left(app, (id, framing, seat), &mut outgoing)
     }
 
+    /// A connection is gone that waits for that application in an exchange.
+    pub(super) fn hung_up(
+        &mut self,
+        id: ConnectionId,
+        app: AppIndex,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) {
+        let (apps, mut outgoing) = self.apps_and_outgoing(wire);
+        apps.hung_up(app, id, &mut outgoing);
+    }
+
     /// What a WebSocket waits for before it is heard, if it may not say anything now.
     #[inline]
     pub(super) fn waits(

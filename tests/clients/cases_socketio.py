@@ -2,7 +2,9 @@
 here."""
 
 import asyncio
+import json
 import pathlib
+import signal
 
 from cases_probe import ALONE
 from harness import SHARD_ENGINES, Process, Server, case, equal
@@ -21,8 +23,24 @@ async def finds_all(url):
 async def the_javascript_client_of_socketio_finds_here_what_it_finds_at_its_own_server(binary):
     async def here(engine):
         async with await Server.serve(binary, engine, "--dev") as server:
-            return await finds_all(server.url("", "http"))
+            found = await finds_all(server.url("", "http"))
+            await drains(server)
+            return found
 
     *ours, oracle = await asyncio.gather(*map(here, SHARD_ENGINES), finds_all("oracle"))
     for found in ours:
         equal(found, oracle)
+
+
+async def drains(server):
+    """A poll that waits ends with the server, which does not wait for it."""
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    head = "GET /socket.io/?EIO=4&transport=polling{} HTTP/1.1\r\nHost: a\r\n\r\n"
+    writer.write(head.format("").encode())
+    await reader.readuntil(b"\r\n\r\n0")
+    opened = json.loads(await reader.readuntil(b"}"))
+    writer.write(head.format("&sid=" + opened["sid"]).encode())
+    await asyncio.sleep(0.1)
+    server.signal(signal.SIGTERM)
+    equal(await asyncio.wait_for(reader.read(), 5), b"", "what a poll is answered")
+    writer.close()

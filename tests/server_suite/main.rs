@@ -162,7 +162,8 @@ suite! {
         what_no_client_says_gets_its_close_code_and_the_others_go_on
         tokens_say_who_may_be_told_what
         sockets_of_one_browser_share_a_session_over_cores
-        without_a_plan_there_are_no_channels;
+        without_a_plan_there_are_no_channels
+        sessions_of_engine_io_begin_with_a_request_that_has_no_body;
     rooms:
         members_hear_each_other_over_either_transport
         members_on_several_cores_hear_everything_in_one_order

@@ -172,6 +172,37 @@ pub(crate) fn tokens_say_who_may_be_told_what<H: Harness>() {
     H::run(setup, script);
 }
 
+pub(crate) fn sessions_of_engine_io_begin_with_a_request_that_has_no_body<H: Harness>() {
+    let mut script = Script::default();
+    let path = "/socket.io/?EIO=4&transport=polling";
+    for peer in 0..CLIENTS {
+        script.send(peer, get(path));
+        script.response(peer, 200, |head, body| {
+            assert!(
+                head.contains("Content-Type: text/plain; charset=utf-8"),
+                "{head}"
+            );
+            assert!(head.contains("Cache-Control: no-store"), "{head}");
+            assert!(body.starts_with("0{\"sid\":\""), "{body}");
+            assert!(body.contains("\"upgrades\":[\"websocket\"]"), "{body}");
+        });
+        // Its connection serves the next request, which may come to any session.
+        script.send(peer, post(&format!("{path}&sid=x"), "", "40"));
+        script.response(peer, 400, |_, body| {
+            assert_eq!(body, r#"{"code":1,"message":"Session ID unknown"}"#);
+        });
+        script.ask(
+            peer,
+            &upgrade(&format!("{}&sid=x", path.replace("polling", "websocket"))),
+            400,
+        );
+    }
+    let with_body = get(path).replace("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\nx");
+    script.ask(STREAM, &with_body, 400);
+    script.ask(LISTENER, &get(path).replace("GET", "PUT"), 405);
+    H::run(setup(), script);
+}
+
 pub(crate) fn without_a_plan_there_are_no_channels<H: Harness>() {
     let mut script = Script::default();
     for path in [

@@ -51,11 +51,11 @@ pub(super) struct Home<B> {
 #[derive(Debug)]
 struct Waiting {
     channel: Arc<str>,
-    purpose: Purpose,
+    purpose: ArrivalPurpose,
 }
 
 #[derive(Debug)]
-enum Purpose {
+enum ArrivalPurpose {
     /// Nobody waits for it.
     Nothing,
     /// A subscription begins at the place that is asked for.
@@ -132,9 +132,9 @@ impl<B: Broker> Home<B> {
             return self.said.push_back((core, refused));
         };
         if home.enter(core, local) {
-            self.ask(&channel, Purpose::Nothing, BrokerCommand::Open);
+            self.ask(&channel, ArrivalPurpose::Nothing, BrokerCommand::Open);
         }
-        let purpose = Purpose::Subscription {
+        let purpose = ArrivalPurpose::Subscription {
             core,
             subscription,
             since,
@@ -142,7 +142,7 @@ impl<B: Broker> Home<B> {
         };
         self.ask(&channel, purpose, beginning(&channel, since));
         if let Some(info) = info {
-            let purpose = Purpose::Came(info.clone());
+            let purpose = ArrivalPurpose::Came(info.clone());
             self.ask(&channel, purpose, BrokerCommand::Enter(info));
         }
     }
@@ -154,7 +154,7 @@ impl<B: Broker> Home<B> {
         };
         let is_empty = home.leave(core);
         if self.namespaces.at(home.row).shows_who() {
-            self.ask(channel, Purpose::Went, BrokerCommand::Leave(client));
+            self.ask(channel, ArrivalPurpose::Went, BrokerCommand::Leave(client));
         }
         if is_empty {
             self.close(channel);
@@ -171,7 +171,7 @@ impl<B: Broker> Home<B> {
             let is_empty = home.lose(core);
             if self.namespaces.at(home.row).shows_who() {
                 let command = BrokerCommand::List(usize::MAX);
-                self.ask(&channel, Purpose::Lost(core), command);
+                self.ask(&channel, ArrivalPurpose::Lost(core), command);
             }
             if is_empty {
                 self.close(&channel);
@@ -243,8 +243,8 @@ impl<B: Broker> Home<B> {
             return;
         };
         match purpose {
-            Purpose::Nothing => {}
-            Purpose::Subscription {
+            ArrivalPurpose::Nothing => {}
+            ArrivalPurpose::Subscription {
                 core,
                 subscription,
                 since,
@@ -253,9 +253,9 @@ impl<B: Broker> Home<B> {
                 let whose = (core, subscription, since, attempts);
                 self.begin(&channel, whose, reply);
             }
-            Purpose::CatchUp => self.caught_up(&channel, reply),
-            Purpose::Ended => self.forgotten(&channel, reply),
-            Purpose::Came(info) => {
+            ArrivalPurpose::CatchUp => self.caught_up(&channel, reply),
+            ArrivalPurpose::Ended => self.forgotten(&channel, reply),
+            ArrivalPurpose::Came(info) => {
                 if let BrokerReply::Entered {
                     is_new: true,
                     count,
@@ -267,7 +267,7 @@ impl<B: Broker> Home<B> {
                     self.plan_changes(&channel);
                 }
             }
-            Purpose::Went => {
+            ArrivalPurpose::Went => {
                 if let BrokerReply::Gone {
                     info: Some(info),
                     count,
@@ -280,20 +280,20 @@ impl<B: Broker> Home<B> {
                     self.plan_changes(&channel);
                 }
             }
-            Purpose::Lost(core) => {
+            ArrivalPurpose::Lost(core) => {
                 if let BrokerReply::Listed(here) = reply {
                     for info in here.iter().filter(|info| info.client.core() == core) {
                         let command = BrokerCommand::Leave(info.client);
-                        self.ask(&channel, Purpose::Went, command);
+                        self.ask(&channel, ArrivalPurpose::Went, command);
                     }
                 }
             }
-            Purpose::Answer(core, asker) => {
+            ArrivalPurpose::Answer(core, asker) => {
                 let home = self.channels.get(&channel);
                 let reach = home.map_or((0, 0), HomeChannel::reach);
                 self.answer(core, asker, answer(&channel, reply, reach));
             }
-            Purpose::Published(core, asker, publication) => {
+            ArrivalPurpose::Published(core, asker, publication) => {
                 if let BrokerReply::Published(place) = &reply {
                     self.tell_watchers(&channel, (place.offset, publication));
                 }
@@ -327,7 +327,7 @@ impl<B: Broker> Home<B> {
                     return self.mend_seen(channel);
                 }
                 if attempts < ATTEMPTS {
-                    let purpose = Purpose::Subscription {
+                    let purpose = ArrivalPurpose::Subscription {
                         core,
                         subscription,
                         since,
@@ -370,7 +370,7 @@ impl<B: Broker> Home<B> {
                 home.is_catching_up = true;
             }
             let command = BrokerCommand::CatchUp(Some(last.into()));
-            self.ask(channel, Purpose::CatchUp, command);
+            self.ask(channel, ArrivalPurpose::CatchUp, command);
         }
     }
 
@@ -388,7 +388,7 @@ impl<B: Broker> Home<B> {
     /// The broker is back: what it did not tell is asked for.
     fn restored(&mut self) {
         for channel in self.channels.names() {
-            self.ask(&channel, Purpose::Nothing, BrokerCommand::Open);
+            self.ask(&channel, ArrivalPurpose::Nothing, BrokerCommand::Open);
             let last = self.channels.get(&channel).and_then(HomeChannel::last);
             if let Some(last) = last {
                 self.mend(&channel, Continuity::Gap(last));
@@ -407,11 +407,11 @@ impl<B: Broker> Home<B> {
 
     fn close(&mut self, channel: &Arc<str>) {
         self.channels.remove(channel);
-        self.ask(channel, Purpose::Nothing, BrokerCommand::Close);
+        self.ask(channel, ArrivalPurpose::Nothing, BrokerCommand::Close);
         self.end_later(channel);
     }
 
-    fn ask(&mut self, channel: &Arc<str>, purpose: Purpose, command: BrokerCommand) {
+    fn ask(&mut self, channel: &Arc<str>, purpose: ArrivalPurpose, command: BrokerCommand) {
         let known = self.channels.get(channel).map(|home| home.row);
         let row = known.or_else(|| self.namespaces.row_of(channel));
         let options = row.map(|row| self.namespaces.at(row));

@@ -18,10 +18,7 @@ impl RealtimeApp {
         self.newcomer = match arrival.path {
             CENTRIFUGO_SOCKET => Newcomer::Socket,
             SOCKETCLUSTER_SOCKET => Newcomer::Cluster,
-            SOCKETIO_SOCKET => match io_fault(arrival.query) {
-                None => Newcomer::Io,
-                Some(fault) => return refuse(fault),
-            },
+            SOCKETIO_SOCKET => Newcomer::Io,
             CABLE_SOCKET => Newcomer::Cable(cable(arrival)),
             CENTRIFUGO_STREAM => {
                 let wish = query::values(arrival.query, "cf_connect").next();
@@ -64,22 +61,6 @@ impl RealtimeApp {
             permit: 0,
             cookie: self.entry.cookie.take(),
         })
-    }
-}
-
-/// Why a query is none of a client that comes here, in the words of npm's `engine.io` 6.
-fn io_fault(query: &str) -> Option<&'static str> {
-    let said = |name| query::values(query, name).next();
-    match (said("transport"), said("sid"), said("EIO")) {
-        (Some(transport), None, Some(version)) if transport == "websocket" && version == "4" => {
-            None
-        }
-        (Some(transport), ..) if transport != "websocket" => {
-            Some("{\"code\":0,\"message\":\"Transport unknown\"}")
-        }
-        (None, ..) => Some("{\"code\":0,\"message\":\"Transport unknown\"}"),
-        (_, Some(_), _) => Some("{\"code\":1,\"message\":\"Session ID unknown\"}"),
-        (_, None, _) => Some("{\"code\":5,\"message\":\"Unsupported protocol version\"}"),
     }
 }
 

@@ -37,6 +37,7 @@ fn comes(rig: &mut Rig, core: u16, (protocol, query): (&'static str, &str)) -> G
     let seat = rig.on(core, |app, hall| {
         let header = &|name: &str| (name == "Sec-WebSocket-Protocol").then_some(protocol);
         let arrival = Arrival {
+            purpose: crate::app::ArrivalPurpose::Stay,
             path: CABLE_SOCKET,
             query,
             header,

@@ -188,31 +188,3 @@ fn tokens_say_who_may_join_the_namespace() {
         assert_eq!(rig.closed(guest), None, "it may try again");
     }
 }
-
-#[test]
-fn who_does_not_speak_that_revision_over_a_websocket_is_told_so() {
-    let mut rig = Rig::new(1);
-    for (query, code) in [
-        ("", 0),
-        ("EIO=4&transport=polling", 0),
-        ("EIO=3&transport=websocket", 5),
-        ("transport=websocket", 5),
-        ("EIO=4&transport=websocket&sid=x", 1),
-    ] {
-        let refused = rig.on(0, |app, _| {
-            let (path, header) = (SOCKETIO_SOCKET, &|_: &str| None);
-            app.arriving(&Arrival {
-                path,
-                query,
-                header,
-            })
-            .expect_err("it may not come")
-        });
-        let told: Value = serde_json::from_str(refused.reason).expect("JSON");
-        assert_eq!(
-            (refused.status, &told["code"]),
-            (400, &json!(code)),
-            "{query}"
-        );
-    }
-}

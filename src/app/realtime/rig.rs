@@ -3,8 +3,8 @@
 use crate::app::hub::letter::HubLetter;
 use crate::app::realtime::{CENTRIFUGO_SOCKET, RealtimeApp, RealtimePlan};
 use crate::app::{
-    Answer, ApiCall, ApiResponse, App as _, Arrival, Effects, Goodbye, Kind, Message, Notice, Seat,
-    User,
+    Answer, ApiCall, ApiResponse, App as _, Arrival, CallMethod, Effects, Goodbye, Kind, Message,
+    Notice, Seat, User,
 };
 use crate::shard::Core;
 use crate::time::Instant;
@@ -54,6 +54,10 @@ impl Effects<Vec<HubLetter>> for Hall {
                 text: notice.text.into(),
             });
         }
+    }
+
+    fn say(&mut self, user: User, message: Message<'_>) {
+        panic!("{user:?}: {message:?}");
     }
 
     fn turn_away(&mut self, user: User) {
@@ -152,6 +156,7 @@ impl Rig {
             let header = |name: &str| (name == "Last-Event-ID" && !last.is_empty()).then_some(last);
             let header = &header;
             let arrival = Arrival {
+                purpose: crate::app::ArrivalPurpose::Stay,
                 path,
                 query,
                 header,
@@ -225,18 +230,25 @@ impl Rig {
             let header = &|name: &str| (name == "X-API-Key").then_some("dev");
             let query = "";
             let arrival = Arrival {
+                purpose: crate::app::ArrivalPurpose::Stay,
                 path,
                 query,
                 header,
             };
             let permit = app.arriving(&arrival).expect("it may call").permit;
-            let call = ApiCall { path, permit, text };
+            let call = ApiCall {
+                method: CallMethod::Post,
+                path,
+                query,
+                permit,
+                text,
+            };
             app.called(User(77), call, hall);
         });
         self.settle();
         let (user, response) = self.hall.responses.pop().expect("an answer");
         assert_eq!(user, User(77));
-        serde_json::from_str(&response.json).expect("JSON")
+        serde_json::from_str(&response.text).expect("JSON")
     }
 
     pub(super) fn wait(&mut self, time: Duration) {

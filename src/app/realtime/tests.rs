@@ -2,6 +2,7 @@
 
 use super::rig::Rig;
 use super::*;
+use crate::app::CallMethod;
 use crate::app::Kind;
 use crate::protocol::centrifugo::PING;
 use proptest::prelude::*;
@@ -157,11 +158,14 @@ fn who_only_listens_is_told_its_subscriptions_first_and_then_what_came_meanwhile
     let (here, there) = (here[0], there[0]);
     let listener = rig.comes(1, CENTRIFUGO_STREAM, &wish(&[here, there, ""]), "");
     let text = json!({"channel": here, "data": "x"}).to_string();
-    let (path, permit) = ("/api/publish", 0);
-    let text = &*text;
-    rig.on(1, |app, hall| {
-        app.called(User(77), ApiCall { path, permit, text }, hall)
-    });
+    let call = ApiCall {
+        method: CallMethod::Post,
+        path: "/api/publish",
+        query: "",
+        permit: 0,
+        text: &text,
+    };
+    rig.on(1, |app, hall| app.called(User(77), call, hall));
     assert!(
         rig.all(listener).is_empty(),
         "one of its subscriptions is not answered"
@@ -176,12 +180,13 @@ fn who_only_listens_is_told_its_subscriptions_first_and_then_what_came_meanwhile
     assert_eq!(subs[here]["offset"], 0);
     let heard = all[1..].iter().filter(|it| it["pub"]["data"] == "x");
     assert_eq!(heard.count(), 1, "{all:?}");
-    rig.call(0, path, text);
+    rig.call(0, "/api/publish", &text);
     assert_eq!(rig.last(listener)["pub"]["offset"], 2);
     let header = &|_: &str| None;
     let query = "cf_connect=%5B%5D";
     let path = CENTRIFUGO_STREAM;
     let arrival = Arrival {
+        purpose: crate::app::ArrivalPurpose::Stay,
         path,
         query,
         header,
@@ -291,6 +296,7 @@ fn who_shows_no_key_may_not_call() {
     for path in API {
         let (query, header) = ("", &|_: &str| None);
         let arrival = Arrival {
+            purpose: crate::app::ArrivalPurpose::Stay,
             path,
             query,
             header,

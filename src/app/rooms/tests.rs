@@ -38,6 +38,10 @@ impl Effects<MessageBatch> for Town {
         }
     }
 
+    fn say(&mut self, user: User, message: Message<'_>) {
+        panic!("{user:?}: {message:?}");
+    }
+
     fn turn_away(&mut self, user: User) {
         self.away.push(user);
     }

@@ -15,6 +15,8 @@ pub enum ClientSays<'a> {
     Close,
     /// The answer to a ping.
     Pong,
+    /// What means something at other times, or nothing: it is passed over.
+    Nothing,
     /// The other layer's packet.
     Message(Said<'a>),
 }
@@ -33,6 +35,8 @@ pub struct IoEvent<'a> {
 pub struct OpenSession<'a> {
     /// Its name, which needs no escape.
     pub sid: &'a dyn Display,
+    /// What it may move to: JSON.
+    pub upgrades: &'a str,
     /// Milliseconds between two pings.
     pub ping_interval_ms: u128,
     /// Milliseconds that a pong may take.
@@ -70,6 +74,7 @@ pub fn read_client(text: &[u8]) -> Result<ClientSays<'_>, Malformed> {
     match rest.next() {
         Some('1') => Ok(ClientSays::Close),
         Some('3') => Ok(ClientSays::Pong),
+        Some('0' | '5' | '6') => Ok(ClientSays::Nothing),
         Some('4') => {
             let packet = said(rest.as_str())?;
             is_whole(packet)
@@ -159,12 +164,13 @@ fn text(json: &str) -> Option<Cow<'_, str>> {
 pub fn open(into: &mut Vec<u8>, session: OpenSession<'_>) {
     let OpenSession {
         sid,
+        upgrades,
         ping_interval_ms,
         ping_timeout_ms,
         payload_bytes,
     } = session;
     let text = format!(
-        "0{{\"sid\":\"{sid}\",\"upgrades\":[],\"pingInterval\":{ping_interval_ms},\
+        "0{{\"sid\":\"{sid}\",\"upgrades\":{upgrades},\"pingInterval\":{ping_interval_ms},\
          \"pingTimeout\":{ping_timeout_ms},\"maxPayload\":{payload_bytes}}}"
     );
     into.extend_from_slice(text.as_bytes());
@@ -231,8 +237,12 @@ mod tests {
             );
         }
         // As `isDataValid`, and the directions of Engine.IO 4.
+        // `Socket.onPacket` of npm's `engine.io`.
+        for nothing in ["0", "5", "6"] {
+            assert_eq!(read_client(nothing.as_bytes()), Ok(ClientSays::Nothing));
+        }
         for bad in [
-            "", "0", "2", "2probe", "5", "6", "40[]", "41{}", "42", "42{}", "43{}", "44{}",
+            "", "2", "2probe", "40[]", "41{}", "42", "42{}", "43{}", "44{}", "7",
         ] {
             assert!(read_client(bad.as_bytes()).is_err(), "{bad}");
         }
@@ -283,6 +293,7 @@ mod tests {
         let mut text = Vec::new();
         let session = OpenSession {
             sid: &"x",
+            upgrades: "[]",
             ping_interval_ms: 25_000,
             ping_timeout_ms: 20_000,
             payload_bytes: 1_000_000,

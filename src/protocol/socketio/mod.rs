@@ -1,7 +1,8 @@
-//! Socket.IO 5 over Engine.IO 4 over WebSocket: packets, namespaces, acknowledgements, pings
-//! (`engine.io-protocol` revision 4, `socket.io-protocol` revision 5).
+//! Socket.IO 5 over Engine.IO 4, over WebSocket or long polling: packets, namespaces,
+//! acknowledgements, pings (`engine.io-protocol` revision 4, `socket.io-protocol` revision 5).
 
 mod client;
+pub mod polling;
 
 pub use client::{
     CLOSE_AWAY, CLOSE_NORMAL, ClientSays, DISCONNECTED, IoEvent, OpenSession, PING,

@@ -2,7 +2,7 @@
 //! to be told what all cores count.
 
 use super::Shared;
-use crate::app::{Admittance, ApiResponse, Arrival, Refusal};
+use crate::app::{Admittance, ApiResponse, Arrival, ArrivalPurpose, Refusal};
 use crate::door::forwarded;
 use crate::protocol::Fault;
 use crate::protocol::http::Request;
@@ -69,7 +69,7 @@ impl<A: Apps> Shared<A> {
         id: ConnectionId,
         request: &Request<'_>,
     ) -> Result<(), Fault> {
-        let stays = |by| !matches!(by, By::Post | By::Call);
+        let stays = |by| !matches!(by, By::Post | By::Call | By::Exchange);
         let is_asked =
             self.door.is_proxy(id) && self.find(request.path()).is_some_and(|(_, by)| stays(by));
         if !is_asked {
@@ -105,8 +105,10 @@ impl<A: Apps> Shared<A> {
         &mut self,
         app: AppIndex,
         request: &Request<'_>,
+        purpose: ArrivalPurpose,
     ) -> Result<u32, Fault> {
         let arrival = Arrival {
+            purpose,
             path: request.path(),
             query: request.query().unwrap_or(""),
             header: &|name| request.headers.get(name),
@@ -132,7 +134,7 @@ impl<A: Apps> Shared<A> {
             return Err(DRAINING);
         }
         let extension = accepted.extension();
-        self.arriving(app, request)?;
+        self.arriving(app, request, ArrivalPurpose::Stay)?;
         self.responses.upgrade(&accepted);
         self.apps.awake(app, now);
         Ok(extension)
@@ -148,7 +150,7 @@ impl<A: Apps> Shared<A> {
         request: &Request<'_>,
         now: Instant,
     ) -> Result<Resumed, Fault> {
-        self.arriving(app, request)?;
+        self.arriving(app, request, ArrivalPurpose::Stay)?;
         self.apps.awake(app, now);
         let app = (app, self.listed(request));
         let last = stream::last_event_id(request);
@@ -202,9 +204,17 @@ impl<A: Apps> Shared<A> {
         follows.then_some(content)
     }
 
-    /// The content of the answer to a call.
-    pub(in crate::server) fn take_content(&mut self, json: String) {
-        self.responses.take_content(json);
+    /// The same request gets an application's answer, whose content is kept for it.
+    pub(in crate::server) fn called(&mut self, reply: Reply, response: ApiResponse) -> Reply {
+        let ApiResponse {
+            status,
+            media,
+            text,
+            cookie,
+        } = response;
+        self.responses.take_content(text);
+        self.responses.set_cookie(cookie);
+        reply.with(Answer::Called { status, media })
     }
 
     /// Queues an answer.
@@ -234,8 +244,9 @@ impl<A: Apps> Shared<A> {
             | Answer::Events
             | Answer::Said { .. }
             | Answer::SaidLater
+            | Answer::Exchanged(_)
             | Answer::Called { .. }
-            | Answer::OnlyPost
+            | Answer::Only(_)
             | Answer::Options { .. }
             | Answer::File(_)
             | Answer::Moved => {}
@@ -262,10 +273,7 @@ impl<A: Apps> Shared<A> {
             return reply.said(answer);
         }
         match self.outbox.take_response(id) {
-            Some(ApiResponse { status, json }) => {
-                self.responses.take_content(json);
-                reply.with(Answer::Called { status })
-            }
+            Some(response) => self.called(reply, response),
             None => reply,
         }
     }

@@ -68,6 +68,10 @@ impl Effects<ChatBatch> for Town {
         panic!("a chat told everyone {notice:?}");
     }
 
+    fn say(&mut self, user: User, message: Message<'_>) {
+        panic!("{user:?}: {message:?}");
+    }
+
     fn turn_away(&mut self, user: User) {
         panic!("{user:?} was turned away");
     }

@@ -118,8 +118,8 @@ impl Api {
         };
         let Ok((requests, shape)) = requests else {
             let json = gather::failed(ErrorCode::BAD_REQUEST);
-            let status = 400;
-            return desk.effects().respond(asker, ApiResponse { status, json });
+            let response = ApiResponse::json(400, json);
+            return desk.effects().respond(asker, response);
         };
         let first = self.gathers.begin(asker, shape, &requests);
         for (ticket, request) in (first..).zip(requests) {
@@ -141,7 +141,8 @@ impl Api {
 
     fn finish<E: Effects<Vec<HubLetter>>>(&mut self, desk: &mut Desk<'_, E>) {
         while let Some((asker, status, json)) = self.gathers.next() {
-            desk.effects().respond(asker, ApiResponse { status, json });
+            desk.effects()
+                .respond(asker, ApiResponse::json(status, json));
         }
     }
 
@@ -266,6 +267,7 @@ mod tests {
                 path,
                 query,
                 header,
+                purpose: crate::app::ArrivalPurpose::Call,
             })
             .is_ok()
         };

@@ -1,4 +1,4 @@
-//! Socket.IO 5 (Engine.IO 4) over WebSocket, over the hub: `/socket.io/`.
+//! Socket.IO 5 over the hub: `/socket.io/`.
 //!
 //! A connection is nothing until it has joined the namespace `/`, perhaps with a token. Rooms are
 //! channels. What no client of npm's `socket.io-client` says closes the connection, as at npm's
@@ -23,6 +23,7 @@ use crate::protocol::centrifugo::{CloseAdvice, ErrorCode};
 use crate::protocol::socketio::{self as codec, ClientSays, IoEvent, OpenSession, Said};
 use crate::time::Instant;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
 
 /// The clients of one core that speak it.
@@ -96,7 +97,7 @@ impl IoClients {
         }
     }
 
-    /// A WebSocket has come: it is told its session.
+    /// A client has come: it is told its session.
     pub fn came<B: Broker, E: Effects<Vec<HubLetter>>>(
         &mut self,
         (user, seat): (User, Seat),
@@ -107,8 +108,16 @@ impl IoClients {
         let (since, stage) = (now, IoStage::Outside);
         self.all.insert(seat, IoClient { user, since, stage });
         self.look_at.get_or_insert(now + LOOK_TIME);
+        // Who polls may move to a WebSocket, by a name that nobody else knows.
+        let secret = desk.effects().session_of(user);
+        let public = hub.id(seat).unwrap_or_default();
+        let (sid, upgrades): (&dyn Display, _) = match &secret {
+            Some(sid) => (sid, "[\"websocket\"]"),
+            None => (&public, "[]"),
+        };
         let session = OpenSession {
-            sid: &hub.id(seat).unwrap_or_default(),
+            sid,
+            upgrades,
             ping_interval_ms: limits::IO_PING_TIME.as_millis(),
             ping_timeout_ms: limits::IO_PONG_TIME.as_millis(),
             payload_bytes: limits::IO_PAYLOAD_BYTES,
@@ -201,7 +210,7 @@ impl IoClients {
         self.look_at_token(client, hub, desk);
         match codec::read_client(text).map_err(|_| Closed)? {
             // Who ends its session closes its connection next.
-            ClientSays::Close | ClientSays::Pong => {}
+            ClientSays::Close | ClientSays::Pong | ClientSays::Nothing => {}
             // The binary messages of the one before are missing.
             ClientSays::Message(_) if self.pending.contains_key(&client.0) => return Err(Closed),
             ClientSays::Message(said) if said.attachments > 0 => {
@@ -241,7 +250,7 @@ impl IoClients {
         let read = codec::read_client(whole.text.as_bytes());
         match read.map_err(|_| Closed)? {
             ClientSays::Message(said) => self.packet(client, (said, &whole.attachments), hub, desk),
-            ClientSays::Close | ClientSays::Pong => Ok(()),
+            ClientSays::Close | ClientSays::Pong | ClientSays::Nothing => Ok(()),
         }
     }
 

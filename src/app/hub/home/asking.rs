@@ -1,10 +1,10 @@
 //! What is asked of a home core's channels, and whom a publication goes to beside their
 //! subscribers.
 
+use super::{ArrivalPurpose, Publication};
 use super::{
     Asker, Broker, BrokerCommand, Core, Home, HomeChannel, HubAnswer, HubError, HubLetter,
 };
-use super::{Publication, Purpose};
 use crate::app::hub::letter::ChannelQuestion;
 use crate::app::hub::session::is_session;
 use crate::app::hub::watchers::WatchingCore;
@@ -25,9 +25,9 @@ impl<B: Broker> Home<B> {
             ChannelQuestion::Publish(it) | ChannelQuestion::Tell(it)
                 if self.watchers.of(channel).next().is_some() =>
             {
-                Purpose::Published(core, asker, it.clone())
+                ArrivalPurpose::Published(core, asker, it.clone())
             }
-            _ => Purpose::Answer(core, asker),
+            _ => ArrivalPurpose::Answer(core, asker),
         };
         let options = self.namespaces.of(channel);
         let command = match (options, question) {

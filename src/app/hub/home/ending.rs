@@ -1,6 +1,6 @@
 //! Sessions that nobody is in any more: after a grace time they have ended, and are forgotten.
 
-use super::{Broker, BrokerCommand, BrokerReply, Home, Purpose};
+use super::{ArrivalPurpose, Broker, BrokerCommand, BrokerReply, Home};
 use crate::app::hub::session::{SessionId, is_session};
 use crate::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
@@ -61,7 +61,7 @@ impl<B: Broker> Home<B> {
     pub(super) fn end_due(&mut self) {
         while let Some(channel) = self.ending.next(self.now) {
             if self.channels.get(&channel).is_none() {
-                self.ask(&channel, Purpose::Ended, BrokerCommand::Forget);
+                self.ask(&channel, ArrivalPurpose::Ended, BrokerCommand::Forget);
             }
         }
     }
