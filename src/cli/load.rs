@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod capacity;
+mod chat;
 mod churn_flags;
 mod debug;
 mod display;

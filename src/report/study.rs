@@ -12,7 +12,8 @@ use std::fmt::Write;
 /// every member had what was said. The CPU is the server's, if it was asked for and the row is
 /// what was measured, and else the load client's busiest core.
 pub(super) fn study(out: &mut String, record: &Record) {
-    if record.rounds.is_none() && record.fan_out.is_none() {
+    let is_chat = record.run.scenario == "chat";
+    if record.rounds.is_none() && record.fan_out.is_none() && !is_chat {
         return;
     }
     let mut table = Table::new();
@@ -31,6 +32,9 @@ pub(super) fn study(out: &mut String, record: &Record) {
     table.add_row(connects(record));
     if let Some(fan_out) = &record.fan_out {
         table.add_row(broadcasts(record, fan_out));
+    }
+    if is_chat {
+        table.add_row(chats(record));
     }
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -68,24 +72,39 @@ fn connects(record: &Record) -> [String; 9] {
     ]
 }
 
+/// In a chat all talk, and an iteration is a message of each.
+fn chats(record: &Record) -> [String; 9] {
+    let replied = record.messages.as_ref().map_or(0, |it| it.replied);
+    messages(record, (record.connects.up, replied), replied)
+}
+
 fn broadcasts(record: &Record, fan_out: &FanOut) -> [String; 9] {
+    messages(
+        record,
+        (fan_out.senders, fan_out.complete),
+        fan_out.received,
+    )
+}
+
+/// So many senders, what they have done in all, and how many messages those were.
+fn messages(record: &Record, (senders, done): (u64, u64), messages: u64) -> [String; 9] {
     let total = record.time.measured_s;
     let cpu = match &record.server {
         Some(server) => share("server", server.cpu_s, total),
         None => share("client", record.generator.busy_max, 1.0),
     };
-    let iterations = ratio(float(fan_out.complete), fan_out.senders).unwrap_or(0.0);
+    let iterations = ratio(float(done), senders).unwrap_or(0.0);
     let average = record.latency.service.as_ref().map(fan_out::mean);
     [
         record.run.transport.clone(),
         record.run.scenario.clone(),
-        whole(fan_out.senders),
+        whole(senders),
         whole(record.connects.up),
         format!("{iterations:.0}"),
         average.unwrap_or_else(|| "-".to_owned()),
         format!("{total:.3} s"),
         cpu,
-        whole(fan_out.received),
+        whole(messages),
     ]
 }
 

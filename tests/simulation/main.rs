@@ -7,6 +7,7 @@
 #[path = "../tls/certificates.rs"]
 mod certificates;
 mod channels;
+mod chat;
 mod rooms;
 mod secured;
 mod tiny;

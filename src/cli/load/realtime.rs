@@ -79,12 +79,19 @@ impl Realtime {
                 | ScenarioFlag::Idle
                 | ScenarioFlag::Connect
                 | ScenarioFlag::Rooms
+                | ScenarioFlag::Chat
                 | ScenarioFlag::Custom,
             )
             | None => {
                 return Ok(None);
             }
         };
+        realtime.check(flags)?;
+        Ok(Some(realtime))
+    }
+
+    /// Refuses what no message of the scenario could be sent with.
+    fn check(&self, flags: &LoadFlags) -> Result<(), Failure> {
         let (scheme, needs) = match flags.scenario {
             Some(ScenarioFlag::SseChannels) => {
                 (Scheme::Http, "an event stream; use an http:// URL")
@@ -92,7 +99,7 @@ impl Realtime {
             _ => (Scheme::Ws, "a WebSocket; use a ws:// URL"),
         };
         if flags.urls.iter().any(|url| url.scheme != scheme) {
-            let name = realtime.program.name();
+            let name = self.program.name();
             return Err(Failure::Usage(format!("--scenario {name} needs {needs}")));
         }
         if flags.payload < STAMP_BYTES {
@@ -102,7 +109,7 @@ impl Realtime {
             );
             return Err(Failure::Usage(text));
         }
-        Ok(Some(realtime))
+        Ok(())
     }
 }
 

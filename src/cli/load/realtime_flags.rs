@@ -1,14 +1,16 @@
-//! The flags that only the scenarios of message protocols have (`cable`, `channels`,
-//! `sse-channels`, `socketcluster`, `socketio`), and which of them belongs to which.
+//! The flags that only the scenarios of message protocols (`cable`, `channels`,
+//! `sse-channels`, `socketcluster`, `socketio`) and `chat` have, and which of them belongs to which.
 
 use super::scenario_flag::ScenarioFlag;
 use super::trigger::Request;
-use crate::cli::Failure;
+use crate::cli::{Failure, values};
 use clap::Args;
 
 /// The flags of `load` that some scenarios have.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Scenarios cable, channels, sse-channels, socketcluster, socketio")]
+#[command(
+    next_help_heading = "Scenarios cable, channels, chat, sse-channels, socketcluster, socketio"
+)]
 pub(in crate::cli) struct RealtimeFlags {
     /// Channel to subscribe to. Of cable its class, such as ChatChannel, or the whole identifier:
     /// '{"channel":"ChatChannel","room":1}'.
@@ -37,6 +39,12 @@ pub(in crate::cli) struct RealtimeFlags {
     /// How many of the clients say something; the others only hear [default: all].
     #[arg(long, value_name = "N")]
     pub(super) senders: Option<u32>,
+    /// Says that it types before each message, and that it has stopped after it (chat).
+    #[arg(long)]
+    pub(super) typing: bool,
+    /// Messages after which a client asks for another partner (chat) [default: never].
+    #[arg(long, value_name = "N", value_parser = values::count_u32)]
+    pub(super) next_after: Option<u32>,
     /// Request that makes the server broadcast on the channel (cable), fired instead of sending:
     /// '[METHOD ]http://HOST:PORT/PATH', POST if no method is named. {stamp} in it is replaced; a
     /// broadcast that repeats that is told apart from others. It has the headers of -H, --cookie.
@@ -57,8 +65,8 @@ impl RealtimeFlags {
 
     /// The flags that were typed, each with the scenarios that have it.
     fn typed(&self) -> impl Iterator<Item = (&'static str, &'static [ScenarioFlag])> {
-        use ScenarioFlag::{Cable, Channels, Socketcluster, Socketio, SseChannels};
-        let all: [(_, _, &[ScenarioFlag]); 7] = [
+        use ScenarioFlag::{Cable, Channels, Chat, Socketcluster, Socketio, SseChannels};
+        let all: [(_, _, &[ScenarioFlag]); 9] = [
             (
                 "--channel",
                 self.channel.is_some(),
@@ -83,8 +91,10 @@ impl RealtimeFlags {
             (
                 "--senders",
                 self.senders.is_some(),
-                &[Cable, Channels, SseChannels, Socketcluster, Socketio],
+                &[Cable, Channels, Chat, SseChannels, Socketcluster, Socketio],
             ),
+            ("--typing", self.typing, &[Chat]),
+            ("--next-after", self.next_after.is_some(), &[Chat]),
             ("--trigger", self.trigger.is_some(), &[Cable]),
         ];
         let typed = all.into_iter().filter(|(_, is_typed, _)| *is_typed);
@@ -119,6 +129,7 @@ fn name(scenario: ScenarioFlag) -> &'static str {
     match scenario {
         ScenarioFlag::Cable => "cable",
         ScenarioFlag::Channels => "channels",
+        ScenarioFlag::Chat => "chat",
         ScenarioFlag::SseChannels => "sse-channels",
         ScenarioFlag::Socketcluster => "socketcluster",
         ScenarioFlag::Socketio => "socketio",

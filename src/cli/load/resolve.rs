@@ -1,5 +1,6 @@
 //! What the flags mean: the run that they describe.
 
+use super::chat::chat;
 use super::flags::LoadFlags;
 use super::following::follow;
 use super::pacing::RunFrame;
@@ -208,12 +209,13 @@ fn check_flags(flags: &LoadFlags, scenario: &Scenario) -> Result<(), Failure> {
     }
     let iterates = [
         ScenarioFlag::Rooms,
+        ScenarioFlag::Chat,
         ScenarioFlag::Connect,
         ScenarioFlag::Custom,
     ];
     check_part(flags)?;
     if flags.iterations.is_some() && !iterates.map(Some).contains(&flags.scenario) {
-        let text = "--iterations: only the scenarios rooms, connect and custom have them; add \
+        let text = "--iterations: only the scenarios rooms, chat, connect and custom have them; add \
                     --scenario rooms";
         return Err(Failure::Usage(text.to_owned()));
     }
@@ -314,6 +316,7 @@ impl ScenarioChoice {
                 size: flags.room_size,
                 comes_and_goes: flags.churn.session().is_some(),
             })),
+            Some(ScenarioFlag::Chat) => chat(flags)?,
             Some(ScenarioFlag::Custom) => custom.unwrap_or(usual),
             // Those that `Realtime` knows are none of these.
             Some(

@@ -16,6 +16,9 @@ pub(in crate::cli) enum ScenarioFlag {
     /// In rooms of the server (`/rooms`): one member of each says something, and each iteration
     /// lasts until every member has it.
     Rooms,
+    /// Chats of two (`/chat`): each is matched with another one, and a message lasts until its
+    /// partner has it.
+    Chat,
     /// ActionCable: performs an action and expects the message back, or --trigger.
     Cable,
     /// SocketCluster: calls a procedure or publishes, and expects the response.

@@ -55,6 +55,9 @@ mod channel_place;
 mod channels;
 #[cfg(test)]
 mod channels_tests;
+mod chat;
+#[cfg(test)]
+mod chat_tests;
 mod connect;
 mod context;
 pub mod custom;
@@ -72,6 +75,7 @@ pub use super::measure::fan_out::Stray;
 pub use cable::{Cable, CableOptions};
 pub use calls::STAMP_BYTES;
 pub use channels::{NumberedChannels, NumberedChannelsOptions};
+pub use chat::{CHAT_TEXT_BYTES, ChatScenario};
 pub use connect::Connect;
 pub(super) use context::{Actions, Flow, Leave, Post, Speaker, Wake};
 pub use context::{Context, Exchange, Piece};

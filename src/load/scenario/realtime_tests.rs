@@ -88,6 +88,10 @@ impl Desk {
         self.says().concat()
     }
 
+    pub(super) fn note(&mut self, note: Note) {
+        self.call(|dialogue, context| dialogue.on_note(note, context));
+    }
+
     pub(super) fn due_after(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         self.call(|dialogue, context| dialogue.on_timer(context));
@@ -115,7 +119,8 @@ impl Desk {
         }
     }
 
-    fn counts(&self) -> (u64, u64, u64, u64) {
+    /// Replied, wrong, events received, samples of one way.
+    pub(super) fn counts(&self) -> (u64, u64, u64, u64) {
         let outcome = self.recorder.outcome();
         let (messages, one_way) = (outcome.messages, &outcome.latencies.one_way);
         let samples = one_way.histogram().len();
