@@ -201,6 +201,8 @@ pub const CHAT_SIGNAL_BYTES: usize = SAID_BYTES;
 pub const CHAT_NAME_CHARACTERS: usize = 32;
 /// Partners that have reported a user, at which it is sent away: two may be wrong.
 pub const CHAT_REPORTS: u8 = 3;
+/// Events of one core's chats that wait to be written to disk; more are lost, and counted.
+pub const CHAT_RECORDS: usize = 64 * 1024;
 /// Time without a word after which both users of a chat are told so.
 pub const CHAT_IDLE_TIME: Duration = Duration::from_secs(60);
 

@@ -9,6 +9,7 @@ use super::config_flags::ConfigFlags;
 use super::connection::ConnectionFlags;
 use super::doctor::DoctorFlags;
 use super::init::InitFlags;
+use super::journal::JournalFlags;
 use super::limit_flags::LimitFlags;
 use super::listen::{self, Listen};
 use super::load::flags::LoadFlags;
@@ -298,6 +299,8 @@ pub(super) struct ServeFlags {
     pub(super) channels: ChannelFlags,
     #[command(flatten)]
     pub(super) backend: BackendFlags,
+    #[command(flatten)]
+    pub(super) journal: JournalFlags,
     /// Receive buffers of one core, a power of two (engine ring) [default: 1024].
     #[arg(long, value_name = "N", value_parser = values::count_u32)]
     pub(super) receive_buffers: Option<u32>,

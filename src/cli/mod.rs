@@ -20,6 +20,7 @@ mod flags;
 mod frames;
 mod host;
 mod init;
+mod journal;
 mod keys;
 mod limit_flags;
 mod listen;

@@ -6,6 +6,7 @@ mod reload;
 mod shards;
 
 use super::backend_flags::BackendSetup;
+use super::journal::JournalThread;
 use super::{Exit, Failure, logs, print, signals};
 use crate::backend::Backend;
 use crate::engine::EngineError;
@@ -28,8 +29,12 @@ pub(super) fn run(mut config: Config) -> Result<Exit, Failure> {
     }
     let logs = logs::start(config.log_format, config.server.log.clone())?;
     let backend = config.backend.take().map(BackendSetup::start).transpose()?;
+    let journal = config
+        .journal
+        .start(&mut config.server, config.cpus.len())?;
     let ran = shards::run_engine(config, stop);
     backend.into_iter().for_each(Backend::finish);
+    journal.into_iter().for_each(JournalThread::finish);
     logs.finish();
     print::line(ran?)?;
     Ok(Exit::Pass)

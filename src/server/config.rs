@@ -7,6 +7,7 @@ use super::public::PublicFiles;
 use super::refusals::Refusals;
 use super::tally::Tally;
 use crate::app::backend::HookFigures;
+use crate::app::chat::ChatJournal;
 use crate::app::push::PushConfig;
 use crate::app::realtime::{self, RealtimePlan};
 use crate::app::rooms::RoomsConfig;
@@ -104,6 +105,8 @@ pub struct Config {
     pub tokens: AddressTable,
     /// What is told of connections, and where that waits to be written.
     pub log: LogQueue,
+    /// Where it is told what happens in chats.
+    pub chat: ChatJournal,
     /// What of it is another while the server runs.
     pub news: Live<ServerNews>,
     /// Where the last reading of process and host is pinned up, if somebody reads.
@@ -163,6 +166,7 @@ impl Config {
             addresses: AddressTable::default(),
             tokens: AddressTable::default(),
             log: LogQueue::default(),
+            chat: ChatJournal::default(),
             news: Live::default(),
             board: Board::default(),
         }
@@ -224,6 +228,11 @@ impl Config {
             size: self.room_size,
             secret: self.secret,
         }
+    }
+
+    /// Where it is told what happens in chats.
+    pub(super) fn chat(&self) -> ChatJournal {
+        self.chat.clone()
     }
 
     /// Channels, if there are any.

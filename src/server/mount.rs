@@ -33,7 +33,7 @@ mount! { config:
     Echo, Echo => &[ECHO];
     Push, Push::new(config.push()) => &[PUSH, EVENTS];
     Rooms, Rooms::new(config.rooms()) => &[ROOMS, SAY];
-    Chat, Chat::new() => &[CHAT];
+    Chat, Chat::new(config.chat()) => &[CHAT];
     EngineApp, EngineApp::new(realtime_plan(config)) => realtime_routes(config);
 }
 

@@ -53,7 +53,7 @@ fn draw(seed: u64) -> (Draw, u32) {
 
 #[test]
 fn all_are_matched_and_every_message_arrives_once_and_in_order() {
-    explore(0..200, |seed| {
+    explore(0..100, |seed| {
         let (draw, messages) = draw(seed);
         let report = draw.run();
         let sums = settle(&report);
@@ -61,7 +61,8 @@ fn all_are_matched_and_every_message_arrives_once_and_in_order() {
         assert_eq!(outcome.connects.up, u64::from(draw.load.connections));
         assert_eq!(outcome.failures.total(), 0, "{:?}", outcome.failures);
         assert_eq!(outcome.messages.wrong, 0);
-        assert_eq!(outcome.messages.replied, outcome.messages.sent);
+        let said = (outcome.messages, &draw.load.scenario, outcome.ending);
+        assert_eq!(outcome.messages.replied, outcome.messages.sent, "{said:?}");
         if messages > 0 {
             assert_eq!(outcome.ending, Ending::Complete);
             assert_eq!(outcome.events.received, outcome.messages.sent);

@@ -18,7 +18,7 @@ impl IdleWatch {
         at
     }
 
-    /// Does not look at that seat then.
+    /// Does not look at that seat then, if it would.
     pub(super) fn forget(&mut self, at: Instant, seat: Seat) {
         self.seats.remove(&(at, seat.0));
     }

@@ -27,6 +27,28 @@ pub enum ChatEnd {
     Lost,
 }
 
+impl ChatEnd {
+    /// What a log calls it, of the one who stayed.
+    pub(super) const fn of_partner(self) -> &'static str {
+        match self {
+            Self::Left => "partner_left",
+            Self::Reported => "reported_by_partner",
+            Self::Disconnected => "partner_disconnected",
+            Self::Lost => "partner_lost",
+        }
+    }
+
+    /// The same, of the one who went.
+    pub(super) const fn own(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Reported => "reported_partner",
+            Self::Disconnected => "disconnected",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// What the chats of one core say to those of another. Some go with a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChatLetter {

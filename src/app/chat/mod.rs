@@ -16,14 +16,17 @@
 //! core of the first or of the second, and who is left of it enters again.
 
 mod idle;
+mod journal;
 mod letter;
 mod matcher;
+mod matching;
 mod notice;
 mod people;
 mod request;
 #[cfg(test)]
 mod tests;
 
+pub use journal::{ChatDeed, ChatFigures, ChatJournal, ChatName, ChatRecord, JournalTexts};
 pub use letter::{ChatBatch, ChatEnd, ChatLetter, ChatSeat};
 
 use super::{App, Effects, Goodbye, Kind, Message, Notice, Reach, Seat, User, close};
@@ -31,6 +34,7 @@ use crate::limits;
 use crate::shard::Core;
 use crate::time::Instant;
 use idle::IdleWatch;
+use journal::JournalPen;
 use matcher::Matcher;
 use notice::ChatSide;
 use people::{ChatStage, People};
@@ -48,21 +52,23 @@ pub struct Chat {
     people: People,
     matcher: Matcher,
     idle: IdleWatch,
+    pen: JournalPen,
     lost: BTreeSet<Core>,
     /// Everyone is leaving.
     closing: bool,
 }
 
 impl Chat {
-    /// Nobody is here, and there is one core.
+    /// Nobody is here, and there is one core. What happens is told there.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(journal: ChatJournal) -> Self {
         Self {
             here: Core(0),
             cores: 1,
             people: People::default(),
             matcher: Matcher::default(),
             idle: IdleWatch::default(),
+            pen: JournalPen::new(journal),
             lost: BTreeSet::new(),
             closing: false,
         }
@@ -133,45 +139,6 @@ impl Chat {
         }
     }
 
-    /// The home has found two for each other: the first is ours.
-    fn pair(&mut self, first: ChatSeat, second: ChatSeat, effects: &mut impl Effects<ChatBatch>) {
-        let is_gone = self.lost.contains(&second.core);
-        let waiting = self.people.find(first);
-        match waiting.filter(|it| it.stage == ChatStage::Waiting) {
-            // It is still the next one.
-            Some(_) if is_gone => self.wait(first.seat, effects),
-            Some(person) => {
-                person.stage = ChatStage::Meeting(second);
-                let name = person.name.clone().unwrap_or_default();
-                let (to, from) = (second, first);
-                self.send(to.core, ChatLetter::Meet { to, from }, &name, effects);
-            }
-            // It has gone, or waits by another ticket.
-            None => {
-                let enter = ChatLetter::Enter { who: second };
-                self.send(self.home(), enter, "", effects);
-            }
-        }
-    }
-
-    /// Somebody who waited longer wants to meet one of ours.
-    fn meet(
-        &mut self,
-        to: ChatSeat,
-        from: ChatSeat,
-        name: &str,
-        effects: &mut impl Effects<ChatBatch>,
-    ) {
-        let waiting = self.people.find(to);
-        let Some(person) = waiting.filter(|it| it.stage == ChatStage::Waiting) else {
-            return self.send(from.core, ChatLetter::Missed { to: from }, "", effects);
-        };
-        person.stage = ChatStage::Chatting(from);
-        let own = person.name.clone().unwrap_or_default();
-        self.send(from.core, ChatLetter::Met { to: from }, &own, effects);
-        self.begin(to.seat, (name, ChatSide::Second), effects);
-    }
-
     /// Somebody has a partner now, of that name.
     fn begin(
         &mut self,
@@ -181,7 +148,9 @@ impl Chat {
     ) {
         if let Some(person) = self.people.get(seat) {
             // Whoever was held for it was another one.
-            person.is_behind = false;
+            (person.is_behind, person.said) = (false, 0);
+            let who = person.in_chat(self.here, seat);
+            self.pen.matched(effects.now(), who, partner);
         }
         self.tell(seat, &notice::matched(partner, side), effects);
         self.watch(seat, effects.now());
@@ -214,7 +183,11 @@ impl Chat {
             ChatStage::Outside | ChatStage::Waiting => return,
             // It has not been told of that partner.
             ChatStage::Meeting(_) => return self.wait(to.seat, effects),
-            ChatStage::Chatting(_) => person.stage = ChatStage::Outside,
+            ChatStage::Chatting(_) => {
+                let who = person.in_chat(to.core, to.seat);
+                self.pen.ended(effects.now(), who, end.of_partner());
+                person.stage = ChatStage::Outside;
+            }
         }
         person.reports += u8::from(end == ChatEnd::Reported);
         if person.reports >= limits::CHAT_REPORTS {
@@ -230,45 +203,15 @@ impl Chat {
         let Some(person) = self.people.get(seat) else {
             return;
         };
+        if person.partner().is_some() {
+            let who = person.in_chat(self.here, seat);
+            self.pen.ended(effects.now(), who, end.own());
+        }
         let stage = std::mem::replace(&mut person.stage, ChatStage::Outside);
         if let ChatStage::Meeting(to) | ChatStage::Chatting(to) = stage {
             self.send(to.core, ChatLetter::Gone { to, end }, "", effects);
         }
         self.release(seat, effects);
-    }
-
-    /// Somebody waits for a partner, by a new ticket.
-    fn wait(&mut self, seat: Seat, effects: &mut impl Effects<ChatBatch>) {
-        let who = self.people.wait(seat, self.here);
-        self.send(self.home(), ChatLetter::Enter { who }, "", effects);
-    }
-
-    /// What the home knew of who waits may be lost.
-    fn enter_again(&mut self, effects: &mut impl Effects<ChatBatch>) {
-        for seat in self.people.seats() {
-            // Those before it may have been matched with it.
-            let person = self.people.get(seat);
-            if person.is_some_and(|it| it.stage == ChatStage::Waiting) {
-                self.wait(seat, effects);
-            }
-        }
-    }
-
-    /// Somebody's partner may have been of a core that is gone.
-    fn leave_lost(&mut self, seat: Seat, core: Core, effects: &mut impl Effects<ChatBatch>) {
-        let Some(person) = self.people.get(seat) else {
-            return;
-        };
-        if let ChatStage::Meeting(partner) | ChatStage::Chatting(partner) = person.stage
-            && partner.core == core
-        {
-            let to = ChatSeat {
-                core: self.here,
-                seat,
-                ticket: person.ticket,
-            };
-            self.gone(to, ChatEnd::Lost, effects);
-        }
     }
 
     /// Somebody may be heard again.
@@ -291,7 +234,7 @@ impl Chat {
     fn carry_out(
         &mut self,
         seat: Seat,
-        (json, request): (&str, ChatRequest),
+        (json, request): (&str, ChatRequest<'_>),
         effects: &mut impl Effects<ChatBatch>,
     ) -> Result<(), Complaint> {
         let Some(person) = self.people.get(seat) else {
@@ -299,14 +242,27 @@ impl Chat {
         };
         let is_named = person.name.is_some();
         match request {
-            ChatRequest::Relay => {
+            ChatRequest::Say(text) => {
+                let to = person.partner().ok_or(NO_PARTNER)?;
+                person.said += 1;
+                let (who, said) = (person.in_chat(self.here, seat), (person.said, json, text));
+                self.pen.said(effects.now(), who, said);
+                self.watch(seat, effects.now());
+                self.send(to.core, ChatLetter::Relay { to }, json, effects);
+                return Ok(());
+            }
+            ChatRequest::Signal => {
                 let to = person.partner().ok_or(NO_PARTNER)?;
                 self.watch(seat, effects.now());
                 self.send(to.core, ChatLetter::Relay { to }, json, effects);
                 return Ok(());
             }
             ChatRequest::Enter(_) if is_named => return Err(ENTERED),
-            ChatRequest::Enter(name) => person.name = Some(name),
+            ChatRequest::Enter(name) => {
+                let entered = || ChatDeed::Entered(name.clone());
+                self.pen.tell(effects.now(), (person.number, None), entered);
+                person.name = Some(name);
+            }
             ChatRequest::Next | ChatRequest::Leave | ChatRequest::Report if !is_named => {
                 return Err(NOT_ENTERED);
             }
@@ -339,8 +295,8 @@ impl Chat {
     fn watch(&mut self, seat: Seat, now: Instant) {
         if let Some(person) = self.people.get(seat) {
             person.heard = now;
-            if person.watched.is_none() {
-                person.watched = Some(self.idle.look(now + limits::CHAT_IDLE_TIME, seat));
+            if person.watched == Instant::default() {
+                person.watched = self.idle.look(now + limits::CHAT_IDLE_TIME, seat);
             }
         }
     }
@@ -348,7 +304,7 @@ impl Chat {
 
 impl Default for Chat {
     fn default() -> Self {
-        Self::new()
+        Self::new(ChatJournal::default())
     }
 }
 
@@ -358,10 +314,12 @@ impl App for Chat {
 
     fn started(&mut self, here: Core, cores: u16) {
         (self.here, self.cores) = (here, cores);
+        self.pen.started(here);
     }
 
-    fn came(&mut self, user: User, _: &mut impl Effects<ChatBatch>) -> Seat {
-        self.people.came(user)
+    fn came(&mut self, user: User, effects: &mut impl Effects<ChatBatch>) -> Seat {
+        let number = self.pen.came(effects.now());
+        self.people.came(user, number)
     }
 
     #[inline]
@@ -415,9 +373,11 @@ impl App for Chat {
         if !self.closing {
             self.part(seat, ChatEnd::Disconnected, effects);
         }
-        if let Some(at) = self.people.left(seat).and_then(|it| it.watched) {
-            self.idle.forget(at, seat);
-        }
+        let Some(person) = self.people.left(seat) else {
+            return;
+        };
+        self.pen.left(effects.now(), person.number);
+        self.idle.forget(person.watched, seat);
     }
 
     fn took(&mut self, from: Core, batch: &ChatBatch, effects: &mut impl Effects<ChatBatch>) {
@@ -431,21 +391,7 @@ impl App for Chat {
     }
 
     fn lost(&mut self, core: Core, effects: &mut impl Effects<ChatBatch>) {
-        let home = self.home();
-        self.lost.insert(core);
-        self.matcher.forget(core);
-        for seat in self.people.seats() {
-            self.leave_lost(seat, core, effects);
-        }
-        if home != self.home() {
-            self.enter_again(effects);
-        }
-        if self.here == self.home() {
-            // It may have paired some of them with users of the core that is gone.
-            for other in (0..self.cores).map(Core) {
-                self.send(other, ChatLetter::Again, "", effects);
-            }
-        }
+        self.lose(core, effects);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -457,7 +403,7 @@ impl App for Chat {
             let Some(person) = self.people.get(seat) else {
                 continue;
             };
-            person.watched = None;
+            person.watched = Instant::default();
             if person.partner().is_none() {
                 continue;
             }
@@ -465,7 +411,7 @@ impl App for Chat {
             if until <= now {
                 self.tell(seat, &notice::idle(), effects);
             } else {
-                person.watched = Some(self.idle.look(until, seat));
+                person.watched = self.idle.look(until, seat);
             }
         }
         0

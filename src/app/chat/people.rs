@@ -1,5 +1,6 @@
 //! The users of one core: who has entered, who waits, who chats with whom.
 
+use super::journal::ChatName;
 use super::letter::ChatSeat;
 use crate::app::slab::Slab;
 use crate::app::{Seat, User};
@@ -25,14 +26,18 @@ pub(super) struct Person {
     pub(super) name: Option<Box<str>>,
     /// When its chat was last heard.
     pub(super) heard: Instant,
-    /// When the idle watch looks at it, if it does.
-    pub(super) watched: Option<Instant>,
+    /// When the idle watch looks at it; the beginning of time if it does not.
+    pub(super) watched: Instant,
     /// It takes less than it is told, and its partner is not heard.
     pub(super) is_behind: bool,
     /// It is not to be heard, because its partner takes less than it is told.
     pub(super) is_held: bool,
     /// It has something to say meanwhile.
     pub(super) is_unheard: bool,
+    /// What it has said in its chat, in messages.
+    pub(super) said: u32,
+    /// Which of all users of its core it is.
+    pub(super) number: u32,
     /// Partners that have reported it.
     pub(super) reports: u8,
 }
@@ -54,8 +59,8 @@ const _: () = assert!(size_of::<Person>() <= 88, "a user is small");
 
 impl People {
     /// Somebody has come.
-    pub(super) fn came(&mut self, user: User) -> Seat {
-        Seat(self.seats.insert(Person::new(user)))
+    pub(super) fn came(&mut self, user: User, number: u32) -> Seat {
+        Seat(self.seats.insert(Person::new(user, number)))
     }
 
     /// Somebody is gone.
@@ -97,19 +102,30 @@ impl People {
 }
 
 impl Person {
-    fn new(user: User) -> Self {
+    fn new(user: User, number: u32) -> Self {
         Self {
             user,
             stage: ChatStage::Outside,
             ticket: 0,
             name: None,
             heard: Instant::default(),
-            watched: None,
+            watched: Instant::default(),
             is_behind: false,
             is_held: false,
             is_unheard: false,
+            said: 0,
+            number,
             reports: 0,
         }
+    }
+
+    /// Which user it is, and in which chat.
+    #[inline]
+    pub(super) fn in_chat(&self, core: Core, seat: Seat) -> (u32, Option<ChatName>) {
+        let ticket = self.ticket;
+        let own = ChatSeat { core, seat, ticket };
+        let chat = self.partner().map(|partner| ChatName::of(own, partner));
+        (self.number, chat)
     }
 
     /// Its partner, if it is in a chat.

@@ -7,11 +7,13 @@ use std::borrow::Cow;
 
 /// What a user wants.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum ChatRequest {
+pub(super) enum ChatRequest<'a> {
     /// To be called that, and to be matched.
     Enter(Box<str>),
-    /// Its partner to hear this very message: something said, that it types, or a part of a call.
-    Relay,
+    /// Its partner to hear this very message, which says that string of JSON.
+    Say(&'a str),
+    /// The same of what is no word of the chat: that it types, or a part of a call.
+    Signal,
     /// Another partner.
     Next,
     /// No partner.
@@ -78,12 +80,12 @@ struct Fields<'a> {
     data: Option<&'a RawValue>,
 }
 
-impl ChatRequest {
+impl<'a> ChatRequest<'a> {
     /// Reads a message.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn parse(json: &str) -> Result<Self, Complaint> {
+    pub(super) fn parse(json: &'a str) -> Result<Self, Complaint> {
         if json.len() > limits::CHAT_SIGNAL_BYTES {
             return Err(TOO_LONG);
         }
@@ -102,9 +104,9 @@ impl ChatRequest {
         } = fields;
         let request = match (&*kind, name, text, on, reason, data) {
             ("say", None, Some(text), None, None, None) => said(text)?,
-            ("typing", None, None, Some(_), None, None) => Self::Relay,
+            ("typing", None, None, Some(_), None, None) => Self::Signal,
             ("offer" | "answer" | "candidate", None, None, None, None, Some(_)) => {
-                return Ok(Self::Relay);
+                return Ok(Self::Signal);
             }
             ("enter", Some(name), None, None, None, None) => Self::Enter(called(&name)?),
             ("next", None, None, None, None, None) => Self::Next,
@@ -120,10 +122,10 @@ impl ChatRequest {
 }
 
 /// A text that is something.
-fn said(text: &RawValue) -> Result<ChatRequest, Complaint> {
+fn said(text: &RawValue) -> Result<ChatRequest<'_>, Complaint> {
     match text.get() {
         "\"\"" => Err(EMPTY),
-        text if text.starts_with('"') => Ok(ChatRequest::Relay),
+        text if text.starts_with('"') => Ok(ChatRequest::Say(text)),
         _ => Err(NOT_JSON),
     }
 }
@@ -159,14 +161,20 @@ mod tests {
         let enter = ChatRequest::Enter("Zoë <b>".into());
         for (json, request) in [
             (r#"{"type":"enter","name":" Zo\u00eb <b> "}"#, enter),
-            (r#" {"text":"a\"b","type":"say"}"#, ChatRequest::Relay),
-            (r#"{"type":"s\u0061y","text":"a"}"#, ChatRequest::Relay),
-            (r#"{"type":"typing","on":true}"#, ChatRequest::Relay),
+            (
+                r#" {"text":"a\"b","type":"say"}"#,
+                ChatRequest::Say(r#""a\"b""#),
+            ),
+            (
+                r#"{"type":"s\u0061y","text":"a"}"#,
+                ChatRequest::Say("\"a\""),
+            ),
+            (r#"{"type":"typing","on":true}"#, ChatRequest::Signal),
             (
                 r#"{"type":"offer","data":{"sdp":"v=0"}}"#,
-                ChatRequest::Relay,
+                ChatRequest::Signal,
             ),
-            (r#"{"type":"candidate","data":[1]}"#, ChatRequest::Relay),
+            (r#"{"type":"candidate","data":[1]}"#, ChatRequest::Signal),
             (r#"{"type":"next"}"#, ChatRequest::Next),
             (r#"{"type":"leave"}"#, ChatRequest::Leave),
             (r#"{"type":"report"}"#, ChatRequest::Report),

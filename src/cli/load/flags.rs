@@ -71,8 +71,8 @@ pub(in crate::cli) struct LoadFlags {
     /// Scenario file of the scenario custom: TOML, see scripts/scenarios/chat.toml.
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) script: Option<PathBuf>,
-    /// Iterations of each room (rooms) or client (chat, custom): the run ends with them, or at an hour
-    /// without --duration [default: as many as there is time for]. Of connect: its rounds
+    /// Iterations of each room (rooms) or client (chat, custom): the run ends with them, or at an
+    /// hour without --duration [default: as many as there is time for]. Of connect: its rounds
     /// [default: 10].
     #[arg(long, value_name = "N", value_parser = values::count_u32)]
     pub(in crate::cli) iterations: Option<u32>,

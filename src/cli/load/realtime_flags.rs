@@ -1,5 +1,5 @@
-//! The flags that only the scenarios of message protocols (`cable`, `channels`,
-//! `sse-channels`, `socketcluster`, `socketio`) and `chat` have, and which of them belongs to which.
+//! The flags that only the scenarios of message protocols (`cable`, `channels`, `sse-channels`,
+//! `socketcluster`, `socketio`) and `chat` have, and which of them belongs to which.
 
 use super::scenario_flag::ScenarioFlag;
 use super::trigger::Request;

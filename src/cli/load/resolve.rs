@@ -215,8 +215,8 @@ fn check_flags(flags: &LoadFlags, scenario: &Scenario) -> Result<(), Failure> {
     ];
     check_part(flags)?;
     if flags.iterations.is_some() && !iterates.map(Some).contains(&flags.scenario) {
-        let text = "--iterations: only the scenarios rooms, chat, connect and custom have them; add \
-                    --scenario rooms";
+        let text = "--iterations: only the scenarios rooms, chat, connect and custom have them; \
+                    add --scenario rooms";
         return Err(Failure::Usage(text.to_owned()));
     }
     if flags.room_size.is_some() && flags.scenario != Some(ScenarioFlag::Rooms) {
@@ -332,7 +332,9 @@ impl ScenarioChoice {
             scenario,
             retarget: Box::new(str::to_owned),
             subprotocols,
-            is_text: flags.text || flags.message.is_some() && !flags.binary,
+            is_text: flags.scenario == Some(ScenarioFlag::Chat)
+                || flags.text
+                || flags.message.is_some() && !flags.binary,
         })
     }
 }

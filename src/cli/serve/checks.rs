@@ -70,6 +70,7 @@ pub(super) fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
     let asked = asked.into_iter().find(|(_, asked)| *asked);
     let asked = asked.map(|(flag, _)| flag).or(flags.limits.asked());
     let asked = asked.or(flags.log.asked()).or(flags.backend.asked());
+    let asked = asked.or(flags.journal.asked());
     match asked.or(flags.channels.asked()) {
         Some(flag) => {
             let text = format!("{flag}: the baseline has no such thing; try: --engine tokio");

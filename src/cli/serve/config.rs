@@ -4,6 +4,7 @@ use super::checks::{check_baseline, check_bounds, receiving};
 use crate::app::realtime::RealtimePlan;
 use crate::cli::backend_flags::BackendSetup;
 use crate::cli::flags::{ServeEngine, ServeFlags};
+use crate::cli::journal::JournalFlags;
 use crate::cli::log_flags::LogFormat;
 use crate::cli::server_capacity::{HostLimits, ServerCapacity};
 use crate::cli::tls::{self, TlsFiles};
@@ -45,6 +46,7 @@ pub(in crate::cli) struct Config {
     pub(super) descriptor_limit: u64,
     pub(super) log_format: LogFormat,
     pub(super) backend: Option<BackendSetup>,
+    pub(super) journal: JournalFlags,
 }
 
 impl Config {
@@ -78,6 +80,7 @@ impl Config {
             capacity,
             log_format: flags.log.log_format,
             backend,
+            journal: flags.journal,
             admin: admin_listener.is_some(),
             server: server::Config {
                 chunk: Duration::from_millis(flags.chunk_ms),

@@ -2,8 +2,8 @@
 //! is under way until its partner has it.
 //!
 //! The server is told and tells what docs/chat.md says (`/chat`). A text carries the [`Address`] of
-//! who says it, its number and the time, so that the partner, on whichever core, tells when it heard
-//! it: both read one host's clock. Who loses its partner asks for the next one.
+//! who says it, its number and the time, so that the partner, on whichever core, tells when it
+//! heard it: both read one host's clock. Who loses its partner asks for the next one.
 
 use super::Turns;
 use super::{Address, Context, Dialogue, Exchange, Incoming, Note, Part, Piece, Program, Senders};
@@ -197,6 +197,10 @@ impl Chatter {
 
     /// Its partner is gone, and what that has not heard with it.
     fn deserted(&mut self, context: &mut Context<'_>) {
+        // It has asked for the next one already, and is not to leave that one.
+        if !self.has_partner {
+            return;
+        }
         let is_planned = self.plan.comes_and_goes || self.plan.next_after.is_some();
         for (_, exchange) in self.under_way.drain(..) {
             if is_planned {

@@ -89,6 +89,8 @@ fn whose_partner_is_gone_asks_for_the_next_one_and_what_it_said_is_lost_unless_t
         );
         desk.hear(r#"{"type":"error","code":"no_partner","message":""}"#);
         assert_eq!(desk.turn(), "", "it has nobody to say it to");
+        desk.hear(GONE);
+        assert!(desk.says().is_empty(), "it has asked already");
         desk.hear(MATCHED);
         assert_ne!(desk.turn(), "");
     }

@@ -102,7 +102,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(cores: u16, seed: u64) -> Self {
         let chat = |core| {
-            let mut chat = Chat::new();
+            let mut chat = Chat::default();
             chat.started(Core(core), cores);
             Some(chat)
         };

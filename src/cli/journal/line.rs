@@ -1,0 +1,146 @@
+//! The lines of the logs of chats, as JSON.
+
+use crate::app::chat::{ChatDeed, ChatFigures, ChatRecord};
+use crate::engine;
+use crate::stats::Process;
+use crate::time::Instant;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// The version of the lines: another one where a key means something else.
+const VERSION: u8 = 1;
+
+/// Writes lines, and knows the time of day.
+pub(super) struct LineWriter {
+    /// A time of the host's monotonic clock, and the time of day then.
+    at: (Instant, Duration),
+}
+
+/// A line of `chat-logs.jsonl`.
+#[derive(Serialize)]
+struct EventLine<'a> {
+    v: u8,
+    at: String,
+    event: &'static str,
+    core: u16,
+    user: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a RawValue>,
+}
+
+/// A line of `bandwidth.jsonl`.
+#[derive(Serialize)]
+struct FiguresLine {
+    v: u8,
+    at: String,
+    users: u64,
+    chatting: u64,
+    messages: u64,
+    bytes: u64,
+    lost: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rss_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_s: Option<f64>,
+}
+
+impl LineWriter {
+    /// The host's clock says the time of day now.
+    pub(super) fn now() -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            at: (engine::now(), unix.unwrap_or_default()),
+        }
+    }
+
+    /// Appends the line of an event.
+    pub(super) fn event(&self, into: &mut Vec<u8>, record: &ChatRecord) {
+        let mut line = EventLine {
+            v: VERSION,
+            at: self.time(record.at),
+            event: "",
+            core: record.core.0,
+            user: record.user,
+            chat: record.chat.map(|it| it.to_string()),
+            name: None,
+            reason: None,
+            number: None,
+            bytes: None,
+            text: None,
+        };
+        match &record.what {
+            ChatDeed::Connected => line.event = "connected",
+            ChatDeed::Entered(name) => (line.event, line.name) = ("entered", Some(&**name)),
+            ChatDeed::Matched(name) => (line.event, line.name) = ("matched", Some(&**name)),
+            ChatDeed::Said {
+                number,
+                bytes,
+                text,
+            } => {
+                line.event = "said";
+                (line.number, line.bytes) = (Some(*number), Some(*bytes));
+                // It was a string of JSON when it came.
+                let raw = text.as_deref().map(serde_json::from_str);
+                line.text = raw.and_then(Result::ok);
+            }
+            ChatDeed::Ended(reason) => (line.event, line.reason) = ("ended", Some(*reason)),
+            ChatDeed::Disconnected => line.event = "disconnected",
+        }
+        put(into, &line);
+    }
+
+    /// Appends the line of a second: what the figures are now, and what was said since they were as
+    /// before.
+    pub(super) fn figures(
+        &self,
+        into: &mut Vec<u8>,
+        (now, (figures, before), lost): (Instant, (ChatFigures, ChatFigures), u64),
+        process: Option<&Process>,
+    ) {
+        let line = FiguresLine {
+            v: VERSION,
+            at: self.time(now),
+            users: figures.users,
+            chatting: figures.chatting,
+            messages: figures.messages - before.messages,
+            bytes: figures.bytes - before.bytes,
+            lost: figures.lost + lost,
+            rss_bytes: process.and_then(|it| it.rss_bytes),
+            cpu_s: process.and_then(|it| it.cpu_s),
+        };
+        put(into, &line);
+    }
+
+    /// As RFC 3339 writes it, to the microsecond.
+    fn time(&self, at: Instant) -> String {
+        let (then, unix) = self.at;
+        let unix = match at >= then {
+            true => unix + at.since(then),
+            false => unix.saturating_sub(then.since(at)),
+        };
+        let micros = i128::try_from(unix.as_micros()).unwrap_or(i128::MAX);
+        let time = OffsetDateTime::from_unix_timestamp_nanos(micros.saturating_mul(1000));
+        let text = time.ok().and_then(|it| it.format(&Rfc3339).ok());
+        text.unwrap_or_default()
+    }
+}
+
+fn put(into: &mut Vec<u8>, line: &impl Serialize) {
+    // Neither a vector nor these lines can refuse.
+    if serde_json::to_writer(&mut *into, line).is_ok() {
+        into.push(b'\n');
+    }
+}
