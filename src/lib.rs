@@ -11,6 +11,7 @@
 //! - [`proxy`]: a layer between an engine and a shard whose connections go through a proxy. Pure.
 //! - [`door`]: who is let in, how fast it may speak, for how long it may stay. Pure.
 //! - [`live`]: what may change while the program runs. Pure.
+//! - [`store`]: writes what outlives the process, on a thread of its own.
 //! - [`stats`]: text of `/stats` and /proc to numbers, two samples to rates. Pure.
 //! - [`study`]: what measurements say: comparisons, capacities, causes. Pure.
 //! - [`report`]: what a load run measured, as text, JSON and histogram files. Pure.
@@ -37,6 +38,7 @@ pub mod sampler;
 pub mod server;
 pub mod shard;
 pub mod stats;
+pub mod store;
 pub mod study;
 pub mod time;
 pub mod tls;

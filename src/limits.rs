@@ -425,6 +425,21 @@ pub const BREAKER_FAILURES: u32 = 5;
 pub const BREAKER_TIME: Duration = Duration::from_millis(500);
 /// One request in so many may be made once more.
 pub const RETRY_SHARE: u32 = 10;
+/// Changes of channels of one core that the store has not taken yet: of a few seconds, while its
+/// disk does not answer. More are lost, and counted.
+pub const STORE_ENTRIES: usize = 256 * 1024;
+/// Bytes of those.
+pub const STORE_QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that the store has taken and cannot write: what is newest of each channel, as its history
+/// holds it. With more all of them are lost, and counted.
+pub const STORE_PENDING_BYTES: usize = 512 * 1024 * 1024;
+/// Time between a change and its write, which takes others with it: what a crash loses at most is
+/// what comes in it and while the disk writes, 50 ms together.
+pub const STORE_GATHER_TIME: Duration = Duration::from_millis(25);
+/// Time between two attempts to write what could not be.
+pub const STORE_RETRY_TIME: Duration = Duration::from_secs(1);
+/// Bytes of the store's file in its own cache: a large store is read once, then hardly.
+pub const STORE_CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// Events of one core that wait to be written to the log; more are lost, and counted.
 pub const LOG_EVENTS: usize = 16_384;
 /// Lines of one kind and second in the log; what comes beyond them is one line with its number.
@@ -459,6 +474,8 @@ const _: () = assert!(
     PUBLICATION_BYTES < CHANNEL_HISTORY_BYTES && CHANNEL_HISTORY_BYTES < HISTORY_BYTES,
     "the longest publication can be kept"
 );
+const _: () =
+    assert!(STORE_QUEUE_BYTES < STORE_PENDING_BYTES && HISTORY_BYTES < STORE_PENDING_BYTES);
 const _: () = assert!(
     PUBLICATION_BYTES < RECOVERY_BYTES && RECOVERY_BYTES * 2 < BACKLOG_BYTES,
     "nobody is a slow consumer because it came back"

@@ -48,6 +48,48 @@ impl Instant {
     }
 }
 
+/// Unix time, as far as a core is told of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WallClock {
+    /// Since 1970.
+    pub unix: Duration,
+    /// When it was that.
+    pub at: Instant,
+}
+
+impl WallClock {
+    /// Seconds of Unix time.
+    #[must_use]
+    pub fn seconds(self, now: Instant) -> u64 {
+        (self.unix + now.since(self.at)).as_secs()
+    }
+
+    /// When that second began; `None` if another one ended before it is known what time it was.
+    #[must_use]
+    pub fn instant(self, seconds: u64) -> Option<Instant> {
+        let at = Duration::from_secs(seconds);
+        let since = at.checked_sub(Duration::from_secs(self.unix.as_secs()))?;
+        // The first one had begun before.
+        Some(self.at + since.saturating_sub(Duration::from_nanos(self.unix.subsec_nanos().into())))
+    }
+
+    /// Unix time at that instant, which may be before the clock was read.
+    #[must_use]
+    pub const fn unix_at(self, at: Instant) -> Duration {
+        match self.unix.checked_sub(self.at.since(at)) {
+            Some(before) => before.saturating_add(at.since(self.at)),
+            None => Duration::ZERO,
+        }
+    }
+
+    /// When it was that time; the beginning of the clock for what was before it, and no later than
+    /// when the clock was read.
+    #[must_use]
+    pub fn past(self, unix: Duration) -> Instant {
+        self.at - self.unix.saturating_sub(unix)
+    }
+}
+
 impl Add<Duration> for Instant {
     type Output = Self;
 
@@ -93,5 +135,26 @@ mod tests {
             Instant::from_nanos(1) + Duration::MAX,
             Instant::from_nanos(u64::MAX)
         );
+    }
+
+    #[test]
+    fn what_was_at_a_time_is_found_again_by_a_clock_that_was_read_later() {
+        let seconds = |count: u64| Instant::from_nanos(count * 1_000_000_000);
+        let unix = Duration::from_secs(1000);
+        let first = WallClock {
+            unix,
+            at: seconds(50),
+        };
+        let told = first.unix_at(seconds(40));
+        assert_eq!(told, Duration::from_secs(990));
+        assert_eq!(first.unix_at(seconds(52)), Duration::from_secs(1002));
+        // The host has begun anew, and its clock with it.
+        let later = WallClock {
+            unix: unix + Duration::from_secs(60),
+            at: seconds(80),
+        };
+        assert_eq!(later.past(told), seconds(10));
+        assert_eq!(later.past(Duration::ZERO), Instant::default());
+        assert_eq!(later.past(unix * 2), later.at, "no time to come");
     }
 }

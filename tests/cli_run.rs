@@ -43,6 +43,8 @@ mod rooms;
 mod scripts;
 #[path = "cli_run/studies.rs"]
 mod studies;
+#[path = "cli_run/surviving.rs"]
+mod surviving;
 #[path = "cli_run/terminals.rs"]
 mod terminals;
 #[path = "cli_run/thresholds.rs"]

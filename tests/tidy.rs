@@ -72,6 +72,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "backend",
         &["limits", "time", "app::backend", "engine::now"],
     ),
+    ("store", &["limits", "time", "app::hub", "engine::now"]),
     ("door", &["limits", "time", "shard", "wheel"]),
     ("stats", &["limits", "time"]),
     ("tune", &["limits", "stats"]),

@@ -56,7 +56,6 @@ use crate::shard::Core;
 use crate::time::Instant;
 use hooked::{HookedClients, MessageHold};
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hasher as _};
 use std::time::Duration;
 
 /// Where Centrifugo's clients come.
@@ -144,12 +143,7 @@ impl RealtimeApp {
     }
 
     fn on(plan: RealtimePlan, here: Core, cores: u16) -> Self {
-        let random = |what: u64| {
-            let mut hasher = DefaultHasher::new();
-            hasher.write(&plan.secret);
-            hasher.write_u64(what);
-            hasher.finish()
-        };
+        let random = |what: u64| plan.random(what);
         let own = u64::from(here.0) + 1;
         let hub = HubPlan {
             here,
@@ -162,20 +156,20 @@ impl RealtimeApp {
             secret: random(0),
             seed: random(own),
         };
+        let line = plan.store.as_ref();
+        let line = line.and_then(|it| it.lines.get(here.index()).cloned());
+        let memory = Memory::new(random(own << 16)).stored_in(line);
         let book = TokenBook::new(plan.tokens.clone(), plan.wall);
         let (gatekeeper, hooked) = HookedClients::begin(&plan, here);
         Self {
-            hub: Hub::new(hub, Memory::new(random(own << 16))),
+            hub: Hub::new(hub, memory),
             clients: CentrifugoClients::new(plan.rules),
             clusters: ClusterClients::new(plan.rules),
             sockets: IoClients::new(plan.rules),
             cables: CableClients::new(plan.rules, plan.stream_key.clone()),
             api: Api::new(plan.api_key.clone(), cores),
             tools: DeskTools::new(gatekeeper, plan.complaints.clone(), book),
-            cookies: plan
-                .sessions
-                .clone()
-                .map(|sessions| SessionCookies::new(sessions, &plan.secret, here)),
+            cookies: plan.cookies(here),
             hooked,
             newcomer: Newcomer::default(),
             entry: SessionEntry::default(),
@@ -306,6 +300,10 @@ impl App for RealtimeApp {
 
     fn started(&mut self, here: Core, cores: u16) {
         *self = Self::on(self.plan.clone(), here, cores);
+        if let Some(store) = &self.plan.store {
+            let restored = &store.restored;
+            self.hub.restore(restored.take(here), restored.at());
+        }
     }
 
     fn requested(&mut self, path: &str, now: Instant) -> Result<(), Refusal> {

@@ -25,7 +25,10 @@ pub struct SessionPlan {
 /// has made it (HMAC-SHA-256), so that nobody can choose one.
 pub struct SessionCookies {
     plan: SessionPlan,
+    /// What names are made with.
     key: hmac::Key,
+    /// What cookies are signed with.
+    signing: hmac::Key,
     here: Core,
     /// How many sessions were made here.
     made: u64,
@@ -66,11 +69,23 @@ impl SessionCookies {
     /// Cookies that are known again on every core with that secret.
     #[must_use]
     pub fn new(plan: SessionPlan, secret: &[u8; 32], here: Core) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         Self {
             plan,
-            key: hmac::Key::new(hmac::HMAC_SHA256, secret),
+            signing: key.clone(),
+            key,
             here,
             made: 0,
+        }
+    }
+
+    /// The same, signed with that: then they are known again in a run of another secret, which
+    /// gives none of their names to anybody else.
+    #[must_use]
+    pub fn signed_with(self, secret: &[u8; 32]) -> Self {
+        Self {
+            signing: hmac::Key::new(hmac::HMAC_SHA256, secret),
+            ..self
         }
     }
 
@@ -146,19 +161,19 @@ impl SessionCookies {
         let mut text = b"session".to_vec();
         text.extend_from_slice(&self.here.0.to_be_bytes());
         text.extend_from_slice(&self.made.to_be_bytes());
-        SessionId(self.mac(&text))
+        SessionId(mac(&self.key, &text))
     }
 
     fn tag(&self, id: SessionId) -> u64 {
-        let mac = self.mac(&[b"cookie".as_slice(), &id.0.to_be_bytes()].concat());
-        u64::try_from(mac >> 64).unwrap_or_default()
+        let text = [b"cookie".as_slice(), &id.0.to_be_bytes()].concat();
+        u64::try_from(mac(&self.signing, &text) >> 64).unwrap_or_default()
     }
+}
 
-    fn mac(&self, text: &[u8]) -> u128 {
-        let tag = hmac::sign(&self.key, text);
-        let bytes = tag.as_ref().iter().take(16);
-        bytes.fold(0, |all, byte| all << 8 | u128::from(*byte))
-    }
+fn mac(key: &hmac::Key, text: &[u8]) -> u128 {
+    let tag = hmac::sign(key, text);
+    let bytes = tag.as_ref().iter().take(16);
+    bytes.fold(0, |all, byte| all << 8 | u128::from(*byte))
 }
 
 impl fmt::Debug for SessionCookies {
@@ -217,6 +232,19 @@ mod tests {
             enter(&mut cookies(1, 1), &[]),
         ];
         assert_ne!(others[0].id, others[1].id, "each core makes others");
+    }
+
+    #[test]
+    fn a_cookie_is_known_in_a_run_that_signs_alike_and_its_name_given_to_nobody() {
+        let run = |secret: u8| cookies(secret, 0).signed_with(&[9; 32]);
+        let first = enter(&mut run(1), &[]);
+        let cookie = first.cookie.expect("a new one");
+        let pair = cookie.split(';').next().expect("a pair");
+        let mut later = run(2);
+        let again = enter(&mut later, &[("Cookie", pair)]);
+        assert_eq!((again.id, again.cookie), (first.id, None));
+        assert_ne!(enter(&mut later, &[]).id, first.id);
+        assert!(enter(&mut cookies(1, 0), &[("Cookie", pair)]).is_foreign);
     }
 
     #[test]

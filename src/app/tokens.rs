@@ -7,7 +7,7 @@ use super::facts::ClientFacts;
 use super::hub::is_name;
 use crate::limits;
 use crate::protocol::json;
-use crate::time::Instant;
+use crate::time::{Instant, WallClock};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{AlgorithmFamily, DecodingKey, Validation, decode, decode_header};
 use ring::digest;
@@ -86,15 +86,6 @@ struct TokenKey {
 }
 
 type TokenHash = [u8; 32];
-
-/// Unix time, as far as the core is told of time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WallClock {
-    /// Since 1970.
-    pub unix: Duration,
-    /// When it was that.
-    pub at: Instant,
-}
 
 /// The keys, and the tokens that one core has verified.
 #[derive(Debug)]
@@ -265,23 +256,6 @@ impl fmt::Debug for TokenKeys {
         // What they are is told to nobody.
         let (keys, fixed) = (self.keys.len(), self.fixed.len());
         write!(f, "TokenKeys({keys} keys, {fixed} fixed)")
-    }
-}
-
-impl WallClock {
-    /// Seconds of Unix time.
-    #[must_use]
-    pub fn seconds(self, now: Instant) -> u64 {
-        (self.unix + now.since(self.at)).as_secs()
-    }
-
-    /// When that second began; `None` if another one ended before it is known what time it was.
-    #[must_use]
-    pub fn instant(self, seconds: u64) -> Option<Instant> {
-        let at = Duration::from_secs(seconds);
-        let since = at.checked_sub(Duration::from_secs(self.unix.as_secs()))?;
-        // The first one had begun before.
-        Some(self.at + since.saturating_sub(Duration::from_nanos(self.unix.subsec_nanos().into())))
     }
 }
 

@@ -8,7 +8,7 @@ use toml::de::DeValue;
 pub(super) const PREFIX: &str = "RINGSTORM_";
 
 /// Flags that are no keys: they are about this run of the program.
-const NO_KEYS: [&str; 3] = ["help", "version", "config"];
+const NO_KEYS: [&str; 4] = ["help", "version", "config", "no_restart"];
 
 /// A key.
 #[derive(Clone, Copy)]

@@ -16,6 +16,7 @@ use super::load::flags::LoadFlags;
 use super::log_flags::LogFlags;
 use super::merge::MergeFlags;
 use super::report::ReportFlags;
+use super::supervise::SuperviseFlags;
 use super::tokens::ChannelFlags;
 use super::url::Url;
 use super::values::{self, Cpus, Switch};
@@ -56,6 +57,7 @@ Examples:
   ringstorm serve --tls-cert server.pem --tls-key server.key
   ringstorm serve --room-size 20                     members of a room on /rooms
   ringstorm serve --config hello/ringstorm.toml      what ringstorm init hello has written
+  ringstorm serve --dev --store hello.redb --supervise  channels that outlive a crash
   ringstorm serve --engine baseline --cores 0        what one would otherwise write, to compare
 
 Each flag is also a key of the file and a variable: --max-message is max-message and
@@ -339,9 +341,8 @@ pub(super) struct ServeFlags {
     /// Lets only clients in whose certificates one of these authorities has signed (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(super) tls_client_ca: Option<PathBuf>,
-    /// Ends when the process that started it does: for the demo's children.
-    #[arg(long, hide = true)]
-    pub(super) end_with_parent: bool,
+    #[command(flatten)]
+    pub(super) supervision: SuperviseFlags,
 }
 
 /// Flags of `probe`.

@@ -44,7 +44,9 @@ mod settings;
 mod signals;
 mod socket;
 mod sources;
+mod store;
 mod study;
+mod supervise;
 mod tls;
 mod tokens;
 mod url;
@@ -124,6 +126,15 @@ pub fn main() -> ExitCode {
     };
     let limit = host::raise_limits();
     let command = flags.command.unwrap_or_default();
+    if let Command::Serve(flags) = &command
+        && flags.supervision.is_on()
+    {
+        let watched = supervise::run(&flags.supervision);
+        return ExitCode::from(watched.unwrap_or_else(|failure| {
+            print::complain(&failure);
+            failure.exit() as u8
+        }));
+    }
     let ended = match command {
         Command::Serve(flags) => serve::Config::new(*flags, limit).and_then(serve::run),
         Command::Load(flags) => load::Config::new(flags, limit).and_then(load::run),

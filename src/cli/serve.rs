@@ -32,9 +32,11 @@ pub(super) fn run(mut config: Config) -> Result<Exit, Failure> {
     let journal = config
         .journal
         .start(&mut config.server, config.cpus.len())?;
+    let store = config.open_store()?;
     let ran = shards::run_engine(config, stop);
     backend.into_iter().for_each(Backend::finish);
     journal.into_iter().for_each(JournalThread::finish);
+    store.into_iter().for_each(|store| store.finish(&ran));
     logs.finish();
     print::line(ran?)?;
     Ok(Exit::Pass)

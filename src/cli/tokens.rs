@@ -3,12 +3,14 @@
 use super::{Failure, values};
 use crate::app::backend::HookPlan;
 use crate::app::dialect::cable::StreamKey;
+use crate::app::hub::options::{ChannelOptions, Namespaces};
 use crate::app::realtime::RealtimePlan;
 use crate::app::rules::{MiddlewareSource, RuleFile};
 use crate::app::sessions::SessionPlan;
-use crate::app::tokens::{TokenKeyError, TokenKeys, WallClock};
+use crate::app::tokens::{TokenKeyError, TokenKeys};
 use crate::engine;
 use crate::limits;
+use crate::time::WallClock;
 use clap::Args;
 use std::env;
 use std::fs;
@@ -62,6 +64,10 @@ pub(super) struct ChannelFlags {
     /// Time between the last socket of a session and its end [default: 30s].
     #[arg(long, value_name = "TIME", value_parser = values::duration, requires = "app_name")]
     session_grace: Option<Duration>,
+    /// What outlives the process is in that file: sessions, and the histories of the channels whose
+    /// table says `store = true`; with --dev those of all. It is written behind, within 50 ms.
+    #[arg(long, value_name = "FILE")]
+    pub(super) store: Option<PathBuf>,
     /// What callers of the API show: env:NAME of the environment, or file:PATH. Without it nobody
     /// may call [default with --dev: dev].
     #[arg(long, value_name = "WHERE")]
@@ -98,6 +104,7 @@ impl ChannelFlags {
             ("--token-issuer", !self.token_issuer.is_empty()),
             ("--rules", self.has_rules()),
             ("--app-name", self.app_name.is_some()),
+            ("--store", self.store.is_some()),
             ("--api-key", self.api_key.is_some()),
             ("--stream-secret", self.stream_secret.is_some()),
         ];
@@ -130,6 +137,9 @@ impl ChannelFlags {
             true => RealtimePlan::dev(secret),
             false => RealtimePlan::with_tokens(secret),
         };
+        if self.store.is_some() && (self.dev || self.dev_for_everyone) {
+            plan.namespaces = Arc::new(Namespaces::all(ChannelOptions::DEV.stored()));
+        }
         plan.sessions = self.sessions(site)?;
         plan.backend = site.backend.cloned();
         let file = self.rules.as_ref().map(|path| rules(path)).transpose()?;
@@ -139,6 +149,7 @@ impl ChannelFlags {
                 plan.middleware = MiddlewareSource::rules(file.rules);
             }
         }
+        self.check_store(&plan)?;
         plan.tokens = Arc::new(self.keys()?);
         plan.wall = WallClock {
             unix: SystemTime::now()
@@ -166,6 +177,22 @@ impl ChannelFlags {
             plan.stream_key = StreamKey::new(secret.as_bytes());
         }
         Ok(Some(plan))
+    }
+
+    /// Nothing is kept that was to be, or asked for in vain.
+    fn check_store(&self, plan: &RealtimePlan) -> Result<(), Failure> {
+        let asks = plan.namespaces.stores_any();
+        let why = match self.store {
+            Some(_) if !asks && plan.sessions.is_none() => {
+                "--store: nothing asks to outlive the process; try: store = true in a table \
+                 [[channel]] of the rules, or --app-name NAME for sessions"
+            }
+            None if asks => {
+                "store = true in a table [[channel]]: there is no store; try: --store FILE"
+            }
+            Some(_) | None => return Ok(()),
+        };
+        Err(Failure::Usage(why.to_owned()))
     }
 
     const fn has_rules(&self) -> bool {
@@ -298,7 +325,13 @@ mod tests {
     #[test]
     fn a_flag_of_channels_is_never_ignored() {
         assert_eq!(plan(""), Ok(false));
-        for asked in ["--dev", "--dev-for-everyone", "--app-name shop"] {
+        for asked in [
+            "--dev",
+            "--dev-for-everyone",
+            "--app-name shop",
+            "--dev --store x",
+            "--app-name shop --store x",
+        ] {
             assert_eq!(plan(asked), Ok(true), "{asked}");
         }
         for (typed, why) in [
@@ -310,6 +343,7 @@ mod tests {
             ),
             ("--session-grace 5s", "--app-name"),
             ("--api-key dev", "no place for a secret"),
+            ("--store x", "nothing asks to outlive the process"),
             ("--rules /nowhere/rules.toml", "No such file"),
             ("--token-key /nowhere/key.pem", "No such file"),
         ] {

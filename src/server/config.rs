@@ -8,6 +8,7 @@ use super::refusals::Refusals;
 use super::tally::Tally;
 use crate::app::backend::HookFigures;
 use crate::app::chat::ChatJournal;
+use crate::app::hub::store::StoreFigures;
 use crate::app::push::PushConfig;
 use crate::app::realtime::{self, RealtimePlan};
 use crate::app::rooms::RoomsConfig;
@@ -250,6 +251,12 @@ impl Config {
     pub(super) fn backend(&self) -> Option<HookFigures> {
         let backend = self.realtime.as_ref()?.backend.as_ref();
         backend.map(|plan| plan.counts.figures())
+    }
+
+    /// What outlives the process, over all cores, if anything does.
+    pub(super) fn store(&self) -> Option<StoreFigures> {
+        let store = self.realtime.as_ref()?.store.as_ref();
+        store.map(|plan| plan.counts.figures())
     }
 
     /// Buffers for what peers send, within its caps.

@@ -2,6 +2,7 @@
 
 use super::tally::Tally;
 use crate::app::backend::HookFigures;
+use crate::app::hub::store::StoreFigures;
 use crate::shard::{Counters, Handshakes, Table, Vitals};
 use crate::stats::{Cgroup, HostSample, Listener, Process};
 use serde::Serialize;
@@ -105,6 +106,9 @@ pub(super) struct Told<'a> {
     /// How the application behind the server is asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) backend: Option<HookFigures>,
+    /// What outlives the process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) store: Option<StoreFigures>,
 }
 
 impl Figures {

@@ -2,6 +2,7 @@
 
 use super::figures::{CoreFigures, Figures, Tls, Told};
 use crate::app::backend::HookFigures;
+use crate::app::hub::store::StoreFigures;
 use crate::stats::exposition::{Exposition, Format, MetricFamily, MetricKind};
 use crate::stats::metrics;
 use std::collections::BTreeMap;
@@ -41,6 +42,7 @@ pub(super) fn write(into: &mut Vec<u8>, told: &Told<'_>) {
     }
     complaints(&mut text, &told.complaints);
     backend(&mut text, told.backend);
+    store(&mut text, told.store);
     handshakes(&mut text, &told.cores);
     turns(&mut text, &told.cores);
     tables(&mut text, &told.cores);
@@ -290,6 +292,44 @@ fn backend(text: &mut Exposition<'_>, figures: Option<HookFigures>) {
     text.single(&opened, Some(it.breaker_opened as f64));
     let open = MetricFamily::gauge("backend_breaker_open", "1 while the breaker is open.");
     text.single(&open, Some(it.breaker_open as f64));
+}
+
+/// Without a store there is nothing to tell.
+fn store(text: &mut Exposition<'_>, figures: Option<StoreFigures>) {
+    let Some(it) = figures else {
+        return;
+    };
+    for (name, help, count) in [
+        ("store_written", "Changes of channels written.", it.written),
+        ("store_commits", "Writes of the store.", it.commits),
+        ("store_failed", "Writes that failed.", it.failed),
+        ("store_lost", "Changes that found no room.", it.lost),
+    ] {
+        text.single(&MetricFamily::counter(name, help), Some(count as f64));
+    }
+    let waiting = "Changes of channels that wait to be written.";
+    for (name, help, figure) in [
+        ("store_waiting", waiting, it.waiting),
+        ("store_bytes", "Bytes of the store's file.", it.bytes),
+        ("store_failing", "1 while nothing is written.", it.failing),
+        (
+            "store_restored_channels",
+            "Channels restored at the start.",
+            it.restored_channels,
+        ),
+        (
+            "store_restored_publications",
+            "Publications restored at the start.",
+            it.restored_publications,
+        ),
+        (
+            "store_restored_sessions",
+            "Sessions restored at the start.",
+            it.restored_sessions,
+        ),
+    ] {
+        text.single(&MetricFamily::gauge(name, help), Some(figure as f64));
+    }
 }
 
 /// Without TLS there is nothing to tell.

@@ -168,6 +168,7 @@ impl Round {
             missing: Vec::new(),
             complaints: config.complaints(),
             backend: config.backend(),
+            store: config.store(),
         };
         for (core, figures) in (0..).zip(&self.told) {
             match figures.clone() {

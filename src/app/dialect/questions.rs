@@ -193,7 +193,8 @@ impl AskedFirst {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::tokens::{TokenBook, TokenKeys, WallClock};
+    use crate::app::tokens::{TokenBook, TokenKeys};
+    use crate::time::WallClock;
 
     fn holders() -> TokenHolders {
         let book = TokenBook::new(Arc::new(TokenKeys::default()), WallClock::default());

@@ -15,6 +15,7 @@ use super::position::Since;
 use super::publication::{ClientId, ClientInfo, Publication};
 use super::replies::{answer, refusal};
 use super::session::is_session;
+use super::store::RestoredChannel;
 use super::tickets::Tickets;
 use super::watchers::Watchers;
 use crate::limits;
@@ -105,6 +106,21 @@ impl<B: Broker> Home<B> {
     /// The time, before anything else is told.
     pub(super) fn tick(&mut self, now: Instant) {
         self.now = now;
+    }
+
+    /// Channels were like that when the program ended last; nobody is in any session yet.
+    pub(super) fn restore(&mut self, all: Vec<RestoredChannel>) {
+        for channel in all {
+            let name = channel.name.clone();
+            let options = self.namespaces.of(&name);
+            let of = OfChannel {
+                name: &name,
+                history: options.unwrap_or(ChannelOptions::PLAIN).history,
+                now: self.now,
+            };
+            self.broker.restore(of, channel);
+            self.end_later(&name);
+        }
     }
 
     /// All clients are about to leave.

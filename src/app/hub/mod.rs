@@ -35,6 +35,7 @@ pub mod session;
 mod session_sockets;
 mod session_table;
 pub mod sessions;
+pub mod store;
 mod subscribers;
 mod subscriptions;
 #[cfg(test)]
@@ -62,6 +63,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
+use store::RestoredChannel;
 use subscribers::Subscribers;
 use subscriptions::SubscriptionStage;
 use watching::PendingWatch;
@@ -117,6 +119,13 @@ impl<B: Broker> Hub<B> {
             delivering: false,
             plan,
         }
+    }
+
+    /// Channels were like that when the program ended last, as was read at that time. Before
+    /// anybody comes.
+    pub fn restore(&mut self, all: Vec<RestoredChannel>, at: Instant) {
+        self.home.tick(at);
+        self.home.restore(all);
     }
 
     /// A client has come, that is spoken to in that way.
@@ -370,11 +379,7 @@ impl<B: Broker> Hub<B> {
 
     /// The core that decides about a channel.
     fn home_of(&self, channel: &str) -> Core {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u64(self.plan.secret);
-        hasher.write(channel.as_bytes());
-        let core = hasher.finish() % u64::from(self.plan.cores.max(1));
-        Core(u16::try_from(core).unwrap_or(0))
+        home_of(channel, self.plan.cores, self.plan.secret)
     }
 
     fn send(&mut self, to: Core, letter: HubLetter, out: &mut impl Outlet) {
@@ -452,6 +457,16 @@ impl<B: Broker> Hub<B> {
         let channel = self.subscribers.get(index);
         channel.map_or_else(|| Arc::from(""), |channel| channel.name.clone())
     }
+}
+
+/// The core of so many that decides about a channel, where names are dealt out by that secret.
+#[must_use]
+pub fn home_of(channel: &str, cores: u16, secret: u64) -> Core {
+    let mut hasher = DefaultHasher::new();
+    hasher.write_u64(secret);
+    hasher.write(channel.as_bytes());
+    let core = hasher.finish() % u64::from(cores.max(1));
+    Core(u16::try_from(core).unwrap_or(0))
 }
 
 /// Whether a channel may be called that.

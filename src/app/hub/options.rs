@@ -16,6 +16,8 @@ pub struct HistoryOptions {
     pub bytes: usize,
     /// None that is older.
     pub life: Duration,
+    /// Whether it outlives the process, where there is a store.
+    pub is_stored: bool,
 }
 
 /// What becomes of a subscriber that does not read as fast as its channel speaks.
@@ -57,6 +59,8 @@ pub struct ChannelChange {
     pub history_bytes: Option<usize>,
     /// See [`HistoryOptions::life`].
     pub history_life: Option<Duration>,
+    /// See [`HistoryOptions::is_stored`].
+    pub history_stored: Option<bool>,
     /// See [`ChannelOptions::presence`].
     pub presence: Option<bool>,
     /// See [`ChannelOptions::join_leave`].
@@ -85,12 +89,19 @@ impl HistoryOptions {
         count: 0,
         bytes: 0,
         life: Duration::ZERO,
+        is_stored: false,
     };
 
     /// Whether anything is kept.
     #[must_use]
     pub const fn is_on(self) -> bool {
         self.count > 0 && !self.life.is_zero()
+    }
+
+    /// Whether what is kept outlives the process, where there is a store.
+    #[must_use]
+    pub const fn is_stored(self) -> bool {
+        self.is_stored && self.is_on()
     }
 }
 
@@ -116,6 +127,7 @@ impl ChannelOptions {
             count: 100,
             bytes: limits::CHANNEL_HISTORY_BYTES,
             life: Duration::from_secs(300),
+            is_stored: false,
         },
         presence: true,
         join_leave: true,
@@ -130,10 +142,23 @@ impl ChannelOptions {
             count: 1,
             bytes: limits::CHANNEL_HISTORY_BYTES,
             life: Duration::from_secs(10 * 365 * 86_400),
+            is_stored: true,
         },
         presence: true,
         ..Self::PLAIN
     };
+
+    /// The same, and what is kept outlives the process.
+    #[must_use]
+    pub const fn stored(self) -> Self {
+        Self {
+            history: HistoryOptions {
+                is_stored: true,
+                ..self.history
+            },
+            ..self
+        }
+    }
 
     /// Whether anybody is told who is here.
     #[must_use]
@@ -151,6 +176,7 @@ impl ChannelChange {
                 count: self.history_count.unwrap_or(base.history.count),
                 bytes: self.history_bytes.unwrap_or(base.history.bytes),
                 life: self.history_life.unwrap_or(base.history.life),
+                is_stored: self.history_stored.unwrap_or(base.history.is_stored),
             },
             presence: self.presence.unwrap_or(base.presence),
             join_leave: self.join_leave.unwrap_or(base.join_leave),
@@ -183,6 +209,12 @@ impl Namespaces {
         let changed = changes.iter();
         let changed = changed.map(|(pattern, change)| (pattern.clone(), change.of(base)));
         Self::new(changed.chain(self.rows.iter().cloned()).collect())
+    }
+
+    /// Whether the history of any channel outlives the process.
+    #[must_use]
+    pub fn stores_any(&self) -> bool {
+        self.rows.iter().any(|(_, it)| it.history.is_stored())
     }
 
     /// The options of that channel; `None` if there is no such channel.

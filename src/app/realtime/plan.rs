@@ -4,11 +4,16 @@ use crate::app::backend::HookPlan;
 use crate::app::complaints::Complaints;
 use crate::app::dialect::cable::StreamKey;
 use crate::app::dialect::centrifugo::ClientRules;
+use crate::app::hub;
 use crate::app::hub::options::{ChannelOptions, Namespaces};
+use crate::app::hub::store::StorePlan;
 use crate::app::rules::MiddlewareSource;
-use crate::app::sessions::SessionPlan;
-use crate::app::tokens::{TokenKeys, WallClock};
+use crate::app::sessions::{SessionCookies, SessionPlan};
+use crate::app::tokens::TokenKeys;
 use crate::live::Live;
+use crate::shard::Core;
+use crate::time::WallClock;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
 /// What the realtime channels of a server are like; by default there are none.
@@ -34,6 +39,8 @@ pub struct RealtimePlan {
     pub wall: WallClock,
     /// What the names of `ActionCable`'s streams are signed with.
     pub stream_key: StreamKey,
+    /// What outlives the process, if anything does.
+    pub store: Option<StorePlan>,
     /// Random, the same on every core, told to nobody.
     pub secret: [u8; 32],
     /// What of it is another while the server runs.
@@ -71,6 +78,30 @@ impl RealtimePlan {
             secret,
             ..Self::default()
         }
+    }
+
+    /// The core of so many that decides about a channel.
+    #[must_use]
+    pub fn home_of(&self, channel: &str, cores: u16) -> Core {
+        hub::home_of(channel, cores, self.random(0))
+    }
+
+    /// Random bits, others for each thing that they are for.
+    pub(super) fn random(&self, what: u64) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&self.secret);
+        hasher.write_u64(what);
+        hasher.finish()
+    }
+
+    /// Cookies of one core, if there are sessions: they are known again by every server with the
+    /// same store.
+    pub(super) fn cookies(&self, here: Core) -> Option<SessionCookies> {
+        let cookies = SessionCookies::new(self.sessions.clone()?, &self.secret, here);
+        Some(match &self.store {
+            Some(store) => cookies.signed_with(&store.cookie_secret),
+            None => cookies,
+        })
     }
 
     /// Only what tokens allow, and the application.

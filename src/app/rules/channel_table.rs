@@ -24,6 +24,8 @@ pub struct ChannelTable {
     /// How long it is kept: `30s`, `5m`, `2h`, `7d`.
     #[schemars(with = "Option<String>")]
     history_time: Option<Spanned<String>>,
+    /// Whether what is kept outlives the process: needs `--store`.
+    store: Option<bool>,
     /// Whether it is known who is there.
     presence: Option<bool>,
     /// Whether clients are told who comes and goes.
@@ -72,6 +74,7 @@ impl ChannelTable {
             history_count: self.history,
             history_bytes: bytes,
             history_life: life,
+            history_stored: self.store,
             presence: self.presence,
             join_leave: self.join_leave,
             clients_publish: self.publish,

@@ -7,6 +7,7 @@ use crate::cli::flags::{ServeEngine, ServeFlags};
 use crate::cli::journal::JournalFlags;
 use crate::cli::log_flags::LogFormat;
 use crate::cli::server_capacity::{HostLimits, ServerCapacity};
+use crate::cli::store::OpenStore;
 use crate::cli::tls::{self, TlsFiles};
 use crate::cli::tokens::ChannelSite;
 use crate::cli::values::Switch;
@@ -21,6 +22,7 @@ use crate::server::log::LogLevel;
 use crate::tls::Role;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A server, resolved from its flags.
@@ -47,6 +49,8 @@ pub(in crate::cli) struct Config {
     pub(super) log_format: LogFormat,
     pub(super) backend: Option<BackendSetup>,
     pub(super) journal: JournalFlags,
+    /// What outlives the process is there.
+    pub(super) store: Option<PathBuf>,
 }
 
 impl Config {
@@ -81,6 +85,7 @@ impl Config {
             log_format: flags.log.log_format,
             backend,
             journal: flags.journal,
+            store: flags.channels.store,
             admin: admin_listener.is_some(),
             server: server::Config {
                 chunk: Duration::from_millis(flags.chunk_ms),
@@ -118,8 +123,16 @@ impl Config {
             max_backlog: flags.max_backlog,
             receive_buffers,
             receive_bytes,
-            end_with_parent: flags.end_with_parent,
+            end_with_parent: flags.supervision.end_with_parent,
         })
+    }
+
+    /// Opens the store, if there is to be one: channels are then as they were.
+    pub(super) fn open_store(&mut self) -> Result<Option<OpenStore>, Failure> {
+        let opened = self.store.as_ref().zip(self.server.realtime.as_mut());
+        let opened = opened
+            .map(|(path, realtime)| OpenStore::open(path, realtime, self.cpus.len(), random()?));
+        opened.transpose()
     }
 
     /// Whether it is known where connections come from.

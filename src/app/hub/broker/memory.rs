@@ -1,5 +1,6 @@
 //! The broker of one host alone: all it knows is in the memory of the home core.
 
+use super::journal::{self, Journal};
 use super::stored::{Aging, Stored, StoredChannel};
 use super::{
     Broker, BrokerCommand, BrokerEvent, BrokerReply, Excerpt, OfChannel, Publication, Ticket,
@@ -8,6 +9,7 @@ use crate::app::hub::channel_map::ChannelMap;
 use crate::app::hub::history::ChannelHistory;
 use crate::app::hub::position::{Epoch, Position};
 use crate::app::hub::session::{is_session, merge};
+use crate::app::hub::store::{RestoredChannel, StoreChange, StoreLine};
 use crate::limits;
 use crate::time::Instant;
 use std::collections::{BTreeSet, VecDeque};
@@ -28,6 +30,8 @@ pub struct Memory {
     epochs: u64,
     /// When something was forgotten last that was not too old, and had no newer in its place.
     forgot_at: Option<Instant>,
+    /// What outlives the process is told there.
+    journal: Journal,
 }
 
 impl Memory {
@@ -41,7 +45,15 @@ impl Memory {
             seed,
             epochs: 0,
             forgot_at: None,
+            journal: Journal::default(),
         }
+    }
+
+    /// What becomes of channels that outlive the process is told there, if anywhere.
+    #[must_use]
+    pub fn stored_in(self, line: Option<StoreLine>) -> Self {
+        let journal = Journal::of(line);
+        Self { journal, ..self }
     }
 
     /// How many channels there are.
@@ -114,7 +126,11 @@ impl Memory {
         });
         let is_idle = expiry.is_none() && stored.present.is_empty();
         if !stored.history.is_open && is_idle {
+            let was_told = stored.history.top().offset > 0;
             self.channels.remove(channel.name);
+            if was_told && self.journal.follows(channel.history) {
+                self.journal.tell(channel, StoreChange::Forgotten);
+            }
         } else if is_session(channel.name)
             && let Some(known) = self.channels.get_mut(channel.name)
         {
@@ -129,6 +145,7 @@ impl Memory {
         events: &mut VecDeque<BrokerEvent>,
     ) -> BrokerReply {
         let mut bytes = self.bytes;
+        let is_told = self.journal.follows(channel.history);
         let Some(stored) = self.stored(channel) else {
             return BrokerReply::Full;
         };
@@ -144,12 +161,16 @@ impl Memory {
         bytes += stored.history.bytes();
         let has_forgotten = stored.history.len() < full;
         let position = stored.history.top();
+        let change = is_told.then(|| journal::published(&stored.history, channel.now));
         if stored.history.is_open {
             events.push_back(BrokerEvent::Published {
                 channel: channel.name.clone(),
                 epoch: position.epoch,
                 publication,
             });
+        }
+        if let Some(change) = change {
+            self.journal.tell(channel, change);
         }
         self.bytes = bytes;
         if has_forgotten {
@@ -185,6 +206,9 @@ impl Memory {
             return BrokerReply::Read(ChannelHistory::new(Epoch(0)).excerpt(NEWEST));
         };
         self.bytes -= stored.history.bytes();
+        if stored.history.top().offset > 0 && self.journal.follows(channel.history) {
+            self.journal.tell(channel, StoreChange::Forgotten);
+        }
         if let Some(at) = stored.aging.and_then(|aging| aging.expiry) {
             self.expiries.remove(&(at, channel.name.clone()));
         }
@@ -244,6 +268,10 @@ impl Memory {
             BrokerCommand::Clear => {
                 let bytes = stored.history.bytes();
                 stored.history.clear();
+                let change = journal::changed(&stored.history);
+                if self.journal.follows(channel.history) {
+                    self.journal.tell(channel, change);
+                }
                 self.bytes -= bytes;
                 self.forgot_at = Some(channel.now);
             }
@@ -274,6 +302,40 @@ const NEWEST: Excerpt = Excerpt {
 };
 
 impl Broker for Memory {
+    fn restore(&mut self, channel: OfChannel<'_>, restored: RestoredChannel) {
+        if !channel.history.is_stored() || self.channels.len() >= limits::CHANNELS {
+            // Nobody wants it any more.
+            return self.journal.tell(channel, StoreChange::Forgotten);
+        }
+        let position = restored.position(|| self.epoch());
+        let mut history = ChannelHistory::restored(position, restored.publications);
+        let is_too_much = |history: &ChannelHistory| {
+            let (kept, bytes) = (channel.history, history.bytes());
+            history.len() > kept.count || bytes > kept.bytes.min(limits::HISTORY_BYTES - self.bytes)
+        };
+        while is_too_much(&history) {
+            history.drop_oldest();
+        }
+        self.bytes += history.bytes();
+        if restored.epoch.is_none() {
+            // What was published last may be missing: nobody is told that it is not.
+            self.forgot_at = Some(channel.now);
+            if !is_session(channel.name) {
+                self.journal.tell(channel, journal::changed(&history));
+            }
+        }
+        let mut aging = Aging::of(channel);
+        aging.closed_at = Some(channel.now);
+        let stored = Stored {
+            history,
+            aging: Some(aging),
+            ..Stored::new(position.epoch)
+        };
+        let stored = || StoredChannel::Whole(Box::new(stored));
+        self.channels.enter(channel.name, stored);
+        self.tidy(channel);
+    }
+
     fn ask(
         &mut self,
         ticket: Ticket,
@@ -309,134 +371,4 @@ impl Broker for Memory {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::app::hub::options::{ChannelOptions, HistoryOptions};
-    use std::time::Duration;
-
-    const DEV: HistoryOptions = ChannelOptions::DEV.history;
-
-    fn ask(memory: &mut Memory, name: &str, command: BrokerCommand, now: u64) -> Vec<BrokerEvent> {
-        let (name, now) = (&Arc::from(name), Instant::from_nanos(now * 1_000_000_000));
-        let mut events = VecDeque::new();
-        let channel = OfChannel {
-            name,
-            history: DEV,
-            now,
-        };
-        memory.ask(Ticket(7), channel, command, &mut events);
-        events.into()
-    }
-
-    fn publication(text: &str) -> Publication {
-        Publication {
-            offset: 0,
-            data: text.into(),
-            by: None,
-            tags: None,
-        }
-    }
-
-    fn publish(memory: &mut Memory, name: &str, text: &str, now: u64) -> (Position, usize) {
-        let events = ask(memory, name, BrokerCommand::Publish(publication(text)), now);
-        let Some(BrokerEvent::Reply {
-            reply: BrokerReply::Published(position),
-            ..
-        }) = events.last()
-        else {
-            panic!("{events:?}");
-        };
-        (*position, events.len() - 1)
-    }
-
-    #[test]
-    fn a_publication_is_told_where_the_channel_is_open_and_before_the_answer() {
-        let mut memory = Memory::new(1);
-        assert_eq!(publish(&mut memory, "a", "1", 0).1, 0, "nobody has it open");
-        ask(&mut memory, "a", BrokerCommand::Open, 0);
-        let (position, told) = publish(&mut memory, "a", "2", 0);
-        assert_eq!((position.offset, told), (2, 1));
-        ask(&mut memory, "a", BrokerCommand::Close, 0);
-        assert_eq!(publish(&mut memory, "a", "3", 0).1, 0);
-    }
-
-    #[test]
-    fn a_channel_that_nobody_needs_is_forgotten_with_its_history() {
-        let mut memory = Memory::new(1);
-        let (first, _) = publish(&mut memory, "a", "1", 0);
-        assert_eq!((memory.channels(), memory.history_bytes() > 0), (1, true));
-        let end = Instant::default() + DEV.life;
-        assert_eq!(memory.deadline(), Some(end));
-        memory.expired(end - Duration::from_nanos(1), &mut VecDeque::new());
-        assert_eq!(memory.channels(), 1);
-        memory.expired(end, &mut VecDeque::new());
-        assert_eq!((memory.channels(), memory.history_bytes()), (0, 0));
-        assert_eq!(memory.deadline(), None);
-        let (next, _) = publish(&mut memory, "a", "1", 400);
-        assert_ne!(
-            first.epoch, next.epoch,
-            "another history: nobody takes it for the first"
-        );
-    }
-
-    #[test]
-    fn a_channel_with_subscribers_keeps_its_place_when_its_history_is_gone() {
-        let mut memory = Memory::new(1);
-        ask(&mut memory, "a", BrokerCommand::Open, 0);
-        let (first, _) = publish(&mut memory, "a", "1", 0);
-        memory.expired(Instant::default() + DEV.life, &mut VecDeque::new());
-        let (second, _) = publish(&mut memory, "a", "2", 301);
-        assert_eq!((second.epoch, second.offset), (first.epoch, 2));
-        ask(&mut memory, "a", BrokerCommand::Close, 302);
-        assert_eq!(memory.channels(), 1, "its history has not ended");
-        ask(&mut memory, "a", BrokerCommand::Clear, 303);
-        assert_eq!(memory.history_bytes(), 0);
-        let (third, _) = publish(&mut memory, "a", "3", 304);
-        assert_eq!(
-            (third.epoch, third.offset),
-            (first.epoch, 3),
-            "as who left knows it"
-        );
-        memory.expired(
-            Instant::from_nanos(604 * 1_000_000_000),
-            &mut VecDeque::new(),
-        );
-        assert_eq!(memory.channels(), 0);
-    }
-
-    #[test]
-    fn what_is_too_old_is_read_by_nobody_though_no_timer_came() {
-        let mut memory = Memory::new(1);
-        publish(&mut memory, "a", "1", 0);
-        publish(&mut memory, "a", "2", 200);
-        let (since, limit, reverse) = (None, 10, false);
-        let read = BrokerCommand::Read(Excerpt {
-            since,
-            limit,
-            reverse,
-        });
-        let events = ask(&mut memory, "a", read, 310);
-        let Some(BrokerEvent::Reply {
-            reply: BrokerReply::Read(read),
-            ..
-        }) = events.last()
-        else {
-            panic!("{events:?}");
-        };
-        assert_eq!(read.publications.len(), 1);
-        assert_eq!(read.publications[0].offset, 2);
-    }
-
-    #[test]
-    fn all_histories_together_are_bounded() {
-        let mut memory = Memory::new(1);
-        let text = "x".repeat(limits::PUBLICATION_BYTES);
-        let mut kept = 0;
-        for number in 0..2 * limits::HISTORY_BYTES / limits::PUBLICATION_BYTES {
-            publish(&mut memory, &(number % 700).to_string(), &text, 0);
-            assert!(memory.history_bytes() <= limits::HISTORY_BYTES);
-            kept = kept.max(memory.history_bytes());
-        }
-        assert!(kept > limits::HISTORY_BYTES - 2 * limits::PUBLICATION_BYTES);
-    }
-}
+mod tests;

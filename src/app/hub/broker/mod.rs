@@ -6,6 +6,7 @@
 //! out while its connection is gone; it never tells them in another order. It answers each ticket
 //! once, if only with [`BrokerReply::Unavailable`].
 
+mod journal;
 mod memory;
 mod stored;
 mod unreliable;
@@ -18,6 +19,7 @@ use super::options::HistoryOptions;
 use super::position::{Epoch, Position, Since};
 use super::presence::Headcount;
 use super::publication::{ClientId, ClientInfo, Publication};
+use super::store::RestoredChannel;
 use crate::time::Instant;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -134,6 +136,9 @@ pub trait Broker {
         command: BrokerCommand,
         events: &mut VecDeque<BrokerEvent>,
     );
+
+    /// A channel was like that when the program ended last. Before anything is asked.
+    fn restore(&mut self, channel: OfChannel<'_>, restored: RestoredChannel);
 
     /// When it wants to be told the time.
     fn deadline(&self) -> Option<Instant> {

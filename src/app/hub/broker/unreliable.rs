@@ -1,7 +1,9 @@
 //! A broker that answers late, says things twice and loses its connection, by a seed: what a hub
 //! has to live with where other hosts are behind the seam.
 
-use super::{Broker, BrokerCommand, BrokerEvent, BrokerReply, Memory, OfChannel, Ticket};
+use super::{
+    Broker, BrokerCommand, BrokerEvent, BrokerReply, Memory, OfChannel, RestoredChannel, Ticket,
+};
 use crate::time::Instant;
 use fastrand::Rng;
 use std::collections::VecDeque;
@@ -111,6 +113,10 @@ impl Broker for Unreliable {
         if self.weather.late == 0 {
             self.expired(now, events);
         }
+    }
+
+    fn restore(&mut self, channel: OfChannel<'_>, restored: RestoredChannel) {
+        self.memory.restore(channel, restored);
     }
 
     fn deadline(&self) -> Option<Instant> {

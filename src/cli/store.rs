@@ -1,0 +1,115 @@
+//! `serve --store`: opens the file, says what was recovered, and what becomes of it later.
+
+use super::{Failure, print};
+use crate::app::hub::session::is_session;
+use crate::app::hub::store::{
+    RestoredChannels, StoreCounts, StoreDisk as _, StoreEnd, StoreNews, StorePlan,
+};
+use crate::app::realtime::RealtimePlan;
+use crate::engine::{self, EngineError};
+use crate::store::{Store, StoreBell, StoreContents, StoreFile};
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A store that is open.
+pub(super) struct OpenStore {
+    store: Store,
+    restored: RestoredChannels,
+    /// Nothing was missing when it was opened.
+    was_whole: bool,
+}
+
+impl OpenStore {
+    /// Opens that file for so many cores: their channels are then as they were.
+    pub(super) fn open(
+        path: &Path,
+        realtime: &mut RealtimePlan,
+        cores: usize,
+        secret: [u8; 32],
+    ) -> Result<Self, Failure> {
+        let shown = path.display().to_string();
+        let begun = engine::now();
+        let opened = StoreFile::open(path.to_owned(), realtime.wall, secret);
+        let (file, contents) =
+            opened.map_err(|fault| Failure::Run(format!("--store {shown}: {fault}")))?;
+        let (bell, counts) = (StoreBell::default(), StoreCounts::default());
+        let recovered = recovered(&contents, &counts);
+        counts.bytes.store(file.bytes(), Relaxed);
+        let cookie_secret = contents.secret;
+        let was_whole = contents.was_whole;
+        let count = u16::try_from(cores).unwrap_or(u16::MAX);
+        let home = |name: &str| realtime.home_of(name, count);
+        let restored = RestoredChannels::new(engine::now(), count, contents.channels, home);
+        let plan = StorePlan {
+            lines: bell.lines(cores, &counts),
+            counts,
+            restored: restored.clone(),
+            cookie_secret,
+        };
+        let took = engine::now().since(begun).as_millis();
+        print::note(format!("store {shown}: {recovered} ({took} ms)"));
+        let told = move |news: StoreNews| print::note(format!("store {shown}: {}", said(&news)));
+        let started = Store::start(file, &plan, &bell, told);
+        let started = started.map_err(|it| EngineError::no_threads("the thread of --store", it));
+        realtime.store = Some(plan);
+        Ok(Self {
+            store: started?,
+            restored,
+            was_whole,
+        })
+    }
+
+    /// The cores have ended as they should, or not.
+    pub(super) fn finish(self, ran: &Result<String, Failure>) {
+        let is_untouched = self.was_whole && self.restored.is_untouched();
+        self.store.finish(match ran {
+            Ok(_) => StoreEnd::Whole,
+            Err(_) if is_untouched => StoreEnd::Whole,
+            Err(_) => StoreEnd::GoesOn,
+        });
+    }
+}
+
+/// What a file held, in words.
+fn recovered(contents: &StoreContents, counts: &StoreCounts) -> String {
+    if contents.is_new {
+        return "begun".to_owned();
+    }
+    let all = &contents.channels;
+    let sessions = all.iter().filter(|it| is_session(&it.name)).count() as u64;
+    let channels = all.len() as u64 - sessions;
+    let publications: u64 = all.iter().map(|it| it.publications.len() as u64).sum();
+    counts.restored_channels.store(channels, Relaxed);
+    counts
+        .restored_publications
+        .store(publications - sessions, Relaxed);
+    counts.restored_sessions.store(sessions, Relaxed);
+    let missing = match (contents.was_whole, contents.unreadable) {
+        (true, 0) => String::new(),
+        (_, 0) => ", but it was not closed: what came last may be missing, and subscribers who \
+                   come back are told so"
+            .to_owned(),
+        (_, unreadable) => format!(", without {} that cannot be read", print::whole(unreadable)),
+    };
+    format!(
+        "recovered {} channels with {} publications, {} sessions{missing}",
+        print::whole(channels),
+        print::whole(publications - sessions),
+        print::whole(sessions),
+    )
+}
+
+fn said(news: &StoreNews) -> String {
+    match news {
+        StoreNews::Failing(why) => format!(
+            "cannot be written: {why}. The server goes on, and tries again each second; what is \
+             new is kept in memory until then"
+        ),
+        StoreNews::Written { lost: 0 } => "is written again, nothing is lost".to_owned(),
+        StoreNews::Written { lost } => format!(
+            "is written again; {} changes are lost, so subscribers who come back after the next \
+             start are told that something may be missing",
+            print::whole(*lost)
+        ),
+    }
+}
