@@ -259,6 +259,10 @@ pub const IO_CONNECT_TIME: Duration = Duration::from_secs(45);
 pub const IO_PAYLOAD_BYTES: usize = 1_000_000;
 /// Bytes of a payload that a client of Socket.IO posts.
 pub const EXCHANGED_BYTES: usize = IO_PAYLOAD_BYTES;
+/// Namespaces that one connection of Socket.IO joins beside `/`.
+pub const IO_NAMESPACES: usize = 16;
+/// Bytes of the name of one: a channel's name has it and a room's.
+pub const IO_NAMESPACE_BYTES: usize = 64;
 /// Time in which a client of Socket.IO that has begun to move to a WebSocket has to have moved:
 /// its servers' own.
 pub const IO_UPGRADE_TIME: Duration = Duration::from_secs(10);

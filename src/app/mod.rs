@@ -24,6 +24,7 @@ pub mod echo;
 pub mod engineio;
 pub mod facts;
 pub mod hub;
+pub mod namespaces;
 pub mod push;
 pub mod realtime;
 pub mod rooms;
@@ -37,6 +38,7 @@ pub use calls::{ApiCall, ApiResponse, CallMethod, Media};
 use crate::shard::Core;
 use crate::time::Instant;
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// What a message is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,6 +288,14 @@ pub trait Effects<B: Batch> {
     /// What the session of a user is called, if it may change its connection.
     fn session_of(&self, _user: User) -> Option<String> {
         None
+    }
+    /// The namespace of a user of Socket.IO, if it is not `/`.
+    fn namespace_of(&self, _user: User) -> Option<Arc<str>> {
+        None
+    }
+    /// Whether the connection of a user has joined namespaces beside `/`.
+    fn is_elsewhere(&self, _user: User) -> bool {
+        false
     }
     /// This user of this core is called that: for who reads the log.
     fn known_as(&mut self, _user: User, _name: &str) {}

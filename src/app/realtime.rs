@@ -42,6 +42,7 @@ use super::dialect::{Desk, DeskTools, Parked, STREAM, STREAMS, query, views};
 use super::hub::answer::{EncodingId, SubscribeWish};
 use super::hub::broker::Memory;
 use super::hub::letter::HubLetter;
+use super::hub::options::Namespaces;
 use super::hub::{Hub, HubPlan};
 use super::rules::{Gatekeeper, Ruling};
 use super::sessions::{SessionCookies, SessionEntry};
@@ -52,6 +53,7 @@ use super::{
 };
 use crate::limits;
 use crate::protocol::centrifugo::{CloseAdvice, ErrorCode, read_connect};
+use crate::protocol::socketio::namespace::is_namespace;
 use crate::shard::Core;
 use crate::time::Instant;
 use hooked::{HookedClients, MessageHold};
@@ -198,6 +200,31 @@ impl RealtimeApp {
                 cookies.welcome(news.origins.clone());
             }
         }
+    }
+
+    /// A connection of Socket.IO joins a namespace beside `/`, as a client of its own.
+    pub fn joins(&mut self, user: User, effects: &mut impl Effects<Vec<HubLetter>>) -> Seat {
+        self.newcomer = Newcomer::Io;
+        self.entry = SessionEntry::default();
+        self.hooked
+            .iter_mut()
+            .for_each(HookedClients::arriving_again);
+        self.came(user, effects)
+    }
+
+    /// Whether there is a namespace of that name beside `/`: any for first tries, else one for
+    /// whose rooms there is a table of options.
+    #[must_use]
+    pub fn has_namespace(&self, name: &str) -> bool {
+        let is_named = name.len() <= limits::IO_NAMESPACE_BYTES && is_namespace(name);
+        let is_for = |namespaces: &Namespaces| namespaces.has_pattern_for(&format!("{name}:"));
+        is_named && (self.plan.rules.echo || is_for(&self.plan.namespaces))
+    }
+
+    /// Whether a client is one of Socket.IO's.
+    #[must_use]
+    pub fn is_io(&self, seat: Seat) -> bool {
+        self.sockets.has(seat)
     }
 
     /// Looks at what took more than to write it.

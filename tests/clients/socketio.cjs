@@ -7,7 +7,7 @@
 
 const assert = require("node:assert/strict");
 const http = require("node:http");
-const { io } = require("socket.io-client");
+const { io, Manager } = require("socket.io-client");
 const WebSocket = require("ws");
 
 let [url] = process.argv.slice(2);
@@ -20,11 +20,11 @@ let way = WAYS[0];
 async function oracle() {
   const web = http.createServer();
   const server = new (require("socket.io").Server)(web);
-  server.on("connection", (socket) => {
+  for (const space of [server, server.of(/^\/[\w./-]+$/)]) space.on("connection", (socket) => {
     socket.on("echo", (...all) => all.pop()(...all));
     socket.on("join", (room, done) => { socket.join(room); done(); });
     socket.on("leave", (room, done) => { socket.leave(room); done(); });
-    socket.on("say", (room, data, done) => { server.to(room).emit("said", data); done?.(); });
+    socket.on("say", (room, data, done) => { socket.nsp.to(room).emit("said", data); done?.(); });
   });
   await new Promise((resolve) => { web.listen(0, "127.0.0.1", resolve); });
   url = `http://127.0.0.1:${web.address().port}`;
@@ -82,10 +82,39 @@ async function what_is_said_in_a_room_everyone_in_it_hears_in_order() {
 }
 
 async function a_namespace_that_is_not_there_is_refused_by_its_name() {
-  const made = io(`${url}/nowhere`, { forceNew: true, ...way });
+  const made = io(`${url}/no%20where`, { forceNew: true, ...way });
   const error = await once(made, "connect_error");
   assert.equal(error.message, "Invalid namespace");
   made.close();
+}
+
+async function namespaces_share_a_connection_and_nothing_else() {
+  const manager = new Manager(url, way);
+  const [main, admin, other] = ["/", "/admin", "/b"].map((name) => manager.socket(name));
+  await Promise.all([main, admin, other].map((made) => once(made, "connect")));
+  assert.equal(new Set([main.id, admin.id, other.id]).size, 3);
+  assert.deepEqual(await call(admin, "echo", { a: [1] }), { a: [1] });
+  const bytes = Buffer.from([1, 2, 3]);
+  assert.deepEqual(Buffer.from(await call(other, "echo", bytes)), bytes);
+  const room = `spaces:${process.pid}`;
+  const heard = { main: [], admin: [] };
+  main.on("said", (data) => heard.main.push(data));
+  admin.on("said", (data) => heard.admin.push(data));
+  await call(main, "join", room);
+  await call(admin, "join", room);
+  await call(other, "say", room, "nobody");
+  await call(admin, "say", room, "admin");
+  await call(main, "say", room, "main");
+  await until(() => heard.main.length > 0 && heard.admin.length > 0);
+  assert.deepEqual(heard, { main: ["main"], admin: ["admin"] });
+  const before = admin.id;
+  admin.disconnect();
+  assert.equal(await call(main, "echo", 1), 1);
+  admin.connect();
+  await once(admin, "connect");
+  assert.notEqual(admin.id, before);
+  assert.deepEqual(await call(admin, "echo", "again"), "again");
+  [main, admin, other].forEach((made) => made.disconnect());
 }
 
 async function a_client_that_is_cut_off_comes_back_by_itself() {
@@ -207,7 +236,7 @@ async function a_payload_has_packets_and_is_answered_so() {
 
 async function a_session_that_says_what_none_says_is_over_and_its_poll_says_so() {
   for (const payload of ["1", "x", "", "2", "2probe", "42{}", "1\u001e420[\"echo\",1]", "40", "44{}",
-    "bAQID", "40/nowhere,", "439[]", "5", "6", "41"]) {
+    "bAQID", "40/no%20where,", "439[]", "5", "6", "41"]) {
     const query = await session();
     const poll = ask("GET", query);
     await new Promise((resolve) => { setTimeout(resolve, 20); });
@@ -258,6 +287,33 @@ async function a_move_is_made_in_its_steps_or_not_at_all() {
   }
 }
 
+// What a connection is told, as far as it is no name, that says all of it in one write.
+async function who_does_not_wait_is_answered_so() {
+  for (const packets of [["40", "40"], ["40/admin,", "40/admin"], ["40/a?b,"], ["40", "40/admin,"],
+    ["40/admin,{\"a\":1}", "wait", "42/admin,7[\"echo\",1]", "wait", "41/admin,", "wait", "42/admin,8[\"echo\"]"],
+    ["40", "40/admin,", "wait", "41", "wait", "42/admin,8[\"echo\"]"],
+    ["40/admin,", "wait", "451-/admin,3[\"echo\",{\"_placeholder\":true,\"num\":0}]", "425[\"echo\"]"],
+    ["40/admin,", "wait", "40/admin,"], ["40/,", "wait", "42/,1[\"echo\"]"]]) {
+    const socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
+    const told = [];
+    let end = "open";
+    socket.on("message", (data) => told.push(nameless(data.toString())));
+    socket.on("close", () => { end = "closed"; });
+    await within(new Promise((resolve) => { socket.once("message", resolve); }), "open");
+    for (const packet of [...packets, "wait"]) {
+      if (packet === "wait") await new Promise((resolve) => { setTimeout(resolve, 60); });
+      else {
+        socket._socket.cork();
+        socket.send(packet);
+      }
+      if (packet === "wait") continue;
+      process.nextTick(() => socket._socket.uncork());
+    }
+    console.log(`${packets} -> ${told.slice(1)} ${end}`);
+    socket.terminate();
+  }
+}
+
 // What a connection is told, as far as it is no name, until it is closed.
 function raw(...packets) {
   return within(new Promise((resolve) => {
@@ -291,6 +347,7 @@ async function main() {
     binary_messages_come_back_in_their_places,
     what_is_said_in_a_room_everyone_in_it_hears_in_order,
     a_namespace_that_is_not_there_is_refused_by_its_name,
+    namespaces_share_a_connection_and_nothing_else,
     a_client_that_is_cut_off_comes_back_by_itself,
   ];
   for (way of WAYS) {
@@ -308,6 +365,7 @@ async function main() {
     a_session_that_says_what_none_says_is_over_and_its_poll_says_so,
     polls_are_one_at_a_time_and_end_with_their_connection,
     a_move_is_made_in_its_steps_or_not_at_all,
+    who_does_not_wait_is_answered_so,
     what_no_client_says_closes_the_connection,
   ]) {
     await sentence();

@@ -98,18 +98,22 @@ pub fn of_cluster(message: Message<'_>, holders: &mut TokenHolders) -> AskedFirs
 }
 
 /// What a message of a Socket.IO client asks for. Events with binary arguments are for nobody.
-pub fn of_io(message: Message<'_>, holders: &mut TokenHolders) -> AskedFirst {
+pub fn of_io(
+    message: Message<'_>,
+    namespace: Option<&str>,
+    holders: &mut TokenHolders,
+) -> AskedFirst {
     let mut asked = AskedFirst::default();
     if message.kind == Kind::Text
         && let Ok(ClientSays::Message(said)) = socketio::read_client(message.bytes)
     {
-        asked.says(said, holders);
+        asked.says(said, namespace, holders);
     }
     asked
 }
 
 impl AskedFirst {
-    fn says(&mut self, said: Said<'_>, holders: &mut TokenHolders) {
+    fn says(&mut self, said: Said<'_>, namespace: Option<&str>, holders: &mut TokenHolders) {
         if said.namespace != "/" || said.attachments > 0 {
             return;
         }
@@ -125,7 +129,8 @@ impl AskedFirst {
         let Ok(event) = IoEvent::read(said.data) else {
             return;
         };
-        match (&*event.name, event.text(0), said.id) {
+        let room = socketio::namespace::room(namespace, &event);
+        match (&*event.name, room, said.id) {
             ("join", Some(room), _) => self.ask(HookKind::Subscribe, &room, None),
             ("say", Some(room), _) => {
                 let data = event.json(1).unwrap_or("null");

@@ -71,12 +71,9 @@ impl<E: Effects<EngineBatch>> Effects<Vec<HubLetter>> for Carrying<'_, E> {
     }
 
     fn known_as(&mut self, user: User, name: &str) {
-        let known = match user.own_number() {
-            Some(number) => self.sessions.socket_here(number, &self.out),
-            None => Some(user),
-        };
-        if let Some(user) = known {
-            self.out.effects.known_as(user, name);
+        match user.own_number() {
+            Some(number) => self.sessions.known_as(number, name, &mut self.out),
+            None => self.out.effects.known_as(user, name),
         }
     }
 

@@ -31,6 +31,8 @@ pub enum EngineLetter {
     Say(Carrier, Kind, Arc<[u8]>),
     /// From a session: so many bytes of what its WebSocket said are heard.
     Heard(Carrier, usize),
+    /// From a session: its WebSocket is that user's.
+    Known(Carrier, Box<str>),
     /// From a session: its WebSocket is closed.
     Dismiss(Carrier, Goodbye),
 }
@@ -119,6 +121,7 @@ impl EngineLetter {
             | Self::HungUp(..)
             | Self::Socket(..)
             | Self::Heard(..)
+            | Self::Known(..)
             | Self::Dismiss(..) => 0,
         }
     }

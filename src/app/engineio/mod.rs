@@ -2,7 +2,7 @@
 //! WebSocket, is a user like any other to what is under here.
 //!
 //! ```text
-//! request, WebSocket (any core) --EngineLetter--> session (the core that began it) -> RealtimeApp
+//! request, WebSocket (any core) --EngineLetter--> session (the core that began it) -> NamespaceApp
 //! request, WebSocket            <--EngineLetter-- session                         <-
 //! ```
 //! A session stays on its core, whatever core its requests and its WebSocket come to: its name says
@@ -25,7 +25,8 @@ mod unheard;
 
 pub use letter::{Carrier, EngineBatch, EngineItem, EngineLetter, EngineRequest, SocketEvent};
 
-use super::realtime::{RealtimeApp, RealtimePlan, SOCKETIO_SOCKET};
+use super::namespaces::NamespaceApp;
+use super::realtime::{RealtimePlan, SOCKETIO_SOCKET};
 use super::{
     Admittance, ApiCall, App, Arrival, ArrivalPurpose, Effects, Goodbye, Kind, Message, Reach,
     Refusal, Seat, User,
@@ -43,7 +44,7 @@ use unheard::{Unheard, UnheardPacket};
 /// The realtime channels of one core, and the sessions around them.
 #[derive(Debug)]
 pub struct EngineApp {
-    inner: RealtimeApp,
+    inner: NamespaceApp,
     sessions: EngineSessions,
     links: EngineLinks,
     sids: SidBook,
@@ -60,7 +61,7 @@ impl EngineApp {
     pub fn new(plan: RealtimePlan) -> Self {
         let sids = SidBook::new(&plan.secret);
         Self {
-            inner: RealtimeApp::new(plan),
+            inner: NamespaceApp::new(plan),
             sessions: EngineSessions::default(),
             links: EngineLinks::default(),
             sids,
@@ -74,7 +75,7 @@ impl EngineApp {
     fn parts<'a, E: Effects<EngineBatch>>(
         &'a mut self,
         effects: &'a mut E,
-    ) -> (&'a mut RealtimeApp, Carrying<'a, E>) {
+    ) -> (&'a mut NamespaceApp, Carrying<'a, E>) {
         let carrying = Carrying {
             sessions: &mut self.sessions,
             out: Outward::new(self.here, &mut self.links, effects),
@@ -120,8 +121,8 @@ impl EngineApp {
 
 impl App for EngineApp {
     type Batch = EngineBatch;
-    const REACH: Reach = RealtimeApp::REACH;
-    const TOO_SLOW: Goodbye = RealtimeApp::TOO_SLOW;
+    const REACH: Reach = NamespaceApp::REACH;
+    const TOO_SLOW: Goodbye = NamespaceApp::TOO_SLOW;
 
     fn started(&mut self, here: Core, cores: u16) {
         self.here = here;

@@ -55,6 +55,14 @@ impl<'a, E: Effects<EngineBatch>> Outward<'a, E> {
         }
     }
 
+    /// A WebSocket is that user's.
+    pub(super) fn known_as(&mut self, socket: Carrier, name: &str) {
+        if socket.core != self.here {
+            return self.letter(socket.core, EngineLetter::Known(socket, name.into()));
+        }
+        self.effects.known_as(socket.user, name);
+    }
+
     /// Closes a WebSocket.
     pub(super) fn dismiss(&mut self, socket: Carrier, goodbye: Goodbye) {
         if socket.core != self.here {

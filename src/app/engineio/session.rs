@@ -28,6 +28,8 @@ pub(super) struct EngineSession {
     pub(super) is_behind: bool,
     /// What its browser is told to keep with the first answer.
     pub(super) cookie: Option<Box<str>>,
+    /// Whose it is, for who reads the log and for who counts connections.
+    pub(super) holder: Option<Box<str>>,
 }
 
 /// What carries what a session is told.
@@ -63,6 +65,7 @@ impl EngineSession {
             is_held: false,
             is_behind: false,
             cookie,
+            holder: None,
         }
     }
 

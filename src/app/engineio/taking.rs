@@ -38,6 +38,7 @@ impl EngineApp {
                 }
             }
             EngineLetter::Heard(to, bytes) => out.heard(*to, *bytes),
+            EngineLetter::Known(to, name) => out.effects.known_as(to.user, name),
             EngineLetter::Dismiss(to, goodbye) => out.effects.dismiss(to.user, *goodbye),
         }
     }

@@ -217,6 +217,14 @@ impl Namespaces {
         self.rows.iter().any(|(_, it)| it.history.is_stored())
     }
 
+    /// Whether one of the patterns is for channels whose names begin so.
+    #[must_use]
+    pub fn has_pattern_for(&self, begins: &str) -> bool {
+        self.rows
+            .iter()
+            .any(|(pattern, _)| pattern.is_within(begins))
+    }
+
     /// The options of that channel; `None` if there is no such channel.
     #[must_use]
     pub fn of(&self, channel: &str) -> Option<ChannelOptions> {
@@ -267,6 +275,7 @@ mod tests {
         let fast = changed.of("fast:a").expect("options");
         assert!(!fast.history.is_on() && fast.presence && fast.slow == SlowPolicy::Drop);
         assert_eq!(changed.of("x"), Some(ChannelOptions::DEV));
+        assert!(changed.has_pattern_for("fast:") && !changed.has_pattern_for("x:"));
         assert_eq!(
             Namespaces::all(ChannelOptions::DEV).of("x"),
             Some(ChannelOptions::DEV)

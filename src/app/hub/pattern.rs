@@ -49,6 +49,12 @@ impl ChannelPattern {
         }
     }
 
+    /// Whether it takes only what begins so.
+    #[must_use]
+    pub fn is_within(&self, begins: &str) -> bool {
+        self.text.starts_with(begins)
+    }
+
     /// Whether that channel is one of them.
     #[must_use]
     pub fn matches(&self, channel: &str) -> bool {

@@ -86,6 +86,11 @@ impl HookedClients {
         self.headers = String::from_utf8(text).unwrap_or_default().into();
     }
 
+    /// Somebody is about to come of whose head nothing is told.
+    pub(super) fn arriving_again(&mut self) {
+        self.headers = Box::default();
+    }
+
     /// Whether a client waits.
     pub(super) fn is_waiting(&self, user: User) -> bool {
         self.hooks.is_waiting(user)
@@ -175,7 +180,7 @@ impl RealtimeApp {
             let asked = if self.clusters.has(seat) {
                 dialect::of_cluster(message, holders)
             } else if self.sockets.has(seat) {
-                dialect::of_io(message, holders)
+                dialect::of_io(message, effects.namespace_of(user).as_deref(), holders)
             } else if self.cables.has(seat) {
                 // Tokens and rules decide about those.
                 AskedFirst::default()

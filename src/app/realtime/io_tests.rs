@@ -150,6 +150,7 @@ fn what_no_client_says_closes_its_connection() {
     ] {
         let mut rig = Rig::new(1);
         let guest = client(&mut rig, 0);
+        rig.wait(Duration::from_millis(1));
         rig.say(guest, said);
         assert!(rig.closed(guest).is_some(), "{said}");
     }

@@ -57,6 +57,8 @@ const RESERVED: [&str; 6] = [
 
 /// The ping of a server.
 pub const PING: &str = "2";
+/// The answer of a client.
+pub const PONG: &str = "3";
 /// A close by whoever has understood the other (RFC 6455, 7.4.1).
 pub const CLOSE_NORMAL: u16 = 1000;
 /// A close by who is not here any more, or not for that client (RFC 6455, 7.4.1).

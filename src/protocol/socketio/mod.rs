@@ -2,10 +2,11 @@
 //! acknowledgements, pings (`engine.io-protocol` revision 4, `socket.io-protocol` revision 5).
 
 mod client;
+pub mod namespace;
 pub mod polling;
 
 pub use client::{
-    CLOSE_AWAY, CLOSE_NORMAL, ClientSays, DISCONNECTED, IoEvent, OpenSession, PING,
+    CLOSE_AWAY, CLOSE_NORMAL, ClientSays, DISCONNECTED, IoEvent, OpenSession, PING, PONG,
     acknowledgement, auth_token, connect_error, connected, event, open, read_client,
 };
 

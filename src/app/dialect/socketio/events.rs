@@ -16,21 +16,23 @@ impl IoClients {
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) -> Result<(), ErrorCode> {
-        ruling(user, (said, event), desk)?;
+        let room = desk.effects().namespace_of(user);
+        let room = codec::namespace::room(room.as_deref(), event);
+        ruling(user, (said, event, room.as_deref()), desk)?;
         let asker = Asker {
             user,
             encoding: SOCKETIO,
             ticket: ticket(said)?,
         };
-        let room = || event.text(0).ok_or(ErrorCode::BAD_REQUEST);
+        let room = || room.as_deref().ok_or(ErrorCode::BAD_REQUEST);
         match &*event.name {
             "join" => {
                 let room = room()?;
-                if !allowed::may_subscribe((user, seat), &room, self.rules.subscribe, desk)? {
+                if !allowed::may_subscribe((user, seat), room, self.rules.subscribe, desk)? {
                     return Err(ErrorCode::PERMISSION_DENIED);
                 }
                 let wish = SubscribeWish {
-                    channel: &room,
+                    channel: room,
                     since: None,
                     ticket: asker.ticket,
                     by_server: false,
@@ -43,13 +45,13 @@ impl IoClients {
                 }
             }
             "leave" => {
-                hub.unsubscribe(seat, &room()?, desk);
+                hub.unsubscribe(seat, room()?, desk);
                 desk.io_acknowledge(user, said.id, None);
             }
             "say" if !attachments.is_empty() => return Err(NO_JSON),
             "say" => {
                 let data = event.json(1).unwrap_or("null");
-                allowed::publish((asker, seat), (&room()?, data), hub, desk)?;
+                allowed::publish((asker, seat), (room()?, data), hub, desk)?;
             }
             "echo" if self.rules.echo => {
                 if let Some(id) = said.id {
@@ -115,18 +117,18 @@ fn ticket(said: Said<'_>) -> Result<u32, ErrorCode> {
 /// Whether a rule refuses an event.
 fn ruling<E: Effects<Vec<HubLetter>>>(
     user: User,
-    (said, event): (Said<'_>, &IoEvent<'_>),
+    (said, event, room): (Said<'_>, &IoEvent<'_>, Option<&str>),
     desk: &mut Desk<'_, E>,
 ) -> Result<(), ErrorCode> {
     let gatekeeper = desk.gatekeeper();
     if !gatekeeper.is_on() {
         return Ok(());
     }
-    let room = event.text(0).unwrap_or_default();
+    let room = room.unwrap_or_default();
     let ruling = match (&*event.name, said.id) {
-        ("say", _) => gatekeeper.event(user, "publish", &room),
-        ("join", _) => gatekeeper.event(user, "subscribe", &room),
-        ("leave", _) => gatekeeper.event(user, "unsubscribe", &room),
+        ("say", _) => gatekeeper.event(user, "publish", room),
+        ("join", _) => gatekeeper.event(user, "subscribe", room),
+        ("leave", _) => gatekeeper.event(user, "unsubscribe", room),
         (name, Some(_)) => gatekeeper.event(user, &format!("rpc:{name}"), ""),
         (name, None) => gatekeeper.event(user, &format!("send:{name}"), ""),
     };

@@ -47,17 +47,17 @@ struct IoClient {
     /// Since when it is in no namespace, or when it was pinged last.
     since: Instant,
     stage: IoStage,
+    /// It was sent a ping since, and has not answered.
+    is_pinged: bool,
 }
 
 /// How far a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum IoStage {
-    /// It is in no namespace.
+    /// It is not in the namespace.
     Outside,
-    /// It is in the namespace, and has answered the last ping.
+    /// It is.
     Inside,
-    /// It is in the namespace, and was sent a ping.
-    Pinged,
 }
 
 /// A packet whose binary messages have not all come.
@@ -106,7 +106,13 @@ impl IoClients {
     ) {
         let now = desk.effects().now();
         let (since, stage) = (now, IoStage::Outside);
-        self.all.insert(seat, IoClient { user, since, stage });
+        let client = IoClient {
+            user,
+            since,
+            stage,
+            is_pinged: false,
+        };
+        self.all.insert(seat, client);
         self.look_at.get_or_insert(now + LOOK_TIME);
         // Who polls may move to a WebSocket, by a name that nobody else knows.
         let secret = desk.effects().session_of(user);
@@ -149,10 +155,8 @@ impl IoClients {
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) {
-        if let Some(known) = self.all.get_mut(client.1)
-            && known.stage == IoStage::Pinged
-        {
-            known.stage = IoStage::Inside;
+        if let Some(known) = self.all.get_mut(client.1) {
+            known.is_pinged = false;
         }
         let heard = match message.kind {
             _ if message.bytes.len() > limits::IO_PAYLOAD_BYTES => Err(Closed),
@@ -181,19 +185,18 @@ impl IoClients {
         self.users.clear();
         for client in self.all.part(self.part, PARTS) {
             let waited = now.since(client.since);
-            match client.stage {
-                IoStage::Outside if waited >= limits::IO_CONNECT_TIME => {
-                    desk.complain(CloseAdvice::STALE.code);
+            let is_inside =
+                client.stage == IoStage::Inside || desk.effects().is_elsewhere(client.user);
+            if client.is_pinged {
+                if waited >= limits::IO_PONG_TIME {
                     desk.dismiss(client.user, CLOSED);
                 }
-                IoStage::Pinged if waited >= limits::IO_PONG_TIME => {
-                    desk.dismiss(client.user, CLOSED);
-                }
-                IoStage::Inside if waited >= limits::IO_PING_TIME => {
-                    (client.since, client.stage) = (now, IoStage::Pinged);
-                    self.users.push(client.user);
-                }
-                IoStage::Outside | IoStage::Inside | IoStage::Pinged => {}
+            } else if is_inside && waited >= limits::IO_PING_TIME {
+                (client.since, client.is_pinged) = (now, true);
+                self.users.push(client.user);
+            } else if !is_inside && waited >= limits::IO_CONNECT_TIME {
+                desk.complain(CloseAdvice::STALE.code);
+                desk.dismiss(client.user, CLOSED);
             }
         }
         self.part = (self.part + 1) % PARTS;
@@ -264,7 +267,11 @@ impl IoClients {
     ) -> Result<(), Closed> {
         let (user, seat) = client;
         let known = self.all.get(seat);
-        let is_inside = known.is_some_and(|known| known.stage != IoStage::Outside);
+        let known = known.filter(|known| known.stage == IoStage::Inside);
+        let is_inside = known.is_some();
+        // In the same turn: before it can have been told so.
+        let now = desk.effects().now();
+        let has_just_joined = known.is_some_and(|known| known.since == now);
         match said.kind {
             codec::Kind::Connect if said.namespace != "/" => {
                 let why = "Invalid namespace";
@@ -272,6 +279,12 @@ impl IoClients {
                 Ok(())
             }
             codec::Kind::Connect if !is_inside => self.connect(client, said, hub, desk),
+            // Whoever does not wait for the answer gets another (`Client.connect`).
+            codec::Kind::Connect if has_just_joined => {
+                let id = hub.id(seat).unwrap_or_default();
+                desk.say(user, |into| codec::connected(into, &id));
+                Ok(())
+            }
             // It is in it, or is not in it, or it is another: `Client.ondecoded`.
             codec::Kind::Connect | codec::Kind::ConnectError => Err(Closed),
             _ if !is_inside || said.namespace != "/" => Err(Closed),

@@ -133,6 +133,9 @@ impl EngineSessions {
         };
         session.upgrade = None;
         session.way = SessionWay::Socket(socket);
+        if let Some(name) = &session.holder {
+            out.known_as(socket, name);
+        }
         self.moved += 1;
         let was_late = session.is_late();
         let queue = session.take_queue();

@@ -69,15 +69,18 @@ impl EngineSessions {
             })
     }
 
-    /// The connection of this core that a session has moved to.
-    pub(in crate::app::engineio) fn socket_here<E: Effects<EngineBatch>>(
-        &self,
+    /// A session is that user's, and so is the WebSocket that it has moved to, or will.
+    pub(in crate::app::engineio) fn known_as<E: Effects<EngineBatch>>(
+        &mut self,
         number: u64,
-        out: &Outward<'_, E>,
-    ) -> Option<User> {
-        match self.all.get(&number)?.way {
-            SessionWay::Socket(socket) if socket.core == out.here => Some(socket.user),
-            SessionWay::Socket(_) | SessionWay::Polling | SessionWay::Over => None,
+        name: &str,
+        out: &mut Outward<'_, E>,
+    ) {
+        if let Some(session) = self.all.get_mut(&number) {
+            session.holder = Some(name.into());
+            if let SessionWay::Socket(socket) = session.way {
+                out.known_as(socket, name);
+            }
         }
     }
 

@@ -1,11 +1,16 @@
 //! Sessions that poll and move, on several cores; what npm's `engine.io` 6.6 answers is compared in
 //! `tests/clients/socketio.cjs`.
 
+mod namespaces;
 mod rig;
 
+use crate::app::realtime::RealtimePlan;
+use crate::app::tokens::TokenKeys;
 use crate::app::{CallMethod, Kind};
 use crate::limits;
+use jsonwebtoken::{EncodingKey, Header, encode};
 use rig::{EngineRig, POLLING};
+use std::sync::Arc;
 use std::time::Duration;
 
 const UNKNOWN: &str = "{\"code\":1,\"message\":\"Session ID unknown\"}";
@@ -91,6 +96,7 @@ fn what_no_client_posts_ends_its_session() {
     ] {
         for core in [0, 1] {
             let query = rig.joined(0);
+            rig.wait(Duration::from_millis(1));
             let waits = rig.wait_for(core, &query);
             rig.post(core, &query, said);
             assert_eq!(rig.answer(waits), Some((200, "1".into())), "{said}");
@@ -237,6 +243,27 @@ fn a_client_that_is_dismissed_is_told_so_by_its_next_poll() {
         rig.disconnect_all(0);
         rig.wait(limits::IO_FAREWELL_TIME + Duration::from_millis(1));
         assert_eq!(rig.poll(core, &late), UNKNOWN);
+    }
+}
+
+#[test]
+fn a_websocket_is_the_users_who_has_shown_a_token_by_polls() {
+    let mut keys = TokenKeys::default();
+    keys.add_secret(b"a secret of more than sixteen bytes")
+        .expect("a secret");
+    let mut plan = RealtimePlan::dev([7; 32]);
+    plan.tokens = Arc::new(keys);
+    let claims = serde_json::json!({"sub": "ann"});
+    let key = EncodingKey::from_secret(b"a secret of more than sixteen bytes").expect("a key");
+    let token = encode(&Header::default(), &claims, &key).expect("a token");
+    let mut rig = EngineRig::with(&plan, 2);
+    for core in [0, 1] {
+        let query = rig.open(0);
+        rig.post(core, &query, &format!("40{{\"token\":\"{token}\"}}"));
+        assert!(rig.poll(core, &query).starts_with("40{\"sid\":"));
+        let socket = rig.moved(core, &query);
+        let known = rig.yard.known.get(&socket.user);
+        assert_eq!(known.map(String::as_str), Some("ann"));
     }
 }
 

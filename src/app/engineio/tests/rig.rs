@@ -15,18 +15,22 @@ use std::time::Duration;
 #[derive(Default)]
 pub(super) struct Yard {
     pub(super) now: Instant,
+    /// Whose message is looked at.
+    speaking: Option<User>,
     here: u16,
     mail: VecDeque<(u16, u16, EngineItem)>,
     pub(super) told: BTreeMap<User, Vec<(Kind, Vec<u8>)>>,
     pub(super) answers: BTreeMap<User, ApiResponse>,
     pub(super) dismissed: BTreeMap<User, Goodbye>,
     pub(super) behind: BTreeSet<User>,
+    pub(super) known: BTreeMap<User, String>,
     pub(super) released: Vec<User>,
 }
 
 impl Effects<EngineBatch> for Yard {
     fn reply(&mut self, message: Message<'_>) {
-        panic!("{message:?}");
+        let user = self.speaking.expect("somebody speaks");
+        self.say(user, message);
     }
 
     fn broadcast(&mut self, notice: Notice<'_>) {
@@ -76,6 +80,10 @@ impl Effects<EngineBatch> for Yard {
         self.behind.contains(&user)
     }
 
+    fn known_as(&mut self, user: User, name: &str) {
+        self.known.insert(user, name.to_owned());
+    }
+
     fn hold(&mut self) {}
 
     fn release(&mut self, user: User) {
@@ -101,8 +109,12 @@ pub(super) const POLLING: &str = "EIO=4&transport=polling";
 
 impl EngineRig {
     pub(super) fn new(cores: u16) -> Self {
+        Self::with(&RealtimePlan::dev([7; 32]), cores)
+    }
+
+    pub(super) fn with(plan: &RealtimePlan, cores: u16) -> Self {
         let all = (0..cores).map(|core| {
-            let mut app = EngineApp::new(RealtimePlan::dev([7; 32]));
+            let mut app = EngineApp::new(plan.clone());
             app.started(Core(core), cores);
             app
         });
@@ -241,7 +253,11 @@ impl EngineRig {
     pub(super) fn say_as(&mut self, visitor: Visitor, kind: Kind, bytes: &[u8]) {
         let Visitor { core, user, seat } = visitor;
         let message = Message { kind, bytes };
-        self.on(core, |app, yard| app.said(user, seat, message, yard));
+        self.on(core, |app, yard| {
+            yard.speaking = Some(user);
+            app.said(user, seat, message, yard);
+            yard.speaking = None;
+        });
     }
 
     pub(super) fn may_say(&mut self, Visitor { core, user, seat }: Visitor) -> bool {
@@ -267,15 +283,20 @@ impl EngineRig {
 
     /// The application ends everyone.
     pub(super) fn disconnect_all(&mut self, core: u16) {
+        self.call(core, "/api/disconnect", "{}");
+    }
+
+    /// The application calls.
+    pub(super) fn call(&mut self, core: u16, path: &str, text: &str) {
         self.users += 1;
         let asker = User(self.users);
         self.on(core, |app, yard| {
             let call = ApiCall {
                 method: CallMethod::Post,
-                path: "/api/disconnect",
+                path,
                 query: "",
                 permit: 0,
-                text: "{}",
+                text,
             };
             app.called(asker, call, yard);
         });
