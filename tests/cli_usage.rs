@@ -186,6 +186,33 @@ fn what_only_the_ring_has_is_refused_on_other_engines() {
     }
 }
 
+#[test]
+fn a_wrong_flag_of_a_chat_names_the_flag_and_an_example() {
+    refused(&[
+        (
+            "load ws://127.0.0.1:1/chat --scenario chat -c 3",
+            "-c",
+            "-c 4",
+        ),
+        (
+            "load http://127.0.0.1:1/chat --scenario chat",
+            "chat",
+            "ws://",
+        ),
+        (
+            "load ws://127.0.0.1:1/chat --scenario chat --payload 20k",
+            "--payload",
+            "--payload 2000",
+        ),
+        (
+            "load ws://127.0.0.1:1/echo --typing",
+            "--typing",
+            "--scenario chat",
+        ),
+        ("serve --logs /dev/null/logs", "--logs", "may write"),
+    ]);
+}
+
 #[cfg(feature = "baseline")]
 #[test]
 fn what_the_baseline_has_not_is_refused_and_not_ignored() {
@@ -205,6 +232,7 @@ fn what_the_baseline_has_not_is_refused_and_not_ignored() {
         "--subprotocol chat",
         "--origin https://a.example",
         "--admin-listen 127.0.0.1:0",
+        "--logs logs",
     ] {
         let line = format!("serve --engine baseline --cores 0 --listen 127.0.0.1:0 {asked}");
         let flag = asked.split_whitespace().next().unwrap();

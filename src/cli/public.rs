@@ -192,25 +192,8 @@ fn wrong(place: &Path, what: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::scratch::ScratchFolder;
     use crate::server::PublicPlace;
-
-    /// A folder of the test's own, removed when it is over.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let name = format!("ringstorm-public-{name}-{}", std::process::id());
-            let folder = std::env::temp_dir().join(name);
-            fs::create_dir_all(&folder).unwrap();
-            Self(folder)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
 
     fn files(folder: &Path) -> Result<PublicFiles, Failure> {
         let mut files = PublicFiles::new(Duration::ZERO);
@@ -241,8 +224,8 @@ mod tests {
 
     #[test]
     fn a_folder_is_read_with_types_forms_and_dates_and_without_what_is_hidden() {
-        let scratch = Folder::new("read");
-        let folder = &scratch.0;
+        let scratch = ScratchFolder::new("read");
+        let folder = scratch.path();
         fs::create_dir_all(folder.join("js")).unwrap();
         fs::create_dir_all(folder.join(".git")).unwrap();
         fs::create_dir_all(folder.join(".well-known")).unwrap();
@@ -290,8 +273,8 @@ mod tests {
 
     #[test]
     fn a_folder_that_will_not_do_is_named() {
-        let scratch = Folder::new("refused");
-        let folder = &scratch.0;
+        let scratch = ScratchFolder::new("refused");
+        let folder = scratch.path();
         assert!(refusal(&folder.join("none")).contains("none: No such file"));
         std::os::unix::fs::symlink("/etc/hostname", folder.join("out")).unwrap();
         let text = refusal(folder);

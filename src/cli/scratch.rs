@@ -1,4 +1,4 @@
-//! A file for a child's record, removed when it is not wanted any more.
+//! A file for a child's record, or a folder for a test, removed when it is not wanted any more.
 
 use super::Failure;
 use std::fs::{self, File};
@@ -31,5 +31,32 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A folder of a test's own, removed when this is dropped.
+#[cfg(test)]
+pub(super) struct ScratchFolder(PathBuf);
+
+#[cfg(test)]
+impl ScratchFolder {
+    /// Made, by a name that tells the tests of one program apart.
+    pub(super) fn new(name: &str) -> Self {
+        let name = format!("ringstorm-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+impl Drop for ScratchFolder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -185,29 +185,12 @@ fn mend(file: &mut File) -> io::Result<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::scratch::ScratchFolder;
 
     const NEVER: Rotation = Rotation {
         bytes: u64::MAX,
         age: Duration::MAX,
     };
-
-    /// A folder of the test's own, removed when it is over.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let name = format!("ringstorm-{name}-{}", std::process::id());
-            let folder = std::env::temp_dir().join(name);
-            fs::create_dir_all(&folder).unwrap();
-            Self(folder)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
 
     fn written(folder: &Path) -> Vec<(String, String)> {
         let entries = fs::read_dir(folder)
@@ -225,8 +208,8 @@ mod tests {
 
     #[test]
     fn a_torn_last_line_is_cut_off_and_what_comes_then_is_a_line_of_its_own() {
-        let scratch = Folder::new("journal-torn");
-        let folder = scratch.0.as_path();
+        let scratch = ScratchFolder::new("journal-torn");
+        let folder = scratch.path();
         let long = format!("{}\n", "x".repeat(200_000));
         for (before, whole) in [
             ("", ""),
@@ -246,17 +229,17 @@ mod tests {
 
     #[test]
     fn a_large_file_is_put_aside_and_no_line_is_lost() {
-        let scratch = Folder::new("journal-large");
+        let scratch = ScratchFolder::new("journal-large");
         let rotation = Rotation {
             bytes: 20,
             age: Duration::MAX,
         };
-        let mut file = JsonlFile::open(&scratch.0, "a", rotation).unwrap();
+        let mut file = JsonlFile::open(scratch.path(), "a", rotation).unwrap();
         for count in 0..10 {
             file.append(&mut format!("{{\"n\":{count}}}\n").into_bytes());
         }
         file.sync();
-        let files = written(&scratch.0);
+        let files = written(scratch.path());
         assert_eq!(files.len(), 5, "{files:?}");
         assert!(files.iter().all(|(_, text)| text.len() <= 20));
         let mut lines: Vec<_> = files.iter().flat_map(|(_, text)| text.lines()).collect();
@@ -266,22 +249,22 @@ mod tests {
 
     #[test]
     fn an_old_file_is_put_aside() {
-        let scratch = Folder::new("journal-old");
+        let scratch = ScratchFolder::new("journal-old");
         let rotation = Rotation {
             bytes: u64::MAX,
             age: Duration::ZERO,
         };
-        let mut file = JsonlFile::open(&scratch.0, "a", rotation).unwrap();
+        let mut file = JsonlFile::open(scratch.path(), "a", rotation).unwrap();
         file.append(&mut b"{}\n".to_vec());
         file.append(&mut b"{}\n".to_vec());
-        assert_eq!(written(&scratch.0).len(), 2);
+        assert_eq!(written(scratch.path()).len(), 2);
     }
 
     #[test]
     fn a_full_disk_loses_whole_lines_and_counts_them() {
         // What the kernel has for that: every write fails with ENOSPC.
-        let scratch = Folder::new("journal-full");
-        let mut file = JsonlFile::open(&scratch.0, "a", NEVER).unwrap();
+        let scratch = ScratchFolder::new("journal-full");
+        let mut file = JsonlFile::open(scratch.path(), "a", NEVER).unwrap();
         file.file = OpenOptions::new().append(true).open("/dev/full").unwrap();
         file.append(&mut b"{}\n{}\n".to_vec());
         file.append(&mut b"{}\n".to_vec());
