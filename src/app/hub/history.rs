@@ -81,20 +81,18 @@ impl ChannelHistory {
     /// What was kept before: the newest of so many there were, none missing between. What is older
     /// than a gap is not taken.
     #[must_use]
-    pub fn restored(position: Position, publications: Vec<(Instant, Publication)>) -> Self {
-        let mut kept = KeptPublications::default();
-        for (made, publication) in publications.into_iter().rev() {
-            if publication.offset + kept.all.len() as u64 != position.offset {
-                break;
-            }
-            kept.bytes += publication.bytes();
-            kept.all.push_front((made, publication));
-        }
+    pub fn restored(position: Position, mut publications: Vec<(Instant, Publication)>) -> Self {
+        let newest_first = publications.iter().rev().zip((0..=position.offset).rev());
+        let whole = newest_first.take_while(|((_, it), offset)| it.offset == *offset);
+        let whole = whole.count();
+        publications.drain(..publications.len() - whole);
+        let bytes = publications.iter().map(|(_, it)| it.bytes()).sum();
+        let all = VecDeque::from(publications);
         Self {
             top: position.offset,
             epoch: position.epoch,
             is_open: false,
-            kept: (!kept.all.is_empty()).then(|| Box::new(kept)),
+            kept: (whole > 0).then(|| Box::new(KeptPublications { all, bytes })),
         }
     }
 

@@ -25,11 +25,18 @@ impl SessionId {
     /// Reads what [`SessionId`] is written as; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        let is_plain = text.len() == 32 && text.bytes().all(is_digit);
-        is_plain
-            .then(|| u128::from_str_radix(text, 16).ok())?
-            .map(Self)
+        if text.len() != 32 {
+            return None;
+        }
+        let bits = text.bytes().try_fold(0, |bits, byte| {
+            let digit = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'a'..=b'f' => byte - b'a' + 10,
+                _ => return None,
+            };
+            Some(bits << 4 | u128::from(digit))
+        });
+        bits.map(Self)
     }
 
     /// Its bits.
@@ -41,7 +48,13 @@ impl SessionId {
     /// The name of its channel.
     #[must_use]
     pub fn channel(self) -> String {
-        format!("{MARK}{self}")
+        let digits = self.bits().to_be_bytes().into_iter();
+        let digits = digits.flat_map(|byte| [byte >> 4, byte & 0xf]);
+        let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
+        let mut name = String::with_capacity(MARK.len() + 32);
+        name.push_str(MARK);
+        name.extend(digits);
+        name
     }
 
     /// The session whose channel that is.

@@ -105,11 +105,14 @@ impl Memory {
         self.bytes -= before - stored.history.bytes();
         let aging = stored.aging.as_ref();
         let (closed_at, entry) = aging.map_or((None, None), |it| (it.closed_at, it.expiry));
+        // What a session holds is kept until its home forgets it.
+        let is_session = is_session(channel.name);
         // Whoever leaves finds the channel as it was, for as long as its history lives.
         let returns = closed_at.map(|at| at + channel.history.life);
         let returns = returns.filter(|until| *until > channel.now);
         let kept = stored.history.expires_at(channel.history);
         let expiry = kept.into_iter().chain(returns).min();
+        let expiry = expiry.filter(|_| !is_session);
         if expiry != entry {
             if let Some(at) = entry {
                 self.expiries.remove(&(at, channel.name.clone()));
@@ -118,22 +121,21 @@ impl Memory {
                 self.expiries.insert((at, channel.name.clone()));
             }
         }
-        let is_aging = expiry.is_some() || closed_at.is_some();
+        let is_aging = !is_session && (expiry.is_some() || closed_at.is_some());
         stored.aging = is_aging.then(|| {
             let mut aging = stored.aging.take().unwrap_or_else(|| Aging::of(channel));
             (aging.options, aging.expiry) = (channel.history, expiry);
             aging
         });
-        let is_idle = expiry.is_none() && stored.present.is_empty();
+        let holds = is_session && !stored.history.is_empty();
+        let is_idle = expiry.is_none() && stored.present.is_empty() && !holds;
         if !stored.history.is_open && is_idle {
             let was_told = stored.history.top().offset > 0;
             self.channels.remove(channel.name);
             if was_told && self.journal.follows(channel.history) {
                 self.journal.tell(channel, StoreChange::Forgotten);
             }
-        } else if is_session(channel.name)
-            && let Some(known) = self.channels.get_mut(channel.name)
-        {
+        } else if is_session && let Some(known) = self.channels.get_mut(channel.name) {
             known.pack();
         }
     }
@@ -317,23 +319,29 @@ impl Broker for Memory {
             history.drop_oldest();
         }
         self.bytes += history.bytes();
+        let is_session = is_session(channel.name);
         if restored.epoch.is_none() {
             // What was published last may be missing: nobody is told that it is not.
             self.forgot_at = Some(channel.now);
-            if !is_session(channel.name) {
+            if !is_session {
                 self.journal.tell(channel, journal::changed(&history));
             }
         }
-        let mut aging = Aging::of(channel);
-        aging.closed_at = Some(channel.now);
+        let aging = (!is_session).then(|| {
+            let mut aging = Aging::of(channel);
+            aging.closed_at = Some(channel.now);
+            aging
+        });
         let stored = Stored {
             history,
-            aging: Some(aging),
+            aging,
             ..Stored::new(position.epoch)
         };
         let stored = || StoredChannel::Whole(Box::new(stored));
         self.channels.enter(channel.name, stored);
-        self.tidy(channel);
+        if !is_session {
+            self.tidy(channel);
+        }
     }
 
     fn ask(
