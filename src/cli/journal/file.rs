@@ -27,6 +27,7 @@ pub(super) struct JsonlFile {
     name: &'static str,
     rotation: Rotation,
     file: File,
+    opened: SystemTime,
     /// Bytes of whole lines.
     bytes: u64,
     /// Lines of what is on disk may not be there yet.
@@ -48,6 +49,7 @@ impl JsonlFile {
             name,
             rotation,
             file,
+            opened: SystemTime::now(),
             bytes,
             is_unsynced: false,
             torn_bytes,
@@ -76,8 +78,11 @@ impl JsonlFile {
         if lines.is_empty() {
             return;
         }
-        let written = self.rotate(lines.len() as u64);
-        if let Err(error) = written.and_then(|()| self.file.write_all(lines)) {
+        if let Err(error) = self.rotate(lines.len() as u64) {
+            // It goes on where it is.
+            self.complain(&error);
+        }
+        if let Err(error) = self.file.write_all(lines) {
             self.lost += lines.iter().filter(|byte| **byte == b'\n').count() as u64;
             self.complain(&error);
             // A part of them may be there: the file ends with its last whole line again.
@@ -104,18 +109,21 @@ impl JsonlFile {
             return Ok(());
         }
         let is_large = self.bytes + more > self.rotation.bytes;
-        let made = self.file.metadata()?.created();
-        let age = made
-            .ok()
-            .and_then(|at| SystemTime::now().duration_since(at).ok());
+        // Some file systems do not know.
+        let made = self.file.metadata()?.created().unwrap_or(self.opened);
+        let age = SystemTime::now().duration_since(made).ok();
         if !is_large && age.is_none_or(|age| age < self.rotation.age) {
             return Ok(());
         }
         self.file.sync_data()?;
         let current = path(&self.folder, self.name);
-        fs::rename(&current, self.aside()?)?;
+        match fs::rename(&current, self.aside()?) {
+            // Somebody has put it aside already, or removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
         self.file = open(&current)?;
-        self.bytes = 0;
+        (self.bytes, self.opened) = (0, SystemTime::now());
         Ok(())
     }
 
@@ -258,6 +266,21 @@ mod tests {
         file.append(&mut b"{}\n".to_vec());
         file.append(&mut b"{}\n".to_vec());
         assert_eq!(written(scratch.path()).len(), 2);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_begun_anew_when_it_would_be_put_aside() {
+        let scratch = ScratchFolder::new("journal-gone");
+        let rotation = Rotation {
+            bytes: 3,
+            age: Duration::MAX,
+        };
+        let mut file = JsonlFile::open(scratch.path(), "a", rotation).unwrap();
+        file.append(&mut b"{}\n".to_vec());
+        fs::remove_file(scratch.path().join("a.jsonl")).unwrap();
+        file.append(&mut b"[]\n".to_vec());
+        let found = [("a.jsonl".to_owned(), "[]\n".to_owned())];
+        assert_eq!((written(scratch.path()), file.lost()), (found.to_vec(), 0));
     }
 
     #[test]
