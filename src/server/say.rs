@@ -195,7 +195,9 @@ impl Saying {
         if out.mail_is_full() {
             return Err(self.reply.said(Err(Unsaid::Busy)));
         }
-        out.received();
+        for _ in 0..self.messages() {
+            out.received();
+        }
         match &self.to {
             To::Address(query) => {
                 let posted = apps.posted(self.app, id, (query, text), out);
@@ -220,6 +222,22 @@ impl Saying {
         }
     }
 
+    /// As how many messages it counts, for those who bound how many there are: what asks for
+    /// something as none, what is posted to an exchange as one for each of its records (ASCII, RS).
+    fn messages(&self) -> usize {
+        match (&self.to, self.reply.exchange()) {
+            (
+                To::Call {
+                    method: CallMethod::Get,
+                    ..
+                },
+                _,
+            ) => 0,
+            (_, None) => 1,
+            (_, Some(_)) => records(&self.text),
+        }
+    }
+
     /// The answer, before it is known what it says.
     pub(super) const fn reply(&self) -> Reply {
         self.reply
@@ -228,5 +246,23 @@ impl Saying {
     /// Bytes of memory of the text that has come.
     pub(super) const fn held(&self) -> usize {
         self.text.capacity()
+    }
+}
+
+/// How many records a payload has; an empty one has one.
+fn records(payload: &[u8]) -> usize {
+    const SEPARATOR: u8 = 0x1e;
+    1 + payload.iter().filter(|byte| **byte == SEPARATOR).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_record_of_a_payload_counts_as_a_message() {
+        assert_eq!(records(b"3"), 1);
+        assert_eq!(records(b""), 1);
+        assert_eq!(records(b"42[\"a\"]\x1e3\x1e3"), 3);
     }
 }

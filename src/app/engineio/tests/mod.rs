@@ -5,6 +5,7 @@ mod namespaces;
 mod rig;
 
 use crate::app::realtime::RealtimePlan;
+use crate::app::sessions::SessionPlan;
 use crate::app::tokens::TokenKeys;
 use crate::app::{CallMethod, Kind};
 use crate::limits;
@@ -265,6 +266,22 @@ fn a_websocket_is_the_users_who_has_shown_a_token_by_polls() {
         let known = rig.yard.known.get(&socket.user);
         assert_eq!(known.map(String::as_str), Some("ann"));
     }
+}
+
+#[test]
+fn a_browser_is_told_its_session_with_the_first_answer_alone() {
+    let mut plan = RealtimePlan::dev([7; 32]);
+    plan.sessions = Some(SessionPlan::new("shop"));
+    let mut rig = EngineRig::with(&plan, 1);
+    let asker = rig.request(0, CallMethod::Get, POLLING, "");
+    let first = rig.yard.answers.remove(&asker).expect("an answer");
+    let cookie = first.cookie.expect("a cookie");
+    assert!(cookie.starts_with("shop="), "{cookie}");
+    let query = rig.open(0);
+    let waits = rig.wait_for(0, &query);
+    rig.post(0, &query, "40");
+    let next = rig.yard.answers.remove(&waits).expect("an answer");
+    assert_eq!(next.cookie, None);
 }
 
 #[test]
