@@ -4,6 +4,7 @@ use super::effects::{Asking, Mail};
 use super::framing::{Framing, user};
 use super::members::Moves;
 use super::outgoing::Outgoing;
+use super::round::Round;
 use super::route::Route;
 use super::topic::Topic;
 use crate::app::{ApiCall, App, Message, Reach, Seat, Unsaid};
@@ -16,6 +17,7 @@ pub(super) struct Here<A: App> {
     pub(super) app: A,
     pub(super) routes: &'static [Route],
     pub(super) topic: Topic,
+    pub(super) round: Round,
     pub(super) mail: Mail<A::Batch>,
 }
 
@@ -25,6 +27,7 @@ impl<A: App> Here<A> {
             app,
             routes,
             topic: Topic::default(),
+            round: Round::default(),
             mail: Mail::default(),
         }
     }
@@ -35,8 +38,13 @@ impl<A: App> Here<A> {
         &'a mut self,
         out: &'a mut Outgoing<'s, M, W>,
     ) -> (&'a mut A, Asking<'a, 's, M, W, A::Batch>) {
-        let (topic, mail) = (&mut self.topic, &mut self.mail);
-        (&mut self.app, Asking { out, topic, mail })
+        let asking = Asking {
+            out,
+            topic: &mut self.topic,
+            round: &mut self.round,
+            mail: &mut self.mail,
+        };
+        (&mut self.app, asking)
     }
 
     #[inline]
@@ -158,11 +166,13 @@ impl<A: App> Here<A> {
             self.topic.heartbeat(heartbeat, out);
         }
         self.topic.step(out);
+        self.round.step(out);
     }
 
     pub(super) fn deadline(&self, heartbeat: Duration) -> Option<Instant> {
         let silent = self.topic.heartbeat_at(heartbeat);
-        let deadlines = [self.app_deadline(), self.topic.telling_since(), silent];
+        let telling = [self.topic.telling_since(), self.round.since()];
+        let deadlines = [self.app_deadline(), silent, telling[0], telling[1]];
         deadlines.into_iter().flatten().min()
     }
 

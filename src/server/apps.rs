@@ -232,11 +232,13 @@ impl<A: App, R: Apps> Apps for Mounted<A, R> {
     fn closing<M, W: Wire<M>>(&mut self, out: &mut Outgoing<'_, M, W>) {
         self.here.app.closing();
         self.here.topic.finish(out);
+        self.here.round.finish(out);
         self.rest.closing(out);
     }
 
     fn trim(&mut self) {
         self.here.topic.trim();
+        self.here.round.trim();
         self.here.mail.trim();
         self.rest.trim();
     }

@@ -4,6 +4,7 @@
 use super::framing::connection;
 use super::outbox::Ending;
 use super::outgoing::Outgoing;
+use super::round::Round;
 use super::tally::CloseReason;
 use super::topic::Topic;
 use crate::app::{Answer, ApiResponse, Batch, Effects, Goodbye, Message, Notice, User};
@@ -70,12 +71,19 @@ impl<B: Batch> Mail<B> {
 pub(super) struct Asking<'a, 's, M, W, B> {
     pub(super) out: &'a mut Outgoing<'s, M, W>,
     pub(super) topic: &'a mut Topic,
+    pub(super) round: &'a mut Round,
     pub(super) mail: &'a mut Mail<B>,
 }
 
 impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
     #[inline]
     fn reply(&mut self, message: Message<'_>) {
+        // An application that says nothing to itself names nobody.
+        if size_of::<B>() > 0
+            && let Some(user) = self.out.heard()
+        {
+            self.round.make_way(user, self.out);
+        }
         self.out.reply(message);
     }
 
@@ -84,6 +92,12 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
     }
 
     fn tell(&mut self, users: &[User], notice: Notice<'_>) {
+        if Round::takes(users) {
+            return self.round.tell(users, notice, self.out);
+        }
+        for &user in users {
+            self.round.make_way(user, self.out);
+        }
         self.out.tell(users, notice);
     }
 
@@ -92,6 +106,7 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
     }
 
     fn turn_away(&mut self, user: User) {
+        self.round.make_way(user, self.out);
         self.out.end_later(Ending {
             id: connection(user).0,
             goodbye: Goodbye {
@@ -103,6 +118,7 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
     }
 
     fn dismiss(&mut self, user: User, goodbye: Goodbye) {
+        self.round.make_way(user, self.out);
         self.out.end(Ending {
             id: connection(user).0,
             goodbye,

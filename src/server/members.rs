@@ -59,6 +59,12 @@ impl Members {
         moves
     }
 
+    /// Empties all seats.
+    pub(super) fn forget(&mut self) {
+        self.cancel();
+        self.ids.clear();
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }

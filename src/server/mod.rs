@@ -57,6 +57,7 @@ mod payloads;
 mod public;
 mod refusals;
 mod responses;
+mod round;
 mod route;
 mod routes;
 mod say;

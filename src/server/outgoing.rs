@@ -1,7 +1,7 @@
 //! What leaves while one event is handled: replies to the user whose message it is, notices to
 //! others, and notes of what is to be done later.
 
-use super::framing::{Framing, connection};
+use super::framing::{Framing, connection, user};
 use super::members::Members;
 use super::outbox::{Ending, Outbox};
 use super::payloads::Payloads;
@@ -69,6 +69,13 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
     #[inline]
     pub(super) const fn hear(&mut self, id: ConnectionId, extension: Extension) {
         self.user = Some((id, extension));
+    }
+
+    /// Whose message it is.
+    #[inline]
+    pub(super) fn heard(&self) -> Option<User> {
+        self.user
+            .map(|(id, extension)| user(id, Framing::of(extension)))
     }
 
     /// A message of that user is looked at.

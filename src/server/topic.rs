@@ -132,6 +132,13 @@ impl Topic {
         }
     }
 
+    /// Nobody listens any more.
+    pub(super) fn forget(&mut self) {
+        for kind in [&mut self.sockets, &mut self.deflating, &mut self.streams] {
+            kind.forget();
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.sockets.is_empty() && self.deflating.is_empty() && self.streams.is_empty()
     }

@@ -11,6 +11,7 @@ mod memory;
 mod metrics;
 mod pages;
 mod random;
+mod rounds;
 mod stats;
 mod stream;
 mod websocket;
