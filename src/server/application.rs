@@ -4,7 +4,7 @@ use super::effects::{Asking, Mail};
 use super::framing::{Framing, user};
 use super::members::Moves;
 use super::outgoing::Outgoing;
-use super::round::Round;
+use super::round::NamedRound;
 use super::route::Route;
 use super::topic::Topic;
 use crate::app::{ApiCall, App, Message, Reach, Seat, Unsaid};
@@ -17,7 +17,7 @@ pub(super) struct Here<A: App> {
     pub(super) app: A,
     pub(super) routes: &'static [Route],
     pub(super) topic: Topic,
-    pub(super) round: Round,
+    pub(super) round: NamedRound,
     pub(super) mail: Mail<A::Batch>,
 }
 
@@ -27,7 +27,7 @@ impl<A: App> Here<A> {
             app,
             routes,
             topic: Topic::default(),
-            round: Round::default(),
+            round: NamedRound::default(),
             mail: Mail::default(),
         }
     }

@@ -4,7 +4,7 @@
 use super::framing::connection;
 use super::outbox::Ending;
 use super::outgoing::Outgoing;
-use super::round::Round;
+use super::round::NamedRound;
 use super::tally::CloseReason;
 use super::topic::Topic;
 use crate::app::{Answer, ApiResponse, Batch, Effects, Goodbye, Message, Notice, User};
@@ -71,7 +71,7 @@ impl<B: Batch> Mail<B> {
 pub(super) struct Asking<'a, 's, M, W, B> {
     pub(super) out: &'a mut Outgoing<'s, M, W>,
     pub(super) topic: &'a mut Topic,
-    pub(super) round: &'a mut Round,
+    pub(super) round: &'a mut NamedRound,
     pub(super) mail: &'a mut Mail<B>,
 }
 
@@ -92,7 +92,7 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
     }
 
     fn tell(&mut self, users: &[User], notice: Notice<'_>) {
-        if Round::takes(users) {
+        if NamedRound::takes(users) {
             return self.round.tell(users, notice, self.out);
         }
         for &user in users {

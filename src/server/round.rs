@@ -11,7 +11,7 @@ use crate::time::Instant;
 
 /// What goes round, and to whom.
 #[derive(Default)]
-pub(super) struct Round {
+pub(super) struct NamedRound {
     /// Whom it is for, as the application named them; nobody if nothing goes round.
     users: Vec<User>,
     /// A bit for each of their slots.
@@ -19,7 +19,7 @@ pub(super) struct Round {
     topic: Topic,
 }
 
-impl Round {
+impl NamedRound {
     /// Whether so many users are told in steps.
     pub(super) const fn takes(users: &[User]) -> bool {
         users.len() > STEP
