@@ -1,16 +1,19 @@
 """Channels: what a delivery, a recovery and a subscription cost, beside /push and other makes."""
 
 import json
+import multiprocessing
 import os
 import shutil
+import socket
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.request
 
 from .bars import Failure
 from .figures import SETTLE_SECONDS, column, interleaved, ratios, slopes_of, wait_open
-from .processes import PATIENCE, ROOT, SERVER_CPU, Child
+from .processes import DRIVER_CPU, PATIENCE, ROOT, SERVER_CPU, Child
 
 LISTENERS = 5_000
 CHUNK_MS = 100
@@ -18,6 +21,12 @@ CHANNELS, EACH, RATE = 360, 50, 2_000
 RETURNING, MISSED = 18_000, 100
 STEPS = (3_000, 8_000, 13_000, 18_000)
 FOREIGN_CHANNELS, FOREIGN_RATE = 40, 400
+# Event streams of one channel, what each is told, how often.
+STREAMS, EVENT, EVERY_S = 2_000, "x" * 64, 0.02
+NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
+NCHAN = "/usr/lib/nginx/modules/ngx_nchan_module.so"
+# Both ends of the others are descriptors of processes that may have 20,000.
+READERS = 9_000
 
 
 def hub(host, options, table):
@@ -25,7 +34,9 @@ def hub(host, options, table):
     broadcasts(host, options, table)
     many_channels(host, options, table)
     beside_others(host, options, table)
+    beside_nchan(host, options, table)
     recovery(host, options, table)
+    non_readers(host, options, table)
     memory(host, options, table)
 
 
@@ -100,6 +111,93 @@ def beside_others(host, options, table):
         table.beside(f"deliveries per CPU s, {kind}", column(rounds, kind))
 
 
+def beside_nchan(host, options, table):
+    """Event streams of one channel, beside nginx with nchan, if it is here."""
+    if not os.access(NGINX, os.X_OK) or not os.path.exists(NCHAN):
+        table.beside("nchan is not here; try: apt-get install nginx-light libnginx-mod-nchan", [0])
+        return
+
+    def measure(kind):
+        if kind == "hub":
+            server = host.start("ring", "--dev")
+            path, send = "/channels?topic=news", lambda: publish(
+                server, [{"topic": "news", "data": EVENT}])
+        else:
+            server = nginx(host)
+            path, send = "/events", lambda: post(server, "/publish", EVENT.encode())
+        load = host.load(server, path, "--scenario", "listen", "-c",
+                         str(STREAMS), "-d", f"{options.seconds + 3:g}s", "--json",
+                         stdout=subprocess.PIPE)
+        time.sleep(2)
+        before, until = server.cpu_s(), time.monotonic() + options.seconds + 2
+        while time.monotonic() < until and load.process.poll() is None:
+            send()
+            time.sleep(EVERY_S)
+        heard = recorded(load)["events"]["received"]
+        cpu_s = server.cpu_s() - before
+        host.end_all()
+        return heard / cpu_s
+
+    rounds = interleaved(("hub", "nchan"), options.pairs, measure)
+    table.at_least(f"a channel of {STREAMS} event streams: deliveries per CPU s, of nchan", 1.4,
+                   ratios(rounds, "hub", "nchan"))
+    for kind in ("hub", "nchan"):
+        table.beside(f"deliveries per CPU s, {kind}", column(rounds, kind))
+
+
+def non_readers(host, options, table):
+    """What those who read feel of as many who have stopped reading."""
+    def measure(kind):
+        server = host.start("ring", "--dev")
+        holder = None
+        if kind == "beside":
+            holder = multiprocessing.get_context("fork").Process(
+                target=subscribe_and_sleep, args=(server.port, READERS), daemon=True)
+            holder.start()
+            wait_open(server, "websocket", READERS)
+        try:
+            load = listen(host, server, "-c", str(READERS), "--channels", "10", "-r", "50",
+                          record=True, waits=False, seconds=options.seconds + 4)
+            record = recorded(load)
+            held.append(server.memory()[1] / 1e6)
+        finally:
+            if holder:
+                holder.kill()
+                holder.join()
+            host.end_all()
+        told = record["deliveries"]
+        wrong.append(told["lost"] + told["repeated"] + told["reordered"])
+        return record["latency"]["one_way"]["p99_ns"] / 1e6
+
+    held, wrong = [], []
+    rounds = interleaved(("beside", "alone"), options.pairs, measure)
+    worse = [max(0.0, min(beside / alone / 1.5, beside - alone))
+             for beside, alone in zip(column(rounds, "beside"), column(rounds, "alone"))]
+    name = f"{READERS} subscribers beside as many who do not read"
+    table.at_most(f"{name}: p99 above 1.5 times the quiet one's, or ms above it", 1, worse)
+    table.at_most(f"{name}: lost, repeated, out of order", 0, wrong)
+    for kind in ("beside", "alone"):
+        table.beside(f"p99 in ms, {kind}", column(rounds, kind))
+    table.beside("anonymous memory of the server in MB", held)
+
+
+def subscribe_and_sleep(port, count):
+    """Subscribes so often, and reads nothing."""
+    os.sched_setaffinity(0, {DRIVER_CPU})
+    peers = []
+    commands = (b'{"id":1,"connect":{}}', b'{"id":2,"subscribe":{"channel":"news0"}}')
+    for number in range(count):
+        peer = socket.create_connection(("127.0.0.1", port), 10)
+        peer.sendall(b"GET /connection/websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+                     b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                     b"Sec-WebSocket-Version: 13\r\n\r\n")
+        peer.recv(4096)
+        for command in commands:
+            peer.sendall(bytes((0x81, 0x80 | len(command), 0, 0, 0, 0)) + command)
+        peers.append(peer)
+    time.sleep(600)
+
+
 def recovery(host, options, table):
     """All clients are cut off at once, and come back to what was published meanwhile."""
     took, cost = [], []
@@ -172,6 +270,35 @@ class Publisher:
     def __exit__(self, *_):
         self.over.set()
         self.thread.join()
+
+
+def post(server, path, body):
+    """Posts that."""
+    request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}", body)
+    try:
+        urllib.request.urlopen(request, timeout=10).read()
+    except OSError as error:
+        raise Failure(f"{server.name} {path}: {error}") from error
+
+
+def nginx(host):
+    """nginx with nchan, in one process."""
+    folder = tempfile.mkdtemp()
+    port = next(host.ports)
+    with open(os.path.join(ROOT, "tests", "foreign", "servers", "nchan.conf"),
+              encoding="utf-8") as file:
+        text = file.read()
+    for word, value in (("MODULES", os.path.dirname(NCHAN)), ("PORT", str(port)),
+                        ("FOLDER", folder), ("worker_connections 2048", "worker_connections 9000")):
+        text = text.replace(word, value)
+    path = os.path.join(folder, "nginx.conf")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    child = Child([NGINX, "-p", folder, "-c", path], SERVER_CPU, port, stdout=subprocess.DEVNULL,
+                  stderr=subprocess.DEVNULL)
+    host.children.append(child)
+    time.sleep(1)
+    return child
 
 
 def publish(server, messages):

@@ -151,7 +151,7 @@ class Host:
 
     def load(self, server, path, *flags, stdout=subprocess.DEVNULL):
         """Starts the load client against that server."""
-        scheme = "http" if path == "/events" else "ws"
+        scheme = "http" if path.startswith(("/events", "/channels")) else "ws"
         if server.secure:
             scheme += "s"
             flags = (*flags, "--insecure")

@@ -74,7 +74,10 @@ impl WebSocket {
             let event = match inbound.next(&mut self.decoder, bytes, &mut at) {
                 Ok(Some(event)) => event,
                 Ok(None) => break false,
-                Err(fault) => return self.fail(id, fault, wire),
+                Err(fault) => {
+                    self.close_first(id, out.replied(), wire);
+                    return self.fail(id, fault, wire);
+                }
             };
             match event {
                 Event::Message {
@@ -95,11 +98,14 @@ impl WebSocket {
                         }
                     }
                 }
-                Event::Ping(payload) if self.closing == ClosingState::Open => {
+                Event::Ping(payload) if self.closing == ClosingState::Open && !out.is_ending() => {
                     out.frame(id, Opcode::Pong, payload);
                 }
                 Event::Ping(_) | Event::Pong(_) => {}
-                Event::Close { code, .. } => return self.answer(id, code, wire),
+                Event::Close { code, .. } => {
+                    self.close_first(id, out.replied(), wire);
+                    return self.answer(id, code, wire);
+                }
             }
             if inbound.is_spent_by_frame() || out.is_held() {
                 break true;
@@ -231,6 +237,16 @@ impl WebSocket {
     /// Why the close handshake was begun.
     pub(super) fn why(&self) -> CloseReason {
         self.why
+    }
+
+    /// What the application has just ended is ended by it, whatever came behind.
+    fn close_first<M>(&mut self, id: ConnectionId, replied: Replied, wire: &mut impl Wire<M>) {
+        match replied {
+            Replied::Ends(goodbye) => {
+                self.close(id, goodbye, CloseReason::Fault, wire);
+            }
+            Replied::Nothing | Replied::Queued | Replied::Full | Replied::Gone => {}
+        }
     }
 
     /// Answers the peer's close frame, or takes it for the answer to ours.

@@ -1,6 +1,7 @@
 //! Echo and push over WebSocket: messages, pings, faults, closing, slow and silent peers.
 
 use super::*;
+use crate::app::realtime::RealtimePlan;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -355,4 +356,28 @@ fn after_our_close_frame_nothing_is_sent_whatever_comes() {
     rig.receive(id, &[0xff, 0xff]);
     assert_eq!(rig.sent(id), b"");
     assert_eq!(rig.closed(id), Some(Close::Flush));
+}
+
+#[test]
+fn whom_an_application_ends_is_ended_by_it_whatever_came_behind() {
+    // Centrifugo's code for what is no command, as if the rest had come later.
+    for behind in [
+        masked(Opcode::Close, &1000_u16.to_be_bytes()),
+        masked(Opcode::Ping, b"x"),
+        vec![0xff; 9],
+    ] {
+        let mut rig = Rig::new(Config {
+            realtime: Some(RealtimePlan::dev([7; 32])),
+            ..config()
+        });
+        let id = rig.socket("/connection/websocket");
+        let bytes = [masked(Opcode::Text, b"["), behind].concat();
+        rig.receive(id, &bytes);
+        let sent = rig.sent(id);
+        assert_eq!(
+            (close_code(&sent), sent.len()),
+            (3501, 2 + 2 + 11),
+            "{sent:?}"
+        );
+    }
 }
