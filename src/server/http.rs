@@ -146,6 +146,8 @@ impl Http {
     ) -> ControlFlow<Turn, Option<Reply>> {
         let id = asker.id;
         let rest = bytes.get(*at..).unwrap_or_default();
+        // What is too long is refused for what it says as far as a head may reach.
+        let reach = rest.get(..self.reader.room()).unwrap_or(rest);
         let asked = match self.reader.next(bytes, at) {
             Ok(Some(head)) => {
                 let asked = routes::asked(head, (id, asker.place), shared, wire);
@@ -159,7 +161,7 @@ impl Http {
                 // It will not become a request, so it is not waited for.
                 Err(fault) => Asked::Reply(Reply::refuse(fault)),
             },
-            Err(fault) => self.as_in_pieces(rest, Asked::Reply(Reply::refuse(fault))),
+            Err(fault) => self.as_in_pieces(reach, Asked::Reply(Reply::refuse(fault))),
         };
         *asker.since = Stamp::new(wire.now());
         self.phase = match asked {

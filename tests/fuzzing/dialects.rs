@@ -3,6 +3,8 @@
 
 use super::shards::{load, serve};
 use super::{Cut, property};
+use flate2::Compression;
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use ringstorm::app::realtime::RealtimePlan;
 use ringstorm::load::scenario::{
     Cable, CableOptions, NumberedChannels, NumberedChannelsOptions, Senders, SocketCluster,
@@ -12,6 +14,7 @@ use ringstorm::load::{Scenario, Transport};
 use ringstorm::protocol::websocket::{Opcode, frame};
 use ringstorm::server::{Config, PublicFile, PublicFiles, PublicForm};
 use ringstorm::time::Instant;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,6 +138,7 @@ fn config(started: Instant) -> Config {
         plain: form(b'x', "a"),
         gzip: Some(form(b'g', "z")),
         brotli: None,
+        policy: None,
     };
     public.insert("/file.txt".to_owned(), file);
     let mut config = Config::new("scripted", started);
@@ -311,18 +315,70 @@ const HEADS: &[&[u8]] = &[
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
       Sec-WebSocket-Accept: ",
     b"HTTP/1.1 302 Found\r\nLocation: ../a/./b?c#d\r\nContent-Length: 0\r\n\r\n",
-    b"HTTP/1.1 307 x\r\nLocation: ws://127.0.0.1:1/\r\n\r\n",
-    b"HTTP/1.1 308 x\r\nLocation: //h:2\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\
-      Content-Encoding: gzip, x-gzip\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"HTTP/1.1 307 x\r\nLocation: http://127.0.0.1:1/\r\n\r\n",
+    b"HTTP/1.1 308 x\r\nLocation: //H:2\r\n\r\n",
+    b"HTTP/1.1 301 x\r\nLocation: ?d\r\nContent-Length: 2\r\n\r\nxy",
+    b"HTTP/1.1 302 x\r\nLocation: /..//e\r\nConnection: close\r\n\r\n",
+    b"HTTP/1.1 302 x\r\nLocation: https://u@h/\r\n\r\n",
+    b"HTTP/1.1 302 x\r\nLocation: http://[::1]:x/\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: br\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip, gzip\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: x\n\nevent: message\nid: 0:1\n",
     b"data: {\"topic\":\"a\",\"offset\":1,\"epoch\":\"e\",\"data\":\"0 1\"}\r\rretry: 5\n\n",
     b"HTTP/1.1 503 no\r\nRetry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 1\r\n\r\nx",
+    b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: x\r\n\
+      Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n\
+      Sec-WebSocket-Accept: ",
+    b"HTTP/1.1 101 x\r\nUpgrade: h2c\r\n\r\n",
     b"\r\n\r\n",
     b"\x82\x01x",
+    b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\0",
     b"\x88\x02\x03\xe8",
     b"\x81\x04",
 ];
+
+/// An event stream that is coded though nobody asked, in that coding.
+fn coded(coding: &str, pack: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\
+         Content-Encoding: {coding}\r\n\r\n"
+    );
+    [head.into_bytes(), pack(b"id: 1\ndata: a\n\n")].concat()
+}
+
+/// What servers of event streams begin with.
+fn beginnings() -> Vec<Vec<u8>> {
+    let level = Compression::fast();
+    let gzip = |text: &[u8]| {
+        let mut packer = GzEncoder::new(Vec::new(), level);
+        packer
+            .write_all(text)
+            .and_then(|()| packer.finish())
+            .unwrap()
+    };
+    let zlib = |text: &[u8]| {
+        let mut packer = ZlibEncoder::new(Vec::new(), level);
+        packer
+            .write_all(text)
+            .and_then(|()| packer.finish())
+            .unwrap()
+    };
+    let raw = |text: &[u8]| {
+        let mut packer = DeflateEncoder::new(Vec::new(), level);
+        packer
+            .write_all(text)
+            .and_then(|()| packer.finish())
+            .unwrap()
+    };
+    let coded = [
+        coded("x-gzip", gzip),
+        coded("deflate", zlib),
+        coded("deflate", raw),
+    ];
+    let plain = HEADS[1..15].iter().map(|head| head.to_vec());
+    coded.into_iter().chain(plain).collect()
+}
 
 fn scenarios() -> [(Transport, Scenario); 5] {
     let (content_bytes, senders, seed) = (32, Senders::ALL, 7);

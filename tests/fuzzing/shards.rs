@@ -2,7 +2,7 @@
 
 use super::wire::Scripted;
 use super::{Cut, property};
-use ringstorm::load::{self, Load};
+use ringstorm::load::{self, Follow, Load, Site, Target};
 use ringstorm::server::{self, Server};
 use ringstorm::shard::{CloseCause, ConnectionId, Core, Origin, Shard};
 use ringstorm::time::Instant;
@@ -128,6 +128,17 @@ pub(super) fn load(transport: load::Transport, scenario: load::Scenario, pieces:
     config.duration = Duration::from_millis(200);
     config.connect_time = Duration::from_millis(100);
     config.connect_phase = Duration::from_millis(500);
+    if transport == load::Transport::Sse {
+        let site = |host: &str, port| Site {
+            host: host.to_owned(),
+            port,
+            target: Target::At(address),
+        };
+        config.follow = Follow::To {
+            scheme: ("http", 80),
+            sites: vec![site("h", 80), site("h", 2), site("127.0.0.1", 1)].into(),
+        };
+    }
     if config.check().is_err() {
         return;
     }

@@ -88,6 +88,13 @@ impl HeadReader {
         }
     }
 
+    /// Bytes of this head that may still come.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let kept = if self.handed_out { 0 } else { self.kept.len() };
+        self.max().saturating_sub(kept)
+    }
+
     /// Bytes of memory of what is kept.
     #[must_use]
     pub const fn held(&self) -> usize {

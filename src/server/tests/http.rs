@@ -310,3 +310,26 @@ fn a_peer_that_never_reads_is_reset() {
     assert_eq!(rig.closed(id), Some(Close::Abort));
     assert_eq!(rig.tally().decided.slow_consumer, 1);
 }
+
+#[test]
+fn a_head_that_is_too_long_is_refused_alike_however_it_is_cut() {
+    let long = "x".repeat(limits::HEAD_BYTES);
+    for (head, status) in [
+        // RFC 6585, 5: what is impossible comes behind the limit.
+        (format!("GET /{long} HTTP/1.1\r\n\0"), 431),
+        (format!("GET /\0{long}"), 400),
+    ] {
+        for piece in [1, 1000, head.len()] {
+            let mut rig = Rig::new(config());
+            let id = rig.open();
+            for bytes in head.as_bytes().chunks(piece) {
+                rig.receive(id, bytes);
+            }
+            let answer = rig.text(id);
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status} ")),
+                "{piece}: {answer}"
+            );
+        }
+    }
+}

@@ -128,3 +128,101 @@ fn whatever_comes_before_a_handshake_is_over_opens_nothing() {
         .with_max_len(60)
         .for_each(check);
 }
+
+/// What has been said, heard and seen of one connection among all that may happen to it.
+struct Life {
+    pair: Pair,
+    /// What the shard was let say.
+    said: Vec<u8>,
+    /// What the peer heard of it.
+    heard: Vec<u8>,
+    is_ended: bool,
+    is_gone: bool,
+}
+
+impl Life {
+    /// Something happens, as that byte says.
+    fn happens(&mut self, what: u8, length: usize) {
+        let text = vec![what; length * length];
+        let is_closed = !self.pair.layer.closes().is_empty();
+        if self.is_gone || is_closed && what % 16 < 12 {
+            return;
+        }
+        let before = self.pair.layer.tls.inner.sent.len();
+        let layer = &mut self.pair.layer;
+        match what % 16 {
+            0 | 1 if !self.is_ended => self
+                .pair
+                .say(Content::Data, &text[..text.len().min(16_000)]),
+            2..5 => layer.order(Order::Send(text.clone())),
+            5 => layer.order(Order::Twice(text.clone())),
+            6 => layer.order(Order::Finish(text.clone())),
+            7 => layer.order(Order::Close([Close::Flush, Close::Abort][length % 2])),
+            8 => layer.line.backlog = [0, CAP - 300, CAP][length % 3],
+            9 => layer.tls.drained(ID, &mut layer.line),
+            10 if !self.is_ended => {
+                self.is_ended = true;
+                layer.tls.inner.keeps = length % 2 == 0;
+                layer.tls.ended(ID, &mut layer.line);
+            }
+            11 if !self.is_ended => self.pair.say(Content::Alert, &[1 + what % 2, what / 16]),
+            12 => layer.tls.stopped(&mut layer.line),
+            13 => layer.line.now += Duration::from_secs(length as u64),
+            14 => layer.tls.lost(Core(1), &mut layer.line),
+            15 => {
+                self.is_gone = true;
+                layer.closed(ID, [CloseCause::Reset, CloseCause::PeerEnded][length % 2]);
+            }
+            _ => {}
+        }
+        self.pair.layer.end_turn();
+        for sent in &self.pair.layer.tls.inner.sent[before..] {
+            if sent.is_ok() {
+                self.said.extend_from_slice(&text);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_shard_was_let_say_arrives_whole_and_in_order_whatever_happens_between() {
+    let check = |input: &[u8]| {
+        let (&seed, rest) = input.split_first().unwrap_or((&0, &[]));
+        let (side, spoken) = ALL[usize::from(seed) % ALL.len()];
+        let mut life = Life {
+            pair: Pair::new(side, spoken),
+            said: Vec::new(),
+            heard: Vec::new(),
+            is_ended: false,
+            is_gone: false,
+        };
+        for pair in rest.chunks(2) {
+            life.happens(pair[0], usize::from(*pair.get(1).unwrap_or(&9)));
+        }
+        let closes = life.pair.layer.closes();
+        assert!(closes.len() <= 1, "{closes:?}");
+        let records = life.pair.heard();
+        let text = records
+            .iter()
+            .filter(|(content, _)| *content == Content::Data);
+        life.heard = text.flat_map(|(_, text)| text.clone()).collect();
+        assert!(
+            life.heard == life.said,
+            "{} of {}",
+            life.heard.len(),
+            life.said.len()
+        );
+    };
+    for seed in 0..4 {
+        check(&[
+            seed, 2, 9, 0, 5, 5, 3, 2, 200, 9, 0, 8, 1, 2, 1, 8, 1, 9, 0, 6, 4, 13, 70, 15, 0,
+        ]);
+        check(&[seed, 3, 8, 10, 2, 4, 7, 7, 0, 12, 0, 14, 1, 15, 1]);
+        check(&[seed, 3, 8, 10, 1, 4, 7, 13, 99, 15, 1]);
+    }
+    bolero::check!()
+        .with_test_time(Duration::from_millis(700))
+        .with_iterations(1_000_000)
+        .with_max_len(80)
+        .for_each(check);
+}
