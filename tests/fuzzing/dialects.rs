@@ -150,6 +150,12 @@ fn config(started: Instant) -> Config {
     config
 }
 
+/// What an input leaves open is drawn from it.
+fn drawn(input: &[u8]) -> fastrand::Rng {
+    let fold = |seed: u64, byte: &u8| seed.wrapping_mul(31).wrapping_add(u64::from(*byte));
+    fastrand::Rng::with_seed(input.iter().take(64).fold(7, fold))
+}
+
 fn framed(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame::encode(&mut bytes, Opcode::Text, text.as_bytes(), Some([0; 4]));
@@ -159,8 +165,8 @@ fn framed(text: &str) -> Vec<u8> {
 #[test]
 fn clients_of_each_dialect_are_answered_alike_in_any_pieces() {
     property!(|input: &[u8]| {
-        let (first, rest) = input.split_first().unwrap_or((&0, &[]));
-        let dialect = &DIALECTS[usize::from(*first) % DIALECTS.len()];
+        let mut random = drawn(input);
+        let dialect = &DIALECTS[random.usize(..DIALECTS.len())];
         let subprotocol = match dialect.subprotocol {
             "" => String::new(),
             name => format!("Sec-WebSocket-Protocol: {name}\r\n"),
@@ -176,10 +182,10 @@ fn clients_of_each_dialect_are_answered_alike_in_any_pieces() {
         words.push(b"\x88\x82\0\0\0\0\x03\xe8".to_vec());
         words.push(b"\x81\x81\0\0\0\0".to_vec());
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-        let cut = Cut::new(rest, &words);
+        let cut = Cut::new(input, &words);
         // Most begin as clients do: with the handshake and a subscription.
         let usual = [head.as_bytes(), words[0], words[1], words[2]];
-        let usual = &usual[..1 + usize::from(first / 64)];
+        let usual = &usual[..random.usize(1..=4)];
         let begun = |pieces: Vec<&[u8]>| serve(config, &[usual, &pieces[..]].concat());
         let (pieces, whole) = (begun(cut.pieces()), begun(cut.whole()));
         let said = || String::from_utf8_lossy(&whole.0);
@@ -201,6 +207,9 @@ const STARTS: &[&str] = &[
     "HEAD /file.txt HTTP/1.1\r\nHost: h\r\n",
     "OPTIONS /events HTTP/1.1\r\nHost: h\r\n",
     "GET /file.txt HTTP/1.0\r\n",
+    "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: h\r\n",
+    "POST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nHost: h\r\n",
+    "POST /api/subscribe HTTP/1.1\r\nHost: h\r\nX-API-Key: dev\r\n",
     "PUT * HTTP/1.1\r\nHost: h\r\n",
 ];
 
@@ -266,16 +275,15 @@ const BEHIND: &[&[u8]] = &[
 #[test]
 fn whatever_is_asked_over_http_is_answered_alike_in_any_pieces() {
     property!(|input: &[u8]| {
-        let (chosen, rest) = input.split_at(input.len().min(5));
-        let mut chosen = chosen.iter().copied().map(usize::from);
-        let mut pick = |from: &[&'static str]| from[chosen.next().unwrap_or(0) % from.len()];
+        let mut random = drawn(input);
+        let mut pick = |from: &[&'static str]| from[random.usize(..from.len())];
         let start = pick(STARTS);
         let fields = pick(FIELDS).to_owned() + pick(FIELDS);
         let request = format!("{start}{fields}{}", pick(BODIES)).into_bytes();
         let mut words = BEHIND.to_vec();
         words.insert(0, &request);
         // A zero is the first word: the request.
-        let cut = Cut::new(&[&[0, 0, 0], rest].concat(), &words);
+        let cut = Cut::new(&[&[0, 0, 0], input].concat(), &words);
         assert_eq!(serve(config, &cut.pieces()), serve(config, &cut.whole()));
     });
 }
@@ -432,9 +440,10 @@ fn scenarios() -> [(Transport, Scenario); 5] {
 #[test]
 fn load_clients_of_each_dialect_end_and_account_for_every_connect_whatever_is_told_to_them() {
     property!(|input: &[u8]| {
-        let (first, rest) = input.split_first().unwrap_or((&0, &[]));
+        let mut random = drawn(input);
         let all = scenarios();
-        let (transport, scenario) = &all[usize::from(*first) % all.len()];
+        let chosen = random.usize(..all.len());
+        let (transport, scenario) = &all[chosen];
         let told: Vec<Vec<u8>> = TOLD
             .iter()
             .map(|text| {
@@ -448,12 +457,18 @@ fn load_clients_of_each_dialect_end_and_account_for_every_connect_whatever_is_to
             .map(Vec::as_slice)
             .chain(HEADS.iter().copied())
             .collect();
-        let cut = Cut::new(rest, &words);
-        let first = if *first < 200 { &HEADS[..1] } else { &[] };
-        load(
-            *transport,
-            scenario.clone(),
-            &[first, &cut.pieces()[..]].concat(),
-        );
+        let cut = Cut::new(input, &words);
+        let begins = beginnings();
+        // Most begin as servers do: with the handshake and what is told to a newcomer.
+        let usual: [&[u8]; 3] = match chosen {
+            0 => [HEADS[0], words[0], words[1]],
+            1 => [HEADS[0], words[8], words[10]],
+            2 => [HEADS[0], words[14], words[16]],
+            3 => [HEADS[0], words[19], words[20]],
+            _ => [&begins[random.usize(..begins.len())], HEADS[12], HEADS[12]],
+        };
+        let usual = &usual[..random.usize(..=3)];
+        let told = [usual, &cut.pieces()[..]].concat();
+        load(*transport, scenario.clone(), &told);
     });
 }

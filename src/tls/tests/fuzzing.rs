@@ -156,7 +156,7 @@ impl Life {
                 .say(Content::Data, &text[..text.len().min(16_000)]),
             2..5 => layer.order(Order::Send(text.clone())),
             5 => layer.order(Order::Twice(text.clone())),
-            6 => layer.order(Order::Finish(text.clone())),
+            6 => layer.order(Order::Close(Close::Flush)),
             7 => layer.order(Order::Close([Close::Flush, Close::Abort][length % 2])),
             8 => layer.line.backlog = [0, CAP - 300, CAP][length % 3],
             9 => layer.tls.drained(ID, &mut layer.line),
