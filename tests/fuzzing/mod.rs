@@ -5,6 +5,7 @@ mod dialects;
 mod linear;
 mod protocols;
 mod shards;
+mod told;
 mod wire;
 
 use std::time::Duration;
