@@ -162,7 +162,7 @@ impl Life {
             9 => layer.tls.drained(ID, &mut layer.line),
             10 if !self.is_ended => {
                 self.is_ended = true;
-                layer.tls.inner.keeps = length % 2 == 0;
+                layer.tls.inner.keeps = length.is_multiple_of(2);
                 layer.tls.ended(ID, &mut layer.line);
             }
             11 if !self.is_ended => self.pair.say(Content::Alert, &[1 + what % 2, what / 16]),
