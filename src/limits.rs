@@ -444,6 +444,9 @@ pub const STORE_GATHER_TIME: Duration = Duration::from_millis(25);
 pub const STORE_RETRY_TIME: Duration = Duration::from_secs(1);
 /// Bytes of the store's file in its own cache: a large store is read once, then hardly.
 pub const STORE_CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// Time that peers get when a core has failed and the server is started again: its listeners are
+/// gone until then.
+pub const RESTART_TIME: Duration = Duration::from_millis(500);
 /// Events of one core that wait to be written to the log; more are lost, and counted.
 pub const LOG_EVENTS: usize = 16_384;
 /// Lines of one kind and second in the log; what comes beyond them is one line with its number.

@@ -35,6 +35,11 @@ impl SuperviseFlags {
     pub(super) const fn is_on(&self) -> bool {
         self.supervise && !self.no_restart
     }
+
+    /// Whether this is the server, which another process watches.
+    pub(super) const fn is_watched(&self) -> bool {
+        self.supervise && self.no_restart && self.end_with_parent
+    }
 }
 
 /// What happens to the watching process.

@@ -63,6 +63,8 @@ pub struct Config {
     pub drain_spread: Duration,
     /// The close code that WebSockets get then: 1001 or 1012.
     pub drain_code: u16,
+    /// Whether it is started again when one of its cores fails: then it ends soon, with 1012.
+    pub is_restarted: bool,
     /// The same for WebSockets alone, where `idle_timeout` is `None`.
     pub silence: Option<Duration>,
     /// Time for an unfinished message that makes no progress worth the name
@@ -146,6 +148,7 @@ impl Config {
             drain_delay: Duration::ZERO,
             drain_spread: Duration::ZERO,
             drain_code: closing::GOING_AWAY,
+            is_restarted: false,
             silence: Some(limits::SILENCE_TIME),
             message_time: Some(limits::STALL_TIME),
             backlog_time: Some(limits::STALL_TIME),
@@ -357,6 +360,7 @@ impl Config {
             spread: self.drain_spread,
             time: self.drain,
             code: self.drain_code,
+            is_restarted: self.is_restarted,
             retry_ms: self.retry_ms,
             started: self.started,
         }

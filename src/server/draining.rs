@@ -3,7 +3,9 @@
 
 use crate::app::Goodbye;
 use crate::door::scattered;
+use crate::limits;
 use crate::protocol::Fault;
+use crate::protocol::websocket::closing;
 use crate::shard::{ConnectionId, Core};
 use crate::time::Instant;
 use std::time::Duration;
@@ -28,6 +30,8 @@ pub(super) struct Farewell {
     pub(super) time: Duration,
     /// The close code that WebSockets get.
     pub(super) code: u16,
+    /// Whether the server is started again when one of its cores fails.
+    pub(super) is_restarted: bool,
     /// How long clients of event streams wait at least before they come back, in milliseconds.
     pub(super) retry_ms: u64,
     /// When the server started: by which their waits differ from one run to the next.
@@ -98,6 +102,20 @@ impl Draining {
     /// The outside asked to end.
     pub(super) fn begin(&mut self, now: Instant) {
         self.phase = Phase::Announced(now + self.farewell.delay);
+    }
+
+    /// A core has failed: if the server is started again whoever is here is told so at once, and
+    /// gets no more time than that is worth.
+    pub(super) fn fail(&mut self) {
+        if self.farewell.is_restarted {
+            self.farewell = Farewell {
+                delay: Duration::ZERO,
+                spread: Duration::ZERO,
+                time: self.farewell.time.min(limits::RESTART_TIME),
+                code: closing::SERVICE_RESTART,
+                ..self.farewell
+            };
+        }
     }
 
     /// The next thing to do, if it is time for one.
@@ -200,6 +218,7 @@ mod tests {
             spread: Duration::from_millis(spread_ms),
             time: Duration::from_millis(1000),
             code: 1001,
+            is_restarted: false,
             retry_ms: 3000,
             started: at(0),
         })
@@ -218,6 +237,26 @@ mod tests {
         assert!(draining.is_begun());
         assert_eq!(draining.next(at(100)), None);
         assert_eq!(draining.deadline(), Some(at(1100)));
+    }
+
+    #[test]
+    fn a_server_that_is_started_again_does_not_linger_when_a_core_has_failed() {
+        for is_restarted in [false, true] {
+            let mut draining = draining(300);
+            draining.farewell.is_restarted = is_restarted;
+            draining.fail();
+            draining.begin(at(0));
+            let begins = at(if is_restarted { 0 } else { 100 });
+            assert_eq!(draining.deadline(), Some(begins));
+            draining.dismiss(Vec::new(), begins);
+            let until = if is_restarted { 500 } else { 100 + 300 + 1000 };
+            assert_eq!(
+                (draining.next(begins), draining.deadline()),
+                (None, Some(at(until)))
+            );
+            let code = if is_restarted { 1012 } else { 1001 };
+            assert_eq!(draining.farewell.code, code);
+        }
     }
 
     #[test]

@@ -340,6 +340,7 @@ impl<A: Apps> Shard for CoreServer<A> {
     fn lost(&mut self, core: Core, wire: &mut impl Wire<Message<A::Letters>>) {
         let (apps, mut outgoing) = self.shared.apps_and_outgoing(wire);
         apps.lost(core, &mut outgoing);
+        self.shared.draining().fail();
         self.settle(wire);
     }
 

@@ -156,7 +156,9 @@ fn a_server_that_is_killed_is_back_and_knows_its_channels() {
     let watching = Serving::start_at(&address, &[&flags[..], &["--store", &store]].concat());
     let first = child(&watching.pid()).expect("a server");
     let published = publish(&address, "1");
-    std::thread::sleep(Duration::from_millis(100));
+    while watching.stats()["store"]["written"] != 1 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     kill_process(first, Signal::KILL).expect("it is there");
     let by = Instant::now() + Duration::from_secs(20);
     let found = loop {

@@ -101,6 +101,7 @@ impl Config {
                 drain_delay: flags.drain_delay,
                 drain_spread: flags.drain_spread,
                 drain_code: flags.drain_code,
+                is_restarted: flags.supervision.is_watched(),
                 silence: flags.idle_timeout.is_none().then_some(limits::SILENCE_TIME),
                 drain: flags.drain,
                 room_size: flags.room_size,
