@@ -80,6 +80,7 @@ async def what_happens_in_chats_is_on_disk_and_goes_on_after_a_kill(binary):
                 equal(len({it["chat"] for it in told if "chat" in it}), 1, "one chat")
                 await server.until(lambda: figures.exists() and any(
                     it["messages"] == 1 and it["bytes"] == said["bytes"] for it in lines(figures)))
+                assert all(it["cpu_s"] > 0 for it in lines(figures)), lines(figures)
                 other = await Process.start(
                     binary, "serve", "--listen", "127.0.0.1:0", "--logs", folder)
                 async with other:

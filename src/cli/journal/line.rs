@@ -2,6 +2,7 @@
 
 use crate::app::chat::{ChatDeed, ChatFigures, ChatRecord};
 use crate::engine;
+use crate::shard::Counters;
 use crate::stats::Process;
 use crate::time::Instant;
 use serde::Serialize;
@@ -53,8 +54,7 @@ struct FiguresLine {
     lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     rss_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cpu_s: Option<f64>,
+    cpu_s: f64,
 }
 
 impl LineWriter {
@@ -110,6 +110,7 @@ impl LineWriter {
         (now, (figures, before), lost): (Instant, (ChatFigures, ChatFigures), u64),
         process: Option<&Process>,
     ) {
+        let vitals = engine::vitals::read(Counters::default(), Vec::new());
         let line = FiguresLine {
             v: VERSION,
             at: self.time(now),
@@ -119,7 +120,7 @@ impl LineWriter {
             bytes: figures.bytes - before.bytes,
             lost: figures.lost + lost,
             rss_bytes: process.and_then(|it| it.rss_bytes),
-            cpu_s: process.and_then(|it| it.cpu_s),
+            cpu_s: (vitals.process_cpu.as_secs_f64() * 1e6).round() / 1e6,
         };
         put(into, &line);
     }

@@ -30,6 +30,6 @@ pub(super) fn chat(flags: &LoadFlags) -> Result<Scenario, Failure> {
         types: flags.realtime.typing,
         senders: flags.realtime.senders.map_or(Senders::ALL, Senders),
         next_after: flags.realtime.next_after,
-        comes_and_goes: flags.churn.session().is_some(),
+        comes_and_goes: flags.churn.session().is_some() || flags.churn.storm().is_some(),
     })))
 }
