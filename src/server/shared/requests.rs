@@ -6,7 +6,7 @@ use crate::app::{Admittance, ApiResponse, Arrival, ArrivalPurpose, Refusal};
 use crate::door::forwarded;
 use crate::protocol::Fault;
 use crate::protocol::http::Request;
-use crate::protocol::websocket::Extension;
+use crate::protocol::websocket::{Extension, handshake};
 use crate::server::admission::{self, FULL, Place};
 use crate::server::answer::{self, Answer, Reply};
 use crate::server::apps::{AppIndex, Apps};
@@ -69,7 +69,11 @@ impl<A: Apps> Shared<A> {
         id: ConnectionId,
         request: &Request<'_>,
     ) -> Result<(), Fault> {
-        let stays = |by| !matches!(by, By::Post | By::Call | By::Exchange);
+        let stays = |by| match by {
+            By::WebSocket | By::EventStream | By::Either => true,
+            By::Exchange => handshake::is_upgrade(request),
+            By::Post | By::Call => false,
+        };
         let is_asked =
             self.door.is_proxy(id) && self.find(request.path()).is_some_and(|(_, by)| stays(by));
         if !is_asked {

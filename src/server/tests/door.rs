@@ -1,6 +1,7 @@
 //! Limits: who is not let in, who is ended, what is told and counted of it.
 
 use super::*;
+use crate::app::realtime::RealtimePlan;
 use crate::door::{DoorLimits, DoorRate};
 use crate::protocol::websocket::OriginPolicy;
 use crate::server::{Barred, ServerNews};
@@ -56,18 +57,45 @@ fn who_comes_from_a_crowded_address_gets_429_and_a_place_that_is_left_is_the_nex
     rig.socket("/echo");
 }
 
-#[test]
-fn a_trusted_proxy_is_looked_through_and_others_are_not() {
-    let limits = DoorLimits {
+/// A request that a trusted proxy passes on for that client.
+fn passed_on(path: &str, client: &str) -> String {
+    let field = format!("\r\nX-Forwarded-For: {client}\r\n\r\n");
+    upgrade(path).replace("\r\n\r\n", &field)
+}
+
+fn one_each() -> DoorLimits {
+    DoorLimits {
         per_address: Some(1),
         trusted: vec!["10.0.0.0/8".parse().unwrap()],
         ..DoorLimits::default()
-    };
-    let from = |client: &str| {
-        let field = format!("\r\nX-Forwarded-For: {client}\r\n\r\n");
-        upgrade("/echo").replace("\r\n\r\n", &field)
-    };
-    let mut rig = limited(limits);
+    }
+}
+
+#[test]
+fn a_websocket_beside_requests_is_looked_through_to_its_client_too() {
+    let mut rig = Rig::new(Config {
+        limits: one_each(),
+        realtime: Some(RealtimePlan::dev([7; 32])),
+        ..config()
+    });
+    rig.wire.from = Some(std::net::Ipv4Addr::new(10, 0, 0, 1).into());
+    let path = "/socket.io/?EIO=4&transport=websocket";
+    for (client, status) in [
+        ("192.0.2.1", "101"),
+        ("192.0.2.1", "429"),
+        ("192.0.2.2", "101"),
+    ] {
+        let asked = rig.asked(&passed_on(path, client));
+        let answer = rig.sent(asked);
+        let line = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(line.as_bytes()), "{client}: {status}");
+    }
+}
+
+#[test]
+fn a_trusted_proxy_is_looked_through_and_others_are_not() {
+    let from = |client: &str| passed_on("/echo", client);
+    let mut rig = limited(one_each());
     rig.wire.from = Some(std::net::Ipv4Addr::new(10, 0, 0, 1).into());
     for (client, status) in [
         ("192.0.2.1", "101"),
