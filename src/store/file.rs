@@ -11,8 +11,8 @@ use crate::limits;
 use crate::time::{Instant, WallClock};
 use redb::backends::FileBackend;
 use redb::{
-    Builder, Database, ReadTransaction, ReadableDatabase as _, Table, TableDefinition,
-    WriteTransaction,
+    Builder, Database, ReadTransaction, ReadableDatabase as _, ReadableTableMetadata as _, Table,
+    TableDefinition, WriteTransaction,
 };
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -281,7 +281,13 @@ fn read_channels(
         .open_table(PUBLICATIONS)?
         .range::<(&str, u64)>(..)?;
     let mut next = publications.next().transpose()?;
-    for row in transaction.open_table(CHANNELS)?.range::<&str>(..)? {
+    let channels = transaction.open_table(CHANNELS)?;
+    let sessions = transaction.open_table(SESSIONS)?;
+    let count = channels.len()?.saturating_add(sessions.len()?);
+    contents
+        .channels
+        .reserve(usize::try_from(count).unwrap_or(0));
+    for row in channels.range::<&str>(..)? {
         let (name, row) = row?;
         let name = name.value();
         let (epoch, top, oldest) = row.value();

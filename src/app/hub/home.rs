@@ -110,6 +110,8 @@ impl<B: Broker> Home<B> {
 
     /// Channels were like that when the program ended last; nobody is in any session yet.
     pub(super) fn restore(&mut self, all: Vec<RestoredChannel>) {
+        let names = all.iter().map(|channel| &channel.name);
+        self.ending.all_later(names, self.now);
         for channel in all {
             let name = channel.name.clone();
             let options = self.namespaces.of(&name);
@@ -119,7 +121,6 @@ impl<B: Broker> Home<B> {
                 now: self.now,
             };
             self.broker.restore(of, channel);
-            self.end_later(&name);
         }
     }
 

@@ -37,6 +37,19 @@ impl EndingSessions {
         self.order.push_back((at, channel.clone()));
     }
 
+    /// Those of these channels that are sessions end later; there were none before.
+    pub(super) fn all_later<'c>(
+        &mut self,
+        channels: impl Iterator<Item = &'c Arc<str>>,
+        now: Instant,
+    ) {
+        let at = now + self.grace;
+        let sessions = channels.filter(|channel| is_session(channel));
+        self.order = sessions.map(|channel| (at, channel.clone())).collect();
+        let order = self.order.iter();
+        self.at = order.map(|(at, channel)| (channel.clone(), *at)).collect();
+    }
+
     /// The next one whose time has come.
     fn next(&mut self, now: Instant) -> Option<Arc<str>> {
         while let Some((at, channel)) = self.order.pop_front_if(|(at, _)| *at <= now) {

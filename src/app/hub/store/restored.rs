@@ -52,7 +52,11 @@ impl RestoredChannels {
         channels: Vec<RestoredChannel>,
         home: impl Fn(&str) -> Core,
     ) -> Self {
-        let mut of: Vec<Vec<RestoredChannel>> = (0..cores).map(|_| Vec::new()).collect();
+        // Names are dealt out evenly, as far as they are many.
+        let each = channels.len() / usize::from(cores.max(1));
+        let each = each + each / 16 + 16;
+        let shares = (0..cores).map(|_| Vec::with_capacity(each));
+        let mut of: Vec<Vec<RestoredChannel>> = shares.collect();
         for channel in channels {
             if let Some(share) = of.get_mut(home(&channel.name).index()) {
                 share.push(channel);
