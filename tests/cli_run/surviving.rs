@@ -139,6 +139,36 @@ fn a_store_that_cannot_be_had_is_told_with_its_remedy() {
     assert!(refused(&store).contains("damaged"));
 }
 
+#[test]
+fn without_dev_the_channels_are_kept_whose_table_says_so() {
+    let folder = Folder::new("tables");
+    let (rules, key) = (folder.path("rules.toml"), folder.path("key"));
+    fs::write(&rules, "[[channel]]\nname = \"kept:*\"\nstore = true\n").expect("written");
+    fs::write(&key, "dev").expect("written");
+    let key = format!("file:{key}");
+    let flags = ["--rules", &rules, "--api-key", &key, "--cores", "0"];
+    let Ran { code, err, .. } = ringstorm(&[&["serve"], &flags[..]].concat());
+    assert!(
+        code == 2 && err.contains("there is no store; try: --store"),
+        "{code} {err}"
+    );
+    let store = folder.path("a.redb");
+    let flags = [&flags[..], &["--engine", "tokio", "--store", &store]].concat();
+    let server = Serving::start(&flags);
+    for channel in ["kept:a", "other"] {
+        let publication = json!({"channel": channel, "data": channel});
+        call(&server.address, "publish", &publication).expect("an answer");
+    }
+    server.stop();
+    let server = Serving::start(&flags);
+    for (channel, expected) in [("kept:a", &["kept:a"][..]), ("other", &[])] {
+        let wanted = json!({"channel": channel, "limit": 10});
+        let found = call(&server.address, "history", &wanted).expect("an answer");
+        assert_eq!(texts(&found), expected);
+    }
+    server.stop();
+}
+
 /// The process that a watching one has started.
 fn child(of: &str) -> Option<Pid> {
     let children = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).ok()?;
