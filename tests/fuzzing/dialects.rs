@@ -232,6 +232,13 @@ const STARTS: &[&str] = &[
     "POST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nHost: h\r\n",
     "POST /api/subscribe HTTP/1.1\r\nHost: h\r\nX-API-Key: dev\r\n",
     "PUT * HTTP/1.1\r\nHost: h\r\n",
+    "GET HTTP://h:1/file.txt HTTP/1.1\r\nHost: h\r\n",
+    "GET http://h?x HTTP/1.1\r\nHost: h\r\n",
+    "CONNECT h:1 HTTP/1.1\r\nHost: h\r\n",
+    "OPTIONS * HTTP/1.1\r\nHost: h\r\n",
+    "GET /#a HTTP/1.1\r\nHost: h\r\n",
+    "GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c2hvcnQ=\r\n",
 ];
 
 const FIELDS: &[&str] = &[
@@ -270,6 +277,9 @@ const FIELDS: &[&str] = &[
      permessage-deflate; a; a\r\n",
     "Sec-WebSocket-Version: 12\r\n",
     "X-Folded: a\r\n b\r\n",
+    "Host: i\r\n",
+    "Host: a b\r\n",
+    "Transfer-Encoding: gzip\r\n",
     "X-\u{e9}: \u{e9}\r\n",
 ];
 

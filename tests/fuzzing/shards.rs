@@ -119,12 +119,16 @@ const SERVER: &[&[u8]] = &[
     b"x",
 ];
 
+/// What ActionCable's clients offer, and others may.
+const SUBPROTOCOL: &str = "actioncable-v1-json";
+
 /// A load run against whoever says these pieces: every connect is accounted for.
 pub(super) fn load(transport: load::Transport, scenario: load::Scenario, pieces: &[&[u8]]) {
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
     let mut config = load::Config::new(address, "h".to_owned(), "/echo".to_owned());
     config.transport = transport;
     config.scenario = scenario;
+    config.subprotocols = vec![SUBPROTOCOL.to_owned()];
     config.duration = Duration::from_millis(200);
     config.connect_time = Duration::from_millis(100);
     config.connect_phase = Duration::from_millis(500);
@@ -139,9 +143,7 @@ pub(super) fn load(transport: load::Transport, scenario: load::Scenario, pieces:
             sites: vec![site("h", 80), site("h", 2), site("127.0.0.1", 1)].into(),
         };
     }
-    if config.check().is_err() {
-        return;
-    }
+    config.check().expect("a run that may begin");
     let mut wire = Scripted::new();
     let mut shard = Load::new(Core(0), config, None);
     shard.started(&mut wire);
@@ -197,8 +199,9 @@ fn answer(sent: &[u8], piece: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let request = Request::parse(sent).ok()?;
+    let known = [SUBPROTOCOL.to_owned()];
     let mut answer = Vec::new();
-    let accepted = handshake::accept(&request, &[], &OriginPolicy::Any).ok()?;
+    let accepted = handshake::accept(&request, &known, &OriginPolicy::Any).ok()?;
     accepted.encode(&mut answer);
     Some(answer)
 }

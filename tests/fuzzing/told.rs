@@ -29,7 +29,7 @@ const TOLD: &[&str] = &[
     r#"{"type":"reject_subscription","identifier":"{\"channel\":\"a\"}"}"#,
     r#"{"type":"disconnect","reason":"server_restart","reconnect":true}"#,
     r#"{"identifier":"{\"channel\":\"a\"}","message":{"message":"0 1"}}"#,
-    r#"{"rid":1,"data":{"id":"x","pingTimeout":10000,"isAuthenticated":false}}"#,
+    r#"{"rid":1,"data":{"id":"x","pingTimeout":10000,"isAuthenticated":true}}"#,
     r#"{"rid":2,"error":{"name":"E","message":"m"}}"#,
     r##"{"event":"#publish","data":{"channel":"a","data":"0 1"}}"##,
     r##"{"event":"#kickOut","data":{"channel":"a"}}"##,
@@ -42,6 +42,10 @@ const TOLD: &[&str] = &[
     r#"430["0 1"]"#,
     r#"42["said","0 1"]"#,
     r#"461-0[{"_placeholder":true,"num":0}]"#,
+    r#"{"rid":2}"#,
+    r#"{"rid":1,"data":{"id":"x","isAuthenticated":false,"authError":{"name":"E"}}}"#,
+    r#"{"event":"other","data":7,"cid":9}"#,
+    "#1",
     "[",
 ];
 
@@ -189,7 +193,7 @@ fn load_clients_of_each_dialect_end_and_account_for_every_connect_whatever_is_to
         let usual: [&[u8]; 3] = match chosen {
             0 => [HEADS[0], words[0], words[1]],
             1 => [HEADS[0], words[8], words[10]],
-            2 => [HEADS[0], words[14], words[16]],
+            2 => [HEADS[0], words[14], words[27]],
             3 => [HEADS[0], words[19], words[20]],
             _ => [&begins[random.usize(..begins.len())], HEADS[12], HEADS[12]],
         };
