@@ -26,7 +26,7 @@ STREAMS, EVENT, EVERY_S = 2_000, "x" * 64, 0.02
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 NCHAN = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 # Both ends of the others are descriptors of processes that may have 20,000.
-READERS = 9_000
+READERS, READ_CHANNELS = 9_000, 10
 
 
 def hub(host, options, table):
@@ -146,7 +146,7 @@ def beside_nchan(host, options, table):
 
 
 def non_readers(host, options, table):
-    """What those who read feel of as many who have stopped reading."""
+    """What those who read feel of as many who have stopped reading, beside as many more readers."""
     def measure(kind):
         server = host.start("ring", "--dev")
         holder = None
@@ -156,8 +156,9 @@ def non_readers(host, options, table):
             holder.start()
             wait_open(server, "websocket", READERS)
         try:
-            load = listen(host, server, "-c", str(READERS), "--channels", "10", "-r", "50",
-                          record=True, waits=False, seconds=options.seconds + 4)
+            count = READERS if kind == "beside" else 2 * READERS
+            load = listen(host, server, "-c", str(count), "--channels", str(READ_CHANNELS), "-r",
+                          "20", record=True, waits=False, seconds=options.seconds + 4)
             record = recorded(load)
             held.append(server.memory()[1] / 1e6)
         finally:
@@ -185,8 +186,9 @@ def subscribe_and_sleep(port, count):
     """Subscribes so often, and reads nothing."""
     os.sched_setaffinity(0, {DRIVER_CPU})
     peers = []
-    commands = (b'{"id":1,"connect":{}}', b'{"id":2,"subscribe":{"channel":"news0"}}')
     for number in range(count):
+        channel = b"news%d" % (number % READ_CHANNELS)
+        commands = (b'{"id":1,"connect":{}}', b'{"id":2,"subscribe":{"channel":"%s"}}' % channel)
         peer = socket.create_connection(("127.0.0.1", port), 10)
         peer.sendall(b"GET /connection/websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
                      b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"

@@ -70,6 +70,12 @@ pub(super) fn complain(failure: &impl Display) {
     note(format_args!("ringstorm: {failure}"));
 }
 
+/// So many of what has that name: 1 channel, 1,000 channels.
+pub(super) fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", whole(count))
+}
+
 /// A number with its thousands apart: 1,234,567.
 pub(super) fn whole(number: u64) -> String {
     let digits = number.to_string();

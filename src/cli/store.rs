@@ -92,10 +92,10 @@ fn recovered(contents: &StoreContents, counts: &StoreCounts) -> String {
         (_, unreadable) => format!(", without {} that cannot be read", print::whole(unreadable)),
     };
     format!(
-        "recovered {} channels with {} publications, {} sessions{missing}",
-        print::whole(channels),
-        print::whole(publications - sessions),
-        print::whole(sessions),
+        "recovered {} with {}, {}{missing}",
+        print::counted(channels, "channel"),
+        print::counted(publications - sessions, "publication"),
+        print::counted(sessions, "session"),
     )
 }
 

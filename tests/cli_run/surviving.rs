@@ -100,7 +100,7 @@ fn channels_go_on_after_a_server_that_ended_and_a_store_is_one_server_s() {
     let told = &server.stats()["store"];
     assert_eq!(told["restored_publications"], 3, "{told}");
     let (_, said) = server.stop_and_read();
-    let recovered = "recovered 1 channels with 3 publications, 0 sessions (";
+    let recovered = "recovered 1 channel with 3 publications, 0 sessions (";
     assert!(said.contains(recovered), "{said}");
 }
 

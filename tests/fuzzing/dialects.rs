@@ -47,6 +47,9 @@ const DIALECTS: [Dialect; 4] = [
             r#"{"id":15,"dance":{}}"#,
             r#"{"id":1,"connect":{"token":"x","name":"js","subs":{"news":{"recover":true}}}}"#,
             concat!(
+                r#"{"id":16,"subscribe":{"channel":"news","join_leave":true,"positioned":true}}"#,
+                r#"{"id":17,"subscribe":{"channel":"$sessions"}}"#,
+                r#"{"id":18,"connect":{"token":"a.b.c"}}"#,
                 r#"{"id":16,"subscribe":{"channel":"news","flag":1,"delta":"fossil","join_leave":"#,
                 r#"true}}"#,
             ),
@@ -207,7 +210,9 @@ fn clients_of_each_dialect_are_answered_alike_in_any_pieces() {
         // Most begin as clients do: with the handshake and a subscription.
         let usual = [head.as_bytes(), words[0], words[1], words[2]];
         let usual = &usual[..random.usize(1..=4)];
-        let begun = |pieces: Vec<&[u8]>| serve(config, &[usual, &pieces[..]].concat());
+        let other = [head.as_bytes(), words[0], words[1], words[2], words[3]];
+        let other = &other[..random.usize(..=other.len())];
+        let begun = |pieces: Vec<&[u8]>| serve(config, &[usual, &pieces[..]].concat(), other);
         let (pieces, whole) = (begun(cut.pieces()), begun(cut.whole()));
         let said = || String::from_utf8_lossy(&whole.0);
         assert_eq!(pieces, whole, "{}: {}", dialect.path, said());
@@ -316,6 +321,7 @@ fn whatever_is_asked_over_http_is_answered_alike_in_any_pieces() {
         words.insert(0, &request);
         // A zero is the first word: the request.
         let cut = Cut::new(&[&[0, 0, 0], input].concat(), &words);
-        assert_eq!(serve(config, &cut.pieces()), serve(config, &cut.whole()));
+        let whole = serve(config, &cut.whole(), &[]);
+        assert_eq!(serve(config, &cut.pieces(), &[]), whole);
     });
 }

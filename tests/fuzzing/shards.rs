@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const ID: ConnectionId = ConnectionId::new(0, 1);
+const OTHER: ConnectionId = ConnectionId::new(1, 1);
 
 const CLIENT: &[&[u8]] = &[
     b"GET /echo HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -32,10 +33,12 @@ const CLIENT: &[&[u8]] = &[
     b"x",
 ];
 
-/// What a server answers to these pieces, and that it ends with nothing left.
+/// What a server answers to these pieces, and what it tells of another who says the others later
+/// and goes; and that it ends with nothing left.
 pub(super) fn serve(
     config: impl Fn(Instant) -> server::Config,
     pieces: &[&[u8]],
+    other: &[&[u8]],
 ) -> (Vec<u8>, bool) {
     let mut wire = Scripted::new();
     let mut config = config(wire.now);
@@ -49,7 +52,18 @@ pub(super) fn serve(
         if wire.lines[&ID].closed.is_some() {
             break;
         }
-        hear(&mut server, piece, &mut wire);
+        hear(&mut server, (ID, piece), &mut wire);
+    }
+    if !other.is_empty() {
+        wire.lines.insert(OTHER, super::wire::Line::default());
+        server.opened(OTHER, Origin::Accepted { listener: 0 }, &mut wire);
+        for piece in other {
+            if wire.lines[&OTHER].closed.is_none() {
+                hear(&mut server, (OTHER, piece), &mut wire);
+            }
+        }
+        wire.lines.remove(&OTHER);
+        server.closed(OTHER, CloseCause::Reset, &mut wire);
     }
     // Timers: news that is told in time, and whoever is silent is asked whether it is there.
     let until = wire.now + Duration::from_secs(70);
@@ -65,7 +79,7 @@ pub(super) fn serve(
         if server.finished() {
             let outcome = server.outcome();
             assert_eq!((outcome.tally.opened(), outcome.left), (0, 0));
-            assert_eq!(outcome.tally.accepted, 1);
+            assert_eq!(outcome.tally.accepted, 1 + u64::from(!other.is_empty()));
             return said;
         }
         wire.now = server.deadline().map_or(wire.now, |at| at.max(wire.now));
@@ -76,18 +90,18 @@ pub(super) fn serve(
 
 /// Something is received, and as an engine does it straight into the message that it belongs to
 /// where the server lends that.
-fn hear(server: &mut Server, mut piece: &[u8], wire: &mut Scripted) {
-    while let Some(mut lent) = server.receive_into(ID) {
+fn hear(server: &mut Server, (id, mut piece): (ConnectionId, &[u8]), wire: &mut Scripted) {
+    while let Some(mut lent) = server.receive_into(id) {
         let (into, behind) = piece.split_at(lent.most.min(piece.len()));
         lent.buffer.extend_from_slice(into);
-        server.received_into(ID, lent.buffer, wire);
+        server.received_into(id, lent.buffer, wire);
         piece = behind;
         if piece.is_empty() {
             return;
         }
     }
-    if wire.lines[&ID].closed.is_none() {
-        server.received(ID, &mut piece.to_vec(), wire);
+    if wire.lines[&id].closed.is_none() {
+        server.received(id, &mut piece.to_vec(), wire);
     }
 }
 
@@ -96,8 +110,8 @@ fn a_server_answers_alike_in_any_pieces_and_counts_whoever_came() {
     property!(|input: &[u8]| {
         let cut = Cut::new(input, CLIENT);
         let plain = |started| server::Config::new("scripted", started);
-        let (whole, closed) = serve(plain, &cut.whole());
-        assert_eq!(serve(plain, &cut.pieces()), (whole.clone(), closed));
+        let (whole, closed) = serve(plain, &cut.whole(), &[]);
+        assert_eq!(serve(plain, &cut.pieces(), &[]), (whole.clone(), closed));
         // One answer of at most a page for each request or message, which is 2 bytes at least.
         assert!(whole.len() <= 128 * 1024 + 1024 * cut.bytes.len());
     });

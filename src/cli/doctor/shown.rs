@@ -64,17 +64,12 @@ pub(super) fn table(workload: &Workload, audit: &Audit) -> String {
     let _ = writeln!(
         text,
         "{ready}: {}, {}, {}, {} unknown",
-        counted(faults, "fault"),
-        counted(warnings, "warning"),
-        counted(notes, "note"),
+        print::counted(faults as u64, "fault"),
+        print::counted(warnings as u64, "warning"),
+        print::counted(notes as u64, "note"),
         audit.unknown.len()
     );
     text
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{plural}")
 }
 
 const TITLES: [&str; 6] = ["", "setting", "is", "should be", "why", "evidence now"];
@@ -252,7 +247,7 @@ mod tests {
 
     #[test]
     fn one_of_a_kind_is_said_to_be_one() {
-        let shown = [0, 1, 2].map(|count| counted(count, "fault"));
+        let shown = [0, 1, 2].map(|count| print::counted(count, "fault"));
         assert_eq!(shown, ["0 faults", "1 fault", "2 faults"]);
     }
 
