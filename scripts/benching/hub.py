@@ -15,6 +15,7 @@ from .bars import Failure
 from .figures import SETTLE_SECONDS, column, interleaved, ratios, slopes_of, wait_open
 from .processes import DRIVER_CPU, PATIENCE, ROOT, SERVER_CPU, Child
 
+API_KEY = {"X-API-Key": "dev"}
 LISTENERS = 5_000
 CHUNK_MS = 100
 CHANNELS, EACH, RATE = 360, 50, 2_000
@@ -274,19 +275,19 @@ class Publisher:
         self.thread.join()
 
 
-def post(server, path, body):
+def post(server, path, body, headers=None):
     """Posts that."""
-    request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}", body)
+    request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}", body, headers or {})
     try:
-        urllib.request.urlopen(request, timeout=10).read()
+        return urllib.request.urlopen(request, timeout=30).read()
     except OSError as error:
         raise Failure(f"{server.name} {path}: {error}") from error
 
 
 def nginx(host):
     """nginx with nchan, in one process."""
-    folder = tempfile.mkdtemp()
-    port = next(host.ports)
+    kept = tempfile.TemporaryDirectory()
+    folder, port = kept.name, next(host.ports)
     with open(os.path.join(ROOT, "tests", "foreign", "servers", "nchan.conf"),
               encoding="utf-8") as file:
         text = file.read()
@@ -298,6 +299,8 @@ def nginx(host):
         file.write(text)
     child = Child([NGINX, "-p", folder, "-c", path], SERVER_CPU, port, stdout=subprocess.DEVNULL,
                   stderr=subprocess.DEVNULL)
+    # It goes with the process.
+    child.folder = kept
     host.children.append(child)
     time.sleep(1)
     return child
@@ -307,12 +310,7 @@ def publish(server, messages):
     """Publishes all of them, a thousand a call."""
     for start in range(0, len(messages), 1000):
         body = json.dumps(messages[start:start + 1000]).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{server.port}/publish", body,
-                                         {"X-API-Key": "dev"})
-        try:
-            urllib.request.urlopen(request, timeout=10).read()
-        except OSError as error:
-            raise Failure(f"{server.name} /publish: {error}") from error
+        post(server, "/publish", body, API_KEY)
 
 
 def listen(host, server, *flags, record=False, waits=True, seconds):

@@ -5,11 +5,10 @@ import os
 import signal
 import tempfile
 import time
-import urllib.request
 
 from .bars import Failure
 from .figures import column, interleaved, ratios
-from .hub import CHANNELS, EACH, RATE, listen, per_delivery, publish, recorded
+from .hub import API_KEY, CHANNELS, EACH, RATE, listen, per_delivery, post, publish, recorded
 
 KEPT_CHANNELS, KEPT_EACH, SESSIONS = 1_000, 100, 100_000
 
@@ -88,11 +87,6 @@ def timed(host, took, *flags):
 def batch(server, commands):
     """Several calls of the API at once."""
     body = json.dumps({"commands": commands}).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{server.port}/api/batch", body,
-                                     {"X-API-Key": "dev"})
-    try:
-        answer = json.load(urllib.request.urlopen(request, timeout=30))
-    except (OSError, ValueError) as error:
-        raise Failure(f"{server.name} /api/batch: {error}") from error
+    answer = json.loads(post(server, "/api/batch", body, API_KEY))
     if any("error" in reply for reply in answer["replies"]):
         raise Failure(f"{server.name} /api/batch: {answer['replies'][0]}")

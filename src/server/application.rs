@@ -171,8 +171,8 @@ impl<A: App> Here<A> {
 
     pub(super) fn deadline(&self, heartbeat: Duration) -> Option<Instant> {
         let silent = self.topic.heartbeat_at(heartbeat);
-        let telling = [self.topic.telling_since(), self.round.since()];
-        let deadlines = [self.app_deadline(), silent, telling[0], telling[1]];
+        let telling = self.topic.telling_since();
+        let deadlines = [self.app_deadline(), telling, self.round.since(), silent];
         deadlines.into_iter().flatten().min()
     }
 

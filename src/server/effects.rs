@@ -102,6 +102,7 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
     }
 
     fn say(&mut self, user: User, message: Message<'_>) {
+        self.round.make_way(user, self.out);
         self.out.say(user, message);
     }
 

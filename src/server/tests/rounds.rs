@@ -130,3 +130,43 @@ fn whoever_is_to_be_told_when_the_server_ends_is_told() {
         assert_eq!(heard(&mut rig, id), ["one"]);
     }
 }
+
+#[test]
+fn what_a_client_of_socketio_is_answered_comes_after_it_in_text_and_in_binary() {
+    // `leave` is answered by the hub, `echo` at once with what follows it, a namespace is refused.
+    let asked: [(&[&str], &str); 3] = [
+        (&[r#"421["leave","news"]"#], "431"),
+        (&[r#"451-2["echo",{"_placeholder":true,"num":0}]"#], "461-2"),
+        (&[&*format!("40/{},", "a".repeat(70))], "44/aaa"),
+    ];
+    for (texts, answered) in asked {
+        let mut rig = rig();
+        let path = "/socket.io/?EIO=4&transport=websocket";
+        let all: Vec<_> = (0..MANY)
+            .map(|_| {
+                let id = rig.asked(&upgrade(path));
+                for text in ["40", r#"420["join","news"]"#] {
+                    rig.receive(id, &masked(Opcode::Text, text.as_bytes()));
+                }
+                rig.sent(id);
+                id
+            })
+            .collect();
+        rig.pass(Duration::from_secs(2));
+        for &id in &all {
+            rig.sent(id);
+        }
+        publish(&mut rig, "news", "one");
+        assert_eq!(told(&mut rig, &all), 0);
+        let last = all[MANY - 1];
+        for text in texts {
+            rig.receive(last, &masked(Opcode::Text, text.as_bytes()));
+        }
+        if answered.contains('-') {
+            rig.receive(last, &masked(Opcode::Binary, &[7]));
+        }
+        let sent = String::from_utf8_lossy(&rig.sent(last)).into_owned();
+        let (publication, answer) = (sent.find("one"), sent.find(answered));
+        assert!(publication.is_some() && publication < answer, "{sent}");
+    }
+}
