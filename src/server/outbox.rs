@@ -267,10 +267,7 @@ impl Outbox {
     ) -> bool {
         let header = frame::header(Opcode::Binary, bytes.len(), None);
         let sent = wire.send_parts(id, &[header.as_bytes(), bytes]);
-        if sent == Err(Unsent::Full) {
-            self.slow.push(id);
-        }
-        sent.is_ok()
+        self.queued(id, sent)
     }
 
     /// Takes what goes round to some more of its listeners, at most `most`, which becomes less.
