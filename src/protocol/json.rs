@@ -1,7 +1,7 @@
 //! What the message protocols over JSON share: strings that are written, objects that are read.
 
 use super::Malformed;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -28,6 +28,17 @@ pub(super) fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malfo
         return Err(Malformed("no JSON object"));
     }
     serde_json::from_slice(bytes).map_err(|_| Malformed("an object of another shape"))
+}
+
+/// Reads a member whose `null` is a value like any other; with `default`, one that is not there is
+/// `None`.
+///
+/// # Errors
+/// What the deserializer says of what is no JSON.
+pub fn present<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// Whether a JSON string is that text, however it is escaped. `encoded` is how [`string`] writes

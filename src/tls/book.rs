@@ -314,8 +314,10 @@ impl Book {
             (Close::Flush | Close::Abort, Some(Stage::Handshake(_)))
             | (Close::Abort, Some(Stage::Open(_) | Stage::Closing(_))) => {}
         }
-        if !matches!(self.stage(id), Some(Stage::Closing(_))) {
-            self.swap(id, Stage::Closing(None));
+        if !matches!(self.stage(id), Some(Stage::Closing(_)))
+            && let Some(stage) = self.swap(id, Stage::Closing(None))
+        {
+            self.queue.end(stage.counted(), End::Left);
         }
         wire.close(id, how);
     }

@@ -7,6 +7,7 @@ mod protocols;
 mod shards;
 mod told;
 mod wire;
+mod written;
 
 use std::time::Duration;
 

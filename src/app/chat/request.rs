@@ -1,6 +1,7 @@
 //! What a user says, read from JSON: what is for its partner stays as it came.
 
 use crate::limits;
+use crate::protocol::json;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -76,7 +77,7 @@ struct Fields<'a> {
     on: Option<bool>,
     #[serde(borrow)]
     reason: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "json::present")]
     data: Option<&'a RawValue>,
 }
 
@@ -175,6 +176,8 @@ mod tests {
                 ChatRequest::Signal,
             ),
             (r#"{"type":"candidate","data":[1]}"#, ChatRequest::Signal),
+            // WebRTC, 4.8.2.1: the end of candidates is `null`.
+            (r#"{"type":"candidate","data":null}"#, ChatRequest::Signal),
             (r#"{"type":"next"}"#, ChatRequest::Next),
             (r#"{"type":"leave"}"#, ChatRequest::Leave),
             (r#"{"type":"report"}"#, ChatRequest::Report),

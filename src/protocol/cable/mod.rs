@@ -66,7 +66,7 @@ struct Fields<'a> {
     kind: Option<Type>,
     #[serde(borrow)]
     identifier: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "json::present")]
     message: Option<&'a RawValue>,
     reconnect: Option<bool>,
 }
@@ -203,6 +203,9 @@ mod tests {
             panic!("no message");
         };
         assert_eq!(message.get(), r#"{"a":[1,2]}"#);
+        let nothing = br#"{"identifier":"{\"channel\":\"X\"}","message":null}"#;
+        let message = read(nothing);
+        assert!(matches!(message, Ok(Said::Message { message, .. }) if message.get() == "null"));
     }
 
     #[test]

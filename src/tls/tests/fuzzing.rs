@@ -1,7 +1,25 @@
 //! A secured peer that says anything: records of all kinds, sealed, forged and cut.
 
+mod handshakes;
+
 use super::*;
 use std::time::Duration;
+
+/// One of the ciphers of that version.
+fn with_cipher(spoken: Spoken, number: u8) -> Spoken {
+    let all = default_provider().cipher_suites;
+    let mut all: Vec<_> = all
+        .into_iter()
+        .filter(|suite| suite.version() == spoken.version && !is_for_rsa(suite))
+        .collect();
+    let cipher = Some(all.swap_remove(usize::from(number) % all.len()));
+    Spoken { cipher, ..spoken }
+}
+
+/// The certificates here have keys of elliptic curves.
+fn is_for_rsa(suite: &SupportedCipherSuite) -> bool {
+    format!("{:?}", suite.suite()).starts_with("TLS_ECDHE_RSA")
+}
 
 /// What came of it: what the inner shard heard, how the connection was closed, how many records
 /// the layer sent.
@@ -27,7 +45,17 @@ fn run(side: Side, spoken: Spoken, input: &[u8], piece: usize) -> Course {
                 pair.peer.sealer = pair.peer.next_sealer().unwrap();
                 record
             }
-            3 | 4 => pair.sealed(Content::Handshake, &content),
+            // RFC 5246, 7.4.1.1 and 7.4.1.2: another handshake is asked for.
+            3 if side == Side::Client => pair.sealed(Content::Handshake, &[0, 0, 0, 0]),
+            3 => {
+                let hello = [
+                    &[1, 0, 0, u8::try_from(content.len()).unwrap()],
+                    &content[..],
+                ]
+                .concat();
+                pair.sealed(Content::Handshake, &hello)
+            }
+            4 => pair.sealed(Content::Handshake, &content),
             5 => pair.sealed(Content::Alert, &content),
             6 => pair.sealed(Content::ChangeCipherSpec, &content),
             _ => {
@@ -64,6 +92,7 @@ fn whatever_a_secured_peer_says_is_heard_alike_in_any_pieces_and_answered_once_a
     let check = |input: &[u8]| {
         let (&seed, rest) = input.split_first().unwrap_or((&0, &[]));
         let (side, spoken) = ALL[usize::from(seed) % ALL.len()];
+        let spoken = with_cipher(spoken, seed / 4);
         let whole = run(side, spoken, rest, usize::MAX);
         let piece = usize::from(seed / 4) + 1;
         assert_eq!(run(side, spoken, rest, piece), whole);
@@ -154,7 +183,9 @@ impl Life {
             0 | 1 if !self.is_ended => self
                 .pair
                 .say(Content::Data, &text[..text.len().min(16_000)]),
-            2..5 => layer.order(Order::Send(text.clone())),
+            2 => layer.order(Order::Send(text.clone())),
+            3 => layer.order(Order::Share(text.clone())),
+            4 => layer.order(Order::ShareBehind(text.clone())),
             5 => layer.order(Order::Twice(text.clone())),
             6 => layer.order(Order::Close(Close::Flush)),
             7 => layer.order(Order::Close([Close::Flush, Close::Abort][length % 2])),
@@ -168,6 +199,7 @@ impl Life {
             11 if !self.is_ended => self.pair.say(Content::Alert, &[1 + what % 2, what / 16]),
             12 => layer.tls.stopped(&mut layer.line),
             13 => layer.line.now += Duration::from_secs(length as u64),
+            14 if length.is_multiple_of(2) => layer.order(Order::Trim),
             14 => layer.tls.lost(Core(1), &mut layer.line),
             15 => {
                 self.is_gone = true;

@@ -145,6 +145,12 @@ enum Told {
 enum Order {
     Send(Vec<u8>),
     Close(Close),
+    /// The same bytes of all who hear them.
+    Share(Vec<u8>),
+    /// The same, the first half as what is said to this one before.
+    ShareBehind(Vec<u8>),
+    /// To give memory back, after a look at what is held.
+    Trim,
     /// Both in one event.
     Finish(Vec<u8>),
     /// Both in one event.
@@ -206,6 +212,17 @@ impl Shard for Inner {
     fn forwarded(&mut self, _: Core, order: Order, wire: &mut impl Wire<Order>) {
         match order {
             Order::Send(bytes) => self.sent.push(wire.send(ID, &bytes)),
+            Order::Share(bytes) => self.sent.push(wire.share(ID, &Payload::new(bytes))),
+            Order::ShareBehind(bytes) => {
+                let (head, rest) = bytes.split_at(bytes.len() / 2);
+                let rest = Payload::new(rest.to_vec());
+                self.sent.push(wire.share_behind(ID, head, &rest));
+            }
+            Order::Trim => {
+                assert!(wire.held(ID) >= wire.backlog(ID));
+                wire.trim_memory();
+                let _ = wire.vitals();
+            }
             Order::Close(how) => wire.close(ID, how),
             Order::Twice(bytes) => self.sent.extend([(); 2].map(|()| wire.send(ID, &bytes))),
             Order::Across(other, bytes) => {
