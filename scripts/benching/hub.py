@@ -61,15 +61,15 @@ def broadcasts(host, options, table):
     table.beside("us of CPU per delivery, /push", column(rounds, "push"))
 
 
-def many_channels(host, options, table):
+def many_channels(host, options, table, channels=CHANNELS, flags=()):
     """Many channels of few subscribers, who publish, beside one of many."""
     def measure(kind):
         if kind == "one":
             server = host.start("ring", "--dev")
             listen(host, server, "-c", str(LISTENERS), "--senders", "0", seconds=options.seconds + 30)
             return of_one_channel(host, server, options)
-        server = host.start("ring", "--dev")
-        load = listen(host, server, "-c", str(CHANNELS * EACH), "--channels", str(CHANNELS), "-r",
+        server = host.start("ring", "--dev", *flags)
+        load = listen(host, server, "-c", str(channels * EACH), "--channels", str(channels), "-r",
                       str(RATE), record=True, seconds=options.seconds + 4)
         cost = per_delivery(host, server, options.seconds, ends=False)
         told = recorded(load)["deliveries"]
@@ -79,7 +79,7 @@ def many_channels(host, options, table):
 
     wrong = []
     rounds = interleaved(("many", "one"), options.pairs, measure)
-    name = f"{CHANNELS} channels of {EACH}, {RATE} publications/s"
+    name = f"{channels} channels of {EACH}, {RATE} publications/s"
     table.at_most(f"{name}: CPU per delivery, of one channel's", 1.15,
                   ratios(rounds, "many", "one"))
     table.at_most(f"{name}: lost, repeated, out of order, told", 0, wrong)

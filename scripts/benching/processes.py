@@ -31,13 +31,14 @@ class Child:
     """A process that was started here, and is ended here."""
 
     def __init__(self, command, cpu, port=None, **pipes):
+        cpus = cpu if isinstance(cpu, set) else {cpu}
         pipes.setdefault("stdin", subprocess.DEVNULL)
         self.name = os.path.basename(command[0])
         self.port = port
         self.secure = "--tls-cert" in command
         try:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, preexec_fn=lambda: os.sched_setaffinity(0, {cpu}), **pipes)
+                command, cwd=ROOT, preexec_fn=lambda: os.sched_setaffinity(0, cpus), **pipes)
         except OSError as error:
             raise Failure(f"cannot start {command[0]}: {error}") from error
         self.pid = self.process.pid
@@ -113,13 +114,14 @@ class Host:
         self.folder = None
         self.ports = iter(PORTS[os.getpid() % 5000:])
 
-    def start(self, kind, *flags, cpu=SERVER_CPU, secure=None):
+    def start(self, kind, *flags, cpus=(SERVER_CPU,), secure=None):
         """Starts a server of that kind and waits until it accepts; with TLS for a kind of key."""
         if secure:
             flags = (*flags, *self.identity(secure))
         # A port of its own each time: the kernel takes down a killed ring's listener later.
         port = next(self.ports)
-        child = Child(self._command(kind, port, flags), cpu, port, stdout=subprocess.DEVNULL,
+        child = Child(self._command(kind, port, flags, cpus), set(cpus), port,
+                      stdout=subprocess.DEVNULL,
                       stderr=subprocess.DEVNULL)
         self.children.append(child)
         deadline = time.monotonic() + START_SECONDS
@@ -235,11 +237,11 @@ class Host:
         return [self.programs["driver"], mode, "--port", str(server.port), "--protocol", protocol,
                 "--pid", str(server.pid), *softirq, *flags]
 
-    def _command(self, kind, port, flags):
+    def _command(self, kind, port, flags, cpus):
         if kind in ("limit", "fastws", "delayed"):
             return [self.programs[kind], "--port", str(port), *flags]
         return [self.programs["ringstorm"], "serve", "--listen", f"127.0.0.1:{port}",
-                "--cores", str(SERVER_CPU), "--engine", kind, *flags]
+                "--cores", ",".join(map(str, cpus)), "--engine", kind, *flags]
 
 
 def process_named(name):

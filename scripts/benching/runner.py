@@ -19,6 +19,8 @@ def main(description, connections, tuning, parts):
                         help=f"connections, at least 100 ({connections:,})")
     parser.add_argument("--parts", default=",".join(parts), metavar="LIST",
                         help=f"of {', '.join(scale.PARTS)} ({','.join(parts)})")
+    parser.add_argument("--subscribed", action="store_true",
+                        help="the part `subscribed` alone: each connection has a subscription")
     parser.add_argument("--event-seconds", type=int, default=60,
                         help="length of the part `events` (60)")
     parser.add_argument("--storms", type=int, default=10, help="how often all are dropped (10)")
@@ -26,7 +28,7 @@ def main(description, connections, tuning, parts):
     parser.add_argument("--program", help="a built ringstorm to use instead of building one")
     parser.add_argument("--out", metavar="DIR", help="where records go (out/NAME-TIME)")
     options = parser.parse_args()
-    options.parts = options.parts.split(",")
+    options.parts = ["subscribed"] if options.subscribed else options.parts.split(",")
     unknown = [part for part in options.parts if part not in scale.PARTS]
     if unknown:
         parser.error(f"no part is called {unknown[0]}; try: --parts held,storms")

@@ -9,6 +9,7 @@ import sys
 import time
 
 from .bars import Failure, Table
+from .hub import API_KEY, post, publish
 from .processes import DRIVER_CPU, ROOT, SERVER_CPU, Child, build
 
 PORT = 9000
@@ -17,6 +18,7 @@ PAIR_BYTES, HOST_BYTES = 10 * 1024, 1 << 30
 # Messages a second: the load client stays below the share of its core that makes a run invalid.
 MESSAGES_PER_S = 25_000
 EVENT_SECONDS = 5
+SUBSCRIBERS = 1_000
 UP_SECONDS = 120
 CLOSE_SECONDS = 180
 
@@ -173,6 +175,18 @@ def held(scale, table):
     table.at_most("host: KiB a loopback pair, kernel and both programs", 10, [pair / 1024])
 
 
+def wait_subscribed(server, channels, wanted):
+    """Waits until each channel has all its subscribers."""
+    deadline, each = time.monotonic() + UP_SECONDS, wanted // channels
+    for channel in range(channels):
+        body = json.dumps({"channel": f"news{channel}"}).encode()
+        while json.loads(post(server, "/api/presence_stats", body, API_KEY))["result"][
+                "num_clients"] < each:
+            if time.monotonic() > deadline:
+                raise Failure(f"news{channel} has fewer than {each} after {UP_SECONDS} s")
+            time.sleep(0.1)
+
+
 def events(scale, table):
     """Event streams: an event to each every five seconds, nothing lost."""
     many, seconds = scale.connections, scale.options.event_seconds
@@ -242,7 +256,36 @@ def returns(scale, table):
     table.beside("seconds until all were back", [back])
 
 
-PARTS = {"held": held, "events": events, "storms": storms, "returns": returns}
+def subscribed(scale, table):
+    """A subscription for each connection; each second a thousand of them hear something."""
+    many, seconds = scale.connections, 20
+    channels = max(1, many // SUBSCRIBERS)
+    with scale.serving("--dev") as server:
+        alone = server.memory()[0]
+        client = scale.load("subscribed", "/connection/websocket", many, "--scenario", "channels",
+                            "--channel", "news", "--channels", str(channels), "--senders", "0",
+                            "-d", f"{seconds}s")
+        scale.wait_open("websocket", many)
+        wait_subscribed(server, channels, many)
+        loaded = server.memory()[0]
+        began, number = time.monotonic(), 0
+        while client.process.poll() is None and time.monotonic() - began < seconds - 5:
+            publish(server, [{"topic": f"news{number % channels}", "data": number}])
+            number += 1
+            time.sleep(1)
+        record = scale.finished(client, seconds + CLOSE_SECONDS)
+    told = record["deliveries"]
+    table.at_least(f"{many:,} WebSockets with a subscription", many, [record["connects"]["up"]])
+    table.at_least(f"heard of {number} publications, one a second", number * many // channels,
+                   [told["live"]])
+    table.at_most("lost, repeated, out of order, told",
+                  0, [told["lost"] + told["repeated"] + told["reordered"] + told["told"]])
+    table.beside("seconds to connect", [record["time"]["connect_s"]])
+    table.at_most("server: bytes of user memory a connection (PSS)", 400, [(loaded - alone) / many])
+    table.beside("in all, MiB", [loaded / 2**20])
+
+
+PARTS = {"subscribed": subscribed, "held": held, "events": events, "storms": storms, "returns": returns}
 
 
 def run(options):
