@@ -192,8 +192,7 @@ pub const ROOMS: u32 = 1024 * 1024;
 /// to six times as long where it is all control characters.
 pub const SAID_BYTES: usize = 64 * 1024;
 
-/// Bytes of what one user says to its partner in a chat, as JSON: a text of 2,000 characters has
-/// room however it is written.
+/// Bytes of what one says in a chat, as JSON: room for 2,000 characters however they are written.
 pub const CHAT_MESSAGE_BYTES: usize = 16 * 1024;
 /// The same of an offer, an answer or a candidate: browsers' offers have up to 20 KB.
 pub const CHAT_SIGNAL_BYTES: usize = SAID_BYTES;
@@ -203,6 +202,8 @@ pub const CHAT_NAME_CHARACTERS: usize = 32;
 pub const CHAT_REPORTS: u8 = 3;
 /// Events of one core's chats that wait to be written to disk; more are lost, and counted.
 pub const CHAT_RECORDS: usize = 64 * 1024;
+/// Questions to the logs that one core has under way; more get 503.
+pub const CONSOLE_QUESTIONS: usize = 16;
 /// Time without a word after which both users of a chat are told so.
 pub const CHAT_IDLE_TIME: Duration = Duration::from_secs(60);
 

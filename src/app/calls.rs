@@ -46,6 +46,10 @@ pub enum Media {
     Text,
     /// HTML.
     Html,
+    /// Comma-separated values (RFC 4180).
+    Csv,
+    /// JSON, an object a line.
+    Lines,
 }
 
 impl ApiResponse {

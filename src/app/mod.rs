@@ -19,6 +19,7 @@ pub mod backend;
 mod calls;
 pub mod chat;
 pub mod complaints;
+pub mod console;
 pub mod dialect;
 pub mod echo;
 pub mod engineio;
@@ -310,6 +311,8 @@ pub trait Effects<B: Batch> {
     /// Whether a user of this core takes less than it is told: [`App::caught_up`] says when it has
     /// caught up, and [`App::left`] if it never does.
     fn is_behind(&self, user: User) -> bool;
+    /// Asks all cores what they count: [`App::measured`] says it, half a second later at most.
+    fn measure(&mut self) {}
     /// The user whose message this is is not heard until it is released: its peer feels that.
     fn hold(&mut self);
     /// A user that was held is heard again.
@@ -403,6 +406,9 @@ pub trait App: Sized + 'static {
     fn expired(&mut self, _now: Instant, _effects: &mut impl Effects<Self::Batch>) -> u64 {
         0
     }
+
+    /// What all cores count, as `/stats` says it: JSON in one line, for whichever app has asked.
+    fn measured(&mut self, _figures: &str, _effects: &mut impl Effects<Self::Batch>) {}
 
     /// All users are about to leave: nobody has to be told of each that does.
     fn closing(&mut self) {}

@@ -234,10 +234,14 @@ pub(super) struct ServeFlags {
     #[arg(long, value_name = "[HOST:]PORT", default_value = "127.0.0.1:9000")]
     #[arg(value_parser = listen::parse, value_delimiter = ',')]
     pub(super) listen: Vec<Listen>,
-    /// Another address, for /healthz, /stats and /metrics alone: they answer there, without TLS,
-    /// when the server is full, and no connection there counts as one.
+    /// Another address, for /healthz, /stats, /metrics and the pages for operators alone: they
+    /// answer there, without TLS, when the server is full, and no connection there counts as one.
     #[arg(long, value_name = "[HOST:]PORT", value_parser = listen::parse)]
     pub(super) admin_listen: Option<Listen>,
+    /// What whoever opens /dash/, /report/ or /logs/ has to show, at any listener: env:NAME of the
+    /// environment, or file:PATH. Without it they open at listeners on loopback alone.
+    #[arg(long, value_name = "WHERE")]
+    pub(super) admin_token: Option<String>,
     /// CPUs to run on, one thread each, such as 0-3,6 [default: all allowed].
     #[arg(long, value_name = "LIST", value_parser = values::cpus)]
     pub(super) cores: Option<Cpus>,

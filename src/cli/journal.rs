@@ -1,18 +1,36 @@
 //! Writes what the chats of a server tell into files, on a thread of its own: `chat-logs.jsonl`, an
-//! event a line, and `bandwidth.jsonl`, a second a line.
+//! event a line, `bandwidth.jsonl`, a second a line, and beside them a rollup of each minute.
 
 mod file;
+mod folder;
+mod kind;
 mod line;
+mod minute;
+mod replay;
+mod rollup;
+mod scan;
+mod second;
+
+pub(super) use folder::LogFolder;
+pub(super) use kind::{LogFile, LogKind};
+pub(super) use minute::{COUNTS, LEVELS, Minute, MinuteCount};
+#[cfg(test)]
+pub(super) use minute::{MinuteLevel, MinuteRecord, head};
+#[cfg(test)]
+pub(super) use rollup::ROLLUP_FILE as ROLLUPS;
 
 use super::{Failure, print};
 use crate::app::chat::{ChatFigures, ChatJournal, ChatRecord, JournalTexts};
 use crate::engine::{self, EngineError};
+use crate::live::Live;
 use crate::server;
 use crate::stats::Board;
 use crate::time::Instant;
 use clap::Args;
-use file::{JsonlFile, Rotation};
-use line::LineWriter;
+use file::{FileComplaint, JsonlFile, Rotation};
+use line::{FiguresMoment, FiguresNow, LineWriter};
+use rollup::{ROLLUP_FILE, RollupBook};
+use second::SecondWatch;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -54,6 +72,7 @@ pub(super) struct JournalFlags {
 struct JournalFiles {
     events: JsonlFile,
     figures: JsonlFile,
+    rollups: RollupBook,
     /// Locked, so that no other server writes here.
     _lock: File,
 }
@@ -68,6 +87,11 @@ impl JournalFlags {
     /// The flag, if it was given.
     pub(super) fn asked(&self) -> Option<&'static str> {
         self.logs.is_some().then_some("--logs")
+    }
+
+    /// The folder, if there is one.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.logs.as_deref()
     }
 
     /// Begins to write what the chats of such a server tell on so many cores, if that is asked for.
@@ -90,15 +114,21 @@ impl JournalFlags {
             true => JournalTexts::Whole,
         };
         server.chat = ChatJournal::new(cores, texts);
+        let seconds = Live::default();
+        if let Some(console) = &mut server.console {
+            console.seconds = Some(seconds.clone());
+        }
         let writer = JournalWriter {
             files,
             journal: server.chat.clone(),
             board: server.board.clone(),
+            seconds: SecondWatch::new(seconds),
             line: LineWriter::now(),
             text: Vec::new(),
             spare: Vec::new(),
             told: ChatFigures::default(),
             next: engine::now() + SECOND,
+            rollups_failed: FileComplaint::new(folder.join(ROLLUP_FILE)),
         };
         Ok(Some(writer.start()?))
     }
@@ -115,10 +145,11 @@ impl JournalFlags {
             bytes: self.logs_size as u64,
             age: self.logs_age,
         };
-        let open = |name| JsonlFile::open(folder, name, rotation).map_err(refused);
+        let open = |kind: LogKind| JsonlFile::open(folder, kind.name(), rotation).map_err(refused);
         Ok(JournalFiles {
-            events: open("chat-logs")?,
-            figures: open("bandwidth")?,
+            events: open(LogKind::Events)?,
+            figures: open(LogKind::Figures)?,
+            rollups: RollupBook::open(folder).map_err(refused)?,
             _lock: lock,
         })
     }
@@ -152,12 +183,14 @@ struct JournalWriter {
     files: JournalFiles,
     journal: ChatJournal,
     board: Board,
+    seconds: SecondWatch,
     line: LineWriter,
     text: Vec<u8>,
     spare: Vec<ChatRecord>,
     /// The figures of the last line.
     told: ChatFigures,
     next: Instant,
+    rollups_failed: FileComplaint,
 }
 
 impl JournalWriter {
@@ -166,6 +199,7 @@ impl JournalWriter {
         let ends = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&ends);
         let write = move || {
+            self.write_figures(engine::now(), FiguresMoment::Start);
             while !is_over.load(Acquire) {
                 self.look(engine::now());
                 std::thread::park_timeout(LOOK);
@@ -186,9 +220,18 @@ impl JournalWriter {
             return;
         }
         self.next = now + SECOND;
-        self.write_figures(now);
+        self.write_figures(now, FiguresMoment::Second);
+        self.keep();
+    }
+
+    /// Has the disk keep what was written, and writes what the minutes have come to.
+    fn keep(&mut self) {
         self.files.events.sync();
         self.files.figures.sync();
+        if let Err(error) = self.files.rollups.write() {
+            let remedy = "they are made from the logs at the next start";
+            self.rollups_failed.say(&error, remedy);
+        }
     }
 
     fn write_events(&mut self) {
@@ -203,28 +246,35 @@ impl JournalWriter {
         journal.take(spare, |record| {
             line.event(text, &record);
             if text.len() >= GATHERED {
+                files.rollups.take(LogKind::Events, text);
                 files.events.append(text);
             }
         });
+        files.rollups.take(LogKind::Events, text);
         files.events.append(text);
     }
 
-    fn write_figures(&mut self, now: Instant) {
+    fn write_figures(&mut self, now: Instant, moment: FiguresMoment) {
         let figures = self.journal.figures();
         let lost = self.files.events.lost();
         let process = self.board.latest();
         let process = process.as_ref().map(|it| &it.process);
-        let since = (figures, self.told);
-        self.line
-            .figures(&mut self.text, (now, since, lost), process);
+        let line = FiguresNow {
+            moment,
+            now,
+            chats: (figures, self.told),
+            lost,
+            server: self.seconds.look(),
+        };
+        self.line.figures(&mut self.text, line, process);
         self.told = figures;
+        self.files.rollups.take(LogKind::Figures, &self.text);
         self.files.figures.append(&mut self.text);
     }
 
     fn finish(mut self) {
         self.write_events();
-        self.write_figures(engine::now());
-        self.files.events.sync();
-        self.files.figures.sync();
+        self.write_figures(engine::now(), FiguresMoment::End);
+        self.keep();
     }
 }

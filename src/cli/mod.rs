@@ -11,6 +11,7 @@ mod config_file;
 mod config_flags;
 mod config_key;
 mod connection;
+mod console;
 mod demo;
 mod doctor;
 #[cfg(test)]

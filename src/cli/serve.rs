@@ -6,6 +6,7 @@ mod reload;
 mod shards;
 
 use super::backend_flags::BackendSetup;
+use super::console::ConsoleThread;
 use super::journal::JournalThread;
 use super::{Exit, Failure, logs, print, signals};
 use crate::backend::Backend;
@@ -32,10 +33,12 @@ pub(super) fn run(mut config: Config) -> Result<Exit, Failure> {
     let journal = config
         .journal
         .start(&mut config.server, config.cpus.len())?;
+    let console = config.start_console()?;
     let store = config.open_store()?;
     let ran = shards::run_engine(config, stop);
     backend.into_iter().for_each(Backend::finish);
     journal.into_iter().for_each(JournalThread::finish);
+    console.into_iter().for_each(ConsoleThread::finish);
     store.into_iter().for_each(|store| store.finish(&ran));
     logs.finish();
     print::line(ran?)?;

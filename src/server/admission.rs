@@ -2,6 +2,7 @@
 //! newcomer gets an answer and health and figures are told when the server is full.
 
 use super::Config;
+use super::guard::Entrance;
 use crate::door::DoorRefusal;
 use crate::limits;
 use crate::protocol::Fault;
@@ -15,7 +16,7 @@ pub(super) const FULL: Fault = Fault::Http {
 
 const ADMIN_ONLY: Fault = Fault::Http {
     status: 404,
-    reason: "only /healthz, /stats and /metrics here",
+    reason: "only /healthz, /stats, /metrics, /dash/, /report/ and /logs/ here",
 };
 
 /// What a newcomer gets that a limit does not let in (RFC 6585, 4; RFC 9110, 15.6.4).
@@ -54,6 +55,14 @@ impl Place {
         }
     }
 
+    /// Where it came in.
+    pub(super) const fn entrance(self) -> Entrance {
+        match self {
+            Self::Admin => Entrance::Admin,
+            Self::Regular | Self::Spare | Self::Barred(_) | Self::Nowhere => Entrance::Regular,
+        }
+    }
+
     /// Whether a connection there is to end with its answer.
     pub(super) const fn is_brief(self) -> bool {
         matches!(self, Self::Spare | Self::Barred(_))
@@ -63,6 +72,12 @@ impl Place {
 /// Paths that are answered however full the server is. So is what is posted to an application:
 /// whoever listens to an event stream has to make a connection to speak.
 const ALWAYS: [&str; 3] = ["/healthz", "/stats", "/metrics"];
+
+/// Whether a path is one of the pages for operators, or of what they are made of.
+fn is_for_operators(path: &str) -> bool {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    ["console", "report", "logs", "dash"].contains(&first)
+}
 
 /// How many connections of one core there are in each place.
 #[derive(Debug, Default)]
@@ -127,6 +142,7 @@ impl Admission {
         match *place {
             Place::Regular => Ok(()),
             _ if ALWAYS.contains(&path) => Ok(()),
+            Place::Admin if is_for_operators(path) => Ok(()),
             Place::Admin => Err(ADMIN_ONLY),
             Place::Barred(refusal) => {
                 config.barred();

@@ -321,6 +321,8 @@ impl Answer {
                     Media::Json => JSON,
                     Media::Text => TEXT,
                     Media::Html => "text/html",
+                    Media::Csv => "text/csv; charset=utf-8",
+                    Media::Lines => "application/jsonl",
                 };
                 return (status, media_type);
             }

@@ -66,6 +66,8 @@ pub trait Apps: Sized + 'static {
     fn deliver<M, W: Wire<M>>(&mut self, wrap: &dyn Fn(Self::Letters) -> M, wire: &mut W);
     /// What the time brings.
     fn expired<M, W: Wire<M>>(&mut self, heartbeat: Duration, out: &mut Outgoing<'_, M, W>);
+    /// What all cores count.
+    fn measured<M, W: Wire<M>>(&mut self, figures: &str, out: &mut Outgoing<'_, M, W>);
     /// When it does.
     fn deadline(&self, heartbeat: Duration) -> Option<Instant>;
     /// All users are about to leave: what goes round to them ends at once.
@@ -222,6 +224,12 @@ impl<A: App, R: Apps> Apps for Mounted<A, R> {
     fn expired<M, W: Wire<M>>(&mut self, heartbeat: Duration, out: &mut Outgoing<'_, M, W>) {
         self.here.expired(heartbeat, out);
         self.rest.expired(heartbeat, out);
+    }
+
+    fn measured<M, W: Wire<M>>(&mut self, figures: &str, out: &mut Outgoing<'_, M, W>) {
+        let (app, mut asking) = self.here.parts(out);
+        app.measured(figures, &mut asking);
+        self.rest.measured(figures, out);
     }
 
     fn deadline(&self, heartbeat: Duration) -> Option<Instant> {

@@ -1,6 +1,7 @@
 //! What a server is asked to be, and what it leaves behind.
 
 use super::draining::Farewell;
+use super::guard::{Entrance, Guard};
 use super::log::LogQueue;
 use super::memory::MemoryBounds;
 use super::public::PublicFiles;
@@ -8,6 +9,7 @@ use super::refusals::Refusals;
 use super::tally::Tally;
 use crate::app::backend::HookFigures;
 use crate::app::chat::ChatJournal;
+use crate::app::console::ConsolePlan;
 use crate::app::hub::store::StoreFigures;
 use crate::app::push::PushConfig;
 use crate::app::realtime::{self, RealtimePlan};
@@ -114,6 +116,10 @@ pub struct Config {
     pub news: Live<ServerNews>,
     /// Where the last reading of process and host is pinned up, if somebody reads.
     pub board: Board,
+    /// What an operator may ask; `None` for nothing.
+    pub console: Option<ConsolePlan>,
+    /// Who is an operator.
+    pub guard: Guard,
 }
 
 /// What of a configuration may change while the server runs.
@@ -173,6 +179,8 @@ impl Config {
             chat: ChatJournal::default(),
             news: Live::default(),
             board: Board::default(),
+            console: None,
+            guard: Guard::default(),
         }
     }
 
@@ -275,6 +283,19 @@ impl Config {
     /// The engine's name.
     pub(super) const fn engine(&self) -> &'static str {
         self.engine
+    }
+
+    /// What an operator may ask, if anything.
+    pub(super) const fn console(&self) -> Option<&ConsolePlan> {
+        self.console.as_ref()
+    }
+
+    /// Whether whoever came in there may look into the server, if that is what the request is for.
+    ///
+    /// # Errors
+    /// What it gets instead.
+    pub(super) fn guard(&self, entrance: Entrance, request: &Request<'_>) -> Result<(), Fault> {
+        self.guard.check(entrance, request)
     }
 
     /// The last reading of process and host.

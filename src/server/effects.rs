@@ -152,6 +152,10 @@ impl<M, W: Wire<M>, B: Batch> Effects<B> for Asking<'_, '_, M, W, B> {
         self.out.is_behind(user)
     }
 
+    fn measure(&mut self) {
+        self.out.measure();
+    }
+
     fn hold(&mut self) {
         self.out.hold();
     }

@@ -5,8 +5,8 @@ use super::fields::Fields;
 use super::public::{PublicFile, PublicFiles, PublicForm, PublicPlace};
 use crate::protocol::http::conditional::{Precondition, Validators, WantedBytes};
 use crate::protocol::http::{Headers, Request, accept, date};
+use bytes::Bytes;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// An answer about a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,14 +45,18 @@ pub(super) enum FileFound {
 
 /// Bytes of a file that are to be sent.
 pub(super) struct FileContent {
-    pub(super) bytes: Arc<[u8]>,
+    pub(super) bytes: Bytes,
     pub(super) range: Range<usize>,
 }
 
 impl FileAnswer {
-    /// What a GET or HEAD gets; `None` if it is for no file.
-    pub(super) fn find(request: &Request<'_>, files: &PublicFiles) -> Option<FileFound> {
-        let number = match files.find(request.path())? {
+    /// What a GET or HEAD of that path gets; `None` if no file is there.
+    pub(super) fn find(
+        path: &str,
+        request: &Request<'_>,
+        files: &PublicFiles,
+    ) -> Option<FileFound> {
+        let number = match files.find(path)? {
             PublicPlace::File(number) => number,
             PublicPlace::Folder => return Some(FileFound::Folder),
         };
@@ -91,7 +95,7 @@ impl FileAnswer {
     /// The bytes that follow its head.
     pub(super) fn content(self, files: &PublicFiles) -> FileContent {
         let form = files.get(self.file).map(|file| self.form.of_file(file));
-        let bytes = form.map(|form| Arc::clone(&form.bytes)).unwrap_or_default();
+        let bytes = form.map(|form| form.bytes.clone()).unwrap_or_default();
         let range = match self.part {
             FilePart::Whole => 0..bytes.len(),
             FilePart::Bytes(from, to) => from..to,

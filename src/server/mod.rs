@@ -40,6 +40,7 @@ mod fields;
 mod figures;
 mod file_answer;
 mod framing;
+mod guard;
 mod heartbeat;
 mod http;
 mod inbound;
@@ -81,6 +82,7 @@ mod websocket;
 pub use apps::{AppIndex, Apps, Letters, Mounted};
 pub use config::{Config, Outcome, ServerNews};
 pub use figures::Figures;
+pub use guard::{Guard, LocalListeners};
 pub use metered::Server;
 pub use mount::{BuiltIn, built_in};
 pub use public::{PublicFile, PublicFiles, PublicForm, PublicPlace};
@@ -157,7 +159,9 @@ impl<A: Apps> CoreServer<A> {
     /// Answers the connections that wait for the figures.
     fn answer_askers(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         self.due.clear();
-        self.shared.take_askers(&mut self.due);
+        if self.shared.take_askers(&mut self.due) {
+            self.shared.tell_measured(wire);
+        }
         let (connections, shared) = (&mut self.connections, &mut self.shared);
         for &id in &self.due {
             connections.act(id, shared, wire, |it, shared, wire| {

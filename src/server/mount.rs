@@ -4,6 +4,7 @@ use super::Config;
 use super::apps::Mounted;
 use super::route::Route;
 use crate::app::chat::{self, Chat};
+use crate::app::console::{self, Console, Dash};
 use crate::app::echo::Echo;
 use crate::app::engineio::EngineApp;
 use crate::app::push::Push;
@@ -34,6 +35,8 @@ mount! { config:
     Push, Push::new(config.push()) => &[PUSH, EVENTS];
     Rooms, Rooms::new(config.rooms()) => &[ROOMS, SAY];
     Chat, Chat::new(config.chat()) => &[CHAT];
+    Console, Console::new(config.console().cloned().unwrap_or_default()) => console_routes(config);
+    Dash, Dash::default() => dash_routes(config);
     EngineApp, EngineApp::new(realtime_plan(config)) => realtime_routes(config);
 }
 
@@ -50,6 +53,14 @@ const ROOMS: Route = Route::either(
 const CHAT: Route = Route::websocket(
     chat::CHAT,
     "a chat with whoever comes next; /chat/ is its page",
+);
+const CONSOLE: [Route; 2] = [
+    Route::exchange(console::REPORT, ""),
+    Route::exchange(console::LOGS, ""),
+];
+const DASH: Route = Route::events(
+    console::DASH,
+    "what /stats says, once a second; /dash/ is its page",
 );
 const SAY: Route = Route::post(rooms::SAY);
 
@@ -96,6 +107,20 @@ const REALTIME: [Route; 6 + realtime::API.len()] = {
 
 fn realtime_plan(config: &Config) -> RealtimePlan {
     config.realtime().cloned().unwrap_or_default()
+}
+
+fn console_routes(config: &Config) -> &'static [Route] {
+    match config.console() {
+        Some(_) => &CONSOLE,
+        None => &[],
+    }
+}
+
+fn dash_routes(config: &Config) -> &'static [Route] {
+    match config.console() {
+        Some(_) => &[DASH],
+        None => &[],
+    }
 }
 
 fn realtime_routes(config: &Config) -> &'static [Route] {

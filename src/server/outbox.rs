@@ -35,6 +35,8 @@ pub(super) enum Task {
     Respond(ConnectionId, ApiResponse),
     /// Note whose one is.
     Name(ConnectionId, Box<str>),
+    /// Ask all cores what they count, for an application.
+    Measure,
 }
 
 /// What is to be done, and scratch space for it.
@@ -48,6 +50,8 @@ pub(super) struct Outbox {
     names: Vec<(ConnectionId, Box<str>)>,
     /// Somebody wants to know whose connections are.
     wants_names: bool,
+    /// An application wants to know what all cores count.
+    measures: bool,
     /// An application has something to say to itself on another core.
     has_mail: bool,
     /// Once a connection took a deflated message.
@@ -75,6 +79,7 @@ impl Default for Outbox {
             responses: Vec::new(),
             names: Vec::new(),
             wants_names: false,
+            measures: false,
             has_mail: false,
             deflater: None,
             narrow_deflater: None,
@@ -99,9 +104,10 @@ impl Outbox {
             Some(Task::Answer(id, answer))
         } else if let Some(id) = self.released.pop_front() {
             Some(Task::Hear(id))
-        } else {
-            let (id, response) = self.responses.pop()?;
+        } else if let Some((id, response)) = self.responses.pop() {
             Some(Task::Respond(id, response))
+        } else {
+            std::mem::take(&mut self.measures).then_some(Task::Measure)
         }
     }
 
@@ -148,6 +154,11 @@ impl Outbox {
     /// One that was held is heard again.
     pub(super) fn hear(&mut self, id: ConnectionId) {
         self.released.push_back(id);
+    }
+
+    /// An application wants to know what all cores count.
+    pub(super) fn measure(&mut self) {
+        self.measures = true;
     }
 
     /// An application has something to say to itself on another core.
@@ -294,7 +305,7 @@ impl Outbox {
     pub(super) fn is_empty(&self) -> bool {
         let lists = self.slow.is_empty() && self.ending.is_empty() && self.answers.is_empty();
         let others = self.released.is_empty() && self.responses.is_empty();
-        lists && others && self.names.is_empty() && !self.has_mail
+        lists && others && self.names.is_empty() && !self.has_mail && !self.measures
     }
 }
 

@@ -265,6 +265,11 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
         self.outbox.hear(connection(user).0);
     }
 
+    /// An application wants to know what all cores count.
+    pub(super) fn measure(&mut self) {
+        self.outbox.measure();
+    }
+
     /// Notes that an application has something to say to itself on another core.
     pub(super) fn note_mail(&mut self) {
         self.outbox.note_mail();

@@ -2,8 +2,8 @@
 //!
 //! What is not among them is not there, so no path leads out of the folder that they are from.
 
+use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// All of them, by path: `/index.html`.
@@ -35,7 +35,7 @@ pub struct PublicFile {
 #[derive(Clone, Debug)]
 pub struct PublicForm {
     /// Its bytes: one copy for all cores.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Bytes,
     /// Tells these bytes from any others: a strong entity tag, in its quotes (RFC 9110, 8.8.3).
     pub etag: String,
 }
@@ -155,7 +155,7 @@ mod tests {
         let mut files = PublicFiles::new(Duration::ZERO);
         for path in paths {
             let plain = PublicForm {
-                bytes: path.as_bytes().into(),
+                bytes: Bytes::copy_from_slice(path.as_bytes()),
                 etag: format!("\"{path}\""),
             };
             let file = PublicFile {

@@ -83,6 +83,9 @@ pub(super) fn asked<A: Apps>(
     if let Err(fault) = shared.requested(request.path(), wire.now()) {
         return refuse(fault, &request);
     }
+    if let Err(fault) = shared.guard(*place, &request) {
+        return refuse(fault, &request);
+    }
     if let Err(fault) = shared.looks_through(id, &request) {
         let refusal = Reply::refuse(fault).ending(CloseReason::Barred);
         return Asked::Reply(refusal);
@@ -113,7 +116,7 @@ fn route<A: Apps>(request: &Request<'_>, shared: &mut Shared<A>, now: Instant) -
             request,
         ),
         "/metrics" => figures(reader(request).map(Form::Metrics), request),
-        "/" if !shared.has_file("/") => plain(Answer::Index, request),
+        "/" if !shared.has_file("/") => home(request, shared),
         path => match shared.find(path) {
             Some((app, By::WebSocket)) => socket(app, request, shared, now),
             Some((app, By::EventStream)) => events(app, request, shared, now),
@@ -141,6 +144,21 @@ fn route<A: Apps>(request: &Request<'_>, shared: &mut Shared<A>, now: Instant) -
         },
     }
 }
+
+/// The list of what there is: a page for browsers, which name HTML, and lines for others.
+fn home<A: Apps>(request: &Request<'_>, shared: &mut Shared<A>) -> Asked {
+    let mut accepts = request
+        .headers
+        .all("Accept")
+        .flat_map(|it| it.split([',', ';']));
+    let is_browser = accepts.any(|it| it.trim().eq_ignore_ascii_case("text/html"));
+    let reads = matches!(request.method, "GET" | "HEAD");
+    let page = (is_browser && reads).then(|| shared.file_at(HOME, request));
+    plain(page.flatten().unwrap_or(Answer::Index), request)
+}
+
+/// The page that lists the pages there are.
+const HOME: &str = "/console/home.html";
 
 /// What a reader of metrics takes; `None` if neither form is acceptable (RFC 9110, 12.5.1).
 fn reader(request: &Request<'_>) -> Option<Reader> {

@@ -44,6 +44,7 @@ fn carry_out<A: Apps>(
             }),
             Task::Hear(id) => shared.inbound().defer(id, DeferWait::Share, wire.now()),
             Task::Name(id, name) => eviction::name(id, name, connections, shared, wire),
+            Task::Measure => shared.measure(wire),
             Task::Respond(id, response) => connections.act(id, shared, wire, |it, shared, wire| {
                 it.respond(id, response, shared, wire)
             }),

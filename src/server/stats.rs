@@ -73,17 +73,35 @@ pub(super) struct Round {
     told: Vec<Option<Figures>>,
     until: Option<Instant>,
     askers: Vec<ConnectionId>,
+    /// An application waits for it too.
+    is_for_apps: bool,
     reading: Option<(Instant, Vitals)>,
 }
 
 impl Round {
     /// Somebody wants the figures. True if they can be had at once: there is no other core.
     pub(super) fn ask<L>(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<L>>) -> bool {
-        let cores = wire.cores();
-        if cores <= 1 {
+        if wire.cores() <= 1 {
             return true;
         }
         self.askers.push(id);
+        self.begin(wire);
+        false
+    }
+
+    /// An application wants the figures. True if they can be had at once.
+    pub(super) fn measure<L>(&mut self, wire: &mut impl Wire<Message<L>>) -> bool {
+        if wire.cores() <= 1 {
+            return true;
+        }
+        self.is_for_apps = true;
+        self.begin(wire);
+        false
+    }
+
+    /// Asks the other cores, unless they are being asked.
+    fn begin<L>(&mut self, wire: &mut impl Wire<Message<L>>) {
+        let cores = wire.cores();
         if self.until.is_none() {
             self.number += 1;
             self.until = Some(wire.now() + ROUND_TIME);
@@ -94,7 +112,6 @@ impl Round {
                 wire.forward(core, Message::Ask { round: self.number });
             }
         }
-        false
     }
 
     /// Another core told. True if all have.
@@ -114,10 +131,11 @@ impl Round {
         self.until
     }
 
-    /// Ends the round and hands over who waits.
-    pub(super) fn end(&mut self, askers: &mut Vec<ConnectionId>) {
+    /// Ends the round and hands over who waits. Whether applications do.
+    pub(super) fn end(&mut self, askers: &mut Vec<ConnectionId>) -> bool {
         self.until = None;
         askers.append(&mut self.askers);
+        std::mem::take(&mut self.is_for_apps)
     }
 
     /// The engine's figures, read once per turn: a reading is a few system calls, and a peer may

@@ -7,6 +7,7 @@ import harness
 import cases_cable  # noqa: F401  (registers its cases)
 import cases_certificates  # noqa: F401
 import cases_chat  # noqa: F401
+import cases_console  # noqa: F401
 import cases_deflate  # noqa: F401
 import cases_drain  # noqa: F401
 import cases_events  # noqa: F401

@@ -35,7 +35,30 @@ pub(super) struct JsonlFile {
     /// What its end looked like when it was opened.
     torn_bytes: u64,
     lost: u64,
-    complained: Option<Instant>,
+    complaint: FileComplaint,
+}
+
+/// What is said of a file that cannot be written, now and then.
+pub(super) struct FileComplaint {
+    path: PathBuf,
+    said: Option<Instant>,
+}
+
+impl FileComplaint {
+    /// Of that file.
+    pub(super) const fn new(path: PathBuf) -> Self {
+        Self { path, said: None }
+    }
+
+    /// Says what is wrong and what comes of it, unless that was said a moment ago.
+    pub(super) fn say(&mut self, error: &io::Error, what: &str) {
+        if self.said.is_some_and(|at| at.elapsed() < QUIET_TIME) {
+            return;
+        }
+        self.said = Some(Instant::now());
+        let path = self.path.display();
+        print::note(format!("{path}: {error}; {what}"));
+    }
 }
 
 impl JsonlFile {
@@ -54,7 +77,7 @@ impl JsonlFile {
             is_unsynced: false,
             torn_bytes,
             lost: 0,
-            complained: None,
+            complaint: FileComplaint::new(path(folder, name)),
         })
     }
 
@@ -144,18 +167,10 @@ impl JsonlFile {
 
     /// Says what is wrong, now and then.
     fn complain(&mut self, error: &io::Error) {
-        let is_said = |at: Instant| at.elapsed() < QUIET_TIME;
-        if self.complained.is_some_and(is_said) {
-            return;
-        }
-        self.complained = Some(Instant::now());
-        let path = path(&self.folder, self.name);
-        print::note(format!(
-            "{}: {error}; {} lines are lost so far, the server goes on; make room, or give another \
-             folder with --logs",
-            path.display(),
-            print::whole(self.lost)
-        ));
+        let lost = print::whole(self.lost);
+        let remedy = "make room, or give another folder with --logs";
+        let what = format!("{lost} lines are lost so far, the server goes on; {remedy}");
+        self.complaint.say(error, &what);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The lines of the logs of chats, as JSON.
 
+use super::second::ServerSecond;
 use crate::app::chat::{ChatDeed, ChatFigures, ChatRecord};
 use crate::engine;
 use crate::shard::Counters;
@@ -42,11 +43,25 @@ struct EventLine<'a> {
     text: Option<&'a RawValue>,
 }
 
+/// Which line of figures it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FiguresMoment {
+    /// The first of a server.
+    Start,
+    Second,
+    /// The last, of one that ends as it should.
+    End,
+}
+
 /// A line of `bandwidth.jsonl`.
 #[derive(Serialize)]
 struct FiguresLine {
     v: u8,
     at: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    starts: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ends: bool,
     users: u64,
     chatting: u64,
     messages: u64,
@@ -55,6 +70,20 @@ struct FiguresLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     rss_bytes: Option<u64>,
     cpu_s: f64,
+    #[serde(flatten)]
+    server: Option<ServerSecond>,
+}
+
+/// What a line of figures tells of.
+pub(super) struct FiguresNow {
+    pub(super) moment: FiguresMoment,
+    pub(super) now: Instant,
+    /// What chats are now, and what they were at the line before.
+    pub(super) chats: (ChatFigures, ChatFigures),
+    /// Events that are lost because they could not be written.
+    pub(super) lost: u64,
+    /// What the server did, if that is known.
+    pub(super) server: Option<ServerSecond>,
 }
 
 impl LineWriter {
@@ -104,23 +133,22 @@ impl LineWriter {
 
     /// Appends the line of a second: what the figures are now, and what was said since they were as
     /// before.
-    pub(super) fn figures(
-        &self,
-        into: &mut Vec<u8>,
-        (now, (figures, before), lost): (Instant, (ChatFigures, ChatFigures), u64),
-        process: Option<&Process>,
-    ) {
+    pub(super) fn figures(&self, into: &mut Vec<u8>, told: FiguresNow, process: Option<&Process>) {
+        let (figures, before) = told.chats;
         let vitals = engine::vitals::read(Counters::default(), Vec::new());
         let line = FiguresLine {
             v: VERSION,
-            at: self.time(now),
+            at: self.time(told.now),
+            starts: told.moment == FiguresMoment::Start,
+            ends: told.moment == FiguresMoment::End,
             users: figures.users,
             chatting: figures.chatting,
             messages: figures.messages - before.messages,
             bytes: figures.bytes - before.bytes,
-            lost: figures.lost + lost,
+            lost: figures.lost + told.lost,
             rss_bytes: process.and_then(|it| it.rss_bytes),
             cpu_s: (vitals.process_cpu.as_secs_f64() * 1e6).round() / 1e6,
+            server: told.server,
         };
         put(into, &line);
     }

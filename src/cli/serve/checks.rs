@@ -7,6 +7,15 @@ use crate::limits;
 use crate::protocol::websocket::frame::HEADER_BYTES;
 use crate::tls::sealed_bytes;
 
+/// Whether the flags go together.
+pub(super) fn check(flags: &ServeFlags) -> Result<(), Failure> {
+    check_bounds(flags)?;
+    match flags.engine {
+        ServeEngine::Baseline => check_baseline(flags),
+        ServeEngine::Ring | ServeEngine::Tokio => Ok(()),
+    }
+}
+
 /// How many receive buffers a ring has, and how long each is.
 pub(super) fn receiving(flags: &ServeFlags) -> Result<(u16, u32), Failure> {
     let usage = |text: &str| Err(Failure::Usage(text.to_owned()));
@@ -37,13 +46,14 @@ pub(super) fn receiving(flags: &ServeFlags) -> Result<(u16, u32), Failure> {
 }
 
 /// Refuses what is asked of the baseline beyond what it has, rather than to ignore it.
-pub(super) fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
+fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
     if !cfg!(feature = "baseline") {
         return Err(without_baseline("--engine baseline"));
     }
     let time = Switch::After;
     let asked = [
         ("--admin-listen", flags.admin_listen.is_some()),
+        ("--admin-token", flags.admin_token.is_some()),
         ("--room-size", flags.room_size != limits::ROOM_SIZE),
         ("--max-fragments", flags.max_fragments != 1024),
         ("--max-backlog", flags.max_backlog != 4 << 20),
@@ -81,7 +91,7 @@ pub(super) fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
 }
 
 /// Whether the bounds on bytes go together.
-pub(super) fn check_bounds(flags: &ServeFlags) -> Result<(), Failure> {
+fn check_bounds(flags: &ServeFlags) -> Result<(), Failure> {
     if sealed_bytes(flags.max_message.saturating_add(HEADER_BYTES)) > flags.max_backlog {
         return Err(Failure::Usage(format!(
             "--max-backlog: {} bytes have no room for the echo of a message of \

@@ -1,15 +1,17 @@
 //! What the flags of `serve` come to: a server, its cores, its sockets.
 
-use super::checks::{check_baseline, check_bounds, receiving};
+use super::checks::{check, receiving};
+use crate::app::console::ConsolePlan;
 use crate::app::realtime::RealtimePlan;
 use crate::cli::backend_flags::BackendSetup;
+use crate::cli::console::ConsoleThread;
 use crate::cli::flags::{ServeEngine, ServeFlags};
 use crate::cli::journal::JournalFlags;
 use crate::cli::log_flags::LogFormat;
 use crate::cli::server_capacity::{HostLimits, ServerCapacity};
 use crate::cli::store::OpenStore;
 use crate::cli::tls::{self, TlsFiles};
-use crate::cli::tokens::ChannelSite;
+use crate::cli::tokens::{ChannelSite, secret_at};
 use crate::cli::values::Switch;
 use crate::cli::{Failure, host, listen, public};
 use crate::door::AddressBlock;
@@ -19,6 +21,7 @@ use crate::live::Live;
 use crate::protocol::websocket::OriginPolicy;
 use crate::server;
 use crate::server::log::LogLevel;
+use crate::server::{Guard, LocalListeners};
 use crate::tls::Role;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::net::SocketAddr;
@@ -56,10 +59,7 @@ pub(in crate::cli) struct Config {
 impl Config {
     /// What the flags mean, under that limit on descriptors.
     pub(in crate::cli) fn new(flags: ServeFlags, descriptor_limit: u64) -> Result<Self, Failure> {
-        check_bounds(&flags)?;
-        if flags.engine == ServeEngine::Baseline {
-            check_baseline(&flags)?;
-        }
+        check(&flags)?;
         let cpus = host::cpus(flags.cores.clone())?;
         let (listen, admin_listener) = listen(&flags)?;
         let capacity = ServerCapacity::new(
@@ -116,7 +116,8 @@ impl Config {
                 head_time: flags.limits.header_timeout,
                 origins: origins(flags.origin),
                 public: public::read(flags.public.as_deref(), flags.public_max_age)?,
-                ..server::Config::new(flags.engine.name(), engine::now())
+                guard: guard(flags.admin_token, &listen, admin_listener)?,
+                ..beginning(flags.engine)
             },
             listen,
             cpus,
@@ -134,6 +135,17 @@ impl Config {
         let opened = opened
             .map(|(path, realtime)| OpenStore::open(path, realtime, self.cpus.len(), random()?));
         opened.transpose()
+    }
+
+    /// Begins to answer what operators ask of the logs, if there are any.
+    pub(super) fn start_console(&mut self) -> Result<Option<ConsoleThread>, EngineError> {
+        let parts = self.journal.folder().zip(self.server.console.as_mut());
+        let started = parts.map(|(folder, console)| {
+            let (thread, lines) = ConsoleThread::start(folder, self.cpus.len())?;
+            console.lines = lines;
+            Ok(thread)
+        });
+        started.transpose()
     }
 
     /// Whether it is known where connections come from.
@@ -180,6 +192,37 @@ fn listen(flags: &ServeFlags) -> Result<(Vec<SocketAddr>, Option<u16>), Failure>
     let number = u16::try_from(all.len()).unwrap_or(u16::MAX);
     all.push(first);
     Ok((all, Some(number)))
+}
+
+/// A server that operators may ask, and that is like any other.
+fn beginning(engine: ServeEngine) -> server::Config {
+    server::Config {
+        console: Some(ConsolePlan::default()),
+        ..server::Config::new(engine.name(), engine::now())
+    }
+}
+
+/// Who may look into the server.
+fn guard(
+    token: Option<String>,
+    listen: &[SocketAddr],
+    admin: Option<u16>,
+) -> Result<Guard, Failure> {
+    let token = token.map(|typed| secret_at("--admin-token", &typed));
+    let token = token.transpose()?;
+    if token.as_deref() == Some("") {
+        let text = "--admin-token: what is there is empty".to_owned();
+        return Err(Failure::Usage(text));
+    }
+    let (regular, admin) = listen.split_at(admin.map_or(listen.len(), usize::from));
+    let is_local = |all: &[SocketAddr]| all.iter().all(|it| it.ip().is_loopback());
+    Ok(Guard {
+        token: token.map(Into::into),
+        local: LocalListeners {
+            regular: is_local(regular),
+            admin: !admin.is_empty() && is_local(admin),
+        },
+    })
 }
 
 /// Which web pages may open a WebSocket.

@@ -35,6 +35,8 @@ impl Apps for () {
 
     fn expired<M, W: Wire<M>>(&mut self, _: Duration, _: &mut Outgoing<'_, M, W>) {}
 
+    fn measured<M, W: Wire<M>>(&mut self, _: &str, _: &mut Outgoing<'_, M, W>) {}
+
     fn deadline(&self, _: Duration) -> Option<Instant> {
         None
     }

@@ -16,7 +16,7 @@ use crate::server::figures::Figures;
 use crate::server::file_answer::{FileAnswer, FileContent, FileFound};
 use crate::server::route::By;
 use crate::server::say::Saying;
-use crate::server::stats::Message;
+use crate::server::stats::{Form, Message};
 use crate::server::stream::{self, Resumed};
 use crate::server::tally::{CloseReason, Tally};
 use crate::shard::{ConnectionId, Core, Unsent, Wire};
@@ -43,6 +43,18 @@ impl<A: Apps> Shared<A> {
             self.tally.refused();
             refusal.ending(CloseReason::Full)
         })
+    }
+
+    /// Whether a connection in that place may look into the server, if it wants to.
+    ///
+    /// # Errors
+    /// What it gets instead.
+    pub(in crate::server) fn guard(
+        &self,
+        place: Place,
+        request: &Request<'_>,
+    ) -> Result<(), Fault> {
+        self.config.guard(place.entrance(), request)
     }
 
     /// Which of the listed origins the page is of that asks, if any.
@@ -182,7 +194,16 @@ impl<A: Apps> Shared<A> {
 
     /// What a request gets of the files for browsers; `None` if it is for none of them.
     pub(in crate::server) fn file(&mut self, request: &Request<'_>) -> Option<Answer> {
-        match FileAnswer::find(request, self.config.public())? {
+        self.file_at(request.path(), request)
+    }
+
+    /// The same of the file at that path.
+    pub(in crate::server) fn file_at(
+        &mut self,
+        path: &str,
+        request: &Request<'_>,
+    ) -> Option<Answer> {
+        match FileAnswer::find(path, request, self.config.public())? {
             FileFound::Answer(file) => Some(Answer::File(file)),
             FileFound::Folder => {
                 let query = request.query().map(|query| format!("?{query}"));
@@ -327,9 +348,26 @@ impl<A: Apps> Shared<A> {
         self.round.deadline().is_some_and(|until| until <= now)
     }
 
-    /// Hands over who waits for figures.
-    pub(in crate::server) fn take_askers(&mut self, into: &mut Vec<ConnectionId>) {
-        self.round.end(into);
+    /// Hands over who waits for figures. Whether applications do.
+    pub(in crate::server) fn take_askers(&mut self, into: &mut Vec<ConnectionId>) -> bool {
+        self.round.end(into)
+    }
+
+    /// An application wants the figures of all cores: it is told at once if there is no other core.
+    pub(in crate::server) fn measure(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
+        if self.round.measure(wire) {
+            self.tell_measured(wire);
+        }
+    }
+
+    /// Tells the applications the figures of all cores.
+    pub(in crate::server) fn tell_measured(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
+        let (tally, mut text) = (self.figures(wire), Vec::new());
+        self.round
+            .write(&mut text, Form::Json, &self.config, tally, wire);
+        let text = String::from_utf8(text).unwrap_or_default();
+        let (apps, mut outgoing) = self.apps_and_outgoing(wire);
+        apps.measured(text.trim_end(), &mut outgoing);
     }
 
     /// What is counted, with what is held now.

@@ -3,13 +3,14 @@
 use super::*;
 use crate::live::Live;
 use crate::server::{PublicFile, PublicFiles, PublicForm, ServerNews};
+use bytes::Bytes;
 use std::sync::Arc;
 
 const LARGE: usize = 1_000_000;
 
 fn form(bytes: &[u8], tag: &str) -> PublicForm {
     PublicForm {
-        bytes: bytes.into(),
+        bytes: Bytes::copy_from_slice(bytes),
         etag: format!("\"{tag}\""),
     }
 }
