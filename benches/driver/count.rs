@@ -1,7 +1,9 @@
 //! Counts the messages of a stream of bytes that may be cut anywhere.
 
 /// One connection's count in progress.
-pub(crate) trait Counter: Clone + Default {
+pub(crate) trait Counter: Clone {
+    /// Counts messages of at least so many bytes, if their length is known before they end.
+    fn of_at_least(bytes: u64) -> Self;
     /// Messages that end in these bytes.
     fn count(&mut self, bytes: &[u8]) -> u64;
 }
@@ -12,9 +14,18 @@ pub(crate) struct Frames {
     header: [u8; 10],
     have: usize,
     payload_left: u64,
+    least: u64,
 }
 
 impl Counter for Frames {
+    fn of_at_least(bytes: u64) -> Self {
+        let least = bytes;
+        Self {
+            least,
+            ..Self::default()
+        }
+    }
+
     fn count(&mut self, mut bytes: &[u8]) -> u64 {
         let mut messages = 0;
         loop {
@@ -26,7 +37,8 @@ impl Counter for Frames {
                 return messages;
             }
             if self.have == self.wanted() {
-                messages += u64::from(self.header[0] & 0x8 == 0);
+                let counts = self.header[0] & 0x8 == 0 && self.length() >= self.least;
+                messages += u64::from(counts);
                 self.have = 0;
             }
             while self.have < self.wanted() {
@@ -71,6 +83,10 @@ pub(crate) struct Events {
 }
 
 impl Counter for Events {
+    fn of_at_least(_bytes: u64) -> Self {
+        Self::default()
+    }
+
     fn count(&mut self, bytes: &[u8]) -> u64 {
         let mut events = 0;
         for &byte in bytes {

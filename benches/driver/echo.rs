@@ -1,6 +1,8 @@
 //! The closed loop: every reply is checked byte by byte and asks for the next message; whatever
-//! came back on a connection within a turn is asked again with one send.
+//! came back on a connection within a turn is asked again with one send. Texts of another length
+//! than a reply to a text are a dialect's pings: they are passed over.
 
+use crate::hello;
 use crate::peer::Protocol;
 use crate::ring::{Kind, Ring};
 use crate::{Load, Reading};
@@ -23,16 +25,42 @@ const BULK: usize = 64 * 1024;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// What is in flight on one connection.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Shape {
     pub(crate) pipeline: u32,
-    pub(crate) payload: usize,
+    /// One message, and its reply: frames.
+    pub(crate) request: Vec<u8>,
+    pub(crate) reply: Vec<u8>,
+}
+
+impl Shape {
+    /// Messages of so many bytes that come back as they are.
+    pub(crate) fn echoed(pipeline: u32, payload: usize) -> Self {
+        let (request, reply) = (masked(payload), unmasked(payload));
+        Self {
+            pipeline,
+            request,
+            reply,
+        }
+    }
+
+    /// A text that is answered by another.
+    pub(crate) fn said(pipeline: u32, say: &str, hear: &str) -> Self {
+        let (request, reply) = (hello::masked(say), hello::unmasked(hear));
+        Self {
+            pipeline,
+            request,
+            reply,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Default)]
 struct Connection {
     /// Bytes of the next reply that are here already.
     offset: usize,
+    /// Bytes to come of a message that is no reply.
+    strange: usize,
     in_flight: u32,
     /// Messages to send at the end of the turn.
     due: u32,
@@ -54,7 +82,7 @@ struct Driver {
 }
 
 /// Runs the loop and returns the window's figures.
-pub(crate) fn run(load: &Load, shape: Shape) -> Result<Value, Box<dyn Error>> {
+pub(crate) fn run(load: &Load, shape: &Shape) -> Result<Value, Box<dyn Error>> {
     let sockets = load.target().open(load.connections)?;
     let mut driver = Driver::new(load, shape, &sockets)?;
     driver.start(shape.pipeline)?;
@@ -100,12 +128,33 @@ enum Ask {
     NoMore,
 }
 
+impl Connection {
+    /// Replies that end in these bytes, among short texts that are none; `None` if other bytes are
+    /// there.
+    fn picked(&mut self, bytes: &[u8], reply: &[u8]) -> Option<u32> {
+        let mut replies = 0;
+        for &byte in bytes {
+            if self.strange > 0 {
+                self.strange -= 1;
+            } else if self.offset == 1 && byte != reply[1] && byte < 126 && reply[0] == 0x81 {
+                (self.offset, self.strange) = (0, usize::from(byte));
+            } else if byte == reply[self.offset] {
+                self.offset = (self.offset + 1) % reply.len();
+                replies += u32::from(self.offset == 0);
+            } else {
+                return None;
+            }
+        }
+        Some(replies)
+    }
+}
+
 impl Driver {
-    fn new(load: &Load, shape: Shape, sockets: &[TcpStream]) -> Result<Self, Box<dyn Error>> {
-        let request = masked(shape.payload);
+    fn new(load: &Load, shape: &Shape, sockets: &[TcpStream]) -> Result<Self, Box<dyn Error>> {
+        let request = shape.request.clone();
         let reply = match load.protocol {
             Protocol::Tcp => request.clone(),
-            Protocol::Ws => unmasked(shape.payload),
+            Protocol::Ws | Protocol::Polled => shape.reply.clone(),
             Protocol::Sse => return Err("an event stream does not echo".into()),
         };
         let expected = reply.len() * shape.pipeline as usize;
@@ -193,12 +242,17 @@ impl Driver {
         let buffer = cqueue::buffer_select(completion.flags()).ok_or("a receive has a buffer")?;
         let bytes = self.ring.buffers.received(buffer, length);
         let connection = &mut self.connections[id as usize];
-        if bytes != &self.replies[connection.offset..connection.offset + length] {
-            return Err(format!("connection {id} got other bytes than it sent").into());
-        }
-        let here = connection.offset + length;
-        connection.offset = here % self.reply_bytes;
-        let replies = u32::try_from(here / self.reply_bytes)?;
+        let expected = &self.replies[connection.offset..connection.offset + length];
+        let replies = if connection.strange == 0 && bytes == expected {
+            let here = connection.offset + length;
+            connection.offset = here % self.reply_bytes;
+            u32::try_from(here / self.reply_bytes)?
+        } else {
+            let reply = &self.replies[..self.reply_bytes];
+            connection
+                .picked(bytes, reply)
+                .ok_or_else(|| format!("connection {id} got other bytes than it should"))?
+        };
         connection.in_flight = connection
             .in_flight
             .checked_sub(replies)
@@ -233,7 +287,7 @@ fn payload(length: usize) -> impl Iterator<Item = u8> {
 }
 
 /// A client's binary frame. RFC 6455, 5.2 and 5.3.
-pub(crate) fn masked(length: usize) -> Vec<u8> {
+fn masked(length: usize) -> Vec<u8> {
     let mut frame = header(length, 0x80);
     frame.extend(MASK);
     frame.extend(
@@ -245,7 +299,7 @@ pub(crate) fn masked(length: usize) -> Vec<u8> {
 }
 
 /// A server's binary frame.
-pub(crate) fn unmasked(length: usize) -> Vec<u8> {
+fn unmasked(length: usize) -> Vec<u8> {
     let mut frame = header(length, 0);
     frame.extend(payload(length));
     frame

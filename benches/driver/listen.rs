@@ -17,7 +17,7 @@ pub(crate) const TURN: Duration = Duration::from_millis(20);
 /// Counts for the window and returns its figures.
 pub(crate) fn run(load: &Load) -> Result<Value, Box<dyn Error>> {
     match load.protocol {
-        Protocol::Ws => listen::<Frames>(load),
+        Protocol::Ws | Protocol::Polled => listen::<Frames>(load),
         Protocol::Sse => listen::<Events>(load),
         Protocol::Tcp => Err("there is no push over bare TCP".into()),
     }
@@ -31,7 +31,7 @@ fn listen<C: Counter>(load: &Load) -> Result<Value, Box<dyn Error>> {
     for index in 0..sockets.len() {
         ring.receive(u32::try_from(index)?)?;
     }
-    let mut counters = vec![C::default(); sockets.len()];
+    let mut counters = vec![C::of_at_least(load.least); sockets.len()];
     let window = load.window();
     let warm = until(&mut ring, &mut counters, window.starts)?;
     let start = Reading::take(load, warm)?;

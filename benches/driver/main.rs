@@ -7,14 +7,17 @@
 mod count;
 mod cpu;
 mod echo;
+mod hello;
 mod listen;
 mod peer;
 mod plain;
+mod polled;
 #[path = "../ring/mod.rs"]
 mod ring;
 mod rooms;
 
 use clap::{Args, Parser, Subcommand};
+use hello::Hello;
 use peer::{Protocol, Target};
 use serde_json::{Value, json};
 use std::error::Error;
@@ -39,6 +42,11 @@ enum Command {
         /// Bytes of a message.
         #[arg(long, default_value_t = 32)]
         payload: usize,
+        /// A text to say instead of bytes, and the text that answers it, whatever else comes.
+        #[arg(long, requires = "hear")]
+        say: Option<String>,
+        #[arg(long, requires = "say")]
+        hear: Option<String>,
         /// Plain epoll instead of a ring: one read and one write for each readiness.
         #[arg(long)]
         epoll: bool,
@@ -73,6 +81,12 @@ struct Load {
     /// Connections.
     #[arg(long, default_value_t = 64)]
     connections: usize,
+    /// What each says first.
+    #[command(flatten)]
+    hello: Hello,
+    /// Bytes of a message at least that is counted by who listens.
+    #[arg(long, default_value_t = 0)]
+    least: u64,
     /// Seconds that are measured.
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
@@ -93,6 +107,7 @@ impl Load {
             port: self.port,
             protocol: self.protocol,
             path: self.path.clone(),
+            hello: self.hello.clone(),
         }
     }
 
@@ -155,11 +170,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             load,
             pipeline,
             payload,
+            say: text,
+            hear,
             epoll,
         } => {
-            let shape = echo::Shape { pipeline, payload };
+            let shape = match text.zip(hear) {
+                Some((text, hear)) => echo::Shape::said(pipeline, &text, &hear),
+                None => echo::Shape::echoed(pipeline, payload),
+            };
             let run = if epoll { plain::run } else { echo::run };
-            say(&run(&load, shape)?)
+            say(&run(&load, &shape)?)
         }
         Command::Listen(load) => say(&listen::run(&load)?),
         Command::Rooms(load) => say(&rooms::run(&load)?),

@@ -1,5 +1,7 @@
 //! Opens connections: TCP, the WebSocket upgrade, the request of an event stream.
 
+use crate::hello::Hello;
+use crate::polled;
 use clap::ValueEnum;
 use socket2::SockRef;
 use std::collections::VecDeque;
@@ -9,8 +11,9 @@ use std::time::Duration;
 
 /// Connections that have asked and wait for their answer.
 const IN_FLIGHT: usize = 64;
-/// RFC 6455, 1.3: the key of its example, and the answer to it.
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+/// RFC 6455, 1.3: the fields of an upgrade with the key of its example, and the answer to that.
+pub(crate) const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
+     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// What a server speaks.
@@ -22,6 +25,8 @@ pub(crate) enum Protocol {
     Ws,
     /// Server-Sent Events.
     Sse,
+    /// Socket.IO: polls, then a WebSocket.
+    Polled,
 }
 
 /// Whom to connect to.
@@ -29,20 +34,21 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     pub(crate) protocol: Protocol,
     pub(crate) path: String,
+    pub(crate) hello: Hello,
 }
 
 impl Target {
-    /// Opens so many connections and waits until each has its 101 or 200.
+    /// Opens so many connections and waits until each has its 101 or 200, and the answer to what it
+    /// says first.
     pub(crate) fn open(&self, count: usize) -> io::Result<Vec<TcpStream>> {
+        if self.protocol == Protocol::Polled {
+            return polled::open(self.port, &self.path, count);
+        }
         let request = self.request();
         let mut open = Vec::with_capacity(count);
         let mut asked = VecDeque::with_capacity(IN_FLIGHT);
         for _ in 0..count {
-            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-            // Reset on close: no TIME_WAIT keeps the port from the next run.
-            SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+            let mut stream = connect(self.port)?;
             stream.write_all(&request)?;
             asked.push_back(stream);
             if asked.len() == IN_FLIGHT {
@@ -65,13 +71,13 @@ impl Target {
             port,
             protocol,
             path,
+            hello,
         } = self;
         let fields = match protocol {
             // Nothing understands it: it comes back as it is.
-            Protocol::Tcp | Protocol::Ws => format!(
-                "Upgrade: websocket\r\nConnection: Upgrade\r\n\
-                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
-            ),
+            Protocol::Tcp | Protocol::Ws | Protocol::Polled => {
+                format!("{UPGRADE}{}", hello.field())
+            }
             Protocol::Sse => "Accept: text/event-stream\r\n".to_owned(),
         };
         format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{fields}\r\n").into_bytes()
@@ -80,18 +86,29 @@ impl Target {
     fn answered(&self, mut stream: TcpStream, request: &[u8]) -> io::Result<TcpStream> {
         let expected = match self.protocol {
             Protocol::Tcp => return echoed(stream, request),
-            Protocol::Ws => "HTTP/1.1 101 ",
+            Protocol::Ws | Protocol::Polled => "HTTP/1.1 101 ",
             Protocol::Sse => "HTTP/1.1 200 ",
         };
         let head = head(&mut stream)?;
         let accepted = self.protocol != Protocol::Ws || head.contains(ACCEPT);
-        if head.starts_with(expected) && accepted {
-            return Ok(stream);
+        if !head.starts_with(expected) || !accepted {
+            return Err(io::Error::other(format!(
+                "expected {expected:?}, the server says {head:?}"
+            )));
         }
-        Err(io::Error::other(format!(
-            "expected {expected:?}, the server says {head:?}"
-        )))
+        self.hello.say(&mut stream)?;
+        Ok(stream)
     }
+}
+
+/// A connection to that port of this host.
+pub(crate) fn connect(port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    // Reset on close: no TIME_WAIT keeps the port from the next run.
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    Ok(stream)
 }
 
 /// Takes the request back from a server that echoes.
@@ -106,7 +123,7 @@ fn echoed(mut stream: TcpStream, request: &[u8]) -> io::Result<TcpStream> {
 }
 
 /// Takes the response's head and leaves what follows it in the socket.
-fn head(stream: &mut TcpStream) -> io::Result<String> {
+pub(crate) fn head(stream: &mut TcpStream) -> io::Result<String> {
     let mut bytes = [0; 2048];
     loop {
         let seen = stream.peek(&mut bytes)?;

@@ -1,7 +1,7 @@
 //! The neutral driver: plain epoll, one message in flight on each connection, one read and one
 //! write for each readiness, as most clients are written.
 
-use crate::echo::{Figures, Shape, masked, unmasked};
+use crate::echo::{Figures, Shape};
 use crate::peer::Protocol;
 use crate::{Load, Reading};
 use serde_json::Value;
@@ -38,7 +38,7 @@ struct Driver {
 }
 
 /// Runs the loop and returns the window's figures.
-pub(crate) fn run(load: &Load, shape: Shape) -> Result<Value, Box<dyn Error>> {
+pub(crate) fn run(load: &Load, shape: &Shape) -> Result<Value, Box<dyn Error>> {
     let sockets = load.target().open(load.connections)?;
     let mut driver = Driver::new(load, shape, sockets)?;
     let window = load.window();
@@ -56,14 +56,14 @@ pub(crate) fn run(load: &Load, shape: Shape) -> Result<Value, Box<dyn Error>> {
 }
 
 impl Driver {
-    fn new(load: &Load, shape: Shape, sockets: Vec<TcpStream>) -> Result<Self, Box<dyn Error>> {
+    fn new(load: &Load, shape: &Shape, sockets: Vec<TcpStream>) -> Result<Self, Box<dyn Error>> {
         if shape.pipeline != 1 {
             return Err("--epoll has one message in flight on each connection".into());
         }
-        let request = masked(shape.payload);
+        let request = shape.request.clone();
         let reply = match load.protocol {
             Protocol::Tcp => request.clone(),
-            Protocol::Ws => unmasked(shape.payload),
+            Protocol::Ws | Protocol::Polled => shape.reply.clone(),
             Protocol::Sse => return Err("an event stream does not echo".into()),
         };
         // SAFETY: takes no pointer.

@@ -373,6 +373,6 @@ def node(host, modules):
 
 def npm_folders():
     """Where npm packages of the tests may be."""
-    for name in ("foreign-npm", "clients-npm"):
+    for name in ("foreign", "clients-npm"):
         yield os.path.join(ROOT, "target", name, "node_modules")
     yield os.environ.get("NODE_PATH", "")

@@ -22,6 +22,8 @@ START_SECONDS = 15
 PORTS = range(20_000, 30_000)
 # What a run may take beyond its own length: connecting 18,000 times, and a slow machine.
 PATIENCE = 120
+# What drives servers and is compared with ours.
+BENCHES = ("limit", "driver", "fastws", "delayed")
 # Work outside the server's account that a run may have, of the server's own; tries to get there.
 SOFTIRQ_SHARE = 0.15
 TRIES = 2
@@ -105,10 +107,10 @@ class Child:
 class Host:
     """The built programs, and the children of this run."""
 
-    def __init__(self, server, needs_peers=True):
+    def __init__(self, server, benches=BENCHES):
         if not {SERVER_CPU, DRIVER_CPU} <= os.sched_getaffinity(0):
             raise Failure("needs CPU 0 for the server and CPU 1 for the generator")
-        self.programs = build(server) if needs_peers else build(server, benches=())
+        self.programs = build(server, benches)
         self.softirq = process_named(f"ksoftirqd/{SERVER_CPU}")
         self.children = []
         self.folder = None
@@ -188,10 +190,15 @@ class Host:
                 break
         return result
 
-    def _drive(self, server, mode, protocol, flags, seconds):
+    def drive_beside(self, server, mode, protocol, *flags):
+        """Starts the driver against that server, and does not wait for it."""
         command = self._driver(server, mode, protocol, flags)
         child = Child(command, DRIVER_CPU, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.children.append(child)
+        return child
+
+    def _drive(self, server, mode, protocol, flags, seconds):
+        child = self.drive_beside(server, mode, protocol, *flags)
         try:
             out, error = child.process.communicate(timeout=seconds + PATIENCE)
         except subprocess.TimeoutExpired as late:
@@ -200,9 +207,9 @@ class Host:
             raise Failure(f"driver {mode} of {server.name}: {error.decode().strip()}")
         return json.loads(out)
 
-    def hold(self, server, protocol, path, steps):
+    def hold(self, server, protocol, path, steps, *more):
         """Holds connections: yields each step's count while they are open."""
-        flags = ["--path", path, "--steps", ",".join(map(str, steps))]
+        flags = ["--path", path, "--steps", ",".join(map(str, steps)), *more]
         command = self._driver(server, "hold", protocol, flags)
         child = Child(command, DRIVER_CPU, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                       stderr=subprocess.PIPE)
@@ -256,7 +263,7 @@ def process_named(name):
     return None
 
 
-def build(server, benches=("limit", "driver", "fastws", "delayed")):
+def build(server, benches=BENCHES):
     """Builds in release mode and returns where the programs are."""
     wanted = [flag for bench in benches for flag in ("--bench", bench)]
     wanted += ["--bin", "ringstorm"] if server is None else []

@@ -5,13 +5,14 @@ const http = require('http');
 const server = require('socketcluster-server');
 
 const AUTH_KEY = 'known to this server only';
+const pingInterval = Number(process.env.PING_MS || 1000);
 const web = http.createServer();
 const cluster = server.attach(web, {
   authKey: AUTH_KEY,
   protocolVersion: Number(process.env.VERSION || 2),
   // A ping every second, so that a short run sees some and one that answers none is cut off.
-  pingInterval: 1000,
-  pingTimeout: 2500,
+  pingInterval,
+  pingTimeout: 2.5 * pingInterval,
   allowClientPublish: true,
 });
 

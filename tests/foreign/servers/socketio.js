@@ -4,9 +4,10 @@
 const http = require('http');
 const { Server } = require('socket.io');
 
+const pingInterval = Number(process.env.PING_MS || 1000);
 const web = http.createServer();
 // A ping every second, so that a short run sees some.
-const io = new Server(web, { pingInterval: 1000, pingTimeout: 1500 });
+const io = new Server(web, { pingInterval, pingTimeout: 1.5 * pingInterval });
 
 function serve(namespace) {
   namespace.on('connection', (socket) => {
