@@ -139,6 +139,7 @@ def has_nchan():
 # Each server: how to start it, whether it is here, and what to install if not.
 SERVER_KINDS = {
     "ws": (node("ws"), None, ""),
+    "chat": (node("chat"), None, ""),
     "websockets": (websockets, None, ""),
     "socketio": (node("socketio"), None, ""),
     "socketcluster": (node("socketcluster"), None, ""),

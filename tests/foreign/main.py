@@ -7,6 +7,7 @@ import sys
 sys.path.append(str(pathlib.Path(__file__).parent.parent / "clients"))
 
 import bench  # noqa: E402
+import cases_chats  # noqa: E402,F401
 import cases_echo  # noqa: E402,F401  (registers its cases)
 import cases_nchan  # noqa: E402,F401
 import cases_realtime  # noqa: E402,F401
