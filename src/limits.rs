@@ -256,6 +256,10 @@ pub const IO_PING_TIME: Duration = Duration::from_secs(25);
 pub const IO_PONG_TIME: Duration = Duration::from_secs(20);
 /// Time in which it has to join a namespace.
 pub const IO_CONNECT_TIME: Duration = Duration::from_secs(45);
+/// Clients of Socket.IO that a core has lost and that may come back, of some hundred bytes each.
+pub const IO_LOST_CLIENTS: usize = 64 * 1024;
+/// Events of one room whose places a core remembers for them: a history has rarely more.
+pub const IO_ROOM_EVENTS: usize = 1024;
 /// Bytes of a packet of a client of Socket.IO, its binary messages among them: its servers' own.
 pub const IO_PAYLOAD_BYTES: usize = 1_000_000;
 /// Bytes of a payload that a client of Socket.IO posts.
@@ -264,23 +268,19 @@ pub const EXCHANGED_BYTES: usize = IO_PAYLOAD_BYTES;
 pub const IO_NAMESPACES: usize = 16;
 /// Bytes of the name of one: a channel's name has it and a room's.
 pub const IO_NAMESPACE_BYTES: usize = 64;
-/// Time in which a client of Socket.IO that has begun to move to a WebSocket has to have moved:
-/// its servers' own.
+/// Time that a client of Socket.IO has to move to a WebSocket: its servers' own.
 pub const IO_UPGRADE_TIME: Duration = Duration::from_secs(10);
 /// Time that what a client is told last waits for its next poll: its servers' own.
 pub const IO_FAREWELL_TIME: Duration = Duration::from_secs(30);
-/// Clients of Socket.IO of one core that poll: each takes some hundred bytes and no connection, so
-/// that nothing else bounds them.
+/// Clients of Socket.IO of a core that poll: no connection bounds them, of some hundred bytes each.
 pub const IO_POLLERS: usize = 64 * 1024;
-/// Bytes that wait for one poll, or that one client has said and that are not heard yet: a payload
-/// as long as one may be, and as much again.
+/// Bytes of one client that wait for a poll, or to be heard: two payloads as long as one may be.
 pub const IO_QUEUE_BYTES: usize = 2 * IO_PAYLOAD_BYTES;
 /// The same for all clients of one core.
 pub const IO_QUEUES_BYTES: usize = 64 * 1024 * 1024;
 /// Packets of one client that polls that are heard in a turn: the shortest are of one byte.
 pub const IO_TURN_PACKETS: usize = 256;
-/// Time between two pings of one client of `ActionCable`: it takes two of them without one for the
-/// end of its connection.
+/// Time between two pings of a client of `ActionCable`, which takes two without one for its end.
 pub const CABLE_PING_TIME: Duration = Duration::from_secs(3);
 /// Bytes of what it calls a subscription: the name of a stream, signed, and what is around it.
 pub const CABLE_IDENTIFIER_BYTES: usize = 1024;

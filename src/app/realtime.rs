@@ -19,6 +19,8 @@ mod hook_tests;
 #[cfg(test)]
 mod io_tests;
 #[cfg(test)]
+mod recovery_tests;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod rule_tests;
@@ -163,6 +165,8 @@ impl RealtimeApp {
         let memory = Memory::new(random(own << 16)).stored_in(line);
         let book = TokenBook::new(plan.tokens.clone(), plan.wall);
         let (gatekeeper, hooked) = HookedClients::begin(&plan, here);
+        let mut tools = DeskTools::new(gatekeeper, plan.complaints.clone(), book);
+        tools.recovery = plan.recovery(here, cores);
         Self {
             hub: Hub::new(hub, memory),
             clients: CentrifugoClients::new(plan.rules),
@@ -170,7 +174,7 @@ impl RealtimeApp {
             sockets: IoClients::new(plan.rules),
             cables: CableClients::new(plan.rules, plan.stream_key.clone()),
             api: Api::new(plan.api_key.clone(), cores),
-            tools: DeskTools::new(gatekeeper, plan.complaints.clone(), book),
+            tools,
             cookies: plan.cookies(here),
             hooked,
             newcomer: Newcomer::default(),
@@ -241,6 +245,9 @@ impl RealtimeApp {
                         self.clients.answered(asker, &answer, hub, &mut desk);
                     }
                     Parked::Push(user, push) => self.clients.hold(user, push),
+                    Parked::Returned(user) => {
+                        self.sockets.returned(user, &mut self.hub, &mut desk);
+                    }
                     Parked::Refresh(client, encoding, stay) => {
                         self.clients.stays(client, encoding, stay, &mut desk);
                     }
@@ -405,13 +412,13 @@ impl App for RealtimeApp {
     fn left(&mut self, user: User, seat: Seat, effects: &mut impl Effects<Vec<HubLetter>>) {
         self.clients.left(user, seat);
         self.clusters.left(seat);
-        self.sockets.left(user, seat);
         self.cables.left(seat);
         self.tools.end((user, seat));
         self.waiting.remove(&user);
         self.held.remove(&user);
         self.hooked.iter_mut().for_each(|it| it.left(user));
         let mut desk = Desk::new(effects, &mut self.tools);
+        self.sockets.left((user, seat), &self.hub, &mut desk);
         self.hub.left(seat, &mut desk);
         self.settle(effects);
     }
@@ -441,12 +448,14 @@ impl App for RealtimeApp {
         self.renew();
         let mut desk = Desk::new(effects, &mut self.tools);
         self.hub.took(from, letters, &mut desk);
+        self.sockets.took(from, letters, &mut self.hub, &mut desk);
         self.settle(effects);
     }
 
     fn lost(&mut self, core: Core, effects: &mut impl Effects<Vec<HubLetter>>) {
         let mut desk = Desk::new(effects, &mut self.tools);
         self.hub.ended(core, &mut desk);
+        self.sockets.lost(core, &mut self.hub, &mut desk);
         self.settle(effects);
     }
 
@@ -465,7 +474,7 @@ impl App for RealtimeApp {
         let mut desk = Desk::new(effects, &mut self.tools);
         self.hub.expired(&mut desk);
         self.clusters.expired(now, &mut desk);
-        self.sockets.expired(now, &mut desk);
+        self.sockets.expired(now, &self.hub, &mut desk);
         self.cables.expired(now, &mut desk);
         self.go_on(now, effects);
         let mut desk = Desk::new(effects, &mut self.tools);

@@ -64,6 +64,10 @@ pub(super) struct ChannelFlags {
     /// Time between the last socket of a session and its end [default: 30s].
     #[arg(long, value_name = "TIME", value_parser = values::duration, requires = "app_name")]
     session_grace: Option<Duration>,
+    /// A client of Socket.IO may be away for so long, and finds its rooms and what it missed when
+    /// it comes back (connection state recovery); events have one argument more then.
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    recovery_time: Option<Duration>,
     /// What outlives the process is in that file: sessions, and the histories of the channels whose
     /// table says `store = true`; with --dev those of all. It is written behind, within 50 ms.
     #[arg(long, value_name = "FILE")]
@@ -104,6 +108,7 @@ impl ChannelFlags {
             ("--token-issuer", !self.token_issuer.is_empty()),
             ("--rules", self.has_rules()),
             ("--app-name", self.app_name.is_some()),
+            ("--recovery-time", self.recovery_time.is_some()),
             ("--store", self.store.is_some()),
             ("--api-key", self.api_key.is_some()),
             ("--stream-secret", self.stream_secret.is_some()),
@@ -141,6 +146,7 @@ impl ChannelFlags {
             plan.namespaces = Arc::new(Namespaces::all(ChannelOptions::DEV.stored()));
         }
         plan.sessions = self.sessions(site)?;
+        plan.recovery_time = self.recovery_time;
         plan.backend = site.backend.cloned();
         let file = self.rules.as_ref().map(|path| rules(path)).transpose()?;
         if let Some(file) = file.or_else(|| self.file_rules.clone()) {

@@ -10,10 +10,11 @@ from cases_probe import ALONE
 from harness import SHARD_ENGINES, Process, Server, case, equal
 
 SCRIPT = pathlib.Path(__file__).with_name("socketio.cjs")
+RECOVERY = pathlib.Path(__file__).with_name("socketio_recovery.cjs")
 
 
-async def finds_all(url):
-    node = await Process.start("node", SCRIPT, url)
+async def finds_all(url, script=SCRIPT):
+    node = await Process.start("node", script, url)
     async with node:
         equal(await node.ended(50), 0, f"exit code ({node.story()})")
         return node.output
@@ -30,6 +31,20 @@ async def the_javascript_client_of_socketio_finds_here_what_it_finds_at_its_own_
     *ours, oracle = await asyncio.gather(*map(here, SHARD_ENGINES), finds_all("oracle"))
     for found in ours:
         equal(found, oracle)
+
+
+@case(ALONE, seconds=90)
+async def who_is_cut_off_finds_here_what_it_finds_at_its_own_server(binary):
+    async def here(engine):
+        flags = ("--dev", "--recovery-time", "2m")
+        async with await Server.serve(binary, engine, *flags) as server:
+            return await finds_all(server.url("", "http"), RECOVERY)
+
+    *ours, oracle = await asyncio.gather(*map(here, SHARD_ENGINES), finds_all("oracle", RECOVERY))
+    for found in ours:
+        # One sentence is not true of its own server.
+        equal([line for line in found if "heard_nothing" not in line], oracle)
+        equal(sum("heard_nothing" in line for line in found), 3)
 
 
 async def drains(server):

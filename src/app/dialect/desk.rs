@@ -1,8 +1,9 @@
 //! Carries out what the hub asks for: writes each event once for all who are spoken to alike.
 
 mod cable;
+mod centrifugo;
 mod cluster;
-mod io;
+pub(super) mod io;
 mod sessions;
 mod streams;
 mod withheld;
@@ -10,9 +11,10 @@ mod withheld;
 use super::channels::TopicStreams;
 use super::holders::TokenHolders;
 use super::identifiers::IdentifierBook;
+use super::recovery::IoRecovery;
 use super::{
     CABLE, CALLER, CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, EXTENDED_CABLE, SOCKETCLUSTER,
-    SOCKETIO, STREAM, STREAMS, UNIDIRECTIONAL, channels, views,
+    SOCKETIO, SOCKETIO_RETURNING, STREAM, STREAMS, UNIDIRECTIONAL, channels, views,
 };
 use crate::app::complaints::{Complaints, LOST_POSITION};
 use crate::app::hub::answer::{Asker, Audience, ChannelEvent, EncodingId, HubAnswer};
@@ -23,10 +25,8 @@ use crate::app::hub::position::Position;
 use crate::app::hub::session::{SessionId, is_session};
 use crate::app::rules::Gatekeeper;
 use crate::app::tokens::TokenBook;
-use crate::app::{Effects, Goodbye, Notice, Seat, User};
-use crate::protocol::centrifugo::code::{
-    UNSUBSCRIBED_BY_SERVER, UNSUBSCRIBED_EXPIRED, UNSUBSCRIBED_INSUFFICIENT,
-};
+use crate::app::{Effects, Goodbye, Kind, Message, Notice, Seat, User};
+use crate::protocol::centrifugo::code::UNSUBSCRIBED_EXPIRED;
 use crate::protocol::centrifugo::{self as codec, CloseAdvice, ErrorCode, Wrap};
 use crate::shard::Core;
 use crate::time::Instant;
@@ -43,6 +43,8 @@ pub enum Parked {
     Refresh((User, Seat), EncodingId, Stay),
     /// A socket has joined its session, or has none.
     Joined(User),
+    /// A client of Socket.IO that has come back is answered by all its rooms.
+    Returned(User),
     /// A client has said that, while it could not be heard.
     Said((User, Seat), Vec<u8>),
 }
@@ -69,6 +71,8 @@ pub struct DeskTools {
     pub holders: TokenHolders,
     /// What clients of `ActionCable` call their subscriptions.
     identifiers: IdentifierBook,
+    /// What is remembered of clients of Socket.IO that may come back, if they may.
+    pub recovery: Option<Box<IoRecovery>>,
 }
 
 impl DeskTools {
@@ -86,6 +90,7 @@ impl DeskTools {
             identifiers: IdentifierBook::default(),
             lives: BTreeMap::new(),
             joining: BTreeSet::new(),
+            recovery: None,
         }
     }
 
@@ -115,6 +120,7 @@ pub struct Desk<'a, E> {
     gatekeeper: &'a mut Gatekeeper,
     holders: &'a mut TokenHolders,
     identifiers: &'a mut IdentifierBook,
+    recovery: Option<&'a mut IoRecovery>,
 }
 
 impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
@@ -130,7 +136,9 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
             gatekeeper,
             holders,
             identifiers,
+            recovery,
         } = tools;
+        let recovery = recovery.as_deref_mut();
         gatekeeper.tick(effects.now());
         Self {
             effects,
@@ -143,6 +151,7 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
             gatekeeper,
             holders,
             identifiers,
+            recovery,
         }
     }
 
@@ -151,6 +160,14 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
         self.text.clear();
         write(self.text);
         self.effects.tell(&[user], plain(as_text(self.text)));
+    }
+
+    /// Tells who is heard now what `write` appends.
+    pub fn answer_at_once(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.text.clear();
+        write(self.text);
+        let (kind, bytes) = (Kind::Text, &self.text[..]);
+        self.effects.reply(Message { kind, bytes });
     }
 
     /// Tells these users that text.
@@ -184,7 +201,7 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
         match encoding {
             UNIDIRECTIONAL | CONNECTING => self.tell_and_dismiss(user, advice),
             SOCKETCLUSTER => self.dismiss(user, cluster::advice(advice)),
-            SOCKETIO => self.io_end(user, advice),
+            SOCKETIO | SOCKETIO_RETURNING => self.io_end(user, advice),
             CABLE | EXTENDED_CABLE => self.cable_end(user, advice),
             _ => self.dismiss(user, advice),
         }
@@ -226,6 +243,11 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
         }
     }
 
+    /// What is remembered of clients of Socket.IO that may come back, if they may.
+    pub fn recovery(&mut self) -> Option<&mut IoRecovery> {
+        self.recovery.as_deref_mut()
+    }
+
     /// Leaves something for later, when nothing is looked at.
     pub fn park(&mut self, parked: Parked) {
         self.parked.push(parked);
@@ -234,65 +256,6 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
     /// Whatever else is to be asked for.
     pub fn effects(&mut self) -> &mut E {
         self.effects
-    }
-
-    /// Answers a command of a Centrifugo client.
-    fn reply(&mut self, to: Asker, answer: &HubAnswer) {
-        let (user, id) = (to.user, to.ticket);
-        if let HubAnswer::Subscribed(it) = answer
-            && it.by_server
-        {
-            let wrap = wrap(to.encoding);
-            let place = views::place(it);
-            return self.say(user, |into| {
-                codec::push_subscribe(into, wrap, &it.channel, place)
-            });
-        }
-        if to.encoding == UNIDIRECTIONAL {
-            return;
-        }
-        let ttl_s = self.lives.remove(&(user, id));
-        if let HubAnswer::Refused(error) = answer {
-            return self.fail(user, id, views::error(*error));
-        }
-        self.say(user, |into| {
-            codec::reply(into, id, |into| content(into, answer, ttl_s))
-        });
-    }
-
-    /// Writes an event for clients of Centrifugo.
-    fn push(&mut self, wrap: Wrap, channel: &str, event: ChannelEvent<'_>) {
-        self.text.clear();
-        let into = &mut *self.text;
-        match event {
-            ChannelEvent::Publication(_, it) => {
-                codec::push_publication(into, wrap, channel, views::publication(it));
-            }
-            ChannelEvent::Matched(within, it) => {
-                codec::push_publication(into, wrap, channel, views::matched(within, it));
-            }
-            ChannelEvent::Changed(changes) => {
-                for (at, change) in changes.iter().enumerate() {
-                    if at > 0 {
-                        into.push(b'\n');
-                    }
-                    let write = match change.came {
-                        true => codec::push_join,
-                        false => codec::push_leave,
-                    };
-                    write(into, wrap, channel, views::info(&change.info));
-                }
-            }
-            ChannelEvent::Missed(count) => codec::push_missed(into, wrap, channel, count),
-            ChannelEvent::Interrupted => {
-                let (code, why) = (UNSUBSCRIBED_INSUFFICIENT, "insufficient state");
-                codec::push_unsubscribe(into, wrap, channel, code, why);
-            }
-            ChannelEvent::Unsubscribed => {
-                let (code, why) = (UNSUBSCRIBED_BY_SERVER, "server unsubscribe");
-                codec::push_unsubscribe(into, wrap, channel, code, why);
-            }
-        }
     }
 
     fn send(&mut self, to: Audience<'_>, notice: Notice<'_>, late: &mut Vec<usize>) {
@@ -363,7 +326,7 @@ impl<'a, E: Effects<Vec<HubLetter>>> Desk<'a, E> {
             }
             STREAM | STREAMS => self.stream(to, channel, event, late),
             SOCKETCLUSTER => self.cluster_event(to, channel, event, late),
-            SOCKETIO => self.io_event(to, channel, event, late),
+            SOCKETIO | SOCKETIO_RETURNING => self.io_event(to, channel, event, late),
             CABLE | EXTENDED_CABLE => self.cable_event(to, channel, event, late),
             // A caller has subscribed to nothing.
             CALLER | EncodingId(_) => {}
@@ -395,7 +358,7 @@ impl<E: Effects<Vec<HubLetter>>> Outlet for Desk<'_, E> {
         match to.encoding {
             CENTRIFUGO | UNIDIRECTIONAL => self.reply(to, &answer),
             SOCKETCLUSTER => self.cluster_answer(to, &answer),
-            SOCKETIO => self.io_answer(to, &answer),
+            SOCKETIO | SOCKETIO_RETURNING => self.io_answer(to, &answer),
             CABLE | EXTENDED_CABLE => self.cable_answer(to, &answer),
             STREAM | STREAMS => {
                 let topic = self.streams.topic(to.user, to.ticket);
@@ -454,31 +417,6 @@ impl<E: Effects<Vec<HubLetter>>> Outlet for Desk<'_, E> {
 
 /// The event of a stream that is in no channel.
 const EMITTED: &str = "emit";
-
-/// The content of a reply.
-fn content(into: &mut Vec<u8>, answer: &HubAnswer, ttl_s: Option<u64>) {
-    match answer {
-        HubAnswer::Subscribed(it) => codec::subscribe(into, views::subscribed(it, ttl_s)),
-        HubAnswer::Published(_) => into.extend_from_slice(b"\"publish\":{}"),
-        HubAnswer::History(_, caught) => {
-            let at = codec::StreamView {
-                epoch: &caught.position.epoch,
-                offset: caught.position.offset,
-            };
-            let publications = caught.publications.iter().map(views::publication);
-            codec::history(into, at, publications);
-        }
-        HubAnswer::Presence(list) => {
-            codec::presence(into, list.iter().map(|info| views::info(info)));
-        }
-        HubAnswer::Headcount(count) => codec::presence_stats(into, count.clients, count.users),
-        // No command of a client has these answers.
-        HubAnswer::Reached { .. } | HubAnswer::Done => {
-            codec::error(into, ErrorCode::INTERNAL);
-        }
-        HubAnswer::Refused(error) => codec::error(into, views::error(*error)),
-    }
-}
 
 /// A message without a name or a place.
 const fn plain(text: &str) -> Notice<'_> {

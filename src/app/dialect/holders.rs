@@ -140,8 +140,8 @@ impl TokenHolders {
 
     /// Whose time is over of a client.
     pub fn overdue(&mut self, seat: Seat, now: Instant) -> Option<OverdueToken> {
-        let now_s = self.book.seconds(now);
         let holder = self.all.get_mut(&seat.0)?;
+        let now_s = self.book.seconds(now);
         if holder.until_s.is_some_and(|until| until <= now_s) {
             return Some(OverdueToken::Client);
         }

@@ -12,6 +12,7 @@ pub mod holders;
 pub mod identifiers;
 pub mod query;
 mod questions;
+pub mod recovery;
 pub mod socketcluster;
 pub mod socketio;
 pub mod views;
@@ -39,6 +40,8 @@ pub const CONNECTING_CLIENT: EncodingId = EncodingId(6);
 pub const SOCKETCLUSTER: EncodingId = EncodingId(8);
 /// A Socket.IO client that has joined the namespace `/`.
 pub const SOCKETIO: EncodingId = EncodingId(16);
+/// The same, that has come back and is not in all its rooms yet: what it is told is kept.
+pub const SOCKETIO_RETURNING: EncodingId = EncodingId(17);
 /// A client of `ActionCable`.
 pub const CABLE: EncodingId = EncodingId(9);
 /// The same, which is told places in histories too.

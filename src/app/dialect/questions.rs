@@ -118,8 +118,8 @@ impl AskedFirst {
             return;
         }
         if said.kind == socketio::Kind::Connect
-            && let Ok(token) = socketio::auth_token(said.data)
-            && self.shows(&token, holders)
+            && let Ok(auth) = socketio::auth(said.data)
+            && self.shows(&auth.token, holders)
         {
             self.ask(HookKind::Connect, "", None);
         }

@@ -2,11 +2,12 @@
 
 use super::answer::{Asker, HubAnswer, HubError, Subscribed};
 use super::history::Excerpt;
-use super::position::{Epoch, Since};
+use super::position::{Epoch, Position, Since};
 use super::presence::PresenceChange;
 use super::publication::{ClientId, ClientInfo, Publication};
 use super::session::SessionId;
-use crate::app::Seat;
+use crate::app::{Seat, User};
+use std::fmt;
 use std::sync::Arc;
 
 /// A channel as the core of its subscribers knows it. It is never used again for another.
@@ -156,6 +157,37 @@ pub enum ClientAction {
     Refresh(Stay),
 }
 
+/// Names a client of Socket.IO for as long as it may come back: nobody else is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecoveryName(pub u128);
+
+/// A client that was lost on one core, as another is told that it has come back to.
+#[derive(Clone, Debug)]
+pub struct LostClient {
+    /// Its rooms, and the newest publication that it has of each.
+    pub rooms: Vec<(Arc<str>, Position)>,
+    /// The user that it was of; empty for nobody in particular.
+    pub user: Box<str>,
+    /// The namespace of Socket.IO that it was in; `None` for `/`.
+    pub namespace: Option<Arc<str>>,
+}
+
+impl RecoveryName {
+    /// Reads what it is written as; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_plain = text.len() == 32 && !text.starts_with('+');
+        let number = u128::from_str_radix(text, 16).ok();
+        number.filter(|_| is_plain).map(Self)
+    }
+}
+
+impl fmt::Display for RecoveryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
 /// What the hub of one core says to that of another.
 #[derive(Clone, Debug)]
 pub enum HubLetter {
@@ -262,5 +294,21 @@ pub enum HubLetter {
         clients: u64,
         /// What channels there are, for who asked that.
         channels: Vec<(Arc<str>, u64)>,
+    },
+    /// To every core: a client here has come back, under that name. Was it lost there?
+    Recall {
+        /// Which.
+        user: User,
+        /// Under which name.
+        name: RecoveryName,
+        /// The last event that it has, as it says.
+        offset: Box<str>,
+    },
+    /// From a core: it was, or not.
+    Recalled {
+        /// Which.
+        user: User,
+        /// What it had; `None` if it is not known.
+        lost: Option<Box<LostClient>>,
     },
 }

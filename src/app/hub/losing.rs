@@ -65,7 +65,9 @@ impl<B: Broker> Hub<B> {
             | HubLetter::Deliver { .. }
             | HubLetter::Changed { .. }
             | HubLetter::Interrupted { .. }
-            | HubLetter::Carried { .. } => {}
+            | HubLetter::Carried { .. }
+            | HubLetter::Recall { .. }
+            | HubLetter::Recalled { .. } => {}
         }
     }
 }

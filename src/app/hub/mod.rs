@@ -57,6 +57,7 @@ use letter::{ChannelQuestion, ClientOrder, HubLetter, SubscribeOrder, Subscripti
 use options::Namespaces;
 use outlet::Outlet;
 use pattern::is_pattern;
+use position::Position;
 use publication::{ClientId, ClientInfo};
 use session_sockets::LocalSessions;
 use std::collections::{BTreeMap, BTreeSet};
@@ -332,6 +333,20 @@ impl<B: Broker> Hub<B> {
             .iter()
             .map(|subscription| self.name(subscription.channel));
         names.collect()
+    }
+
+    /// The same, and the newest publication that was told here of each.
+    pub fn places_of(&self, seat: Seat) -> Vec<(Arc<str>, Position)> {
+        let client = self.clients.get(seat);
+        let all = client.map_or(&[][..], |client| &client.subscriptions);
+        let known = all.iter();
+        let known = known.filter_map(|it| self.subscribers.get(it.channel));
+        known.map(|it| (it.name.clone(), it.told)).collect()
+    }
+
+    /// Whether any client of this core has subscribed to that channel.
+    pub fn is_open(&self, channel: &str) -> bool {
+        self.subscribers.find(channel).is_some()
     }
 
     /// What a client is called.

@@ -124,6 +124,8 @@ impl<B: Broker> Hub<B> {
                 };
                 self.send(from, letter, out);
             }
+            // Whose clients those are hears it.
+            HubLetter::Recall { .. } | HubLetter::Recalled { .. } => {}
             HubLetter::Carried {
                 asker,
                 clients,

@@ -4,6 +4,7 @@ use crate::app::backend::HookPlan;
 use crate::app::complaints::Complaints;
 use crate::app::dialect::cable::StreamKey;
 use crate::app::dialect::centrifugo::ClientRules;
+use crate::app::dialect::recovery::{IoRecovery, RecoveryPlan};
 use crate::app::hub;
 use crate::app::hub::options::{ChannelOptions, Namespaces};
 use crate::app::hub::store::StorePlan;
@@ -15,6 +16,7 @@ use crate::shard::Core;
 use crate::time::WallClock;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the realtime channels of a server are like; by default there are none.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +41,9 @@ pub struct RealtimePlan {
     pub wall: WallClock,
     /// What the names of `ActionCable`'s streams are signed with.
     pub stream_key: StreamKey,
+    /// How long a client of Socket.IO may be away and finds its rooms and what it missed when it
+    /// comes back, if it may.
+    pub recovery_time: Option<Duration>,
     /// What outlives the process, if anything does.
     pub store: Option<StorePlan>,
     /// Random, the same on every core, told to nobody.
@@ -92,6 +97,17 @@ impl RealtimePlan {
         hasher.write(&self.secret);
         hasher.write_u64(what);
         hasher.finish()
+    }
+
+    /// What one of so many cores remembers of clients of Socket.IO that may come back, if they may.
+    pub(super) fn recovery(&self, here: Core, cores: u16) -> Option<Box<IoRecovery>> {
+        let plan = RecoveryPlan {
+            time: self.recovery_time?,
+            secret: self.secret,
+            here,
+            cores,
+        };
+        Some(Box::new(IoRecovery::new(plan)))
     }
 
     /// Cookies of one core, if there are sessions: they are known again by every server with the

@@ -26,6 +26,8 @@ pub(super) struct Hall {
     /// Who does not read.
     pub(super) behind: BTreeSet<User>,
     pub(super) responses: Vec<(User, ApiResponse)>,
+    /// Whose message is heard.
+    pub(super) heard: Option<User>,
 }
 
 #[derive(Clone, Debug)]
@@ -37,7 +39,10 @@ pub(super) struct ToldNotice {
 
 impl Effects<Vec<HubLetter>> for Hall {
     fn reply(&mut self, message: Message<'_>) {
-        panic!("{message:?}");
+        assert_eq!(message.kind, Kind::Text);
+        let text = str::from_utf8(message.bytes).expect("a text");
+        let user = self.heard.expect("somebody is heard");
+        self.tell(&[user], Notice::new(0, "", text));
     }
 
     fn broadcast(&mut self, notice: Notice<'_>) {
@@ -181,7 +186,9 @@ impl Rig {
 
     pub(super) fn say_as(&mut self, Guest { core, user, seat }: Guest, kind: Kind, bytes: &[u8]) {
         let message = Message { kind, bytes };
+        self.hall.heard = Some(user);
         self.on(core, |app, hall| app.said(user, seat, message, hall));
+        self.hall.heard = None;
         self.settle();
     }
 

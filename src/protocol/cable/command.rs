@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 pub struct CableCommand<'a> {
     /// What is wanted.
     pub verb: CableVerb,
-    /// Of which subscription: the text that the client calls it by; empty for none.
-    pub identifier: Cow<'a, str>,
+    /// Of which subscription: what the client calls it, as a JSON string; empty for none.
+    identifier: &'a str,
     /// What goes with it: of `message` a text that is JSON again.
     pub data: Option<&'a RawValue>,
     /// What it has missed, if it asks for that.
@@ -78,11 +78,20 @@ pub struct ChannelParams<'a> {
     pub stream_name: Option<Cow<'a, str>>,
 }
 
+/// What a client performs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CableAction {
+    /// What that is called; empty for nothing.
+    pub name: String,
+    /// What goes with it: a JSON object, its name among it.
+    pub data: String,
+}
+
 #[derive(Deserialize)]
 struct Fields<'a> {
     command: CableVerb,
-    #[serde(borrow, default)]
-    identifier: Cow<'a, str>,
+    #[serde(borrow)]
+    identifier: Option<&'a RawValue>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -90,18 +99,45 @@ struct Fields<'a> {
 }
 
 impl<'a> CableCommand<'a> {
-    /// The data of a `message`, decoded: the JSON of an object.
+    /// What the client calls its subscription, as it has written that: a JSON string, or nothing.
+    #[must_use]
+    pub const fn written_identifier(&self) -> &'a str {
+        self.identifier
+    }
+
+    /// The same as a text; empty for none.
     ///
     /// # Errors
-    /// [`Malformed`] for anything else.
-    pub fn action_data(&self) -> Result<String, Malformed> {
-        let data = self.data.ok_or(Malformed("no data"))?;
-        let text: String = serde_json::from_str(data.get()).map_err(|_| Malformed("no text"))?;
-        let text = text.trim();
-        if !text.starts_with('{') || serde_json::from_str::<&RawValue>(text).is_err() {
-            return Err(Malformed("data that is no JSON object"));
+    /// [`Malformed`]: it stands for no text.
+    pub fn identifier(&self) -> Result<Cow<'a, str>, Malformed> {
+        if self.identifier.is_empty() {
+            return Ok(Cow::Borrowed(""));
         }
-        Ok(json::one_line(text).into_owned())
+        if let Ok(plain) = serde_json::from_str::<&str>(self.identifier) {
+            return Ok(Cow::Borrowed(plain));
+        }
+        let text = serde_json::from_str::<String>(self.identifier);
+        text.map(Cow::Owned).map_err(|_| Malformed("no text"))
+    }
+
+    /// What is performed by a `message`.
+    ///
+    /// # Errors
+    /// [`Malformed`] for data that is no text of a JSON object.
+    pub fn action(&self) -> Result<CableAction, Malformed> {
+        let data = self.data.ok_or(Malformed("no data"))?;
+        let mut text: String =
+            serde_json::from_str(data.get()).map_err(|_| Malformed("no text"))?;
+        let trimmed = text.trim();
+        if trimmed.len() < text.len() {
+            text = trimmed.to_owned();
+        }
+        let name = action(&text)?;
+        if let Cow::Owned(line) = json::one_line(&text) {
+            text = line;
+        }
+        let data = text;
+        Ok(CableAction { name, data })
     }
 }
 
@@ -143,6 +179,10 @@ pub fn read_command(text: &[u8]) -> Result<CableCommand<'_>, Malformed> {
         data,
         history,
     } = json::object(text)?;
+    let identifier = identifier.map_or("", RawValue::get);
+    if !identifier.is_empty() && !identifier.starts_with('"') {
+        return Err(Malformed("an identifier is a text"));
+    }
     Ok(CableCommand {
         verb: command,
         identifier,
@@ -151,16 +191,21 @@ pub fn read_command(text: &[u8]) -> Result<CableCommand<'_>, Malformed> {
     })
 }
 
-/// The action that the data of a `message` names; empty for none.
-#[must_use]
-pub fn action(data: &str) -> Cow<'_, str> {
+/// The action that a JSON object names; empty for none.
+fn action(data: &str) -> Result<String, Malformed> {
     #[derive(Deserialize)]
-    struct Action<'a> {
-        #[serde(borrow, default)]
-        action: Cow<'a, str>,
+    struct Named {
+        #[serde(default)]
+        action: String,
     }
-    let read = json::object::<Action<'_>>(data.as_bytes());
-    read.map(|read| read.action).unwrap_or_default()
+    if let Ok(named) = json::object::<Named>(data.as_bytes()) {
+        return Ok(named.action);
+    }
+    // It may be an object whose action is none.
+    let is_object = data.starts_with('{') && serde_json::from_str::<&RawValue>(data).is_ok();
+    is_object
+        .then(String::new)
+        .ok_or(Malformed("data that is no JSON object"))
 }
 
 #[cfg(test)]
@@ -174,14 +219,15 @@ mod tests {
             "data":"{\"text\":\"\\u00e9\",\"action\":\"speak\"}"}"#;
         let command = read_command(text).unwrap();
         assert_eq!(command.verb, CableVerb::Message);
-        let params = ChannelParams::read(&command.identifier).unwrap();
+        let identifier = command.identifier().unwrap();
+        let params = ChannelParams::read(&identifier).unwrap();
         assert_eq!(
             (&*params.channel, params.room().as_deref()),
             ("C", Some("7"))
         );
-        let data = command.action_data().unwrap();
+        let action = command.action().unwrap();
         assert_eq!(
-            (&*data, &*action(&data)),
+            (&*action.data, &*action.name),
             (r#"{"text":"\u00e9","action":"speak"}"#, "speak")
         );
         let text = br#"{"command":"subscribe","identifier":"x","history":
@@ -193,7 +239,8 @@ mod tests {
             (Some(7), 3, "e")
         );
         let pong = read_command(br#"{"command":"pong"}"#).unwrap();
-        assert_eq!((pong.verb, &*pong.identifier), (CableVerb::Pong, ""));
+        assert_eq!(pong.verb, CableVerb::Pong);
+        assert_eq!(pong.identifier().as_deref(), Ok(""));
         let other = read_command(br#"{"command":"dance","identifier":"x"}"#).unwrap();
         assert_eq!(other.verb, CableVerb::Other);
     }
@@ -240,14 +287,30 @@ mod tests {
         ] {
             let text = format!("{{\"command\":\"message\"{data}}}");
             let command = read_command(text.as_bytes()).unwrap();
-            assert!(command.action_data().is_err(), "{data}");
+            assert!(command.action().is_err(), "{data}");
         }
+    }
+
+    #[test]
+    fn an_action_without_a_name_is_none_that_is_known() {
+        for (data, name) in [
+            (r#"" {\"action\":7} ""#, ""),
+            (r#""{\"a\":\n1}""#, ""),
+            (r#""{\"action\":\"x\"}""#, "x"),
+        ] {
+            let text = format!("{{\"command\":\"message\",\"data\":{data}}}");
+            let action = read_command(text.as_bytes()).unwrap().action().unwrap();
+            assert_eq!(action.name, name, "{data}");
+            assert!(!action.data.contains(['\n', ' ']) || action.data.starts_with("{\"a\": "));
+        }
+        let strange = read_command(br#"{"command":"pong","identifier":"\ud800"}"#).unwrap();
+        assert!(strange.identifier().is_err());
     }
 
     proptest! {
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>, text: String) {
-            let _ = read_command(&bytes);
+            let _ = read_command(&bytes).map(|it| (it.identifier().is_ok(), it.action().is_ok()));
             let _ = ChannelParams::read(&text).map(|it| it.room().is_some());
             let _ = action(&text);
         }

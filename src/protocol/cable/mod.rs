@@ -6,7 +6,9 @@
 mod command;
 mod write;
 
-pub use command::{CableCommand, CableHistory, CableVerb, ChannelParams, action, read_command};
+pub use command::{
+    CableAction, CableCommand, CableHistory, CableVerb, ChannelParams, read_command,
+};
 pub use write::{
     CableParting, StreamPlace, confirm, confirm_history, disconnect, message, ping, reject,
     reject_history, welcome,

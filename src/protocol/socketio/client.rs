@@ -99,23 +99,41 @@ fn is_whole(packet: Said<'_>) -> bool {
     }
 }
 
-/// The token that a client joins a namespace with, in `auth.token`; empty for none.
+/// What a client joins a namespace with: empty texts for what is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IoAuth<'a> {
+    /// The token in `auth.token`.
+    pub token: Cow<'a, str>,
+    /// What it was called when it was here last: its library adds that.
+    pub pid: Cow<'a, str>,
+    /// Of the last event that it has.
+    pub offset: Cow<'a, str>,
+}
+
+/// Reads what a client joins a namespace with.
 ///
 /// # Errors
 /// [`Malformed`]: it is no JSON.
-pub fn auth_token(data: &str) -> Result<Cow<'_, str>, Malformed> {
+pub fn auth(data: &str) -> Result<IoAuth<'_>, Malformed> {
     #[derive(Deserialize)]
     struct Auth<'a> {
         #[serde(borrow)]
         token: Option<&'a RawValue>,
+        #[serde(borrow)]
+        pid: Option<&'a RawValue>,
+        #[serde(borrow)]
+        offset: Option<&'a RawValue>,
     }
     if data.is_empty() {
-        return Ok(Cow::Borrowed(""));
+        return Ok(IoAuth::default());
     }
-    let auth: Auth<'_> = json::object(data.as_bytes())?;
-    // What is no text is no token.
-    let token = auth.token.and_then(|token| text(token.get()));
-    Ok(token.unwrap_or_default())
+    let Auth { token, pid, offset } = json::object(data.as_bytes())?;
+    // What is no text is nothing.
+    Ok(IoAuth {
+        token: token.and_then(|it| text(it.get())).unwrap_or_default(),
+        pid: pid.and_then(|it| text(it.get())).unwrap_or_default(),
+        offset: offset.and_then(|it| text(it.get())).unwrap_or_default(),
+    })
 }
 
 impl<'a> IoEvent<'a> {
@@ -129,9 +147,12 @@ impl<'a> IoEvent<'a> {
             return Err(NO_EVENT);
         }
         let first = all.remove(0).get();
-        let name = match serde_json::from_str::<Number>(first) {
-            Ok(number) => Cow::Owned(number.to_string()),
-            Err(_) => text(first).ok_or(NO_EVENT)?,
+        let name = match text(first) {
+            Some(name) => name,
+            None => match serde_json::from_str::<Number>(first) {
+                Ok(number) => Cow::Owned(number.to_string()),
+                Err(_) => return Err(NO_EVENT),
+            },
         };
         if RESERVED.contains(&&*name) {
             return Err(NO_EVENT);
@@ -178,9 +199,14 @@ pub fn open(into: &mut Vec<u8>, session: OpenSession<'_>) {
     into.extend_from_slice(text.as_bytes());
 }
 
-/// Appends that a client has joined the namespace `/`, and what it is called there.
-pub fn connected(into: &mut Vec<u8>, sid: &dyn Display) {
-    into.extend_from_slice(format!("40{{\"sid\":\"{sid}\"}}").as_bytes());
+/// Appends that a client has joined the namespace `/`, what it is called there, and what it is
+/// called when it comes back, if it may.
+pub fn connected(into: &mut Vec<u8>, sid: &dyn Display, pid: Option<&dyn Display>) {
+    into.extend_from_slice(format!("40{{\"sid\":\"{sid}\"").as_bytes());
+    if let Some(pid) = pid {
+        into.extend_from_slice(format!(",\"pid\":\"{pid}\"").as_bytes());
+    }
+    into.push(b'}');
 }
 
 /// Appends that a client cannot join a namespace, and why.
@@ -191,12 +217,16 @@ pub fn connect_error(into: &mut Vec<u8>, namespace: &str, why: &str) {
     into.push(b'}');
 }
 
-/// Appends an event with one argument, which is JSON, in the namespace `/`.
-pub fn event(into: &mut Vec<u8>, name: &str, argument: &str) {
+/// Appends an event with one argument, which is JSON, in the namespace `/`; behind it stands its
+/// place, which needs no escape, for clients that may come back.
+pub fn event(into: &mut Vec<u8>, name: &str, argument: &str, offset: Option<&dyn Display>) {
     into.extend_from_slice(b"42[");
     json::string(into, name);
     into.push(b',');
     into.extend_from_slice(argument.as_bytes());
+    if let Some(offset) = offset {
+        into.extend_from_slice(format!(",\"{offset}\"").as_bytes());
+    }
     into.push(b']');
 }
 
@@ -277,17 +307,22 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_a_text() {
-        for (data, token) in [
-            ("", ""),
-            ("{}", ""),
-            (r#"{"token":"a.b"}"#, "a.b"),
-            (r#"{"token":7}"#, ""),
-            (r#"{"token":null,"pid":"x"}"#, ""),
+    fn what_a_client_joins_with_is_texts() {
+        for (data, token, pid, offset) in [
+            ("", "", "", ""),
+            ("{}", "", "", ""),
+            (r#"{"token":"a.b"}"#, "a.b", "", ""),
+            (r#"{"token":7}"#, "", "", ""),
+            (r#"{"pid":"x","offset":"0.1","token":null}"#, "", "x", "0.1"),
+            (r#"{"pid":[],"offset":{}}"#, "", "", ""),
         ] {
-            assert_eq!(auth_token(data).as_deref(), Ok(token), "{data}");
+            let read = auth(data).expect("JSON");
+            assert_eq!(
+                (&*read.token, &*read.pid, &*read.offset),
+                (token, pid, offset)
+            );
         }
-        assert!(auth_token("{").is_err());
+        assert!(auth("{").is_err());
     }
 
     #[test]
@@ -306,8 +341,11 @@ mod tests {
         connect_error(&mut text, "/a", "no \"a\"");
         assert_eq!(text, br#"44/a,{"message":"no \"a\""}"#);
         text.clear();
-        event(&mut text, "said", "{}");
+        event(&mut text, "said", "{}", None);
         assert_eq!(text, br#"42["said",{}]"#);
+        text.clear();
+        event(&mut text, "said", "{}", Some(&"0.7"));
+        assert_eq!(text, br#"42["said",{},"0.7"]"#);
         text.clear();
         acknowledgement(&mut text, (3, 1), ["1", "\"b\""].into_iter());
         let Ok(Packet::Message(said)) = read(&text) else {
@@ -325,7 +363,7 @@ mod tests {
         fn no_client_panics(text in "[0-6]{0,2}[0-9/,\\-a\\[\\]{}\"\u{e9}]{0,20}", bytes: Vec<u8>) {
             let _ = read_client(&bytes);
             if let Ok(ClientSays::Message(said)) = read_client(text.as_bytes()) {
-                let _ = (IoEvent::read(said.data), auth_token(said.data));
+                let _ = (IoEvent::read(said.data), auth(said.data));
             }
         }
     }

@@ -6,8 +6,8 @@ pub mod namespace;
 pub mod polling;
 
 pub use client::{
-    CLOSE_AWAY, CLOSE_NORMAL, ClientSays, DISCONNECTED, IoEvent, OpenSession, PING, PONG,
-    acknowledgement, auth_token, connect_error, connected, event, open, read_client,
+    CLOSE_AWAY, CLOSE_NORMAL, ClientSays, DISCONNECTED, IoAuth, IoEvent, OpenSession, PING, PONG,
+    acknowledgement, auth, connect_error, connected, event, open, read_client,
 };
 
 use super::{Malformed, json};

@@ -184,7 +184,7 @@ fn clients_of_socketio_read_what_is_meant_whatever_it_is_about() {
             ),
             other => panic!("{other:?}"),
         };
-        let text = line(|into| socketio::event(into, &name, &argument));
+        let text = line(|into| socketio::event(into, &name, &argument, None));
         let event = (socketio::Kind::Event, "/".to_owned(), None, 0);
         let content = json!([name, parsed(&argument)]);
         assert_eq!(heard(&text), (event.0, event.1, event.2, event.3, content));

@@ -6,8 +6,9 @@ use super::{
     codec, limits, views,
 };
 use crate::app::dialect::allowed;
-use crate::protocol::cable::{CableCommand, CableHistory, CableVerb};
+use crate::protocol::cable::{CableAction, CableCommand, CableHistory, CableVerb};
 use crate::protocol::json;
+use std::borrow::Cow;
 
 impl CableClients {
     /// Carries out one command. Whoever performs an action is not answered by any other.
@@ -19,22 +20,20 @@ impl CableClients {
         desk: &mut Desk<'_, E>,
     ) -> Result<(), ErrorCode> {
         let user = client.0;
-        let mut identifier = Vec::new();
-        json::string(&mut identifier, &command.identifier);
-        // It was written as text.
-        let identifier = String::from_utf8(identifier).unwrap_or_default();
+        let identifier = identifier(user, command, desk)?;
+        let identifier = &*identifier;
         match command.verb {
-            CableVerb::Subscribe => self.subscribe(client, (&identifier, command), hub, desk),
+            CableVerb::Subscribe => self.subscribe(client, (identifier, command), hub, desk),
             CableVerb::Unsubscribe => {
                 ruling(user, "unsubscribe", "", desk)?;
-                if let Some(channel) = desk.identifiers().end(user, &identifier) {
+                if let Some(channel) = desk.identifiers().end(user, identifier) {
                     hub.unsubscribe(client.1, &channel, desk);
                 }
                 Ok(())
             }
-            CableVerb::Message => self.perform(client, (&identifier, command), hub, desk),
+            CableVerb::Message => Self::perform(client, (identifier, command), hub, desk),
             CableVerb::History => {
-                let known = known(user, &identifier, desk)?;
+                let known = known(user, identifier, desk)?;
                 let history = command.history.as_ref();
                 Self::catch_up(client, &known, history, hub, desk)
             }
@@ -75,7 +74,8 @@ impl CableClients {
         if identifier.len() > limits::CABLE_IDENTIFIER_BYTES {
             return Err(ErrorCode::LIMIT_EXCEEDED);
         }
-        let target = self.target(&command.identifier);
+        let called = command.identifier().map_err(|_| ErrorCode::BAD_REQUEST)?;
+        let target = self.target(&called);
         let target = target.ok_or(ErrorCode::UNKNOWN_CHANNEL)?;
         let channel = target.channel.as_deref();
         ruling(user, "subscribe", channel.unwrap_or_default(), desk)?;
@@ -152,21 +152,24 @@ impl CableClients {
 
     /// Performs an action.
     fn perform<B: Broker, E: Effects<Vec<HubLetter>>>(
-        &mut self,
         (user, seat): (User, Seat),
         (identifier, command): (&str, &CableCommand<'_>),
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) -> Result<(), ErrorCode> {
-        let known = known(user, identifier, desk)?;
-        let data = command.action_data().map_err(|_| ErrorCode::BAD_REQUEST)?;
-        let action = codec::action(&data);
-        let channel = known.channel.as_deref();
-        let event = format!("rpc:{action}");
-        ruling(user, &event, channel.unwrap_or_default(), desk)?;
-        match (known.kind, &*action, channel) {
+        let known = desk.identifiers().get(user, identifier);
+        let known = known.ok_or(ErrorCode::BAD_REQUEST)?;
+        let (kind, channel) = (known.kind, known.channel.clone());
+        let channel = channel.as_deref();
+        let action = command.action().map_err(|_| ErrorCode::BAD_REQUEST)?;
+        let CableAction { name, data } = &action;
+        if desk.gatekeeper().is_on() {
+            let event = format!("rpc:{name}");
+            ruling(user, &event, channel.unwrap_or_default(), desk)?;
+        }
+        match (kind, &**name, channel) {
             (CableKind::Echo, "echo", _) => {
-                desk.say(user, |into| codec::message(into, identifier, &data, None));
+                desk.answer_at_once(|into| codec::message(into, identifier, data, None));
                 Ok(())
             }
             (CableKind::Chat, "speak", Some(channel)) => {
@@ -175,11 +178,28 @@ impl CableClients {
                     encoding: CABLE,
                     ticket: 0,
                 };
-                allowed::publish((asker, seat), (channel, &data), hub, desk)
+                allowed::publish((asker, seat), (channel, data), hub, desk)
             }
             _ => Err(ErrorCode::METHOD_NOT_FOUND),
         }
     }
+}
+
+/// What a client calls its subscription, as it is written here: clients write it alike, mostly.
+fn identifier<'c, E: Effects<Vec<HubLetter>>>(
+    user: User,
+    command: &CableCommand<'c>,
+    desk: &mut Desk<'_, E>,
+) -> Result<Cow<'c, str>, ErrorCode> {
+    let written = command.written_identifier();
+    if desk.identifiers().get(user, written).is_some() {
+        return Ok(Cow::Borrowed(written));
+    }
+    let text = command.identifier().map_err(|_| ErrorCode::BAD_REQUEST)?;
+    let mut encoded = Vec::new();
+    json::string(&mut encoded, &text);
+    // It was written as text.
+    Ok(Cow::Owned(String::from_utf8(encoded).unwrap_or_default()))
 }
 
 /// A client's subscription of that name.

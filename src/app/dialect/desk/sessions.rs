@@ -6,6 +6,7 @@ use super::{
     EMITTED, Effects, EncodingId, HubAnswer, HubLetter, Notice, Parked, SOCKETCLUSTER, SOCKETIO,
     STREAM, STREAMS, UNIDIRECTIONAL, User, as_text, codec, plain, wrap,
 };
+use crate::app::dialect::recovery::IoRecovery;
 use crate::app::hub::session::{SESSION_TICKET, is_session};
 use crate::protocol::{socketcluster, socketio};
 
@@ -72,7 +73,8 @@ impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
                 self.effects.tell(users, plain(as_text(self.text)));
             }
             SOCKETIO => {
-                socketio::event(self.text, MESSAGE, data);
+                let offset = self.recovery.as_deref().map(IoRecovery::newest);
+                socketio::event(self.text, MESSAGE, data, offset.as_ref().map(|it| it as _));
                 self.effects.tell(users, plain(as_text(self.text)));
             }
             CONNECTING | CONNECTING_CLIENT => {

@@ -16,8 +16,13 @@ impl IoClients {
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) -> Result<(), ErrorCode> {
-        let room = desk.effects().namespace_of(user);
-        let room = codec::namespace::room(room.as_deref(), event);
+        let room = match &*event.name {
+            "join" | "leave" | "say" => {
+                let namespace = desk.effects().namespace_of(user);
+                codec::namespace::room(namespace.as_deref(), event)
+            }
+            _ => None,
+        };
         ruling(user, (said, event, room.as_deref()), desk)?;
         let asker = Asker {
             user,
@@ -55,7 +60,7 @@ impl IoClients {
             }
             "echo" if self.rules.echo => {
                 if let Some(id) = said.id {
-                    echo(id, event, attachments, desk);
+                    echo((user, id), event, attachments, desk);
                 }
             }
             // An event that nobody expects is passed over; an acknowledgement would say that
@@ -78,7 +83,7 @@ impl IoClients {
 
 /// Acknowledges an event with its own arguments, binary messages among them.
 fn echo<E: Effects<Vec<HubLetter>>>(
-    id: u64,
+    (user, id): (User, u64),
     event: &IoEvent<'_>,
     attachments: &[Vec<u8>],
     desk: &mut Desk<'_, E>,
@@ -87,11 +92,15 @@ fn echo<E: Effects<Vec<HubLetter>>>(
     let mut text = Vec::new();
     let arguments = event.arguments.iter().map(|json| json.get());
     codec::acknowledgement(&mut text, (id, count), arguments);
-    let (kind, bytes) = (Kind::Text, &text[..]);
-    desk.effects().reply(Message { kind, bytes });
+    // What waited for the application is not heard now.
+    let is_asked = desk.gatekeeper().is_on();
+    let mut tell = |kind, bytes| match is_asked {
+        true => desk.effects().say(user, Message { kind, bytes }),
+        false => desk.effects().reply(Message { kind, bytes }),
+    };
+    tell(Kind::Text, &text);
     for bytes in attachments {
-        let kind = Kind::Binary;
-        desk.effects().reply(Message { kind, bytes });
+        tell(Kind::Binary, bytes);
     }
 }
 

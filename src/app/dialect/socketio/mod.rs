@@ -5,6 +5,7 @@
 //! `socket.io`.
 
 mod events;
+mod returning;
 
 use super::by_seat::BySeat;
 use super::centrifugo::ClientRules;
@@ -132,11 +133,17 @@ impl IoClients {
     }
 
     /// A client is gone, if it was one of these.
-    pub fn left(&mut self, user: User, seat: Seat) {
+    pub fn left<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        (user, seat): (User, Seat),
+        hub: &Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) {
         if self.all.remove(seat).is_some() {
             self.pending.remove(&user);
+            self.lose((user, seat), hub, desk);
         }
-        if self.all.is_empty() {
+        if self.all.is_empty() && desk.recovery().is_none_or(|it| it.is_empty()) {
             self.look_at = None;
         }
     }
@@ -177,11 +184,20 @@ impl IoClients {
 
     /// The time has come, perhaps: pings who is to be pinged of a part of all clients, and ends who
     /// does not answer or joins nothing.
-    pub fn expired<E: Effects<Vec<HubLetter>>>(&mut self, now: Instant, desk: &mut Desk<'_, E>) {
+    pub fn expired<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        now: Instant,
+        hub: &Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) {
         if self.look_at.is_none_or(|at| at > now) {
             return;
         }
-        self.look_at = (!self.all.is_empty()).then_some(now + LOOK_TIME);
+        let remembers = desk.recovery().is_some_and(|recovery| {
+            recovery.expired(now, |room| hub.is_open(room));
+            !recovery.is_empty()
+        });
+        self.look_at = (!self.all.is_empty() || remembers).then_some(now + LOOK_TIME);
         self.users.clear();
         for client in self.all.part(self.part, PARTS) {
             let waited = now.since(client.since);
@@ -272,17 +288,19 @@ impl IoClients {
         // In the same turn: before it can have been told so.
         let now = desk.effects().now();
         let has_just_joined = known.is_some_and(|known| known.since == now);
+        let is_returning = desk.recovery().is_some_and(|it| it.is_returning(user));
         match said.kind {
             codec::Kind::Connect if said.namespace != "/" => {
                 let why = "Invalid namespace";
                 desk.say(user, |into| codec::connect_error(into, said.namespace, why));
                 Ok(())
             }
-            codec::Kind::Connect if !is_inside => self.connect(client, said, hub, desk),
+            codec::Kind::Connect if !is_inside && !is_returning => {
+                self.connect(client, said, hub, desk)
+            }
             // Whoever does not wait for the answer gets another (`Client.connect`).
             codec::Kind::Connect if has_just_joined => {
-                let id = hub.id(seat).unwrap_or_default();
-                desk.say(user, |into| codec::connected(into, &id));
+                self.welcome(client, hub, desk);
                 Ok(())
             }
             // It is in it, or is not in it, or it is another: `Client.ondecoded`.
@@ -294,6 +312,7 @@ impl IoClients {
                 }
                 hub.recode(seat, EncodingId::NOT_YET);
                 self.set(seat, IoStage::Outside, desk.effects().now());
+                desk.recovery().into_iter().for_each(|it| it.leaves(user));
                 Ok(())
             }
             codec::Kind::Event => {
@@ -316,14 +335,9 @@ impl IoClients {
         hub: &mut Hub<B>,
         desk: &mut Desk<'_, E>,
     ) -> Result<(), Closed> {
-        let token = codec::auth_token(said.data).map_err(|_| Closed)?;
-        match self.admit((user, seat), &token, hub, desk) {
-            Ok(()) => {
-                hub.recode(seat, SOCKETIO);
-                self.set(seat, IoStage::Inside, desk.effects().now());
-                let id = hub.id(seat).unwrap_or_default();
-                desk.say(user, |into| codec::connected(into, &id));
-            }
+        let auth = codec::auth(said.data).map_err(|_| Closed)?;
+        match self.admit((user, seat), &auth.token, hub, desk) {
+            Ok(()) => self.joins((user, seat), &auth, hub, desk),
             Err(error) => {
                 desk.complain(error.code);
                 desk.say(user, |into| codec::connect_error(into, "/", error.message));
