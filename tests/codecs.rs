@@ -8,6 +8,7 @@ mod certificates;
 mod framing;
 mod fuzzing;
 mod heads;
+mod npm_corpus;
 mod sse;
 
 use proptest::prelude::ProptestConfig;

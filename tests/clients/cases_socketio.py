@@ -33,6 +33,15 @@ async def the_javascript_client_of_socketio_finds_here_what_it_finds_at_its_own_
         equal(found, oracle)
 
 
+@case(ALONE)
+async def the_corpus_is_what_the_clients_libraries_make(_binary):
+    node = await Process.start("node", SCRIPT.with_name("corpus.cjs"))
+    async with node:
+        equal(await node.ended(30), 0, f"exit code ({node.story()})")
+        packets = SCRIPT.parent.parent / "npm_corpus" / "packets.jsonl"
+        equal(node.output, packets.read_text(encoding="utf-8").rstrip("\n").split("\n"))
+
+
 @case(ALONE, seconds=90)
 async def who_is_cut_off_finds_here_what_it_finds_at_its_own_server(binary):
     async def here(engine):
