@@ -129,7 +129,7 @@ impl TrustFlags {
                     (None, false) => Trust::System,
                 };
                 let files = self.client_cert.clone().zip(self.client_key.clone());
-                let identity = files.map(|(certificate, key)| Identity { certificate, key });
+                let identity = files.map(|(certificate, key)| Identity::new(certificate, key));
                 Ok(Some(Securing {
                     config: tls::client(&trust, identity.as_ref())?,
                     name: self.sni.clone(),

@@ -17,6 +17,7 @@ use super::log_flags::LogFlags;
 use super::merge::MergeFlags;
 use super::report::ReportFlags;
 use super::supervise::SuperviseFlags;
+use super::tls::TlsFlags;
 use super::tokens::ChannelFlags;
 use super::url::Url;
 use super::values::{self, Cpus, Switch};
@@ -329,22 +330,8 @@ pub(super) struct ServeFlags {
     /// For so long browsers may keep a file without asking again.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
     pub(super) public_max_age: Duration,
-    /// Certificates of the server, its own first (PEM): all listeners speak TLS, wss:// and
-    /// https://. May be given several times: a client gets the first that is for the name it asks
-    /// for.
-    #[arg(long, value_name = "FILE", requires = "tls_key", value_delimiter = ',')]
-    pub(super) tls_cert: Vec<PathBuf>,
-    /// Private key of the first certificate of --tls-cert (PEM); one for each, in their order.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "tls_cert",
-        value_delimiter = ','
-    )]
-    pub(super) tls_key: Vec<PathBuf>,
-    /// Lets only clients in whose certificates one of these authorities has signed (PEM).
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(super) tls_client_ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) tls: TlsFlags,
     #[command(flatten)]
     pub(super) supervision: SuperviseFlags,
 }

@@ -4,12 +4,18 @@
 //! unless a file says otherwise.
 
 mod by_name;
+mod files;
+mod flags;
+mod private_key;
+mod staple;
 mod unverified;
 
 use super::Failure;
 use crate::report::remedy;
 use crate::tls::Role;
 use by_name::ByName;
+pub(super) use files::{Identity, TlsFiles};
+pub(super) use flags::TlsFlags;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -25,13 +31,6 @@ const HTTP: &[u8] = b"http/1.1";
 
 /// What rustls says of an authority's certificate where a server's should be (RFC 5280, 4.2.1.9).
 const AUTHORITY: &str = "CaUsedAsEndEntity";
-
-/// A chain of certificates and the key of the first: two PEM files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) certificate: PathBuf,
-    pub(super) key: PathBuf,
-}
 
 /// Whom a client trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,47 +49,6 @@ struct Named {
     key: &'static str,
 }
 
-/// Where a server's certificates and keys are, and whose clients are let in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TlsFiles {
-    identities: Vec<Identity>,
-    client_ca: Option<PathBuf>,
-}
-
-impl TlsFiles {
-    /// As typed; `None` for a server without TLS.
-    pub(super) fn new(
-        certificates: &[PathBuf],
-        keys: &[PathBuf],
-        client_ca: Option<PathBuf>,
-    ) -> Result<Option<Self>, Failure> {
-        if certificates.len() != keys.len() {
-            return Err(Failure::Usage(format!(
-                "--tls-cert, --tls-key: {} and {} of them; try: one key for each certificate, in \
-                 the same order",
-                certificates.len(),
-                keys.len()
-            )));
-        }
-        let pairs = certificates.iter().cloned().zip(keys.iter().cloned());
-        let identities: Vec<Identity> = pairs
-            .map(|(certificate, key)| Identity { certificate, key })
-            .collect();
-        let is_on = !identities.is_empty();
-        Ok(is_on.then_some(Self {
-            identities,
-            client_ca,
-        }))
-    }
-
-    /// All files.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
-        let identities = self.identities.iter();
-        let pairs = identities.flat_map(|it| [it.certificate.as_path(), it.key.as_path()]);
-        pairs.chain(self.client_ca.as_deref())
-    }
-}
-
 /// The server's side.
 pub(super) fn server(files: &TlsFiles) -> Result<Role, Failure> {
     let named = Named {
@@ -102,9 +60,9 @@ pub(super) fn server(files: &TlsFiles) -> Result<Role, Failure> {
     for identity in &files.identities {
         let (chain, key) = read(identity, &named)?;
         let certified = CertifiedKey::from_der(chain, key, &provider);
-        keys.push(Arc::new(
-            certified.map_err(|error| mismatch(&named, &error))?,
-        ));
+        let mut certified = certified.map_err(|error| mismatch(&named, &error))?;
+        certified.ocsp = identity.staple.as_deref().map(staple::read).transpose()?;
+        keys.push(Arc::new(certified));
     }
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -187,8 +145,7 @@ fn read(
     named: &Named,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
     let chain = certificates(&identity.certificate, named.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&identity.key)
-        .map_err(|error| unreadable(named.key, &identity.key, &error, "a private key"))?;
+    let key = private_key::read(named.key, &identity.key, identity.password.as_deref())?;
     Ok((chain, key))
 }
 
@@ -301,10 +258,7 @@ mod tests {
         let other = file("other.pem", &other.serialize_pem());
         let empty = file("empty.pem", "nothing\n");
         let with = |certificate: &Path, key: &Path| {
-            let identity = Identity {
-                certificate: certificate.to_owned(),
-                key: key.to_owned(),
-            };
+            let identity = Identity::new(certificate.to_owned(), key.to_owned());
             let files = TlsFiles {
                 identities: vec![identity],
                 client_ca: None,

@@ -1,5 +1,6 @@
 """Which certificate a server shows, to whom, and until when: OpenSSL by Python asks."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ from websockets.exceptions import InvalidMessage
 
 from cases_probe import ALONE
 from cases_tls import certificates
-from harness import SHARD_ENGINES, Server, case, equal
+from harness import SHARD_ENGINES, Process, Server, case, equal
 
 
 async def certificate(made, name, alternatives):
@@ -110,3 +111,78 @@ async def renew(binary, engine):
                 equal(await shown(server, context, "localhost"), "renewed", "after the change")
                 await early.send("still here")
                 equal(await early.recv(), "still here", "who was connected")
+
+
+@case(ALONE)
+async def keys_with_a_passphrase_are_read_with_it_and_another_one_is_named(binary):
+    async with certificates() as made:
+        with open(made["secret"], "w", encoding="ascii") as file:
+            file.write("open sesame\n")
+        await made.openssl("pkcs8", "-topk8", "-in", made["server.key"], "-passout",
+                           f"file:{made['secret']}", "-out", made["locked.key"])
+        flags = ("--tls-cert", made["server.pem"], "--tls-key", made["locked.key"])
+        password = ("--tls-key-password", f"file:{made['secret']}")
+        for engine in SHARD_ENGINES:
+            async with await Server.serve(binary, engine, *flags, *password) as server:
+                equal(await shown(server, made.client(), "localhost"), "server", "with it")
+
+        with open(made["other"], "w", encoding="ascii") as file:
+            file.write("close sesame\n")
+        other = ("--tls-key-password", f"file:{made['other']}")
+        for added, said in ((), "it has a passphrase"), (other, "is not the passphrase of"):
+            async with await Process.start(binary, "serve", "--listen", "127.0.0.1:0",
+                                           *flags, *added) as process:
+                equal(await process.ended(), 2, "exit code")
+                text = "\n".join(process.errors)
+                assert said in text and "try: " in text, process.story()
+
+
+async def staple(made, name):
+    """What the authority says of a certificate: its index has it as good."""
+    async with await Process.start("openssl", "x509", "-noout", "-serial", "-in",
+                                   made[f"{name}.pem"]) as process:
+        equal(await process.ended(), 0, process.story())
+        serial = process.output[0].partition("=")[2]
+    with open(made["index.txt"], "w", encoding="ascii") as index:
+        index.write(f"V\t491231235959Z\t\t{serial}\tunknown\t/CN={name}\n")
+    await made.openssl("ocsp", "-issuer", made["ca.pem"], "-cert", made[f"{name}.pem"],
+                       "-reqout", made["request.der"])
+    await made.openssl("ocsp", "-index", made["index.txt"], "-rsigner", made["ca.pem"], "-rkey",
+                       made["ca.key"], "-CA", made["ca.pem"], "-reqin", made["request.der"],
+                       "-ndays", 1, "-respout", made[f"{name}.ocsp"])
+    return made[f"{name}.ocsp"]
+
+
+async def stapled(server, made):
+    """What `openssl s_client -status` says that came with the certificate."""
+    process = await asyncio.create_subprocess_exec(
+        "openssl", "s_client", "-connect", f"{server.host}:{server.port}", "-servername",
+        "localhost", "-CAfile", made["ca.pem"], "-status",
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE)
+    told, _ = await asyncio.wait_for(process.communicate(), 10)
+    return told.decode("utf-8", "replace")
+
+
+@case(ALONE)
+async def what_the_authority_says_of_a_certificate_goes_with_it_and_is_read_anew(binary):
+    async with certificates() as made:
+        path = await staple(made, "server")
+        for engine in SHARD_ENGINES:
+            flags = identity(made, "server") + ("--tls-ocsp", path)
+            async with await Server.serve(binary, engine, *flags) as server:
+                told = await stapled(server, made)
+                assert "OCSP Response Status: successful" in told, told[-500:]
+                assert "Cert Status: good" in told, told[-500:]
+                with open(path, "rb") as file:
+                    before = file.read()
+                with open(path, "wb") as file:
+                    file.write(b"none")
+                server.signal(signal.SIGHUP)
+                await server.until(lambda: any("nothing is changed" in line and "--tls-ocsp" in line
+                                               for line in server.errors))
+                assert "Cert Status: good" in await stapled(server, made), "that of before"
+                with open(path, "wb") as file:
+                    file.write(before)
+            async with await Server.serve(binary, engine, *identity(made, "server")) as server:
+                assert "OCSP response: no response sent" in await stapled(server, made), "without"

@@ -74,7 +74,7 @@ fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
         ("--deflate", flags.deflate),
         ("--subprotocol", !flags.subprotocol.is_empty()),
         ("--origin", !flags.origin.is_empty()),
-        ("--tls-cert", !flags.tls_cert.is_empty()),
+        ("--tls-cert", flags.tls.is_on()),
         ("--public", flags.public.is_some()),
     ];
     let asked = asked.into_iter().find(|(_, asked)| *asked);

@@ -74,7 +74,7 @@ impl Config {
         let secret = random()?;
         let backend = flags.backend.setup(cpus.len())?;
         let realtime = realtime(&flags, (&listen, backend.as_ref()), secret)?;
-        let tls_files = TlsFiles::new(&flags.tls_cert, &flags.tls_key, flags.tls_client_ca)?;
+        let tls_files = TlsFiles::new(&flags.tls)?;
         Ok(Self {
             tls: tls_files.as_ref().map(tls::server).transpose()?,
             introducers: flags.limits.proxy_protocol.clone(),
@@ -242,7 +242,7 @@ fn realtime(
     let site = ChannelSite {
         listen,
         origins: &flags.origin,
-        is_secure: !flags.tls_cert.is_empty(),
+        is_secure: flags.tls.is_on(),
         backend: backend.map(|backend| &backend.plan),
     };
     flags.channels.plan(&site, secret)

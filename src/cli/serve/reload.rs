@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// Keys whose values can change while the server runs.
-pub(in crate::cli) const RELOADED: [&str; 27] = [
+pub(in crate::cli) const RELOADED: [&str; 29] = [
     "api-key",
     "byte-rate",
     "connect-rate",
@@ -40,6 +40,8 @@ pub(in crate::cli) const RELOADED: [&str; 27] = [
     "tls-cert",
     "tls-client-ca",
     "tls-key",
+    "tls-key-password",
+    "tls-ocsp",
     "token-audience",
     "token-hmac-secret",
     "token-issuer",
