@@ -2,6 +2,7 @@
 //! do.
 
 use super::config_key::{ConfigKey, ValueKind};
+use super::listen::UNIX;
 use crate::app::rules::{RuleFile, TextFault, nearest};
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -137,6 +138,10 @@ fn word(
     };
     let text = match (kind, text.strip_prefix("file:")) {
         (ValueKind::Path, _) => folder.join(text).display().to_string(),
+        (ValueKind::Place, _) if text.starts_with(UNIX) => {
+            let path = text.strip_prefix(UNIX).unwrap_or_default();
+            format!("{UNIX}{}", folder.join(path).display())
+        }
         (ValueKind::Secret, Some(path)) => format!("file:{}", folder.join(path).display()),
         _ => text,
     };
@@ -182,10 +187,12 @@ mod tests {
     fn keys_are_flags_and_paths_begin_where_the_file_is() {
         let text = "max-message = \"64k\"\nroom_size = 7\ndeflate = true\ndrain = \"1s\"\n\
                     listen = [9000, \"127.0.0.1:9001\"]\ncores = 0\n\
+                    admin-listen = \"unix:s\"\n\
                     tls-key = \"k.pem\"\ntls-cert = \"/c.pem\"\napi-key = \"file:key\"\n";
         let mut words = told(text).unwrap();
         words.sort();
         let expected = [
+            "--admin-listen=unix:/etc/x/s",
             "--api-key=file:/etc/x/key",
             "--cores=0",
             "--deflate",

@@ -113,7 +113,7 @@ impl<'c> ConfigKey<'c> {
             "LIST" | "[HOST:]PORT" => ValueKind::Place,
             "FILE" | "DIR" => ValueKind::Path,
             "WHERE" => ValueKind::Secret,
-            "NAME" | "NETWORK" | "ORIGIN" | "TEXT" | "URL" => ValueKind::Text,
+            "MODE" | "NAME" | "NETWORK" | "ORIGIN" | "TEXT" | "URL" => ValueKind::Text,
             _ => ValueKind::Any,
         }
     }

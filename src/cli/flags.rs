@@ -232,9 +232,14 @@ pub(super) struct ServeFlags {
     pub(super) config: Option<PathBuf>,
     /// Address to listen on, or a port of all addresses; may be given several times. Port 0 picks
     /// a free one. [::] takes IPv4 too, unless an IPv4 address with that port is given as well.
+    /// unix:PATH makes a socket at a path; systemd takes the sockets that it hands over.
     #[arg(long, value_name = "[HOST:]PORT", default_value = "127.0.0.1:9000")]
     #[arg(value_parser = listen::parse, value_delimiter = ',')]
     pub(super) listen: Vec<Listen>,
+    /// Permissions of the files of --listen unix:PATH, as chmod has them: who may write may
+    /// connect.
+    #[arg(long, value_name = "MODE", default_value = "660", value_parser = listen::mode)]
+    pub(super) listen_mode: u32,
     /// Another address, for /healthz, /stats, /metrics and the pages for operators alone: they
     /// answer there, without TLS, when the server is full, and no connection there counts as one.
     #[arg(long, value_name = "[HOST:]PORT", value_parser = listen::parse)]

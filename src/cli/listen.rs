@@ -1,11 +1,27 @@
-//! Addresses to listen on: what may be typed, and what it means on this host.
+//! Where to listen: what may be typed, and what it means on this host.
+
+mod systemd;
 
 use super::Failure;
+use crate::engine::ListenPlace;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
+pub(super) use systemd::HandedSockets;
+
+/// What was typed for a place to listen at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Listen {
+    /// An address.
+    Address(TypedAddress),
+    /// `unix:PATH`.
+    Path(PathBuf),
+    /// `systemd`: the sockets that whoever started the process has handed over.
+    Systemd,
+}
 
 /// What was typed for an address: a port of every address, or a port of a name or an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Listen {
+pub(super) struct TypedAddress {
     typed: String,
     /// `None` for every address of this host.
     host: Option<String>,
@@ -15,9 +31,28 @@ pub(super) struct Listen {
 const EXAMPLES: &str =
     "write a port or an address and a port, such as 9000, 127.0.0.1:9000 or [::]:9000";
 
+/// What a path begins with.
+pub(super) const UNIX: &str = "unix:";
+
+/// Reads `unix:/run/ringstorm.sock`, `systemd` or an address.
+pub(super) fn parse(text: &str) -> Result<Listen, String> {
+    match text.strip_prefix(UNIX) {
+        Some("") => Err("write a path, such as unix:/run/ringstorm.sock".to_owned()),
+        Some(path) => Ok(Listen::Path(path.into())),
+        None if text == "systemd" => Ok(Listen::Systemd),
+        None => address(text).map(Listen::Address),
+    }
+}
+
+/// Reads the permissions of a file, as chmod(1) has them: `660`.
+pub(super) fn mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|it| *it <= 0o777);
+    mode.ok_or_else(|| "write permissions as chmod has them, such as 660".to_owned())
+}
+
 /// Reads `9000`, `:9000`, `*:9000`, `127.0.0.1:9000`, `[::1]:9000`, `[fe80::1%eth0]:9000` or
 /// `localhost:9000`. Names are looked up later.
-pub(super) fn parse(text: &str) -> Result<Listen, String> {
+fn address(text: &str) -> Result<TypedAddress, String> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, port),
         None => ("", text),
@@ -43,7 +78,7 @@ pub(super) fn parse(text: &str) -> Result<Listen, String> {
             None => Some(host),
         },
     };
-    Ok(Listen {
+    Ok(TypedAddress {
         typed: text.to_owned(),
         host: host.map(str::to_owned),
         port: number,
@@ -56,33 +91,58 @@ fn is_ipv6(text: &str) -> bool {
     address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty()
 }
 
-/// The addresses that are meant by `flag`, in the order typed: several for a name that has several.
-pub(super) fn addresses(flag: &str, typed: &[Listen]) -> Result<Vec<SocketAddr>, Failure> {
-    let mut all: Vec<SocketAddr> = Vec::new();
+/// The places that are meant by `flag`, in the order typed: several addresses for a name that has
+/// several. `mode` is the permissions of paths.
+pub(super) fn places(
+    flag: &str,
+    typed: &[Listen],
+    (mode, handed): (u32, &HandedSockets),
+) -> Result<Vec<ListenPlace>, Failure> {
+    let mut all: Vec<ListenPlace> = Vec::new();
     for one in typed {
-        for address in one.resolve(flag)? {
-            check(flag, &all, address)?;
-            all.push(address);
+        let found = match one {
+            Listen::Path(path) => vec![ListenPlace::Path(path.clone(), mode)],
+            Listen::Systemd => handed.places()?,
+            Listen::Address(typed) => {
+                let addresses = typed.resolve(flag)?.into_iter();
+                addresses.map(ListenPlace::Address).collect()
+            }
+        };
+        for place in found {
+            check(flag, &all, &place)?;
+            all.push(place);
         }
     }
     Ok(all)
 }
 
-/// Names what keeps an address from being listened on beside the others.
-pub(super) fn check(flag: &str, others: &[SocketAddr], address: SocketAddr) -> Result<(), Failure> {
-    let Some(&other) = others.iter().find(|&&other| clash(other, address)) else {
+/// Names what keeps a place from being listened at beside the others.
+pub(super) fn check(
+    flag: &str,
+    others: &[ListenPlace],
+    place: &ListenPlace,
+) -> Result<(), Failure> {
+    let wrong = |text: String| {
+        Err(Failure::Usage(format!(
+            "{flag}: {text}; leave one of them out"
+        )))
+    };
+    if others.contains(place) && place.address().is_none_or(|it| it.port() != 0) {
+        return wrong(format!("{place} is given twice"));
+    }
+    let addresses = others.iter().filter_map(ListenPlace::address);
+    let clashes = addresses.zip(std::iter::repeat(place.address()));
+    let mut clashes = clashes.filter_map(|(other, address)| Some((other, address?)));
+    let Some((other, address)) = clashes.find(|&(other, address)| clash(other, address)) else {
         return Ok(());
     };
-    let text = if other == address {
+    wrong(if other == address {
         format!("{address} is given twice")
     } else if other.ip().is_unspecified() {
         format!("{other} takes in {address}")
     } else {
         format!("{address} takes in {other}")
-    };
-    Err(Failure::Usage(format!(
-        "{flag}: {text}; leave one of them out"
-    )))
+    })
 }
 
 /// Whether one socket of the two would keep the other from its port.
@@ -92,7 +152,7 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one.port() == other.port() && family && (one == other || wide)
 }
 
-impl Listen {
+impl TypedAddress {
     fn resolve(&self, flag: &str) -> Result<Vec<SocketAddr>, Failure> {
         let Some(host) = &self.host else {
             return Ok(vec![SocketAddr::new(every_address(), self.port)]);
@@ -144,8 +204,9 @@ mod tests {
 
     fn meant(texts: &[&str]) -> Result<Vec<String>, String> {
         let typed: Result<Vec<Listen>, String> = texts.iter().map(|text| parse(text)).collect();
-        let addresses = addresses("--listen", &typed?).map_err(|error| error.to_string())?;
-        Ok(addresses.iter().map(ToString::to_string).collect())
+        let with = (0o660, &HandedSockets::default());
+        let places = places("--listen", &typed?, with).map_err(|error| error.to_string())?;
+        Ok(places.iter().map(ToString::to_string).collect())
     }
 
     #[test]
@@ -170,6 +231,19 @@ mod tests {
         );
         for text in ["[::1]:9000", "[::]:0", "10.1.2.3:80"] {
             assert_eq!(meant(&[text]), Ok(vec![text.to_owned()]));
+        }
+    }
+
+    #[test]
+    fn a_path_is_taken_as_it_is_and_once() {
+        let path = "unix:/run/a b.sock";
+        assert_eq!(meant(&[path]), Ok(vec![path.to_owned()]));
+        let error = meant(&[path, "9000", path]).unwrap_err();
+        assert!(error.contains("/run/a b.sock is given twice"), "{error}");
+        assert!(parse("unix:").unwrap_err().contains("unix:/run"));
+        assert_eq!(mode("0620"), Ok(0o620));
+        for wrong in ["1000", "8", "rw", "-1"] {
+            assert!(mode(wrong).unwrap_err().contains("660"), "{wrong}");
         }
     }
 

@@ -1,15 +1,25 @@
 //! Listening sockets: one per address and core (`SO_REUSEPORT`), options set where accepted
-//! connections inherit them.
+//! connections inherit them; of a path, or of whoever started the process, one that cores share.
+
+mod handed;
+mod path;
+mod socket;
 
 use super::EngineError;
 use crate::limits;
 use crate::shard::Core;
+pub use handed::HandedSocket;
+pub use path::SocketFile;
+pub use socket::ListenSocket;
+pub(in crate::engine) use socket::ListenStream;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::fmt;
 use std::fs::File;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How often a port in use is tried again.
@@ -17,11 +27,26 @@ const PROBES: u32 = 20;
 /// The time between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Bound listening sockets, a set per core, in the order of the addresses.
+/// Where peers at a path come from, as far as limits and logs go: this host.
+pub(super) const OF_UNIX: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenPlace {
+    /// An address; port 0 picks a free port.
+    Address(SocketAddr),
+    /// A path (unix(7)), with the permissions of its file as chmod(1) has them.
+    Path(PathBuf, u32),
+    /// A socket that listens already.
+    Handed(HandedSocket),
+}
+
+/// Bound listening sockets, a set per core, in the order of their places.
 #[derive(Debug)]
 pub struct Listeners {
-    per_core: Vec<Vec<TcpListener>>,
-    addresses: Vec<SocketAddr>,
+    per_core: Vec<Vec<ListenSocket>>,
+    places: Vec<ListenPlace>,
+    files: Vec<SocketFile>,
 }
 
 impl Listeners {
@@ -30,7 +55,8 @@ impl Listeners {
     pub fn none(cores: usize) -> Self {
         Self {
             per_core: (0..cores).map(|_| Vec::new()).collect(),
-            addresses: Vec::new(),
+            places: Vec::new(),
+            files: Vec::new(),
         }
     }
 
@@ -39,40 +65,116 @@ impl Listeners {
     /// # Errors
     /// [`EngineError::Os`] that names the address and the remedy.
     pub fn bind(addresses: &[SocketAddr], cores: usize) -> Result<Self, EngineError> {
+        let places: Vec<_> = addresses
+            .iter()
+            .copied()
+            .map(ListenPlace::Address)
+            .collect();
+        Self::open(&places, cores)
+    }
+
+    /// Listens everywhere: at an address with a socket of each core's own, elsewhere with one that
+    /// the cores share.
+    ///
+    /// # Errors
+    /// [`EngineError::Os`] that names the place and the remedy.
+    pub fn open(places: &[ListenPlace], cores: usize) -> Result<Self, EngineError> {
         let mut all = Self::none(cores);
-        for &wanted in addresses {
-            // Without SO_REUSEPORT first: another process on that port must be an error,
-            // not a silent share of its connections.
-            let mut address = wanted;
-            let family = Family::of(wanted, addresses);
-            probe(wanted, family).map_err(|source| refused(wanted, source))?;
-            for set in &mut all.per_core {
-                let listener =
-                    listen(address, family).map_err(|source| refused(address, source))?;
-                address = listener
-                    .local_addr()
-                    .map_err(|source| refused(address, source))?;
-                set.push(listener);
+        let addresses: Vec<SocketAddr> = places.iter().filter_map(ListenPlace::address).collect();
+        for place in places {
+            match place {
+                &ListenPlace::Address(wanted) => {
+                    let address = all.bind_each(wanted, Family::of(wanted, &addresses))?;
+                    all.places.push(ListenPlace::Address(address));
+                }
+                ListenPlace::Path(path, mode) => {
+                    let (listener, file) = path::listen(path, *mode)?;
+                    all.share(ListenSocket::unix(listener))
+                        .map_err(|source| no_more(place, source))?;
+                    all.files.push(file);
+                    all.places.push(place.clone());
+                }
+                ListenPlace::Handed(socket) => {
+                    all.take(socket).map_err(|source| no_more(place, source))?;
+                    all.places.push(place.clone());
+                }
             }
-            all.addresses.push(address);
         }
         Ok(all)
     }
 
-    /// The addresses as bound, ports filled in.
-    #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// A socket of each core at an address: the address as bound.
+    fn bind_each(&mut self, wanted: SocketAddr, family: Family) -> Result<SocketAddr, EngineError> {
+        // Without SO_REUSEPORT first: another process on that port must be an error,
+        // not a silent share of its connections.
+        let mut address = wanted;
+        probe(wanted, family).map_err(|source| refused(wanted, source))?;
+        for set in &mut self.per_core {
+            let listener = listen(address, family).map_err(|source| refused(address, source))?;
+            address = listener
+                .local_addr()
+                .map_err(|source| refused(address, source))?;
+            set.push(listener.into());
+        }
+        Ok(address)
     }
 
-    /// Every socket: its core, its address, and the inode by which the kernel lists it.
+    /// A socket that listens already, for all cores.
+    fn take(&mut self, socket: &HandedSocket) -> io::Result<()> {
+        let listener = ListenSocket::shared(socket.descriptor()?)?;
+        if let Some(tcp) = listener.tcp() {
+            let socket = SockRef::from(tcp);
+            socket.set_tcp_nodelay(true)?;
+            watch(&socket, limits::GONE_TIME)?;
+        }
+        self.share(listener)
+    }
+
+    /// A descriptor of it for each core.
+    fn share(&mut self, listener: ListenSocket) -> io::Result<()> {
+        let mut sets = self.per_core.iter_mut();
+        sets.try_for_each(|set| {
+            set.push(listener.another()?);
+            Ok(())
+        })
+    }
+
+    /// The places, ports filled in.
+    #[must_use]
+    pub fn places(&self) -> &[ListenPlace] {
+        &self.places
+    }
+
+    /// The addresses among them.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.places
+            .iter()
+            .filter_map(ListenPlace::address)
+            .collect()
+    }
+
+    /// The files of sockets at paths, which go with what this gives.
+    #[must_use]
+    pub fn take_files(&mut self) -> Vec<SocketFile> {
+        std::mem::take(&mut self.files)
+    }
+
+    /// Every socket with an address: its core, its address, and the inode by which the kernel lists
+    /// it. One that cores share is the first core's.
     ///
     /// # Errors
     /// The kernel's, of a descriptor that is open: not to be expected.
     pub fn sockets(&self) -> io::Result<Vec<(Core, SocketAddr, u64)>> {
         let mut sockets = Vec::new();
         for (core, set) in (0..).map(Core).zip(&self.per_core) {
-            for (listener, &address) in set.iter().zip(&self.addresses) {
+            for (listener, place) in set.iter().zip(&self.places) {
+                let Some(address) = place.address() else {
+                    continue;
+                };
+                if listener.is_shared() && core != Core(0) {
+                    continue;
+                }
                 let file = File::from(listener.as_fd().try_clone_to_owned()?);
                 sockets.push((core, address, file.metadata()?.ino()));
             }
@@ -86,14 +188,49 @@ impl Listeners {
     /// # Errors
     /// The kernel's, of a socket that is open: not to be expected.
     pub fn give_up_after(&self, span: Duration) -> io::Result<()> {
-        let mut all = self.per_core.iter().flatten();
+        let all = self.per_core.iter().flatten();
+        let mut all = all.filter_map(ListenSocket::tcp);
         all.try_for_each(|listener| watch(&SockRef::from(listener), span))
     }
 
     /// Takes the sockets apart, a set per core.
     #[must_use]
-    pub fn into_cores(self) -> Vec<Vec<TcpListener>> {
+    pub fn into_cores(self) -> Vec<Vec<ListenSocket>> {
         self.per_core
+    }
+}
+
+impl ListenPlace {
+    /// Its address, if it has one.
+    #[must_use]
+    pub const fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Address(address) => Some(*address),
+            Self::Path(..) => None,
+            Self::Handed(socket) => socket.address,
+        }
+    }
+}
+
+impl fmt::Display for ListenPlace {
+    /// The address, or `unix:PATH`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Path(path, _) => write!(f, "unix:{}", path.display()),
+            Self::Handed(socket) => match socket.address {
+                Some(address) => address.fmt(f),
+                None => f.write_str("unix:handed over"),
+            },
+        }
+    }
+}
+
+fn no_more(place: &ListenPlace, source: io::Error) -> EngineError {
+    EngineError::Os {
+        operation: format!("cannot listen at {place}"),
+        source,
+        remedy: "more descriptors (ulimit -n), or another --listen".to_owned(),
     }
 }
 

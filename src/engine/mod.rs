@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use accept_failures::AcceptFailures;
-pub use listen::Listeners;
+pub use listen::{HandedSocket, ListenPlace, ListenSocket, Listeners, SocketFile};
 
 /// What an engine needs to know before it starts. One thread per entry of `cpus`.
 #[derive(Debug)]

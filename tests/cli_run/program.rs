@@ -51,6 +51,11 @@ impl Running {
         Self::start_by(command, arguments)
     }
 
+    /// A process that was started otherwise, with its output in pipes.
+    pub(super) const fn of(child: Child) -> Self {
+        Self(Some(child))
+    }
+
     /// In a network namespace of that name. ip(8) becomes the program, so a signal meets it.
     pub(super) fn start_within(namespace: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new("ip");
@@ -85,6 +90,12 @@ impl Running {
     pub(super) fn signal(&self, signal: Signal) {
         let child = self.0.as_ref().expect("not ended yet");
         kill_process(Pid::from_child(child), signal).expect("the process is there");
+    }
+
+    /// Its process, as a flag wants it.
+    pub(super) fn pid(&self) -> String {
+        let child = self.0.as_ref();
+        child.expect("not ended yet").id().to_string()
     }
 
     /// Waits for its end, and interrupts it if that takes longer.
@@ -177,8 +188,7 @@ impl Serving {
 
     /// Its process, as a flag wants it.
     pub(super) fn pid(&self) -> String {
-        let child = self.running.0.as_ref();
-        child.expect("not ended yet").id().to_string()
+        self.running.pid()
     }
 
     /// Waits until so many WebSockets and event streams are open.

@@ -170,7 +170,7 @@ fn without_dev_the_channels_are_kept_whose_table_says_so() {
 }
 
 /// The process that a watching one has started.
-fn child(of: &str) -> Option<Pid> {
+pub(super) fn child(of: &str) -> Option<Pid> {
     let children = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).ok()?;
     Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
 }

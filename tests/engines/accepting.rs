@@ -1,12 +1,14 @@
 //! Accepting under all mixtures of listeners, tables and fullness: nobody is left waiting for ever.
 
-use super::Engine;
 use super::peer::{connect, echo, until};
 use super::script::{Event, Running, Scene, plan, start};
+use super::{Engine, Ring};
+use ringstorm::engine::{ListenPlace, Listeners};
 use ringstorm::shard::{Close, ConnectionId, Core, Origin};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -210,4 +212,57 @@ pub(crate) fn a_panicked_cores_listener_leaves_the_others_the_newcomers<E: Engin
     connect(running.address()).write_all(b"end").unwrap();
     let error = running.end().expect_err("a panic is an error");
     assert!(error.contains("core 1"), "{error}");
+}
+
+/// So many peers one after the other at a socket that two cores share: how many came to each.
+fn shared<E: Engine>(name: &str, peers: usize) -> Vec<usize> {
+    let path = format!(
+        "{}-{name}-{}",
+        std::process::id(),
+        std::any::type_name::<E>()
+    );
+    let path = std::env::temp_dir().join(path.replace(':', "-"));
+    let mut plan = plan(2, 0);
+    let mut listeners = Listeners::open(&[ListenPlace::Path(path.clone(), 0o600)], 2).unwrap();
+    let files = listeners.take_files();
+    plan.listeners = listeners;
+    let running = start::<E, usize>(
+        plan,
+        |_| 0,
+        move |scene, event| match event {
+            Event::Opened(..) => *scene.state += 1,
+            Event::Received(id, bytes) => scene.wire.send(id, bytes).unwrap(),
+            Event::Stopped => *scene.finished = true,
+            _ => {}
+        },
+    );
+    let open: Vec<UnixStream> = (0..peers)
+        .map(|_| {
+            let mut peer = UnixStream::connect(&path).unwrap();
+            peer.set_read_timeout(Some(Duration::from_secs(20)))
+                .unwrap();
+            peer.write_all(b"hello").unwrap();
+            let mut answer = [0; 5];
+            peer.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"hello");
+            peer
+        })
+        .collect();
+    drop(open);
+    let each = running.stop();
+    drop(files);
+    assert!(!path.exists());
+    each
+}
+
+pub(crate) fn a_socket_that_cores_share_serves_every_peer<E: Engine>() {
+    let each = shared::<E>("every", 40);
+    assert_eq!(each.iter().sum::<usize>(), 40, "{each:?}");
+}
+
+/// The kernel wakes the core that waits longest.
+#[test]
+fn cores_of_the_ring_take_turns_at_a_socket_that_they_share() {
+    let each = shared::<Ring>("turns", 40);
+    assert!(each.iter().all(|&peers| peers >= 5), "{each:?}");
 }

@@ -66,6 +66,7 @@ suite! {
         slots_of_a_full_table_go_to_every_listener_in_its_turn
         a_slot_that_is_taken_and_left_again_and_again_stays_usable
         peers_that_wait_are_let_go_when_accepting_stops
+        a_socket_that_cores_share_serves_every_peer
         a_panicked_cores_listener_leaves_the_others_the_newcomers;
     bytes:
         an_echo_returns_every_byte_in_order_to_every_peer

@@ -180,7 +180,7 @@ pub(crate) fn start<E: Engine, T: Send + 'static>(
     state: impl Fn(Core) -> T + Send + Sync + 'static,
     act: impl Fn(Scene<'_, T>, Event<'_>) + Clone + Send + Sync + 'static,
 ) -> Running<T> {
-    let addresses = plan.listeners.addresses().to_vec();
+    let addresses = plan.listeners.addresses();
     let stop = plan.stop.clone();
     let (sender, end) = channel();
     std::thread::spawn(move || {

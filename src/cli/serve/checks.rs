@@ -2,6 +2,7 @@
 
 use crate::cli::Failure;
 use crate::cli::flags::{ServeEngine, ServeFlags};
+use crate::cli::listen::Listen;
 use crate::cli::values::Switch;
 use crate::limits;
 use crate::protocol::websocket::frame::HEADER_BYTES;
@@ -52,6 +53,10 @@ fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
     }
     let time = Switch::After;
     let asked = [
+        (
+            "--listen unix: or systemd",
+            flags.listen.iter().any(is_no_address),
+        ),
         ("--admin-listen", flags.admin_listen.is_some()),
         ("--admin-token", flags.admin_token.is_some()),
         ("--room-size", flags.room_size != limits::ROOM_SIZE),
@@ -88,6 +93,10 @@ fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
         }
         None => Ok(()),
     }
+}
+
+const fn is_no_address(listen: &Listen) -> bool {
+    !matches!(listen, Listen::Address(_))
 }
 
 /// Whether the bounds on bytes go together.

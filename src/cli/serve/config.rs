@@ -7,6 +7,7 @@ use crate::cli::backend_flags::BackendSetup;
 use crate::cli::console::ConsoleThread;
 use crate::cli::flags::{ServeEngine, ServeFlags};
 use crate::cli::journal::JournalFlags;
+use crate::cli::listen::{HandedSockets, Listen};
 use crate::cli::log_flags::LogFormat;
 use crate::cli::server_capacity::{HostLimits, ServerCapacity};
 use crate::cli::store::OpenStore;
@@ -15,7 +16,7 @@ use crate::cli::tokens::{ChannelSite, secret_at};
 use crate::cli::values::Switch;
 use crate::cli::{Failure, host, listen, public};
 use crate::door::AddressBlock;
-use crate::engine::{self, EngineConfig, EngineError, FirstWord, Listeners, Stop};
+use crate::engine::{self, EngineConfig, FirstWord, ListenPlace, Listeners, Stop};
 use crate::limits;
 use crate::live::Live;
 use crate::protocol::websocket::OriginPolicy;
@@ -30,7 +31,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A server, resolved from its flags.
 pub(in crate::cli) struct Config {
-    pub(super) listen: Vec<SocketAddr>,
+    pub(super) listen: Vec<ListenPlace>,
+    /// Why the sockets that systemd has handed over, or has not, will not do.
+    misses_handed: Option<&'static str>,
     /// The last listener is the one for health and figures.
     pub(super) admin: bool,
     pub(super) cpus: Vec<usize>,
@@ -61,7 +64,8 @@ impl Config {
     pub(in crate::cli) fn new(flags: ServeFlags, descriptor_limit: u64) -> Result<Self, Failure> {
         check(&flags)?;
         let cpus = host::cpus(flags.cores.clone())?;
-        let (listen, admin_listener) = listen(&flags)?;
+        let handed = HandedSockets::new(flags.supervision.is_watched());
+        let (listen, admin_listener) = listen(&flags, handed)?;
         let capacity = ServerCapacity::new(
             flags.max_connections,
             flags.engine,
@@ -76,6 +80,7 @@ impl Config {
         let realtime = realtime(&flags, (&listen, backend.as_ref()), secret)?;
         let tls_files = TlsFiles::new(&flags.tls)?;
         Ok(Self {
+            misses_handed: misses(&flags.listen, handed),
             tls: tls_files.as_ref().map(tls::server).transpose()?,
             introducers: flags.limits.proxy_protocol.clone(),
             tls_files,
@@ -155,9 +160,12 @@ impl Config {
         is_counted || is_told || !self.introducers.is_empty()
     }
 
-    pub(super) fn plan(&self, stop: Stop) -> Result<EngineConfig, EngineError> {
+    pub(super) fn plan(&self, stop: Stop) -> Result<EngineConfig, Failure> {
+        if let Some(why) = self.misses_handed {
+            return Err(Failure::Usage(why.to_owned()));
+        }
         Ok(EngineConfig {
-            listeners: Listeners::bind(&self.listen, self.cpus.len())?,
+            listeners: Listeners::open(&self.listen, self.cpus.len())?,
             // HTTP: a client that does not ask is not answered.
             first_word: FirstWord::Peers,
             peers: self.knows_peers(),
@@ -178,17 +186,39 @@ impl Config {
     }
 }
 
-/// All addresses, that for health and figures last, and which listener that is.
-fn listen(flags: &ServeFlags) -> Result<(Vec<SocketAddr>, Option<u16>), Failure> {
-    let mut all = listen::addresses("--listen", &flags.listen)?;
+/// What is wrong with how `--listen` and the sockets that systemd has handed over go together.
+fn misses(typed: &[Listen], handed: HandedSockets) -> Option<&'static str> {
+    match (typed.contains(&Listen::Systemd), handed.is_empty()) {
+        (true, true) => Some(
+            "--listen systemd: no socket was handed over (LISTEN_FDS, LISTEN_PID); try: a socket \
+             unit, or systemd-socket-activate -l 9000 ringstorm serve --listen systemd",
+        ),
+        (false, false) => Some(
+            "--listen: systemd has handed sockets over (LISTEN_FDS), and nothing listens there; \
+             try: --listen systemd",
+        ),
+        (true, false) | (false, true) => None,
+    }
+}
+
+/// All places, that for health and figures last, and which listener that is.
+fn listen(
+    flags: &ServeFlags,
+    handed: HandedSockets,
+) -> Result<(Vec<ListenPlace>, Option<u16>), Failure> {
+    let with = (flags.listen_mode, &handed);
+    let mut all = listen::places("--listen", &flags.listen, with)?;
     let Some(admin) = &flags.admin_listen else {
         return Ok((all, None));
     };
-    let addresses = listen::addresses("--admin-listen", std::slice::from_ref(admin))?;
-    let Some(&first) = addresses.first() else {
-        return Err(Failure::Usage("--admin-listen: no address".to_owned()));
+    let flag = "--admin-listen";
+    let with = (flags.listen_mode, &HandedSockets::default());
+    let places = listen::places(flag, std::slice::from_ref(admin), with)?;
+    let Some(first) = places.into_iter().next() else {
+        let text = format!("{flag}: that is for --listen alone; try: {flag} 127.0.0.1:9001");
+        return Err(Failure::Usage(text));
     };
-    listen::check("--admin-listen", &all, first)?;
+    listen::check(flag, &all, &first)?;
     let number = u16::try_from(all.len()).unwrap_or(u16::MAX);
     all.push(first);
     Ok((all, Some(number)))
@@ -236,11 +266,13 @@ fn origins(named: Vec<String>) -> OriginPolicy {
 /// Channels, if they are asked for.
 fn realtime(
     flags: &ServeFlags,
-    (listen, backend): (&[SocketAddr], Option<&BackendSetup>),
+    (listen, backend): (&[ListenPlace], Option<&BackendSetup>),
     secret: [u8; 32],
 ) -> Result<Option<RealtimePlan>, Failure> {
+    // Who is at a path is on this host.
+    let listen: Vec<SocketAddr> = listen.iter().filter_map(ListenPlace::address).collect();
     let site = ChannelSite {
-        listen,
+        listen: &listen,
         origins: &flags.origin,
         is_secure: flags.tls.is_on(),
         backend: backend.map(|backend| &backend.plan),

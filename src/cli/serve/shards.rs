@@ -8,13 +8,12 @@ use crate::baseline::{self, Baseline};
 use crate::cli::flags::ServeEngine;
 use crate::cli::{Failure, complaints, host, print, public, server_capacity};
 use crate::door::Introduced;
-use crate::engine::{self, EngineConfig, EngineError, Stop};
+use crate::engine::{self, EngineConfig, EngineError, ListenPlace, Stop};
 use crate::limits;
 use crate::sampler;
 use crate::server::{Outcome, Server};
 use crate::shard::{Core, Either, Shard};
 use crate::tls::{Role, Tls};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,7 +22,9 @@ pub(super) fn run_engine(config: Config, stop: Stop) -> Result<String, Failure> 
     match config.engine {
         ServeEngine::Baseline => run_baseline(config, stop),
         ServeEngine::Ring | ServeEngine::Tokio => {
-            let plan = config.plan(stop)?;
+            let mut plan = config.plan(stop)?;
+            // They go when the server has ended.
+            let _files = plan.listeners.take_files();
             let cap = plan.max_backlog;
             let plain = config.server.admin_listener;
             let most = plan.slots.saturating_sub(limits::RESET_CONNECTIONS);
@@ -64,7 +65,7 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
     wrap: impl Fn(Server) -> S + Send + Sync + 'static,
 ) -> Result<String, Failure> {
     let cores = config.cpus.len();
-    let ready = ready_line(plan.listeners.addresses(), config);
+    let ready = ready_line(plan.listeners.places(), config);
     let capacity = config.capacity.line(cores);
     let failures = plan.accept_failures.clone();
     server_capacity::tell_refusals(&config.server.refusals, failures, config.capacity)?;
@@ -120,14 +121,21 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
 
 #[cfg(feature = "baseline")]
 fn run_baseline(config: Config, stop: Stop) -> Result<String, Failure> {
+    let listen = config
+        .listen
+        .iter()
+        .filter_map(ListenPlace::address)
+        .collect();
     let baseline = Baseline::bind(baseline::Config {
         chunk: config.server.chunk,
         chunk_bytes: config.server.chunk_bytes,
         max_message: config.server.max_message,
         drain: config.server.drain,
-        ..baseline::Config::new(config.listen.clone(), config.cpus.clone(), stop)
+        ..baseline::Config::new(listen, config.cpus.clone(), stop)
     })?;
-    print::line(ready_line(baseline.addresses(), &config))?;
+    let bound = baseline.addresses().iter().copied();
+    let bound: Vec<_> = bound.map(ListenPlace::Address).collect();
+    print::line(ready_line(&bound, &config))?;
     baseline.run()?;
     let served = engine::now().since(config.server.started).as_secs_f64();
     Ok(format!("served for {served:.1} s"))
@@ -138,17 +146,18 @@ fn run_baseline(_: Config, _: Stop) -> Result<String, Failure> {
     Err(without_baseline("--engine baseline"))
 }
 
-/// What scripts wait for: a URL per address, ports filled in.
-fn ready_line(addresses: &[SocketAddr], config: &Config) -> String {
+/// What scripts wait for: a URL per address, ports filled in; a path is `unix:PATH`.
+fn ready_line(places: &[ListenPlace], config: &Config) -> String {
     let scheme = if config.tls.is_some() { "wss" } else { "ws" };
-    let (admin, addresses) = match addresses.split_last() {
-        Some((admin, rest)) if config.admin => (format!(", admin http://{admin}"), rest),
-        _ => (String::new(), addresses),
+    let url = |place: &ListenPlace, scheme: &str| match place.address() {
+        Some(address) => format!("{scheme}://{address}"),
+        None => place.to_string(),
     };
-    let urls: Vec<String> = addresses
-        .iter()
-        .map(|address| format!("{scheme}://{address}"))
-        .collect();
+    let (admin, places) = match places.split_last() {
+        Some((admin, rest)) if config.admin => (format!(", admin {}", url(admin, "http")), rest),
+        _ => (String::new(), places),
+    };
+    let urls: Vec<String> = places.iter().map(|place| url(place, scheme)).collect();
     let (name, cpus) = (config.engine.name(), host::listed(&config.cpus));
     format!(
         "listening on {} (engine {name}, CPUs {cpus}{admin})",

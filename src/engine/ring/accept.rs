@@ -5,20 +5,24 @@
 //! and single accepts are armed: the same number on each listener, whatever the others hold, so
 //! that an idle listener never takes the share of a busy one. The table has that many spare slots.
 //! A connection accepted once every slot is taken waits unopened for the next free one.
+//!
+//! At a socket that the cores share each has one single accept armed. The kernel wakes the one
+//! that waits longest (`EPOLLEXCLUSIVE`), and whoever has accepted waits again behind the others:
+//! so they take turns, where a multishot accept would stay the first and take everything.
 
 use super::operation::{Operation, plain};
 use super::option::DEFER_ACCEPT;
 use super::queue::Ring;
 use super::rings::Rings;
 use super::slot::Slots;
-use crate::engine::{AcceptFailures, cause};
+use crate::engine::{AcceptFailures, ListenSocket, cause};
 use crate::limits;
 use crate::shard::{CloseCause, Counters};
 use crate::time::Instant;
 use io_uring::{opcode, squeue, types};
 use socket2::SockRef;
 use std::io;
-use std::net::{Shutdown, TcpListener};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -31,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// One ring accepts at a time; when its table is nearly full the next one takes over.
 pub(super) struct Acceptor {
     /// Also held by [`take_down`], which shuts them down should the core panic.
-    listeners: Arc<Vec<TcpListener>>,
+    listeners: Arc<Vec<ListenSocket>>,
     /// By ring, then by listener.
     armed: Vec<Vec<ArmedAccepts>>,
     /// What the accept queue may hold: so many may be accepted before a cancellation is seen.
@@ -86,14 +90,18 @@ fn share(listeners: u32) -> u32 {
 /// A listener whose core is lost would be given its share of them (`SO_REUSEPORT`) for as long as
 /// an accept in a ring holds it. `shutdown` ends listening whatever else holds the socket
 /// (`inet_shutdown` in net/ipv4/af_inet.c).
-pub(super) fn take_down(listeners: &Weak<Vec<TcpListener>>) {
-    for listener in listeners.upgrade().iter().flat_map(|all| all.iter()) {
+///
+/// One that the cores share goes on: the others accept at it.
+pub(super) fn take_down(listeners: &Weak<Vec<ListenSocket>>) {
+    let listeners = listeners.upgrade();
+    let all = listeners.iter().flat_map(|all| all.iter());
+    for listener in all.filter(|it| !it.is_shared()) {
         let _ = SockRef::from(listener).shutdown(Shutdown::Both);
     }
 }
 
 impl Acceptor {
-    pub(super) fn new(listeners: Arc<Vec<TcpListener>>, rings: usize) -> Self {
+    pub(super) fn new(listeners: Arc<Vec<ListenSocket>>, rings: usize) -> Self {
         let path = "/proc/sys/net/core/somaxconn";
         let somaxconn = std::fs::read_to_string(path)
             .ok()
@@ -280,8 +288,14 @@ impl Acceptor {
             if armed.is_held() {
                 continue;
             }
-            armed.multishot = true;
             let descriptor = types::Fd(listener.as_raw_fd());
+            if listener.is_shared() {
+                armed.singles = 1;
+                let entry = accept_single(descriptor);
+                ring.push(&entry.user_data(plain(Operation::AcceptSingle, number)));
+                continue;
+            }
+            armed.multishot = true;
             let entry = opcode::AcceptMulti::new(descriptor)
                 .allocate_file_index(true)
                 .build();
@@ -314,8 +328,8 @@ impl Acceptor {
 
 /// Has the kernel hold connections back until the peer has sent something, a second at most: one
 /// wake-up for connection and request, where there would be two.
-pub(super) fn defer(listeners: &[TcpListener]) -> io::Result<()> {
-    let mut listeners = listeners.iter();
+pub(super) fn defer(listeners: &[ListenSocket]) -> io::Result<()> {
+    let mut listeners = listeners.iter().filter_map(ListenSocket::tcp);
     listeners.try_for_each(|listener| DEFER_ACCEPT.set(listener.as_fd(), 1))
 }
 

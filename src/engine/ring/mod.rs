@@ -15,6 +15,7 @@ mod buffers;
 mod driver;
 mod event_loop;
 pub(in crate::engine) mod heap;
+mod inherited;
 mod intake;
 mod kernel;
 mod lent;
@@ -33,12 +34,13 @@ mod uring;
 mod vectors;
 mod waker;
 
-use super::{AcceptFailures, EngineConfig, EngineError, FirstWord, Stop};
+use super::{AcceptFailures, EngineConfig, EngineError, FirstWord, ListenSocket, Stop};
 use crate::limits;
 use crate::shard::{Core, Counters, Shard};
 use accept::Acceptor;
 use buffers::ReceiveBuffers;
 use driver::Driver;
+pub use inherited::duplicate;
 use intake::Group;
 use mailer::{Mailboxes, Mailer, mailboxes_for};
 pub(super) use option::unacknowledged;
@@ -48,7 +50,6 @@ use rings::Rings;
 use rustix::process::{Resource, getrlimit};
 use slot::{Size, Slots};
 use std::io;
-use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -165,7 +166,7 @@ fn broke(core: usize, source: io::Error) -> EngineError {
 /// What a core's thread is born with.
 struct Setup<M> {
     core: Core,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<ListenSocket>,
     first_word: FirstWord,
     peers: bool,
     slots: u32,
@@ -227,7 +228,7 @@ struct EndsAll<M> {
     stop: Stop,
     mailboxes: Mailboxes<M>,
     core: Core,
-    listeners: Weak<Vec<TcpListener>>,
+    listeners: Weak<Vec<ListenSocket>>,
     /// It has ended as it should.
     well: bool,
 }
@@ -245,7 +246,7 @@ impl<M> Drop for EndsAll<M> {
 /// Sets up a core's rings, buffers, waker and shard.
 fn furnish<S: Shard>(
     setup: Setup<S::Message>,
-    listeners: Arc<Vec<TcpListener>>,
+    listeners: Arc<Vec<ListenSocket>>,
     make: impl FnOnce() -> S,
 ) -> Result<(Driver<S>, Waker), EngineError> {
     let waker = Waker::new().map_err(failed("make an eventfd"))?;

@@ -33,7 +33,6 @@ use io_uring::{opcode, squeue};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -203,7 +202,7 @@ fn core() -> (Driver<Echoing>, Scripted, Mailboxes<u8>) {
 /// The first of two cores on that kernel: a table, and how many accepted connections at most.
 fn core_on(
     kernel: &Scripted,
-    listeners: Arc<Vec<TcpListener>>,
+    listeners: Arc<Vec<crate::engine::ListenSocket>>,
     (size, most): (Size, u32),
 ) -> (Driver<Echoing>, Mailboxes<u8>) {
     let mut ring = Ring::new(kernel.clone());

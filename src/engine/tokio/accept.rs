@@ -1,27 +1,34 @@
 //! One core's listening sockets: accepts while there are slots and descriptors, pauses otherwise.
 
 use super::signal::{LISTENERS, Ready};
-use crate::engine::AcceptFailures;
+use crate::engine::listen::ListenStream;
+use crate::engine::{AcceptFailures, ListenSocket};
 use crate::time::Instant;
 use std::io;
-use std::net::TcpListener as BlockingListener;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 /// Time to wait when the process is out of descriptors or memory: others must free some first.
 const RETRY_TIME: Duration = Duration::from_millis(50);
 
 /// The listeners and why they may be paused.
 pub(super) struct PolledListeners {
-    listeners: Vec<(TcpListener, Waker)>,
+    listeners: Vec<(PolledListener, Waker)>,
     /// A connection may have been left in the kernel's queue because no slot was free.
     full: bool,
     /// The listener whose turn it is to be looked at first.
     first: u32,
     retry: Option<Instant>,
     failures: AcceptFailures,
+}
+
+/// A listening socket.
+enum PolledListener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
 /// What came of an attempt to accept.
@@ -39,15 +46,15 @@ pub(super) enum Accept {
 impl PolledListeners {
     /// Watches these listeners; their tokens count from [`LISTENERS`].
     pub(super) fn new(
-        listeners: Vec<BlockingListener>,
+        listeners: Vec<ListenSocket>,
         ready: &Arc<Ready>,
         failures: AcceptFailures,
     ) -> io::Result<Self> {
-        let watch = |(token, listener): (u32, BlockingListener)| {
-            listener.set_nonblocking(true)?;
+        let watch = |(token, listener): (u32, ListenSocket)| {
+            let listener = PolledListener::new(listener)?;
             // Its waker is registered by the first accept.
             ready.add(token);
-            Ok((TcpListener::from_std(listener)?, ready.waker(token)))
+            Ok((listener, ready.waker(token)))
         };
         let listeners = (LISTENERS..)
             .zip(listeners)
@@ -69,7 +76,7 @@ impl PolledListeners {
         };
         match listener.poll_accept(&mut Context::from_waker(waker)) {
             Poll::Pending => Accept::Nothing,
-            Poll::Ready(Ok((stream, _))) => Accept::Stream(stream),
+            Poll::Ready(Ok(stream)) => Accept::Stream(stream),
             Poll::Ready(Err(error)) if is_exhaustion(&error) => {
                 self.failures.note(error.raw_os_error().unwrap_or(0));
                 self.retry = Some(now + RETRY_TIME);
@@ -112,6 +119,35 @@ impl PolledListeners {
     pub(super) fn stop(&mut self) {
         self.listeners.clear();
         self.retry = None;
+    }
+}
+
+impl PolledListener {
+    fn new(listener: ListenSocket) -> io::Result<Self> {
+        Ok(match listener.into_stream() {
+            ListenStream::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                Self::Tcp(TcpListener::from_std(listener)?)
+            }
+            ListenStream::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                Self::Unix(UnixListener::from_std(listener)?)
+            }
+        })
+    }
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        match self {
+            Self::Tcp(listener) => listener.poll_accept(context).map_ok(|(stream, _)| stream),
+            Self::Unix(listener) => {
+                let accepted = listener.poll_accept(context);
+                accepted.map(|accepted| {
+                    // A stream is read, written and shut down in one way, whatever its family.
+                    let stream: OwnedFd = accepted?.0.into_std()?.into();
+                    TcpStream::from_std(stream.into())
+                })
+            }
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! One connection of the tokio engine: a socket, what is queued for it, and how far it is closed.
 
+use crate::engine::listen::OF_UNIX;
 use crate::engine::outbound::Outbound;
 use crate::engine::ring::unacknowledged;
 use crate::shard::CloseCause;
+use socket2::SockRef;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
@@ -46,8 +48,11 @@ pub(super) enum LinkState {
 impl Link {
     /// Where it comes from; `None` once that cannot be told.
     pub(super) fn peer(&self) -> Option<IpAddr> {
-        let address = self.stream.as_ref()?.peer_addr().ok()?;
-        Some(address.ip().to_canonical())
+        let name = SockRef::from(self.stream.as_ref()?).peer_addr().ok()?;
+        match name.as_socket() {
+            Some(address) => Some(address.ip().to_canonical()),
+            None => name.is_unix().then_some(OF_UNIX),
+        }
     }
 
     /// A connection of that state.

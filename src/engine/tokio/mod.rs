@@ -17,9 +17,8 @@ use self::io::{Bounds, Io};
 use self::signal::{Mailbox, Ready};
 use self::turn::CoreLoop;
 use super::mail_gauge::MailGauge;
-use super::{AcceptFailures, EngineConfig, EngineError, Stop, pin};
+use super::{AcceptFailures, EngineConfig, EngineError, ListenSocket, Stop, pin};
 use crate::shard::{Core, Shard};
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -92,7 +91,7 @@ fn join<T>(threads: Vec<JoinHandle<Result<T, EngineError>>>) -> Result<Vec<T>, E
 struct Start<M> {
     core: Core,
     cpu: usize,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<ListenSocket>,
     bounds: Bounds,
     mailboxes: Arc<[Mailbox<M>]>,
     accept_failures: AcceptFailures,

@@ -2,19 +2,21 @@
 //! ring asks the kernel with an entry, and the connection is opened once that has answered.
 
 use super::Port;
+use crate::engine::ListenSocket;
+use crate::engine::listen::OF_UNIX;
 use crate::engine::ring::operation::{Operation, tag};
 use crate::engine::ring::option::peer_name_entry;
 use crate::shard::ConnectionId;
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where a kernel writes a peer's address.
 pub(in crate::engine::ring) type PeerName = libc::sockaddr_in6;
 
 /// What is known of peers; a core has it only if its shard needs it.
 pub(in crate::engine::ring) struct Peers {
-    /// Of each listener, whether its sockets are of IPv6.
-    are_v6: Vec<bool>,
+    /// Of each listener, whose names its sockets have.
+    families: Vec<PeerFamily>,
     /// What was asked and is not answered, the oldest first. Boxed: the kernel writes there.
     asked: VecDeque<(ConnectionId, u16, Box<PeerName>)>,
     #[expect(clippy::vec_box, reason = "they go to `asked` as they are")]
@@ -23,15 +25,28 @@ pub(in crate::engine::ring) struct Peers {
     known: Vec<Option<IpAddr>>,
 }
 
+/// Which names the peers of a listener have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PeerFamily {
+    V4,
+    V6,
+    /// None: they are on this host, as those of loopback are.
+    Unix,
+}
+
 /// Answers that are kept to be used again.
 const SPARES: usize = 64;
 
 impl Peers {
     /// Nothing is known yet of who comes to these.
-    pub(in crate::engine::ring) fn new(listeners: &[TcpListener]) -> Self {
-        let is_v6 = |listener: &TcpListener| listener.local_addr().is_ok_and(|it| it.is_ipv6());
+    pub(in crate::engine::ring) fn new(listeners: &[ListenSocket]) -> Self {
+        let family = |listener: &ListenSocket| match listener.tcp() {
+            None => PeerFamily::Unix,
+            Some(tcp) if tcp.local_addr().is_ok_and(|it| it.is_ipv6()) => PeerFamily::V6,
+            Some(_) => PeerFamily::V4,
+        };
         Self {
-            are_v6: listeners.iter().map(is_v6).collect(),
+            families: listeners.iter().map(family).collect(),
             asked: VecDeque::new(),
             spare: Vec::new(),
             known: Vec::new(),
@@ -59,10 +74,15 @@ impl<M> Port<M> {
         let Some(peers) = self.peers.as_mut().filter(|_| has_answers) else {
             return false;
         };
-        peers.set(id, None);
-        let is_v6 = peers.are_v6.get(listener as usize).copied();
+        let family = peers.families.get(listener as usize);
+        let is_unix = family == Some(&PeerFamily::Unix);
+        let is_v6 = family == Some(&PeerFamily::V6);
+        peers.set(id, is_unix.then_some(OF_UNIX));
+        if is_unix {
+            return false;
+        }
         let mut name = peers.spare.pop().unwrap_or_else(|| Box::new(no_name()));
-        let entry = peer_name_entry(self.rings.direct(id), &mut name, is_v6.unwrap_or(false));
+        let entry = peer_name_entry(self.rings.direct(id), &mut name, is_v6);
         peers.asked.push_back((id, listener, name));
         if let Some(slot) = self.slots.get(id) {
             // The kernel holds it.

@@ -7,7 +7,7 @@ use crate::engine::ring::operation::plain;
 /// A core with one listener and room for so many.
 fn listening(incoming: u32) -> (Driver<Echoing>, Scripted) {
     let kernel = Scripted::default();
-    let listeners = Arc::new(vec![TcpListener::bind("127.0.0.1:0").unwrap()]);
+    let listeners = Arc::new(vec![TcpListener::bind("127.0.0.1:0").unwrap().into()]);
     let size = Size {
         outgoing: 4,
         incoming,

@@ -29,7 +29,7 @@ impl Run {
             choices,
             ..World::default()
         });
-        let listeners = Arc::new(vec![TcpListener::bind("127.0.0.1:0").unwrap()]);
+        let listeners = Arc::new(vec![TcpListener::bind("127.0.0.1:0").unwrap().into()]);
         let size = Size {
             outgoing: 4,
             incoming,

@@ -18,7 +18,7 @@ impl Rig {
     /// So many rings, listeners, and places for connections in each ring's table.
     fn new(rings: usize, listeners: usize, incoming: u32) -> Self {
         let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
-        let all: Vec<TcpListener> = (0..listeners).map(|_| listen()).collect();
+        let all = (0..listeners).map(|_| listen().into()).collect();
         let kernels: Vec<Scripted> = (0..rings).map(|_| Scripted::default()).collect();
         let size = Size {
             outgoing: 0,
@@ -224,7 +224,7 @@ fn nothing_is_looked_at_before_something_has_changed() {
 
 #[test]
 fn accepting_that_was_stopped_closes_its_listeners_once_the_kernel_has_let_go() {
-    let listeners = Arc::new(vec![TcpListener::bind("127.0.0.1:0").unwrap()]);
+    let listeners = Arc::new(vec![TcpListener::bind("127.0.0.1:0").unwrap().into()]);
     let held = Arc::downgrade(&listeners);
     let mut rig = Rig::new(1, 1, 2);
     rig.acceptor = Acceptor::new(listeners, 1);
