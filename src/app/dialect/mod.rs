@@ -18,7 +18,9 @@ pub mod socketio;
 pub mod views;
 
 pub use desk::{Desk, DeskTools, Parked};
-pub use questions::{AskedFirst, of_centrifugo, of_cluster, of_io, of_listener, of_topics};
+pub use questions::{
+    AskedFirst, of_cable, of_centrifugo, of_cluster, of_io, of_listener, of_topics,
+};
 
 use crate::app::hub::answer::EncodingId;
 

@@ -97,6 +97,16 @@ pub fn of_cluster(message: Message<'_>, holders: &mut TokenHolders) -> AskedFirs
     asked
 }
 
+/// What a client of `ActionCable` asks for that comes with that token.
+pub fn of_cable(token: &str, holders: &mut TokenHolders) -> AskedFirst {
+    let mut asked = AskedFirst::default();
+    // A bad token ends the client.
+    if asked.shows(token, holders) {
+        asked.ask(HookKind::Connect, "", None);
+    }
+    asked
+}
+
 /// What a message of a Socket.IO client asks for. Events with binary arguments are for nobody.
 pub fn of_io(
     message: Message<'_>,
@@ -145,7 +155,8 @@ impl AskedFirst {
         }
     }
 
-    fn ask(&mut self, kind: HookKind, about: &str, data: Option<&str>) {
+    /// One more question.
+    pub(super) fn ask(&mut self, kind: HookKind, about: &str, data: Option<&str>) {
         self.questions.push(HookQuestion::new(kind, about, data));
     }
 

@@ -310,3 +310,69 @@ fn a_rule_that_refuses_has_the_last_word() {
     asked.answers(&[json!({"allow": true})]);
     assert_eq!(asked.rig.last(guest)["error"]["message"], "a rule");
 }
+
+#[test]
+fn clients_of_action_cable_are_asked_about_as_all_others_are() {
+    let base = RealtimePlan {
+        api_key: Some("dev".into()),
+        ..RealtimePlan::dev([7; 32])
+    };
+    let mut asked = Asked::with(base, HookFailure::Deny);
+    let identifier = r#"{\"channel\":\"ChatChannel\",\"room\":\"a\"}"#;
+    let command = |verb: &str, data: &str| {
+        format!(r#"{{"command":"{verb}","identifier":"{identifier}"{data}}}"#)
+    };
+    let guest = asked.rig.comes(0, CABLE_SOCKET, "", "");
+    assert_eq!(asked.rig.told(guest).len(), 0, "it waits");
+    let calls = asked.answers(&[json!({"allow": true, "user": "ann"})]);
+    assert_eq!(
+        (&calls[0]["hook"], &calls[0]["path"]),
+        (&json!("connect"), &json!(CABLE_SOCKET))
+    );
+    assert_eq!(asked.rig.last(guest)["type"], "welcome");
+
+    asked.rig.say(guest, &command("subscribe", ""));
+    let calls = asked.answers(&[json!({"allow": false})]);
+    let found = (&calls[0]["hook"], &calls[0]["channel"], &calls[0]["user"]);
+    assert_eq!(
+        found,
+        (&json!("subscribe"), &json!("chat:a"), &json!("ann"))
+    );
+    assert_eq!(asked.rig.last(guest)["type"], "reject_subscription");
+    asked.rig.say(guest, &command("subscribe", ""));
+    asked.answers(&[json!({"allow": true})]);
+    assert_eq!(asked.rig.last(guest)["type"], "confirm_subscription");
+
+    let speak = r#","data":"{\"action\":\"speak\",\"text\":\"hi\"}""#;
+    asked.rig.say(guest, &command("message", speak));
+    let calls = asked.answers(&[json!({"data": {"text": "hello"}})]);
+    assert_eq!(
+        (&calls[0]["hook"], &calls[0]["data"]["text"]),
+        (&json!("publish"), &json!("hi"))
+    );
+    assert_eq!(asked.rig.last(guest)["message"], json!({"text": "hello"}));
+    let sum = r#","data":"{\"action\":\"sum\",\"of\":[1,2]}""#;
+    asked.rig.say(guest, &command("message", sum));
+    let calls = asked.answers(&[json!({"data": 3})]);
+    assert_eq!(
+        (&calls[0]["hook"], &calls[0]["method"]),
+        (&json!("call"), &json!("sum"))
+    );
+    assert_eq!(asked.rig.last(guest)["message"], json!(3));
+    // What is none of both is for nobody.
+    asked.rig.say(guest, "{}");
+    assert!(asked.calls().is_empty());
+
+    let stranger = asked.rig.comes(0, CABLE_SOCKET, "", "");
+    asked.answers(&[json!({"allow": false})]);
+    let told = asked.rig.all(stranger);
+    assert_eq!(told[0]["type"], "disconnect", "{told:?}");
+    asked.rig.leaves(stranger);
+    asked.rig.leaves(guest);
+    let calls = asked.calls();
+    assert_eq!(calls.len(), 1, "only who was let in is told of: {calls:?}");
+    assert_eq!(
+        (&calls[0].1["hook"], &calls[0].1["user"]),
+        (&json!("disconnect"), &json!("ann"))
+    );
+}

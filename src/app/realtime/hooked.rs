@@ -2,8 +2,8 @@
 //! nobody else does.
 
 use super::{
-    CABLE_SOCKET, Core, Desk, Effects, Gatekeeper, HubLetter, Message, Newcomer, RealtimeApp,
-    RealtimePlan, Seat, SubscribeWish, User, dialect, read_connect,
+    Core, Desk, Effects, Gatekeeper, HubLetter, Message, Newcomer, RealtimeApp, RealtimePlan, Seat,
+    SubscribeWish, User, dialect, read_connect,
 };
 use crate::app::backend::{AnsweredHook, HookCaller, HookKind, HookOutcome, HookWords, Hooks};
 use crate::app::dialect::AskedFirst;
@@ -32,7 +32,7 @@ pub(super) struct HookedClients {
 enum PausedWork {
     /// A client has said that.
     Message(Box<[u8]>, Kind, MessageHold),
-    /// An event stream has come.
+    /// An event stream has come, or a client of `ActionCable`.
     Newcomer(Newcomer),
 }
 
@@ -160,7 +160,7 @@ impl RealtimeApp {
             headers: std::mem::take(&mut hooked.headers),
         };
         hooked.hooks.came(user, caller);
-        if !hooked.hooks.asks(HookKind::Connect) || path == CABLE_SOCKET {
+        if !hooked.hooks.asks(HookKind::Connect) {
             hooked.hooks.let_in(user);
         }
     }
@@ -182,8 +182,7 @@ impl RealtimeApp {
             } else if self.sockets.has(seat) {
                 dialect::of_io(message, effects.namespace_of(user).as_deref(), holders)
             } else if self.cables.has(seat) {
-                // Tokens and rules decide about those.
-                AskedFirst::default()
+                self.cables.asks(message)
             } else {
                 dialect::of_centrifugo(message, holders)
             };
@@ -237,8 +236,8 @@ impl RealtimeApp {
         self.settle(effects);
     }
 
-    /// Whether an event stream that begins waits for what the application answers; if not it is
-    /// given back.
+    /// Whether an event stream that begins, or a client of `ActionCable` that comes, waits for what
+    /// the application answers; if not it is given back.
     pub(super) fn ask_first(
         &mut self,
         (user, seat): (User, Seat),
@@ -258,9 +257,8 @@ impl RealtimeApp {
                 Err(_) => AskedFirst::default(),
             },
             Newcomer::Stream(request, token) => dialect::of_topics(request, token, holders),
-            Newcomer::Socket | Newcomer::Cluster | Newcomer::Io | Newcomer::Cable(_) => {
-                return Some(newcomer);
-            }
+            Newcomer::Cable(entry) => dialect::of_cable(&entry.token, holders),
+            Newcomer::Socket | Newcomer::Cluster | Newcomer::Io => return Some(newcomer),
         };
         match hooked.ask((user, seat), asked, now) {
             None => Some(newcomer),

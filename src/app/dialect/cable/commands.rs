@@ -5,12 +5,50 @@ use super::{
     Effects, Epoch, ErrorCode, Hub, HubError, HubLetter, Ruling, Seat, Since, SubscribeWish, User,
     codec, limits, views,
 };
-use crate::app::dialect::allowed;
+use crate::app::Message;
+use crate::app::backend::HookKind;
+use crate::app::dialect::{AskedFirst, allowed};
 use crate::protocol::cable::{CableAction, CableCommand, CableHistory, CableVerb};
 use crate::protocol::json;
 use std::borrow::Cow;
 
 impl CableClients {
+    /// What the application is asked before a client is heard that says that. Of streams whose
+    /// names it has signed it is not asked.
+    #[must_use]
+    pub fn asks(&self, message: Message<'_>) -> AskedFirst {
+        let mut asked = AskedFirst::default();
+        let Ok(command) = codec::read_command(message.bytes) else {
+            return asked;
+        };
+        let target = self.target(&command.identifier);
+        let channel = target.as_ref().and_then(|it| it.channel.as_deref());
+        match (command.verb, &target) {
+            (CableVerb::Subscribe, Some(target)) if !target.is_signed => {
+                if let Some(channel) = channel {
+        let Ok(identifier) = command.identifier() else {
+            return asked;
+        };
+        let target = self.target(&identifier);
+                }
+            }
+            (CableVerb::Message, target) => {
+                let Ok(CableAction { name, data }) = command.action() else {
+                    return asked;
+                };
+                match (target.as_ref().map(|it| it.kind), &*name, channel) {
+                    (Some(CableKind::Echo), "echo", _) => {}
+                    (Some(CableKind::Chat), "speak", Some(channel)) => {
+                        asked.ask(HookKind::Publish, channel, Some(&data));
+                    }
+                    _ => asked.ask(HookKind::Call, &name, Some(&data)),
+                }
+            }
+            (_, _) => {}
+        }
+        asked
+    }
+
     /// Carries out one command. Whoever performs an action is not answered by any other.
     pub(super) fn carry_out<B: Broker, E: Effects<Vec<HubLetter>>>(
         &mut self,
@@ -180,7 +218,14 @@ impl CableClients {
                 };
                 allowed::publish((asker, seat), (channel, data), hub, desk)
             }
-            _ => Err(ErrorCode::METHOD_NOT_FOUND),
+            _ => match desk.gatekeeper().called(user, name, data) {
+                None => Err(ErrorCode::METHOD_NOT_FOUND),
+                Some(Ok(said)) => {
+                    desk.say(user, |into| codec::message(into, identifier, &said, None));
+                    Ok(())
+                }
+                Some(Err(refusal)) => Err(views::refusal(refusal)),
+            },
         }
     }
 }
