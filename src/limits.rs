@@ -8,6 +8,9 @@
     clippy::expect_used
 )]
 
+mod backend;
+
+pub use backend::*;
 use std::time::Duration;
 
 /// Bytes of an HTTP head, request line included. 8 KiB is what nginx and Apache accept.
@@ -174,6 +177,8 @@ pub const TLS_FLIGHT_BYTES: usize = 80 * 1024;
 pub const TLS_QUIET_RECORDS: u8 = 32;
 /// TLS alerts between application data that end nothing. BoringSSL and rustls take 4.
 pub const TLS_WARNINGS: u8 = 4;
+/// Names of a client's certificate that are kept, of its subject and its alternatives together.
+pub const CERTIFICATE_NAMES: usize = 64;
 /// Plaintext of one TLS record. RFC 8446, 5.1.
 pub const TLS_RECORD_BYTES: usize = 16 * 1024;
 /// What a record adds to its plaintext at most: header, explicit nonce, content type, tag.
@@ -405,25 +410,6 @@ pub const RECEIVE_BYTES: u32 = 4096;
 pub const LARGE_RECEIVE_BUFFERS: u16 = 32;
 /// Size of one of them, in bytes.
 pub const LARGE_RECEIVE_BYTES: u32 = 64 * 1024;
-/// Questions of one core that the application behind the server has not answered; what is asked
-/// beyond them fails at once.
-pub const HOOKS_OPEN: usize = 16_384;
-/// Questions that one message of a client may lead to; what it asks beyond them fails.
-pub const HOOKS_OF_ONE: usize = 64;
-/// Time between two looks of a core for answers, while it waits for some.
-pub const HOOK_LOOK_TIME: Duration = Duration::from_millis(1);
-/// How much longer than the thread that asks a core waits for it.
-pub const HOOK_GRACE_TIME: Duration = Duration::from_secs(1);
-/// Bytes of one answer of that application.
-pub const HOOK_ANSWER_BYTES: usize = 256 * 1024;
-/// Different reasons that it may give for what it denies.
-pub const REASONS: usize = 1024;
-/// What that application is told at once, at most, and how much of it may wait.
-pub const HOOK_TELLS: usize = 256;
-/// What it is told and has not taken; more is lost, and counted.
-pub const HOOK_TELLS_OPEN: usize = 16_384;
-/// Time between two requests that tell something, unless there is much to tell.
-pub const HOOK_TELL_TIME: Duration = Duration::from_millis(20);
 /// Failures one after the other that open the breaker.
 pub const BREAKER_FAILURES: u32 = 5;
 /// Time between two attempts while it is open.

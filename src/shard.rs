@@ -34,18 +34,21 @@
 
 mod either;
 mod forwarding;
+mod peer_names;
 mod proxy_fault;
 mod tls_fault;
 
 pub use crate::payload::{Payload, ReceiveInto};
 pub use either::Either;
 pub(crate) use forwarding::forward_wire;
+pub use peer_names::{PeerNameKind, PeerNames};
 pub use proxy_fault::ProxyFault;
 pub use tls_fault::TlsFault;
 
 use crate::time::Instant;
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Names one connection of one core: a slot, dense from 0 so that a shard may index by it, and the
@@ -360,6 +363,10 @@ pub trait Wire<Message> {
     /// The address that an accepted connection comes from; `None` where it is not known. Engines
     /// may have to ask the kernel: once a connection, and only who needs it.
     fn peer(&self, _id: ConnectionId) -> Option<IpAddr> {
+        None
+    }
+    /// The names that the peer has proved with a certificate, if it has shown one.
+    fn peer_names(&self, _id: ConnectionId) -> Option<Arc<PeerNames>> {
         None
     }
     /// Queues all parts, in order, as one: copied into the outbound buffer.

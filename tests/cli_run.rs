@@ -29,6 +29,8 @@ mod networks;
 mod outputs;
 #[path = "cli_run/overloads.rs"]
 mod overloads;
+#[path = "cli_run/passing.rs"]
+mod passing;
 #[path = "cli_run/probes.rs"]
 mod probes;
 #[path = "cli_run/program.rs"]

@@ -60,6 +60,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "time",
             "live",
             "shard::Core",
+            "shard::PeerNameKind",
+            "shard::PeerNames",
             "protocol::cable",
             "protocol::centrifugo",
             "protocol::socketcluster",
@@ -70,7 +72,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "backend",
-        &["limits", "time", "app::backend", "engine::now"],
+        &[
+            "limits",
+            "time",
+            "app::backend",
+            "app::passing",
+            "engine::now",
+        ],
     ),
     ("store", &["limits", "time", "app::hub", "engine::now"]),
     ("door", &["limits", "time", "shard", "wheel"]),

@@ -26,6 +26,7 @@ pub mod engineio;
 pub mod facts;
 pub mod hub;
 pub mod namespaces;
+pub mod passing;
 pub mod push;
 pub mod realtime;
 pub mod rooms;
@@ -36,7 +37,7 @@ pub mod tokens;
 
 pub use calls::{ApiCall, ApiResponse, CallMethod, Media};
 
-use crate::shard::Core;
+use crate::shard::{Core, PeerNames};
 use crate::time::Instant;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -343,6 +344,17 @@ pub trait App: Sized + 'static {
     #[inline]
     fn requested(&mut self, _path: &str, _now: Instant) -> Result<(), Refusal> {
         Ok(())
+    }
+
+    /// Whoever asks for something next, and comes by it, has proved those names with a certificate;
+    /// none where there is none.
+    #[inline]
+    fn certified(&mut self, _names: Option<&Arc<PeerNames>>) {}
+
+    /// The session of whoever asks for something that no app has, and what its browser is told to
+    /// keep if that is new.
+    fn session(&mut self, _arrival: &Arrival<'_>) -> Option<(Box<str>, Option<Box<str>>)> {
+        None
     }
 
     /// Somebody is about to come, or to call: [`App::came`] follows at once, unless the connection

@@ -56,10 +56,11 @@ use super::{
 use crate::limits;
 use crate::protocol::centrifugo::{CloseAdvice, ErrorCode, read_connect};
 use crate::protocol::socketio::namespace::is_namespace;
-use crate::shard::Core;
+use crate::shard::{Core, PeerNames};
 use crate::time::Instant;
 use hooked::{HookedClients, MessageHold};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where Centrifugo's clients come.
@@ -206,16 +207,6 @@ impl RealtimeApp {
         }
     }
 
-    /// A connection of Socket.IO joins a namespace beside `/`, as a client of its own.
-    pub fn joins(&mut self, user: User, effects: &mut impl Effects<Vec<HubLetter>>) -> Seat {
-        self.newcomer = Newcomer::Io;
-        self.entry = SessionEntry::default();
-        self.hooked
-            .iter_mut()
-            .for_each(HookedClients::arriving_again);
-        self.came(user, effects)
-    }
-
     /// Whether there is a namespace of that name beside `/`: any for first tries, else one for
     /// whose rooms there is a table of options.
     #[must_use]
@@ -350,6 +341,15 @@ impl App for RealtimeApp {
                 Err(Refusal { status, reason })
             }
         }
+    }
+
+    fn certified(&mut self, names: Option<&Arc<PeerNames>>) {
+        self.tools.gatekeeper.certified(names);
+    }
+
+    fn session(&mut self, arrival: &Arrival<'_>) -> Option<(Box<str>, Option<Box<str>>)> {
+        let SessionEntry { id, cookie, .. } = self.cookies.as_mut()?.enter(arrival);
+        Some((id?.to_string().into(), cookie))
     }
 
     fn arriving(&mut self, arrival: &Arrival<'_>) -> Result<Admittance, Refusal> {

@@ -1,11 +1,14 @@
 //! Asks the application behind the server over HTTP, on a thread of its own: what the cores want to
-//! know, each question a request, and what they tell, many in one.
+//! know, each question a request, and what they tell, many in one. On another it passes requests on
+//! that no route takes.
 
 mod breaker;
 mod client;
+mod passing;
 mod signature;
 
 pub use client::BackendClient;
+pub use passing::{PassTarget, Passer};
 
 use crate::app::backend::{HookCall, HookLine, HookOutcome, HookPlan, HookReply};
 use crate::limits;

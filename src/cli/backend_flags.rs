@@ -17,9 +17,10 @@ pub(super) struct BackendFlags {
     /// that they are gone (docs/hooks.md).
     #[arg(long, value_name = "URL", value_parser = url)]
     backend: Option<Uri>,
-    /// Requests to it are signed with this secret: env:NAME of the environment, or file:PATH.
-    #[arg(long, value_name = "WHERE", requires = "backend")]
-    backend_secret: Option<String>,
+    /// Requests to it, and those to --http-backend, are signed with this secret: env:NAME of the
+    /// environment, or file:PATH.
+    #[arg(long, value_name = "WHERE")]
+    pub(super) backend_secret: Option<String>,
     /// Time for an answer.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::duration)]
     backend_timeout: Duration,

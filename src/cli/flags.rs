@@ -15,6 +15,7 @@ use super::listen::{self, Listen};
 use super::load::flags::LoadFlags;
 use super::log_flags::LogFlags;
 use super::merge::MergeFlags;
+use super::pass_flags::PassFlags;
 use super::report::ReportFlags;
 use super::supervise::SuperviseFlags;
 use super::tls::TlsFlags;
@@ -311,6 +312,8 @@ pub(super) struct ServeFlags {
     pub(super) channels: ChannelFlags,
     #[command(flatten)]
     pub(super) backend: BackendFlags,
+    #[command(flatten)]
+    pub(super) passing: PassFlags,
     #[command(flatten)]
     pub(super) journal: JournalFlags,
     /// Receive buffers of one core, a power of two (engine ring) [default: 1024].

@@ -30,6 +30,7 @@ mod log_flags;
 mod logs;
 mod merge;
 mod pages;
+mod pass_flags;
 mod print;
 mod probe;
 mod processes;

@@ -8,8 +8,9 @@ mod shards;
 use super::backend_flags::BackendSetup;
 use super::console::ConsoleThread;
 use super::journal::JournalThread;
+use super::pass_flags::PassSetup;
 use super::{Exit, Failure, logs, print, signals};
-use crate::backend::Backend;
+use crate::backend::{Backend, Passer};
 use crate::engine::EngineError;
 pub(super) use checks::without_baseline;
 pub(super) use config::Config;
@@ -30,6 +31,7 @@ pub(super) fn run(mut config: Config) -> Result<Exit, Failure> {
     }
     let logs = logs::start(config.log_format, config.server.log.clone())?;
     let backend = config.backend.take().map(BackendSetup::start).transpose()?;
+    let passer = config.passing.take().map(PassSetup::start).transpose()?;
     let journal = config
         .journal
         .start(&mut config.server, config.cpus.len())?;
@@ -37,6 +39,7 @@ pub(super) fn run(mut config: Config) -> Result<Exit, Failure> {
     let store = config.open_store()?;
     let ran = shards::run_engine(config, stop);
     backend.into_iter().for_each(Backend::finish);
+    passer.into_iter().for_each(Passer::finish);
     journal.into_iter().for_each(JournalThread::finish);
     console.into_iter().for_each(ConsoleThread::finish);
     store.into_iter().for_each(|store| store.finish(&ran));

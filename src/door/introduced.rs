@@ -235,8 +235,8 @@ struct IntroducedWire<'w, W> {
 
 impl<M, W: Wire<M>> Wire<M> for IntroducedWire<'_, W> {
     forward_wire!(M:
-        now core cores send_parts share share_behind backlog held_bytes held progress
-        trim_memory pause resume forward forward_sized mail_is_full stop_accepting vitals
+        now core cores peer_names send_parts share share_behind backlog held_bytes held
+        progress trim_memory pause resume forward forward_sized mail_is_full stop_accepting vitals
     );
 
     /// The client of a connection that was introduced; of the proxy's own, the proxy.

@@ -358,8 +358,8 @@ impl<W> Watched<'_, W> {
 
 impl<M, W: Wire<M>> Wire<M> for Watched<'_, W> {
     forward_wire!(M:
-        now core cores peer backlog trim_memory held_bytes held progress pause resume forward
-        forward_sized mail_is_full stop_accepting vitals
+        now core cores peer peer_names backlog trim_memory held_bytes held progress pause resume
+        forward forward_sized mail_is_full stop_accepting vitals
     );
 
     fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {

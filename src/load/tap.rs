@@ -167,8 +167,8 @@ struct TapWire<'w, W> {
 
 impl<W: Wire<CoreMessage>> Wire<CoreMessage> for TapWire<'_, W> {
     forward_wire!(CoreMessage:
-        now core cores peer backlog held_bytes held progress trim_memory pause resume forward
-        forward_sized mail_is_full stop_accepting vitals
+        now core cores peer peer_names backlog held_bytes held progress trim_memory pause resume
+        forward forward_sized mail_is_full stop_accepting vitals
     );
 
     fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {

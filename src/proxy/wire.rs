@@ -63,8 +63,8 @@ pub(super) struct TunnelWire<'w, W> {
 
 impl<M, W: Wire<M>> Wire<M> for TunnelWire<'_, W> {
     forward_wire!(M:
-        now core cores peer send_parts share share_behind backlog held_bytes held progress
-        trim_memory pause resume forward forward_sized mail_is_full stop_accepting vitals
+        now core cores peer peer_names send_parts share share_behind backlog held_bytes held
+        progress trim_memory pause resume forward forward_sized mail_is_full stop_accepting vitals
     );
 
     fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<ConnectionId, NoSlot> {

@@ -177,6 +177,11 @@ impl Reply {
         self.end.get_or_insert(why);
     }
 
+    /// Whether the connection ends with it.
+    pub(super) const fn is_last(&self) -> bool {
+        self.end.is_some()
+    }
+
     /// What it says.
     pub(super) const fn answer(&self) -> Answer {
         self.answer

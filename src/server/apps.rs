@@ -11,8 +11,9 @@ use super::route::{By, Route};
 use crate::app::{
     Admittance, ApiCall, App, Arrival, Goodbye, Message, Missed, Notice, Reach, Refusal, Unsaid,
 };
-use crate::shard::{ConnectionId, Core, Wire};
+use crate::shard::{ConnectionId, Core, PeerNames, Wire};
 use crate::time::Instant;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Which application of a server: the first of the list is 0.
@@ -107,6 +108,10 @@ pub trait Apps: Sized + 'static {
     ) -> Moves;
     /// Something is asked of the server.
     fn requested(&mut self, path: &str, now: Instant) -> Result<(), Refusal>;
+    /// [`App::session`] of the first that has one.
+    fn session(&mut self, arrival: &Arrival<'_>) -> Option<(Box<str>, Option<Box<str>>)>;
+    /// [`App::certified`], of all of them.
+    fn certified(&mut self, names: Option<&Arc<PeerNames>>);
     /// Somebody is about to come, or to call.
     fn arriving(&mut self, index: AppIndex, arrival: &Arrival<'_>) -> Result<Admittance, Refusal>;
     /// Somebody calls over HTTP.
@@ -312,6 +317,16 @@ impl<A: App, R: Apps> Apps for Mounted<A, R> {
     fn requested(&mut self, path: &str, now: Instant) -> Result<(), Refusal> {
         self.here.app.requested(path, now)?;
         self.rest.requested(path, now)
+    }
+
+    fn session(&mut self, arrival: &Arrival<'_>) -> Option<(Box<str>, Option<Box<str>>)> {
+        let session = self.here.app.session(arrival);
+        session.or_else(|| self.rest.session(arrival))
+    }
+
+    fn certified(&mut self, names: Option<&Arc<PeerNames>>) {
+        self.here.app.certified(names);
+        self.rest.certified(names);
     }
 
     fn arriving(&mut self, index: AppIndex, arrival: &Arrival<'_>) -> Result<Admittance, Refusal> {

@@ -11,6 +11,7 @@ use crate::app::backend::HookFigures;
 use crate::app::chat::ChatJournal;
 use crate::app::console::ConsolePlan;
 use crate::app::hub::store::StoreFigures;
+use crate::app::passing::PassPlan;
 use crate::app::push::PushConfig;
 use crate::app::realtime::{self, RealtimePlan};
 use crate::app::rooms::RoomsConfig;
@@ -92,6 +93,8 @@ pub struct Config {
     pub secret: [u8; 32],
     /// Channels, and what speaks to them; `None` for none.
     pub realtime: Option<RealtimePlan>,
+    /// Where requests are passed on that no route takes; nowhere without.
+    pub passing: Option<PassPlan>,
     /// Agrees to permessage-deflate where a client offers it.
     pub deflate: bool,
     /// Subprotocols the server speaks, the preferred one first.
@@ -167,6 +170,7 @@ impl Config {
             secret: [0; 32],
             run: 0,
             realtime: None,
+            passing: None,
             deflate: false,
             subprotocols: Vec::new(),
             origins: OriginPolicy::Any,

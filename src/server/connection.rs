@@ -1,5 +1,7 @@
 //! One connection of the server: what it is, why it is not received, and what becomes of it.
 
+mod passed;
+
 use super::Config;
 use super::admission::Place;
 use super::apps::{AppIndex, Apps};
@@ -116,19 +118,15 @@ impl Connection {
             return Step::Stay;
         };
         let (mut at, before) = (0, http.held());
-        let mut asker = Requester {
-            id,
-            since: &mut self.since,
-            place: &mut self.place,
-        };
+        let (since, place) = (&mut self.since, &mut self.place);
+        let mut asker = Requester { id, since, place };
         let turn = http.received(&mut asker, bytes, &mut at, shared, wire);
         shared.inbound().request_changed(before, http.held());
         match turn {
             Turn::Step(step) => step,
-            Turn::Defer => {
+            Turn::Defer(wait) => {
                 let rest = bytes.get(at..).unwrap_or_default();
                 shared.inbound().keep(id, rest);
-                let wait = DeferWait::Share;
                 Step::Defer { wait }
             }
             Turn::Stream(app) => {

@@ -1,16 +1,19 @@
 //! A connection as long as it speaks HTTP: requests in, answers out, until one of them makes it a
 //! WebSocket or an event stream.
 
+mod passed;
+
 use super::Config;
 use super::admission::Place;
 use super::answer::{Answer, Reply};
 use super::apps::{AppIndex, Apps};
+use super::passing::Passing;
 use super::routes::{self, Asked, Body};
 use super::say::Saying;
 use super::sending::Sending;
 use super::shared::Shared;
 use super::stats::Message;
-use super::step::{Due, Stamp, Step};
+use super::step::{DeferWait, Due, Stamp, Step};
 use super::stream::Resumed;
 use super::tally::CloseReason;
 use crate::app::{self, ApiResponse};
@@ -46,6 +49,8 @@ enum Phase {
     Body(Box<Body>),
     /// Reading what a member says. Boxed: it is short-lived.
     Saying(Box<Saying>),
+    /// Passing it on. Boxed: it is short-lived.
+    Passing(Box<Passing>),
     /// Waiting for another core: for what it counts, or for a room's number.
     Waiting(Reply),
     /// Sending what follows the head of an answer. Boxed: it is short-lived.
@@ -68,8 +73,8 @@ pub(super) enum Turn {
     WebSocket(AppIndex, Extension),
     /// It is an event stream now.
     Stream(AppIndex),
-    /// It has had its share of a turn, and more has come.
-    Defer,
+    /// It is not heard until then, and more has come.
+    Defer(DeferWait),
 }
 
 impl Http {
@@ -96,7 +101,7 @@ impl Http {
                 }
                 Phase::Sending(sending) => match sending.go_on(id, wire) {
                     // What comes behind waits, and so does the rest.
-                    Ok(false) => return Turn::Defer,
+                    Ok(false) => return Turn::Defer(DeferWait::Share),
                     sent => {
                         let reply = sending.reply();
                         let step = self.sent(asker, reply, sent.map(drop), shared, wire);
@@ -116,6 +121,17 @@ impl Http {
                     Ok(true) => shared.say(saying, id, wire),
                     Err(fault) => saying.reply().refused(fault),
                 },
+                Phase::Passing(passing) => match passing.take(bytes, at) {
+                    Ok(true) => {
+                        if *at < bytes.len() {
+                            // As behind one that waits.
+                            passing.reply().end_with(CloseReason::Done);
+                        }
+                        return Turn::Step(Step::Stay);
+                    }
+                    Ok(false) => return Turn::Defer(DeferWait::Release),
+                    Err(fault) => passing.reply().refused(fault),
+                },
                 Phase::Fresh | Phase::Head | Phase::Idle => {
                     match self.read_head(asker, bytes, at, shared, wire) {
                         ControlFlow::Continue(Some(reply)) => reply,
@@ -129,7 +145,7 @@ impl Http {
             }
             let is_sending = matches!(self.phase, Phase::Sending(_));
             if shared.is_spent_by_answer() && *at < bytes.len() && !is_sending {
-                return Turn::Defer;
+                return Turn::Defer(DeferWait::Share);
             }
         }
     }
@@ -168,6 +184,11 @@ impl Http {
             Asked::Reply(reply) => return ControlFlow::Continue(Some(reply)),
             Asked::Body(body) => Phase::Body(Box::new(body)),
             Asked::Say(saying) => Phase::Saying(saying),
+            Asked::Pass(mut passing) => {
+                self.count(passing.reply(), *asker.place, shared);
+                self.phase = Phase::Passing(passing);
+                return ControlFlow::Continue(None);
+            }
             Asked::WebSocket(app, extension) => {
                 let turn = Turn::WebSocket(app, extension);
                 return ControlFlow::Break(begin(id, turn, None, shared, wire));
@@ -233,6 +254,10 @@ impl Http {
                 reply.end_with(CloseReason::Done);
                 Half::Keep
             }
+            Phase::Passing(passing) if passing.is_asked() => {
+                passing.reply().end_with(CloseReason::Done);
+                Half::Keep
+            }
             _ => Half::Close,
         }
     }
@@ -260,6 +285,7 @@ impl Http {
             | Phase::Head
             | Phase::Idle
             | Phase::Body(_)
+            | Phase::Passing(_)
             | Phase::Waiting(_)
             | Phase::Sending(_) => 0,
         };
@@ -280,6 +306,7 @@ impl Http {
             | Phase::Idle
             | Phase::Body(_)
             | Phase::Saying(_)
+            | Phase::Passing(_)
             | Phase::Sending(_) => None,
         }
     }
@@ -299,7 +326,10 @@ impl Http {
             ),
             // The round of questions has its own, shorter, deadline; a peer that does not read is
             // the engine's to reset.
-            Phase::Waiting(_) | Phase::Sending(_) => (limits::HEAD_TIME, Due::Never),
+            // The thread that passes it on has a time for it.
+            Phase::Waiting(_) | Phase::Sending(_) | Phase::Passing(_) => {
+                (limits::HEAD_TIME, Due::Never)
+            }
         }
     }
 
@@ -362,14 +392,7 @@ impl Http {
         shared: &mut Shared<A>,
         wire: &mut impl Wire<Message<A::Letters>>,
     ) -> Option<Step> {
-        self.requests += 1;
-        if self.requests >= limits::KEPT_ALIVE_REQUESTS {
-            reply.end_with(CloseReason::Done);
-        } else if shared.is_draining() {
-            reply.end_with(CloseReason::Drain);
-        } else if place.is_brief() {
-            reply.end_with(CloseReason::Full);
-        }
+        self.count(&mut reply, place, shared);
         let sent = shared.answer(id, &reply, wire);
         if sent.is_ok()
             && let Some(content) = shared.content(&reply)
@@ -383,6 +406,18 @@ impl Http {
             shared.await_request(id, wire.now());
         }
         step
+    }
+
+    /// One more request gets its answer: whether the connection ends with it.
+    fn count<A: Apps>(&mut self, reply: &mut Reply, place: Place, shared: &Shared<A>) {
+        self.requests += 1;
+        if self.requests >= limits::KEPT_ALIVE_REQUESTS {
+            reply.end_with(CloseReason::Done);
+        } else if shared.is_draining() {
+            reply.end_with(CloseReason::Drain);
+        } else if place.is_brief() {
+            reply.end_with(CloseReason::Full);
+        }
     }
 
     /// What followed the head of an answer is queued, or cannot be. `None` if the connection goes

@@ -185,8 +185,8 @@ struct Metered<'w, W> {
 }
 
 impl<M, W: Wire<M>> Wire<M> for Metered<'_, W> {
-    forward_wire!(M: now core cores peer backlog held_bytes held progress trim_memory pause resume
-        forward forward_sized mail_is_full stop_accepting vitals);
+    forward_wire!(M: now core cores peer peer_names backlog held_bytes held progress trim_memory
+        pause resume forward forward_sized mail_is_full stop_accepting vitals);
 
     #[inline]
     fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {

@@ -53,6 +53,7 @@ mod metrics;
 mod mount;
 mod outbox;
 mod outgoing;
+mod passing;
 mod paused;
 mod payloads;
 mod public;
@@ -154,6 +155,14 @@ impl<A: Apps> CoreServer<A> {
                 self.shared.comment(stream, wire);
             }
         }
+    }
+
+    /// A response that is passed on goes on, if that connection gets one.
+    fn go_on_passing(&mut self, id: ConnectionId, wire: &mut impl Wire<Message<A::Letters>>) {
+        let (connections, shared) = (&mut self.connections, &mut self.shared);
+        connections.act(id, shared, wire, |it, shared, wire| {
+            it.passed(id, shared, wire)
+        });
     }
 
     /// Answers the connections that wait for the figures.
@@ -278,6 +287,7 @@ impl<A: Apps> Shard for CoreServer<A> {
                 apps.caught_up(app, (id, framing, seat), &mut outgoing);
             }
         }
+        self.go_on_passing(id, wire);
         self.settle(wire);
     }
 
@@ -336,6 +346,9 @@ impl<A: Apps> Shard for CoreServer<A> {
         fair_share::work(&mut self.connections, &mut self.shared, wire);
         if self.shared.is_round_over(now) {
             self.answer_askers(wire);
+        }
+        for id in self.shared.passing().take_ready(now) {
+            self.go_on_passing(id, wire);
         }
         stopping::go_on(&mut self.connections, &mut self.shared, wire);
         self.settle(wire);

@@ -5,6 +5,7 @@ use super::answer::{Answer, Content, Methods, Reply};
 use super::apps::{AppIndex, Apps};
 use super::draining::DRAINING;
 use super::fields::EVENT_STREAM_TYPE;
+use super::passing::Passing;
 use super::route::By;
 use super::say::{self, Saying};
 use super::shared::Shared;
@@ -27,6 +28,8 @@ pub(super) enum Asked {
     Body(Body),
     /// What is said is the body.
     Say(Box<Saying>),
+    /// The body is passed on as it comes.
+    Pass(Box<Passing>),
     /// The response is written: see `Shared::send_response`.
     WebSocket(AppIndex, Extension),
     /// The response is written: see `Shared::send_response`.
@@ -80,6 +83,7 @@ pub(super) fn asked<A: Apps>(
     if let Err(refusal) = shared.admit(place, request.path()) {
         return Asked::Reply(refusal);
     }
+    shared.certified(wire.peer_names(id).as_ref());
     if let Err(fault) = shared.requested(request.path(), wire.now()) {
         return refuse(fault, &request);
     }
@@ -91,6 +95,12 @@ pub(super) fn asked<A: Apps>(
         return Asked::Reply(refusal);
     }
     let origin = shared.listed(&request);
+    if is_passed(&request, shared) {
+        return match shared.pass(&request, id, wire) {
+            Ok(passing) => Asked::Pass(passing),
+            Err(fault) => refuse(fault, &request),
+        };
+    }
     match route(&request, shared, wire.now()) {
         Asked::Reply(reply) => Asked::Reply(reply.for_page(origin)),
         Asked::Body(mut body) => {
@@ -101,9 +111,23 @@ pub(super) fn asked<A: Apps>(
             saying.set_page(origin);
             Asked::Say(saying)
         }
-        other @ (Asked::WebSocket(..) | Asked::Stream(..)) => other,
+        other @ (Asked::WebSocket(..) | Asked::Stream(..) | Asked::Pass(_)) => other,
     }
 }
+
+/// Whether a request is for the application behind the server: no route takes it, nor a file.
+fn is_passed<A: Apps>(request: &Request<'_>, shared: &mut Shared<A>) -> bool {
+    let path = request.path();
+    shared.passing().is_on()
+        && path.starts_with('/')
+        && !handshake::is_upgrade(request)
+        && !OWN.contains(&path)
+        && shared.find(path).is_none()
+        && !shared.has_file(path)
+}
+
+/// Paths of the server itself.
+const OWN: [&str; 3] = ["/healthz", "/stats", "/metrics"];
 
 fn route<A: Apps>(request: &Request<'_>, shared: &mut Shared<A>, now: Instant) -> Asked {
     match request.path() {

@@ -12,6 +12,7 @@ use super::members::Moves;
 use super::memory::HeldMemory;
 use super::outbox::{Outbox, Task};
 use super::outgoing::Outgoing;
+use super::passing::PassBook;
 use super::responses::Responses;
 use super::stats::{Message, Round};
 use super::step::DeferWait;
@@ -47,6 +48,7 @@ pub(super) struct Shared<A> {
     draining: Draining,
     door: Door,
     log: LogBook,
+    passing: PassBook,
     /// Which news was the last.
     seen: u64,
 }
@@ -67,6 +69,7 @@ impl<A: Apps> Shared<A> {
             draining: Draining::new(config.farewell()),
             door: config.door(),
             log: LogBook::new(config.log.clone()),
+            passing: PassBook::default(),
             seen: 0,
             config,
         }
@@ -86,6 +89,7 @@ impl<A: Apps> Shared<A> {
     /// The core begins.
     pub(super) fn started(&mut self, here: Core, cores: u16) {
         self.log.started(here);
+        self.passing.started(here, self.config.passing.as_ref());
         self.apps.started(here, cores);
     }
 
@@ -116,6 +120,12 @@ impl<A: Apps> Shared<A> {
     #[inline]
     pub(super) const fn log(&mut self) -> &mut LogBook {
         &mut self.log
+    }
+
+    /// Requests that are passed on.
+    #[inline]
+    pub(super) const fn passing(&mut self) -> &mut PassBook {
+        &mut self.passing
     }
 
     /// WebSocket messages and posted texts so far.
@@ -434,6 +444,7 @@ impl<A: Apps> Shared<A> {
             self.memory.deadline(),
             self.draining.deadline(),
             self.door.deadline(),
+            self.passing.deadline(),
         ];
         all.into_iter().flatten().min()
     }

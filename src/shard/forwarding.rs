@@ -27,6 +27,14 @@ macro_rules! forward_wire {
             self.wire.peer(id)
         }
     };
+    (@peer_names $message:ty) => {
+        fn peer_names(
+            &self,
+            id: $crate::shard::ConnectionId,
+        ) -> Option<std::sync::Arc<$crate::shard::PeerNames>> {
+            self.wire.peer_names(id)
+        }
+    };
     (@send_parts $message:ty) => {
         #[inline]
         fn send_parts(

@@ -10,7 +10,9 @@ use super::stage::Stage;
 use super::{Role, reason, sealed_bytes};
 use crate::limits;
 use crate::live::Live;
-use crate::shard::{Close, CloseCause, ConnectionId, Handshakes, Origin, TlsFault, Unsent, Wire};
+use crate::shard::{
+    Close, CloseCause, ConnectionId, Handshakes, Origin, PeerNames, TlsFault, Unsent, Wire,
+};
 use crate::time::Instant;
 use rustls::{AlertDescription, ServerConfig};
 use std::net::SocketAddr;
@@ -402,6 +404,13 @@ impl Book {
         let link = self.links.get(id.slot());
         link.filter(|link| link.generation == id.generation())
             .map_or(0, |link| link.stage.partial_bytes())
+    }
+
+    /// The names of the certificate that a client has shown.
+    pub(super) fn names(&self, id: ConnectionId) -> Option<Arc<PeerNames>> {
+        let link = self.links.get(id.slot());
+        let link = link.filter(|link| link.generation == id.generation())?;
+        link.stage.names()
     }
 
     /// Plaintext that has gathered for that connection.

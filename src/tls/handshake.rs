@@ -1,6 +1,7 @@
 //! A handshake under way: rustls is fed one record at a time, so that it never sees what comes
 //! after the handshake.
 
+use super::names;
 use super::reason;
 use super::record::{self, Opener, Sealer};
 use super::session::{Keys, Session};
@@ -169,6 +170,7 @@ impl Handshake {
     /// The keys, once it is done, and what was received after it.
     pub(super) fn into_session(self) -> Result<(Session, Vec<u8>), TlsFault> {
         let rest = self.received.get(self.shown..).unwrap_or(&[]).to_vec();
+        let mut names = None;
         let (version, secrets, keys) = match self.party {
             Party::Client(party) => {
                 let version = party.protocol_version();
@@ -178,6 +180,7 @@ impl Handshake {
             }
             Party::Server(party) => {
                 let version = party.protocol_version();
+                names = names::of(party.peer_certificates());
                 let made = party.dangerous_into_kernel_connection();
                 let (secrets, keys) = made.map_err(|error| reason::of_error(&error))?;
                 (version, secrets, Keys::Server(keys))
@@ -187,7 +190,9 @@ impl Handshake {
         let version = version.ok_or(TlsFault::Other)?;
         let opener = Opener::new(secrets.rx, version).ok_or(TlsFault::Incompatible)?;
         let sealer = Sealer::new(secrets.tx, version).ok_or(TlsFault::Incompatible)?;
-        Ok((Session::new(opener, sealer, keys, version), rest))
+        let mut session = Session::new(opener, sealer, keys, version);
+        session.names = names;
+        Ok((session, rest))
     }
 
     /// Lets rustls look at the records it was shown, once.

@@ -33,6 +33,7 @@
 mod book;
 mod gather;
 mod handshake;
+mod names;
 mod queue;
 mod reason;
 mod record;

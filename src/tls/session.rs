@@ -2,10 +2,12 @@
 
 use super::record::{Bad, Content, Opener, Sealer};
 use crate::limits;
+use crate::shard::PeerNames;
 use rustls::client::ClientConnectionData;
 use rustls::kernel::KernelConnection;
 use rustls::server::ServerConnectionData;
 use rustls::{AlertDescription, ProtocolVersion};
+use std::sync::Arc;
 
 /// `new_session_ticket` (RFC 8446, 4.6.1).
 const TICKET: u8 = 4;
@@ -28,6 +30,8 @@ pub(super) struct Session {
     pub(super) partial: Vec<u8>,
     /// The peer has ended its stream: nothing more of it is read.
     pub(super) ended: bool,
+    /// The names of the certificate that a client has shown.
+    pub(super) names: Option<Arc<PeerNames>>,
     keys: Keys,
     version: ProtocolVersion,
     after: After,
@@ -92,6 +96,7 @@ impl Session {
             sealer,
             partial: Vec::new(),
             ended: false,
+            names: None,
             keys,
             version,
             after: After::default(),

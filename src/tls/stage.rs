@@ -3,7 +3,8 @@
 use super::handshake::Handshake;
 use super::queue::Counted;
 use super::session::Session;
-use crate::shard::CloseCause;
+use crate::shard::{CloseCause, PeerNames};
+use std::sync::Arc;
 
 /// How far a connection is.
 pub(super) enum Stage {
@@ -30,6 +31,14 @@ impl Stage {
         match self {
             Self::Open(session) => session.partial.capacity(),
             Self::Free | Self::Handshake(_) | Self::Closing(_) => 0,
+        }
+    }
+
+    /// The names of the certificate that a client has shown.
+    pub(super) fn names(&self) -> Option<Arc<PeerNames>> {
+        match self {
+            Self::Open(session) => session.names.clone(),
+            Self::Free | Self::Handshake(_) | Self::Closing(_) => None,
         }
     }
 

@@ -2,8 +2,11 @@
 
 use super::book::Book;
 use super::is_plain;
-use crate::shard::{Close, ConnectionId, NoSlot, Payload, Unsent, Vitals, Wire, forward_wire};
+use crate::shard::{
+    Close, ConnectionId, NoSlot, Payload, PeerNames, Unsent, Vitals, Wire, forward_wire,
+};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// The engine's wire, and what is known of the connections.
 pub(super) struct Secured<'w, W> {
@@ -16,6 +19,10 @@ impl<M, W: Wire<M>> Wire<M> for Secured<'_, W> {
         now core cores peer progress pause resume forward forward_sized
         mail_is_full stop_accepting
     );
+
+    fn peer_names(&self, id: ConnectionId) -> Option<Arc<PeerNames>> {
+        self.book.names(id)
+    }
 
     #[inline]
     fn send_parts(&mut self, id: ConnectionId, parts: &[&[u8]]) -> Result<(), Unsent> {

@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidMessage
 
 from cases_probe import ALONE
 from cases_tls import certificates
-from harness import SHARD_ENGINES, Process, Server, case, equal
+from harness import SHARD_ENGINES, Process, Server, case, curl, equal
 
 
 async def certificate(made, name, alternatives):
@@ -186,3 +186,36 @@ async def what_the_authority_says_of_a_certificate_goes_with_it_and_is_read_anew
                     file.write(before)
             async with await Server.serve(binary, engine, *identity(made, "server")) as server:
                 assert "OCSP response: no response sent" in await stapled(server, made), "without"
+
+
+RULES = """
+[[rule]]
+on = "request"
+action = "allow"
+path = "/stats"
+certificate = { cn = "client", dns = "client" }
+[[rule]]
+on = "request"
+action = "deny"
+path = "/stats"
+reason = "for another certificate"
+"""
+
+
+@case(ALONE)
+async def rules_ask_for_the_names_of_a_clients_certificate(binary):
+    async with certificates() as made:
+        await certificate(made, "guest", "DNS:guest")
+        with open(made["rules.toml"], "w", encoding="ascii") as file:
+            file.write(RULES)
+        flags = identity(made, "server") + ("--tls-client-ca", made["ca.pem"],
+                                            "--rules", made["rules.toml"])
+        for engine in SHARD_ENGINES:
+            async with await Server.serve(binary, engine, *flags) as server:
+                for name, status in ("client", "200"), ("guest", "403"), ("client", "200"):
+                    answer = await curl(
+                        "--cacert", made["ca.pem"], "--cert", made[f"{name}.pem"], "--key",
+                        made[f"{name}.key"], "--output", "/dev/null", "--write-out",
+                        "%{http_code}", f"https://localhost:{server.port}/stats", "--resolve",
+                        f"localhost:{server.port}:127.0.0.1")
+                    equal(answer, status, name)

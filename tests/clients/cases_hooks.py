@@ -103,6 +103,51 @@ async def applications_in_node_and_python_decide_greet_and_answer(binary):
                     await is_asked(server, app)
 
 
+@case(ALONE, seconds=60)
+async def web_applications_in_node_and_python_get_what_no_route_takes(binary):
+    with tempfile.NamedTemporaryFile("w", suffix=".secret") as secret:
+        secret.write(SECRET)
+        secret.flush()
+        for engine, command in (("ring", ("python3", EXAMPLES / "web.py")),
+                                ("tokio", ("node", EXAMPLES / "web.mjs"))):
+            port = free_port()
+            async with await Process.start(*command, port, SECRET):
+                await listens(port)
+                server = await Server.serve(
+                    binary, engine, "--dev", "--app-name", "hello", "--http-backend",
+                    f"http://127.0.0.1:{port}", "--backend-secret", f"file:{secret.name}")
+                async with server:
+                    await passes(server)
+
+
+async def passes(server):
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+        pages = []
+        for _ in range(2):
+            async with browser.get(server.url("/a/page?b=c", "http")) as page:
+                equal(page.status, 200, "signed")
+                pages.append(await page.text())
+        session, _, rest = pages[0].partition(" ")
+        equal(pages[1], pages[0], "the session of its cookie")
+        assert len(session) > 20, pages
+        equal(rest, "from 127.0.0.1 at /a/page?b=c\n", "who asks")
+        # A socket of the same browser is in the same session.
+        async with browser.ws_connect(server.url("/connection/websocket")) as socket:
+            await socket.send_str('{"id":1,"connect":{}}')
+            await socket.receive(10)
+            emit = {"session": session, "data": {"hello": "you"}}
+            async with browser.post(server.url("/api/sessions/emit", "http"), json=emit,
+                                    headers={"X-API-Key": "dev"}) as answer:
+                assert answer.status == 200, await answer.text()
+            said = await socket.receive(10)
+            assert '"hello":"you"' in said.data, said
+        large = bytes(range(256)) * 20000
+        async with browser.post(server.url("/upload", "http"), data=large) as back:
+            equal((back.status, await back.read() == large), (200, True), "given back")
+        async with browser.get(server.url("/healthz", "http")) as own:
+            equal(await own.text(), "ok\n", "the server's own")
+
+
 async def listens(port):
     for _ in range(200):
         try:

@@ -31,7 +31,7 @@ use super::{
     Admittance, ApiCall, App, Arrival, ArrivalPurpose, Effects, Goodbye, Kind, Message, Reach,
     Refusal, Seat, User,
 };
-use crate::shard::Core;
+use crate::shard::{Core, PeerNames};
 use crate::time::Instant;
 use carrying::Carrying;
 use links::EngineLinks;
@@ -39,6 +39,7 @@ use outward::Outward;
 use query::{EngineFault, EngineQuery};
 use sessions::{EngineSessions, SessionEnd};
 use sid::{SessionKey, SidBook};
+use std::sync::Arc;
 use unheard::{Unheard, UnheardPacket};
 
 /// The realtime channels of one core, and the sessions around them.
@@ -131,6 +132,14 @@ impl App for EngineApp {
 
     fn requested(&mut self, path: &str, now: Instant) -> Result<(), Refusal> {
         self.inner.requested(path, now)
+    }
+
+    fn certified(&mut self, names: Option<&Arc<PeerNames>>) {
+        self.inner.certified(names);
+    }
+
+    fn session(&mut self, arrival: &Arrival<'_>) -> Option<(Box<str>, Option<Box<str>>)> {
+        self.inner.session(arrival)
     }
 
     fn arriving(&mut self, arrival: &Arrival<'_>) -> Result<Admittance, Refusal> {

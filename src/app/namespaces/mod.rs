@@ -11,9 +11,10 @@ use super::{
 };
 use crate::protocol::socketio::namespace::{Namespaced, may_have_namespace, take_namespace};
 use crate::protocol::socketio::{self as codec, ClientSays};
-use crate::shard::Core;
+use crate::shard::{Core, PeerNames};
 use crate::time::Instant;
 use scoped::Scoped;
+use std::sync::Arc;
 use table::{JoinedNamespaces, NamespaceClient};
 
 /// The realtime channels of one core, and the namespaces around them.
@@ -148,7 +149,7 @@ impl NamespaceApp {
         }
         let number = self.table.join(user, name)?;
         let (inner, mut scoped) = self.parts(effects);
-        let seat = inner.joins(NamespaceClient::user(number), &mut scoped);
+        let seat = inner.joins(NamespaceClient::user(number), user, &mut scoped);
         self.table.seat(number, seat);
         Some((number, seat))
     }
@@ -173,6 +174,14 @@ impl App for NamespaceApp {
 
     fn requested(&mut self, path: &str, now: Instant) -> Result<(), Refusal> {
         self.inner.requested(path, now)
+    }
+
+    fn certified(&mut self, names: Option<&Arc<PeerNames>>) {
+        self.inner.certified(names);
+    }
+
+    fn session(&mut self, arrival: &Arrival<'_>) -> Option<(Box<str>, Option<Box<str>>)> {
+        self.inner.session(arrival)
     }
 
     fn arriving(&mut self, arrival: &Arrival<'_>) -> Result<Admittance, Refusal> {

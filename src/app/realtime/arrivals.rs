@@ -1,14 +1,32 @@
 //! Who may come: by path, token, API key, and in which session.
 
 use super::{
-    Admittance, Arrival, CABLE_SOCKET, CENTRIFUGO_SOCKET, CENTRIFUGO_STREAM, CHANNELS,
-    FOREIGN_SESSION, Newcomer, RealtimeApp, Refusal, SOCKETCLUSTER_SOCKET, SOCKETIO_SOCKET,
-    SessionEntry, TopicRequest, query, read_connect,
+    Admittance, Arrival, CABLE_SOCKET, CENTRIFUGO_SOCKET, CENTRIFUGO_STREAM, CHANNELS, Effects,
+    FOREIGN_SESSION, HookedClients, HubLetter, Newcomer, RealtimeApp, Refusal,
+    SOCKETCLUSTER_SOCKET, SOCKETIO_SOCKET, Seat, SessionEntry, TopicRequest, User, query,
+    read_connect,
 };
 use super::{CableEntry, SUBPROTOCOLS};
+use crate::app::App as _;
 use crate::protocol::cable::EXTENDED;
 
 impl RealtimeApp {
+    /// A connection of Socket.IO joins a namespace beside `/`, as a client of its own.
+    pub fn joins(
+        &mut self,
+        user: User,
+        of: User,
+        effects: &mut impl Effects<Vec<HubLetter>>,
+    ) -> Seat {
+        self.newcomer = Newcomer::Io;
+        self.tools.gatekeeper.certified_as(of);
+        self.entry = SessionEntry::default();
+        self.hooked
+            .iter_mut()
+            .for_each(HookedClients::arriving_again);
+        self.came(user, effects)
+    }
+
     /// Whether somebody may come.
     pub(super) fn admit(&mut self, arrival: &Arrival<'_>) -> Result<Admittance, Refusal> {
         let refuse = |reason| {

@@ -7,6 +7,7 @@ use crate::app::backend::{AnsweredHook, HookFailure, HookKind};
 use crate::app::facts::ClientFacts;
 use crate::app::hub::session::SessionId;
 use crate::app::tokens::TokenClaims;
+use crate::shard::PeerNames;
 use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,8 @@ pub struct Gatekeeper {
     /// Whether who is told a publication has to be asked about.
     watches_out: bool,
     known: BTreeMap<User, KnownClient>,
+    /// Whoever asks for something now has proved those with a certificate.
+    names: Option<Arc<PeerNames>>,
     now: Instant,
     /// The application behind the server is asked too; what holds while it does not answer.
     backend: Option<HookFailure>,
@@ -38,6 +41,7 @@ struct KnownClient {
     path: &'static str,
     claims: Option<Arc<TokenClaims>>,
     session: Option<Arc<ClientFacts>>,
+    names: Option<Arc<PeerNames>>,
 }
 
 /// Nobody's connection.
@@ -128,11 +132,25 @@ impl Gatekeeper {
         self.now = now;
     }
 
+    /// Whoever asks for something next, and comes by it, has proved those names.
+    pub fn certified(&mut self, names: Option<&Arc<PeerNames>>) {
+        if self.middleware.is_some() {
+            self.names = names.cloned();
+        }
+    }
+
+    /// Whoever comes next has proved what that client has.
+    pub fn certified_as(&mut self, user: User) {
+        let known = self.known.get(&user);
+        self.names = known.and_then(|known| known.names.clone());
+    }
+
     /// A client has come to that path.
     pub fn came(&mut self, user: User, path: &'static str) {
         if self.middleware.is_some() {
             let known = KnownClient {
                 path,
+                names: self.names.take(),
                 ..KnownClient::default()
             };
             self.known.insert(user, known);
@@ -189,7 +207,7 @@ impl Gatekeeper {
         let Some(middleware) = &mut self.middleware else {
             return Ruling::Pass;
         };
-        middleware.request(&stranger(path, None, now))
+        middleware.request(&stranger((path, self.names.as_deref()), None, now))
     }
 
     /// Somebody is about to come to that path, perhaps with a token.
@@ -197,7 +215,7 @@ impl Gatekeeper {
         let Some(middleware) = &mut self.middleware else {
             return Ruling::Pass;
         };
-        middleware.handshake(&stranger(path, claims, self.now))
+        middleware.handshake(&stranger((path, self.names.as_deref()), claims, self.now))
     }
 
     /// A client connects.
@@ -291,18 +309,25 @@ impl Gatekeeper {
         let known = self.known.get(&user);
         let claims = known.and_then(|known| known.claims.as_deref());
         let session = known.and_then(|known| known.session.as_deref());
+        let path = known.map_or("", |known| known.path);
+        let names = known.and_then(|known| known.names.as_deref());
         let from = Visitor {
             connection: user,
             session: session.unwrap_or(ClientFacts::NONE),
-            ..stranger(known.map_or("", |known| known.path), claims, self.now)
+            ..stranger((path, names), claims, self.now)
         };
         ask(&mut **middleware, &from)
     }
 }
 
-/// What is known of who comes with that token.
-fn stranger<'v>(path: &'v str, claims: Option<&'v TokenClaims>, now: Instant) -> Visitor<'v> {
+/// What is known of who comes to a path with that token, having proved those names.
+fn stranger<'v>(
+    (path, names): (&'v str, Option<&'v PeerNames>),
+    claims: Option<&'v TokenClaims>,
+    now: Instant,
+) -> Visitor<'v> {
     Visitor {
+        certificate: names.unwrap_or(PeerNames::NONE),
         connection: NOBODY,
         path,
         user: claims.map_or("", |claims| &claims.user),

@@ -33,7 +33,7 @@ pub use text_fault::TextFault;
 use super::User;
 use super::facts::ClientFacts;
 use super::hub::session::SessionId;
-use crate::shard::Core;
+use crate::shard::{Core, PeerNames};
 use crate::time::Instant;
 use std::fmt;
 use std::sync::Arc;
@@ -75,6 +75,8 @@ pub struct Visitor<'v> {
     pub claims: &'v ClientFacts,
     /// The fields of its session.
     pub session: &'v ClientFacts,
+    /// The names that it has proved with a certificate of TLS.
+    pub certificate: &'v PeerNames,
     /// The time.
     pub now: Instant,
 }
@@ -84,8 +86,8 @@ pub struct Visitor<'v> {
 ///
 /// Callers of the server API are not asked about: they are the application itself.
 pub trait Middleware {
-    /// A request has come, to whichever path: refused with 403, or 429. Nothing but path and time
-    /// is known of it.
+    /// A request has come, to whichever path: refused with 403, or 429. Nothing but path, names of
+    /// a certificate and time is known of it.
     fn request(&mut self, _from: &Visitor<'_>) -> Ruling {
         Ruling::Pass
     }

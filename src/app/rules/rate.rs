@@ -110,6 +110,7 @@ mod tests {
             user,
             claims: ClientFacts::NONE,
             session: ClientFacts::NONE,
+            certificate: crate::shard::PeerNames::NONE,
             now: Instant::from_nanos(ms * 1_000_000),
         }
     }

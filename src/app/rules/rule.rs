@@ -4,6 +4,7 @@ use super::rate::{RatePer, RuleRate};
 use super::{RuleRefusal, Visitor};
 use crate::app::facts::ClientFacts;
 use crate::app::hub::pattern::ChannelPattern;
+use crate::shard::PeerNameKind;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -40,6 +41,9 @@ pub enum RuleAction {
 /// A name and the values of which one has to be there.
 pub(super) type FactPattern = (Box<str>, ChannelPattern);
 
+/// A kind of names of a certificate, of which one has to be there.
+pub(super) type NamePattern = (PeerNameKind, ChannelPattern);
+
 /// One rule.
 #[derive(Clone, Debug)]
 pub struct AccessRule {
@@ -51,6 +55,7 @@ pub struct AccessRule {
     pub(super) user: Option<ChannelPattern>,
     pub(super) claims: Vec<FactPattern>,
     pub(super) session: Vec<FactPattern>,
+    pub(super) certificate: Vec<NamePattern>,
 }
 
 /// What a rule says to what it takes.
@@ -86,5 +91,9 @@ impl AccessRule {
             && fits(&self.user, from.user)
             && has(&self.claims, from.claims)
             && has(&self.session, from.session)
+            && self.certificate.iter().all(|(kind, pattern)| {
+                let mut names = from.certificate.of(*kind);
+                names.any(|name| pattern.matches(name))
+            })
     }
 }

@@ -6,10 +6,11 @@ use super::channel_table::{ChannelRow, ChannelTable};
 use super::misplaced::{Misplaced, pattern};
 use super::nearest::nearest;
 use super::rate::{RatePer, RuleRate};
-use super::rule::{AccessRule, FactPattern, RuleAction, RuleEffect, RuleLine};
+use super::rule::{AccessRule, FactPattern, NamePattern, RuleAction, RuleEffect, RuleLine};
 use super::text_fault::TextFault;
 use crate::app::hub::pattern::ChannelPattern;
 use crate::limits;
+use crate::shard::PeerNameKind;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -44,6 +45,10 @@ pub struct RuleTable {
     /// Fields that the session has to have, and their values.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     session: Option<Spanned<BTreeMap<String, Value>>>,
+    /// Names that a certificate of the client has to have: `cn`, `o` or `ou` of its subject, `dns`,
+    /// `email`, `uri` or `ip` of its alternatives.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    certificate: Option<Spanned<BTreeMap<String, Value>>>,
     /// Of a limit: `10/s`, `100/m` or `1000/h`.
     #[schemars(with = "Option<String>")]
     rate: Option<Spanned<String>>,
@@ -135,6 +140,7 @@ impl RuleTable {
             user: self.user.map(pattern).transpose()?,
             claims: facts(self.claim)?,
             session: facts(self.session)?,
+            certificate: names(self.certificate)?,
         })
     }
 
@@ -239,6 +245,23 @@ fn facts(typed: Option<Spanned<BTreeMap<String, Value>>>) -> Result<Vec<FactPatt
         let pattern = ChannelPattern::parse(&text);
         let pattern = pattern.map_err(|error| (at.clone(), format!("`{name}`: {error}")))?;
         Ok((name.into(), pattern))
+    });
+    each.collect()
+}
+
+fn names(typed: Option<Spanned<BTreeMap<String, Value>>>) -> Result<Vec<NamePattern>, Misplaced> {
+    let at = span(&typed).unwrap_or_default();
+    let each = facts(typed)?.into_iter().map(|(word, pattern)| {
+        let kind = PeerNameKind::of_word(&word).ok_or_else(|| {
+            let known = PeerNameKind::ALL.map(PeerNameKind::word);
+            let meant = nearest(&word, known.into_iter()).unwrap_or_default();
+            let all = known.join(", ");
+            let what = format!(
+                "`{word}` is no name of a certificate; is `{meant}` meant? There are: {all}"
+            );
+            (at.clone(), what)
+        })?;
+        Ok((kind, pattern))
     });
     each.collect()
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::app::tokens::TokenClaims;
+use crate::shard::PeerNameKind;
 
 fn rules(text: &str) -> RuleSet {
     RuleSet::parse(text).unwrap_or_else(|fault| panic!("{fault}"))
@@ -19,6 +20,7 @@ fn visitor<'v>(user: &'v str, claims: &'v ClientFacts, session: &'v ClientFacts)
         user,
         claims,
         session,
+        certificate: PeerNames::NONE,
         now: Instant::default(),
     }
 }
@@ -29,6 +31,7 @@ const NOBODY: Visitor<'_> = Visitor {
     user: "",
     claims: ClientFacts::NONE,
     session: ClientFacts::NONE,
+    certificate: PeerNames::NONE,
     now: Instant::from_nanos(0),
 };
 
@@ -282,4 +285,98 @@ proptest::proptest! {
         let _ = RuleSet::parse(&format!("[[rule]]\n{text}"));
         let _ = RuleSet::parse(&format!("[[channel]]\nname = \"a\"\n{text}"));
     }
+}
+
+#[test]
+fn names_of_a_certificate_are_asked_for_by_their_kind() {
+    let mut rules = rules(
+        r#"
+        [[rule]]
+        on = "request"
+        action = "allow"
+        path = "/metrics"
+        certificate = { cn = "prometheus" }
+        [[rule]]
+        on = "request"
+        action = "deny"
+        path = "/metrics"
+        [[rule]]
+        on = "publish-in"
+        action = "allow"
+        channel = "prices:*"
+        certificate = { ou = "feeds", dns = "feed-*" }
+        "#,
+    );
+    use crate::shard::PeerNameKind::{CommonName, Dns, Unit};
+    let named = |all: &[(PeerNameKind, &str)]| {
+        let all = all.iter().map(|(kind, name)| (*kind, Box::from(*name)));
+        PeerNames::new(all.collect())
+    };
+    let metrics = |rules: &mut RuleSet, certificate: &PeerNames| {
+        let path = "/metrics";
+        rules.request(&Visitor {
+            path,
+            certificate,
+            ..NOBODY
+        })
+    };
+    let prometheus = named(&[(CommonName, "prometheus")]);
+    assert_eq!(metrics(&mut rules, &prometheus), Ruling::Allow);
+    for other in [named(&[(Dns, "prometheus")]), PeerNames::default()] {
+        assert!(metrics(&mut rules, &other).refusal().is_some());
+    }
+    let publishes = |rules: &mut RuleSet, certificate: &PeerNames| {
+        rules.publish_in(
+            &Visitor {
+                certificate,
+                ..NOBODY
+            },
+            "prices:a",
+            "1",
+        )
+    };
+    let feed = named(&[(Unit, "feeds"), (Dns, "a.test"), (Dns, "feed-1.test")]);
+    assert_eq!(publishes(&mut rules, &feed), Ruling::Allow);
+    let other = named(&[(Unit, "feeds"), (Dns, "a.test")]);
+    assert_eq!(
+        publishes(&mut rules, &other),
+        Ruling::Pass,
+        "one is missing"
+    );
+
+    let text = "[[rule]]\non = \"request\"\naction = \"deny\"\ncertificate = { CN = \"a\" }";
+    let fault = fault(text);
+    assert!(
+        fault.starts_with("4:") && fault.contains("is `cn` meant"),
+        "{fault}"
+    );
+}
+
+#[test]
+fn a_client_has_the_names_that_were_proved_when_it_came() {
+    let rules = RuleSet::parse(
+        r#"
+        [[rule]]
+        on = "handshake"
+        action = "allow"
+        certificate = { cn = "a" }
+        "#,
+    );
+    let mut gatekeeper = Gatekeeper::new(Some(Box::new(rules.unwrap())));
+    let names = PeerNames::new(vec![(PeerNameKind::CommonName, "a".into())]);
+    gatekeeper.certified(Some(&Arc::new(names)));
+    assert_eq!(gatekeeper.arrival("/channels", None), Ruling::Allow);
+    gatekeeper.came(User(1), "/channels");
+    gatekeeper.certified(None);
+    assert_eq!(gatekeeper.arrival("/channels", None), Ruling::Pass);
+    gatekeeper.came(User(2), "/channels");
+    assert_eq!(gatekeeper.handshake(User(1)), Ruling::Allow);
+    assert_eq!(gatekeeper.handshake(User(2)), Ruling::Pass);
+    // A namespace of Socket.IO is of the same client.
+    gatekeeper.certified_as(User(1));
+    gatekeeper.came(User(3), "/socket.io/");
+    assert_eq!(gatekeeper.handshake(User(3)), Ruling::Allow);
+    gatekeeper.certified_as(User(2));
+    gatekeeper.came(User(4), "/socket.io/");
+    assert_eq!(gatekeeper.handshake(User(4)), Ruling::Pass);
 }

@@ -85,6 +85,7 @@ fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
     let asked = asked.into_iter().find(|(_, asked)| *asked);
     let asked = asked.map(|(flag, _)| flag).or(flags.limits.asked());
     let asked = asked.or(flags.log.asked()).or(flags.backend.asked());
+    let asked = asked.or(flags.passing.asked());
     let asked = asked.or(flags.journal.asked());
     match asked.or(flags.channels.asked()) {
         Some(flag) => {

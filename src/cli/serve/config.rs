@@ -9,6 +9,7 @@ use crate::cli::flags::{ServeEngine, ServeFlags};
 use crate::cli::journal::JournalFlags;
 use crate::cli::listen::{HandedSockets, Listen};
 use crate::cli::log_flags::LogFormat;
+use crate::cli::pass_flags::PassSetup;
 use crate::cli::server_capacity::{HostLimits, ServerCapacity};
 use crate::cli::store::OpenStore;
 use crate::cli::tls::{self, TlsFiles};
@@ -54,6 +55,7 @@ pub(in crate::cli) struct Config {
     pub(super) descriptor_limit: u64,
     pub(super) log_format: LogFormat,
     pub(super) backend: Option<BackendSetup>,
+    pub(super) passing: Option<PassSetup>,
     pub(super) journal: JournalFlags,
     /// What outlives the process is there.
     pub(super) store: Option<PathBuf>,
@@ -77,6 +79,7 @@ impl Config {
         let (receive_buffers, receive_bytes) = receiving(&flags)?;
         let secret = random()?;
         let backend = flags.backend.setup(cpus.len())?;
+        let passing = passing(&flags, cpus.len())?;
         let realtime = realtime(&flags, (&listen, backend.as_ref()), secret)?;
         let tls_files = TlsFiles::new(&flags.tls)?;
         Ok(Self {
@@ -113,6 +116,7 @@ impl Config {
                 log: flags.log.queue(cpus.len()),
                 deflate: flags.deflate,
                 realtime,
+                passing: passing.as_ref().map(|it| it.plan.clone()),
                 secret,
                 run: u32::from_ne_bytes(random()?),
                 subprotocols: flags.subprotocol,
@@ -124,6 +128,7 @@ impl Config {
                 guard: guard(flags.admin_token, &listen, admin_listener)?,
                 ..beginning(flags.engine)
             },
+            passing,
             listen,
             cpus,
             engine: flags.engine,
@@ -157,7 +162,8 @@ impl Config {
     pub(super) fn knows_peers(&self) -> bool {
         let is_counted = self.server.limits.per_address.is_some();
         let is_told = self.server.log.level() != LogLevel::Off;
-        is_counted || is_told || !self.introducers.is_empty()
+        let is_passed_on = self.server.passing.is_some();
+        is_counted || is_told || is_passed_on || !self.introducers.is_empty()
     }
 
     pub(super) fn plan(&self, stop: Stop) -> Result<EngineConfig, Failure> {
@@ -235,7 +241,7 @@ fn beginning(engine: ServeEngine) -> server::Config {
 /// Who may look into the server.
 fn guard(
     token: Option<String>,
-    listen: &[SocketAddr],
+    listen: &[ListenPlace],
     admin: Option<u16>,
 ) -> Result<Guard, Failure> {
     let token = token.map(|typed| secret_at("--admin-token", &typed));
@@ -245,14 +251,27 @@ fn guard(
         return Err(Failure::Usage(text));
     }
     let (regular, admin) = listen.split_at(admin.map_or(listen.len(), usize::from));
-    let is_local = |all: &[SocketAddr]| all.iter().all(|it| it.ip().is_loopback());
+    let is_loopback = |place: &ListenPlace| place.address().is_some_and(|it| it.ip().is_loopback());
+    // Who comes at a path comes by a proxy, mostly; that of the admin is for whom its mode lets in.
+    let is_private = |place: &ListenPlace| is_loopback(place) || place.address().is_none();
     Ok(Guard {
         token: token.map(Into::into),
         local: LocalListeners {
-            regular: is_local(regular),
-            admin: !admin.is_empty() && is_local(admin),
+            regular: regular.iter().all(is_loopback),
+            admin: !admin.is_empty() && admin.iter().all(is_private),
         },
     })
+}
+
+/// Where requests are passed on that no route takes.
+fn passing(flags: &ServeFlags, cores: usize) -> Result<Option<PassSetup>, Failure> {
+    let secret = flags.backend.backend_secret.as_deref();
+    if secret.is_some() && flags.backend.asked().or(flags.passing.asked()).is_none() {
+        let text = "--backend-secret: nothing is asked or passed on; try: --backend URL or \
+                    --http-backend URL";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    flags.passing.setup(cores, secret, flags.tls.is_on())
 }
 
 /// Which web pages may open a WebSocket.

@@ -9,9 +9,10 @@ use crate::server::framing::Framing;
 use crate::server::members::Moves;
 use crate::server::outgoing::Outgoing;
 use crate::server::route::Route;
-use crate::shard::{ConnectionId, Core, Wire};
+use crate::shard::{ConnectionId, Core, PeerNames, Wire};
 use crate::time::Instant;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Apps for () {
@@ -88,6 +89,12 @@ impl Apps for () {
     fn requested(&mut self, _: &str, _: Instant) -> Result<(), Refusal> {
         Ok(())
     }
+
+    fn session(&mut self, _: &Arrival<'_>) -> Option<(Box<str>, Option<Box<str>>)> {
+        None
+    }
+
+    fn certified(&mut self, _: Option<&Arc<PeerNames>>) {}
 
     fn arriving(&mut self, _: AppIndex, _: &Arrival<'_>) -> Result<Admittance, Refusal> {
         Ok(Admittance::default())

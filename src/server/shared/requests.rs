@@ -14,13 +14,15 @@ use crate::server::draining::DRAINING;
 use crate::server::fields;
 use crate::server::figures::Figures;
 use crate::server::file_answer::{FileAnswer, FileContent, FileFound};
+use crate::server::passing::{PassedClient, Passing};
 use crate::server::route::By;
 use crate::server::say::Saying;
 use crate::server::stats::{Form, Message};
 use crate::server::stream::{self, Resumed};
 use crate::server::tally::{CloseReason, Tally};
-use crate::shard::{ConnectionId, Core, Unsent, Wire};
+use crate::shard::{ConnectionId, Core, PeerNames, Unsent, Wire};
 use crate::time::Instant;
+use std::sync::Arc;
 
 /// Requests and their answers.
 impl<A: Apps> Shared<A> {
@@ -113,6 +115,11 @@ impl<A: Apps> Shared<A> {
         self.apps.requested(path, now).map_err(fault)
     }
 
+    /// Tells the applications which names somebody has proved who asks for something now.
+    pub(in crate::server) fn certified(&mut self, names: Option<&Arc<PeerNames>>) {
+        self.apps.certified(names);
+    }
+
     /// Tells an application who is about to come, or to call: its permit.
     ///
     /// # Errors
@@ -132,6 +139,38 @@ impl<A: Apps> Shared<A> {
         let Admittance { permit, cookie } = self.apps.arriving(app, &arrival).map_err(fault)?;
         self.responses.set_cookie(cookie);
         Ok(permit)
+    }
+
+    /// Passes on what no route takes.
+    ///
+    /// # Errors
+    /// Too many requests are under way.
+    pub(in crate::server) fn pass(
+        &mut self,
+        request: &Request<'_>,
+        id: ConnectionId,
+        wire: &mut impl Wire<Message<A::Letters>>,
+    ) -> Result<Box<Passing>, Fault> {
+        let peer = wire.peer(id);
+        let trusted = self.door.trusted();
+        let is_trusted = peer.is_some_and(|peer| trusted.iter().any(|it| it.contains(peer)));
+        let session = self.apps.session(&Arrival {
+            purpose: ArrivalPurpose::Call,
+            path: request.path(),
+            query: request.query().unwrap_or(""),
+            header: &|name| request.headers.get(name),
+        });
+        let client = PassedClient {
+            id,
+            peer,
+            is_trusted,
+            session,
+        };
+        if request.headers.has_token("Expect", "100-continue") && request.minor_version > 0 {
+            // RFC 9110, 10.1.1. One whose backlog is full does not read it either.
+            let _ = wire.send(id, b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        self.passing.pass(request, client, wire.now())
     }
 
     /// Writes the response that makes a connection a WebSocket of that application.
