@@ -4,6 +4,7 @@
 mod arrivals;
 mod hooked;
 mod plan;
+mod revoking;
 mod streams;
 
 #[cfg(test)]
@@ -164,7 +165,7 @@ impl RealtimeApp {
         let line = plan.store.as_ref();
         let line = line.and_then(|it| it.lines.get(here.index()).cloned());
         let memory = Memory::new(random(own << 16)).stored_in(line);
-        let book = TokenBook::new(plan.tokens.clone(), plan.wall);
+        let book = TokenBook::new(plan.tokens.clone(), plan.wall).without(plan.revoked.clone());
         let (gatekeeper, hooked) = HookedClients::begin(&plan, here);
         let mut tools = DeskTools::new(gatekeeper, plan.complaints.clone(), book);
         tools.recovery = plan.recovery(here, cores);
@@ -436,6 +437,7 @@ impl App for RealtimeApp {
     ) {
         let mut desk = Desk::new(effects, &mut self.tools);
         self.api.called(asker, call, &mut self.hub, &mut desk);
+        self.keep_revoked();
         self.settle(effects);
     }
 

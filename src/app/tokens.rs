@@ -3,6 +3,8 @@
 //! A token is a JWT (RFC 7519) signed with a key that the server was given, or a fixed one from a
 //! list. Verified ones are kept by their SHA-256, so that clients who come back cost no signature.
 
+mod revoked;
+
 use super::facts::ClientFacts;
 use super::hub::is_name;
 use crate::limits;
@@ -10,6 +12,7 @@ use crate::protocol::json;
 use crate::time::{Instant, WallClock};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{AlgorithmFamily, DecodingKey, Validation, decode, decode_header};
+pub use revoked::{RevokedTokens, TooManyRevoked};
 use ring::digest;
 use serde::Deserialize;
 use serde_json::Number;
@@ -87,6 +90,18 @@ struct TokenKey {
 
 type TokenHash = [u8; 32];
 
+/// Which token it is, whatever it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenId(TokenHash);
+
+impl TokenId {
+    /// That of a token.
+    #[must_use]
+    pub fn of(token: &str) -> Self {
+        Self(hash(token))
+    }
+}
+
 /// The keys, and the tokens that one core has verified.
 #[derive(Debug)]
 pub struct TokenBook {
@@ -99,6 +114,16 @@ pub struct TokenBook {
     bytes: usize,
     /// Signatures that were verified.
     verified: u64,
+    revoked: RevokedTokens,
+}
+
+/// A token that was taken back, for the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevokedRecord {
+    /// The name of the channel that stands for it.
+    pub channel: String,
+    /// Until when it would be good, in seconds of Unix time; `None` if it is over.
+    pub until_s: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -262,8 +287,9 @@ impl fmt::Debug for TokenKeys {
 impl TokenBook {
     /// Nothing was verified yet.
     #[must_use]
-    pub const fn new(keys: Arc<TokenKeys>, wall: WallClock) -> Self {
+    pub fn new(keys: Arc<TokenKeys>, wall: WallClock) -> Self {
         Self {
+            revoked: RevokedTokens::default(),
             keys,
             wall,
             known: BTreeMap::new(),
@@ -271,6 +297,44 @@ impl TokenBook {
             bytes: 0,
             verified: 0,
         }
+    }
+
+    /// The same, without those that are taken back there.
+    #[must_use]
+    pub fn without(self, revoked: RevokedTokens) -> Self {
+        Self { revoked, ..self }
+    }
+
+    /// Takes a token back: it is good nowhere any more. What the store is to know.
+    ///
+    /// # Errors
+    /// [`TooManyRevoked`].
+    pub fn revoke(
+        &mut self,
+        token: &str,
+        now: Instant,
+    ) -> Result<Vec<RevokedRecord>, TooManyRevoked> {
+        let claims = self.signed(token);
+        let until_s = claims.ok().and_then(|it| it.until_s).unwrap_or(u64::MAX);
+        let now_s = self.wall.seconds(now);
+        if until_s <= now_s {
+            return Ok(Vec::new());
+        }
+        let hash = hash(token);
+        let over = self.revoked.revoke(hash, until_s, now_s)?.into_iter();
+        let over = over.map(|hash| (hash, None));
+        let all = over.chain([(hash, Some(until_s))]);
+        let record = |(hash, until_s)| RevokedRecord {
+            channel: revoked::channel(&hash),
+            until_s,
+        };
+        Ok(all.map(record).collect())
+    }
+
+    /// Whether a token was taken back that has that name.
+    #[must_use]
+    pub fn is_revoked(&self, id: &TokenId) -> bool {
+        self.revoked.has(&id.0)
     }
 
     /// Verifies with those from now on, whatever it has verified before.
@@ -305,6 +369,9 @@ impl TokenBook {
             return Err(TokenFault::Invalid);
         }
         let hash = hash(token);
+        if self.revoked.has(&hash) {
+            return Err(TokenFault::Invalid);
+        }
         if let Some(known) = self.keys.fixed.get(&hash).or_else(|| self.known.get(&hash)) {
             return Ok(known.clone());
         }

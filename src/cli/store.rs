@@ -3,12 +3,15 @@
 use super::{Failure, print};
 use crate::app::hub::session::is_session;
 use crate::app::hub::store::{
-    RestoredChannels, StoreCounts, StoreDisk as _, StoreEnd, StoreNews, StorePlan,
+    RestoredChannels, StoreChange, StoreCounts, StoreDisk as _, StoreEnd, StoreEntry, StoreNews,
+    StorePlan,
 };
 use crate::app::realtime::RealtimePlan;
+use crate::app::tokens::RevokedTokens;
 use crate::engine::{self, EngineError};
 use crate::store::{Store, StoreBell, StoreContents, StoreFile};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// A store that is open.
@@ -30,9 +33,10 @@ impl OpenStore {
         let shown = path.display().to_string();
         let begun = engine::now();
         let opened = StoreFile::open(path.to_owned(), realtime.wall, secret);
-        let (file, contents) =
+        let (file, mut contents) =
             opened.map_err(|fault| Failure::Run(format!("--store {shown}: {fault}")))?;
         let (bell, counts) = (StoreBell::default(), StoreCounts::default());
+        let over = take_revoked(&mut contents, realtime);
         let recovered = recovered(&contents, &counts);
         counts.bytes.store(file.bytes(), Relaxed);
         let cookie_secret = contents.secret;
@@ -46,6 +50,9 @@ impl OpenStore {
             restored: restored.clone(),
             cookie_secret,
         };
+        if let Some(line) = plan.lines.first() {
+            over.into_iter().for_each(|entry| line.push(entry));
+        }
         let took = engine::now().since(begun).as_millis();
         print::note(format!("store {shown}: {recovered} ({took} ms)"));
         let told = move |news: StoreNews| print::note(format!("store {shown}: {}", said(&news)));
@@ -68,6 +75,25 @@ impl OpenStore {
             Err(_) => StoreEnd::GoesOn,
         });
     }
+}
+
+/// Takes the tokens that were taken back from what a file held; what it need not hold any more.
+fn take_revoked(contents: &mut StoreContents, realtime: &RealtimePlan) -> Vec<StoreEntry> {
+    let now_s = realtime.wall.seconds(engine::now());
+    let mut over = Vec::new();
+    contents.channels.retain(|it| {
+        let is_token = RevokedTokens::is_channel(&it.name);
+        if is_token && it.top <= now_s {
+            over.push(StoreEntry {
+                channel: Arc::clone(&it.name),
+                change: StoreChange::Forgotten,
+            });
+        } else if is_token {
+            realtime.revoked.restore(&it.name, it.top);
+        }
+        !is_token
+    });
+    over
 }
 
 /// What a file held, in words.

@@ -1,4 +1,4 @@
-//! Bounds of what is asked of the application behind the server, and passed on to it.
+//! Bounds of what is asked of the application behind the server, passed on to it, and wanted by it.
 
 use std::time::Duration;
 
@@ -30,3 +30,5 @@ pub const PASSED_PIECE_BYTES: usize = 16 * 1024;
 pub const PASSED_HEAD_BYTES: usize = 64 * 1024;
 /// Requests of one core that are passed on at once; more get 503.
 pub const PASSED_OPEN: usize = 1024;
+/// Tokens that the application has taken back and that would still be good.
+pub const TOKENS_REVOKED: usize = 100_000;

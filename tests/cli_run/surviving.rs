@@ -220,3 +220,38 @@ fn what_cannot_start_is_not_started_again_and_no_restart_wins() {
     assert_eq!(child(&server.pid()), None, "it watches nobody");
     server.stop();
 }
+
+#[test]
+fn a_token_that_was_taken_back_is_bad_in_the_next_run_too() {
+    let folder = Folder::new("revoked");
+    let (store, list) = (folder.path("s.redb"), folder.path("tokens.json"));
+    let tokens =
+        json!({"a token of sixteen": {"sub": "a"}, "another one of sixteen": {"sub": "b"}});
+    fs::write(&list, tokens.to_string()).expect("written");
+    let start = || {
+        let flags = ["--dev", "--cores", "0", "--engine", "tokio"];
+        Serving::start(&[&flags[..], &["--store", &store, "--token-list", &list]].concat())
+    };
+    // What an event stream gets that shows it.
+    let status = |server: &Serving, token: &str| {
+        let mut peer = TcpStream::connect(&server.address).expect("it listens");
+        let path = format!("/channels?topic=a&token={}", token.replace(' ', "%20"));
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        peer.write_all(head.as_bytes()).expect("it reads");
+        let mut line = [0; 12];
+        peer.read_exact(&mut line).expect("it answers");
+        String::from_utf8_lossy(&line).into_owned()
+    };
+    let (good, bad) = ("another one of sixteen", "a token of sixteen");
+    let server = start();
+    assert_eq!(status(&server, bad), "HTTP/1.1 200");
+    call(&server.address, "tokens/revoke", &json!({"token": bad})).expect("an answer");
+    assert_eq!(status(&server, bad), "HTTP/1.1 401");
+    let (_, first) = server.stop_and_read();
+    assert!(first.contains("begun"), "{first}");
+    let server = start();
+    assert_eq!(status(&server, bad), "HTTP/1.1 401");
+    assert_eq!(status(&server, good), "HTTP/1.1 200");
+    let (_, said) = server.stop_and_read();
+    assert!(said.contains("recovered"), "{said}");
+}

@@ -1,7 +1,9 @@
 //! Clients that have shown tokens: who they are, and until when they may be here and be told.
 
 use crate::app::Seat;
-use crate::app::tokens::{TokenBook, TokenClaims, TokenFault, TokenKeys};
+use crate::app::tokens::{
+    RevokedRecord, TokenBook, TokenClaims, TokenFault, TokenId, TokenKeys, TooManyRevoked,
+};
 use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +19,8 @@ pub struct TokenHolders {
 #[derive(Debug, Default)]
 struct TokenHolder {
     claims: Option<Arc<TokenClaims>>,
+    /// Which token it was.
+    token: Option<TokenId>,
     /// When it has to be gone, in seconds of Unix time.
     until_s: Option<u64>,
     /// Subscriptions that have an end.
@@ -45,6 +49,19 @@ impl TokenHolders {
         self.book.verify_with(keys);
     }
 
+    /// Takes a token back: who has shown it is here until its time is looked at next. What the
+    /// store is to know.
+    ///
+    /// # Errors
+    /// [`TooManyRevoked`].
+    pub fn revoke(
+        &mut self,
+        token: &str,
+        now: Instant,
+    ) -> Result<Vec<RevokedRecord>, TooManyRevoked> {
+        self.book.revoke(token, now)
+    }
+
     /// A client shows who it is.
     ///
     /// # Errors
@@ -60,7 +77,7 @@ impl TokenHolders {
             // A token for a subscription is no passport.
             return Err(TokenFault::Invalid);
         }
-        self.hold(seat, &claims);
+        self.hold(seat, token, &claims);
         Ok(claims)
     }
 
@@ -78,7 +95,7 @@ impl TokenHolders {
         if claims.channel.is_some() || *claims.user != *self.user(seat) {
             return Err(TokenFault::Invalid);
         }
-        self.hold(seat, &claims);
+        self.hold(seat, token, &claims);
         Ok(self.ttl_s(claims.until_s, now))
     }
 
@@ -126,7 +143,7 @@ impl TokenHolders {
         now: Instant,
     ) -> Result<Arc<TokenClaims>, TokenFault> {
         let claims = self.book.read(token, now)?;
-        self.hold(seat, &claims);
+        self.hold(seat, token, &claims);
         Ok(claims)
     }
 
@@ -142,7 +159,10 @@ impl TokenHolders {
     pub fn overdue(&mut self, seat: Seat, now: Instant) -> Option<OverdueToken> {
         let holder = self.all.get_mut(&seat.0)?;
         let now_s = self.book.seconds(now);
-        if holder.until_s.is_some_and(|until| until <= now_s) {
+        let is_revoked = holder
+            .token
+            .is_some_and(|token| self.book.is_revoked(&token));
+        if is_revoked || holder.until_s.is_some_and(|until| until <= now_s) {
             return Some(OverdueToken::Client);
         }
         let mut ended = Vec::new();
@@ -160,8 +180,15 @@ impl TokenHolders {
     #[must_use]
     pub fn is_over(&self, seat: Seat, now: Instant) -> bool {
         let holder = self.all.get(&seat.0);
-        let until_s = holder.and_then(|holder| holder.until_s);
-        until_s.is_some_and(|until| until <= self.seconds(now))
+        holder.is_some_and(|holder| {
+            let is_revoked = holder
+                .token
+                .is_some_and(|token| self.book.is_revoked(&token));
+            is_revoked
+                || holder
+                    .until_s
+                    .is_some_and(|until| until <= self.seconds(now))
+        })
     }
 
     /// Seconds of Unix time.
@@ -205,8 +232,9 @@ impl TokenHolders {
         until_s.map(|until| until.saturating_sub(now_s))
     }
 
-    fn hold(&mut self, seat: Seat, claims: &Arc<TokenClaims>) {
+    fn hold(&mut self, seat: Seat, token: &str, claims: &Arc<TokenClaims>) {
         let holder = self.all.entry(seat.0).or_default();
+        holder.token = Some(TokenId::of(token));
         holder.claims = Some(claims.clone());
         holder.until_s = claims.until_s;
     }

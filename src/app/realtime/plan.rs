@@ -10,7 +10,7 @@ use crate::app::hub::options::{ChannelOptions, Namespaces};
 use crate::app::hub::store::StorePlan;
 use crate::app::rules::MiddlewareSource;
 use crate::app::sessions::{SessionCookies, SessionPlan};
-use crate::app::tokens::TokenKeys;
+use crate::app::tokens::{RevokedTokens, TokenKeys};
 use crate::live::Live;
 use crate::shard::Core;
 use crate::time::WallClock;
@@ -37,6 +37,8 @@ pub struct RealtimePlan {
     pub sessions: Option<SessionPlan>,
     /// What tokens are verified with.
     pub tokens: Arc<TokenKeys>,
+    /// Tokens that are taken back.
+    pub revoked: RevokedTokens,
     /// What tokens expire by.
     pub wall: WallClock,
     /// What the names of `ActionCable`'s streams are signed with.

@@ -288,3 +288,34 @@ fn the_application_says_how_long_a_client_may_stay() {
     rig.call(1, "/api/refresh", r#"{"user":"a","expired":true}"#);
     assert_eq!(rig.closed(guest), Some(3005));
 }
+
+#[test]
+fn a_token_that_is_taken_back_is_good_on_no_core_and_ends_who_has_shown_it() {
+    let mut rig = rig(|_| {});
+    let good = token(&json!({"sub": "ann", "exp": 5000}));
+    let other = token(&json!({"sub": "ann", "exp": 5001}));
+    let guests: Vec<Guest> = [&good, &other]
+        .into_iter()
+        .map(|token| {
+            let guest = rig.comes(0, CENTRIFUGO_SOCKET, "", "");
+            assert!(rig.ask(guest, &connect(token))["connect"].is_object());
+            guest
+        })
+        .collect();
+    let wanted = json!({"token": good}).to_string();
+    let answer = rig.call(1, "/api/tokens/revoke", &wanted);
+    assert_eq!(answer, json!({"result": {}}));
+    for core in 0..2 {
+        let again = rig.comes(core, CENTRIFUGO_SOCKET, "", "");
+        rig.say(again, &connect(&good));
+        assert_eq!(rig.closed(again), Some(3500), "on core {core}");
+    }
+    for _ in 0..2 {
+        guests.iter().for_each(|guest| rig.say(*guest, "{}"));
+        rig.wait(limits::CLIENT_PING_TIME);
+    }
+    assert_eq!(rig.closed(guests[0]), Some(3005), "who has shown it");
+    assert_eq!(rig.closed(guests[1]), None, "who has shown another");
+    let answer = rig.call(0, "/api/tokens/revoke", "{}");
+    assert_eq!(answer["error"]["code"], 107);
+}

@@ -101,6 +101,11 @@ impl Gathers {
         self.settle(ticket, Err(error), (0, 0));
     }
 
+    /// It is done, and there is nothing to say of it.
+    pub(super) fn done(&mut self, ticket: u32) {
+        self.settle(ticket, Ok(b"{}".to_vec()), (0, 0));
+    }
+
     /// The hub has answered.
     pub(super) fn answered(&mut self, ticket: u32, answer: HubAnswer) {
         let mut reach = (0, 0);
@@ -241,6 +246,7 @@ fn name(request: &ApiRequest) -> &'static str {
         ApiRequest::Clients(_, ClientAction::Channels(_)) => "channels",
         ApiRequest::Clients(_, ClientAction::Count) => "info",
         ApiRequest::Clients(_, ClientAction::Refresh(_)) => "refresh",
+        ApiRequest::Revoke(_) => "tokens/revoke",
         ApiRequest::Unknown => "error",
     }
 }

@@ -14,6 +14,7 @@ use crate::app::hub::broker::Broker;
 use crate::app::hub::history::Excerpt;
 use crate::app::hub::letter::{ChannelQuestion, ClientAction, ClientOrder, HubLetter};
 use crate::app::hub::publication::{ClientId, Publication};
+use crate::app::tokens::{RevokedRecord, TooManyRevoked};
 use crate::app::{ApiCall, ApiResponse, Arrival, Effects, Refusal, User};
 use crate::protocol::centrifugo::{CloseAdvice, ErrorCode};
 use crate::protocol::json;
@@ -28,10 +29,12 @@ pub struct Api {
     key: Option<Box<str>>,
     gathers: Gathers,
     cores: u16,
+    /// Tokens that were taken back, for the store.
+    revoked: Vec<RevokedRecord>,
 }
 
 /// The methods, as paths.
-pub const METHODS: [&str; 19] = [
+pub const METHODS: [&str; 20] = [
     "/api/publish",
     "/api/broadcast",
     "/api/subscribe",
@@ -49,6 +52,7 @@ pub const METHODS: [&str; 19] = [
     "/api/sessions/set",
     "/api/sessions/clients",
     "/api/sessions/emit",
+    "/api/tokens/revoke",
     PUBLISH,
     BROADCAST,
 ];
@@ -68,12 +72,18 @@ impl Api {
             key,
             gathers,
             cores,
+            revoked: Vec::new(),
         }
     }
 
     /// Who shows that key may call from now on.
     pub fn expect(&mut self, key: Option<Box<str>>) {
         self.key = key;
+    }
+
+    /// Tokens that were taken back since the last time.
+    pub fn take_revoked(&mut self) -> Vec<RevokedRecord> {
+        std::mem::take(&mut self.revoked)
     }
 
     /// Whether somebody may call.
@@ -187,6 +197,18 @@ impl Api {
                     SessionQuestion::Clients => ChannelQuestion::Presence,
                 };
                 return hub.ask_session(asker, session, question, desk);
+            }
+            ApiRequest::Revoke(token) => {
+                let now = desk.effects().now();
+                return match desk.holders().revoke(&token, now) {
+                    Err(TooManyRevoked) => {
+                        self.gathers.refused(ticket, ErrorCode::LIMIT_EXCEEDED);
+                    }
+                    Ok(records) => {
+                        self.revoked.extend(records);
+                        self.gathers.done(ticket);
+                    }
+                };
             }
             ApiRequest::Unknown => {
                 return self.gathers.refused(ticket, ErrorCode::METHOD_NOT_FOUND);

@@ -4,6 +4,7 @@ use crate::app::dialect::centrifugo::excerpt;
 use crate::app::hub::history::Excerpt;
 use crate::app::hub::letter::{ClientAction, Stay};
 use crate::app::hub::session::SessionId;
+use crate::limits;
 use crate::protocol::Malformed;
 use crate::protocol::centrifugo::HistoryRequest;
 use crate::protocol::json;
@@ -21,6 +22,8 @@ pub(super) enum ApiRequest {
     HistoryRemove(Channel),
     /// What a session holds, who is in it, or what it shall hold.
     Session(SessionId, SessionQuestion),
+    /// A token is good no more.
+    Revoke(String),
     /// Something that concerns clients, on every core.
     Clients(Clients, ClientAction),
     /// There is no such method.
@@ -103,6 +106,17 @@ pub(super) fn one(method: &str, text: &str) -> Result<ApiRequest, Malformed> {
             ApiRequest::History(request.channel.into_owned(), excerpt)
         }
         "history_remove" => ApiRequest::HistoryRemove(object(text)?),
+        "tokens/revoke" => {
+            #[derive(Deserialize)]
+            struct Revoked {
+                token: String,
+            }
+            let Revoked { token } = object(text)?;
+            if token.is_empty() || token.len() > limits::TOKEN_BYTES {
+                return Err(Malformed("no token"));
+            }
+            ApiRequest::Revoke(token)
+        }
         "sessions/get" | "sessions/set" | "sessions/clients" => session(method, text)?,
         "subscribe" | "unsubscribe" | "disconnect" | "refresh" | "channels" | "info"
         | "sessions/emit" => {
@@ -299,6 +313,7 @@ mod tests {
             ("publish", "{\"channel\":1}"),
             ("subscribe", "{\"user\":\"a\"}"),
             ("disconnect", "{\"disconnect\":{\"code\":1000}}"),
+            ("tokens/revoke", "{\"token\":\"\"}"),
         ] {
             assert!(one(method, text).is_err(), "{method} {text}");
         }
