@@ -18,6 +18,8 @@ mod denials;
 mod dialect_server;
 #[path = "cli_run/dialects.rs"]
 mod dialects;
+#[path = "cli_run/keys.rs"]
+mod keys;
 #[path = "cli_run/listening.rs"]
 mod listening;
 mod load_report;

@@ -221,9 +221,10 @@ fn head(response: &Response<Incoming>) -> Option<PassedHead> {
         .iter()
         .map(|(name, value)| name.len() + value.len())
         .sum();
-    let status = response.status().as_u16();
+    let status = response.status();
     (bytes <= limits::PASSED_HEAD_BYTES).then_some(PassedHead {
-        status,
+        status: status.as_u16(),
+        reason: status.canonical_reason().unwrap_or_default(),
         fields,
         length,
     })

@@ -9,7 +9,7 @@ use crate::app::passing::{
 };
 use crate::limits;
 use crate::protocol::Fault;
-use crate::protocol::http::{BodyLength, BodyReader, Request, Response};
+use crate::protocol::http::{BodyLength, BodyReader, Request};
 use crate::shard::{ConnectionId, Core, Unsent, Wire};
 use crate::time::Instant;
 use std::net::IpAddr;
@@ -257,10 +257,7 @@ impl Passing {
         if self.framing == PassedFraming::UntilEnd {
             self.reply.end_with(CloseReason::Done);
         }
-        let mut text = Vec::with_capacity(512);
-        Response::encode(&mut text, head.status, &[], None);
-        // The empty line comes behind the fields.
-        text.truncate(text.len() - 2);
+        let mut text = format!("HTTP/1.1 {} {}\r\n", head.status, head.reason).into_bytes();
         let mut put = |name: &str, value: &[u8]| {
             for part in [name.as_bytes(), b": ", value, b"\r\n"] {
                 text.extend_from_slice(part);

@@ -120,7 +120,7 @@ fn whoever_comes_at_a_path_is_of_this_host() {
         let kept = unix(&path);
         let (_kept, _) = tungstenite::client("ws://a/echo", kept).expect("an upgrade");
         let mut second = unix(&path);
-        let request = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         second.write_all(request).expect("it reads");
         let mut answer = String::new();
         second.read_to_string(&mut answer).expect("it answers");
@@ -160,6 +160,7 @@ fn sockets_that_were_handed_over_are_served_before_and_after_a_crash() {
         let by = Instant::now() + PATIENCE;
         while child(&server.pid()).is_none_or(|it| it == first) {
             TcpStream::connect(address).expect("it listens");
+            std::thread::sleep(Duration::from_millis(5));
             assert!(Instant::now() < by, "not started again");
         }
         echo(TcpStream::connect(address).expect("it listens"));

@@ -14,6 +14,8 @@ use std::task::{Context, Poll, Waker};
 pub struct PassedHead {
     /// The status.
     pub status: u16,
+    /// What is said with it.
+    pub reason: &'static str,
     /// Its fields, without those about the connection and `Content-Length`.
     pub fields: PassedFields,
     /// The value of `Content-Length`.
@@ -290,6 +292,7 @@ mod tests {
         let (ready, exchange) = begun();
         let head = PassedHead {
             status: 200,
+            reason: "OK",
             fields: Vec::new(),
             length: Some(3),
         };

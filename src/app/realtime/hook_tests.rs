@@ -376,3 +376,77 @@ fn clients_of_action_cable_are_asked_about_as_all_others_are() {
         (&json!("disconnect"), &json!("ann"))
     );
 }
+
+#[test]
+fn clients_of_socket_io_are_asked_about_as_all_others_are() {
+    let base = RealtimePlan {
+        api_key: Some("dev".into()),
+        ..RealtimePlan::dev([7; 32])
+    };
+    let mut asked = Asked::with(base, HookFailure::Deny);
+    let last = |asked: &Asked, guest: Guest| {
+        let told = asked.rig.told(guest).last();
+        told.map(|told| told.text.to_string()).unwrap_or_default()
+    };
+    let guest = asked
+        .rig
+        .comes(0, SOCKETIO_SOCKET, "EIO=4&transport=websocket", "");
+    asked.rig.say(guest, "40");
+    let calls = asked.answers(&[json!({"allow": true, "user": "ann"})]);
+    let found = (&calls[0]["hook"], &calls[0]["path"]);
+    assert_eq!(found, (&json!("connect"), &json!(SOCKETIO_SOCKET)));
+    assert!(
+        last(&asked, guest).starts_with("40{\"sid\""),
+        "it is let in"
+    );
+
+    asked.rig.say(guest, r#"420["join","a"]"#);
+    let denied = json!({"allow": false, "code": 403, "reason": "no member"});
+    let calls = asked.answers(&[denied]);
+    let found = (&calls[0]["hook"], &calls[0]["channel"], &calls[0]["user"]);
+    assert_eq!(found, (&json!("subscribe"), &json!("a"), &json!("ann")));
+    let told = last(&asked, guest);
+    assert!(
+        told.starts_with("430[") && told.contains("no member"),
+        "{told}"
+    );
+    asked.rig.say(guest, r#"421["join","a"]"#);
+    asked.answers(&[json!({"allow": true})]);
+    assert_eq!(last(&asked, guest), "431[]");
+
+    asked.rig.say(guest, r#"42["say","a",{"n":1}]"#);
+    let calls = asked.answers(&[json!({"data": {"n": 2}})]);
+    assert_eq!(
+        (&calls[0]["hook"], &calls[0]["data"]),
+        (&json!("publish"), &json!({"n": 1}))
+    );
+    assert_eq!(last(&asked, guest), r#"42["said",{"n":2}]"#);
+    asked.rig.say(guest, r#"422["sum",[1,2]]"#);
+    let calls = asked.answers(&[json!({"data": 3})]);
+    assert_eq!(
+        (&calls[0]["hook"], &calls[0]["method"]),
+        (&json!("call"), &json!("sum"))
+    );
+    assert!(
+        last(&asked, guest).starts_with("432["),
+        "{}",
+        last(&asked, guest)
+    );
+    assert!(last(&asked, guest).contains('3'));
+    // An event that wants no acknowledgement is no call.
+    asked.rig.say(guest, r#"42["sum",[1,2]]"#);
+    assert!(asked.calls().is_empty());
+
+    let stranger = asked
+        .rig
+        .comes(0, SOCKETIO_SOCKET, "EIO=4&transport=websocket", "");
+    asked.rig.say(stranger, "40");
+    asked.answers(&[json!({"allow": false, "reason": "who are you"})]);
+    assert!(
+        last(&asked, stranger).starts_with("44"),
+        "{}",
+        last(&asked, stranger)
+    );
+    asked.rig.leaves(guest);
+    assert_eq!(asked.calls()[0].1["hook"], "disconnect");
+}

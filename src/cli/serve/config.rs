@@ -17,7 +17,7 @@ use crate::cli::tokens::{ChannelSite, secret_at};
 use crate::cli::values::Switch;
 use crate::cli::{Failure, host, listen, public};
 use crate::door::AddressBlock;
-use crate::engine::{self, EngineConfig, FirstWord, ListenPlace, Listeners, Stop};
+use crate::engine::{self, EngineConfig, EngineError, FirstWord, ListenPlace, Listeners, Stop};
 use crate::limits;
 use crate::live::Live;
 use crate::protocol::websocket::OriginPolicy;
@@ -68,14 +68,7 @@ impl Config {
         let cpus = host::cpus(flags.cores.clone())?;
         let handed = HandedSockets::new(flags.supervision.is_watched());
         let (listen, admin_listener) = listen(&flags, handed)?;
-        let capacity = ServerCapacity::new(
-            flags.max_connections,
-            flags.engine,
-            HostLimits {
-                descriptors: descriptor_limit,
-                cores: cpus.len() as u64,
-            },
-        )?;
+        let capacity = capacity(&flags, descriptor_limit, &cpus)?;
         let (receive_buffers, receive_bytes) = receiving(&flags)?;
         let secret = random()?;
         let backend = flags.backend.setup(cpus.len())?;
@@ -190,6 +183,17 @@ impl Config {
             ..EngineConfig::new(self.cpus.clone())
         })
     }
+}
+
+/// How many connections there is room for, on so many CPUs under that limit.
+fn capacity(
+    flags: &ServeFlags,
+    descriptors: u64,
+    cpus: &[usize],
+) -> Result<ServerCapacity, Failure> {
+    let cores = cpus.len() as u64;
+    let host = HostLimits { descriptors, cores };
+    ServerCapacity::new(flags.max_connections, flags.engine, host)
 }
 
 /// What is wrong with how `--listen` and the sockets that systemd has handed over go together.

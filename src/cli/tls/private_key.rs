@@ -65,11 +65,11 @@ pub(super) fn read(
         }
         Err(_) => Err("another passphrase"),
     };
-    key.or_else(|_| {
+    key.map_err(|_| {
         let text = format!("{PASSWORD}: {place} is not the passphrase of {shown}");
-        Err(Failure::Usage(format!(
+        Failure::Usage(format!(
             "{text}; try: openssl pkey -in {shown} -noout, which asks for it"
-        )))
+        ))
     })
 }
 

@@ -312,6 +312,7 @@ impl Acceptor {
         }
         let share = share(u32::try_from(armed.len()).unwrap_or(u32::MAX));
         for ((number, armed), listener) in (0u32..).zip(armed).zip(&*self.listeners) {
+            let share = if listener.is_shared() { 1 } else { share };
             let missing = share.saturating_sub(armed.singles);
             armed.singles += missing;
             let entry = accept_single(types::Fd(listener.as_raw_fd()));

@@ -21,15 +21,15 @@ impl CableClients {
         let Ok(command) = codec::read_command(message.bytes) else {
             return asked;
         };
-        let target = self.target(&command.identifier);
-        let channel = target.as_ref().and_then(|it| it.channel.as_deref());
-        match (command.verb, &target) {
-            (CableVerb::Subscribe, Some(target)) if !target.is_signed => {
-                if let Some(channel) = channel {
         let Ok(identifier) = command.identifier() else {
             return asked;
         };
         let target = self.target(&identifier);
+        let channel = target.as_ref().and_then(|it| it.channel.as_deref());
+        match (command.verb, &target) {
+            (CableVerb::Subscribe, Some(target)) if !target.is_signed => {
+                if let Some(channel) = channel {
+                    asked.ask(HookKind::Subscribe, channel, None);
                 }
             }
             (CableVerb::Message, target) => {

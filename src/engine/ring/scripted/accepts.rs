@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::ring::accept::spare_slots;
 use crate::engine::ring::operation::plain;
+use std::net::TcpListener;
 
 /// A core with one listener and room for so many.
 fn listening(incoming: u32) -> (Driver<Echoing>, Scripted) {

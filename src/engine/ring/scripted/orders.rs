@@ -6,6 +6,7 @@ use super::world::{Asks, Held, KernelStep, World, completion, is_plain};
 use super::*;
 use crate::engine::ring::accept::spare_slots;
 use crate::limits;
+use std::net::TcpListener;
 
 /// Runs of many steps, each chosen by a seed.
 const SEEDS: u64 = 800;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::ring::accept::spare_slots;
 use crate::limits;
+use std::net::TcpListener;
 
 /// What accepts of one core need, and the kernels of its rings.
 struct Rig {
