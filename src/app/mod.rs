@@ -24,6 +24,7 @@ pub mod dialect;
 pub mod echo;
 pub mod engineio;
 pub mod facts;
+mod holdings;
 pub mod hub;
 pub mod namespaces;
 pub mod passing;
@@ -36,6 +37,7 @@ mod slab;
 pub mod tokens;
 
 pub use calls::{ApiCall, ApiResponse, CallMethod, Media};
+pub use holdings::Holdings;
 
 use crate::shard::{Core, PeerNames};
 use crate::time::Instant;
@@ -408,6 +410,11 @@ pub trait App: Sized + 'static {
 
     /// The same app on another core is gone for good: nothing that is said to it is heard.
     fn lost(&mut self, _core: Core, _: &mut impl Effects<Self::Batch>) {}
+
+    /// What it holds now, for `/stats`.
+    fn holdings(&self) -> Holdings {
+        Holdings::default()
+    }
 
     /// When it wants to be told the time.
     fn deadline(&self) -> Option<Instant> {

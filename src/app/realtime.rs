@@ -1,12 +1,6 @@
-//! Realtime channels for clients of several protocols, over one hub: the application that ties
-//! them together.
+//! Realtime channels for clients of several protocols, over one hub: what ties them together.
 
 mod arrivals;
-mod hooked;
-mod plan;
-mod revoking;
-mod streams;
-
 #[cfg(test)]
 mod cable_tests;
 #[cfg(test)]
@@ -17,16 +11,20 @@ mod cluster_tests;
 mod complaint_tests;
 #[cfg(test)]
 mod hook_tests;
+mod hooked;
 #[cfg(test)]
 mod io_tests;
+mod plan;
 #[cfg(test)]
 mod recovery_tests;
+mod revoking;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod rule_tests;
 #[cfg(test)]
 mod session_tests;
+mod streams;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -51,8 +49,8 @@ use super::rules::{Gatekeeper, Ruling};
 use super::sessions::{SessionCookies, SessionEntry};
 use super::tokens::TokenBook;
 use super::{
-    Admittance, ApiCall, App, Arrival, Effects, Goodbye, Message, Reach, Refusal, Seat, User,
-    dialect,
+    Admittance, ApiCall, App, Arrival, Effects, Goodbye, Holdings, Message, Reach, Refusal, Seat,
+    User, dialect,
 };
 use crate::limits;
 use crate::protocol::centrifugo::{CloseAdvice, ErrorCode, read_connect};
@@ -93,9 +91,8 @@ pub struct RealtimeApp {
     cookies: Option<SessionCookies>,
     /// Those who wait for the application behind the server, if it is asked.
     hooked: Option<HookedClients>,
-    /// Who is about to come.
+    /// Who is about to come, and its session.
     newcomer: Newcomer,
-    /// Its session.
     entry: SessionEntry,
     /// Event streams that wait for their session.
     waiting: BTreeMap<User, (Seat, Newcomer)>,
@@ -323,6 +320,10 @@ impl App for RealtimeApp {
         code: CloseAdvice::SLOW.code,
         reason: CloseAdvice::SLOW.reason,
     };
+
+    fn holdings(&self) -> Holdings {
+        self.hub.holdings()
+    }
 
     fn started(&mut self, here: Core, cores: u16) {
         *self = Self::on(self.plan.clone(), here, cores);

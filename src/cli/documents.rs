@@ -184,7 +184,9 @@ fn every_command_of_the_pages_can_be_typed_and_meant() {
                 Command::Compare(it) => compare::CompareConfig::new(it).map(drop),
                 Command::Config(_)
                 | Command::Demo(_)
+                | Command::Completions(_)
                 | Command::Init(_)
+                | Command::Man(_)
                 | Command::Merge(_)
                 | Command::Report(_) => Ok(()),
             };

@@ -17,6 +17,7 @@ use super::log_flags::LogFlags;
 use super::merge::MergeFlags;
 use super::pass_flags::PassFlags;
 use super::report::ReportFlags;
+use super::shell::{CompletionFlags, ManFlags};
 use super::supervise::SuperviseFlags;
 use super::tls::TlsFlags;
 use super::tokens::ChannelFlags;
@@ -192,6 +193,13 @@ Examples:
 
 Exit code 0: ready; 1: not. What --apply changed, scripts/tune revert takes back.")]
     Doctor(DoctorFlags),
+    /// Writes a man page of each command into a folder.
+    Man(ManFlags),
+    /// Prints a script that completes the flags in a shell.
+    #[command(after_help = "\
+Examples:
+  ringstorm completions bash > /etc/bash_completion.d/ringstorm")]
+    Completions(CompletionFlags),
 }
 
 impl Default for Command {

@@ -43,6 +43,7 @@ mod secrets;
 mod serve;
 mod server_capacity;
 mod settings;
+mod shell;
 mod signals;
 mod socket;
 mod sources;
@@ -56,7 +57,8 @@ mod usage;
 mod values;
 
 use crate::engine::EngineError;
-use flags::Command;
+use clap::CommandFactory as _;
+use flags::{Command, Flags};
 use std::io;
 use std::process::ExitCode;
 
@@ -155,6 +157,8 @@ pub fn main() -> ExitCode {
         Command::Init(flags) => init::run(&flags),
         Command::Merge(flags) => merge::run(&flags),
         Command::Report(flags) => report::run(&flags),
+        Command::Man(flags) => flags.run(Flags::command()),
+        Command::Completions(flags) => flags.run(Flags::command()),
         Command::Demo(flags) => demo::Config::new(flags).and_then(|config| demo::run(&config)),
     };
     let exit = ended.unwrap_or_else(|failure| {

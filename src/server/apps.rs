@@ -9,7 +9,8 @@ use super::members::Moves;
 use super::outgoing::Outgoing;
 use super::route::{By, Route};
 use crate::app::{
-    Admittance, ApiCall, App, Arrival, Goodbye, Message, Missed, Notice, Reach, Refusal, Unsaid,
+    Admittance, ApiCall, App, Arrival, Goodbye, Holdings, Message, Missed, Notice, Reach, Refusal,
+    Unsaid,
 };
 use crate::shard::{ConnectionId, Core, PeerNames, Wire};
 use crate::time::Instant;
@@ -67,6 +68,8 @@ pub trait Apps: Sized + 'static {
     fn deliver<M, W: Wire<M>>(&mut self, wrap: &dyn Fn(Self::Letters) -> M, wire: &mut W);
     /// What the time brings.
     fn expired<M, W: Wire<M>>(&mut self, heartbeat: Duration, out: &mut Outgoing<'_, M, W>);
+    /// What they hold now.
+    fn holdings(&self) -> Holdings;
     /// What all cores count.
     fn measured<M, W: Wire<M>>(&mut self, figures: &str, out: &mut Outgoing<'_, M, W>);
     /// When it does.
@@ -229,6 +232,12 @@ impl<A: App, R: Apps> Apps for Mounted<A, R> {
     fn expired<M, W: Wire<M>>(&mut self, heartbeat: Duration, out: &mut Outgoing<'_, M, W>) {
         self.here.expired(heartbeat, out);
         self.rest.expired(heartbeat, out);
+    }
+
+    fn holdings(&self) -> Holdings {
+        let mut all = self.here.app.holdings();
+        all.add(self.rest.holdings());
+        all
     }
 
     fn measured<M, W: Wire<M>>(&mut self, figures: &str, out: &mut Outgoing<'_, M, W>) {

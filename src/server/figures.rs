@@ -1,6 +1,7 @@
 //! What one core counts, what all do, and what is told of it: the keys of `/stats`.
 
 use super::tally::Tally;
+use crate::app::Holdings;
 use crate::app::backend::HookFigures;
 use crate::app::hub::store::StoreFigures;
 use crate::shard::{Counters, Handshakes, Table, Vitals};
@@ -14,6 +15,9 @@ pub struct Figures {
     /// Connections and messages.
     #[serde(flatten)]
     pub tally: Tally,
+    /// What applications hold.
+    #[serde(flatten)]
+    pub holdings: Holdings,
     /// The engine's counters.
     #[serde(flatten)]
     pub counters: Counters,
@@ -114,9 +118,10 @@ pub(super) struct Told<'a> {
 impl Figures {
     /// One core's count and its engine's reading.
     #[must_use]
-    pub fn new(tally: Tally, vitals: &Vitals) -> Self {
+    pub fn new((tally, holdings): (Tally, Holdings), vitals: &Vitals) -> Self {
         Self {
             tally,
+            holdings,
             counters: vitals.counters,
             tls: vitals.handshakes.map(Tls::from),
             cpu_s: vitals.thread_cpu.as_secs_f64(),
@@ -131,6 +136,7 @@ impl Figures {
 
     pub(super) fn add(&mut self, other: &Self) {
         self.tally.add(&other.tally);
+        self.holdings.add(other.holdings);
         self.counters.add(&other.counters);
         if let Some(tls) = &other.tls {
             self.tls.get_or_insert_default().add(tls);

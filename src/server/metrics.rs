@@ -87,6 +87,18 @@ const CORE: &[Row] = &[
         |it| it.counters.bytes_out as f64,
     ),
     (
+        MetricFamily::gauge("channels", "Channels that have subscribers."),
+        |it| it.holdings.channels as f64,
+    ),
+    (
+        MetricFamily::gauge("channel_clients", "Clients of channels."),
+        |it| it.holdings.channel_clients as f64,
+    ),
+    (
+        MetricFamily::gauge("sessions", "Sessions of browsers."),
+        |it| it.holdings.sessions as f64,
+    ),
+    (
         MetricFamily::gauge(
             "inbound_bytes",
             "Memory of messages and requests that are unfinished.",

@@ -11,6 +11,7 @@ use super::figures::{CoreFigures, Figures, Told};
 use super::mount::BuiltIn;
 use super::tally::Tally;
 use super::{Config, metrics};
+use crate::app::Holdings;
 use crate::shard::{ConnectionId, Core, Vitals, Wire};
 use crate::stats::Process;
 use crate::stats::exposition::{OPENMETRICS, PROMETHEUS};
@@ -158,13 +159,13 @@ impl Round {
         into: &mut Vec<u8>,
         form: Form,
         config: &Config,
-        tally: Tally,
+        own: (Tally, Holdings),
         wire: &mut impl Wire<Message<L>>,
     ) {
         let vitals = self.vitals(wire);
         self.told.resize(usize::from(wire.cores()), None);
-        if let Some(own) = self.told.get_mut(wire.core().index()) {
-            *own = Some(Figures::new(tally, &vitals));
+        if let Some(place) = self.told.get_mut(wire.core().index()) {
+            *place = Some(Figures::new(own, &vitals));
         }
         let snapshot = config.snapshot();
         let snapshot = snapshot.as_deref();

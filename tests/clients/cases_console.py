@@ -171,3 +171,24 @@ async def look_at_lines(server):
     equal([it["event"] for it in came], ["said"], "what came")
     status, _, text = await get(server, "/logs/data?file=../../etc/passwd")
     equal(status, 400, text)
+
+
+@case(ALONE)
+async def channels_and_who_is_there_are_counted_over_all_cores(binary):
+    for engine in SHARD_ENGINES:
+        async with await Server.serve(binary, engine, "--dev") as server:
+            async with aiohttp.ClientSession() as session:
+                async def total():
+                    return json.loads(await curl(server.url("/stats", "http")))["total"]
+
+                streams = [await session.get(server.url(f"/channels?topic={name}", "http"))
+                           for name in ("news", "news", "sport")]
+                while (found := await total())["channels"] < 2 or found["channel_clients"] < 3:
+                    pass
+                equal((found["channels"], found["channel_clients"]), (2, 3), "while they are here")
+                for stream in streams:
+                    stream.close()
+                while (found := await total())["channel_clients"] > 0:
+                    pass
+            metrics = await curl(server.url("/metrics", "http"))
+            assert "ringstorm_channel_clients" in metrics, metrics

@@ -28,8 +28,8 @@ pub use letter::{Carrier, EngineBatch, EngineItem, EngineLetter, EngineRequest, 
 use super::namespaces::NamespaceApp;
 use super::realtime::{RealtimePlan, SOCKETIO_SOCKET};
 use super::{
-    Admittance, ApiCall, App, Arrival, ArrivalPurpose, Effects, Goodbye, Kind, Message, Reach,
-    Refusal, Seat, User,
+    Admittance, ApiCall, App, Arrival, ArrivalPurpose, Effects, Goodbye, Holdings, Kind, Message,
+    Reach, Refusal, Seat, User,
 };
 use crate::shard::{Core, PeerNames};
 use crate::time::Instant;
@@ -128,6 +128,10 @@ impl App for EngineApp {
     fn started(&mut self, here: Core, cores: u16) {
         self.here = here;
         self.inner.started(here, cores);
+    }
+
+    fn holdings(&self) -> Holdings {
+        self.inner.holdings()
     }
 
     fn requested(&mut self, path: &str, now: Instant) -> Result<(), Refusal> {

@@ -67,6 +67,11 @@ impl<T> ChannelMap<T> {
         self.named.keys().cloned().chain(sessions).collect()
     }
 
+    /// How many there are that are no sessions, and how many sessions.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.named.len(), self.sessions.len())
+    }
+
     /// How many there are, sessions among them.
     pub(super) fn len(&self) -> usize {
         self.named.len() + self.sessions.len()

@@ -250,6 +250,11 @@ impl<B: Broker> Home<B> {
         listed.take(limits::CHANNELS_LISTED).collect()
     }
 
+    /// Channels that have subscribers, and sessions.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        self.channels.counts()
+    }
+
     /// How many channels have subscribers.
     pub(super) fn open(&self) -> usize {
         self.channels.len()

@@ -19,6 +19,7 @@ pub mod broker;
 mod channel_map;
 mod clients;
 pub mod history;
+mod holding;
 mod home;
 mod home_channel;
 pub mod letter;

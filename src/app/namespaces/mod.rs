@@ -7,7 +7,8 @@ mod table;
 use super::hub::letter::HubLetter;
 use super::realtime::{RealtimeApp, RealtimePlan};
 use super::{
-    Admittance, ApiCall, App, Arrival, Effects, Goodbye, Kind, Message, Reach, Refusal, Seat, User,
+    Admittance, ApiCall, App, Arrival, Effects, Goodbye, Holdings, Kind, Message, Reach, Refusal,
+    Seat, User,
 };
 use crate::protocol::socketio::namespace::{Namespaced, may_have_namespace, take_namespace};
 use crate::protocol::socketio::{self as codec, ClientSays};
@@ -170,6 +171,10 @@ impl App for NamespaceApp {
 
     fn started(&mut self, here: Core, cores: u16) {
         self.inner.started(here, cores);
+    }
+
+    fn holdings(&self) -> Holdings {
+        self.inner.holdings()
     }
 
     fn requested(&mut self, path: &str, now: Instant) -> Result<(), Refusal> {

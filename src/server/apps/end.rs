@@ -2,7 +2,8 @@
 
 use super::{AppIndex, Apps};
 use crate::app::{
-    Admittance, ApiCall, Arrival, Goodbye, Message, Missed, Notice, Reach, Refusal, Unsaid,
+    Admittance, ApiCall, Arrival, Goodbye, Holdings, Message, Missed, Notice, Reach, Refusal,
+    Unsaid,
 };
 use crate::protocol::websocket::closing;
 use crate::server::framing::Framing;
@@ -35,6 +36,10 @@ impl Apps for () {
     fn deliver<M, W: Wire<M>>(&mut self, _: &dyn Fn(Infallible) -> M, _: &mut W) {}
 
     fn expired<M, W: Wire<M>>(&mut self, _: Duration, _: &mut Outgoing<'_, M, W>) {}
+
+    fn holdings(&self) -> Holdings {
+        Holdings::default()
+    }
 
     fn measured<M, W: Wire<M>>(&mut self, _: &str, _: &mut Outgoing<'_, M, W>) {}
 

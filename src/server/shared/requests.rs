@@ -2,7 +2,7 @@
 //! to be told what all cores count.
 
 use super::Shared;
-use crate::app::{Admittance, ApiResponse, Arrival, ArrivalPurpose, Refusal};
+use crate::app::{Admittance, ApiResponse, Arrival, ArrivalPurpose, Holdings, Refusal};
 use crate::door::forwarded;
 use crate::protocol::Fault;
 use crate::protocol::http::Request;
@@ -401,20 +401,23 @@ impl<A: Apps> Shared<A> {
 
     /// Tells the applications the figures of all cores.
     pub(in crate::server) fn tell_measured(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
-        let (tally, mut text) = (self.figures(wire), Vec::new());
+        let (own, mut text) = (self.figures(wire), Vec::new());
         self.round
-            .write(&mut text, Form::Json, &self.config, tally, wire);
+            .write(&mut text, Form::Json, &self.config, own, wire);
         let text = String::from_utf8(text).unwrap_or_default();
         let (apps, mut outgoing) = self.apps_and_outgoing(wire);
         apps.measured(text.trim_end(), &mut outgoing);
     }
 
     /// What is counted, with what is held now.
-    fn figures(&self, wire: &impl Wire<Message<A::Letters>>) -> Tally {
+    fn figures(&self, wire: &impl Wire<Message<A::Letters>>) -> (Tally, Holdings) {
         let inbound = self.memory.inbound_bytes();
         let held = inbound + wire.held_bytes();
         let tally = self.tally.holding(inbound as u64, held as u64);
-        tally.with_log_lost(self.log.log_lost())
+        (
+            tally.with_log_lost(self.log.log_lost()),
+            self.apps.holdings(),
+        )
     }
 }
 

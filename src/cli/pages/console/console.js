@@ -192,7 +192,7 @@ export function chart(host, title, write) {
     });
     const options = {
       width: plot.clientWidth, height: plot.clientHeight, legend: { show: false },
-      cursor: { show: false },
+      cursor: { show: false }, padding: [8, 30, 0, 0],
       scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.05 : 1] } },
       axes: [{ ...axis(30), space: 70, values: (_, all) => times(all) },
         { ...axis(74), values: (_, all) => all.map(write) }],
