@@ -41,16 +41,16 @@ pub const KEPT_ALIVE_REQUESTS: u32 = 1_000_000;
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
 /// Default cap on the fragments of one message, empty ones included.
 pub const MESSAGE_FRAGMENTS: u32 = 1024;
-/// Default cap of the load client on one message or event, in bytes: what it measures is the
-/// server, so its own bound is one that servers do not meet by chance.
+/// Default cap of the load client on one message or event, in bytes: no server meets it by chance.
 pub const CLIENT_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 /// Default cap of the load client on the fragments of one message: 64 MiB in frames of 1 KiB.
 pub const CLIENT_MESSAGE_FRAGMENTS: u32 = 64 * 1024;
 /// Payload of a control frame. RFC 6455, 5.5.
 pub const CONTROL_BYTES: usize = 125;
-/// A message below this is sent as it is where permessage-deflate is agreed on: deflating it costs
-/// more than it saves.
+/// A message below this is sent as it is where no context is kept: deflating it saves too little.
 pub const DEFLATE_BYTES_MIN: usize = 64;
+/// Connections that a text is told to, each deflated with its own context, where they are no more.
+pub const CONTEXT_LISTENERS: usize = 8;
 /// Progress worth the name, in [`STALL_TIME`]: slower than any modem.
 pub const PROGRESS_BYTES: usize = 4096;
 /// Default budget of one core for the memory of what its peers make it hold: unfinished messages

@@ -224,7 +224,15 @@ mod tests {
                 "drain = \"5\"",
                 "1:9: `drain`: write numbers and their units",
             ),
-            ("deflate = \"yes\"", "1:11: `deflate`: write true or false"),
+            ("dev = \"yes\"", "1:7: `dev`: write true or false"),
+            (
+                "deflate = 1",
+                "1:11: `deflate`: write true, false, or a text",
+            ),
+            (
+                "deflate = \"some\"",
+                "1:11: `deflate`: write true, false, takeover",
+            ),
             (
                 "listen = [9000,\n true]",
                 "2:2: `listen`: write a number or a text",

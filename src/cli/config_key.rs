@@ -19,6 +19,8 @@ pub(super) struct ConfigKey<'c>(&'c Arg);
 pub(super) enum ValueKind {
     /// On or off.
     Switch,
+    /// On or off, or a way to be on.
+    Mode,
     /// One of a few words.
     Choice,
     /// How many: a number, or a text such as `10k`.
@@ -108,6 +110,7 @@ impl<'c> ConfigKey<'c> {
         let name = names.and_then(|names| names.first());
         match name.map_or("", |name| name.as_str()) {
             "N" | "MS" | "CODE" | "RATE" => ValueKind::Count,
+            "CONTEXT" => ValueKind::Mode,
             "BYTES" => ValueKind::Size,
             "TIME" => ValueKind::Time,
             "LIST" | "[HOST:]PORT" => ValueKind::Place,
@@ -124,6 +127,7 @@ impl ValueKind {
     pub(super) fn takes(self, value: &DeValue<'_>) -> bool {
         match self {
             Self::Switch => value.is_bool(),
+            Self::Mode => value.is_bool() || value.is_str(),
             Self::Count | Self::Size | Self::Place => value.is_integer() || value.is_str(),
             Self::Choice | Self::Time | Self::Path | Self::Secret | Self::Text => value.is_str(),
             Self::Any => {
@@ -136,6 +140,7 @@ impl ValueKind {
     pub(super) const fn described(self) -> &'static str {
         match self {
             Self::Switch => "true or false",
+            Self::Mode => "true, false, or a text such as \"takeover\"",
             Self::Choice => "one of its words in quotes",
             Self::Count => "a whole number, or a text such as \"10k\"",
             Self::Size => "a number of bytes, or a text such as \"64k\"",

@@ -1,6 +1,7 @@
 //! How a client connects and what it says of itself: flags that `load` and `probe` share.
 
 use super::Failure;
+use super::deflate::{self, DeflateMode};
 use super::proxy::ProxyFlag;
 use super::socket::Securing;
 use super::tls::{self, Identity, Trust};
@@ -34,10 +35,14 @@ pub(super) struct ConnectionFlags {
     /// Subprotocols to offer, the best first: a list with commas, or several times.
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = values::token)]
     pub(super) subprotocol: Vec<String>,
-    /// Offers permessage-deflate without context takeover, and deflates what it sends. A server
-    /// that does not agree to it counts as failed: bad response.
-    #[arg(long)]
-    pub(super) deflate: bool,
+    /// Offers permessage-deflate and deflates what it sends: without context takeover, or with
+    /// takeover or takeover:BITS, within windows of 12 or 9 to 15 bits. A server that does not
+    /// agree to it counts as failed: bad response.
+    #[arg(
+        long, value_name = "CONTEXT", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", value_parser = deflate::mode
+    )]
+    pub(super) deflate: DeflateMode,
     /// Address to use for a host and port instead of asking DNS, such as
     /// example.org:443:127.0.0.1; may be given several times.
     #[arg(long, value_name = "HOST:PORT:ADDR")]

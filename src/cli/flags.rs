@@ -7,6 +7,7 @@ use super::capacity::flags::CapacityFlags;
 use super::compare::flags::CompareFlags;
 use super::config_flags::ConfigFlags;
 use super::connection::ConnectionFlags;
+use super::deflate::{self, DeflateMode};
 use super::doctor::DoctorFlags;
 use super::init::InitFlags;
 use super::journal::JournalFlags;
@@ -330,9 +331,13 @@ pub(super) struct ServeFlags {
     /// Bytes of one receive buffer (engine ring) [default: 4k].
     #[arg(long, value_name = "BYTES", value_parser = values::size)]
     pub(super) receive_bytes: Option<usize>,
-    /// Agrees to permessage-deflate where a client offers it, without context takeover.
-    #[arg(long)]
-    pub(super) deflate: bool,
+    /// Agrees to permessage-deflate where a client offers it: without context takeover, or with
+    /// takeover or takeover:BITS, which keeps windows of 12 or 9 to 15 bits for each connection.
+    #[arg(
+        long, value_name = "CONTEXT", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false", value_parser = deflate::mode
+    )]
+    pub(super) deflate: DeflateMode,
     /// Subprotocol the server speaks; may be given several times, the preferred one first.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(super) subprotocol: Vec<String>,

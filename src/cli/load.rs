@@ -28,6 +28,7 @@ mod sinks;
 mod trigger;
 mod view;
 
+use super::deflate::DeflateMode;
 use super::engine_flag::LoadEngine;
 use super::proxy::ProxyFlag;
 use super::sources::Source;
@@ -260,6 +261,10 @@ pub(super) fn run(config: Config) -> Result<Exit, Failure> {
     if config.form != ProgressForm::Nothing {
         ProxyFlag::note_unused(config.proxy.as_ref());
         print::note(&config.capacity);
+        let (deflate, connections) = (config.load.deflate, config.load.connections);
+        if let Some(line) = DeflateMode::client_line(deflate, connections) {
+            print::note(line);
+        }
     }
     let headroom = if config.calibrates {
         let Some(found) = calibrate::headroom(&config, &stop)? else {

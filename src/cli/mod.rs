@@ -12,6 +12,7 @@ mod config_flags;
 mod config_key;
 mod connection;
 mod console;
+mod deflate;
 mod demo;
 mod doctor;
 #[cfg(test)]

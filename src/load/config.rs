@@ -13,6 +13,7 @@ use super::values::Values;
 use super::wording::Wording;
 use super::work::{Loop, Scenario};
 use crate::limits;
+use crate::protocol::websocket::deflate::ContextTakeover;
 use crate::shard::{ConnectionId, Core};
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -53,8 +54,8 @@ pub struct Config {
     pub values: Values,
     /// Subprotocols to offer, best first.
     pub subprotocols: Vec<String>,
-    /// Offers permessage-deflate; a server that does not agree to it has failed.
-    pub deflate: bool,
+    /// If permessage-deflate is offered, and whether with context. A server has to agree.
+    pub deflate: Option<ContextTakeover>,
     /// What carries messages.
     pub transport: Transport,
     /// What a client does.
@@ -63,8 +64,7 @@ pub struct Config {
     pub connections: u32,
     /// When to start each connect of the whole run; `None`: as fast as `connecting` allows.
     pub connect_pace: Option<Pace>,
-    /// Connects under way on one core at once at most, where no pace is given: fewer while each
-    /// takes a few milliseconds.
+    /// Connects under way on one core at most where no pace is given: fewer while they take long.
     pub connecting: u32,
     /// Time for one connect with its upgrade.
     pub connect_time: Duration,
@@ -130,7 +130,7 @@ impl Config {
             headers: Vec::new(),
             values: Values::default(),
             subprotocols: Vec::new(),
-            deflate: false,
+            deflate: None,
             transport: Transport::WebSocket,
             scenario: Scenario::Echo,
             connections: 1,
@@ -454,7 +454,7 @@ impl Config {
 
     /// Whether messages are deflated.
     pub(super) const fn is_deflated(&self) -> bool {
-        self.deflate
+        self.deflate.is_some()
     }
 
     /// Messages in flight on one connection at most.

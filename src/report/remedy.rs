@@ -73,8 +73,7 @@ fn remedy(failure: &Failure, asked: Asked) -> Option<&'static str> {
             "the run without --deflate, or compression switched on at the server"
         }
         ("upgrade", kind) if kind.contains("server_no_context_takeover") => {
-            "the run without --deflate: that server deflates each message with those before it, \
-             and this client inflates each by itself"
+            "--deflate=takeover: that server deflates each message with those before it"
         }
         ("upgrade", kind) if kind.contains("content coding") => {
             "a server that sends the stream as it is: Accept-Encoding: identity asks for that"

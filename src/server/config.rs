@@ -20,6 +20,7 @@ use crate::limits;
 use crate::live::Live;
 use crate::protocol::Fault;
 use crate::protocol::http::Request;
+use crate::protocol::websocket::deflate::{ContextTakeover, Kept, Terms};
 use crate::protocol::websocket::handshake::{self, Accepted};
 use crate::protocol::websocket::{OriginPolicy, Pool, closing};
 use crate::shard::Core;
@@ -95,8 +96,8 @@ pub struct Config {
     pub realtime: Option<RealtimePlan>,
     /// Where requests are passed on that no route takes; nowhere without.
     pub passing: Option<PassPlan>,
-    /// Agrees to permessage-deflate where a client offers it.
-    pub deflate: bool,
+    /// If it agrees to permessage-deflate where a client offers it: whether with context.
+    pub deflate: Option<ContextTakeover>,
     /// Subprotocols the server speaks, the preferred one first.
     pub subprotocols: Vec<String>,
     /// Which web pages may open a WebSocket.
@@ -171,7 +172,7 @@ impl Config {
             run: 0,
             realtime: None,
             passing: None,
-            deflate: false,
+            deflate: None,
             subprotocols: Vec::new(),
             origins: OriginPolicy::Any,
             public: Arc::default(),
@@ -325,16 +326,27 @@ impl Config {
         &self.public
     }
 
-    /// Agrees to the upgrade that a request asks for.
+    /// Agrees to the upgrade that a request asks for. The server keeps context for what it says as
+    /// far as that says and so many bytes are left for it.
     ///
     /// # Errors
     /// What [`handshake::accept`] finds wrong with it.
-    pub(super) fn accept<'r>(&self, request: &Request<'r>) -> Result<Accepted<'r>, Fault> {
+    pub(super) fn accept<'r>(
+        &self,
+        request: &Request<'r>,
+        (sent, room): (Kept, usize),
+    ) -> Result<Accepted<'r>, Fault> {
         let accepted = handshake::accept(request, &self.subprotocols, &self.origins)?;
-        Ok(if self.deflate {
-            accepted.deflating(request)
-        } else {
-            accepted
+        Ok(match self.deflate {
+            Some(takeover) => {
+                let terms = Terms {
+                    takeover,
+                    sent,
+                    room,
+                };
+                accepted.deflating(request, terms)
+            }
+            None => accepted,
         })
     }
 

@@ -134,11 +134,11 @@ impl Connection {
                 self.seat = shared.came(id, (app, Framing::Events), wire);
                 Step::Stay
             }
-            Turn::WebSocket(app, extension) => {
-                let (_, hears) = A::manner(app);
-                let socket = WebSocket::new(app, extension, hears);
+            Turn::WebSocket(app, agreement) => {
+                let socket = WebSocket::new(id, app, agreement, shared);
+                let framing = socket.framing();
                 self.switch(ConnectionState::WebSocket(socket), shared);
-                self.seat = shared.came(id, (app, Framing::of(extension)), wire);
+                self.seat = shared.came(id, (app, framing), wire);
                 shared.await_word(id, wire.now());
                 match bytes.get_mut(at..) {
                     None | Some([]) => Step::Stay,
@@ -410,7 +410,7 @@ impl Connection {
         let before = self.state.kind();
         match &mut self.state {
             ConnectionState::Http(http) => shared.inbound().request_changed(http.held(), 0),
-            ConnectionState::WebSocket(socket) => socket.release(shared.inbound()),
+            ConnectionState::WebSocket(socket) => socket.release(shared),
             ConnectionState::Stream(_) | ConnectionState::Ending | ConnectionState::Vacant => {}
         }
         self.state = state;

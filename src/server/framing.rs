@@ -11,6 +11,8 @@ pub enum Framing {
     Frames,
     /// In deflated frames: a WebSocket too.
     Deflated,
+    /// The same, each message with those that were said to this one before.
+    Takeover,
     /// In events: an event stream.
     Events,
 }
@@ -22,13 +24,14 @@ impl Framing {
             // sent as it is (RFC 7692, 6.1).
             Extension::None | Extension::DeflateNarrow => Self::Frames,
             Extension::Deflate => Self::Deflated,
+            Extension::DeflateTakeover => Self::Takeover,
         }
     }
 
     /// What a connection with it is.
     pub(super) const fn transport(self) -> &'static str {
         match self {
-            Self::Frames | Self::Deflated => "websocket",
+            Self::Frames | Self::Deflated | Self::Takeover => "websocket",
             Self::Events => "sse",
         }
     }
@@ -41,6 +44,7 @@ pub(super) fn user(id: ConnectionId, framing: Framing) -> User {
         Framing::Frames => 0,
         Framing::Events => 1,
         Framing::Deflated => 2,
+        Framing::Takeover => 3,
     };
     let slot = u64::try_from(id.slot()).unwrap_or(u64::MAX);
     // A generation has 24 bits.
@@ -57,7 +61,8 @@ pub(super) const fn connection(user: User) -> (ConnectionId, Framing) {
     let framing = match user.0 & 3 {
         0 => Framing::Frames,
         1 => Framing::Events,
-        _ => Framing::Deflated,
+        2 => Framing::Deflated,
+        _ => Framing::Takeover,
     };
     (id, framing)
 }
@@ -70,7 +75,8 @@ mod tests {
     fn a_user_is_the_connection_it_was_made_of() {
         for slot in [0, 1, 77_777, u32::MAX] {
             for generation in [0, 9, 0x00ff_ffff] {
-                for framing in [Framing::Frames, Framing::Deflated, Framing::Events] {
+                use Framing::{Deflated, Events, Frames, Takeover};
+                for framing in [Frames, Deflated, Takeover, Events] {
                     let id = ConnectionId::new(slot, generation);
                     assert_eq!(connection(user(id, framing)), (id, framing));
                 }

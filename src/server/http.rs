@@ -20,7 +20,7 @@ use crate::app::{self, ApiResponse};
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{HeadReader, Opening};
-use crate::protocol::websocket::Extension;
+use crate::protocol::websocket::deflate::Agreement;
 use crate::shard::{Close, ConnectionId, Half, Unsent, Wire};
 use std::mem;
 use std::ops::ControlFlow;
@@ -70,7 +70,7 @@ pub(super) struct Requester<'c> {
 pub(super) enum Turn {
     Step(Step),
     /// The rest of the bytes belongs to a WebSocket.
-    WebSocket(AppIndex, Extension),
+    WebSocket(AppIndex, Option<Agreement>),
     /// It is an event stream now.
     Stream(AppIndex),
     /// It is not heard until then, and more has come.
@@ -189,8 +189,8 @@ impl Http {
                 self.phase = Phase::Passing(passing);
                 return ControlFlow::Continue(None);
             }
-            Asked::WebSocket(app, extension) => {
-                let turn = Turn::WebSocket(app, extension);
+            Asked::WebSocket(app, agreement) => {
+                let turn = Turn::WebSocket(app, agreement);
                 return ControlFlow::Break(begin(id, turn, None, shared, wire));
             }
             Asked::Stream(app, resumed) => {

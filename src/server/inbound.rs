@@ -5,6 +5,7 @@ use super::deferred::Deferred;
 use super::step::DeferWait;
 use crate::limits;
 use crate::protocol::Fault;
+use crate::protocol::websocket::deflate::Windows;
 use crate::protocol::websocket::{Decoder, Event, Pool};
 use crate::shard::{ConnectionId, ReceiveInto};
 use crate::time::Instant;
@@ -61,6 +62,17 @@ impl Inbound {
     pub(super) const fn is_spent_by_frame(&mut self) -> bool {
         self.pool.worked += limits::SHARE_BYTES_OF_A_FRAME;
         self.pool.worked >= limits::SHARE_BYTES
+    }
+
+    /// Something that was done for the connection costs so much of its share.
+    #[inline]
+    pub(super) const fn work(&mut self, bytes: usize) {
+        self.pool.worked += bytes;
+    }
+
+    /// What the peers said last that keep context.
+    pub(super) const fn windows(&mut self) -> &mut Windows {
+        &mut self.pool.windows
     }
 
     /// A request has got an answer of so many bytes. Whether the share is spent.

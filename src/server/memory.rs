@@ -37,11 +37,18 @@ pub(super) enum Stall {
     Backlog,
 }
 
+/// What comes until the next look is less than this part of the budget.
+const FLOOD_DIVISOR: usize = 8;
+
 /// What is held, and which connections were looked at for it.
 pub(super) struct HeldMemory {
     inbound: Inbound,
     watch: Watch,
     bounds: MemoryBounds,
+    /// Bytes of the windows of all connections that keep context, full as they may become.
+    windows: usize,
+    /// The least that was held since it was last looked for the connections that hold most.
+    level: usize,
 }
 
 impl HeldMemory {
@@ -50,7 +57,31 @@ impl HeldMemory {
             inbound,
             watch: Watch::default(),
             bounds,
+            windows: 0,
+            level: 0,
         }
+    }
+
+    /// The windows of all connections may take so many bytes. Connections are ended for what is
+    /// unfinished, and that has the rest of the budget.
+    pub(super) const fn windows_changed(&mut self, bytes: usize) {
+        self.windows = bytes;
+    }
+
+    /// Bytes of the windows of all connections.
+    pub(super) const fn windows(&self) -> usize {
+        self.windows
+    }
+
+    /// Bytes that the windows of one more connection may have: half of the budget is for those of
+    /// all.
+    pub(super) const fn window_room(&self) -> usize {
+        (self.bounds.budget / 2).saturating_sub(self.windows)
+    }
+
+    /// What is left of the budget for what is unfinished.
+    const fn budget(&self) -> usize {
+        self.bounds.budget.saturating_sub(self.windows)
     }
 
     /// What came and is not done with.
@@ -69,8 +100,12 @@ impl HeldMemory {
             return false;
         }
         self.watch.note(held, inbound, wire.now());
-        let budget = self.bounds.budget;
-        if held + self.inbound.spare() <= budget || !self.watch.may_look(wire.now()) {
+        let budget = self.budget();
+        self.level = self.level.min(held);
+        // A look costs time for each connection, so there are few: but no flood gets far ahead.
+        let is_flood = held - self.level > budget / FLOOD_DIVISOR;
+        let may_look = is_flood || self.watch.may_look(wire.now());
+        if held + self.inbound.spare() <= budget || !may_look {
             return false;
         }
         // What is not in use goes before any connection does.
@@ -81,7 +116,9 @@ impl HeldMemory {
     /// It is looked for the connections that hold most among so many slots. The budget.
     pub(super) fn look_for_holders(&mut self, slots: usize, now: Instant) -> usize {
         self.watch.looked(slots, now);
-        self.bounds.budget
+        // Until it is known what is left of it.
+        self.level = usize::MAX;
+        self.budget()
     }
 
     /// The slot where the next step of a sweep begins, if it is due.

@@ -9,7 +9,8 @@ use super::tally::CloseReason;
 use crate::app::{self, ApiResponse, Goodbye, Notice};
 use crate::limits;
 use crate::protocol::sse;
-use crate::protocol::websocket::{Deflater, Opcode, deflate, frame};
+use crate::protocol::websocket::deflate::{self, Deflation};
+use crate::protocol::websocket::{Extension, Opcode, frame};
 use crate::shard::{ConnectionId, Payload, Unsent, Wire};
 use std::collections::VecDeque;
 
@@ -54,10 +55,9 @@ pub(super) struct Outbox {
     measures: bool,
     /// An application has something to say to itself on another core.
     has_mail: bool,
-    /// Once a connection took a deflated message.
-    deflater: Option<Box<Deflater>>,
-    /// Once a connection of a small window did.
-    narrow_deflater: Option<Box<Deflater>>,
+    deflation: Deflation,
+    /// How many connections are told the notice.
+    listeners: usize,
     /// Tells an event stream nothing, so that no gateway takes it for dead.
     comment: Payload,
     frame: EncodedOnce,
@@ -81,8 +81,8 @@ impl Default for Outbox {
             wants_names: false,
             measures: false,
             has_mail: false,
-            deflater: None,
-            narrow_deflater: None,
+            deflation: Deflation::default(),
+            listeners: 0,
             comment: Payload::new(comment),
             frame: EncodedOnce::default(),
             deflated: EncodedOnce::default(),
@@ -185,14 +185,9 @@ impl Outbox {
     }
 
     /// What deflates messages.
-    pub(super) fn deflater(&mut self) -> &mut Deflater {
-        self.deflater.get_or_insert_with(Box::default)
-    }
-
-    /// What deflates messages for peers with a small window.
-    pub(super) fn narrow_deflater(&mut self) -> &mut Deflater {
-        let narrow = || Box::new(Deflater::narrow());
-        self.narrow_deflater.get_or_insert_with(narrow)
+    #[inline]
+    pub(super) const fn deflation(&mut self) -> &mut Deflation {
+        &mut self.deflation
     }
 
     /// Encodes a notice for one kind of connection, into one of those payloads.
@@ -204,14 +199,15 @@ impl Outbox {
     ) -> Payload {
         let text = notice.text.as_bytes();
         payloads.encode(|into| match framing {
-            Framing::Frames => frame::encode(into, Opcode::Text, text, None),
-            Framing::Deflated => deflate::encode(into, Opcode::Text, text, None, self.deflater()),
+            Framing::Frames | Framing::Takeover => frame::encode(into, Opcode::Text, text, None),
+            Framing::Deflated => encode_shared(into, text, &mut self.deflation),
             Framing::Events => event::encode(into, notice),
         })
     }
 
     /// Another notice is told to so many, or none for now: see [`Outbox::tell`].
     pub(super) fn begin(&mut self, connections: usize) {
+        self.listeners = connections;
         for once in [&mut self.frame, &mut self.deflated, &mut self.event] {
             once.begin(connections);
         }
@@ -226,14 +222,14 @@ impl Outbox {
         wire: &mut impl Wire<M>,
     ) -> bool {
         let (size, text) = (notice.text.len(), notice.text.as_bytes());
-        let deflater = &mut self.deflater;
+        let deflation = &mut self.deflation;
         let sent = match framing {
+            Framing::Takeover => self.send_in_context(id, text, wire),
             Framing::Frames => self.frame.send(id, size, wire, |into| {
                 frame::encode(into, Opcode::Text, text, None);
             }),
             Framing::Deflated => self.deflated.send(id, size, wire, |into| {
-                let deflater = deflater.get_or_insert_with(Box::default);
-                deflate::encode(into, Opcode::Text, text, None, deflater);
+                encode_shared(into, text, deflation);
             }),
             Framing::Events => self.event.send(id, size, wire, |into| {
                 event::encode(into, notice);
@@ -258,6 +254,42 @@ impl Outbox {
         let header = frame::header(Opcode::Text, text.len(), None);
         let sent = wire.send_parts(id, &[header.as_bytes(), text]);
         Some(self.queued(id, sent))
+    }
+
+    /// Sends a text to a connection that keeps context: deflated with it, unless so many are told
+    /// that it is deflated once for all of them. That one is in the peer's window all the same.
+    #[inline(never)]
+    fn send_in_context<M>(
+        &mut self,
+        id: ConnectionId,
+        text: &[u8],
+        wire: &mut impl Wire<M>,
+    ) -> Result<(), Unsent> {
+        let (key, deflation) = (window_key(id), &mut self.deflation);
+        if self.listeners <= limits::CONTEXT_LISTENERS {
+            return match deflation.deflate((key, Extension::DeflateTakeover), text) {
+                Some(packed) => {
+                    let header = frame::header(Opcode::Text, packed.len(), None).deflated();
+                    wire.send_parts(id, &[header.as_bytes(), packed])
+                }
+                None => {
+                    let header = frame::header(Opcode::Text, text.len(), None);
+                    wire.send_parts(id, &[header.as_bytes(), text])
+                }
+            };
+        }
+        if !deflation.takes_shared(key) {
+            return self.frame.send(id, text.len(), wire, |into| {
+                frame::encode(into, Opcode::Text, text, None);
+            });
+        }
+        self.deflated.send(id, text.len(), wire, |into| {
+            encode_shared(into, text, deflation);
+        })?;
+        if self.deflated.is_deflated() {
+            self.deflation.remember(key, text);
+        }
+        Ok(())
     }
 
     /// Whether something was queued. One whose backlog is full is to be ended.
@@ -306,6 +338,19 @@ impl Outbox {
         let lists = self.slow.is_empty() && self.ending.is_empty() && self.answers.is_empty();
         let others = self.released.is_empty() && self.responses.is_empty();
         lists && others && self.names.is_empty() && !self.has_mail && !self.measures
+    }
+}
+
+/// The key of a connection among the windows of its core.
+pub(super) fn window_key(id: ConnectionId) -> u32 {
+    u32::try_from(id.slot()).unwrap_or(u32::MAX - 1)
+}
+
+/// A text in a frame for all who inflate each message by itself.
+fn encode_shared(into: &mut Vec<u8>, text: &[u8], deflation: &mut Deflation) {
+    match deflation.shared() {
+        Some(deflater) => deflate::encode(into, Opcode::Text, text, None, deflater),
+        None => frame::encode(into, Opcode::Text, text, None),
     }
 }
 

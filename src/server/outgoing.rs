@@ -3,7 +3,7 @@
 
 use super::framing::{Framing, connection, user};
 use super::members::Members;
-use super::outbox::{Ending, Outbox};
+use super::outbox::{Ending, Outbox, window_key};
 use super::payloads::Payloads;
 use super::step::DeferWait;
 use super::tally::Tally;
@@ -13,6 +13,9 @@ use crate::protocol::websocket::{Extension, Opcode, frame};
 use crate::shard::{ConnectionId, Payload, Unsent, Wire};
 use crate::time::Instant;
 use std::marker::PhantomData;
+
+/// A byte of a window costs a quarter of what it costs to inflate and deflate one.
+const WINDOW_DIVISOR: usize = 4;
 
 /// What leaves while one event is handled. `M` is what the wire forwards.
 pub struct Outgoing<'s, M, W> {
@@ -123,7 +126,7 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
         };
         let queued = match extension {
             Extension::None => self.frame(id, opcode, message.bytes),
-            Extension::Deflate | Extension::DeflateNarrow => {
+            Extension::Deflate | Extension::DeflateNarrow | Extension::DeflateTakeover => {
                 self.deflated((id, extension), opcode, message.bytes)
             }
         };
@@ -141,11 +144,8 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
         if self.unsent.is_some() {
             return false;
         }
-        let deflater = match extension {
-            Extension::DeflateNarrow => self.outbox.narrow_deflater(),
-            Extension::Deflate | Extension::None => self.outbox.deflater(),
-        };
-        let Some(packed) = deflater.deflate(payload) else {
+        let way = (window_key(id), extension);
+        let Some(packed) = self.outbox.deflation().deflate(way, payload) else {
             return self.frame(id, opcode, payload);
         };
         let header = frame::header(opcode, packed.len(), None).deflated();
@@ -153,8 +153,15 @@ impl<'s, M, W: Wire<M>> Outgoing<'s, M, W> {
             Ok(()) => self.queued = true,
             Err(unsent) => self.unsent = Some(unsent),
         }
-        deflater.shrink();
+        self.outbox.deflation().shrink();
         self.unsent.is_none()
+    }
+
+    /// What the windows cost that were given to compressors since this was last asked, as
+    /// [`limits::SHARE_BYTES`] counts.
+    #[inline]
+    pub(super) const fn take_work(&mut self) -> usize {
+        self.outbox.deflation().take_loaded() / WINDOW_DIVISOR
     }
 
     /// What that user is told by others may fill its own backlog.

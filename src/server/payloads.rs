@@ -63,6 +63,16 @@ impl EncodedOnce {
         }
     }
 
+    /// Whether what was written is a deflated frame (RFC 7692, 6: RSV1).
+    pub(super) fn is_deflated(&self) -> bool {
+        let bytes = match &self.written {
+            Written::Large(payload) => payload.bytes(),
+            Written::Small => &self.small,
+            Written::Not => &[],
+        };
+        bytes.first().is_some_and(|first| first & 0x40 != 0)
+    }
+
     /// Frees what is kept to be encoded into.
     pub(super) fn trim(&mut self) {
         self.large.trim();

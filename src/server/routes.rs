@@ -16,7 +16,8 @@ use crate::app::ArrivalPurpose;
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::{BodyLength, BodyReader, Request, accept};
-use crate::protocol::websocket::{Extension, handshake};
+use crate::protocol::websocket::deflate::Agreement;
+use crate::protocol::websocket::handshake;
 use crate::shard::{ConnectionId, Wire};
 use crate::stats::exposition::{OPENMETRICS, PROMETHEUS};
 use crate::time::Instant;
@@ -31,7 +32,7 @@ pub(super) enum Asked {
     /// The body is passed on as it comes.
     Pass(Box<Passing>),
     /// The response is written: see `Shared::send_response`.
-    WebSocket(AppIndex, Extension),
+    WebSocket(AppIndex, Option<Agreement>),
     /// The response is written: see `Shared::send_response`.
     Stream(AppIndex, Resumed),
 }
@@ -316,7 +317,7 @@ fn socket<A: Apps>(
         return plain(answer, request);
     }
     match shared.upgrade(app, request, now) {
-        Ok(extension) => Asked::WebSocket(app, extension),
+        Ok(agreement) => Asked::WebSocket(app, agreement),
         // What follows a refused upgrade may be frames: the connection ends with every refusal.
         Err(fault) => refuse(fault, request),
     }

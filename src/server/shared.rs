@@ -10,7 +10,7 @@ use super::inbound::Inbound;
 use super::log_book::LogBook;
 use super::members::Moves;
 use super::memory::HeldMemory;
-use super::outbox::{Outbox, Task};
+use super::outbox::{Outbox, Task, window_key};
 use super::outgoing::Outgoing;
 use super::passing::PassBook;
 use super::responses::Responses;
@@ -21,6 +21,8 @@ use super::{Config, Outcome};
 use crate::app::Reach;
 use crate::door::{Door, DoorRefusal, Eviction};
 use crate::limits;
+use crate::protocol::websocket::deflate::{Agreement, Kept};
+use crate::protocol::websocket::{Decoder, Extension, Role};
 use crate::shard::{CloseCause, ConnectionId, Core, Wire};
 use crate::time::Instant;
 use crate::wheel::Wheel;
@@ -228,6 +230,47 @@ impl<A: Apps> Shared<A> {
     /// This side ends a connection.
     pub(super) fn decided(&mut self, why: CloseReason) {
         self.tally.decided(why);
+    }
+
+    /// A connection becomes a WebSocket of that application, with what was agreed on: what reads
+    /// its frames, and what is sent in them.
+    pub(super) fn begin_frames(
+        &mut self,
+        id: ConnectionId,
+        app: AppIndex,
+        agreement: Option<Agreement>,
+    ) -> (Decoder, Extension) {
+        let (_, hears) = A::manner(app);
+        let extension = agreement.map_or(Extension::None, |it| it.extension(Role::Server));
+        let mut decoder = Decoder::new(Role::Server).with(extension);
+        if !hears {
+            decoder = decoder.discarding();
+        }
+        if let Some(agreement) = agreement.filter(Agreement::keeps) {
+            let key = window_key(id);
+            decoder = decoder.keyed(key);
+            let heard = agreement.received_by(Role::Server);
+            if hears && heard.1 == Kept::Last {
+                self.inbound().windows().open(key, heard);
+            }
+            self.outbox.deflation().open(key, &agreement, Role::Server);
+            self.windows_changed();
+        }
+        (decoder, extension)
+    }
+
+    /// It gives back what it keeps.
+    pub(super) fn end_frames(&mut self, decoder: &mut Decoder) {
+        self.memory.inbound().release(decoder);
+        if let Some(key) = decoder.key() {
+            self.outbox.deflation().close(key);
+            self.windows_changed();
+        }
+    }
+
+    fn windows_changed(&mut self) {
+        let bytes = self.outbox.deflation().promised() + self.inbound().windows().promised();
+        self.memory.windows_changed(bytes);
     }
 
     /// A connection is gone that had that place.

@@ -97,7 +97,8 @@ impl Topic {
     /// Those of one kind.
     pub(super) fn members(&mut self, framing: Framing) -> &mut Members {
         match framing {
-            Framing::Frames => &mut self.sockets,
+            // To all the same is said, and each of these has another context: as it is.
+            Framing::Frames | Framing::Takeover => &mut self.sockets,
             Framing::Deflated => &mut self.deflating,
             Framing::Events => &mut self.streams,
         }

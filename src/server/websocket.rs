@@ -12,6 +12,7 @@ use crate::app::{self, Goodbye};
 use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::websocket::closing::{self, Action, ClosingState, Input};
+use crate::protocol::websocket::deflate::Agreement;
 use crate::protocol::websocket::{Decoder, Event, Extension, Kind, Opcode, Role, frame};
 use crate::shard::{Close, ConnectionId, Payload, ReceiveInto, Unsent, Wire};
 use crate::time::Instant;
@@ -38,9 +39,13 @@ struct CloseFrame {
 }
 
 impl WebSocket {
-    pub(super) fn new(app: AppIndex, extension: Extension, hears: bool) -> Self {
-        let decoder = Decoder::new(Role::Server).with(extension);
-        let decoder = if hears { decoder } else { decoder.discarding() };
+    pub(super) fn new<A: Apps>(
+        id: ConnectionId,
+        app: AppIndex,
+        agreement: Option<Agreement>,
+        shared: &mut Shared<A>,
+    ) -> Self {
+        let (decoder, extension) = shared.begin_frames(id, app, agreement);
         Self {
             decoder,
             extension,
@@ -106,6 +111,9 @@ impl WebSocket {
                     self.close_first(id, out.replied(), wire);
                     return self.answer(id, code, wire);
                 }
+            }
+            if self.extension == Extension::DeflateTakeover {
+                inbound.work(out.take_work());
             }
             if inbound.is_spent_by_frame() || out.is_held() {
                 break true;
@@ -205,8 +213,8 @@ impl WebSocket {
     }
 
     /// Gives back what it keeps: it ends.
-    pub(super) fn release(&mut self, inbound: &mut Inbound) {
-        inbound.release(&mut self.decoder);
+    pub(super) fn release<A: Apps>(&mut self, shared: &mut Shared<A>) {
+        shared.end_frames(&mut self.decoder);
     }
 
     /// Nothing came for half the idle time, and a ping asks for something.

@@ -23,8 +23,8 @@ OFFERS = (
 )
 
 
-def deflating(shared):
-    return Server.serve(shared.binary, shared.engine, "--deflate", "--chunk-ms", "20",
+def deflating(shared, flag="--deflate"):
+    return Server.serve(shared.binary, shared.engine, flag, "--chunk-ms", "20",
                         "--chunk-bytes", "300")
 
 
@@ -48,6 +48,30 @@ async def deflated_messages_come_back(shared):
                     equal(await socket.recv(), data)
                 await socket.send(["in ", "three " * 50, "pieces"])
                 equal(await socket.recv(), "in " + "three " * 50 + "pieces")
+
+
+@case(seconds=60)
+async def messages_that_refer_to_each_other_come_back(shared):
+    for flag, bits in (("--deflate=takeover", 12), ("--deflate=takeover:15", 15)):
+        async with await deflating(shared, flag) as server:
+            for options in (*OFFERS, {"client_max_window_bits": True}):
+                factory = ClientPerMessageDeflateFactory(**options)
+                async with connect(server.url("/echo"), proxy=None, max_size=4 << 20,
+                                   extensions=[factory]) as socket:
+                    kept = not options.get("server_no_context_takeover")
+                    equal("server_no_context_takeover" not in agreed(socket), kept)
+                    if options.get("client_max_window_bits") is True:
+                        assert f"client_max_window_bits={bits}" in agreed(socket), agreed(socket)
+                    for _ in range(3):
+                        for text in TEXTS:
+                            await socket.send(text)
+                            equal(await socket.recv(), text)
+                    for number in range(200):
+                        text = json.dumps({"kind": "order", "number": number, "total": "12.50"})
+                        await socket.send(text)
+                        equal(await socket.recv(), text)
+                    await socket.send(["in ", "three " * 50, "pieces"])
+                    equal(await socket.recv(), "in " + "three " * 50 + "pieces")
 
 
 @case()
@@ -107,8 +131,8 @@ async def aiohttp_deflates_too(shared):
 
 async def load(binary, port, *flags):
     async with await Process.start(binary, "load", f"ws://127.0.0.1:{port}/", "-c", "4", "-d", "1s",
-                                   "--payload", "500", "--text", "--deflate", "--json",
-                                   *flags) as process:
+                                   "--payload", "500", "--text", *(flags or ("--deflate",)),
+                                   "--json") as process:
         await process.ended()
         return json.loads(process.output[-1])
 
@@ -128,6 +152,31 @@ async def the_load_client_deflates_against_another_server(binary):
     assert len(seen) == 4 and all("server_no_context_takeover" in one for one in seen), seen
     text = json.dumps(record)
     assert '"wrong":0' in text.replace(" ", ""), text
+
+
+@case(engines=())
+async def the_load_client_keeps_context_where_the_server_insists_on_it(binary):
+    seen = []
+
+    async def echo(socket):
+        seen.append(socket.response.headers.get("Sec-WebSocket-Extensions", ""))
+        async for message in socket:
+            await socket.send(message)
+
+    for options, told in (
+            ({}, ""),
+            ({"server_max_window_bits": 9, "client_max_window_bits": 10},
+             "server_max_window_bits=9; client_max_window_bits=10"),
+            ({"client_no_context_takeover": True}, "client_no_context_takeover"),
+    ):
+        factory, seen[:] = ServerPerMessageDeflateFactory(**options), []
+        async with serve(echo, "127.0.0.1", 0, compression=None, extensions=[factory]) as server:
+            port = server.sockets[0].getsockname()[1]
+            record = await load(binary, port, "--deflate=takeover")
+        assert len(seen) == 4 and all(told in one for one in seen), seen
+        assert all("server_no_context_takeover" not in one for one in seen), seen
+        equal((record["messages"]["wrong"], record["messages"]["lost"]), (0, 0))
+        assert record["messages"]["replied"] > 0 and not record["failures"], record["failures"]
 
 
 @case(engines=())

@@ -4,6 +4,7 @@
 use super::shards::serve;
 use super::{Cut, property};
 use ringstorm::app::realtime::RealtimePlan;
+use ringstorm::protocol::websocket::deflate::{ContextTakeover, WindowBits};
 use ringstorm::protocol::websocket::{Opcode, frame};
 use ringstorm::server::{Config, PublicFile, PublicFiles, PublicForm};
 use ringstorm::time::Instant;
@@ -170,7 +171,7 @@ fn config(started: Instant) -> Config {
     config.realtime = Some(RealtimePlan::dev([7; 32]));
     config.subprotocols = vec!["chat".to_owned()];
     config.public = Arc::new(public);
-    config.deflate = true;
+    config.deflate = Some(ContextTakeover::Within(WindowBits::USUAL));
     config
 }
 

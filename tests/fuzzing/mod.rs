@@ -1,6 +1,7 @@
 //! What peers may say, as properties: under `cargo test` for a moment each, first the seeds and
 //! then random bytes, and under `scripts/fuzz` for as long as one likes.
 
+mod deflating;
 mod dialects;
 mod linear;
 mod protocols;

@@ -6,7 +6,6 @@ use crate::heads::{chunked, heads};
 use ringstorm::limits;
 use ringstorm::protocol::http::{BodyLength, Request, Response};
 use ringstorm::protocol::sse::{self, Item, Parser};
-use ringstorm::protocol::websocket::deflate::{Deflater, Inflater};
 use ringstorm::protocol::websocket::{Decoder, Event, Extension, Kind, Opcode, Pool, Role, frame};
 use ringstorm::protocol::{Fault, cable, json, socketcluster, socketio};
 
@@ -300,24 +299,6 @@ fn text_is_taken_if_it_is_utf8_however_it_is_fragmented() {
             };
             assert_eq!(said, [expected]);
         }
-    });
-}
-
-#[test]
-fn what_is_deflated_inflates_to_itself_and_anything_else_to_no_more_than_its_bound() {
-    property!(|input: &[u8]| {
-        let cut = Cut::new(input, &[b"aaaaaaaaaaaaaaaa", b"{\"a\":1}", b"\0", b"b"]);
-        let mut into = Vec::new();
-        if let Some(packed) = Deflater::default().deflate(&cut.bytes) {
-            let packed = packed.to_vec();
-            Inflater::default()
-                .inflate(&packed, cut.bytes.len().max(1), &mut into)
-                .expect("what was deflated");
-            assert_eq!(into, cut.bytes);
-        }
-        into.clear();
-        let inflated = Inflater::default().inflate(input, MAX_MESSAGE, &mut into);
-        assert!(inflated.is_err() || into.len() <= MAX_MESSAGE);
     });
 }
 

@@ -4,12 +4,12 @@ use crate::rooms::Told;
 use crate::script::{Script, first, get, masked, plain, upgrade};
 use crate::{Harness, Setup};
 use ringstorm::limits;
-use ringstorm::protocol::websocket::deflate::{Inflater, OFFER, encode};
+use ringstorm::protocol::websocket::deflate::{ContextTakeover, Inflater, OFFER, encode};
 use ringstorm::protocol::websocket::{Deflater, Opcode};
 use std::time::Duration;
 
 fn setup() -> Setup {
-    Setup::with(|config| config.deflate = true)
+    Setup::with(|config| config.deflate = Some(ContextTakeover::Never))
 }
 
 fn deflated(text: &str) -> Vec<u8> {

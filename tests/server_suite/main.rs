@@ -22,6 +22,7 @@ mod script;
 mod secured;
 mod simulated;
 mod sockets;
+mod takeover;
 mod talking;
 mod transport;
 
@@ -154,6 +155,13 @@ suite! {
         who_makes_much_work_keeps_nobody_waiting
         what_cannot_be_inflated_gets_its_close_code
         without_the_flag_nothing_is_agreed_on;
+    takeover:
+        messages_that_refer_to_those_before_come_back_so
+        each_side_keeps_context_only_if_the_other_lets_it
+        what_refers_to_nothing_that_was_said_gets_its_close_code
+        members_of_a_room_hear_each_other_with_context
+        where_many_are_told_it_is_deflated_once_and_is_what_the_next_refers_to
+        without_room_in_the_budget_no_context_is_kept;
     middleware:
         rules_refuse_requests_commands_and_publications
         members_speak_and_visitors_look_on;
@@ -191,7 +199,9 @@ suite! {
         members_that_read_stay_on_two_cores
         long_texts_of_control_characters_end_nobody_that_reads;
     memory:
-        rooms_that_do_not_read_hold_no_more_than_the_budget_and_give_it_back;
+        rooms_that_do_not_read_hold_no_more_than_the_budget_and_give_it_back
+        large_messages_that_have_begun_are_held_within_the_budget
+        who_stops_in_a_large_message_or_reads_no_echo_is_ended_in_its_time;
 }
 
 suite! {

@@ -6,6 +6,7 @@ use ringstorm::load::{
     self, Backoff, Buckets, Load, Loop, Pace, PayloadKind, PlannedOutage, Poisson, Rate,
     RetryPolicy, Scenario, Session, Stage, Stages, Think, Transport,
 };
+use ringstorm::protocol::websocket::deflate::{ContextTakeover, WindowBits};
 use ringstorm::server::{self, Server, Tally};
 use ringstorm::time::Instant;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,8 +59,16 @@ impl Draw {
         load.seed = seed;
         // A generator of its own: the draws of earlier seeds stay what they were.
         let rarely = fastrand::Rng::with_seed(seed ^ 0xdef1).u8(..4) == 0;
-        load.deflate = rarely && load.payload_bytes < 10_000;
-        server.deflate = load.deflate;
+        if rarely && load.payload_bytes < 10_000 {
+            let modes = |seed: u64| match fastrand::Rng::with_seed(seed).u8(..10) {
+                bits @ 0..7 => ContextTakeover::Within(WindowBits::new(9 + bits).unwrap()),
+                7.. => ContextTakeover::Never,
+            };
+            // Whoever keeps context gets along with whoever does not, but for a client that
+            // insists on none.
+            server.deflate = Some(modes(seed));
+            load.deflate = Some(modes(seed ^ 0x5eed));
+        }
         if random.bool() {
             let burst = random.u32(1..5);
             load.messages = Loop::Open {

@@ -106,6 +106,11 @@ fn value(key: ConfigKey<'_>, matches: &ArgMatches) -> Option<Value> {
     let mut values: Vec<Value> = raw
         .map(|value| {
             let text = value.to_string_lossy();
+            if key.kind() == ValueKind::Mode
+                && let Ok(is_on) = text.parse()
+            {
+                return Value::Boolean(is_on);
+            }
             let number = matches!(key.kind(), ValueKind::Count | ValueKind::Size);
             let number = text.parse().ok().filter(|_| number);
             number.map_or_else(|| Value::String(text.into_owned()), Value::Integer)

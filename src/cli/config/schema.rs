@@ -56,6 +56,7 @@ pub(super) fn schema() -> Value {
 fn property(key: ConfigKey<'_>) -> Value {
     let one = match key.kind() {
         ValueKind::Switch => json!({"type": "boolean"}),
+        ValueKind::Mode => json!({"type": ["boolean", "string"]}),
         ValueKind::Choice => json!({"type": "string", "enum": key.words()}),
         ValueKind::Count | ValueKind::Size | ValueKind::Place => {
             json!({"type": ["integer", "string"]})
@@ -75,7 +76,7 @@ fn property(key: ConfigKey<'_>) -> Value {
         property.insert("x-reloads".into(), RELOADED.contains(&&*key.name()).into());
         let mut defaults = key.defaults();
         let default = match key.kind() {
-            ValueKind::Switch => Some(false.into()),
+            ValueKind::Switch | ValueKind::Mode => Some(false.into()),
             _ if key.is_list() && !defaults.is_empty() => Some(defaults.into()),
             _ => defaults.pop().map(Value::from),
         };

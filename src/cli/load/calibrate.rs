@@ -6,6 +6,7 @@ use super::part_flags::PartFlags;
 use super::sinks::Wanted;
 use super::{Config, ProgressForm};
 use crate::cli::child::Server;
+use crate::cli::deflate::DeflateMode;
 use crate::cli::engine_flag::LoadEngine;
 use crate::cli::{Failure, host, print};
 use crate::engine::{self, Stop};
@@ -53,7 +54,7 @@ pub(super) fn headroom(config: &Config, stop: &Stop) -> Result<Option<Headroom>,
         LoadEngine::Ring => "ring",
         LoadEngine::Tokio => "tokio",
     };
-    let deflate = config.load.deflate.then(|| "--deflate".to_owned());
+    let deflate = DeflateMode::typed(config.load.deflate);
     let server = Server::start(engine, &cpu.to_string(), deflate.as_slice())?;
     let address: SocketAddr = server
         .address

@@ -73,7 +73,7 @@ pub(super) fn resolve(flags: &LoadFlags) -> Result<load::Config, Failure> {
         headers: headers(flags, url),
         values,
         subprotocols,
-        deflate: flags.connection.deflate,
+        deflate: flags.connection.deflate.0,
         transport,
         scenario,
         connections: flags.connections,

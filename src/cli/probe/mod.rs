@@ -12,7 +12,7 @@ use super::url::{Resolve, Scheme, Url};
 use super::{Exit, Failure, print, signals};
 use crate::engine::Stop;
 use crate::load::Values;
-use crate::protocol::websocket::Extension;
+use crate::protocol::websocket::deflate::ContextTakeover;
 use std::time::{Duration, Instant};
 
 /// A probe, resolved from its flags.
@@ -29,7 +29,7 @@ pub(super) struct Config {
     max_message: usize,
     headers: Vec<(String, String)>,
     subprotocols: Vec<String>,
-    extension: Extension,
+    deflate: Option<ContextTakeover>,
     follows: bool,
     resolve: Vec<Resolve>,
     proxy: Option<ProxyFlag>,
@@ -92,11 +92,7 @@ impl Config {
             securing: flags.connection.trust.securing(&url)?,
             headers: headers.collect(),
             follows: flags.follow,
-            extension: if flags.connection.deflate {
-                Extension::Deflate
-            } else {
-                Extension::None
-            },
+            deflate: flags.connection.deflate.0,
             subprotocols: flags
                 .connection
                 .subprotocol

@@ -8,13 +8,16 @@ use crate::limits;
 use crate::protocol::Fault;
 use crate::protocol::http::Response;
 use crate::protocol::websocket::closing::{self, may_be_received};
+use crate::protocol::websocket::deflate::Deflation;
 use crate::protocol::websocket::{
-    ClientHandshake, Decoder, Deflater, Event, Extension, Kind, Offer, Opcode, Pool, Role, deflate,
-    frame,
+    ClientHandshake, Decoder, Event, Extension, Kind, Offer, Opcode, Pool, Role, frame, mask,
 };
 use crate::report::remedy::Asked;
 use std::io;
 use std::time::Instant;
+
+/// The key of its windows: there is one connection.
+const KEY: u32 = 0;
 
 /// One open WebSocket.
 struct Socket<'c> {
@@ -22,7 +25,7 @@ struct Socket<'c> {
     stream: ProbeStream,
     decoder: Decoder,
     /// If messages are deflated.
-    deflater: Option<Box<Deflater>>,
+    deflation: Option<Box<Deflation>>,
     pool: Pool,
     sent: Frames,
     received: Frames,
@@ -86,7 +89,7 @@ impl<'c> Socket<'c> {
             target: &config.url.target,
             headers: &headers,
             subprotocols: &config.subprotocols,
-            extension: config.extension,
+            deflate: config.deflate,
         };
         handshake.encode(&mut request, &offer);
         let Some(head) = stream.exchange(&request, config, end)? else {
@@ -96,16 +99,22 @@ impl<'c> Socket<'c> {
         if response.status != 101 {
             return Err(unwanted(&mut stream, &response, Asked::WebSocket));
         }
-        handshake.verify(&response, &offer).map_err(refused)?;
+        let agreement = handshake.verify(&response, &offer).map_err(refused)?;
+        let mut pool = Pool::new(config.max_message, limits::MESSAGE_FRAGMENTS);
+        let mut deflation: Option<Box<Deflation>> = agreement.map(|_| Box::default());
+        let mut decoder = Decoder::new(Role::Client);
+        if let Some((deflation, agreement)) = deflation.as_mut().zip(agreement) {
+            deflation.open(KEY, &agreement, Role::Client);
+            pool.windows.open(KEY, agreement.received_by(Role::Client));
+            let extension = agreement.extension(Role::Client);
+            decoder = decoder.with(extension).keyed(KEY);
+        }
         Ok(Some(Self {
             config,
             stream,
-            decoder: Decoder::new(Role::Client).with(config.extension),
-            deflater: match config.extension {
-                Extension::Deflate | Extension::DeflateNarrow => Some(Box::default()),
-                Extension::None => None,
-            },
-            pool: Pool::new(config.max_message, limits::MESSAGE_FRAGMENTS),
+            decoder,
+            deflation,
+            pool,
             sent: Frames::new(FrameDetail::Header),
             received: Frames::new(FrameDetail::Header),
             close_by: None,
@@ -219,12 +228,17 @@ impl<'c> Socket<'c> {
         let mut key = [0; 4];
         fastrand::fill(&mut key);
         let mut bytes = Vec::with_capacity(payload.len() + frame::HEADER_BYTES);
-        match &mut self.deflater {
-            // RFC 7692, 6: control frames are never deflated.
-            Some(deflater) if matches!(opcode, Opcode::Text | Opcode::Binary) => {
-                deflate::encode(&mut bytes, opcode, payload, Some(key), deflater);
+        // RFC 7692, 6: control frames are never deflated.
+        let is_message = matches!(opcode, Opcode::Text | Opcode::Binary);
+        let way = (KEY, Extension::DeflateTakeover);
+        let deflation = self.deflation.as_mut().filter(|_| is_message);
+        match deflation.and_then(|deflation| deflation.deflate(way, payload)) {
+            Some(packed) => {
+                let header = frame::header(opcode, packed.len(), Some(key)).deflated();
+                bytes.extend_from_slice(header.as_bytes());
+                mask::append(&mut bytes, packed, key, 0);
             }
-            _ => frame::encode(&mut bytes, opcode, payload, Some(key)),
+            None => frame::encode(&mut bytes, opcode, payload, Some(key)),
         }
         if self.config.trace == Trace::On {
             for line in self.sent.lines(&bytes) {

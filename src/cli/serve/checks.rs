@@ -76,7 +76,7 @@ fn check_baseline(flags: &ServeFlags) -> Result<(), Failure> {
         ("--drain-spread", !flags.drain_spread.is_zero()),
         ("--drain-code", flags.drain_code != 1001),
         ("--max-connections", flags.max_connections.is_some()),
-        ("--deflate", flags.deflate),
+        ("--deflate", flags.deflate.is_on()),
         ("--subprotocol", !flags.subprotocol.is_empty()),
         ("--origin", !flags.origin.is_empty()),
         ("--tls-cert", flags.tls.is_on()),

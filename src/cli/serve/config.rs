@@ -107,7 +107,7 @@ impl Config {
                 drain: flags.drain,
                 room_size: flags.room_size,
                 log: flags.log.queue(cpus.len()),
-                deflate: flags.deflate,
+                deflate: flags.deflate.0,
                 realtime,
                 passing: passing.as_ref().map(|it| it.plan.clone()),
                 secret,

@@ -5,6 +5,7 @@ use super::Config;
 use super::checks::without_baseline;
 #[cfg(feature = "baseline")]
 use crate::baseline::{self, Baseline};
+use crate::cli::deflate::DeflateMode;
 use crate::cli::flags::ServeEngine;
 use crate::cli::{Failure, complaints, host, print, public, server_capacity};
 use crate::door::Introduced;
@@ -88,6 +89,9 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
                 print::complain(&failure);
             }
             print::note(&capacity);
+            if let Some(line) = DeflateMode::server_line(server.deflate, server.memory) {
+                print::note(line);
+            }
             public::tell(&server.public);
             if let Some(warning) = &warning {
                 print::note(warning);

@@ -3,7 +3,6 @@
 use super::keepalive;
 use super::receiver::PeerEnd;
 use super::state::ClientState;
-use super::stream::Stream;
 use super::{ClientEvent, ConnectionLoss, FailedConnect, LoadClients, LossCause, Timer};
 use crate::load::barrier::CoreMessage;
 use crate::load::measure::failure::Kind;
@@ -305,6 +304,7 @@ impl LoadClients {
         }
         if let Some(client) = self.table.get(id) {
             client.parts().stream.release(self.tools.pool());
+            self.sender.end(id);
             // A session that went had messages under way.
             recorder.gone(client.role_mut().clear(self.tools.rings()));
             self.table.remove(id);
@@ -461,8 +461,8 @@ impl LoadClients {
     }
 
     fn is_websocket(&mut self, id: ConnectionId) -> bool {
-        let stream = self.table.get(id).map(|client| client.stream());
-        stream.is_some_and(Stream::is_websocket)
+        let client = self.table.get(id);
+        client.is_some_and(|client| client.stream().is_websocket())
     }
 
     fn say_goodbye(&mut self, id: ConnectionId, wire: &mut impl Wire<CoreMessage>) {

@@ -14,8 +14,8 @@ use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::date;
 use crate::protocol::http::{BodyLength, Coding, Inflater, Request, Response, merged};
 use crate::protocol::sse;
-use crate::protocol::websocket::decoder::Decoder;
-use crate::protocol::websocket::{ClientHandshake, Extension, Offer, Role};
+use crate::protocol::websocket::deflate::Agreement;
+use crate::protocol::websocket::{ClientHandshake, Offer};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -93,11 +93,7 @@ impl<'c> ClientRequest<'c> {
             target: &self.target,
             headers,
             subprotocols: &self.subprotocols,
-            extension: if config.deflate {
-                Extension::Deflate
-            } else {
-                Extension::None
-            },
+            deflate: config.deflate,
         }
     }
 }
@@ -126,10 +122,18 @@ fn encode_sse_request(into: &mut Vec<u8>, asked: &ClientRequest<'_>, client: &Cl
     Request::encode(into, "GET", &asked.target, &fields);
 }
 
+/// What follows the right response head.
+pub(super) enum Begun {
+    /// An event stream.
+    Events(Box<EventStream>),
+    /// Frames, with what was agreed on.
+    Frames(Option<Agreement>),
+}
+
 /// What a complete response head is.
 pub(super) enum HeadEnd {
     /// The right one: what follows it.
-    Stream(Stream),
+    Begun(Begun),
     /// A redirect that is followed.
     Elsewhere(Box<Redirect>),
 }
@@ -187,7 +191,7 @@ pub(super) fn read_head(
         {
             past.get_or_insert_default().ask_wait(time);
         }
-        return begun.map(HeadEnd::Stream).map(Some);
+        return begun.map(HeadEnd::Begun).map(Some);
     }
 }
 
@@ -215,7 +219,7 @@ fn begin_websocket(
     asker: (u32, u64),
     key: Key,
     response: &Response<'_>,
-) -> Result<Stream, Kind> {
+) -> Result<Begun, Kind> {
     if response.status != 101 {
         return Err(Kind::HttpStatus(response.status));
     }
@@ -223,18 +227,17 @@ fn begin_websocket(
     let headers = asked.headers();
     let offer = asked.offer(config, &headers);
     let handshake = ClientHandshake::new(key);
-    handshake.verify(response, &offer).map_err(refused)?;
+    let agreement = handshake.verify(response, &offer).map_err(refused)?;
     if let Scenario::Dialogue(program) = &config.scenario
         && let Some(needed) = program.subprotocol()
         && response.headers.get("sec-websocket-protocol") != Some(needed)
     {
         return Err(Kind::Application("subprotocol_refused"));
     }
-    let decoder = Decoder::new(Role::Client).with(offer.extension);
-    Ok(Stream::WebSocket(decoder))
+    Ok(Begun::Frames(agreement))
 }
 
-fn begin_sse(response: &Response<'_>) -> Result<Stream, Kind> {
+fn begin_sse(response: &Response<'_>) -> Result<Begun, Kind> {
     // WHATWG HTML, 9.2.3: 200 and text/event-stream, or the connection fails.
     if response.status != 200 {
         return Err(Kind::HttpStatus(response.status));
@@ -245,7 +248,7 @@ fn begin_sse(response: &Response<'_>) -> Result<Stream, Kind> {
         return Err(Kind::NotEventStream);
     }
     let coding = Coding::of(&response.headers).map_err(refused)?;
-    Ok(Stream::Sse(Box::new(EventStream {
+    Ok(Begun::Events(Box::new(EventStream {
         body: BodyReader::new(response.body),
         inflater: Inflater::new(coding).map(Box::new),
         parser: sse::Parser::new(),

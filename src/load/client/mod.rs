@@ -397,8 +397,8 @@ impl LoadClients {
                 self.follow(id, redirect, wire);
                 None
             }
-            Ok(Some(HeadEnd::Stream(stream))) => {
-                client.upgraded(stream);
+            Ok(Some(HeadEnd::Begun(begun))) => {
+                client.upgraded(self.sender.stream(id, begun, self.tools.pool()));
                 if self.config.has_dialogues() {
                     self.start_dialogue(id, recorder, wire);
                 } else {

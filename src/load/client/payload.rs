@@ -3,8 +3,9 @@
 use crate::limits;
 use crate::load::transport::PayloadKind;
 use crate::load::wording::{MessageId, Wording, hexadecimal};
+use crate::protocol::websocket::deflate::Deflation;
 use crate::protocol::websocket::frame::{self, Opcode};
-use crate::protocol::websocket::{Deflater, mask};
+use crate::protocol::websocket::{Extension, mask};
 
 /// Bytes of the stamp that carries the sequence number.
 const STAMP_BYTES: usize = 8;
@@ -83,18 +84,20 @@ impl Template {
         }
     }
 
-    /// The same, deflated if that makes it smaller.
+    /// The same, deflated if that makes it smaller, for the connection whose window has that key.
     #[inline(never)]
     pub(in crate::load) fn encode_deflated(
         &self,
         into: &mut Vec<u8>,
         sender: MessageId,
         key: [u8; 4],
-        deflater: &mut Deflater,
+        (window, deflation): (u32, &mut Deflation),
     ) {
         let start = into.len();
         self.write(into, sender);
-        let Some(packed) = into.get(start..).and_then(|plain| deflater.deflate(plain)) else {
+        let way = (window, Extension::DeflateTakeover);
+        let plain = into.get(start..);
+        let Some(packed) = plain.and_then(|plain| deflation.deflate(way, plain)) else {
             into.truncate(start);
             return self.encode(into, sender, key);
         };

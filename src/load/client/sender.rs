@@ -1,14 +1,17 @@
 //! What echoing clients send: batches of messages, in as few calls as their size allows.
 
+use super::handshake::Begun;
 use super::in_flight::InFlight;
 use super::payload::Template;
+use super::stream::Stream;
 use super::tools::{SendTools, Tools};
 use crate::limits;
 use crate::load::config::Config;
 use crate::load::measure::recorder::{Cause, Recorder};
 use crate::load::measure::send_times::SendTimes;
 use crate::load::wording::MessageId;
-use crate::protocol::websocket::Deflater;
+use crate::protocol::websocket::deflate::{Agreement, Deflation, Kept};
+use crate::protocol::websocket::{Decoder, Extension, Pool, Role};
 use crate::shard::{ConnectionId, Unsent, Wire};
 
 /// Bytes of frames built for one connection before they are handed over.
@@ -18,7 +21,7 @@ const BATCH_BYTES: usize = 64 * 1024;
 pub(super) struct Sender {
     template: Template,
     /// If messages are deflated.
-    deflater: Option<Box<Deflater>>,
+    deflation: Option<Box<Deflation>>,
     /// Messages under way on one connection at most.
     in_flight_max: u32,
     /// Messages to send next on one connection.
@@ -31,7 +34,7 @@ impl Sender {
         let (kind, bytes) = config.payload();
         Self {
             template: Template::new(kind, bytes, &mut filler).worded(config.wording()),
-            deflater: config.is_deflated().then(Box::default),
+            deflation: config.is_deflated().then(Box::default),
             in_flight_max: config.in_flight_max(),
             batch: Vec::new(),
         }
@@ -83,6 +86,45 @@ impl Sender {
         recorder.dropped(&self.batch, cause);
     }
 
+    /// A connection is open: what reads it.
+    pub(super) fn stream(&mut self, id: ConnectionId, begun: Begun, pool: &mut Pool) -> Stream {
+        match begun {
+            Begun::Events(stream) => Stream::Sse(stream),
+            Begun::Frames(agreed) => Stream::WebSocket(self.decoder(id, agreed, pool)),
+        }
+    }
+
+    /// What reads the frames of a connection, with what was agreed on.
+    fn decoder(
+        &mut self,
+        id: ConnectionId,
+        agreement: Option<Agreement>,
+        pool: &mut Pool,
+    ) -> Decoder {
+        let extension = agreement.map_or(Extension::None, |it| it.extension(Role::Client));
+        let decoder = Decoder::new(Role::Client).with(extension);
+        let Some((agreement, deflation)) = agreement.zip(self.deflation.as_mut()) else {
+            return decoder;
+        };
+        let key = window_key(id);
+        deflation.open(key, &agreement, Role::Client);
+        let heard = agreement.received_by(Role::Client);
+        match heard.1 {
+            Kept::Nothing => decoder,
+            Kept::Last => {
+                pool.windows.open(key, heard);
+                decoder.keyed(key)
+            }
+        }
+    }
+
+    /// The connection is over.
+    pub(super) fn end(&mut self, id: ConnectionId) {
+        if let Some(deflation) = &mut self.deflation {
+            deflation.close(window_key(id));
+        }
+    }
+
     /// Messages to send next on one connection, to be filled by the pace.
     pub(super) const fn batch_mut(&mut self) -> &mut Vec<SendTimes> {
         &mut self.batch
@@ -109,10 +151,10 @@ impl Sender {
         (tools, recorder): (&mut Tools, &mut Recorder),
         wire: &mut impl Wire<M>,
     ) -> (usize, Result<(), Unsent>) {
-        let mut sent = 0;
+        let (mut sent, window) = (0, window_key(id));
         let Self {
             template,
-            deflater,
+            deflation,
             batch,
             ..
         } = self;
@@ -129,9 +171,11 @@ impl Sender {
             for _ in messages {
                 let key = rng.u32(..).to_ne_bytes();
                 let message = MessageId { number, sequence };
-                match deflater {
+                match deflation {
                     None => template.encode(scratch, message, key),
-                    Some(deflater) => template.encode_deflated(scratch, message, key, deflater),
+                    Some(deflation) => {
+                        template.encode_deflated(scratch, message, key, (window, deflation));
+                    }
                 }
                 sequence = sequence.wrapping_add(1);
             }
@@ -143,6 +187,9 @@ impl Sender {
                 wire.share(id, &pool.shelf.wrap(built))
             };
             if let Err(unsent) = queued {
+                if let Some(deflation) = deflation {
+                    deflation.restart(window);
+                }
                 return (sent, Err(unsent));
             }
             for &times in messages {
@@ -153,4 +200,9 @@ impl Sender {
         }
         (sent, Ok(()))
     }
+}
+
+/// The key of a connection among the windows of its core.
+fn window_key(id: ConnectionId) -> u32 {
+    u32::try_from(id.slot()).unwrap_or(u32::MAX - 1)
 }

@@ -4,16 +4,15 @@
 //! and borrowed from there. Only a message in pieces, be it over fragments or over receives, is
 //! copied, into a buffer that its decoder borrows from the shard's [`Pool`].
 
+mod held;
 mod into;
 use super::frame::{Extension, Opcode, Role};
-use super::head::{Expected, Head};
-use super::pieces::{Frame, Pieces};
+use super::head::{Expected, Frame, Head};
+use super::pieces::Pieces;
 use super::{NOT_UTF8, closing, mask};
 use crate::payload::Payload;
 use crate::protocol::Fault;
-use crate::time::Instant;
 use std::ops::Range;
-use std::time::Duration;
 
 pub use super::frame::Kind;
 pub use super::pieces::Pool;
@@ -53,7 +52,12 @@ pub struct Decoder {
     /// Deflated messages are not inflated: nobody wants them.
     discards: bool,
     state: DecoderState,
+    /// Its key among [`Pool::windows`].
+    window: u32,
 }
+
+/// The key of a decoder without a window.
+const NO_WINDOW: u32 = u32::MAX;
 
 const _: () = assert!(
     size_of::<Decoder>() <= 16,
@@ -95,6 +99,7 @@ impl Decoder {
             extension: Extension::None,
             discards: false,
             state: DecoderState::Ready,
+            window: NO_WINDOW,
         }
     }
 
@@ -156,34 +161,6 @@ impl Decoder {
             }));
         }
         self.next_in_pieces(bytes, at, pool)
-    }
-
-    /// Gives back what is kept, when the connection is gone in the middle of a message.
-    pub fn release(&mut self, pool: &mut Pool) {
-        if let Some(pieces) = self.pieces.take() {
-            pool.give_back(pieces);
-        }
-        self.state = DecoderState::Dead;
-    }
-
-    /// Bytes of memory that an unfinished message or header takes.
-    #[must_use]
-    pub fn held(&self) -> usize {
-        self.pieces.as_ref().map_or(0, |it| it.held())
-    }
-
-    /// How long the peer has been at a message without making progress worth the name; 0 if it is
-    /// at none. To be asked now and then: it knows of no time in between.
-    pub fn stalled(&mut self, now: Instant) -> Duration {
-        let pieces = self.pieces.as_mut();
-        pieces.map_or(Duration::ZERO, |pieces| pieces.stalled(now))
-    }
-
-    /// Nothing is received from the peer for now: what it does not say does not count.
-    pub fn excuse(&mut self) {
-        if let Some(pieces) = &mut self.pieces {
-            pieces.excuse();
-        }
     }
 
     /// A message in one frame of up to 65,535 bytes at the start of `rest`, if it is all there
@@ -394,8 +371,9 @@ impl Decoder {
             }
             let is_ascii = mask::apply_gathering(bytes, frame.key).is_ascii();
             if frame.is_deflated {
+                let key = self.window;
                 let pieces = self.pieces(pool);
-                let inflated = pieces.inflate(kind, bytes, pool);
+                let inflated = pieces.inflate(kind, (key, bytes), pool);
                 pieces.count(pool);
                 inflated?;
                 self.state = DecoderState::Lent;
@@ -407,7 +385,7 @@ impl Decoder {
             self.rest_if_idle(pool);
             return Ok(Some(Step::Message(kind, Place::Received(range))));
         }
-        let (max_fragments, discards) = (pool.max_fragments, self.discards);
+        let (max_fragments, discards, key) = (pool.max_fragments, self.discards, self.window);
         let pieces = self.pieces(pool);
         if is_fresh {
             pieces.begin(kind, frame, max_fragments)?;
@@ -424,7 +402,7 @@ impl Decoder {
         if !is_complete || !frame.is_last {
             return Ok(None);
         }
-        let kind = pieces.finish(pool);
+        let kind = pieces.finish(key, pool);
         pieces.count(pool);
         let kind = kind?;
         self.state = DecoderState::Lent;

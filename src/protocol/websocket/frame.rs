@@ -74,6 +74,8 @@ pub enum Extension {
     Deflate,
     /// The same, and the client has a window of 512 bytes at least, and not the usual one.
     DeflateNarrow,
+    /// permessage-deflate where this side keeps what it said, for the messages that follow.
+    DeflateTakeover,
 }
 
 /// Whose decoder it is: clients mask what they send, servers do not (RFC 6455, 5.1).

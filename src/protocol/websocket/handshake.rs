@@ -1,7 +1,6 @@
 //! The opening handshake: HTTP becomes WebSocket, seen from either side (RFC 6455, 4).
 
-use super::deflate::{self, Agreement};
-use super::frame::Extension;
+use super::deflate::{self, Agreement, ContextTakeover, Terms};
 use crate::protocol::Fault;
 use crate::protocol::http::headers::trim;
 use crate::protocol::http::{BodyLength, Request, Response, merged};
@@ -93,20 +92,21 @@ pub fn accept<'a>(
 impl Accepted<'_> {
     /// Agrees to permessage-deflate, if the request offers what can be kept (RFC 7692, 5.1).
     #[must_use]
-    pub fn deflating(self, request: &Request<'_>) -> Self {
-        let deflate = deflate::agree(request.headers.values("sec-websocket-extensions"));
+    pub fn deflating(self, request: &Request<'_>, terms: Terms) -> Self {
+        let deflate = deflate::agree(request.headers.values("sec-websocket-extensions"), terms);
         Self { deflate, ..self }
     }
 
-    /// What is agreed on of extensions.
+    /// What is agreed on about permessage-deflate, if anything is.
     #[must_use]
-    pub fn extension(&self) -> Extension {
-        self.deflate.map_or(Extension::None, Agreement::extension)
+    pub const fn agreement(&self) -> Option<Agreement> {
+        self.deflate
     }
 
     /// Appends the answer, 101 (RFC 6455, 4.2.2).
     pub fn encode(&self, into: &mut Vec<u8>) {
         let accept = derive_accept_key(self.key.as_bytes());
+        let extension = self.deflate.map(|deflate| deflate.answer());
         let mut fields = [("", ""); 5];
         let agreed = [
             Some(("Upgrade", "websocket")),
@@ -114,7 +114,7 @@ impl Accepted<'_> {
             Some(("Sec-WebSocket-Accept", accept.as_str())),
             self.subprotocol
                 .map(|name| ("Sec-WebSocket-Protocol", name)),
-            self.deflate.map(|deflate| (EXTENSIONS, deflate.answer())),
+            extension.as_deref().map(|answer| (EXTENSIONS, answer)),
         ];
         let mut count = 0;
         for (place, field) in fields.iter_mut().zip(agreed.into_iter().flatten()) {
@@ -150,6 +150,7 @@ impl ClientHandshake {
     /// preference, and the user's own.
     pub fn encode(&self, into: &mut Vec<u8>, offer: &Offer<'_>) {
         let subprotocols = offer.subprotocols.join(", ");
+        let deflate = offer.deflate.map(deflate::offer);
         let mut fields = vec![
             ("Host", offer.host),
             ("Upgrade", "websocket"),
@@ -163,32 +164,37 @@ impl ClientHandshake {
         if !subprotocols.is_empty() {
             fields.push(("Sec-WebSocket-Protocol", &subprotocols));
         }
-        if offer.extension != Extension::None {
-            fields.push((EXTENSIONS, deflate::OFFER));
+        if let Some(deflate) = &deflate {
+            fields.push((EXTENSIONS, deflate));
         }
         Request::encode(into, "GET", offer.target, &merged(&fields, offer.headers));
     }
 
-    /// Whether the answer to a request with that offer opens the WebSocket.
+    /// Whether the answer to a request with that offer opens the WebSocket, and what it agrees to
+    /// of permessage-deflate.
     ///
     /// # Errors
     /// [`Fault::Response`] if it does not: another status than 101, any of RFC 6455, 4.1 that
     /// does not hold, an extension that was offered and is not agreed on.
-    pub fn verify(&self, response: &Response<'_>, offer: &Offer<'_>) -> Result<(), Fault> {
+    pub fn verify(
+        &self,
+        response: &Response<'_>,
+        offer: &Offer<'_>,
+    ) -> Result<Option<Agreement>, Fault> {
         self.verify_upgrade(response, offer)?;
         let mut extensions = response.headers.values("sec-websocket-extensions");
-        let reason = match offer.extension {
-            Extension::Deflate | Extension::DeflateNarrow => match deflate::agreed(extensions) {
-                Ok(true) => return Ok(()),
-                Ok(false) => "the server does not agree to permessage-deflate",
+        let reason = match offer.deflate {
+            Some(takeover) => match deflate::agreed(extensions, takeover) {
+                Ok(Some(agreement)) => return Ok(Some(agreement)),
+                Ok(None) => "the server does not agree to permessage-deflate",
                 Err(reason) => reason,
             },
             // RFC 6455, 4.1: what was not offered must not be agreed on.
-            Extension::None if extensions.all(<[u8]>::is_empty) => return Ok(()),
-            Extension::None if offer.given(EXTENSIONS).next().is_some() => {
+            None if extensions.all(<[u8]>::is_empty) => return Ok(None),
+            None if offer.given(EXTENSIONS).next().is_some() => {
                 "101 with an extension that only the user offered"
             }
-            Extension::None => "101 with an extension that was not offered",
+            None => "101 with an extension that was not offered",
         };
         Err(Fault::Response { reason })
     }
@@ -230,8 +236,8 @@ pub struct Offer<'a> {
     pub headers: &'a [(&'a str, &'a str)],
     /// Subprotocols, best first.
     pub subprotocols: &'a [String],
-    /// With [`Extension::Deflate`], [`deflate::OFFER`] has to be agreed to.
-    pub extension: Extension,
+    /// If permessage-deflate is offered, and has to be agreed to: with [`deflate::offer`].
+    pub deflate: Option<ContextTakeover>,
 }
 
 impl<'a> Offer<'a> {

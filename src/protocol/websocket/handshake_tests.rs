@@ -200,7 +200,7 @@ fn both_sides_agree() {
     let mut answer = Vec::new();
     accepted.encode(&mut answer);
     let response = Response::parse(&answer).unwrap();
-    assert_eq!(handshake.verify(&response, &offer), Ok(()));
+    assert_eq!(handshake.verify(&response, &offer), Ok(None));
     let other = ClientHandshake::new([7; 16]);
     assert!(other.verify(&response, &offer).is_err());
     let fewer = names(&["chat"]);
@@ -219,7 +219,7 @@ fn offer<'a>(headers: &'a [(&'a str, &'a str)], subprotocols: &'a [String]) -> O
         target: "/echo?x",
         headers,
         subprotocols,
-        extension: Extension::None,
+        deflate: None,
     }
 }
 
@@ -256,7 +256,7 @@ fn what_the_user_gives_replaces_what_the_handshake_has() {
     let mut answer = Vec::new();
     accepted.encode(&mut answer);
     let response = Response::parse(&answer).unwrap();
-    assert_eq!(handshake.verify(&response, &offer), Ok(()));
+    assert_eq!(handshake.verify(&response, &offer), Ok(None));
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_client_refuses_an_answer_that_lacks_anything() {
         let response = Response::parse(answer.as_bytes()).unwrap();
         handshake.verify(&response, &offer(&[], &names(&["a"])))
     };
-    assert_eq!(verify(answer), Ok(()));
+    assert_eq!(verify(answer), Ok(None));
     for (from, to) in [
         ("101", "200"),
         ("WebSocket\r\n", "h2c\r\n"),

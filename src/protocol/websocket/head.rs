@@ -1,6 +1,7 @@
 //! Reads one frame header, as far as its bytes have come (RFC 6455, 5.2).
 
 use super::frame::{Extension, Opcode, Role};
+use super::mask;
 use super::{TOO_BIG, broken};
 use crate::limits;
 use crate::protocol::Fault;
@@ -81,6 +82,52 @@ impl Head {
     }
 }
 
+/// A frame whose header is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    pub(super) opcode: Opcode,
+    pub(super) is_last: bool,
+    pub(super) is_deflated: bool,
+    /// Bytes of payload to come.
+    pub(super) left: usize,
+    /// The key as it stands at the next byte.
+    pub(super) key: [u8; 4],
+}
+
+impl Frame {
+    /// The frame when `bytes` more of it have come; `None` when it is over.
+    pub(super) const fn after(self, bytes: usize) -> Option<Self> {
+        if bytes >= self.left {
+            return None;
+        }
+        Some(Self {
+            left: self.left - bytes,
+            key: mask::rotated(self.key, bytes),
+            ..self
+        })
+    }
+}
+
+impl From<Head> for Frame {
+    fn from(head: Head) -> Self {
+        let Head {
+            opcode,
+            is_last,
+            is_deflated,
+            payload,
+            key,
+            size: _,
+        } = head;
+        Self {
+            opcode,
+            is_last,
+            is_deflated,
+            left: payload,
+            key,
+        }
+    }
+}
+
 /// The first reserved bit.
 const RSV1: u8 = 0x40;
 
@@ -88,8 +135,12 @@ fn opcode(first: u8, expected: Expected) -> Result<Opcode, Fault> {
     let known = match expected.extension {
         Extension::None => 0,
         // RFC 7692, 6: on the first frame of a message only, never on a control frame.
-        Extension::Deflate | Extension::DeflateNarrow if matches!(first & 0x0f, 1 | 2) => RSV1,
-        Extension::Deflate | Extension::DeflateNarrow => 0,
+        Extension::Deflate | Extension::DeflateNarrow | Extension::DeflateTakeover
+            if matches!(first & 0x0f, 1 | 2) =>
+        {
+            RSV1
+        }
+        Extension::Deflate | Extension::DeflateNarrow | Extension::DeflateTakeover => 0,
     };
     if first & 0x70 & !known != 0 {
         // RFC 6455, 5.2: nothing was agreed on that would give it a meaning.

@@ -2,10 +2,10 @@
 
 use super::NOT_UTF8;
 use super::TOO_MANY;
-use super::deflate::Inflater;
+use super::deflate::{Inflater, Windows};
+use super::frame::HEADER_BYTES;
 use super::frame::Kind;
-use super::frame::{HEADER_BYTES, Opcode};
-use super::head::{Expected, Head};
+use super::head::{Expected, Frame, Head};
 use super::mask;
 use crate::limits;
 use crate::payload::{Payload, ReceiveInto, Shelf};
@@ -28,6 +28,8 @@ pub struct Pool {
     /// Once a deflated message came; and where the next one is inflated into.
     inflater: Option<Box<Inflater>>,
     inflated: Vec<u8>,
+    /// What the peers said last that keep context, by the keys of their decoders.
+    pub windows: Windows,
     /// Buffers of large messages.
     pub shelf: Shelf,
     /// Bytes of memory that the unfinished messages of all decoders take now.
@@ -47,19 +49,22 @@ impl Pool {
             spare: Vec::new(),
             inflater: None,
             inflated: Vec::new(),
+            windows: Windows::default(),
             shelf: Shelf::default(),
             held: 0,
             worked: 0,
         }
     }
 
-    /// Inflates a whole message into what `pieces` keeps.
-    pub(super) fn inflate(&mut self, pieces: &mut Pieces, packed: &[u8]) -> Result<(), Fault> {
+    /// Inflates a whole message of the decoder with that key into what `pieces` keeps.
+    fn inflate(&mut self, pieces: &mut Pieces, (key, packed): Packed<'_>) -> Result<(), Fault> {
         let inflater = self.inflater.get_or_insert_with(Box::default);
         if self.inflated.capacity() == 0 {
             self.inflated = self.shelf.buffer();
         }
-        let inflated = inflater.inflate(packed, self.max_message, &mut self.inflated);
+        let (before, into) = (self.windows.context(key), &mut self.inflated);
+        let inflated = inflater.inflate_after(before, packed, self.max_message, into);
+        self.windows.remember(key, &self.inflated);
         std::mem::swap(&mut pieces.message, &mut self.inflated);
         self.worked += limits::SHARE_BYTES_OF_A_MESSAGE + pieces.message.len();
         inflated
@@ -91,6 +96,9 @@ impl Pool {
     }
 }
 
+/// A deflated message, and the key of its decoder among [`Pool::windows`].
+pub(super) type Packed<'p> = (u32, &'p [u8]);
+
 /// The state of one decoder beyond "at the start of a message".
 #[derive(Debug)]
 pub(super) struct Pieces {
@@ -119,52 +127,6 @@ pub(super) struct Pieces {
     header_len: u8,
     control: [u8; limits::CONTROL_BYTES],
     control_len: u8,
-}
-
-/// A frame whose header is read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
-    pub(super) opcode: Opcode,
-    pub(super) is_last: bool,
-    pub(super) is_deflated: bool,
-    /// Bytes of payload to come.
-    pub(super) left: usize,
-    /// The key as it stands at the next byte.
-    pub(super) key: [u8; 4],
-}
-
-impl Frame {
-    /// The frame when `bytes` more of it have come; `None` when it is over.
-    pub(super) const fn after(self, bytes: usize) -> Option<Self> {
-        if bytes >= self.left {
-            return None;
-        }
-        Some(Self {
-            left: self.left - bytes,
-            key: mask::rotated(self.key, bytes),
-            ..self
-        })
-    }
-}
-
-impl From<Head> for Frame {
-    fn from(head: Head) -> Self {
-        let Head {
-            opcode,
-            is_last,
-            is_deflated,
-            payload,
-            key,
-            size: _,
-        } = head;
-        Self {
-            opcode,
-            is_last,
-            is_deflated,
-            left: payload,
-            key,
-        }
-    }
 }
 
 impl Default for Pieces {
@@ -404,10 +366,10 @@ impl Pieces {
     }
 
     /// Ends the message: its kind. The bytes stay until the pool has this back.
-    pub(super) fn finish(&mut self, pool: &mut Pool) -> Result<Kind, Fault> {
+    pub(super) fn finish(&mut self, key: u32, pool: &mut Pool) -> Result<Kind, Fault> {
         if std::mem::take(&mut self.is_deflated) && !std::mem::take(&mut self.is_discarded) {
             let packed = std::mem::take(&mut self.message);
-            let inflated = pool.inflate(self, &packed);
+            let inflated = pool.inflate(self, (key, &packed));
             pool.shelf.keep(packed);
             inflated?;
             self.check_inflated()?;
@@ -435,7 +397,7 @@ impl Pieces {
     pub(super) fn inflate(
         &mut self,
         kind: Kind,
-        packed: &[u8],
+        packed: Packed<'_>,
         pool: &mut Pool,
     ) -> Result<(), Fault> {
         self.kind = Some(kind);

@@ -2,11 +2,12 @@
 //! to be told what all cores count.
 
 use super::Shared;
-use crate::app::{Admittance, ApiResponse, Arrival, ArrivalPurpose, Holdings, Refusal};
+use crate::app::{Admittance, ApiResponse, Arrival, ArrivalPurpose, Holdings, Reach, Refusal};
 use crate::door::forwarded;
 use crate::protocol::Fault;
 use crate::protocol::http::Request;
-use crate::protocol::websocket::{Extension, handshake};
+use crate::protocol::websocket::deflate::{Agreement, Kept};
+use crate::protocol::websocket::handshake;
 use crate::server::admission::{self, FULL, Place};
 use crate::server::answer::{self, Answer, Reply};
 use crate::server::apps::{AppIndex, Apps};
@@ -182,17 +183,24 @@ impl<A: Apps> Shared<A> {
         app: AppIndex,
         request: &Request<'_>,
         now: Instant,
-    ) -> Result<Extension, Fault> {
+    ) -> Result<Option<Agreement>, Fault> {
         // It has no body, but may say so: the WebSocket of the JDK does.
-        let accepted = self.config.accept(request)?;
+        let (reach, _) = A::manner(app);
+        let sent = match reach {
+            // To all the same is said: it is deflated once, and each message by itself.
+            Reach::All => Kept::Nothing,
+            Reach::Replies | Reach::Named => Kept::Last,
+        };
+        let room = self.memory.window_room();
+        let accepted = self.config.accept(request, (sent, room))?;
         if self.is_draining() {
             return Err(DRAINING);
         }
-        let extension = accepted.extension();
+        let agreement = accepted.agreement();
         self.arriving(app, request, ArrivalPurpose::Stay)?;
         self.responses.upgrade(&accepted);
         self.apps.awake(app, now);
-        Ok(extension)
+        Ok(agreement)
     }
 
     /// Writes the beginning of an event stream of that application.
@@ -412,7 +420,7 @@ impl<A: Apps> Shared<A> {
     /// What is counted, with what is held now.
     fn figures(&self, wire: &impl Wire<Message<A::Letters>>) -> (Tally, Holdings) {
         let inbound = self.memory.inbound_bytes();
-        let held = inbound + wire.held_bytes();
+        let held = inbound + wire.held_bytes() + self.memory.windows();
         let tally = self.tally.holding(inbound as u64, held as u64);
         (
             tally.with_log_lost(self.log.log_lost()),

@@ -1,6 +1,7 @@
 //! Who makes much work has a share of each turn, and everyone else is served in between.
 
 use super::*;
+use crate::protocol::websocket::deflate::ContextTakeover;
 use crate::protocol::websocket::{Deflater, deflate};
 
 const EXTENSIONS: &str =
@@ -8,7 +9,7 @@ const EXTENSIONS: &str =
 
 fn rig() -> Rig {
     Rig::new(Config {
-        deflate: true,
+        deflate: Some(ContextTakeover::Never),
         ..config()
     })
 }

@@ -1,6 +1,7 @@
 //! What silent peers hold: it has a time, and a sum.
 
 use super::*;
+use crate::protocol::websocket::deflate::{ContextTakeover, WindowBits};
 use proptest::prelude::*;
 
 const PART: usize = 100_000;
@@ -177,7 +178,10 @@ proptest! {
     fn the_sum_is_always_what_the_buffers_of_all_have_room_for(
         steps in prop::collection::vec((0..3_usize, 0..5_u8, 1..5_000_usize), 1..60),
     ) {
-        let mut rig = Rig::new(Config { deflate: true, ..config() });
+        let mut rig = Rig::new(Config {
+            deflate: Some(ContextTakeover::Never),
+            ..config()
+        });
         let mut ids: Vec<_> = (0..3).map(|_| rig.socket("/echo")).collect();
         let whole = masked(Opcode::Text, &[b'x'; 9_000]);
         let mut at = [0; 3];
@@ -283,4 +287,128 @@ fn spare_buffers_go_before_anybody_does() {
     }
     assert_eq!(rig.server.core.shared.inbound().spare(), 0);
     assert_eq!((rig.closed(small), rig.closed(large)), (None, None));
+}
+
+/// What the kernel writes into meanwhile, of a large message whose beginning came.
+fn lent(rig: &mut Rig, id: ConnectionId) -> Vec<u8> {
+    let into = rig.server.receive_into(id).expect("much is to come");
+    assert!(into.most <= into.buffer.capacity() - into.buffer.len());
+    into.buffer
+}
+
+#[test]
+fn ten_thousand_messages_that_have_begun_are_held_within_the_budget_and_the_others_are_served() {
+    const PEERS: usize = 10_000;
+    const BUDGET: usize = 8 << 20;
+    let mut rig = Rig::new(Config {
+        memory: BUDGET,
+        ..config()
+    });
+    let other = rig.socket("/echo");
+    let frame = begun(20_000);
+    let (mut begun, mut most) = (Vec::new(), 0);
+    for peer in 0..PEERS {
+        let id = rig.socket("/echo");
+        rig.receive(id, &frame);
+        // One that was ended at once has nothing lent.
+        let buffer = rig.closed(id).is_none().then(|| lent(&mut rig, id));
+        begun.push((id, buffer));
+        most = most.max(rig.server.core.shared.memory().inbound_bytes());
+        if peer % 100 == 0 {
+            // A hundred in 2 ms: much faster than it is looked for them by time.
+            rig.pass(Duration::from_millis(2));
+            rig.receive(other, &masked(Opcode::Text, b"quick"));
+            assert_eq!(rig.sent(other), plain(Opcode::Text, b"quick"));
+        }
+    }
+    // Between two looks an eighth of the budget may come, and what one peer is lent.
+    assert!(most <= BUDGET + BUDGET / 8 + 100_000, "{most} bytes");
+    let ended = begun
+        .iter()
+        .filter(|(id, _)| rig.closed(*id).is_some())
+        .count();
+    assert_eq!(rig.tally().decided.memory, ended as u64);
+    assert!((PEERS - 500..PEERS).contains(&ended), "{ended}");
+    let is_left = |(id, _): &(ConnectionId, _)| rig.closed(*id).is_none();
+    let oldest = begun.iter().position(is_left).expect("some are left");
+    // The oldest unfinished ones went first: those that are left came last, but for the last few.
+    assert!(begun[oldest..].iter().filter(|it| !is_left(it)).count() < 10);
+    assert_eq!(close_code(&rig.sent(begun[0].0)), 1013);
+    // What was lent to those that were ended comes back late, and is nobody's.
+    for (id, buffer) in begun {
+        if let Some(mut buffer) = buffer {
+            buffer.extend_from_slice(&[0; 16]);
+            rig.server.received_into(id, buffer, &mut rig.wire);
+        }
+        rig.gone(id, CloseCause::Reset);
+    }
+    assert_eq!(rig.server.core.shared.memory().inbound_bytes(), 0);
+    rig.receive(other, &masked(Opcode::Text, b"after"));
+    assert_eq!(rig.sent(other), plain(Opcode::Text, b"after"));
+}
+
+#[test]
+fn a_message_that_stops_while_it_is_received_into_is_ended_in_its_time() {
+    let mut rig = Rig::new(config());
+    let (silent, slow) = (rig.socket("/echo"), rig.socket("/echo"));
+    let frame = begun(1_000_014);
+    rig.receive(silent, &frame[..PART]);
+    rig.receive(slow, &frame[..PART]);
+    let held = lent(&mut rig, silent);
+    let mut at = PART;
+    for _ in 0..limits::STALL_TIME.as_secs() + 3 {
+        // As the kernel does that was given little.
+        let mut buffer = lent(&mut rig, slow);
+        buffer.extend_from_slice(&frame[at..at + 5_000]);
+        at += 5_000;
+        rig.server.received_into(slow, buffer, &mut rig.wire);
+        rig.pass(Duration::from_secs(1));
+    }
+    assert_eq!(close_code(&rig.sent(silent)), 1008);
+    assert_eq!(rig.closed(slow), None);
+    assert_eq!(rig.tally().decided.stalled, 1);
+    rig.server.received_into(silent, held, &mut rig.wire);
+    for id in [silent, slow] {
+        rig.gone(id, CloseCause::Reset);
+    }
+    assert_eq!(rig.server.core.shared.memory().inbound_bytes(), 0);
+}
+
+#[test]
+fn windows_have_half_of_the_budget_and_nobody_is_ended_for_them() {
+    let windows = 2 * WindowBits::USUAL.bytes();
+    let budget = 8 * windows;
+    let mut rig = Rig::new(Config {
+        deflate: Some(ContextTakeover::Within(WindowBits::USUAL)),
+        memory: budget,
+        ..config()
+    });
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nHost:";
+    let open = |rig: &mut Rig, path| {
+        let id = rig.asked(&upgrade(path).replacen("Host:", offer, 1));
+        let answer = rig.text(id);
+        (id, !answer.contains("client_no_context_takeover"))
+    };
+    let ids: Vec<_> = (0..4).map(|_| open(&mut rig, "/echo")).collect();
+    assert!(ids.iter().all(|(_, keeps)| *keeps));
+    assert_eq!(rig.server.core.shared.memory().windows(), budget / 2);
+    let (last, keeps) = open(&mut rig, "/echo");
+    assert!(!keeps, "there is no room for its windows");
+    // What is unfinished has the rest of the budget.
+    rig.receive(last, &begun(budget / 4));
+    assert_eq!(rig.closed(last), None);
+    rig.pass(Duration::from_millis(100));
+    rig.receive(ids[0].0, &begun(budget / 2));
+    assert_eq!(close_code(&rig.sent(ids[0].0)), 1013);
+    assert_eq!(rig.closed(last), None);
+    rig.gone(ids[0].0, CloseCause::Local);
+    assert_eq!(rig.server.core.shared.memory().windows(), 3 * windows);
+    // One that hears nothing keeps no window either.
+    open(&mut rig, "/push");
+    assert_eq!(rig.server.core.shared.memory().windows(), 3 * windows);
+    rig.gone(last, CloseCause::Reset);
+    for (id, _) in &ids[1..] {
+        rig.gone(*id, CloseCause::Reset);
+    }
+    assert_eq!(rig.server.core.shared.memory().windows(), 0);
 }

@@ -3,7 +3,8 @@
 use super::draws::Draws;
 use crate::fuzzing::property;
 use ringstorm::protocol::http::{BodyLength, Request, Response};
-use ringstorm::protocol::websocket::{ClientHandshake, Extension, Offer, OriginPolicy, handshake};
+use ringstorm::protocol::websocket::deflate::{ContextTakeover, Kept, Terms};
+use ringstorm::protocol::websocket::{ClientHandshake, Offer, OriginPolicy, handshake};
 
 #[test]
 fn a_response_of_any_status_and_fields_is_read_as_it_was_written() {
@@ -65,13 +66,13 @@ fn an_upgrade_is_agreed_on_by_both_sides_or_by_none() {
         ];
         let own = &own[..usize::from(draws.byte() % 7)];
         let own = &own[usize::from(draws.byte() % 6).min(own.len())..];
-        let extension = [Extension::None, Extension::Deflate][usize::from(draws.flag())];
+        let deflate = [None, Some(ContextTakeover::Never)][usize::from(draws.flag())];
         let offer = Offer {
             host: "h",
             target: "/",
             headers: own,
             subprotocols: &offered,
-            extension,
+            deflate,
         };
         let client = ClientHandshake::new(nonce);
         let mut request = Vec::new();
@@ -88,14 +89,14 @@ fn an_upgrade_is_agreed_on_by_both_sides_or_by_none() {
         let Ok(mut accepted) = accepted else { return };
         let deflates = draws.flag();
         if deflates {
-            accepted = accepted.deflating(&request);
+            accepted = accepted.deflating(&request, TERMS);
         }
         let mut answer = Vec::new();
         accepted.encode(&mut answer);
         let response = Response::parse(&answer).expect("what was written");
-        let is_agreed = match extension {
-            Extension::None => !(deflates && refuses("Sec-WebSocket-Extensions")),
-            _ => deflates,
+        let is_agreed = match deflate {
+            None => !(deflates && refuses("Sec-WebSocket-Extensions")),
+            Some(_) => deflates,
         };
         assert_eq!(client.verify(&response, &offer).is_ok(), is_agreed);
         // And nothing else is taken for the answer.
@@ -108,6 +109,13 @@ fn an_upgrade_is_agreed_on_by_both_sides_or_by_none() {
         }
     });
 }
+
+/// A server that keeps no context.
+const TERMS: Terms = Terms {
+    takeover: ContextTakeover::Never,
+    sent: Kept::Nothing,
+    room: 0,
+};
 
 /// What makes another answer of one that agrees (RFC 6455, 4.1; RFC 7692, 7.1).
 const OTHER_ANSWERS: [(&str, &str); 11] = [

@@ -1,18 +1,25 @@
-//! permessage-deflate (RFC 7692): messages made smaller, without memory for each connection.
+//! permessage-deflate (RFC 7692): messages made smaller, with or without those before them.
 //!
-//! Neither side keeps context between messages: that is agreed on in every handshake here, as a
-//! server may always demand it of both (7.1.1). So one [`Deflater`] and one [`Inflater`] serve all
-//! connections of a core, an idle connection costs nothing more, and a broadcast is deflated once.
+//! Without context takeover, as a server may always demand of both sides (7.1.1), an idle
+//! connection costs nothing more, and a broadcast is deflated once. With it a connection keeps a
+//! window each way, of what was said last: see [`window`]. One [`Deflater`] for each size of window
+//! and one [`Inflater`] serve all connections of a core.
 //!
 //! What is inflated is bounded while it is inflated, by the cap on a message (CVE-2026-27571: a
 //! small message that becomes a large one), and counted in [`super::decoder::Pool::worked`], so
 //! that many such messages do not keep others waiting.
 
+mod deflation;
 mod negotiate;
 #[cfg(test)]
+mod takeover_tests;
+#[cfg(test)]
 mod tests;
+pub mod window;
 
-pub use negotiate::{Agreement, OFFER, agree, agreed};
+pub use deflation::Deflation;
+pub use negotiate::{Agreement, ContextTakeover, OFFER, Terms, Way, agree, agreed, offer};
+pub use window::{Kept, WindowBits, Windows};
 
 use super::TOO_BIG;
 use super::closing;
@@ -22,13 +29,14 @@ use crate::limits;
 use crate::protocol::Fault;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-/// The window that [`Deflater`] looks back in, as a power of two: 4 KiB. Larger ones find little
-/// more in messages without context, and a client that inflates needs as much.
-const WINDOW_BITS: u8 = 12;
-/// The window of [`Deflater::narrow`]: the least that raw deflate has, 512 bytes.
-const NARROW_BITS: u8 = 9;
 /// How hard it is tried: the least that finds repeats lazily.
 const LEVEL: u32 = 4;
+/// A message below this is sent as it is where it may refer to others: alone it has to be longer.
+const BYTES_MIN_AFTER: usize = 16;
+/// One of so many bytes at most is deflated for those that follow, though it becomes longer by less
+/// than so many.
+const INVESTED_BYTES: usize = 512;
+const INVESTED_MORE: usize = 8;
 /// What ends the content of a message and does not travel (7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// Bytes that are inflated at once, at least.
@@ -38,18 +46,18 @@ const STEP: usize = 4096;
 #[derive(Debug)]
 pub struct Deflater {
     stream: Compress,
-    window_bits: u8,
+    window: WindowBits,
     packed: Vec<u8>,
 }
 
 impl Default for Deflater {
     fn default() -> Self {
-        Self::with_window(WINDOW_BITS)
+        Self::with_window(WindowBits::USUAL)
     }
 }
 
-fn stream(window_bits: u8) -> Compress {
-    Compress::new_with_window_bits(Compression::new(LEVEL), false, window_bits)
+fn stream(window: WindowBits) -> Compress {
+    Compress::new_with_window_bits(Compression::new(LEVEL), false, window.get())
 }
 
 /// Bytes that a deflated message never exceeds: zlib's own conservative bound (`deflateBound`), and
@@ -59,16 +67,12 @@ const fn bound(bytes: usize) -> usize {
 }
 
 impl Deflater {
-    /// For whoever keeps no more than 512 bytes to inflate with.
-    #[must_use]
-    pub fn narrow() -> Self {
-        Self::with_window(NARROW_BITS)
-    }
-
-    fn with_window(window_bits: u8) -> Self {
+    /// For whoever keeps that window to inflate with.
+    pub(super) fn with_window(window: WindowBits) -> Self {
+        let window = window.max(WindowBits::NARROW);
         Self {
-            stream: stream(window_bits),
-            window_bits,
+            stream: stream(window),
+            window,
             packed: Vec::new(),
         }
     }
@@ -79,6 +83,22 @@ impl Deflater {
         if message.len() < limits::DEFLATE_BYTES_MIN {
             return None;
         }
+        self.deflate_by(&[], message, message.len() + TAIL.len())
+    }
+
+    /// The same where the peer has kept `before`. A short message that does not shrink is deflated
+    /// all the same: those that follow may refer to it.
+    pub(super) fn deflate_after(&mut self, before: &[u8], message: &[u8]) -> Option<&[u8]> {
+        let most = match message.len() {
+            ..BYTES_MIN_AFTER => return None,
+            len @ ..=INVESTED_BYTES => len + TAIL.len() + INVESTED_MORE,
+            len => len + TAIL.len(),
+        };
+        self.deflate_by(before, message, most)
+    }
+
+    /// The same, if that and [`TAIL`] are less than `most` bytes.
+    fn deflate_by(&mut self, before: &[u8], message: &[u8], most: usize) -> Option<&[u8]> {
         // Room for all of it, whatever it becomes: zlib-rs 0.6.8 panics later if it is left with
         // bytes that it could not give out, reset or not.
         let room = bound(message.len());
@@ -86,21 +106,27 @@ impl Deflater {
             self.packed.resize(room, 0);
         }
         self.stream.reset();
+        let is_loaded = before.is_empty() || self.stream.set_dictionary(before).is_ok();
         let out = self.packed.get_mut(..room)?;
         let status = self.stream.compress(message, out, FlushCompress::Sync);
         let used = usize::try_from(self.stream.total_in()).ok()?;
         let made = usize::try_from(self.stream.total_out()).ok()?;
-        if status.is_err() || used < message.len() || made >= room {
-            self.stream = stream(self.window_bits);
+        if !is_loaded || status.is_err() || used < message.len() || made >= room {
+            self.stream = stream(self.window);
             return None;
         }
-        if made >= message.len() + TAIL.len() {
+        if made >= most {
             self.shrink();
             return None;
         }
         // 7.2.1: the flush ends with an empty stored block, and its last four bytes stay here.
-        let packed = self.packed.get(..made)?;
-        packed.strip_suffix(&TAIL)
+        let len = self.packed.get(..made)?.strip_suffix(&TAIL)?.len();
+        self.packed(len)
+    }
+
+    /// The first bytes of what was made last.
+    pub(super) fn packed(&self, len: usize) -> Option<&[u8]> {
+        self.packed.get(..len)
     }
 
     /// Frees what a large message needed.
@@ -152,14 +178,46 @@ impl Inflater {
     /// # Errors
     /// 1009 for more than `max` bytes, 1007 for what is no deflated data.
     pub fn inflate(&mut self, packed: &[u8], max: usize, into: &mut Vec<u8>) -> Result<(), Fault> {
+        self.inflate_after(&[], packed, max, into)
+    }
+
+    /// The same of a message that may refer to `before`, which the peer said last.
+    ///
+    /// # Errors
+    /// As [`Self::inflate`].
+    pub fn inflate_after(
+        &mut self,
+        before: &[u8],
+        packed: &[u8],
+        max: usize,
+        into: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
         into.clear();
+        self.begin(before, into)?;
+        for piece in [packed, &TAIL] {
+            self.feed((before, piece), max, into)?;
+        }
+        Ok(())
+    }
+
+    /// Begins a stream that may refer to what was inflated so far, and to what was said before.
+    fn begin(&mut self, before: &[u8], into: &[u8]) -> Result<(), Fault> {
         self.stream.reset(false);
-        self.feed(packed, max, into)?;
-        self.feed(&TAIL, max, into)
+        let own = last(into, WindowBits::MOST.bytes());
+        let older = last(before, WindowBits::MOST.bytes() - own.len());
+        for part in [older, own].into_iter().filter(|part| !part.is_empty()) {
+            self.stream.set_dictionary(part).map_err(|_| NOT_DEFLATED)?;
+        }
+        Ok(())
     }
 
     /// Inflates a piece. Each turn takes something in or gives something out, or is the last.
-    fn feed(&mut self, mut piece: &[u8], max: usize, into: &mut Vec<u8>) -> Result<(), Fault> {
+    fn feed(
+        &mut self,
+        (before, mut piece): (&[u8], &[u8]),
+        max: usize,
+        into: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
         loop {
             let room = max.saturating_sub(into.len()).min(STEP.max(into.len()));
             // One byte more than allowed shows that there is more.
@@ -178,7 +236,7 @@ impl Inflater {
             match status {
                 Err(_) => return Err(NOT_DEFLATED),
                 // 7.2.3.4: a sender may end its blocks; what follows is another stream.
-                Ok(Status::StreamEnd) => self.stream.reset(false),
+                Ok(Status::StreamEnd) => self.begin(before, into)?,
                 Ok(Status::Ok | Status::BufError) if gave > room => {}
                 Ok(Status::Ok | Status::BufError) if took == 0 && gave == 0 => return Ok(()),
                 Ok(Status::Ok | Status::BufError) => {}
@@ -188,6 +246,12 @@ impl Inflater {
             }
         }
     }
+}
+
+/// The end of it: so many bytes at most.
+fn last(bytes: &[u8], most: usize) -> &[u8] {
+    let from = bytes.len().saturating_sub(most);
+    bytes.get(from..).unwrap_or_default()
 }
 
 /// Data that cannot be inflated (RFC 6455, 7.4.1: 1007).

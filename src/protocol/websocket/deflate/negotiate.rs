@@ -1,28 +1,52 @@
 //! What client and server agree on (RFC 7692, 5 and 7.1): every parameter is checked by both.
 
-use super::{NARROW_BITS, WINDOW_BITS};
+use super::window::{Kept, WindowBits};
 use crate::protocol::http::headers::trim;
-use crate::protocol::websocket::frame::Extension;
+use crate::protocol::websocket::frame::{Extension, Role};
+use std::fmt::Write as _;
 
 /// The extension's name (7).
 const NAME: &str = "permessage-deflate";
 /// Extensions of one handshake that are looked at.
 const OFFERS: usize = 16;
 
-/// What a client here offers: no context is kept by either side. It does not say that it could
-/// limit its own window, so no server may ask it to (7.1.2.2).
+/// What a client here offers that keeps no context: neither side shall. It does not say that it
+/// could limit its own window, so no server may ask it to (7.1.2.2).
 pub const OFFER: &str =
     "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
-/// What a server here agrees to.
+/// Whether a side here keeps what was said, for the messages that follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Agreement {
-    /// The client did not limit the server's window.
-    Free,
-    /// The client limited the server's window to no less than what is used here, and is told.
-    Limited,
-    /// The client limited it to less: it is sent what the least of windows makes, and told.
-    Narrow,
+pub enum ContextTakeover {
+    /// Neither side does.
+    Never,
+    /// Both do, as far as the other side agrees. Windows are no larger than that, where the other
+    /// side lets itself be told.
+    Within(WindowBits),
+}
+
+/// What a server goes by when it agrees.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// What the server does.
+    pub takeover: ContextTakeover,
+    /// Whether the server keeps context for what it says on that connection, if it does at all.
+    pub sent: Kept,
+    /// Bytes that the windows of the connection may have: without room no side keeps any.
+    pub room: usize,
+}
+
+/// How one side deflates: the window that it stays in, and whether messages refer to others.
+pub type Way = (WindowBits, Kept);
+
+/// What is agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    server: Way,
+    client: Way,
+    /// What the answer tells of the windows.
+    server_bits: Option<WindowBits>,
+    client_bits: Option<WindowBits>,
 }
 
 /// The parameters of one offer or answer.
@@ -40,89 +64,198 @@ enum Bits {
     /// Only the name: the client could limit its window (7.1.2.2).
     Able,
     /// 8 to 15.
-    Most(u8),
+    Most(WindowBits),
+}
+
+impl ContextTakeover {
+    /// Bytes that the windows of one connection have at most, of those that are sent and received
+    /// through: the other side may not say how much it keeps.
+    #[must_use]
+    pub const fn bytes_max(self) -> (usize, usize) {
+        match self {
+            Self::Never => (0, 0),
+            Self::Within(bits) => (bits.bytes(), WindowBits::MOST.bytes()),
+        }
+    }
 }
 
 impl Agreement {
-    /// What that is for the frames that follow.
+    /// How that side deflates.
     #[must_use]
-    pub const fn extension(self) -> Extension {
-        match self {
-            Self::Free | Self::Limited => Extension::Deflate,
-            Self::Narrow => Extension::DeflateNarrow,
+    pub const fn sent_by(&self, role: Role) -> Way {
+        match role {
+            Role::Server => self.server,
+            Role::Client => self.client,
+        }
+    }
+
+    /// How the other side does.
+    #[must_use]
+    pub const fn received_by(&self, role: Role) -> Way {
+        match role {
+            Role::Server => self.client,
+            Role::Client => self.server,
+        }
+    }
+
+    /// Whether a side keeps context.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        self.server.1 == Kept::Last || self.client.1 == Kept::Last
+    }
+
+    /// What that is for the frames that side sends.
+    #[must_use]
+    pub fn extension(&self, role: Role) -> Extension {
+        match self.sent_by(role) {
+            (_, Kept::Last) => Extension::DeflateTakeover,
+            (bits, Kept::Nothing) if bits >= WindowBits::USUAL => Extension::Deflate,
+            (_, Kept::Nothing) => Extension::DeflateNarrow,
         }
     }
 
     /// The value of `Sec-WebSocket-Extensions` in the answer.
     #[must_use]
-    pub const fn answer(self) -> &'static str {
-        match self {
-            Self::Free => OFFER,
-            // WINDOW_BITS, in words.
-            Self::Limited => {
-                "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
-                 server_max_window_bits=12"
+    pub fn answer(&self) -> String {
+        let mut answer = NAME.to_owned();
+        for (name, (_, kept)) in [("server", self.server), ("client", self.client)] {
+            if kept == Kept::Nothing {
+                let _ = write!(answer, "; {name}_no_context_takeover");
             }
-            // NARROW_BITS.
-            Self::Narrow => {
-                "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
-                 server_max_window_bits=9"
+        }
+        for (name, bits) in [("server", self.server_bits), ("client", self.client_bits)] {
+            if let Some(bits) = bits {
+                let _ = write!(answer, "; {name}_max_window_bits={}", bits.get());
             }
+        }
+        answer
+    }
+}
+
+/// What a client offers: the best first (5.1). A server that keeps its window at 32 KiB passes over
+/// an offer that limits it, and takes the next.
+#[must_use]
+pub fn offer(takeover: ContextTakeover) -> String {
+    match takeover {
+        ContextTakeover::Never => OFFER.to_owned(),
+        ContextTakeover::Within(WindowBits::MOST) => format!("{NAME}; client_max_window_bits"),
+        ContextTakeover::Within(bits) => {
+            let bits = bits.get();
+            let plain = format!("{NAME}; client_max_window_bits={bits}");
+            format!("{plain}; server_max_window_bits={bits}, {plain}")
         }
     }
 }
 
 /// The server's choice among the offers in all `Sec-WebSocket-Extensions` of a request: the first
 /// that it can keep (5.1). An offer with a parameter that is unknown, given twice or out of its
-/// range is passed over (7.1), as is one that wants a window of 256 bytes: no deflater here has it.
+/// range is passed over (7.1).
 #[must_use]
-pub fn agree<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Agreement> {
+pub fn agree<'a>(values: impl Iterator<Item = &'a [u8]>, terms: Terms) -> Option<Agreement> {
     let offers = values.flat_map(extensions).take(OFFERS);
-    offers.filter_map(parameters).find_map(agreement)
+    let mut offers = offers.filter_map(parameters);
+    offers.find_map(|offer| agreement(offer, terms))
 }
 
-fn agreement(offer: Parameters) -> Option<Agreement> {
-    match offer.server_max_window_bits {
-        None => Some(Agreement::Free),
-        Some(Bits::Most(bits)) if bits >= WINDOW_BITS => Some(Agreement::Limited),
-        Some(Bits::Most(bits)) if bits >= NARROW_BITS => Some(Agreement::Narrow),
-        Some(Bits::Most(_) | Bits::Able) => None,
-    }
+fn agreement(offer: Parameters, terms: Terms) -> Option<Agreement> {
+    let asked = match offer.server_max_window_bits {
+        None => None,
+        Some(Bits::Most(bits)) => Some(bits),
+        // 7.1.2.1: in an offer it has a value.
+        Some(Bits::Able) => return None,
+    };
+    let (sends, receives) = match terms.takeover {
+        ContextTakeover::Never => (false, false),
+        ContextTakeover::Within(_) => (
+            terms.sent == Kept::Last && !offer.server_no_context_takeover,
+            !offer.client_no_context_takeover,
+        ),
+    };
+    let own = match terms.takeover {
+        ContextTakeover::Within(bits) => bits,
+        ContextTakeover::Never => WindowBits::USUAL,
+    };
+    let client_bits = match offer.client_max_window_bits {
+        Some(Bits::Able) if receives => Some(own),
+        Some(Bits::Most(bits)) if receives => Some(bits.min(own)),
+        Some(_) | None => None,
+    };
+    let client = client_bits.unwrap_or(WindowBits::MOST);
+    let server = asked.unwrap_or(WindowBits::MOST).min(own);
+    let all = [(sends, server), (receives, client)];
+    let wanted: usize = all
+        .iter()
+        .filter_map(|(is, bits)| is.then_some(bits.bytes()))
+        .sum();
+    let has_room = wanted <= terms.room;
+    let sends = sends && has_room;
+    // Messages by themselves are deflated with the usual window, or with the least.
+    let server = match server {
+        bits if sends => bits,
+        bits if bits >= WindowBits::USUAL => WindowBits::USUAL,
+        bits => bits.min(WindowBits::NARROW),
+    };
+    Some(Agreement {
+        server: (server, kept(sends)),
+        client: (client, kept(receives && has_room)),
+        server_bits: asked.map(|_| server),
+        client_bits: client_bits.filter(|_| has_room),
+    })
 }
 
-/// Whether the answer to [`OFFER`] agrees to it.
+const fn kept(is_kept: bool) -> Kept {
+    if is_kept { Kept::Last } else { Kept::Nothing }
+}
+
+/// What the answer to [`offer`] agrees to; `None` if to nothing.
 ///
 /// # Errors
 /// Why it answers something that was not offered, or not what was offered.
-pub fn agreed<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<bool, &'static str> {
+pub fn agreed<'a>(
+    values: impl Iterator<Item = &'a [u8]>,
+    takeover: ContextTakeover,
+) -> Result<Option<Agreement>, &'static str> {
     let mut answers = values.flat_map(extensions);
     let Some(answer) = answers.next() else {
-        return Ok(false);
+        return Ok(None);
     };
     if answers.next().is_some() {
         return Err("101 with more extensions than were offered");
     }
-    let Some(parameters) = parameters(answer) else {
+    let Some(answer) = parameters(answer) else {
         return Err("101 with an extension or parameter that was not offered");
     };
-    match parameters {
+    let (own, client_kept) = match takeover {
         // 7.1.1.1: a server that agrees says so.
-        Parameters {
-            server_no_context_takeover: false,
-            ..
-        } => Err("101 without server_no_context_takeover, which was offered"),
+        ContextTakeover::Never if !answer.server_no_context_takeover => {
+            return Err("101 without server_no_context_takeover, which was offered");
+        }
+        ContextTakeover::Never => (WindowBits::USUAL, false),
+        ContextTakeover::Within(bits) => (bits, !answer.client_no_context_takeover),
+    };
+    let client = match (answer.client_max_window_bits, takeover) {
+        (None, _) => own,
         // 7.1.2.2: it was not offered.
-        Parameters {
-            client_max_window_bits: Some(_),
-            ..
-        } => Err("101 with client_max_window_bits, which was not offered"),
+        (Some(_), ContextTakeover::Never) => {
+            return Err("101 with client_max_window_bits, which was not offered");
+        }
+        (Some(Bits::Able), ContextTakeover::Within(_)) => {
+            return Err("101 with client_max_window_bits without a value");
+        }
+        (Some(Bits::Most(bits)), ContextTakeover::Within(_)) => bits.min(own),
+    };
+    let server = match answer.server_max_window_bits {
+        None => WindowBits::MOST,
+        Some(Bits::Most(bits)) => bits,
         // 7.1.2.1: in an answer it has a value.
-        Parameters {
-            server_max_window_bits: Some(Bits::Able),
-            ..
-        } => Err("101 with server_max_window_bits without a value"),
-        Parameters { .. } => Ok(true),
-    }
+        Some(Bits::Able) => return Err("101 with server_max_window_bits without a value"),
+    };
+    Ok(Some(Agreement {
+        server: (server, kept(!answer.server_no_context_takeover)),
+        client: (client, kept(client_kept)),
+        server_bits: None,
+        client_bits: None,
+    }))
 }
 
 /// The extensions of one field, in order, as they are written (RFC 6455, 9.1). A comma within
@@ -178,135 +311,14 @@ fn unquoted(value: &str) -> Option<&str> {
 
 /// 7.1.2: a decimal integer from 8 to 15 without leading zeroes.
 fn bits(value: &str) -> Option<Bits> {
-    match value.as_bytes() {
-        [digit @ b'8'..=b'9'] => Some(Bits::Most(digit - b'0')),
-        [b'1', digit @ b'0'..=b'5'] => Some(Bits::Most(10 + digit - b'0')),
-        _ => None,
-    }
+    let bits = match value.as_bytes() {
+        [digit @ b'8'..=b'9'] => digit - b'0',
+        [b'1', digit @ b'0'..=b'5'] => 10 + digit - b'0',
+        _ => return None,
+    };
+    WindowBits::new(bits).map(Bits::Most)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn agree_to(value: &str) -> Option<Agreement> {
-        agree([value.as_bytes()].into_iter())
-    }
-
-    fn verdict(value: &str) -> Result<bool, &'static str> {
-        agreed([value.as_bytes()].into_iter())
-    }
-
-    #[test]
-    fn the_first_offer_that_can_be_kept_is_agreed_to() {
-        for (offer, wanted) in [
-            ("permessage-deflate", Some(Agreement::Free)),
-            (
-                "PerMessage-Deflate ; client_max_window_bits",
-                Some(Agreement::Free),
-            ),
-            (
-                "permessage-deflate; client_max_window_bits=8",
-                Some(Agreement::Free),
-            ),
-            (OFFER, Some(Agreement::Free)),
-            (
-                "permessage-deflate; server_max_window_bits=15",
-                Some(Agreement::Limited),
-            ),
-            (
-                "permessage-deflate; server_max_window_bits=\"12\"",
-                Some(Agreement::Limited),
-            ),
-            (
-                "permessage-deflate; server_max_window_bits=11",
-                Some(Agreement::Narrow),
-            ),
-            (
-                "permessage-deflate; server_max_window_bits=9, permessage-deflate",
-                Some(Agreement::Narrow),
-            ),
-            // RFC 7692, 7.1.2.1: it may be declined, and the next one taken.
-            ("permessage-deflate; server_max_window_bits=8", None),
-            (
-                "permessage-deflate; server_max_window_bits=8, permessage-deflate",
-                Some(Agreement::Free),
-            ),
-            (
-                "x-webkit-deflate-frame, permessage-deflate",
-                Some(Agreement::Free),
-            ),
-            ("x-webkit-deflate-frame", None),
-            ("", None),
-        ] {
-            assert_eq!(agree_to(offer), wanted, "{offer}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_parameter_is_never_agreed_to() {
-        // RFC 7692, 7.1; CVE-2026-2229: bad window bits.
-        for parameter in [
-            "server_max_window_bits",
-            "server_max_window_bits=",
-            "server_max_window_bits=7",
-            "server_max_window_bits=16",
-            "server_max_window_bits=08",
-            "server_max_window_bits=012",
-            "server_max_window_bits=+9",
-            "server_max_window_bits=1e1",
-            "server_max_window_bits=-12",
-            "server_max_window_bits=99999999999999999999",
-            "server_max_window_bits=\"12",
-            "client_max_window_bits=0",
-            "client_max_window_bits=16",
-            "client_max_window_bits=x",
-            "client_max_window_bits; client_max_window_bits=9",
-            "server_no_context_takeover=1",
-            "server_no_context_takeover; server_no_context_takeover",
-            "client_no_context_takeover=true",
-            "unknown",
-            "",
-        ] {
-            let offer = format!("permessage-deflate; {parameter}");
-            assert_eq!(agree_to(&offer), None, "{offer}");
-            let answer = format!("{OFFER}; {parameter}");
-            assert!(verdict(&answer).is_err(), "{answer}");
-        }
-    }
-
-    #[test]
-    fn a_client_takes_only_what_it_offered() {
-        assert_eq!(verdict(""), Ok(false));
-        assert_eq!(verdict(OFFER), Ok(true));
-        assert_eq!(verdict(Agreement::Limited.answer()), Ok(true));
-        assert_eq!(
-            verdict("permessage-deflate; server_no_context_takeover"),
-            Ok(true)
-        );
-        for answer in [
-            "permessage-deflate".to_owned(),
-            format!("{OFFER}; client_max_window_bits=15"),
-            format!("{OFFER}, {OFFER}"),
-            "x-webkit-deflate-frame".to_owned(),
-            format!("{OFFER}; server_max_window_bits"),
-        ] {
-            assert!(verdict(&answer).is_err(), "{answer}");
-        }
-        for bits in 8..=15 {
-            let answer = format!("{OFFER}; server_max_window_bits={bits}");
-            assert_eq!(verdict(&answer), Ok(true), "{answer}");
-        }
-    }
-
-    #[test]
-    fn the_answer_tells_the_window_that_is_used() {
-        for (agreement, bits) in [
-            (Agreement::Limited, WINDOW_BITS),
-            (Agreement::Narrow, NARROW_BITS),
-        ] {
-            let told = format!("server_max_window_bits={bits}");
-            assert!(agreement.answer().ends_with(&told));
-        }
-    }
-}
+#[path = "negotiate_tests.rs"]
+mod tests;
