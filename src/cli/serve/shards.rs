@@ -115,9 +115,9 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
         "all closed".into()
     };
     Ok(format!(
-        "served {} connections, {} messages in, {} out in {:.1} s; {cut}",
-        print::whole(total.accepted),
-        print::whole(total.messages_in),
+        "served {}, {} in, {} out in {:.1} s; {cut}",
+        print::counted(total.accepted, "connection"),
+        print::counted(total.messages_in, "message"),
         print::whole(total.messages_out),
         engine::now().since(config.server.started).as_secs_f64(),
     ))
