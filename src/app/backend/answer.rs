@@ -29,6 +29,8 @@ pub struct HookWords {
     pub session: Option<Box<str>>,
     /// What is published instead, or what a call returns: JSON in one line.
     pub data: Option<Box<str>>,
+    /// The token that a client of `SocketCluster` has from now on; empty for none.
+    pub token: Option<Box<str>>,
 }
 
 /// What became of a question.
@@ -59,6 +61,8 @@ struct Fields<'a> {
     session: Option<&'a RawValue>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token: Option<Cow<'a, str>>,
 }
 
 impl Default for HookWords {
@@ -73,6 +77,7 @@ impl Default for HookWords {
             emit: Vec::new(),
             session: None,
             data: None,
+            token: None,
         }
     }
 }
@@ -107,6 +112,7 @@ impl HookWords {
             emit: fields.emit.into_iter().map(line).collect(),
             session: fields.session.map(line),
             data: fields.data.map(line),
+            token: fields.token.as_deref().map(Box::from),
         })
     }
 }

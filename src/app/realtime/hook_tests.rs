@@ -294,6 +294,38 @@ fn event_streams_and_clients_of_socketcluster_are_asked_about_too() {
 }
 
 #[test]
+fn the_application_gives_a_client_of_socketcluster_a_token_and_takes_it_away() {
+    let mut keys = crate::app::tokens::TokenKeys::default();
+    keys.add_secret(token_tests::SECRET).unwrap();
+    let base = RealtimePlan {
+        tokens: Arc::new(keys),
+        ..RealtimePlan::with_tokens([7; 32])
+    };
+    let mut asked = Asked::with(base, HookFailure::Deny);
+    let cluster = asked.rig.comes(0, SOCKETCLUSTER_SOCKET, "", "");
+    let handshake = r##"{"event":"#handshake","cid":1,"data":{}}"##;
+    asked.rig.say(cluster, handshake);
+    asked.answers(&[json!({"allow": true})]);
+    let token = token_tests::token(&json!({"sub": "ann"}));
+    for (given, told, user) in [
+        ("no token", json!({"rid": 2, "data": 1}), Value::Null),
+        (
+            &*token,
+            json!({"event": "#setAuthToken", "data": {"token": token}}),
+            Value::Null,
+        ),
+        ("", json!({"event": "#removeAuthToken"}), json!("ann")),
+        ("", json!({"event": "#removeAuthToken"}), Value::Null),
+    ] {
+        let call = r#"{"event":"login","cid":2,"data":{"name":"ann"}}"#;
+        asked.rig.say(cluster, call);
+        let calls = asked.answers(&[json!({"data": 1, "token": given})]);
+        assert_eq!(asked.rig.last(cluster), told, "{given}");
+        assert_eq!(calls[0]["user"], user, "{given}");
+    }
+}
+
+#[test]
 fn a_rule_that_refuses_has_the_last_word() {
     let rules = "[[rule]]\non = \"subscribe\"\naction = \"deny\"\nchannel = \"a\"\n\
                  reason = \"a rule\"\n";

@@ -382,6 +382,15 @@ impl RealtimeApp {
             for data in &words.emit {
                 desk.emit(encoding, &[user], data);
             }
+            if let Some(token) = &words.token {
+                let (hub, client) = (&mut self.hub, (user, seat));
+                self.clusters.given(client, token, hub, &mut desk);
+                let claims = desk.holders().claims(seat);
+                let name = claims.map_or_else(Box::default, |it| it.user.clone());
+                if let Some(hooked) = &mut self.hooked {
+                    hooked.hooks.identify(user, &name);
+                }
+            }
             if let Some((session, fields)) = session.zip(words.session.clone()) {
                 let question = ChannelQuestion::Merge(fields);
                 self.hub.ask_session(NOBODY, session, question, &mut desk);

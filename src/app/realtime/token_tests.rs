@@ -7,7 +7,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-const SECRET: &[u8] = b"a secret of more than sixteen bytes";
+pub(super) const SECRET: &[u8] = b"a secret of more than sixteen bytes";
 
 fn rig(fill: impl FnOnce(&mut RealtimePlan)) -> Rig {
     let mut keys = TokenKeys::default();
@@ -20,7 +20,7 @@ fn rig(fill: impl FnOnce(&mut RealtimePlan)) -> Rig {
     Rig::with(plan, 3)
 }
 
-fn token(claims: &Value) -> String {
+pub(super) fn token(claims: &Value) -> String {
     let key = EncodingKey::from_secret(SECRET).unwrap();
     encode(&Header::default(), claims, &key).unwrap()
 }

@@ -50,6 +50,28 @@ impl ClusterClients {
         }
     }
 
+    /// The application gives a client a token, or takes it away with an empty one: the client keeps
+    /// it, and shows it when it comes back. What is none is not given.
+    pub fn given<B: Broker, E: Effects<Vec<HubLetter>>>(
+        &mut self,
+        (user, seat): (User, Seat),
+        token: &str,
+        hub: &mut Hub<B>,
+        desk: &mut Desk<'_, E>,
+    ) {
+        if !self.has(seat) {
+            return;
+        }
+        if token.is_empty() {
+            self.forget((user, seat), hub, desk);
+            self.note(|into| codec::event(into, "#removeAuthToken", None));
+        } else if self.show((user, seat), token, hub, desk).is_ok() {
+            let data = serde_json::json!({ "token": token }).to_string();
+            self.note(|into| codec::event(into, "#setAuthToken", Some(&data)));
+        }
+        self.flush(user, desk);
+    }
+
     /// A client is nobody any more.
     pub(super) fn forget<B: Broker, E: Effects<Vec<HubLetter>>>(
         &mut self,
