@@ -60,28 +60,16 @@ impl Template {
             Some(wording) => wording.bytes(sender),
         };
         into.extend_from_slice(frame::header(self.opcode(), bytes, Some(key)).as_bytes());
+        if bytes >= limits::LARGE_BYTES && self.wording.is_none() {
+            mask::append(into, &stamp(self.kind, sender.sequence), key, 0);
+            mask::append(into, &self.filler, key, STAMP_BYTES);
+            return;
+        }
         let start = into.len();
         self.write(into, sender);
         if let Some(payload) = into.get_mut(start..) {
             mask::apply(payload, key, 0);
         }
-    }
-
-    /// Whether messages are so large that what they have in common is worth being shared.
-    pub(in crate::load) fn is_shared(&self) -> bool {
-        self.bytes >= limits::LARGE_BYTES && self.wording.is_none()
-    }
-
-    /// Appends what is different of a masked frame with that sequence number: its head and its
-    /// stamp. [`Self::encode_filler`] is what follows.
-    pub(in crate::load) fn encode_head(&self, into: &mut Vec<u8>, sender: MessageId, key: [u8; 4]) {
-        into.extend_from_slice(frame::header(self.opcode(), self.bytes, Some(key)).as_bytes());
-        mask::append(into, &stamp(self.kind, sender.sequence), key, 0);
-    }
-
-    /// Appends what all masked frames with that key have in common.
-    pub(in crate::load) fn encode_filler(&self, into: &mut Vec<u8>, key: [u8; 4]) {
-        mask::append(into, &self.filler, key, STAMP_BYTES);
     }
 
     /// Appends the message itself.

@@ -1,7 +1,5 @@
 //! What echoing clients send: batches of messages, in as few calls as their size allows.
 
-mod shared_filler;
-
 use super::handshake::Begun;
 use super::in_flight::InFlight;
 use super::payload::Template;
@@ -15,7 +13,6 @@ use crate::load::wording::MessageId;
 use crate::protocol::websocket::deflate::{Agreement, Deflation, Kept};
 use crate::protocol::websocket::{Decoder, Extension, Pool, Role};
 use crate::shard::{ConnectionId, Unsent, Wire};
-use shared_filler::SharedFiller;
 
 /// Bytes of frames built for one connection before they are handed over.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -25,8 +22,6 @@ pub(super) struct Sender {
     template: Template,
     /// If messages are deflated.
     deflation: Option<Box<Deflation>>,
-    /// If they are large and not deflated.
-    filler: Option<SharedFiller>,
     /// Messages under way on one connection at most.
     in_flight_max: u32,
     /// Messages to send next on one connection.
@@ -37,12 +32,9 @@ impl Sender {
     pub(super) fn new(config: &Config) -> Self {
         let mut filler = config.filler();
         let (kind, bytes) = config.payload();
-        let template = Template::new(kind, bytes, &mut filler).worded(config.wording());
-        let is_shared = template.is_shared() && !config.is_deflated();
         Self {
-            template,
+            template: Template::new(kind, bytes, &mut filler).worded(config.wording()),
             deflation: config.is_deflated().then(Box::default),
-            filler: is_shared.then(SharedFiller::default),
             in_flight_max: config.in_flight_max(),
             batch: Vec::new(),
         }
@@ -154,82 +146,59 @@ impl Sender {
     /// not all.
     fn send_batch<M>(
         &mut self,
-        of: (ConnectionId, u32),
+        (id, number): (ConnectionId, u32),
         in_flight: &mut InFlight,
         (tools, recorder): (&mut Tools, &mut Recorder),
         wire: &mut impl Wire<M>,
     ) -> (usize, Result<(), Unsent>) {
-        let (mut sent, mut tools) = (0, tools.sending());
-        let per_call = match self.filler {
-            Some(_) => 1,
-            None => (BATCH_BYTES / self.template.frame_bytes()).max(1),
-        };
-        // What is sent is in use meanwhile.
-        let batch = std::mem::take(&mut self.batch);
-        let mut result = Ok(());
+        let (mut sent, window) = (0, window_key(id));
+        let Self {
+            template,
+            deflation,
+            batch,
+            ..
+        } = self;
+        let SendTools {
+            pool,
+            rings,
+            rng,
+            scratch,
+        } = tools.sending();
+        let per_call = (BATCH_BYTES / template.frame_bytes()).max(1);
         for messages in batch.chunks(per_call) {
-            let next = (in_flight.next(), messages.len());
-            result = match &mut self.filler {
-                None => self.send_built(of, next, &mut tools, wire),
-                Some(filler) => {
-                    let message = MessageId {
-                        number: of.1,
-                        sequence: next.0,
-                    };
-                    let parts = (&self.template, &*tools.pool);
-                    let shared = filler.frame(tools.scratch, message, parts, tools.rng);
-                    wire.share_behind(of.0, tools.scratch, shared)
+            scratch.clear();
+            let mut sequence = in_flight.next();
+            for _ in messages {
+                let key = rng.u32(..).to_ne_bytes();
+                let message = MessageId { number, sequence };
+                match deflation {
+                    None => template.encode(scratch, message, key),
+                    Some(deflation) => {
+                        template.encode_deflated(scratch, message, key, (window, deflation));
+                    }
                 }
+                sequence = sequence.wrapping_add(1);
+            }
+            let queued = if scratch.len() < limits::LARGE_BYTES {
+                wire.send(id, scratch)
+            } else {
+                // Much: it leaves from where it was built, and comes back to be built into again.
+                let built = std::mem::replace(scratch, pool.shelf.buffer());
+                wire.share(id, &pool.shelf.wrap(built))
             };
-            if result.is_err() {
-                break;
+            if let Err(unsent) = queued {
+                if let Some(deflation) = deflation {
+                    deflation.restart(window);
+                }
+                return (sent, Err(unsent));
             }
             for &times in messages {
-                in_flight.sent(times, tools.rings);
+                in_flight.sent(times, rings);
                 recorder.sent(times);
             }
             sent += messages.len();
         }
-        self.batch = batch;
-        (sent, result)
-    }
-
-    /// Queues so many messages from that sequence number on, with one call.
-    fn send_built<M>(
-        &mut self,
-        (id, number): (ConnectionId, u32),
-        (first, count): (u32, usize),
-        tools: &mut SendTools<'_>,
-        wire: &mut impl Wire<M>,
-    ) -> Result<(), Unsent> {
-        let SendTools {
-            pool, rng, scratch, ..
-        } = tools;
-        scratch.clear();
-        let (mut sequence, window) = (first, window_key(id));
-        for _ in 0..count {
-            let key = rng.u32(..).to_ne_bytes();
-            let message = MessageId { number, sequence };
-            match &mut self.deflation {
-                None => self.template.encode(scratch, message, key),
-                Some(deflation) => {
-                    let into = (window, &mut **deflation);
-                    self.template.encode_deflated(scratch, message, key, into);
-                }
-            }
-            sequence = sequence.wrapping_add(1);
-        }
-        let queued = if scratch.len() < limits::LARGE_BYTES {
-            wire.send(id, scratch)
-        } else {
-            // Much: it leaves from where it was built, and comes back to be built into again.
-            let built = std::mem::replace(&mut **scratch, pool.shelf.buffer());
-            wire.share(id, &pool.shelf.wrap(built))
-        };
-        if let (Err(_), Some(deflation)) = (queued, &mut self.deflation) {
-            deflation.restart(window);
-        }
-        queued
+        (sent, Ok(()))
     }
 }
 
