@@ -260,12 +260,16 @@ def subscribed(scale, table):
     """A subscription for each connection; each second a thousand of them hear something."""
     many, seconds = scale.connections, 20
     channels = max(1, many // SUBSCRIBERS)
-    with scale.serving("--dev") as server:
+    # Each who comes would be told to all before it.
+    rules = os.path.join(scale.out, "rules.toml")
+    with open(rules, "w", encoding="utf-8") as file:
+        file.write('[[channel]]\nname = "*"\njoin-leave = false\n')
+    with scale.serving("--dev", "--rules", rules) as server:
         alone = server.memory()[0]
         client = scale.load("subscribed", "/connection/websocket", many, "--scenario", "channels",
                             "--channel", "news", "--channels", str(channels), "--senders", "0",
                             "-d", f"{seconds}s")
-        scale.wait_open("websocket", many)
+        scale.wait_open("websocket", many, 2 * UP_SECONDS)
         wait_subscribed(server, channels, many)
         loaded = server.memory()[0]
         began, number = time.monotonic(), 0
