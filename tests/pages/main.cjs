@@ -1,49 +1,19 @@
 // Opens the built-in pages of a server in a browser, uses them, and looks for what axe-core finds:
 // in both themes, at the width of a telephone and of a desktop.
-const { spawn } = require("node:child_process");
 const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 const assert = require("node:assert/strict");
 const axe = require("axe-core");
 const { chromium } = require("playwright-core");
+const { Server } = require("./server.cjs");
 
 const [binary, pictures] = process.argv.slice(2);
 const TOKEN = "a-token";
 const SIZES = { phone: { width: 320, height: 700 }, desktop: { width: 1440, height: 900 } };
 const TIME = 30_000;
 
-class Server {
-  // Starts one, and waits for its first line.
-  static async start(...flags) {
-    const words = ["serve", "--listen", "127.0.0.1:0", "--cores", "0", "--dev", ...flags];
-    const env = { ...process.env, LLVM_PROFILE_FILE: "/dev/null", PAGES_TOKEN: TOKEN };
-    const child = spawn(binary, words, { env, stdio: ["ignore", "pipe", "pipe"] });
-    const server = new Server();
-    Object.assign(server, { child, said: "" });
-    child.stderr.on("data", (text) => { server.said += text; });
-    await new Promise((done, failed) => {
-      let text = "";
-      child.stdout.on("data", (piece) => {
-        text += piece;
-        const found = /ws:\/\/(\S+)/.exec(text);
-        if (found) {
-          server.url = `http://${found[1]}`;
-          done();
-        }
-      });
-      child.once("exit", () => failed(new Error(server.said)));
-    });
-    return server;
-  }
-
-  end(signal = "SIGTERM") {
-    return new Promise((done) => {
-      this.child.once("exit", done);
-      this.child.kill(signal);
-    });
-  }
-}
+const start = (...flags) => Server.start(binary, flags, { env: { PAGES_TOKEN: TOKEN } });
 
 // What a page says that it should not: errors of its scripts, violations of its policy.
 function watch(page, faults) {
@@ -167,7 +137,7 @@ async function main() {
       console.log(`FAILED ${name}\n${error.stack ?? error}`);
     }
   };
-  let server = await Server.start("--logs", logs);
+  let server = await start("--logs", logs);
   try {
     const faults = [];
     const context = await browser.newContext();
@@ -177,7 +147,7 @@ async function main() {
         // Two seconds: a line of figures, and a rollup.
         await new Promise((done) => setTimeout(done, 2500));
         await server.end("SIGKILL");
-        server = await Server.start("--logs", logs);
+        server = await start("--logs", logs);
         await new Promise((done) => setTimeout(done, 1500));
       }
       await attempt(name, () => work(context, server.url));
@@ -197,7 +167,7 @@ async function main() {
     });
     await attempt("with a token the pages ask for it", async () => {
       await server.end();
-      server = await Server.start("--logs", logs, "--admin-token", "env:PAGES_TOKEN");
+      server = await start("--logs", logs, "--admin-token", "env:PAGES_TOKEN");
       const page = await (await browser.newContext()).newPage();
       await page.goto(`${server.url}/report/`);
       await page.getByLabel("Token").fill("wrong");
