@@ -289,6 +289,10 @@ pub const IO_TURN_PACKETS: usize = 256;
 pub const CABLE_PING_TIME: Duration = Duration::from_secs(3);
 /// Bytes of what it calls a subscription: the name of a stream, signed, and what is around it.
 pub const CABLE_IDENTIFIER_BYTES: usize = 1024;
+/// Bytes of the name that it chooses in a channel.
+pub const CABLE_NAME_BYTES: usize = 128;
+/// Bytes of what it says of itself there: each who asks is told that of all.
+pub const CABLE_INFO_BYTES: usize = 1024;
 /// Bytes of what a session holds: JSON.
 pub const SESSION_DATA_BYTES: usize = 16 * 1024;
 /// Time between a session's last socket and its end: what a page takes to load anew, and a while.

@@ -2,6 +2,10 @@
 
 mod arrivals;
 #[cfg(test)]
+mod cable_presence_tests;
+#[cfg(test)]
+mod cable_rig;
+#[cfg(test)]
 mod cable_tests;
 #[cfg(test)]
 mod channel_tests;
@@ -14,6 +18,7 @@ mod hook_tests;
 mod hooked;
 #[cfg(test)]
 mod io_tests;
+mod newcomer;
 mod plan;
 #[cfg(test)]
 mod recovery_tests;
@@ -29,8 +34,10 @@ mod streams;
 mod tests;
 #[cfg(test)]
 mod token_tests;
+mod trying;
 
 pub use plan::{RealtimeNews, RealtimePlan};
+pub use trying::TRIGGER;
 
 use super::complaints::FOREIGN_SESSION;
 use super::dialect::api::{self, Api};
@@ -40,7 +47,7 @@ use super::dialect::channels::TopicRequest;
 use super::dialect::socketcluster::ClusterClients;
 use super::dialect::socketio::IoClients;
 use super::dialect::{Desk, DeskTools, Parked, STREAM, STREAMS, query, views};
-use super::hub::answer::{EncodingId, SubscribeWish};
+use super::hub::answer::{EncodingId, ShownAs, SubscribeWish};
 use super::hub::broker::Memory;
 use super::hub::letter::HubLetter;
 use super::hub::options::Namespaces;
@@ -58,6 +65,7 @@ use crate::protocol::socketio::namespace::is_namespace;
 use crate::shard::{Core, PeerNames};
 use crate::time::Instant;
 use hooked::{HookedClients, MessageHold};
+use newcomer::Newcomer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,37 +113,6 @@ pub struct RealtimeApp {
     here: Core,
     /// Which news was the last.
     seen: u64,
-}
-
-/// Who is about to come.
-#[derive(Debug, Default)]
-enum Newcomer {
-    #[default]
-    Socket,
-    /// A client of `SocketCluster`.
-    Cluster,
-    /// A client of Socket.IO.
-    Io,
-    /// A client of `ActionCable`.
-    Cable(CableEntry),
-    /// A Centrifugo client that only listens, with what it connects with.
-    Listener(String),
-    /// An event stream of channels, and the token that it shows, if any.
-    Stream(TopicRequest, String),
-}
-
-impl Newcomer {
-    /// Where it comes.
-    const fn path(&self) -> &'static str {
-        match self {
-            Self::Socket => CENTRIFUGO_SOCKET,
-            Self::Cluster => SOCKETCLUSTER_SOCKET,
-            Self::Io => SOCKETIO_SOCKET,
-            Self::Cable(_) => CABLE_SOCKET,
-            Self::Listener(_) => CENTRIFUGO_STREAM,
-            Self::Stream(..) => CHANNELS,
-        }
-    }
 }
 
 impl RealtimeApp {
@@ -437,6 +414,11 @@ impl App for RealtimeApp {
         effects: &mut impl Effects<Vec<HubLetter>>,
     ) {
         let mut desk = Desk::new(effects, &mut self.tools);
+        let triggered = (call.path == TRIGGER).then(|| trying::publication(call.query));
+        let call = match &triggered {
+            Some(text) => ApiCall { text, ..call },
+            None => call,
+        };
         self.api.called(asker, call, &mut self.hub, &mut desk);
         self.keep_revoked();
         self.settle(effects);

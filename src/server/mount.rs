@@ -62,6 +62,7 @@ const DASH: Route = Route::events(
     console::DASH,
     "what /stats says, once a second; /dash/ is its page",
 );
+const DASHBOARD: Route = Route::events(console::STREAM, "the same figures, for first tries");
 const SAY: Route = Route::post(rooms::SAY);
 
 const fn api(path: &'static str) -> Route {
@@ -71,8 +72,8 @@ const fn api(path: &'static str) -> Route {
     clippy::indexing_slicing,
     reason = "evaluated while compiling: an index too far does not build"
 )]
-const REALTIME: [Route; 6 + realtime::API.len()] = {
-    let mut routes = [api(""); 6 + realtime::API.len()];
+const REALTIME: [Route; 7 + realtime::API.len()] = {
+    let mut routes = [api(""); 7 + realtime::API.len()];
     routes[0] = Route::websocket(
         realtime::CENTRIFUGO_SOCKET,
         "channels, for Centrifugo's clients",
@@ -102,6 +103,8 @@ const REALTIME: [Route; 6 + realtime::API.len()] = {
         routes[6 + at] = api(realtime::API[at]);
         at += 1;
     }
+    // The last is for first tries alone.
+    routes[6 + at] = Route::exchange(realtime::TRIGGER, "");
     routes
 };
 
@@ -118,14 +121,21 @@ fn console_routes(config: &Config) -> &'static [Route] {
 
 fn dash_routes(config: &Config) -> &'static [Route] {
     match config.console() {
+        Some(_) if is_for_tries(config) => &[DASH, DASHBOARD],
         Some(_) => &[DASH],
         None => &[],
     }
 }
 
+/// Whether everything is open to all.
+fn is_for_tries(config: &Config) -> bool {
+    config.realtime().is_some_and(|plan| plan.rules.echo)
+}
+
 fn realtime_routes(config: &Config) -> &'static [Route] {
     match config.realtime() {
-        Some(_) => &REALTIME,
+        Some(_) if is_for_tries(config) => &REALTIME,
+        Some(_) => REALTIME.split_last().map_or(&[], |(_, others)| others),
         None => &[],
     }
 }

@@ -98,6 +98,7 @@ impl Rig {
             data: text.into(),
             by: None,
             tags: None,
+            spares_author: false,
         };
         match self.ask(name, BrokerCommand::Publish(publication)) {
             BrokerReply::Published(position) => position,

@@ -220,6 +220,93 @@ async function anycable_is_given_what_it_missed() {
   cable.disconnect();
 }
 
+async function who_joins_is_told_to_all_and_named_to_who_asks() {
+  const cables = await Promise.all([0, 1, 2].map(() => anycable({
+    protocol: "actioncable-v1-ext-json",
+  })));
+  const stream = name();
+  const channels = cables.map((cable) => cable.streamFrom(stream));
+  const ears_of = channels.map((channel) => {
+    const heard = ears();
+    channel.on("presence", (event) => heard.note(event.type, event));
+    return heard;
+  });
+  await Promise.all(channels.map((it) => it.ensureSubscribed()));
+  const [ann, tab, bob] = channels;
+  await ann.presence.join("ann", { name: "Ann" });
+  for (const heard of ears_of) {
+    const { id, info } = await heard.until("join");
+    assert.deepEqual([id, info], ["ann", { name: "Ann" }]);
+  }
+  assert.deepEqual(await bob.presence.info(), { ann: { name: "Ann" } });
+  await tab.presence.join("ann", { name: "Ann" });
+  await bob.presence.join(7, { name: "Bob" });
+  await ears_of[0].until("join", ({ id }) => id === "7");
+  assert.deepEqual(await ann.presence.info(), { ann: { name: "Ann" }, 7: { name: "Bob" } });
+  // One tab of two: she is there still.
+  await ann.presence.leave();
+  await bob.presence.leave();
+  await ears_of[0].until("leave", ({ id }) => id === "7");
+  assert.deepEqual(await ann.presence.info(), { ann: { name: "Ann" } });
+  assert.equal(ears_of[0].filter(([what]) => what === "join").length, 2);
+  // Cut off, and back: it joins again by itself.
+  const back = new Promise((resolve) => { tab.on("connect", resolve); });
+  cables[1].transport.ws.terminate();
+  await ears_of[0].until("leave", ({ id }) => id === "ann");
+  await back;
+  await ears_of[0].until("join", (event) => event.id === "ann" && event !== ears_of[0][0][1]);
+  await assert.rejects(cables[0].subscribeTo("EchoChannel").presence.info());
+  cables.forEach((it) => it.disconnect());
+}
+
+async function a_whisper_reaches_the_others() {
+  const [one, two] = await Promise.all([
+    anycable({ protocol: "actioncable-v1-ext-json" }), anycable({ protocol: "actioncable-v1-json" }),
+  ]);
+  const stream = name();
+  const channels = [one, two].map((cable) => cable.streamFrom(stream));
+  const all = channels.map((channel) => {
+    const heard = ears();
+    channel.on("message", (data) => heard.note("received", data));
+    return heard;
+  });
+  await Promise.all(channels.map((it) => it.ensureSubscribed()));
+  await channels[0].whisper({ event: "typing" });
+  assert.deepEqual(await all[1].until("received"), { event: "typing" });
+  await channels[1].whisper(2);
+  assert.equal(await all[0].until("received"), 2);
+  assert.deepEqual([all[0].received(), all[1].received()], [[2], [{ event: "typing" }]]);
+  [one, two].forEach((it) => it.disconnect());
+}
+
+// The events of a stream, until one of them is what is waited for.
+async function events(path, is_last) {
+  const stop = new AbortController();
+  const response = await fetch(`${url}${path}`, { signal: stop.signal });
+  assert.match(response.headers.get("Content-Type"), /^text\/event-stream/);
+  let text = "";
+  for await (const chunk of response.body) {
+    text += Buffer.from(chunk).toString();
+    if (is_last(text)) break;
+  }
+  stop.abort();
+  return text;
+}
+
+async function the_dashboard_tells_figures_and_triggers_a_broadcast() {
+  const told = await events("/dashboard/stream", (text) => /^data: .*\n\n/m.test(text));
+  const figures = JSON.parse(told.match(/^data: (.*)$/m)[1]);
+  assert.ok(figures.uptime_s > 0 && Array.isArray(figures.cores), told);
+  const consumer = ActionCable.createConsumer(address);
+  const { heard } = subscribe(consumer, { channel: "$pubsub", stream_name: "test-pubsub" });
+  await heard.until("connected");
+  const response = await fetch(`${url}/dashboard/trigger-test-pubsub`);
+  assert.equal(response.status, 200);
+  assert.equal((await response.json()).connections, 1);
+  assert.deepEqual(await heard.until("received"), { event: "test", text: "test" });
+  consumer.disconnect();
+}
+
 (async () => {
   const all = [
     what_is_performed_comes_back_whole,
@@ -230,6 +317,9 @@ async function anycable_is_given_what_it_missed() {
     whoever_subscribes_twice_is_told_twice,
     anycable_speaks_both_protocols,
     anycable_is_given_what_it_missed,
+    who_joins_is_told_to_all_and_named_to_who_asks,
+    a_whisper_reaches_the_others,
+    the_dashboard_tells_figures_and_triggers_a_broadcast,
     // It ends everybody.
     whoever_the_application_ends_stays_away,
   ];

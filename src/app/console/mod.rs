@@ -24,6 +24,8 @@ pub const REPORT: &str = "/report/data";
 pub const LOGS: &str = "/logs/data";
 /// Where the figures of each second are told.
 pub const DASH: &str = "/dash/events";
+/// The same where everything is open to all.
+pub const STREAM: &str = "/dashboard/stream";
 /// All of them: for whoever may look into the server.
 pub const PRIVATE: [&str; 3] = [REPORT, LOGS, DASH];
 

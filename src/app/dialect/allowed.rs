@@ -13,11 +13,34 @@ use crate::app::{Effects, Seat, User};
 use crate::protocol::centrifugo::ErrorCode;
 use crate::protocol::json;
 
-/// A client publishes that JSON in that channel. It is answered at once or later.
+/// What becomes of what a client says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Voice {
+    /// It is published: numbered, kept, and told to all.
+    Publish,
+    /// It is told to the others who are there, and is then gone.
+    Whisper,
+}
+
+/// A client says that JSON in that channel. It is answered at once or later.
 ///
 /// # Errors
 /// [`ErrorCode`]; then no answer comes.
 pub(super) fn publish<B: Broker, E: Effects<Vec<HubLetter>>>(
+    (asker, seat): (Asker, Seat),
+    (channel, data): (&str, &str),
+    hub: &mut Hub<B>,
+    desk: &mut Desk<'_, E>,
+) -> Result<(), ErrorCode> {
+    say(Voice::Publish, (asker, seat), (channel, data), hub, desk)
+}
+
+/// The same, and what becomes of it.
+///
+/// # Errors
+/// [`ErrorCode`]; then no answer comes.
+pub(super) fn say<B: Broker, E: Effects<Vec<HubLetter>>>(
+    voice: Voice,
     (asker, seat): (Asker, Seat),
     (channel, data): (&str, &str),
     hub: &mut Hub<B>,
@@ -39,8 +62,12 @@ pub(super) fn publish<B: Broker, E: Effects<Vec<HubLetter>>>(
         data: json::one_line(data).as_ref().into(),
         by: hub.info(seat),
         tags: None,
+        spares_author: voice == Voice::Whisper,
     };
-    let question = ChannelQuestion::Publish(publication);
+    let question = match voice {
+        Voice::Publish => ChannelQuestion::Publish(publication),
+        Voice::Whisper => ChannelQuestion::Tell(publication),
+    };
     hub.ask(asker, channel, question, desk);
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! may call one channel by several names, and others by others.
 
 use crate::app::User;
+use crate::app::hub::publication::ChosenName;
 use crate::limits;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ pub struct IdentifierBook {
     clients: BTreeMap<User, Vec<CableSubscription>>,
     /// By channel: what its subscribers call it, and how many call it that.
     names: BTreeMap<Arc<str>, Vec<(Arc<str>, usize)>>,
-    /// The number of the newest subscription.
+    /// The number of the newest subscription or question.
     newest: u32,
 }
 
@@ -31,6 +32,11 @@ pub struct CableSubscription {
     pub is_confirmed: bool,
     /// The client wants to know whether it has been given everything that it missed.
     pub asks_history: bool,
+    /// What the answer to who is there is known by, and whether they are to be named; 0 if nobody
+    /// asks.
+    presence: (u32, bool),
+    /// What the client calls itself in that channel, if it is there for the others.
+    pub chosen: Option<Box<ChosenName>>,
 }
 
 /// What performs the actions of a subscription.
@@ -68,15 +74,17 @@ impl IdentifierBook {
         if all.len() >= limits::CHANNELS_PER_CLIENT {
             return None;
         }
-        // Those of sessions and of nobody are others.
-        self.newest = (self.newest % (u32::MAX - 2)) + 1;
+        let ticket = self.next();
+        let all = self.clients.entry(user).or_default();
         let mut subscription = CableSubscription {
             identifier: identifier.into(),
             channel: channel.map(Into::into),
             kind,
-            ticket: self.newest,
+            ticket,
             is_confirmed: false,
             asks_history: false,
+            presence: (0, false),
+            chosen: None,
         };
         if let Some(channel) = &mut subscription.channel {
             let known = self.names.get_key_value(channel);
@@ -93,7 +101,46 @@ impl IdentifierBook {
             }
         }
         all.push(subscription);
-        Some(self.newest)
+        Some(ticket)
+    }
+
+    /// What a client calls itself in a channel, if it is there for the others.
+    pub fn chosen(&self, user: User, channel: &str) -> Option<ChosenName> {
+        let all = self.clients.get(&user).into_iter().flatten();
+        let mut of = all.filter(|it| it.channel.as_deref() == Some(channel));
+        of.find_map(|it| it.chosen.as_deref().cloned())
+    }
+
+    /// A client calls itself that in a channel, whatever it calls the channel; `None`: it is not
+    /// there any more.
+    pub fn choose(&mut self, user: User, channel: &str, chosen: Option<&ChosenName>) {
+        let all = self.clients.get_mut(&user).into_iter().flatten();
+        let mut chosen = chosen.map(|it| Box::new(it.clone()));
+        for it in all.filter(|it| it.channel.as_deref() == Some(channel)) {
+            it.chosen = chosen.take();
+        }
+    }
+
+    /// A client asks who is there: what the answer is known by.
+    pub fn asks_presence(
+        &mut self,
+        user: User,
+        identifier: &str,
+        wants_records: bool,
+    ) -> Option<u32> {
+        let ticket = self.next();
+        let known = self.get(user, identifier)?;
+        known.presence = (ticket, wants_records);
+        Some(ticket)
+    }
+
+    /// What the client calls the subscription that an answer to who is there is for, and whether
+    /// they are to be named; `None` for an answer to something else.
+    pub fn presence_answered(&mut self, user: User, ticket: u32) -> Option<(Arc<str>, bool)> {
+        let mut all = self.clients.get_mut(&user)?.iter_mut();
+        let known = all.find(|it| it.presence.0 == ticket && ticket > 0)?;
+        let (_, wants_records) = std::mem::take(&mut known.presence);
+        Some((known.identifier.clone(), wants_records))
     }
 
     /// A subscription is over. Its channel, if the client calls it by no other name.
@@ -137,6 +184,12 @@ impl IdentifierBook {
         let all = self.clients.get(&user).into_iter().flatten();
         let of = all.filter(move |it| it.channel.as_deref() == Some(channel));
         of.map(|it| &it.identifier)
+    }
+
+    /// What a subscription or a question is known by: those of sessions and of nobody are others.
+    const fn next(&mut self) -> u32 {
+        self.newest = (self.newest % (u32::MAX - 2)) + 1;
+        self.newest
     }
 
     /// Nobody calls a channel that any more, perhaps.

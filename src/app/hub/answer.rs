@@ -4,7 +4,7 @@ use super::history::Catchup;
 use super::options::{ChannelOptions, SlowPolicy};
 use super::position::{Epoch, Position, Since};
 use super::presence::{Headcount, PresenceChange};
-use super::publication::{ClientInfo, Publication};
+use super::publication::{ChosenName, ClientId, ClientInfo, Publication};
 use crate::app::User;
 use std::sync::Arc;
 
@@ -41,6 +41,20 @@ pub struct SubscribeWish<'c> {
     pub by_server: bool,
     /// Rather nothing than a subscription with a gap.
     pub whole: bool,
+    /// As whom the client is there.
+    pub shown: ShownAs<'c>,
+}
+
+/// As whom a client is in a channel, where it is known who is there.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum ShownAs<'c> {
+    /// As the client that it is.
+    #[default]
+    Itself,
+    /// It is not there until it says so.
+    Nobody,
+    /// Under a name that it has chosen.
+    Called(&'c ChosenName),
 }
 
 /// Why something was not done.
@@ -132,6 +146,24 @@ pub enum ChannelEvent<'e> {
     Interrupted,
     /// The subscription is over: the application wants it so.
     Unsubscribed,
+}
+
+impl ChannelEvent<'_> {
+    /// The client that is not told, because it has said that itself.
+    #[must_use]
+    pub fn spared(&self) -> Option<ClientId> {
+        match self {
+            Self::Publication(_, it) | Self::Matched(_, it) if it.spares_author => {
+                it.by.as_ref().map(|by| by.client)
+            }
+            Self::Publication(..)
+            | Self::Matched(..)
+            | Self::Changed(_)
+            | Self::Missed(_)
+            | Self::Interrupted
+            | Self::Unsubscribed => None,
+        }
+    }
 }
 
 /// Who is told.

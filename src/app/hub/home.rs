@@ -2,6 +2,7 @@
 //! once, in one order.
 
 mod asking;
+mod attending;
 mod ending;
 
 use super::answer::{Asker, HubAnswer, HubError, Subscribed};
@@ -159,8 +160,7 @@ impl<B: Broker> Home<B> {
         };
         self.ask(&channel, purpose, beginning(&channel, since));
         if let Some(info) = info {
-            let purpose = ArrivalPurpose::Came(info.clone());
-            self.ask(&channel, purpose, BrokerCommand::Enter(info));
+            self.enter(&channel, info);
         }
     }
 
@@ -277,31 +277,8 @@ impl<B: Broker> Home<B> {
             }
             ArrivalPurpose::CatchUp => self.caught_up(&channel, reply),
             ArrivalPurpose::Ended => self.forgotten(&channel, reply),
-            ArrivalPurpose::Came(info) => {
-                if let BrokerReply::Entered {
-                    is_new: true,
-                    count,
-                } = reply
-                    && let Some(home) = self.channels.get_mut(&channel)
-                    && self.namespaces.at(home.row).join_leave
-                {
-                    home.came(info, count.clients, &mut self.said);
-                    self.plan_changes(&channel);
-                }
-            }
-            ArrivalPurpose::Went => {
-                if let BrokerReply::Gone {
-                    info: Some(info),
-                    count,
-                } = reply
-                    && let Some(home) = self.channels.get_mut(&channel)
-                    && self.namespaces.at(home.row).join_leave
-                    && !self.closing
-                {
-                    home.went(info, count.clients, &mut self.said);
-                    self.plan_changes(&channel);
-                }
-            }
+            ArrivalPurpose::Came(info) => self.came(&channel, info, &reply),
+            ArrivalPurpose::Went => self.went(&channel, reply),
             ArrivalPurpose::Lost(core) => {
                 if let BrokerReply::Listed(here) = reply {
                     for info in here.iter().filter(|info| info.client.core() == core) {
@@ -415,15 +392,6 @@ impl<B: Broker> Home<B> {
             if let Some(last) = last {
                 self.mend(&channel, Continuity::Gap(last));
             }
-        }
-    }
-
-    fn plan_changes(&mut self, channel: &Arc<str>) {
-        let home = self.channels.get(channel);
-        if home.is_some_and(HomeChannel::has_changes) {
-            let at = self.now + limits::PRESENCE_TIME;
-            self.changes_at.get_or_insert(at);
-            self.changed.insert(channel.clone());
         }
     }
 

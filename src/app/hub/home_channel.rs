@@ -7,7 +7,7 @@ use super::letter::{HubLetter, LocalRef, SubscriptionRef};
 use super::options::OptionsRow;
 use super::position::{Epoch, Position};
 use super::presence::PresenceChange;
-use super::publication::{ClientId, ClientInfo, Publication};
+use super::publication::Publication;
 use crate::limits;
 use crate::shard::Core;
 use std::collections::VecDeque;
@@ -214,16 +214,6 @@ impl HomeChannel {
         true
     }
 
-    /// A client came, who is one of so many.
-    pub(super) fn came(&mut self, info: ClientInfo, clients: usize, said: &mut Said) {
-        self.change(PresenceChange { info, came: true }, clients, said);
-    }
-
-    /// A client went, of whom so many are left.
-    pub(super) fn went(&mut self, info: ClientInfo, clients: usize, said: &mut Said) {
-        self.change(PresenceChange { info, came: false }, clients, said);
-    }
-
     /// Tells who came and went in the last second.
     pub(super) fn tell_changes(&mut self, said: &mut Said) {
         let Some(pending) = &mut self.pending else {
@@ -353,7 +343,8 @@ impl HomeChannel {
         self.be_at(Position { epoch, offset });
     }
 
-    fn change(&mut self, change: PresenceChange, clients: usize, said: &mut Said) {
+    /// A client came or went, where so many are now.
+    pub(super) fn change(&mut self, change: PresenceChange, clients: usize, said: &mut Said) {
         if clients > limits::PRESENCE_TOLD {
             // Of those who came before the channel was so large nobody is told either.
             if let Some(pending) = &mut self.pending {
@@ -364,10 +355,9 @@ impl HomeChannel {
         if clients <= limits::PRESENCE_TOLD_AT_ONCE && !self.has_changes() {
             return self.tell_these(&[change], said);
         }
-        let client = change.info.client;
         // Whoever came and went within a second was not here.
         let pending = self.pending();
-        match pending.position_of(client).filter(|_| !change.came) {
+        match pending.undone_by(&change) {
             Some(at) => drop(pending.changes.remove(at)),
             None if pending.changes.len() < limits::PRESENCE_CHANGES => {
                 pending.changes.push(change);
@@ -386,10 +376,13 @@ impl HomeChannel {
 }
 
 impl PendingNews {
-    /// Where among the changes that client's coming is.
-    fn position_of(&self, client: ClientId) -> Option<usize> {
-        let mut changes = self.changes.iter();
-        changes.position(|change| change.came && change.info.client == client)
+    /// Which change a client's going undoes: its coming under the same name, if that name is then
+    /// as much here as it was.
+    fn undone_by(&self, going: &PresenceChange) -> Option<usize> {
+        let is_undone =
+            |it: &PresenceChange| it.came && it.info == going.info && it.is_alone == going.is_alone;
+        let at = self.changes.iter().rposition(is_undone);
+        at.filter(|_| !going.came)
     }
 }
 

@@ -93,6 +93,17 @@ pub struct SubscribeOrder {
     pub info: Option<ClientInfo>,
 }
 
+/// A client that has subscribed is there as somebody else, or not there.
+#[derive(Clone, Debug)]
+pub struct AttendOrder {
+    /// Of what.
+    pub channel: Arc<str>,
+    /// Which.
+    pub client: ClientId,
+    /// As whom; `None` if it is not there any more.
+    pub info: Option<ClientInfo>,
+}
+
 /// What may be asked of a channel.
 #[derive(Clone, Debug)]
 pub enum ChannelQuestion {
@@ -200,6 +211,9 @@ pub enum HubLetter {
         /// Which.
         client: ClientId,
     },
+    /// To a channel's home: a client of mine that has subscribed is there as that one, whoever it
+    /// was there before.
+    Attend(Box<AttendOrder>),
     /// To every core: a client of mine subscribes to a pattern.
     Watch {
         /// To which.

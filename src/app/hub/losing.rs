@@ -56,6 +56,7 @@ impl<B: Broker> Hub<B> {
             }
             // Nobody waits for these.
             HubLetter::Unsubscribe { .. }
+            | HubLetter::Attend(_)
             | HubLetter::Unwatch { .. }
             | HubLetter::Watching { .. }
             | HubLetter::Matched { .. }

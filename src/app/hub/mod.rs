@@ -6,7 +6,7 @@
 //! own.
 //!
 //! ```text
-//! client's core --Subscribe, Unsubscribe, Ask--> home --> broker
+//! client's core --Subscribe, Unsubscribe, Attend, Ask--> home --> broker
 //! client's core <--Subscribed, Refused, Deliver, Matched, Changed, Interrupted, Answer-- home
 //! any core --Watch, Unwatch, Order--> every core --Watching, Carried--> back
 //! ```
@@ -15,6 +15,7 @@
 //! would say to itself it does at once.
 
 pub mod answer;
+mod attending;
 pub mod broker;
 mod channel_map;
 mod clients;
@@ -215,7 +216,7 @@ impl<B: Broker> Hub<B> {
             return Err(HubError::AlreadySubscribed);
         }
         let info = match options.shows_who() {
-            true => self.clients.info(seat),
+            true => self.shown(seat, wish.shown),
             false => None,
         };
         let local = self.subscribers.enter(name);

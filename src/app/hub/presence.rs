@@ -20,6 +20,8 @@ pub struct PresenceChange {
     pub info: ClientInfo,
     /// It came.
     pub came: bool,
+    /// Nobody else of its name is here.
+    pub is_alone: bool,
 }
 
 /// Who is in a channel.
@@ -41,10 +43,21 @@ enum Present {
 #[derive(Debug, Default)]
 struct Crowd {
     clients: PresentClients,
-    /// How many clients of each named user are here.
-    users: BTreeMap<Box<str>, u32>,
+    /// How many of each name are here.
+    names: BTreeMap<Box<str>, NameCount>,
+    /// How many named users are here.
+    users: usize,
     /// Clients of nobody in particular: together they are one user, as in Centrifugo.
     anonymous: u32,
+}
+
+/// How many clients are of one name.
+#[derive(Clone, Copy, Debug, Default)]
+struct NameCount {
+    /// Of that user.
+    of_user: u32,
+    /// Whom others know by that name: it is chosen, or that of their user.
+    known_as: u32,
 }
 
 /// Clients by their names: a list while they are few, which takes a sixth of the memory.
@@ -150,62 +163,89 @@ impl ManyPresent {
 }
 
 impl Crowd {
-    fn enter(&mut self, info: ClientInfo) -> bool {
-        let about = info.about.clone();
-        if self.clients.insert(info) {
-            return false;
+    fn enter(&mut self, info: ClientInfo) -> Option<bool> {
+        if self.clients.insert(info.clone()) {
+            return None;
         }
-        match about.filter(|about| !about.user.is_empty()) {
-            None => self.anonymous += 1,
-            Some(about) => *self.users.entry(about.user.clone()).or_default() += 1,
-        }
-        true
-    }
-
-    fn leave(&mut self, client: ClientId) -> Option<ClientInfo> {
-        let info = self.clients.remove(client)?;
-        let user = info.user();
-        if user.is_empty() {
-            self.anonymous -= 1;
-        } else if let Some(clients) = self.users.get_mut(user) {
-            *clients -= 1;
-            if *clients == 0 {
-                self.users.remove(user);
+        match info.user() {
+            "" => self.anonymous += 1,
+            user => {
+                let count = self.names.entry(user.into()).or_default();
+                count.of_user += 1;
+                self.users += usize::from(count.of_user == 1);
             }
         }
-        Some(info)
+        let name = info.name();
+        if name.is_empty() {
+            return Some(true);
+        }
+        match self.names.get_mut(name) {
+            Some(count) => {
+                count.known_as += 1;
+                Some(count.known_as == 1)
+            }
+            None => {
+                let (of_user, known_as) = (0, 1);
+                self.names
+                    .insert(name.into(), NameCount { of_user, known_as });
+                Some(true)
+            }
+        }
+    }
+
+    fn leave(&mut self, client: ClientId) -> Option<(ClientInfo, bool)> {
+        let info = self.clients.remove(client)?;
+        let (user, name) = (info.user(), info.name());
+        if user.is_empty() {
+            self.anonymous -= 1;
+        } else if let Some(count) = self.names.get_mut(user) {
+            count.of_user -= 1;
+            self.users -= usize::from(count.of_user == 0);
+        }
+        let mut is_alone = true;
+        if let Some(count) = self.names.get_mut(name).filter(|_| !name.is_empty()) {
+            count.known_as -= 1;
+            is_alone = count.known_as == 0;
+        }
+        for it in [user, name] {
+            let count = self.names.get(it);
+            if count.is_some_and(|count| count.of_user == 0 && count.known_as == 0) {
+                self.names.remove(it);
+            }
+        }
+        Some((info, is_alone))
     }
 }
 
 impl Attendance {
-    /// A client comes. False if it was here.
-    pub fn enter(&mut self, info: ClientInfo) -> bool {
+    /// A client comes: whether nobody else of its name is here; `None` if it was here itself.
+    pub fn enter(&mut self, info: ClientInfo) -> Option<bool> {
         match &mut self.present {
             Present::Several(crowd) => crowd.enter(info),
-            Present::One(client) if *client == info.client && info.about.is_none() => false,
+            Present::One(client) if *client == info.client && info.about.is_none() => None,
             Present::Nobody if info.about.is_none() => {
                 self.present = Present::One(info.client);
-                true
+                Some(true)
             }
             Present::Nobody | Present::One(_) => {
                 let mut crowd = Box::<Crowd>::default();
                 for info in self.list(1) {
                     crowd.enter(info);
                 }
-                let is_new = crowd.enter(info);
+                let is_alone = crowd.enter(info);
                 self.present = Present::Several(crowd);
-                is_new
+                is_alone
             }
         }
     }
 
-    /// A client goes: who it was, if it was here.
-    pub fn leave(&mut self, client: ClientId) -> Option<ClientInfo> {
+    /// A client goes: who it was, if it was here, and whether nobody else of its name is.
+    pub fn leave(&mut self, client: ClientId) -> Option<(ClientInfo, bool)> {
         let gone = match &mut self.present {
             Present::Nobody => return None,
             Present::One(known) => {
                 let about = None;
-                (*known == client).then_some(ClientInfo { client, about })?
+                (*known == client).then_some((ClientInfo { client, about }, true))?
             }
             Present::Several(crowd) => crowd.leave(client)?,
         };
@@ -223,7 +263,7 @@ impl Attendance {
             Present::One(_) => (1, 1),
             Present::Several(crowd) => {
                 let anonymous = usize::from(crowd.anonymous > 0);
-                (crowd.clients.len(), crowd.users.len() + anonymous)
+                (crowd.clients.len(), crowd.users + anonymous)
             }
         };
         Headcount { clients, users }
@@ -262,6 +302,7 @@ impl Attendance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::hub::publication::ChosenName;
 
     fn client(id: u128, user: &str) -> ClientInfo {
         ClientInfo {
@@ -274,16 +315,17 @@ mod tests {
     fn a_user_with_two_clients_counts_once() {
         let mut here = Attendance::default();
         for (id, user) in [(1, "ann"), (2, "ann"), (3, ""), (4, ""), (5, "bob")] {
-            assert!(here.enter(client(id, user)));
+            assert!(here.enter(client(id, user)).is_some());
         }
-        assert!(!here.enter(client(5, "bob")), "it is here");
+        assert_eq!(here.enter(client(5, "bob")), None, "it is here");
         let (clients, users) = (5, 3);
         assert_eq!(here.count(), Headcount { clients, users });
         assert!(here.leave(ClientId(1)).is_some() && here.leave(ClientId(3)).is_some());
         assert_eq!(here.count().users, 3);
         assert_eq!(here.leave(ClientId(1)), None, "it has gone");
         assert_eq!(
-            here.leave(ClientId(2)).map(|info| info.user().to_owned()),
+            here.leave(ClientId(2))
+                .map(|(info, _)| info.user().to_owned()),
             Some("ann".to_owned())
         );
         assert_eq!(here.count().users, 2);
@@ -294,10 +336,44 @@ mod tests {
     }
 
     #[test]
+    fn a_name_comes_with_its_first_client_and_goes_with_its_last() {
+        let mut here = Attendance::default();
+        let called = |id: u128, user: &str, name: &str| {
+            let (name, info) = (name.into(), "".into());
+            client(id, user).called(&ChosenName { name, info })
+        };
+        for (info, is_alone) in [
+            (called(1, "", "x"), true),
+            (called(2, "ann", "x"), false),
+            (called(3, "", "ann"), true),
+            (client(4, "ann"), false),
+            (client(5, ""), true),
+            (client(6, ""), true),
+        ] {
+            assert_eq!(here.enter(info.clone()), Some(is_alone), "{info:?}");
+        }
+        // Ann, and those of nobody.
+        assert_eq!(here.count().users, 2);
+        for (id, is_alone) in [
+            (1, false),
+            (2, true),
+            (4, false),
+            (3, true),
+            (5, true),
+            (6, true),
+        ] {
+            let gone = here.leave(ClientId(id)).map(|(_, is_alone)| is_alone);
+            assert_eq!(gone, Some(is_alone), "{id}");
+        }
+        assert!(here.is_empty());
+    }
+
+    #[test]
     fn few_and_many_are_counted_listed_and_replaced_alike() {
         let mut here = Attendance::default();
         for id in 0..20_u8 {
-            assert!(here.enter(client(id.into(), "")) && !here.enter(client(id.into(), "")));
+            assert_eq!(here.enter(client(id.into(), "")), Some(true));
+            assert_eq!(here.enter(client(id.into(), "")), None);
             assert_eq!(here.count().clients, usize::from(id) + 1);
             assert_eq!(here.list(99).len(), usize::from(id) + 1);
         }

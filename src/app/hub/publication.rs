@@ -2,6 +2,7 @@
 //! references to them.
 
 use crate::shard::Core;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,6 +28,17 @@ pub struct ClientAbout {
     pub user: Box<str>,
     /// What the application says of it: JSON, or empty.
     pub info: Box<str>,
+    /// What it calls itself in that channel, if it has chosen a name there.
+    pub chosen: Option<Box<ChosenName>>,
+}
+
+/// What a client calls itself in one channel: nobody has looked at that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChosenName {
+    /// Its name: several clients may have one.
+    pub name: Box<str>,
+    /// What it says of itself: JSON, or empty.
+    pub info: Box<str>,
 }
 
 /// Something said in a channel.
@@ -40,6 +52,8 @@ pub struct Publication {
     pub by: Option<ClientInfo>,
     /// What it is labelled with, a JSON object; `None` without labels.
     pub tags: Option<Arc<str>>,
+    /// Whoever said it is not told it.
+    pub spares_author: bool,
 }
 
 impl ClientId {
@@ -86,6 +100,43 @@ impl ClientInfo {
     pub fn info(&self) -> &str {
         self.about.as_ref().map_or("", |about| &about.info)
     }
+
+    /// What it is called among those who are there, and that about it: the name that it has
+    /// chosen, else that of its user, else its own.
+    #[must_use]
+    pub fn presented(&self) -> (Cow<'_, str>, &str) {
+        match self.name() {
+            "" => (Cow::Owned(self.client.to_string()), self.info()),
+            name => (
+                Cow::Borrowed(name),
+                self.chosen().map_or(self.info(), |it| &it.info),
+            ),
+        }
+    }
+
+    /// The name that it has chosen, else that of its user; empty for nobody in particular.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.chosen().map_or(self.user(), |chosen| &chosen.name)
+    }
+
+    /// The same client, under a name that it has chosen.
+    #[must_use]
+    pub fn called(&self, chosen: &ChosenName) -> Self {
+        let about = ClientAbout {
+            user: self.user().into(),
+            info: self.info().into(),
+            chosen: Some(Box::new(chosen.clone())),
+        };
+        Self {
+            client: self.client,
+            about: Some(Arc::new(about)),
+        }
+    }
+
+    fn chosen(&self) -> Option<&ChosenName> {
+        self.about.as_ref()?.chosen.as_deref()
+    }
 }
 
 impl ClientAbout {
@@ -97,6 +148,7 @@ impl ClientAbout {
             Arc::new(Self {
                 user: user.into(),
                 info: info.into(),
+                chosen: None,
             })
         })
     }
@@ -167,6 +219,7 @@ mod tests {
             data: data.into(),
             by: None,
             tags: tags.map(Into::into),
+            spares_author: false,
         };
         let bare = publication("", None).bytes();
         assert_eq!(publication("12345", Some("{}")).bytes(), bare + 7);

@@ -2,7 +2,8 @@
 
 use super::Hub;
 use super::answer::{
-    Asker, Audience, ChannelEvent, EncodingId, HubAnswer, HubError, SubscribeWish, Subscribed,
+    Asker, Audience, ChannelEvent, EncodingId, HubAnswer, HubError, ShownAs, SubscribeWish,
+    Subscribed,
 };
 use super::broker::Broker;
 use super::clients::HubClient;
@@ -76,6 +77,7 @@ impl<B: Broker> Hub<B> {
                 self.home.unsubscribe(from, &channel, client);
                 self.deliver(out);
             }
+            HubLetter::Attend(order) => self.attended(*order, out),
             HubLetter::Ask {
                 asker,
                 channel,
@@ -235,7 +237,29 @@ impl<B: Broker> Hub<B> {
                 continue;
             };
             self.late.clear();
-            if !to.users.is_empty() {
+            let author = event.spared().and_then(|author| {
+                let mut places = 0..to.users.len();
+                let id_at = |at| {
+                    channel
+                        .seat(lane, at)
+                        .and_then(|seat| self.clients.id(seat))
+                };
+                places.find(|at| id_at(*at) == Some(author))
+            });
+            if let Some(author) = author {
+                let others = to.users.iter().enumerate().filter(|(at, _)| *at != author);
+                let users: Vec<User> = others.map(|(_, user)| *user).collect();
+                let others = Audience {
+                    users: &users,
+                    ..to
+                };
+                if !users.is_empty() {
+                    out.tell(others, &channel.name, event, &mut self.late);
+                }
+                for at in self.late.iter_mut().filter(|at| **at >= author) {
+                    *at += 1;
+                }
+            } else if !to.users.is_empty() {
                 out.tell(to, &channel.name, event, &mut self.late);
             }
             if !self.late.is_empty() {
@@ -367,6 +391,7 @@ impl<B: Broker> Hub<B> {
                         ticket: 0,
                         by_server: true,
                         whole: false,
+                        shown: ShownAs::Itself,
                     };
                     self.subscribe(seat, wish, out).is_ok()
                 }

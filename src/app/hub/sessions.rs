@@ -56,6 +56,7 @@ impl<B: Broker> Hub<B> {
                 data: event.into(),
                 by: None,
                 tags: None,
+                spares_author: false,
             };
             let channel: Arc<str> = SESSIONS_ENDED.into();
             let question = ChannelQuestion::Publish(publication);

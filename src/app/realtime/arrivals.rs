@@ -3,7 +3,7 @@
 use super::{
     Admittance, Arrival, CABLE_SOCKET, CENTRIFUGO_SOCKET, CENTRIFUGO_STREAM, CHANNELS, Effects,
     FOREIGN_SESSION, HookedClients, HubLetter, Newcomer, RealtimeApp, Refusal,
-    SOCKETCLUSTER_SOCKET, SOCKETIO_SOCKET, Seat, SessionEntry, TopicRequest, User, query,
+    SOCKETCLUSTER_SOCKET, SOCKETIO_SOCKET, Seat, SessionEntry, TRIGGER, TopicRequest, User, query,
     read_connect,
 };
 use super::{CableEntry, SUBPROTOCOLS};
@@ -61,6 +61,10 @@ impl RealtimeApp {
                     Ok(request) => Newcomer::Stream(request, token),
                     Err(reason) => return refuse(reason),
                 }
+            }
+            TRIGGER => {
+                self.may_trigger(arrival)?;
+                return Ok(Admittance::default());
             }
             _ => {
                 self.api.admit(arrival)?;

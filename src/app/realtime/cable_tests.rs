@@ -1,7 +1,8 @@
 //! Clients of `ActionCable` on several cores without a server: what they say, and what they are
 //! told.
 
-use super::rig::{Guest, Rig};
+use super::cable_rig::{EXTENDED, about, client, comes, command, identifier};
+use super::rig::Rig;
 use super::*;
 use crate::app::Kind;
 use crate::app::dialect::cable::StreamKey;
@@ -11,7 +12,6 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 const SECRET: &[u8] = b"a secret of more than sixteen bytes";
-const EXTENDED: &str = "actioncable-v1-ext-json";
 
 fn token(claims: &Value) -> String {
     let key = EncodingKey::from_secret(SECRET).unwrap();
@@ -30,49 +30,9 @@ fn closed_rig() -> Rig {
     Rig::with(plan, 2)
 }
 
-/// A client comes that asks for that subprotocol.
-fn comes(rig: &mut Rig, core: u16, (protocol, query): (&'static str, &str)) -> Guest {
-    rig.users += 1;
-    let user = User(rig.users);
-    let seat = rig.on(core, |app, hall| {
-        let header = &|name: &str| (name == "Sec-WebSocket-Protocol").then_some(protocol);
-        let arrival = Arrival {
-            purpose: crate::app::ArrivalPurpose::Stay,
-            path: CABLE_SOCKET,
-            query,
-            header,
-        };
-        app.arriving(&arrival).expect("it may come");
-        app.came(user, hall)
-    });
-    Guest { core, user, seat }
-}
-
-fn client(rig: &mut Rig, core: u16) -> Guest {
-    let guest = comes(
-        rig,
-        core,
-        ("actioncable-v1-json, actioncable-unsupported", ""),
-    );
-    assert_eq!(rig.last(guest), json!({"type": "welcome"}));
-    guest
-}
-
-fn identifier(params: &Value) -> String {
-    params.to_string()
-}
-
-fn command(verb: &str, params: &Value) -> String {
-    json!({"command": verb, "identifier": identifier(params)}).to_string()
-}
-
 fn perform(params: &Value, data: &Value) -> String {
     json!({"command": "message", "identifier": identifier(params), "data": data.to_string()})
         .to_string()
-}
-
-fn about(params: &Value, kind: &str) -> Value {
-    json!({"identifier": identifier(params), "type": kind})
 }
 
 fn signed(name: &str) -> Value {

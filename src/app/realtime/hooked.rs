@@ -3,7 +3,7 @@
 
 use super::{
     Core, Desk, Effects, Gatekeeper, HubLetter, Message, Newcomer, RealtimeApp, RealtimePlan, Seat,
-    SubscribeWish, User, dialect, read_connect,
+    ShownAs, SubscribeWish, User, dialect, read_connect,
 };
 use crate::app::backend::{AnsweredHook, HookCaller, HookKind, HookOutcome, HookWords, Hooks};
 use crate::app::dialect::AskedFirst;
@@ -374,6 +374,7 @@ impl RealtimeApp {
                 ticket: 0,
                 by_server: true,
                 whole: false,
+                shown: ShownAs::Itself,
             };
             // Who has subscribed already stays so.
             let _ = self.hub.subscribe(seat, wish, &mut desk);

@@ -2,7 +2,7 @@
 
 use super::{
     CHANNELS, CloseAdvice, Desk, Effects, ErrorCode, HubLetter, RealtimeApp, Refusal, Ruling, Seat,
-    SubscribeWish, TopicRequest, User, views,
+    ShownAs, SubscribeWish, TopicRequest, User, views,
 };
 use crate::app::hub::session::is_reserved;
 
@@ -48,6 +48,7 @@ impl RealtimeApp {
                 ticket: number,
                 by_server: false,
                 whole: false,
+                shown: ShownAs::Itself,
             };
             let mut desk = Desk::new(effects, &mut self.tools);
             let may = match (desk.gatekeeper().subscribe(user, channel), &allowed) {

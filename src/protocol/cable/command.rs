@@ -17,6 +17,8 @@ pub struct CableCommand<'a> {
     pub data: Option<&'a RawValue>,
     /// What it has missed, if it asks for that.
     pub history: Option<CableHistory<'a>>,
+    /// As whom it is there, if it says so.
+    presence: Option<&'a RawValue>,
 }
 
 /// What a client wants.
@@ -33,6 +35,12 @@ pub enum CableVerb {
     History,
     /// To tell the others of a channel something that is not kept.
     Whisper,
+    /// To be there for the others of a channel, under a name.
+    Join,
+    /// Not to be there any more.
+    Leave,
+    /// To be told who is there.
+    Presence,
     /// It has heard a ping.
     Pong,
     /// Nothing that is known here.
@@ -59,6 +67,15 @@ pub struct CablePlace<'a> {
     /// Of which history.
     #[serde(borrow, default)]
     pub epoch: Cow<'a, str>,
+}
+
+/// As whom a client is there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CablePresence<'a> {
+    /// Its name, which it has chosen.
+    pub id: Cow<'a, str>,
+    /// What it says of itself: any JSON; empty for nothing.
+    pub info: &'a str,
 }
 
 /// What an identifier says: JSON in the text that a subscription is called by.
@@ -96,6 +113,8 @@ struct Fields<'a> {
     data: Option<&'a RawValue>,
     #[serde(borrow)]
     history: Option<CableHistory<'a>>,
+    #[serde(borrow)]
+    presence: Option<&'a RawValue>,
 }
 
 impl<'a> CableCommand<'a> {
@@ -118,6 +137,38 @@ impl<'a> CableCommand<'a> {
         }
         let text = serde_json::from_str::<String>(self.identifier);
         text.map(Cow::Owned).map_err(|_| Malformed("no text"))
+    }
+
+    /// As whom the client is there; `None` if it does not say.
+    ///
+    /// # Errors
+    /// [`Malformed`]: that is no object with a name.
+    pub fn presence(&self) -> Result<Option<CablePresence<'a>>, Malformed> {
+        #[derive(Deserialize)]
+        struct Named<'a> {
+            #[serde(borrow)]
+            id: Cow<'a, str>,
+            #[serde(borrow)]
+            info: Option<&'a RawValue>,
+        }
+        let Some(text) = self.presence else {
+            return Ok(None);
+        };
+        let Named { id, info } = json::object(text.get().as_bytes())?;
+        let info = info.map_or("", RawValue::get);
+        Ok(Some(CablePresence { id, info }))
+    }
+
+    /// Whether who is there is to be named, and not only counted.
+    #[must_use]
+    pub fn wants_records(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Wanted {
+            return_records: bool,
+        }
+        let data = self.data.map_or("", RawValue::get);
+        let wanted = json::object::<Wanted>(data.as_bytes());
+        wanted.map_or(true, |wanted| wanted.return_records)
     }
 
     /// What is performed by a `message`.
@@ -178,6 +229,7 @@ pub fn read_command(text: &[u8]) -> Result<CableCommand<'_>, Malformed> {
         identifier,
         data,
         history,
+        presence,
     } = json::object(text)?;
     let identifier = identifier.map_or("", RawValue::get);
     if !identifier.is_empty() && !identifier.starts_with('"') {
@@ -188,6 +240,7 @@ pub fn read_command(text: &[u8]) -> Result<CableCommand<'_>, Malformed> {
         identifier,
         data,
         history,
+        presence,
     })
 }
 
@@ -241,6 +294,29 @@ mod tests {
         let pong = read_command(br#"{"command":"pong"}"#).unwrap();
         assert_eq!(pong.verb, CableVerb::Pong);
         assert_eq!(pong.identifier().as_deref(), Ok(""));
+        let join = br#"{"command":"join","identifier":"x","presence":{"id":"a\\n","info":[ 1]}}"#;
+        let join = read_command(join).unwrap();
+        let presence = join.presence().unwrap().unwrap();
+        assert_eq!((join.verb, &*presence.id), (CableVerb::Join, "a\\n"));
+        assert_eq!(presence.info, "[ 1]");
+        for (data, wants) in [
+            ("", true),
+            (",\"data\":{}", true),
+            (",\"data\":{\"return_records\":false}", false),
+        ] {
+            let text = format!("{{\"command\":\"presence\",\"identifier\":\"x\"{data}}}");
+            let asks = read_command(text.as_bytes()).unwrap();
+            assert_eq!(
+                (asks.verb, asks.wants_records()),
+                (CableVerb::Presence, wants)
+            );
+            assert_eq!(asks.presence(), Ok(None));
+        }
+        for presence in ["7", "[\"a\"]", "{}", "{\"id\":7}"] {
+            let text = format!("{{\"command\":\"join\",\"presence\":{presence}}}");
+            let join = read_command(text.as_bytes()).unwrap();
+            assert!(join.presence().is_err(), "{presence}");
+        }
         let other = read_command(br#"{"command":"dance","identifier":"x"}"#).unwrap();
         assert_eq!(other.verb, CableVerb::Other);
     }
@@ -310,7 +386,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>, text: String) {
-            let _ = read_command(&bytes).map(|it| (it.identifier().is_ok(), it.action().is_ok()));
+            let _ = read_command(&bytes).map(|it| {
+                (it.identifier().is_ok(), it.action().is_ok(), it.presence().is_ok())
+            });
             let _ = ChannelParams::read(&text).map(|it| it.room().is_some());
             let _ = action(&text);
         }

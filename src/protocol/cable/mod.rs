@@ -7,11 +7,11 @@ mod command;
 mod write;
 
 pub use command::{
-    CableAction, CableCommand, CableHistory, CableVerb, ChannelParams, read_command,
+    CableAction, CableCommand, CableHistory, CablePresence, CableVerb, ChannelParams, read_command,
 };
 pub use write::{
-    CableParting, StreamPlace, confirm, confirm_history, disconnect, message, ping, reject,
-    reject_history, welcome,
+    CableParting, StreamPlace, confirm, confirm_history, disconnect, joined, left, message, ping,
+    presence, presence_error, reject, reject_history, welcome,
 };
 
 use super::{Malformed, json};

@@ -79,11 +79,72 @@ pub fn message(into: &mut Vec<u8>, identifier: &str, data: &str, place: Option<S
     into.push(b'}');
 }
 
+/// Appends that somebody of that name has come, and what it says of itself: JSON, or nothing.
+pub fn joined(into: &mut Vec<u8>, identifier: &str, who: (&str, &str)) {
+    present(into, identifier, "join");
+    into.push(b',');
+    record(into, who);
+    into.extend_from_slice(b"}}");
+}
+
+/// Appends that nobody of that name is there any more.
+pub fn left(into: &mut Vec<u8>, identifier: &str, name: &str) {
+    present(into, identifier, "leave");
+    into.push(b',');
+    record(into, (name, ""));
+    into.extend_from_slice(b"}}");
+}
+
+/// Appends how many are there, and who, if that is wanted.
+pub fn presence<'r>(
+    into: &mut Vec<u8>,
+    identifier: &str,
+    total: usize,
+    records: Option<impl Iterator<Item = (&'r str, &'r str)>>,
+) {
+    present(into, identifier, "info");
+    put(into, format_args!(",\"total\":{total}"));
+    if let Some(records) = records {
+        into.extend_from_slice(b",\"records\":[");
+        for (number, who) in records.enumerate() {
+            into.extend_from_slice(if number > 0 { b",{" } else { b"{" });
+            record(into, who);
+            into.push(b'}');
+        }
+        into.push(b']');
+    }
+    into.extend_from_slice(b"}}");
+}
+
+/// Appends that it is not told who is there.
+pub fn presence_error(into: &mut Vec<u8>, identifier: &str) {
+    present(into, identifier, "error");
+    into.extend_from_slice(b"}}");
+}
+
 /// Appends that the server is about to close.
 pub fn disconnect(into: &mut Vec<u8>, CableParting { reason, may_return }: CableParting<'_>) {
     into.extend_from_slice(b"{\"type\":\"disconnect\",\"reason\":");
     json::string(into, reason);
     put(into, format_args!(",\"reconnect\":{may_return}}}"));
+}
+
+/// The begin of what is said of who is there.
+fn present(into: &mut Vec<u8>, identifier: &str, kind: &str) {
+    put(
+        into,
+        format_args!("{{\"identifier\":{identifier},\"type\":\"presence\","),
+    );
+    put(into, format_args!("\"message\":{{\"type\":\"{kind}\""));
+}
+
+/// A name, and what is said of it, if anything is.
+fn record(into: &mut Vec<u8>, (name, info): (&str, &str)) {
+    into.extend_from_slice(b"\"id\":");
+    json::string(into, name);
+    if !info.is_empty() {
+        put(into, format_args!(",\"info\":{info}"));
+    }
 }
 
 fn about(into: &mut Vec<u8>, identifier: &str, kind: &str) {
@@ -102,6 +163,43 @@ fn put(into: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
 mod tests {
     use super::super::{Identifier, Said, read};
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn who_is_there_is_told_as_the_client_of_anycable_reads_it() {
+        let written = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut text = Vec::new();
+            write(&mut text);
+            serde_json::from_slice::<serde_json::Value>(&text).unwrap()
+        };
+        let told = |message: serde_json::Value| {
+            let (identifier, kind) = ("x", "presence");
+            json!({"identifier": identifier, "type": kind, "message": message})
+        };
+        let all = [("a\"", "{\"n\":1}"), ("b", "")];
+        assert_eq!(
+            written(&|into| joined(into, "\"x\"", all[0])),
+            told(json!({"type": "join", "id": "a\"", "info": {"n": 1}}))
+        );
+        assert_eq!(
+            written(&|into| left(into, "\"x\"", "b")),
+            told(json!({"type": "leave", "id": "b"}))
+        );
+        assert_eq!(
+            written(&|into| presence(into, "\"x\"", 2, Some(all.into_iter()))),
+            told(json!({"type": "info", "total": 2,
+                "records": [{"id": "a\"", "info": {"n": 1}}, {"id": "b"}]}))
+        );
+        let none = None::<std::array::IntoIter<(&str, &str), 0>>;
+        assert_eq!(
+            written(&|into| presence(into, "\"x\"", 7, none.clone())),
+            told(json!({"type": "info", "total": 7}))
+        );
+        assert_eq!(
+            written(&|into| presence_error(into, "\"x\"")),
+            told(json!({"type": "error"}))
+        );
+    }
 
     #[test]
     fn what_is_written_is_what_clients_read() {

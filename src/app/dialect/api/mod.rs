@@ -236,6 +236,7 @@ fn publication(order: &PublishOrder) -> Result<Publication, ErrorCode> {
             .into(),
         by: None,
         tags: tags.map(Into::into),
+        spares_author: false,
     })
 }
 

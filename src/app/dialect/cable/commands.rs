@@ -1,12 +1,14 @@
 //! What a client of `ActionCable` asks for.
 
+use super::subscriptions::{is_extended, known, ruling};
 use super::{
-    Asker, Broker, CABLE, CableClients, CableKind, CableSubscription, Desk, EXTENDED_CABLE,
-    Effects, Epoch, ErrorCode, Hub, HubError, HubLetter, Ruling, Seat, Since, SubscribeWish, User,
-    codec, limits, views,
+    Asker, Broker, CABLE, CableClients, CableKind, CableSubscription, Desk, Effects, Epoch,
+    ErrorCode, Hub, HubError, HubLetter, Seat, Since, SubscribeWish, User, attending, codec,
+    limits, views,
 };
 use crate::app::Message;
 use crate::app::backend::HookKind;
+use crate::app::dialect::allowed::Voice;
 use crate::app::dialect::{AskedFirst, allowed};
 use crate::protocol::cable::{CableAction, CableCommand, CableHistory, CableVerb};
 use crate::protocol::json;
@@ -30,6 +32,11 @@ impl CableClients {
             (CableVerb::Subscribe, Some(target)) if !target.is_signed => {
                 if let Some(channel) = channel {
                     asked.ask(HookKind::Subscribe, channel, None);
+                }
+            }
+            (CableVerb::Whisper, _) => {
+                if let (Some(channel), Some(data)) = (channel, command.data) {
+                    asked.ask(HookKind::Publish, channel, Some(data.get()));
                 }
             }
             (CableVerb::Message, target) => {
@@ -75,8 +82,12 @@ impl CableClients {
                 let history = command.history.as_ref();
                 Self::catch_up(client, &known, history, hub, desk)
             }
+            CableVerb::Whisper => whisper(client, (identifier, command), hub, desk),
+            CableVerb::Join | CableVerb::Leave | CableVerb::Presence => {
+                attending::attend(client, (identifier, command), hub, desk)
+            }
             CableVerb::Pong => Ok(()),
-            CableVerb::Whisper | CableVerb::Other => Err(ErrorCode::METHOD_NOT_FOUND),
+            CableVerb::Other => Err(ErrorCode::METHOD_NOT_FOUND),
         }
     }
 
@@ -127,6 +138,7 @@ impl CableClients {
         let called = (identifier, target.kind);
         let ticket = desk.identifiers().begin(user, called, channel);
         let ticket = ticket.ok_or(ErrorCode::LIMIT_EXCEEDED)?;
+        let chosen = attending::begins((user, seat), command, channel, hub, desk);
         let Some(channel) = channel else {
             desk.stands(user, identifier);
             return Ok(());
@@ -141,12 +153,16 @@ impl CableClients {
             ticket,
             by_server: false,
             whole: false,
+            shown: attending::shown(seat, chosen.as_ref(), hub),
         };
         match hub.subscribe(seat, wish, desk) {
             Ok(()) => Ok(()),
             // By another name, or the application has subscribed it.
             Err(HubError::AlreadySubscribed) => {
                 desk.stands(user, identifier);
+                if chosen.is_some() {
+                    hub.attend(seat, channel, wish.shown, desk);
+                }
                 match history {
                     Some(_) => {
                         let known = known(user, identifier, desk)?;
@@ -184,6 +200,7 @@ impl CableClients {
             ticket: known.ticket,
             by_server: false,
             whole: false,
+            shown: attending::shown(seat, known.chosen.as_deref(), hub),
         };
         hub.subscribe(seat, wish, desk).map_err(views::error)
     }
@@ -247,14 +264,24 @@ fn identifier<'c, E: Effects<Vec<HubLetter>>>(
     Ok(Cow::Owned(String::from_utf8(encoded).unwrap_or_default()))
 }
 
-/// A client's subscription of that name.
-fn known<E: Effects<Vec<HubLetter>>>(
-    user: User,
-    identifier: &str,
+/// A client tells the others something that is not kept.
+fn whisper<B: Broker, E: Effects<Vec<HubLetter>>>(
+    (user, seat): (User, Seat),
+    (identifier, command): (&str, &CableCommand<'_>),
+    hub: &mut Hub<B>,
     desk: &mut Desk<'_, E>,
-) -> Result<CableSubscription, ErrorCode> {
-    let known = desk.identifiers().get(user, identifier).cloned();
-    known.ok_or(ErrorCode::BAD_REQUEST)
+) -> Result<(), ErrorCode> {
+    let known = known(user, identifier, desk)?;
+    let (Some(channel), Some(data)) = (known.channel, command.data) else {
+        return Err(ErrorCode::BAD_REQUEST);
+    };
+    let asker = Asker {
+        user,
+        encoding: CABLE,
+        ticket: 0,
+    };
+    let said = (&*channel, data.get());
+    allowed::say(Voice::Whisper, (asker, seat), said, hub, desk)
 }
 
 /// Where a client was in a channel: at a place, or at a time by its own clock. Of what was before
@@ -269,23 +296,4 @@ fn since<E: Effects<Vec<HubLetter>>>(
     }
     let at = desk.holders().instant(history.since?);
     Some(at.map_or(Since::place(None, 0), Since::time))
-}
-
-fn is_extended<B: Broker>(seat: Seat, hub: &Hub<B>) -> bool {
-    let at = seat.0 as usize;
-    let found = hub.at(at..at + 1).next();
-    found.is_some_and(|(_, _, encoding)| encoding == EXTENDED_CABLE)
-}
-
-/// Whether a rule refuses a command.
-fn ruling<E: Effects<Vec<HubLetter>>>(
-    user: User,
-    event: &str,
-    channel: &str,
-    desk: &mut Desk<'_, E>,
-) -> Result<(), ErrorCode> {
-    match desk.gatekeeper().event(user, event, channel) {
-        Ruling::Pass | Ruling::Allow => Ok(()),
-        Ruling::Refuse(refusal) => Err(views::refusal(refusal)),
-    }
 }

@@ -4,8 +4,10 @@
 //! identifiers: a few that are there for first tries, and streams whose names the application has
 //! signed. What is no command is passed over, as by Rails.
 
+mod attending;
 mod commands;
 mod streams;
+mod subscriptions;
 
 use super::by_seat::BySeat;
 use super::centrifugo::ClientRules;

@@ -2,7 +2,7 @@
 
 use super::{
     Asker, Broker, CENTRIFUGO, CentrifugoClients, ClientStage, CloseAdvice, ConnectRequest, Desk,
-    Effects, EncodingId, ErrorCode, Hub, HubLetter, Seat, SubscribeRequest, SubscribeWish,
+    Effects, EncodingId, ErrorCode, Hub, HubLetter, Seat, ShownAs, SubscribeRequest, SubscribeWish,
     TokenClaims, TokenFault, TokenRequest, UNIDIRECTIONAL, User, codec, since,
 };
 use crate::app::dialect::views;
@@ -231,6 +231,7 @@ impl CentrifugoClients {
             ticket: id,
             by_server: false,
             whole: request.rejects_unrecovered(),
+            shown: ShownAs::Itself,
         };
         let ttl_s = desk.holders().ttl_s(until_s, now);
         desk.expires(user, id, ttl_s);

@@ -5,8 +5,8 @@
 use super::{
     Asker, Broker, CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, CentrifugoClients, ClientStage,
     CloseAdvice, ConnectDenial, ConnectRequest, Desk, Effects, EncodingId, Hub, HubAnswer,
-    HubLetter, Seat, SubscribeWish, TokenClaims, UNIDIRECTIONAL, User, codec, connect_reply, json,
-    since,
+    HubLetter, Seat, ShownAs, SubscribeWish, TokenClaims, UNIDIRECTIONAL, User, codec,
+    connect_reply, json, since,
 };
 use crate::app::dialect::{Parked, views};
 use crate::app::hub::session::is_reserved;
@@ -123,6 +123,7 @@ impl CentrifugoClients {
                 ticket: number,
                 by_server: true,
                 whole: false,
+                shown: ShownAs::Itself,
             };
             if hub.subscribe(seat, wish, desk).is_err() {
                 self.count(user);

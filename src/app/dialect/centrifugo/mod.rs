@@ -12,7 +12,7 @@ use super::holders::OverdueToken;
 use super::views;
 use super::{CENTRIFUGO, CONNECTING, CONNECTING_CLIENT, UNIDIRECTIONAL};
 use crate::app::hub::Hub;
-use crate::app::hub::answer::{Asker, EncodingId, HubAnswer, SubscribeWish};
+use crate::app::hub::answer::{Asker, EncodingId, HubAnswer, ShownAs, SubscribeWish};
 use crate::app::hub::broker::Broker;
 use crate::app::hub::history::Excerpt;
 use crate::app::hub::letter::{ChannelQuestion, HubLetter};

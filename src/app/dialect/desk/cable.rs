@@ -7,6 +7,7 @@ use super::{
 };
 use crate::app::dialect::identifiers::IdentifierBook;
 use crate::app::hub::answer::EncodingId;
+use crate::app::hub::publication::ClientInfo;
 use crate::protocol::cable::{self as codec, CableParting, StreamPlace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,6 +39,9 @@ impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
     /// What became of a subscription.
     pub(super) fn cable_answer(&mut self, to: Asker, answer: &HubAnswer) {
         let user = to.user;
+        if let Some(asked) = self.identifiers.presence_answered(user, to.ticket) {
+            return self.cable_presence(user, asked, answer);
+        }
         let known = self.identifiers.answered(user, to.ticket);
         let known = known.map(|known| {
             let asks_history = std::mem::take(&mut known.asks_history);
@@ -86,6 +90,28 @@ impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
         }
     }
 
+    /// Tells a client who is there: each name once.
+    fn cable_presence(
+        &mut self,
+        user: User,
+        (identifier, wants_records): (Arc<str>, bool),
+        answer: &HubAnswer,
+    ) {
+        let HubAnswer::Presence(all) = answer else {
+            if let HubAnswer::Refused(error) = answer {
+                self.complain(views::error(*error).code);
+            }
+            return self.say(user, |into| codec::presence_error(into, &identifier));
+        };
+        let all = all.iter().map(ClientInfo::presented);
+        let all: BTreeMap<_, _> = all.collect();
+        let records = all.iter().map(|(name, info)| (&**name, *info));
+        let records = wants_records.then_some(records);
+        self.say(user, |into| {
+            codec::presence(into, &identifier, all.len(), records);
+        });
+    }
+
     /// Tells clients of an event of a channel.
     pub(super) fn cable_event(
         &mut self,
@@ -98,10 +124,31 @@ impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
             ChannelEvent::Publication(epoch, it) => {
                 let epoch = epoch.to_string();
                 let place = place(to.encoding, (channel, &epoch), it.offset);
-                self.cable_message(to, (channel, &it.data, place), late);
+                let write = |into: &mut Vec<u8>, name: &str| {
+                    codec::message(into, name, &it.data, place);
+                };
+                self.cable_told(to, channel, write, late);
             }
             ChannelEvent::Matched(_, it) => {
-                self.cable_message(to, (channel, &it.data, None), late);
+                let write = |into: &mut Vec<u8>, name: &str| {
+                    codec::message(into, name, &it.data, None);
+                };
+                self.cable_told(to, channel, write, late);
+            }
+            // The extended protocol alone tells that; a name comes with the first who has it.
+            ChannelEvent::Changed(changes) if to.encoding == EXTENDED_CABLE => {
+                let mut passed_over: BTreeSet<usize> = BTreeSet::new();
+                for change in changes.iter().filter(|change| change.is_alone) {
+                    let (name, info) = change.info.presented();
+                    let write = |into: &mut Vec<u8>, identifier: &str| match change.came {
+                        true => codec::joined(into, identifier, (&name, info)),
+                        false => codec::left(into, identifier, &name),
+                    };
+                    let mut behind = Vec::new();
+                    self.cable_told(to, channel, write, &mut behind);
+                    passed_over.extend(behind);
+                }
+                late.extend(passed_over);
             }
             // What it has is not all any more: the extended protocol has a word for that.
             ChannelEvent::Missed(_) if to.encoding == EXTENDED_CABLE => {
@@ -130,17 +177,18 @@ impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
         }
     }
 
-    /// Tells clients a message: each by the name that it calls its subscription.
-    fn cable_message(
+    /// Tells clients what is written: each by the name that it calls its subscription.
+    fn cable_told(
         &mut self,
         to: Audience<'_>,
-        (channel, data, place): (&str, &str, Option<StreamPlace<'_>>),
+        channel: &str,
+        write: impl Fn(&mut Vec<u8>, &str),
         late: &mut Vec<usize>,
     ) {
         let mut text = std::mem::take(self.text);
         if let Some(name) = self.identifiers.only_name(channel) {
             text.clear();
-            codec::message(&mut text, &name, data, place);
+            write(&mut text, &name);
             self.send(to, plain(as_text(&text)), late);
         } else {
             let mut named: BTreeMap<Arc<str>, Vec<usize>> = BTreeMap::new();
@@ -152,7 +200,7 @@ impl<E: Effects<Vec<HubLetter>>> Desk<'_, E> {
             let mut passed_over: BTreeSet<usize> = BTreeSet::new();
             for (name, places) in named {
                 text.clear();
-                codec::message(&mut text, &name, data, place);
+                write(&mut text, &name);
                 let users = places.iter().filter_map(|at| to.users.get(*at));
                 let users: Vec<User> = users.copied().collect();
                 let mut behind = Vec::new();

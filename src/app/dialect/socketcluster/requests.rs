@@ -6,7 +6,7 @@ use super::{
     Ruling, SOCKETCLUSTER, Seat, User, codec, views,
 };
 use crate::app::dialect::allowed;
-use crate::app::hub::answer::{Asker, HubError, SubscribeWish};
+use crate::app::hub::answer::{Asker, HubError, ShownAs, SubscribeWish};
 use crate::app::tokens::TokenFault;
 use crate::protocol::socketcluster::Subscription;
 use std::borrow::Cow;
@@ -85,6 +85,7 @@ impl ClusterClients {
             ticket: ticket(packet)?,
             by_server: false,
             whole: false,
+            shown: ShownAs::Itself,
         };
         self.flush(user, desk);
         match hub.subscribe(seat, wish, desk) {

@@ -5,7 +5,7 @@ use super::{
     SOCKETIO, Said, Seat, User, codec, views,
 };
 use crate::app::dialect::allowed;
-use crate::app::hub::answer::{Asker, HubError, SubscribeWish};
+use crate::app::hub::answer::{Asker, HubError, ShownAs, SubscribeWish};
 
 impl IoClients {
     /// Carries out an event.
@@ -42,6 +42,7 @@ impl IoClients {
                     ticket: asker.ticket,
                     by_server: false,
                     whole: false,
+                    shown: ShownAs::Itself,
                 };
                 match hub.subscribe(seat, wish, desk) {
                     Ok(()) => {}

@@ -7,7 +7,7 @@ use super::{
 use crate::app::dialect::desk::io::SAID;
 use crate::app::dialect::recovery::{IoOffset, is_same};
 use crate::app::dialect::{SOCKETIO_RETURNING, allowed};
-use crate::app::hub::answer::{EncodingId, SubscribeWish};
+use crate::app::hub::answer::{EncodingId, ShownAs, SubscribeWish};
 use crate::app::hub::letter::{LostClient, RecoveryName};
 use crate::protocol::socketio::IoAuth;
 use crate::shard::Core;
@@ -207,6 +207,7 @@ impl IoClients {
                 ticket,
                 by_server: false,
                 whole: true,
+                shown: ShownAs::Itself,
             };
             let asked = may == Ok(true) && hub.subscribe(seat, wish, desk).is_ok();
             let is_last = !asked && desk.recovery().is_some_and(|it| it.answered(user, None));

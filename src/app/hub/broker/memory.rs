@@ -198,6 +198,7 @@ impl Memory {
             data: data.into(),
             by: None,
             tags: None,
+            spares_author: false,
         };
         self.publish(channel, publication, events)
     }
@@ -278,14 +279,14 @@ impl Memory {
                 self.forgot_at = Some(channel.now);
             }
             BrokerCommand::Enter(info) => {
-                let is_new = stored.present.enter(info);
+                let is_alone = stored.present.enter(info);
                 let count = stored.present.count();
-                return BrokerReply::Entered { is_new, count };
+                return BrokerReply::Entered { is_alone, count };
             }
             BrokerCommand::Leave(client) => {
-                let info = stored.present.leave(client);
+                let who = stored.present.leave(client);
                 let count = stored.present.count();
-                return BrokerReply::Gone { info, count };
+                return BrokerReply::Gone { who, count };
             }
             BrokerCommand::List(most) => return BrokerReply::Listed(stored.present.list(most)),
             BrokerCommand::Count => return BrokerReply::Counted(stored.present.count()),

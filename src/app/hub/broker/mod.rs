@@ -81,15 +81,15 @@ pub enum BrokerReply {
     Read(Catchup),
     /// The client is in the channel, with so many.
     Entered {
-        /// Whether it was not there before.
-        is_new: bool,
+        /// Whether nobody else of its name is; `None` if it was there before.
+        is_alone: Option<bool>,
         /// How many are there now.
         count: Headcount,
     },
     /// The client is out of the channel.
     Gone {
-        /// Who it was, if it was there.
-        info: Option<ClientInfo>,
+        /// Who it was, if it was there, and whether nobody else of its name is.
+        who: Option<(ClientInfo, bool)>,
         /// How many are there now.
         count: Headcount,
     },

@@ -27,6 +27,7 @@ fn say(history: &mut ChannelHistory, text: &str, options: HistoryOptions, now: I
         data: text.into(),
         by: None,
         tags: None,
+        spares_author: false,
     };
     history.push(publication, options, now).offset
 }

@@ -88,6 +88,7 @@ impl StoreRecord {
                 data,
                 by: by.map(|client| ClientInfo { client, about }),
                 tags,
+                spares_author: false,
             },
             made: Duration::from_millis(made),
         })
@@ -129,7 +130,8 @@ mod tests {
                 client: ClientId(bits), about: ClientAbout::new(&user, &info),
             });
             let tags = tags.map(Arc::from);
-            let publication = Publication { offset: 7, data: data.into(), by, tags };
+            let spares_author = false;
+            let publication = Publication { offset: 7, data: data.into(), by, tags, spares_author };
             let made = Duration::from_millis(made);
             let mut bytes = Vec::new();
             StoreRecord::write(&publication, made, &mut bytes);

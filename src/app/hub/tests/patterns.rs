@@ -153,6 +153,7 @@ fn a_core_that_fails_before_it_has_confirmed_a_pattern_refuses_it() {
         ticket: 7,
         by_server: false,
         whole: false,
+        shown: crate::app::hub::answer::ShownAs::Itself,
     };
     let begun = world.on(core, |hub, post| hub.subscribe(seat, wish, post));
     assert_eq!(begun, Ok(()));

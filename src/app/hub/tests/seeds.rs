@@ -2,7 +2,7 @@
 //! back. Each client is told each publication once and in order, or is told that it missed some.
 
 use super::world::{Heard, Place, World, publication};
-use crate::app::hub::answer::{HubAnswer, SubscribeWish, Subscribed};
+use crate::app::hub::answer::{HubAnswer, ShownAs, SubscribeWish, Subscribed};
 use crate::app::hub::broker::{BrokerWeather, Unreliable};
 use crate::app::hub::letter::ChannelQuestion;
 use crate::app::hub::options::{ChannelOptions, Namespaces};
@@ -128,6 +128,7 @@ impl Course {
             ticket,
             by_server: false,
             whole: false,
+            shown: ShownAs::Itself,
         };
         known.standing = Standing::Asked(ticket);
         let asked = self

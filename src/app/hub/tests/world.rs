@@ -1,7 +1,8 @@
 //! Hubs of several cores, and clients that check what they are told.
 
 use crate::app::hub::answer::{
-    Asker, Audience, ChannelEvent, EncodingId, HubAnswer, HubError, SubscribeWish, Subscribed,
+    Asker, Audience, ChannelEvent, EncodingId, HubAnswer, HubError, ShownAs, SubscribeWish,
+    Subscribed,
 };
 use crate::app::hub::broker::{Broker, Memory};
 use crate::app::hub::letter::{ChannelQuestion, ClientOrder, HubLetter, Stay};
@@ -268,6 +269,7 @@ impl<B: Broker> World<B> {
             ticket,
             by_server: false,
             whole: false,
+            shown: ShownAs::Itself,
         };
         self.on(core, |hub, post| hub.subscribe(seat, wish, post))?;
         self.settle();
@@ -400,5 +402,6 @@ pub(super) fn publication(text: &str) -> Publication {
         data: text.into(),
         by: None,
         tags: None,
+        spares_author: false,
     }
 }

@@ -24,6 +24,7 @@ fn publication(text: &str) -> Publication {
         data: text.into(),
         by: None,
         tags: None,
+        spares_author: false,
     }
 }
 
