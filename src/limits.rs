@@ -285,6 +285,8 @@ pub const IO_QUEUE_BYTES: usize = 2 * IO_PAYLOAD_BYTES;
 pub const IO_QUEUES_BYTES: usize = 64 * 1024 * 1024;
 /// Packets of one client that polls that are heard in a turn: the shortest are of one byte.
 pub const IO_TURN_PACKETS: usize = 256;
+/// Bytes of what is answered before an upgrade: a session of Engine.IO is described in 200.
+pub const FIRST_ANSWER_BYTES: usize = 4096;
 /// Time between two pings of a client of `ActionCable`, which takes two without one for its end.
 pub const CABLE_PING_TIME: Duration = Duration::from_secs(3);
 /// Bytes of what it calls a subscription: the name of a stream, signed, and what is around it.

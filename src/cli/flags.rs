@@ -94,6 +94,7 @@ Examples:
   ringstorm load ws://127.0.0.1:3000 --scenario cable --channel News --trigger http://[::1]:3000/go
   ringstorm load ws://127.0.0.1:8000 --scenario socketcluster --channel news --senders 1 -r 50
   ringstorm load ws://127.0.0.1:3000 --scenario socketio --namespace /chat --event say -r 500
+  ringstorm load ws://127.0.0.1:3000 --scenario socketio --transport upgrade -c 1000
 
 The summary goes to stdout, progress to stderr. Ctrl-C ends with the summary of what ran.")]
     Load(Box<LoadFlags>),

@@ -6,8 +6,9 @@ use super::{Cut, property};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use ringstorm::load::scenario::{
-    Cable, CableOptions, NumberedChannels, NumberedChannelsOptions, Senders, SocketCluster,
-    SocketClusterOptions, SocketIo, SocketIoOptions, StreamedChannels, StreamedChannelsOptions,
+    Cable, CableOptions, IoTransport, NumberedChannels, NumberedChannelsOptions, Senders,
+    SocketCluster, SocketClusterOptions, SocketIo, SocketIoOptions, StreamedChannels,
+    StreamedChannelsOptions,
 };
 use ringstorm::load::{Scenario, Transport};
 use ringstorm::protocol::websocket::{Opcode, frame};
@@ -150,6 +151,7 @@ fn scenarios() -> [(Transport, Scenario); 5] {
         auth_token: Some("t".to_owned()),
         content_bytes,
         senders,
+        begins_by: IoTransport::default(),
         seed,
     });
     let streams = StreamedChannels::new(StreamedChannelsOptions {

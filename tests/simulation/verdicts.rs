@@ -5,7 +5,7 @@ use ringstorm::engine::sim::{Conditions, SimConfig, run};
 use ringstorm::load::scenario::custom::{Custom, Script};
 use ringstorm::load::scenario::rooms::Rooms;
 use ringstorm::load::scenario::{
-    Cable, CableOptions, Connect, NumberedChannels, NumberedChannelsOptions, Senders,
+    Cable, CableOptions, Connect, IoTransport, NumberedChannels, NumberedChannelsOptions, Senders,
     SocketCluster, SocketClusterOptions, SocketIo, SocketIoOptions, StreamedChannels,
     StreamedChannelsOptions,
 };
@@ -365,18 +365,24 @@ fn dialects_that_the_server_does_not_speak_fail_in_every_weather() {
         senders: Senders::ALL,
         seed: 7,
     });
-    let socketio = SocketIo::new(SocketIoOptions {
-        namespace: "/".to_owned(),
-        event: "message".to_owned(),
-        auth_token: None,
-        content_bytes: 32,
-        senders: Senders::ALL,
-        seed: 7,
-    });
+    let socketio = |begins_by| {
+        SocketIo::new(SocketIoOptions {
+            namespace: "/".to_owned(),
+            event: "message".to_owned(),
+            auth_token: None,
+            content_bytes: 32,
+            senders: Senders::ALL,
+            begins_by,
+            seed: 7,
+        })
+    };
+    let socketio_polls = socketio(IoTransport::Upgrade);
+    let socketio = socketio(IoTransport::WebSocket);
     let dialects = [
         ("cable", dialogue(cable)),
         ("socketcluster", dialogue(socketcluster)),
         ("socketio", dialogue(socketio)),
+        ("socketio that polls first", dialogue(socketio_polls)),
     ];
     for (name, scenario) in dialects {
         let config = config(scenario, ws, "/echo");

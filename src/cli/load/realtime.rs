@@ -2,15 +2,16 @@
 //! `socketio` mean.
 
 use super::flags::LoadFlags;
+use super::realtime_flags::TransportFlag;
 use super::scenario_flag::ScenarioFlag;
 use super::trigger::trigger;
 use crate::cli::Failure;
 use crate::cli::url::Scheme;
 use crate::limits::CHANNELS_PER_CLIENT;
 use crate::load::scenario::{
-    Cable, CableOptions, NumberedChannels, NumberedChannelsOptions, Program, STAMP_BYTES, Senders,
-    SocketCluster, SocketClusterOptions, SocketIo, SocketIoOptions, StreamedChannels,
-    StreamedChannelsOptions,
+    Cable, CableOptions, IoTransport, NumberedChannels, NumberedChannelsOptions, Program,
+    STAMP_BYTES, Senders, SocketCluster, SocketClusterOptions, SocketIo, SocketIoOptions,
+    StreamedChannels, StreamedChannelsOptions,
 };
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -69,6 +70,10 @@ impl Realtime {
                     auth_token: flags.realtime.auth_token.clone(),
                     content_bytes: flags.payload,
                     senders: senders(flags),
+                    begins_by: match flags.realtime.transport {
+                        None | Some(TransportFlag::Websocket) => IoTransport::WebSocket,
+                        Some(TransportFlag::Upgrade) => IoTransport::Upgrade,
+                    },
                     seed,
                 })),
                 retarget: Box::new(with_query),

@@ -4,7 +4,7 @@
 use super::scenario_flag::ScenarioFlag;
 use super::trigger::Request;
 use crate::cli::{Failure, values};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// The flags of `load` that some scenarios have.
 #[derive(Args, Clone, Debug, Default)]
@@ -28,6 +28,10 @@ pub(in crate::cli) struct RealtimeFlags {
     /// Namespace to join (socketio) [default: /].
     #[arg(long, value_name = "/NAME")]
     pub(super) namespace: Option<String>,
+    /// How a session begins (socketio): on a WebSocket, or with a poll from which it moves to one,
+    /// as clients do by default [default: websocket].
+    #[arg(long, value_name = "NAME")]
+    pub(super) transport: Option<TransportFlag>,
     /// Token to show: a JWT for channels and socketcluster, auth.token for socketio.
     #[arg(
         long,
@@ -52,6 +56,15 @@ pub(in crate::cli) struct RealtimeFlags {
     pub(super) trigger: Option<Request>,
 }
 
+/// What `--transport` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum TransportFlag {
+    /// The session begins on a WebSocket.
+    Websocket,
+    /// It begins with a poll, and moves to a WebSocket.
+    Upgrade,
+}
+
 impl RealtimeFlags {
     /// Cores that the run may have at most: a core without anybody who sends would drop its share
     /// of the plan, and whoever fires and counts broadcasts leads clients of its own core only.
@@ -66,7 +79,7 @@ impl RealtimeFlags {
     /// The flags that were typed, each with the scenarios that have it.
     fn typed(&self) -> impl Iterator<Item = (&'static str, &'static [ScenarioFlag])> {
         use ScenarioFlag::{Cable, Channels, Chat, Socketcluster, Socketio, SseChannels};
-        let all: [(_, _, &[ScenarioFlag]); 9] = [
+        let all: [(_, _, &[ScenarioFlag]); 10] = [
             (
                 "--channel",
                 self.channel.is_some(),
@@ -83,6 +96,7 @@ impl RealtimeFlags {
                 &[Cable, Socketcluster, Socketio],
             ),
             ("--namespace", self.namespace.is_some(), &[Socketio]),
+            ("--transport", self.transport.is_some(), &[Socketio]),
             (
                 "--auth-token",
                 self.auth_token.is_some(),

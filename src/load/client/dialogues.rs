@@ -2,7 +2,7 @@
 //! say over HTTP.
 
 use super::dialogue::{Conversation, ScenarioCall};
-use super::handshake::ClientRequest;
+use super::handshake::{self, ClientRequest};
 use super::http_post::{self, NextPost, PostStep, PostWatch, Requests};
 use super::role::ClientRole;
 use super::state::ClientState;
@@ -148,10 +148,38 @@ impl LoadClients {
         self.timers.set(look_at, Timer::AwaitPost(id));
     }
 
-    /// A connection has been upgraded and its scenario is a dialogue: begins it.
+    /// A part of the answer to what was asked before the upgrade has come: with the last of it the
+    /// upgrade is asked for.
+    pub(super) fn hear_answer(
+        &mut self,
+        id: ConnectionId,
+        bytes: &[u8],
+        wire: &mut impl Wire<CoreMessage>,
+    ) {
+        let Some(client) = self.table.get(id) else {
+            return;
+        };
+        let key = self.config.handshake_key(wire.core(), id);
+        let request = self.tools.scratch();
+        let heard = handshake::hear_answer(request, &self.config, client, (key, bytes));
+        let sent =
+            heard.and_then(
+                |()| match request.is_empty() || wire.send(id, request).is_ok() {
+                    true => Ok(()),
+                    false => Err(Kind::BadResponse("a request too long")),
+                },
+            );
+        if let Err(kind) = sent {
+            self.fail_connect(id, kind, wire);
+        }
+    }
+
+    /// A connection has been upgraded, after that was said, and its scenario is a dialogue: begins
+    /// it.
     pub(super) fn start_dialogue(
         &mut self,
         id: ConnectionId,
+        said: &[u8],
         recorder: &mut Recorder,
         wire: &mut impl Wire<CoreMessage>,
     ) {
@@ -160,7 +188,7 @@ impl LoadClients {
         };
         recorder.upgraded(client.enter(ClientState::Greeting, wire.now()));
         let redirect = client.redirect().cloned();
-        let conversation = Conversation::new(program.begin(client.number()), redirect);
+        let conversation = Conversation::new(program.begin_after(client.number(), said), redirect);
         client.begin(ClientRole::Dialogue(conversation));
         self.call_dialogue(id, recorder, wire, |dialogue, context| {
             dialogue.on_open(context);

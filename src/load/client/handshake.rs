@@ -1,5 +1,6 @@
 //! The heads of a connect: the request that is sent, the response that makes a stream.
 
+use super::first_answer::FirstAnswer;
 use super::state::{Client, ClientParts};
 use super::stream::{EventStream, Stream};
 use crate::limits;
@@ -9,7 +10,6 @@ use crate::load::measure::recorder::Recorder;
 use crate::load::redirect::{NotFollowed, Redirect};
 use crate::load::transport::Transport;
 use crate::load::work::Scenario;
-use crate::protocol::Fault;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::date;
 use crate::protocol::http::{BodyLength, Coding, Inflater, Request, Response, merged};
@@ -26,15 +26,46 @@ const SAID_BYTES: usize = 200;
 pub(super) type Key = [u8; 16];
 
 /// Appends the request that a client's transport begins with.
-pub(super) fn encode_request(into: &mut Vec<u8>, config: &Config, client: &Client, key: Key) {
+pub(super) fn encode_request(into: &mut Vec<u8>, config: &Config, client: &mut Client, key: Key) {
     let asker = (client.number(), client.turn());
     let asked = ClientRequest::new(config, asker, client.redirect());
-    match config.transport {
-        Transport::Sse => encode_sse_request(into, &asked, client),
-        Transport::WebSocket => {
+    let program = config.program();
+    let first = program.and_then(|program| program.asks_first(&asked.target));
+    match (config.transport, first) {
+        (Transport::Sse, _) => encode_sse_request(into, &asked, client),
+        (Transport::WebSocket, None) => {
             ClientHandshake::new(key).encode(into, &asked.offer(config, &asked.headers()));
         }
+        (Transport::WebSocket, Some(target)) => {
+            let own = [("Host", asked.host), ("Accept", "*/*")];
+            Request::encode(into, "GET", &target, &merged(&own, &asked.headers()));
+            client.upgraded(Stream::First(Box::new(FirstAnswer::new())));
+        }
     }
+}
+
+/// Hears what is answered to what was asked before the upgrade; appends the request for the upgrade
+/// once that is whole.
+pub(super) fn hear_answer(
+    into: &mut Vec<u8>,
+    config: &Config,
+    client: &mut Client,
+    (key, bytes): (Key, &[u8]),
+) -> Result<(), Kind> {
+    let asker = (client.number(), client.turn());
+    let Stream::First(answer) = client.parts().stream else {
+        return Ok(());
+    };
+    if !answer.read(bytes)? {
+        return Ok(());
+    }
+    let mut asked = ClientRequest::new(config, asker, None);
+    if let Some(program) = config.program() {
+        let target = program.asks_then(&asked.target, answer.said());
+        asked.target = target.map_err(Kind::Application)?.into();
+    }
+    ClientHandshake::new(key).encode(into, &asked.offer(config, &asked.headers()));
+    Ok(())
 }
 
 /// What one client asks for: the run's request, with what differs by client in its place.
@@ -154,13 +185,15 @@ pub(super) fn read_head(
         past,
         ..
     } = client.parts();
-    let Stream::Head(reader) = stream else {
-        return Ok(None);
+    let reader = match stream {
+        Stream::Head(reader) => reader,
+        Stream::First(answer) => answer.reader(),
+        Stream::WebSocket(_) | Stream::Sse(_) => return Ok(None),
     };
     loop {
-        let head = reader.next(bytes, at).map_err(refused)?;
+        let head = reader.next(bytes, at).map_err(Kind::of_response)?;
         let Some(head) = head else { return Ok(None) };
-        let response = Response::parse(head).map_err(refused)?;
+        let response = Response::parse(head).map_err(Kind::of_response)?;
         // RFC 9110, 15.2: a client may be sent any number of interim responses before.
         if (100..200).contains(&response.status) && response.status != 101 {
             continue;
@@ -227,7 +260,9 @@ fn begin_websocket(
     let headers = asked.headers();
     let offer = asked.offer(config, &headers);
     let handshake = ClientHandshake::new(key);
-    let agreement = handshake.verify(response, &offer).map_err(refused)?;
+    let agreement = handshake
+        .verify(response, &offer)
+        .map_err(Kind::of_response)?;
     if let Scenario::Dialogue(program) = &config.scenario
         && let Some(needed) = program.subprotocol()
         && response.headers.get("sec-websocket-protocol") != Some(needed)
@@ -247,7 +282,7 @@ fn begin_sse(response: &Response<'_>) -> Result<Begun, Kind> {
     if !essence.eq_ignore_ascii_case("text/event-stream") {
         return Err(Kind::NotEventStream);
     }
-    let coding = Coding::of(&response.headers).map_err(refused)?;
+    let coding = Coding::of(&response.headers).map_err(Kind::of_response)?;
     Ok(Begun::Events(Box::new(EventStream {
         body: BodyReader::new(response.body),
         inflater: Inflater::new(coding).map(Box::new),
@@ -291,15 +326,6 @@ fn retry_after(response: &Response<'_>) -> Option<Duration> {
     };
     // A day: a server that asks for more wants nobody back.
     Some(Duration::from_secs(seconds.min(86_400)))
-}
-
-/// Why a response cannot be used.
-pub(super) fn refused(fault: Fault) -> Kind {
-    match fault {
-        Fault::Http { reason, .. }
-        | Fault::WebSocket { reason, .. }
-        | Fault::Response { reason } => Kind::BadResponse(reason),
-    }
 }
 
 const _: () = assert!(

@@ -1,6 +1,6 @@
 //! What dialogues say over HTTP: posts on a second connection of each client, which is kept.
 
-use super::handshake::{ClientRequest, refused};
+use super::handshake::ClientRequest;
 use crate::load::measure::failure::Kind;
 use crate::load::scenario::Post;
 use crate::protocol::Fault;
@@ -192,7 +192,7 @@ impl HttpPosts {
                 Ok(None) => break,
                 Ok(Some(200..=299)) => {}
                 Ok(Some(status)) => return PostStep::Fail(post.owner, Kind::HttpStatus(status)),
-                Err(fault) => return PostStep::Fail(post.owner, refused(fault)),
+                Err(fault) => return PostStep::Fail(post.owner, Kind::of_response(fault)),
             }
         }
         if post.state != PostState::Free || !post.is_last {

@@ -10,6 +10,7 @@ mod dialogue;
 mod dialogues;
 mod ending;
 mod event;
+mod first_answer;
 mod handshake;
 mod http_post;
 mod in_flight;
@@ -22,6 +23,7 @@ mod sender;
 mod state;
 mod stream;
 mod table;
+mod timer;
 mod tools;
 
 pub(super) use event::{ClientEvent, ConnectionLoss, FailedConnect, LossCause};
@@ -50,6 +52,7 @@ use state::{CameUp, Client, ClientState};
 use std::sync::Arc;
 use std::time::Duration;
 use table::ClientTable;
+use timer::Timer;
 use tools::Tools;
 
 /// Timers run in one turn at most.
@@ -79,19 +82,6 @@ pub(super) struct LoadClients {
     come_back: bool,
     /// The slot whose client is next to be started (closed loop) or closed.
     next_slot: usize,
-}
-
-/// What a client has set itself to do later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Timer {
-    /// The client has thought: it sends.
-    Speak(ConnectionId),
-    /// The session's time is over, since then.
-    Leave(ConnectionId, Instant),
-    /// The session's closing handshake has taken long enough.
-    Vanish(ConnectionId),
-    /// A connection for posts may have waited too long: for the server, or for an answer.
-    AwaitPost(ConnectionId),
 }
 
 impl LoadClients {
@@ -381,7 +371,7 @@ impl LoadClients {
         }
     }
 
-    /// Reads the response head; when the connection is a stream, how many bytes that took.
+    /// Reads what comes before the stream; when the connection is one, how many bytes that took.
     fn upgrade(
         &mut self,
         id: ConnectionId,
@@ -391,6 +381,10 @@ impl LoadClients {
     ) -> Option<usize> {
         let client = self.table.get(id)?;
         let (key, mut at) = (self.config.handshake_key(wire.core(), id), 0);
+        if client.parts().stream.awaits_answer() {
+            self.hear_answer(id, bytes, wire);
+            return None;
+        }
         match handshake::read_head(&self.config, client, key, (bytes, &mut at), recorder) {
             Ok(None) => None,
             Ok(Some(HeadEnd::Elsewhere(redirect))) => {
@@ -398,9 +392,9 @@ impl LoadClients {
                 None
             }
             Ok(Some(HeadEnd::Begun(begun))) => {
-                client.upgraded(self.sender.stream(id, begun, self.tools.pool()));
+                let before = client.upgraded(self.sender.stream(id, begun, self.tools.pool()));
                 if self.config.has_dialogues() {
-                    self.start_dialogue(id, recorder, wire);
+                    self.start_dialogue(id, before.answer(), recorder, wire);
                 } else {
                     let time = self.mark_up(id, Part::Speaks, recorder, wire.now());
                     recorder.upgraded(time);

@@ -95,7 +95,7 @@ pub(super) fn read<M>(
         rings,
     };
     match stream {
-        Stream::Head(_) => None,
+        Stream::Head(_) | Stream::First(_) => None,
         Stream::WebSocket(decoder) => {
             let frames = Frames {
                 decoder,

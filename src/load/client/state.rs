@@ -164,9 +164,9 @@ impl Client {
         self.change(next);
     }
 
-    /// The response head was right: what follows it.
-    pub(super) fn upgraded(&mut self, stream: Stream) {
-        self.stream = stream;
+    /// The response head was right, or another comes first: what follows. What it was before.
+    pub(super) fn upgraded(&mut self, stream: Stream) -> Stream {
+        std::mem::replace(&mut self.stream, stream)
     }
 
     /// Its dialogue begins.

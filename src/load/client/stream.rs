@@ -1,5 +1,6 @@
 //! What the bytes of a connection are, by transport.
 
+use super::first_answer::FirstAnswer;
 use crate::load::attempt::LostConnection;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::{HeadReader, Inflater};
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub(super) enum Stream {
     /// A response head.
     Head(HeadReader),
+    /// The answer to what is asked before the upgrade, then a response head.
+    First(Box<FirstAnswer>),
     /// WebSocket frames.
     WebSocket(Decoder),
     /// An event stream, boxed: its parser is larger than all the rest together.
@@ -43,11 +46,24 @@ impl Stream {
         matches!(self, Self::Sse(stream) if stream.is_until_end)
     }
 
+    /// Whether the answer to what was asked before the upgrade has yet to come.
+    pub(super) fn awaits_answer(&self) -> bool {
+        matches!(self, Self::First(answer) if !answer.is_whole())
+    }
+
+    /// What was answered before the upgrade; nothing where nothing was asked.
+    pub(super) fn answer(&self) -> &[u8] {
+        match self {
+            Self::First(answer) => answer.said(),
+            Self::Head(_) | Self::WebSocket(_) | Self::Sse(_) => &[],
+        }
+    }
+
     /// Where the bytes that come next belong, if the rest of a large message comes next.
     pub(super) fn receive_into(&mut self, pool: &mut Pool) -> Option<ReceiveInto> {
         match self {
             Self::WebSocket(decoder) => decoder.receive_into(pool),
-            Self::Head(_) | Self::Sse(_) => None,
+            Self::Head(_) | Self::First(_) | Self::Sse(_) => None,
         }
     }
 
@@ -65,7 +81,9 @@ impl Stream {
                 let last = stream.parser.last_event_id().to_owned();
                 LostConnection::new(pushed, last, stream.retry)
             }
-            Self::Head(_) | Self::WebSocket(_) => LostConnection::new(pushed, String::new(), None),
+            Self::Head(_) | Self::First(_) | Self::WebSocket(_) => {
+                LostConnection::new(pushed, String::new(), None)
+            }
         }
     }
 }

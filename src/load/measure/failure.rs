@@ -2,6 +2,7 @@
 //!
 //! Bounded by construction: a peer chooses at most a status, a close code or an errno.
 
+use crate::protocol::Fault;
 use crate::shard::{CloseCause, ProxyFault, TlsFault};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -69,6 +70,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Why a response cannot be used.
+    pub(in crate::load) fn of_response(fault: Fault) -> Self {
+        match fault {
+            Fault::Http { reason, .. }
+            | Fault::WebSocket { reason, .. }
+            | Fault::Response { reason } => Self::BadResponse(reason),
+        }
+    }
+
     /// The family it is counted in.
     #[must_use]
     pub const fn family(self) -> Family {

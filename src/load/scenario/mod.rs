@@ -80,7 +80,7 @@ pub use connect::Connect;
 pub(super) use context::{Actions, Flow, Leave, Post, Speaker, Wake};
 pub use context::{Context, Exchange, Piece};
 pub use socketcluster::{SocketCluster, SocketClusterOptions};
-pub use socketio::{SocketIo, SocketIoOptions};
+pub use socketio::{IoTransport, SocketIo, SocketIoOptions};
 pub use sse_channels::{StreamedChannels, StreamedChannelsOptions};
 pub use trigger::{Fire, Trigger};
 
@@ -98,8 +98,24 @@ pub trait Program: fmt::Debug + Send + Sync {
     fn subprotocol(&self) -> Option<&'static str> {
         None
     }
+    /// What is asked for by GET before the upgrade, on the same connection, where the upgrade is to
+    /// be asked of that target; `None` for nothing.
+    fn asks_first(&self, _target: &str) -> Option<String> {
+        None
+    }
+    /// What the upgrade is asked of, once that has been answered so.
+    ///
+    /// # Errors
+    /// What the answer lacks: a short fixed name.
+    fn asks_then(&self, target: &str, _answer: &[u8]) -> Result<String, &'static str> {
+        Ok(target.to_owned())
+    }
     /// The dialogue of connection `number` of the run, counted over all cores from 0.
     fn begin(&self, number: u32) -> Box<dyn Dialogue>;
+    /// The same, after that was answered before the upgrade.
+    fn begin_after(&self, number: u32, _answer: &[u8]) -> Box<dyn Dialogue> {
+        self.begin(number)
+    }
 }
 
 /// How many turns the clients of a program take.

@@ -4,8 +4,8 @@
 use super::calls::Stamp;
 use super::context::{Actions, Leave, Speaker};
 use super::{
-    Address, Cable, CableOptions, Context, Dialogue, Incoming, Note, Part, Piece, Program, Senders,
-    SocketCluster, SocketClusterOptions, SocketIo, SocketIoOptions, Trigger,
+    Address, Cable, CableOptions, Context, Dialogue, Incoming, IoTransport, Note, Part, Piece,
+    Program, Senders, SocketCluster, SocketClusterOptions, SocketIo, SocketIoOptions, Trigger,
 };
 use crate::limits;
 use crate::load::Transport;
@@ -36,10 +36,19 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(program: &dyn Program, number: u32) -> Self {
+        Self::of(program.begin(number), number)
+    }
+
+    /// After that was answered before the upgrade.
+    fn after(program: &dyn Program, answer: &[u8]) -> Self {
+        Self::of(program.begin_after(0, answer), 0)
+    }
+
+    fn of(dialogue: Box<dyn Dialogue>, number: u32) -> Self {
         let mut recorder = Recorder::new(true);
         recorder.measure(Instant::from_nanos(0), Instant::from_nanos(u64::MAX));
         let mut desk = Self {
-            dialogue: program.begin(number),
+            dialogue,
             number,
             now: Instant::from_nanos(SECOND_NS),
             said: Actions::default(),
@@ -379,12 +388,17 @@ fn a_cluster_s_client_says_what_its_server_lacks() {
 }
 
 fn socketio(namespace: &str, token: Option<&str>) -> SocketIo {
+    socketio_by(IoTransport::WebSocket, namespace, token)
+}
+
+fn socketio_by(begins_by: IoTransport, namespace: &str, token: Option<&str>) -> SocketIo {
     SocketIo::new(SocketIoOptions {
         namespace: namespace.to_owned(),
         event: "say".to_owned(),
         auth_token: token.map(str::to_owned),
         content_bytes: 32,
         senders: Senders::ALL,
+        begins_by,
         seed: 1,
     })
 }
@@ -448,4 +462,37 @@ fn a_client_of_socketio_says_what_its_server_lacks() {
     desk.hear(SESSION);
     desk.hear("40");
     assert_eq!(desk.failure(), "engine_io_3");
+}
+
+#[test]
+fn a_session_of_socketio_that_begins_with_a_poll_moves_and_then_joins() {
+    let program = socketio_by(IoTransport::Upgrade, "/chat", None);
+    let target = "/socket.io/?EIO=4&transport=websocket";
+    let poll = program.asks_first(target);
+    assert_eq!(poll.as_deref(), Some("/socket.io/?EIO=4&transport=polling"));
+    let answer = SESSION.replace("[]", r#"["websocket"]"#);
+    assert_eq!(
+        program.asks_then(target, answer.as_bytes()),
+        Ok(format!("{target}&sid=x"))
+    );
+    assert_eq!(
+        program.asks_then(target, SESSION.as_bytes()),
+        Err("no_upgrade")
+    );
+    assert_eq!(program.asks_then(target, b"hello"), Err("no_session"));
+    let mut desk = Desk::after(&program, answer.as_bytes());
+    assert_eq!(desk.says(), ["2probe"]);
+    desk.hear("3probe");
+    assert_eq!(desk.says(), ["5", "40/chat,"]);
+    desk.hear(r#"40/chat,{"sid":"y"}"#);
+    assert_eq!(desk.said.ready, Some(Part::Speaks));
+    desk.due_after(3);
+    assert_eq!(desk.failure(), "no_ping", "after the times of the poll");
+    let mut desk = Desk::after(&program, answer.as_bytes());
+    desk.hear(SESSION);
+    assert_eq!(desk.failure(), "not_socketio");
+    let mut desk = Desk::after(&program, answer.as_bytes());
+    desk.due_after(5);
+    assert_eq!(desk.failure(), "no_probe");
+    assert_eq!(socketio("/", None).asks_first(target), None);
 }

@@ -3,7 +3,9 @@
 
 use super::calls::{Calls, Stamp, delivered, filler};
 use super::{Context, Dialogue, Incoming, Piece, Program, Senders, Turns};
-use crate::protocol::socketio::{self as protocol, Emit, Kind, Packet, Said};
+use crate::protocol::socketio::{
+    self as protocol, Emit, Kind, Packet, PolledOpening, Said, Session, polling,
+};
 use crate::time::Instant;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +30,20 @@ pub struct SocketIoOptions {
     pub content_bytes: usize,
     /// Who emits.
     pub senders: Senders,
+    /// How a session begins.
+    pub begins_by: IoTransport,
     /// Of the content.
     pub seed: u64,
+}
+
+/// How a session begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IoTransport {
+    /// On a WebSocket.
+    #[default]
+    WebSocket,
+    /// With a poll, from which it moves to a WebSocket on the same connection.
+    Upgrade,
 }
 
 #[derive(Debug)]
@@ -39,6 +53,7 @@ struct SocketIoPlan {
     emit: Emit,
     filler: Vec<u8>,
     senders: Senders,
+    begins_by: IoTransport,
 }
 
 /// How far a client is.
@@ -46,6 +61,8 @@ struct SocketIoPlan {
 enum SocketIoStage {
     /// The server speaks first.
     Opening,
+    /// It is asked whether the WebSocket works, to which a session of polls is to move.
+    Probing,
     Joining,
     Joined,
 }
@@ -73,7 +90,19 @@ impl SocketIo {
             auth_token: options.auth_token,
             filler: filler(options.content_bytes, options.seed),
             senders: options.senders,
+            begins_by: options.begins_by,
         }))
+    }
+
+    fn client(&self, stage: SocketIoStage) -> Client {
+        Client {
+            plan: Arc::clone(&self.0),
+            stage,
+            heard: Instant::default(),
+            patience: ANSWER_TIME,
+            attachments: 0,
+            calls: Calls::default(),
+        }
     }
 }
 
@@ -86,25 +115,70 @@ impl Program for SocketIo {
         self.0.senders.turns()
     }
 
+    fn asks_first(&self, target: &str) -> Option<String> {
+        match self.0.begins_by {
+            IoTransport::WebSocket => None,
+            IoTransport::Upgrade => Some(target.replace(BY_WEBSOCKET, BY_POLLING)),
+        }
+    }
+
+    fn asks_then(&self, target: &str, answer: &[u8]) -> Result<String, &'static str> {
+        match PolledOpening::read(answer) {
+            Ok(opening) if opening.may_upgrade => Ok(format!("{target}&sid={}", opening.sid)),
+            Ok(_) => Err("no_upgrade"),
+            Err(_) => Err("no_session"),
+        }
+    }
+
     fn begin(&self, _number: u32) -> Box<dyn Dialogue> {
-        Box::new(Client {
-            plan: Arc::clone(&self.0),
-            stage: SocketIoStage::Opening,
-            heard: Instant::default(),
-            patience: ANSWER_TIME,
-            attachments: 0,
-            calls: Calls::default(),
-        })
+        Box::new(self.client(SocketIoStage::Opening))
+    }
+
+    fn begin_after(&self, number: u32, answer: &[u8]) -> Box<dyn Dialogue> {
+        match (self.0.begins_by, PolledOpening::read(answer)) {
+            (IoTransport::Upgrade, Ok(opening)) => {
+                let mut client = self.client(SocketIoStage::Probing);
+                client.patience = patience(opening.times);
+                Box::new(client)
+            }
+            (IoTransport::WebSocket | IoTransport::Upgrade, _) => self.begin(number),
+        }
     }
 }
 
+/// What of a target names the transport.
+const BY_WEBSOCKET: &str = "transport=websocket";
+const BY_POLLING: &str = "transport=polling";
+
+/// Silence after which a connection of that session is dead.
+fn patience(session: Session) -> Duration {
+    let ms = session
+        .ping_interval_ms
+        .saturating_add(session.ping_timeout_ms);
+    // More than an hour is as good as never.
+    Duration::from_millis(ms.clamp(1, 3_600_000))
+}
+
 impl Dialogue for Client {
-    /// Nothing is said yet: for the session and the namespace there is the connect's own time.
-    fn on_open(&mut self, _context: &mut Context<'_>) {}
+    /// For the session and the namespace there is the connect's own time.
+    fn on_open(&mut self, context: &mut Context<'_>) {
+        if self.stage == SocketIoStage::Probing {
+            context.text_parts(&[polling::PROBE.as_bytes()]);
+        }
+    }
 
     fn on_message(&mut self, heard: Incoming<'_>, context: &mut Context<'_>) {
         self.heard = context.now();
         let packet = match heard {
+            Incoming::Text(text) if self.stage == SocketIoStage::Probing => {
+                return match text == polling::PROBED.as_bytes() {
+                    true => {
+                        context.text_parts(&[polling::UPGRADE.as_bytes()]);
+                        self.join(context);
+                    }
+                    false => context.fail("not_socketio"),
+                };
+            }
             Incoming::Text(text) => protocol::read(text).ok(),
             Incoming::Pong(_) => return,
             Incoming::Binary(_) if self.attachments > 0 => {
@@ -116,7 +190,9 @@ impl Dialogue for Client {
         match (packet, self.stage) {
             (Some(packet), _) => self.told_by_server(packet, context),
             (None, SocketIoStage::Joined) => context.wrong(),
-            (None, SocketIoStage::Opening | SocketIoStage::Joining) => context.fail("not_socketio"),
+            (None, SocketIoStage::Opening | SocketIoStage::Probing | SocketIoStage::Joining) => {
+                context.fail("not_socketio")
+            }
         }
     }
 
@@ -136,6 +212,7 @@ impl Dialogue for Client {
     fn on_timer(&mut self, context: &mut Context<'_>) {
         match self.stage {
             SocketIoStage::Opening => context.fail("no_session"),
+            SocketIoStage::Probing => context.fail("no_probe"),
             SocketIoStage::Joining => context.fail("no_namespace"),
             SocketIoStage::Joined => {
                 let silence = context.now().since(self.heard);
@@ -150,19 +227,20 @@ impl Dialogue for Client {
 }
 
 impl Client {
+    /// Joins the namespace.
+    fn join(&mut self, context: &mut Context<'_>) {
+        self.stage = SocketIoStage::Joining;
+        let mut text = Vec::new();
+        let token = self.plan.auth_token.as_deref();
+        protocol::connect(&mut text, &self.plan.namespace, token);
+        context.text_parts(&[&text]);
+    }
+
     fn told_by_server(&mut self, packet: Packet<'_>, context: &mut Context<'_>) {
         match (packet, self.stage) {
             (Packet::Open(session), SocketIoStage::Opening) => {
-                let ms = session
-                    .ping_interval_ms
-                    .saturating_add(session.ping_timeout_ms);
-                // More than an hour is as good as never.
-                self.patience = Duration::from_millis(ms.clamp(1, 3_600_000));
-                self.stage = SocketIoStage::Joining;
-                let mut text = Vec::new();
-                let token = self.plan.auth_token.as_deref();
-                protocol::connect(&mut text, &self.plan.namespace, token);
-                context.text_parts(&[&text]);
+                self.patience = patience(session);
+                self.join(context);
             }
             (Packet::Ping(content), _) => {
                 let mut text = Vec::new();
@@ -174,8 +252,13 @@ impl Client {
             (Packet::Message(said), SocketIoStage::Joining | SocketIoStage::Joined) => {
                 self.said(said, context)
             }
-            (Packet::Open(_), SocketIoStage::Joining | SocketIoStage::Joined) => context.wrong(),
-            (Packet::Message(_), SocketIoStage::Opening) => context.fail("not_socketio"),
+            (
+                Packet::Open(_),
+                SocketIoStage::Probing | SocketIoStage::Joining | SocketIoStage::Joined,
+            ) => context.wrong(),
+            (Packet::Message(_), SocketIoStage::Opening | SocketIoStage::Probing) => {
+                context.fail("not_socketio");
+            }
         }
     }
 

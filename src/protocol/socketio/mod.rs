@@ -46,6 +46,53 @@ pub struct Session {
     pub ping_timeout_ms: u64,
 }
 
+/// What a server says of a session that it has opened by polling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolledOpening {
+    /// Its name, which is asked for with what follows.
+    pub sid: String,
+    /// Whether it may move to a WebSocket.
+    pub may_upgrade: bool,
+    /// Its times.
+    pub times: Session,
+}
+
+impl PolledOpening {
+    /// Reads the answer to the first poll.
+    ///
+    /// # Errors
+    /// [`Malformed`] for what opens no session.
+    pub fn read(payload: &[u8]) -> Result<Self, Malformed> {
+        #[derive(Deserialize)]
+        struct Named {
+            sid: String,
+            #[serde(default)]
+            upgrades: Vec<String>,
+        }
+        let text = str::from_utf8(payload).map_err(|_| Malformed("no UTF-8"))?;
+        let (first, _) = polling::next_packet(text)?;
+        let packet = match first {
+            polling::PolledPacket::Text(packet) => packet,
+            polling::PolledPacket::Close | polling::PolledPacket::Binary(_) => "",
+        };
+        let Packet::Open(times) = read(packet.as_bytes())? else {
+            return Err(Malformed("no session opened"));
+        };
+        let Named { sid, upgrades } = json::object(packet.get(1..).unwrap_or("").as_bytes())?;
+        // It goes into a query as it is.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if sid.is_empty() || !sid.bytes().all(is_plain) {
+            return Err(Malformed("a session without a plain name"));
+        }
+        let may_upgrade = upgrades.iter().any(|name| name == "websocket");
+        Ok(Self {
+            sid,
+            may_upgrade,
+            times,
+        })
+    }
+}
+
 /// A server's Socket.IO packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Said<'a> {
@@ -210,6 +257,29 @@ mod tests {
         match read(text.as_bytes()) {
             Ok(Packet::Message(said)) => said,
             other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_session_that_polls_has_a_name_and_may_move() {
+        let text = r#"0{"sid":"a-B_9","upgrades":["websocket"],"pingInterval":7,"pingTimeout":8}"#;
+        let opening = PolledOpening::read(text.as_bytes()).unwrap();
+        assert_eq!((&*opening.sid, opening.may_upgrade), ("a-B_9", true));
+        assert_eq!(opening.times.ping_timeout_ms, 8);
+        let more = format!("{text}\u{1e}40");
+        assert_eq!(PolledOpening::read(more.as_bytes()), Ok(opening));
+        let stays = text.replace("websocket", "webtransport");
+        assert!(!PolledOpening::read(stays.as_bytes()).unwrap().may_upgrade);
+        for wrong in [
+            text.replace("a-B_9", ""),
+            text.replace("a-B_9", "a&b"),
+            text.replace("sid", "id"),
+            text.replace('0', "4"),
+            "1".to_owned(),
+            "bAAAA".to_owned(),
+            String::new(),
+        ] {
+            assert!(PolledOpening::read(wrong.as_bytes()).is_err(), "{wrong}");
         }
     }
 

@@ -1,5 +1,6 @@
 // A Socket.IO server: `echo` is acknowledged with what it was given, `chat` goes to everybody and
-// is acknowledged without content, `silent` never. The namespace /private wants a token.
+// is acknowledged without content, `silent` never. The namespace /private wants a token, /moved a
+// session that began with a poll and is on a WebSocket now.
 'use strict';
 const http = require('http');
 const { Server } = require('socket.io');
@@ -26,4 +27,11 @@ guarded.use((socket, next) => {
   next(socket.handshake.auth.token === 'open sesame' ? undefined : new Error('not authorized'));
 });
 serve(guarded);
+const moved = io.of('/moved');
+moved.use((socket, next) => {
+  const isMoved = socket.handshake.query.transport === 'polling'
+    && socket.conn.transport.name === 'websocket';
+  next(isMoved ? undefined : new Error('it did not begin with a poll'));
+});
+serve(moved);
 web.listen(0, '127.0.0.1', () => console.log(`listening on 127.0.0.1:${web.address().port}`));
