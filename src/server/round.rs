@@ -12,7 +12,8 @@ use crate::time::Instant;
 /// What goes round, and to whom.
 #[derive(Default)]
 pub(super) struct NamedRound {
-    /// Whom it is for, as the application named them; nobody if nothing goes round.
+    /// Whom it is for, as the application named them, or the last one was: mostly the next is for
+    /// the same.
     users: Vec<User>,
     /// A bit for each of their slots.
     slots: Vec<u64>,
@@ -35,6 +36,7 @@ impl NamedRound {
     ) {
         if self.users != users {
             self.finish(out);
+            self.forget();
             self.gather(users);
         }
         self.topic.broadcast(notice, out);
@@ -44,9 +46,6 @@ impl NamedRound {
     pub(super) fn step<M, W: Wire<M>>(&mut self, out: &mut Outgoing<'_, M, W>) {
         if self.is_on() {
             self.topic.step(out);
-            if self.since().is_none() {
-                self.forget();
-            }
         }
     }
 
@@ -54,7 +53,6 @@ impl NamedRound {
     pub(super) fn finish<M, W: Wire<M>>(&mut self, out: &mut Outgoing<'_, M, W>) {
         if self.is_on() {
             self.topic.finish(out);
-            self.forget();
         }
     }
 
@@ -74,12 +72,13 @@ impl NamedRound {
     pub(super) fn trim(&mut self) {
         self.topic.trim();
         if !self.is_on() {
+            self.forget();
             (self.users, self.slots) = (Vec::new(), Vec::new());
         }
     }
 
-    const fn is_on(&self) -> bool {
-        !self.users.is_empty()
+    fn is_on(&self) -> bool {
+        self.since().is_some()
     }
 
     fn is_for(&self, user: User) -> bool {
