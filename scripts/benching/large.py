@@ -48,18 +48,28 @@ def client(host, options, table):
 
 
 def tls(host, options, table):
-    """Messages per server-CPU-second of echoes of 128 KiB over TLS 1.3, of plain ones."""
+    """Messages per server-CPU-second of echoes of 128 KiB over TLS 1.3, of plain ones and of those
+    of fastwebsockets behind tokio-rustls.
+    """
     def us_per_message(kind):
-        server = host.start("ring", secure="ec" if kind == "tls" else None)
-        figure = _us_of(host, server, options.seconds)[0]
+        server = host.start("fastws" if kind == "peer" else "ring",
+                            secure=None if kind == "plain" else "ec")
+        before = server.cpu_s()
+        # The peer counts nothing: the load client does.
+        record = host.loaded(server, "/echo", "--scenario", "echo", "-c", str(CONNECTIONS),
+                             "--payload", str(PAYLOAD), "-d", f"{options.seconds:g}s",
+                             seconds=options.seconds)
+        figure = (server.cpu_s() - before) / record["messages"]["replied"] * 1e6
         host.end_all()
         return figure
 
-    rounds = interleaved(("plain", "tls"), options.pairs, us_per_message)
-    table.at_least("echo of 128 KiB over TLS: messages per CPU s, of plain echoes", 0.35,
-                   ratios(rounds, "plain", "tls"))
-    for kind in ("plain", "tls"):
-        table.beside(f"us of CPU per message, {kind}", column(rounds, kind))
+    rounds = interleaved(("plain", "tls", "peer"), options.pairs, us_per_message)
+    what = "echo of 128 KiB over TLS: messages per CPU s"
+    table.at_least(f"{what}, of plain echoes", 0.35, ratios(rounds, "plain", "tls"))
+    table.at_least(f"{what}, of tokio-rustls with fastwebsockets", 1.0,
+                   ratios(rounds, "peer", "tls"))
+    for kind, name in (("plain", "plain"), ("tls", "TLS"), ("peer", "the peer")):
+        table.beside(f"us of CPU per message, {name}", column(rounds, kind))
 
 
 def _us_of(host, server, seconds):

@@ -1,4 +1,10 @@
-//! Masks and unmasks payloads in place, eight bytes and more at a time (RFC 6455, 5.3).
+//! Masks and unmasks payloads in place, as many bytes at a time as the processor has registers for
+//! (RFC 6455, 5.3).
+
+use multiversion::multiversion;
+
+/// From here on the widest registers are looked for: below it costs more than it brings.
+const WIDE: usize = 128;
 
 /// XORs `bytes` with the key, repeated; `offset` bytes of the payload came before these.
 ///
@@ -20,6 +26,21 @@ pub(super) const fn rotated(key: [u8; 4], offset: usize) -> [u8; 4] {
 /// them are ASCII, which so costs text no second look.
 #[inline]
 pub(super) fn apply_gathering(bytes: &mut [u8], key: [u8; 4]) -> Gathered {
+    if bytes.len() < WIDE {
+        apply_words(bytes, key)
+    } else {
+        apply_wide(bytes, key)
+    }
+}
+
+/// The same, compiled for wider registers too, and chosen by what this processor has.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+fn apply_wide(bytes: &mut [u8], key: [u8; 4]) -> Gathered {
+    apply_words(bytes, key)
+}
+
+#[inline(always)]
+fn apply_words(bytes: &mut [u8], key: [u8; 4]) -> Gathered {
     let [a, b, c, d] = key;
     let wide = u64::from_le_bytes([a, b, c, d, a, b, c, d]);
     let (words, tail) = bytes.as_chunks_mut::<8>();
@@ -54,7 +75,7 @@ pub fn append(into: &mut Vec<u8>, bytes: &[u8], key: [u8; 4], offset: usize) {
 #[inline]
 pub(super) fn append_gathering(into: &mut Vec<u8>, bytes: &[u8], key: [u8; 4]) -> Gathered {
     // A multiple of the key's length: each step begins with its first byte.
-    const STEP: usize = 4096;
+    const STEP: usize = 2048;
     let mut seen = 0;
     for step in bytes.chunks(STEP) {
         let start = into.len();
@@ -92,8 +113,11 @@ mod tests {
     fn wide_masking_is_masking_byte_by_byte_at_every_length_offset_and_alignment() {
         let key = [0x11, 0x87, 0xf3, 0xff];
         let source: Vec<u8> = (0..200_u8).map(|byte| byte.wrapping_mul(151)).collect();
+        let source = source.repeat(6);
+        // The longer ones for as many registers at once as there may be.
+        let longer = [191, 255, 256, 257, 511, 512, 519, 640, 1000];
         for start in 0..9 {
-            for len in 0..140 {
+            for len in (0..140).chain(longer) {
                 for offset in 0..9 {
                     let mut wide = source.clone();
                     let mut narrow = source.clone();
@@ -139,7 +163,7 @@ mod tests {
 
     #[test]
     fn one_byte_beyond_ascii_is_noticed_wherever_it_is() {
-        for len in 0..40 {
+        for len in (0..40).chain([128, 321, 527]) {
             assert!(apply_gathering(&mut vec![b'a'; len], [0; 4]).is_ascii());
             for at in 0..len {
                 let mut bytes = vec![b'a'; len];
