@@ -15,6 +15,7 @@
     clippy::expect_used
 )]
 
+mod arrival;
 pub mod backend;
 mod calls;
 pub mod chat;
@@ -36,6 +37,7 @@ pub mod sessions;
 mod slab;
 pub mod tokens;
 
+pub use arrival::{AddressShare, Admittance, Arrival, ArrivalPurpose, Refusal};
 pub use calls::{ApiCall, ApiResponse, CallMethod, Media};
 pub use holdings::Holdings;
 
@@ -98,46 +100,6 @@ pub enum Reach {
     All,
     /// To those whom it names: [`Effects::tell`].
     Named,
-}
-
-/// A request that brings somebody to an app, or asks it something.
-#[derive(Clone, Copy)]
-pub struct Arrival<'r> {
-    /// The path, byte for byte.
-    pub path: &'r str,
-    /// What follows the `?`; empty if nothing does.
-    pub query: &'r str,
-    /// The value of a header field, if it is there once.
-    pub header: &'r dyn Fn(&str) -> Option<&'r str>,
-    /// What it comes for.
-    pub purpose: ArrivalPurpose,
-}
-
-/// What somebody comes for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ArrivalPurpose {
-    /// To stay, with a WebSocket or an event stream.
-    Stay,
-    /// To be answered once.
-    Call,
-}
-
-/// That somebody may come.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Admittance {
-    /// What [`ApiCall::permit`] is, for who calls.
-    pub permit: u32,
-    /// What a browser is told to keep: the value of `Set-Cookie` (RFC 6265, 4.1).
-    pub cookie: Option<Box<str>>,
-}
-
-/// Why somebody may not come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The HTTP status.
-    pub status: u16,
-    /// What was wrong, in a few words.
-    pub reason: &'static str,
 }
 
 impl User {

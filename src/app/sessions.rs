@@ -205,6 +205,7 @@ mod tests {
             found.map(|(_, value)| *value)
         };
         cookies.enter(&Arrival {
+            share: None,
             purpose: crate::app::ArrivalPurpose::Stay,
             path: "/channels",
             query: "",

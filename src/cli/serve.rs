@@ -58,11 +58,12 @@ fn look_at_files(config: &Config, reloader: Arc<Mutex<Reloader>>) -> Result<(), 
     }
     let look = move || {
         loop {
+            let mut reloader = reload::locked(&reloader);
+            let news = reloader.look_at_files().into_iter();
+            let news: Vec<String> = news.chain(reloader.look_at_staples()).collect();
+            drop(reloader);
+            news.into_iter().for_each(print::note);
             std::thread::sleep(LOOK);
-            let news = reload::locked(&reloader).look_at_files();
-            if let Some(news) = news {
-                print::note(news);
-            }
         }
     };
     let thread = std::thread::Builder::new().name("certificates".to_owned());

@@ -13,7 +13,7 @@ mod unverified;
 use super::Failure;
 use crate::report::remedy;
 use crate::tls::Role;
-use by_name::ByName;
+use by_name::{ByName, NamedKey};
 pub(super) use files::{Identity, TlsFiles};
 pub(super) use flags::TlsFlags;
 use rustls::crypto::ring;
@@ -60,9 +60,9 @@ pub(super) fn server(files: &TlsFiles) -> Result<Role, Failure> {
     for identity in &files.identities {
         let (chain, key) = read(identity, &named)?;
         let certified = CertifiedKey::from_der(chain, key, &provider);
-        let mut certified = certified.map_err(|error| mismatch(&named, &error))?;
-        certified.ocsp = identity.staple.as_deref().map(staple::read).transpose()?;
-        keys.push(Arc::new(certified));
+        let certified = certified.map_err(|error| mismatch(&named, &error))?;
+        let staple = identity.staple.as_deref().map(staple::read).transpose()?;
+        keys.push(NamedKey::new(certified, staple));
     }
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

@@ -48,6 +48,12 @@ impl AddressKey {
         Self(hasher.finish())
     }
 
+    /// A number that no other has.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
     /// Its part of the table.
     fn part(self) -> usize {
         // Neighbours go to different parts (Knuth, 6.4: multiplicative hashing).

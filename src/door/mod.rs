@@ -193,6 +193,22 @@ impl Door {
         self.counts_addresses() && self.guests.known(id).is_some_and(|it| it.is_proxy)
     }
 
+    /// Whom somebody counts for who asks over that connection and has none that counts, and how
+    /// many of it there may be; over a proxy's it is for that address. `None` where nothing bounds
+    /// it.
+    pub fn share(&mut self, id: ConnectionId, client: Option<IpAddr>) -> Option<(AddressKey, u32)> {
+        let most = self.limits.per_address?;
+        let client = client.filter(|_| self.is_proxy(id));
+        let counts = self.limits.counts_loopback;
+        let client = client.map(|it| it.to_canonical());
+        let client = client.filter(|it| counts || !it.is_loopback());
+        let key = match client {
+            Some(client) => AddressKey::of(client),
+            None => self.guests.known(id)?.address?,
+        };
+        Some((key, most))
+    }
+
     /// The networks of trusted proxies.
     #[must_use]
     pub fn trusted(&self) -> &[AddressBlock] {

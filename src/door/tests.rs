@@ -44,6 +44,32 @@ fn an_address_has_so_many_connections_over_all_cores_and_gets_them_back() {
 }
 
 #[test]
+fn whoever_asks_counts_for_its_address_or_for_that_which_its_proxy_names() {
+    let mut door = door(DoorLimits {
+        per_address: Some(7),
+        trusted: vec!["10.0.0.0/8".parse().unwrap()],
+        ..DoorLimits::default()
+    });
+    door.enter(id(1), address("192.0.2.1"), at(0)).unwrap();
+    door.enter(id(2), address("10.0.0.1"), at(0)).unwrap();
+    door.enter(id(3), address("127.0.0.1"), at(0)).unwrap();
+    let of = |text: &str| Some((AddressKey::of(text.parse().unwrap()), 7));
+    // Only a proxy is believed.
+    for named in [None, address("198.51.100.1")] {
+        assert_eq!(door.share(id(1), named), of("192.0.2.1"));
+        assert_eq!(door.share(id(3), named), None);
+    }
+    assert_eq!(
+        door.share(id(2), address("198.51.100.1")),
+        of("198.51.100.1")
+    );
+    assert_eq!(door.share(id(2), address("127.0.0.1")), None);
+    assert_eq!(door.share(id(2), None), None);
+    door.renew(DoorLimits::default());
+    assert_eq!(door.share(id(1), None), None);
+}
+
+#[test]
 fn loopback_is_counted_only_if_it_is_told_and_who_is_unknown_never() {
     for (counts_loopback, expected) in [(false, Ok(())), (true, Err(DoorRefusal::Address))] {
         let mut door = door(DoorLimits {

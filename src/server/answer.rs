@@ -3,6 +3,7 @@
 use super::apps::{AppIndex, Apps};
 use super::fields::{EVENT_STREAM, Fields};
 use super::file_answer::FileAnswer;
+use super::guard;
 use super::route::{By, Route};
 use super::stats::Form;
 use super::step::Step;
@@ -277,7 +278,9 @@ impl Reply {
             (405, Answer::Only(methods)) => fields.push("Allow", methods.allow()),
             (405, _) => fields.push("Allow", Methods::Read.allow()),
             // RFC 9110, 15.5.2: how a caller shows what it is.
-            (401, _) => fields.push("WWW-Authenticate", "apikey"),
+            (401, Answer::Refused { reason, .. }) => {
+                fields.push("WWW-Authenticate", guard::challenge(reason));
+            }
             // RFC 9110, 10.2.3: seconds. Places come free all the time, and so does room in a
             // backlog.
             (429 | 503, _) => fields.push("Retry-After", "1"),

@@ -1,7 +1,8 @@
 //! Who may look into the server: whoever shows the token, or without one whoever comes to a
-//! listener on loopback itself. No page of another site, in either case.
+//! listener on loopback itself, or at a path. No page of another site, in either case.
 
 use crate::app::console;
+use crate::app::dialect::api::NEEDS_API_KEY;
 use crate::protocol::Fault;
 use crate::protocol::http::{Headers, Request};
 use std::net::IpAddr;
@@ -16,7 +17,7 @@ pub struct Guard {
     pub local: LocalListeners,
 }
 
-/// Which listeners are on loopback.
+/// Which listeners nobody reaches from elsewhere: they are on loopback, or at paths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocalListeners {
     /// All that everybody comes to.
@@ -36,6 +37,21 @@ pub(super) enum Entrance {
 
 /// Fields that a proxy adds for whom it asks.
 const PROXIED: [&str; 4] = ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"];
+
+/// Why somebody without a token is refused, and with another one.
+const NO_TOKEN: &str = "Authorization: Bearer with the --admin-token";
+const NOT_THE_TOKEN: &str = "not the token of --admin-token";
+
+/// What is to be shown, to whoever was refused with 401 for that reason (RFC 9110, 11.6.1;
+/// RFC 6750, 3).
+pub(super) fn challenge(reason: &str) -> &'static str {
+    match reason {
+        NOT_THE_TOKEN => "Bearer realm=\"operators\", error=\"invalid_token\"",
+        NO_TOKEN => "Bearer realm=\"operators\"",
+        NEEDS_API_KEY => "apikey realm=\"api\", Bearer realm=\"api\"",
+        _ => "Bearer realm=\"channels\"",
+    }
+}
 
 const fn refusal(status: u16, reason: &'static str) -> Fault {
     Fault::Http { status, reason }
@@ -59,8 +75,8 @@ impl Guard {
             let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
             return match shown {
                 Some((_, shown)) if is_same(shown.trim(), token) => Ok(()),
-                Some(_) => Err(refusal(401, "not the token of --admin-token")),
-                None => Err(refusal(401, "Authorization: Bearer with the --admin-token")),
+                Some(_) => Err(refusal(401, NOT_THE_TOKEN)),
+                None => Err(refusal(401, NO_TOKEN)),
             };
         }
         let is_local = match entrance {
@@ -74,8 +90,8 @@ impl Guard {
         if !is_local || is_passed_on || !request.headers.get("Host").is_some_and(is_here) {
             return Err(refusal(
                 403,
-                "only at a listener on loopback, such as --admin-listen 127.0.0.1:9001, or with \
-                 --admin-token",
+                "only at a listener on loopback or at a path, such as --admin-listen \
+                 127.0.0.1:9001, or with --admin-token",
             ));
         }
         Ok(())
@@ -215,6 +231,27 @@ mod tests {
                 assert_eq!(status(&guard, place, fields), expected, "{fields}");
             }
         }
+    }
+
+    #[test]
+    fn whoever_is_refused_is_told_what_to_show() {
+        let guard = Guard {
+            token: Some("s3cret".into()),
+            local: LOCAL,
+        };
+        let told = |fields: &str| {
+            let text = format!("GET /dash/events HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            let request = Request::parse(text.as_bytes()).unwrap();
+            match guard.check(Entrance::Regular, &request) {
+                Err(Fault::Http { reason, .. }) => challenge(reason),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(told(""), "Bearer realm=\"operators\"");
+        let wrong = told("Authorization: Bearer x\r\n");
+        assert_eq!(wrong, "Bearer realm=\"operators\", error=\"invalid_token\"");
+        let api = challenge(NEEDS_API_KEY);
+        assert_eq!(api, "apikey realm=\"api\", Bearer realm=\"api\"");
     }
 
     #[test]

@@ -102,7 +102,7 @@ pub(super) fn asked<A: Apps>(
             Err(fault) => refuse(fault, &request),
         };
     }
-    match route(&request, shared, wire.now()) {
+    match route(&request, (id, shared), wire.now()) {
         Asked::Reply(reply) => Asked::Reply(reply.for_page(origin)),
         Asked::Body(mut body) => {
             body.reply = body.reply.for_page(origin);
@@ -130,7 +130,11 @@ fn is_passed<A: Apps>(request: &Request<'_>, shared: &mut Shared<A>) -> bool {
 /// Paths of the server itself.
 const OWN: [&str; 3] = ["/healthz", "/stats", "/metrics"];
 
-fn route<A: Apps>(request: &Request<'_>, shared: &mut Shared<A>, now: Instant) -> Asked {
+fn route<A: Apps>(
+    request: &Request<'_>,
+    (id, shared): (ConnectionId, &mut Shared<A>),
+    now: Instant,
+) -> Asked {
     match request.path() {
         path if request.method == "OPTIONS" => {
             options(path, (shared.find(path), shared.has_file(path)), request)
@@ -154,7 +158,7 @@ fn route<A: Apps>(request: &Request<'_>, shared: &mut Shared<A>, now: Instant) -
                 say::begin(app, request, is_address).map_or_else(Asked::Reply, Asked::Say)
             }
             Some((app, By::Call)) => {
-                let permit = || shared.arriving(app, request, ArrivalPurpose::Call);
+                let permit = || shared.arriving(app, request, (ArrivalPurpose::Call, None));
                 say::begin_call(app, request, permit).map_or_else(Asked::Reply, Asked::Say)
             }
             Some((app, By::Exchange)) if handshake::is_upgrade(request) => {
@@ -162,7 +166,10 @@ fn route<A: Apps>(request: &Request<'_>, shared: &mut Shared<A>, now: Instant) -
             }
             Some((_, By::Exchange)) if shared.is_draining() => refuse(DRAINING, request),
             Some((app, By::Exchange)) => {
-                let permit = || shared.arriving(app, request, ArrivalPurpose::Call);
+                let permit = || {
+                    let share = shared.share(id, request);
+                    shared.arriving(app, request, (ArrivalPurpose::Call, share))
+                };
                 say::begin_exchange(app, request, permit).map_or_else(Asked::Reply, Asked::Say)
             }
             None => file(request, shared),

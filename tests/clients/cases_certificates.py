@@ -182,6 +182,13 @@ async def what_the_authority_says_of_a_certificate_goes_with_it_and_is_read_anew
                 await server.until(lambda: any("nothing is changed" in line and "--tls-ocsp" in line
                                                for line in server.errors))
                 assert "Cert Status: good" in await stapled(server, made), "that of before"
+                # Its last time, when the next one was due, is over: nobody checks its signature.
+                at = before.rindex(b"\x18\x0f20") + 2
+                with open(path, "wb") as file:
+                    file.write(before[:at] + b"20010101000000Z" + before[at + 15:])
+                server.signal(signal.SIGHUP)
+                await server.until(lambda: any("it has expired" in line for line in server.errors))
+                assert "OCSP response: no response sent" in await stapled(server, made), "old"
                 with open(path, "wb") as file:
                     file.write(before)
             async with await Server.serve(binary, engine, *identity(made, "server")) as server:

@@ -35,6 +35,12 @@ impl EngineApp {
                 })
             }
             (ArrivalPurpose::Call, None) => {
+                if let Some(share) = arrival.share
+                    && self.sessions.pollers(share.address) >= share.most
+                {
+                    return Err(EngineFault::Share.refusal());
+                }
+                self.address = arrival.share.map(|it| it.address);
                 let mut admittance = self.inner.arriving(arrival)?;
                 self.cookie = admittance.cookie.take();
                 Ok(admittance)
@@ -84,7 +90,8 @@ impl EngineApp {
     fn begin(&mut self, asker: User, effects: &mut impl Effects<EngineBatch>) {
         let poll = self.carrier(asker);
         let cookie = self.cookie.take();
-        let Some(number) = self.sessions.begin(poll, cookie) else {
+        let whose = (cookie, self.address.take());
+        let Some(number) = self.sessions.begin(poll, whose) else {
             return effects.respond(asker, EngineFault::Full.response());
         };
         let (core, user) = (self.here, User::own(number));

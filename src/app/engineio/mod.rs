@@ -54,6 +54,8 @@ pub struct EngineApp {
     entering: Option<SessionKey>,
     /// What the browser of who is about to come is told to keep.
     cookie: Option<Box<str>>,
+    /// The address that it counts for.
+    address: Option<u64>,
 }
 
 impl EngineApp {
@@ -69,6 +71,7 @@ impl EngineApp {
             here: Core(0),
             entering: None,
             cookie: None,
+            address: None,
         }
     }
 
@@ -147,7 +150,7 @@ impl App for EngineApp {
     }
 
     fn arriving(&mut self, arrival: &Arrival<'_>) -> Result<Admittance, Refusal> {
-        (self.entering, self.cookie) = (None, None);
+        (self.entering, self.cookie, self.address) = (None, None, None);
         match arrival.path {
             SOCKETIO_SOCKET => self.admit(arrival),
             _ => self.inner.arriving(arrival),

@@ -30,6 +30,8 @@ pub(super) enum EngineFault {
     UnsupportedVersion,
     /// Ours: there are as many sessions as there may be.
     Full,
+    /// The same of its address.
+    Share,
 }
 
 impl<'q> EngineQuery<'q> {
@@ -104,12 +106,16 @@ impl EngineFault {
             Self::BadRequest => "{\"code\":3,\"message\":\"Bad request\"}",
             Self::UnsupportedVersion => "{\"code\":5,\"message\":\"Unsupported protocol version\"}",
             Self::Full => "{\"code\":3,\"message\":\"too many clients poll: come again later\"}",
+            Self::Share => {
+                "{\"code\":3,\"message\":\"too many of this address poll: come again later\"}"
+            }
         }
     }
 
     const fn status(self) -> u16 {
         match self {
             Self::Full => 503,
+            Self::Share => 429,
             _ => 400,
         }
     }

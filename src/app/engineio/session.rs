@@ -28,6 +28,8 @@ pub(super) struct EngineSession {
     pub(super) is_behind: bool,
     /// What its browser is told to keep with the first answer.
     pub(super) cookie: Option<Box<str>>,
+    /// The address that it counts for while it polls.
+    pub(super) address: Option<u64>,
     /// Whose it is, for who reads the log and for who counts connections.
     pub(super) holder: Option<Box<str>>,
 }
@@ -53,7 +55,7 @@ pub(super) struct EngineUpgrade {
 
 impl EngineSession {
     /// One that begins with a poll.
-    pub(super) fn new(poll: Carrier, cookie: Option<Box<str>>) -> Self {
+    pub(super) fn new(poll: Carrier, cookie: Option<Box<str>>, address: Option<u64>) -> Self {
         Self {
             seat: None,
             way: SessionWay::Polling,
@@ -65,6 +67,7 @@ impl EngineSession {
             is_held: false,
             is_behind: false,
             cookie,
+            address,
             holder: None,
         }
     }

@@ -14,6 +14,7 @@ use crate::protocol::socketio::polling::{CLOSE, NOOP, push_text};
 use crate::protocol::socketio::{CLOSE_AWAY, CLOSE_NORMAL};
 use crate::shard::Core;
 use crate::time::Instant;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The sessions of one core.
@@ -24,6 +25,8 @@ pub(super) struct EngineSessions {
     all: BTreeMap<u64, EngineSession>,
     /// Those that a WebSocket carries.
     moved: usize,
+    /// Those that poll, by the addresses that they count for.
+    by_address: BTreeMap<u64, u32>,
     /// Bytes that wait in all of them.
     waiting: usize,
     /// Whose message is heard.
@@ -63,13 +66,38 @@ pub(super) const UNWANTED: Goodbye = Goodbye {
 
 impl EngineSessions {
     /// A session begins with a poll; `None` if there are as many as there may be.
-    pub(super) fn begin(&mut self, poll: Carrier, cookie: Option<Box<str>>) -> Option<u64> {
+    pub(super) fn begin(
+        &mut self,
+        poll: Carrier,
+        (cookie, address): (Option<Box<str>>, Option<u64>),
+    ) -> Option<u64> {
         if self.all.len() - self.moved >= limits::IO_POLLERS {
             return None;
         }
         self.last += 1;
-        self.all.insert(self.last, EngineSession::new(poll, cookie));
+        let session = EngineSession::new(poll, cookie, address);
+        self.all.insert(self.last, session);
+        if let Some(address) = address {
+            *self.by_address.entry(address).or_default() += 1;
+        }
         Some(self.last)
+    }
+
+    /// Sessions that poll and count for that address.
+    pub(super) fn pollers(&self, address: u64) -> u32 {
+        self.by_address.get(&address).copied().unwrap_or(0)
+    }
+
+    /// A session that counted for that address polls no more.
+    fn uncount(&mut self, address: Option<u64>) {
+        if let Some(address) = address
+            && let Entry::Occupied(mut count) = self.by_address.entry(address)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 
     /// The client of a session has that seat. Whether the session is still there.
@@ -278,8 +306,9 @@ impl EngineSessions {
     }
 
     fn remove(&mut self, number: u64) -> Option<EngineSession> {
-        let session = self.all.remove(&number)?;
+        let mut session = self.all.remove(&number)?;
         self.waiting -= session.waiting();
+        self.uncount(session.address.take());
         self.moved -= usize::from(matches!(session.way, SessionWay::Socket(_)));
         Some(session)
     }

@@ -14,6 +14,7 @@ pub(super) fn comes(rig: &mut Rig, core: u16, (protocol, query): (&'static str, 
     let seat = rig.on(core, |app, hall| {
         let header = &|name: &str| (name == "Sec-WebSocket-Protocol").then_some(protocol);
         let arrival = Arrival {
+            share: None,
             purpose: crate::app::ArrivalPurpose::Stay,
             path: CABLE_SOCKET,
             query,

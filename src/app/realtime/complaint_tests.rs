@@ -139,6 +139,7 @@ fn many_subscriptions_lost_places_and_foreign_sessions_are_counted() {
         let header = &|name: &str| (name == "Cookie").then_some(&*cookie);
         let (path, query) = (CENTRIFUGO_SOCKET, "");
         let welcome = app.arriving(&Arrival {
+            share: None,
             purpose: crate::app::ArrivalPurpose::Stay,
             path,
             query,

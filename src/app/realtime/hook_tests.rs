@@ -326,9 +326,9 @@ fn the_application_gives_a_client_of_socketcluster_a_token_and_takes_it_away() {
 }
 
 #[test]
-fn a_rule_that_refuses_has_the_last_word() {
-    let rules = "[[rule]]\non = \"subscribe\"\naction = \"deny\"\nchannel = \"a\"\n\
-                 reason = \"a rule\"\n";
+fn what_a_rule_refuses_nobody_is_asked_about_and_a_rate_counts_what_is_asked_for() {
+    let rules = "rule = [{on='subscribe',action='deny',channel='a',reason='a rule'},
+        {on='publish-in',action='limit',rate='1/s',reason='slowly'}]";
     let rules = crate::app::rules::RuleSet::parse(rules).unwrap_or_else(|it| panic!("{it}"));
     let base = RealtimePlan {
         middleware: MiddlewareSource::rules(rules),
@@ -336,11 +336,23 @@ fn a_rule_that_refuses_has_the_last_word() {
     };
     let mut asked = Asked::with(base, HookFailure::Deny);
     let guest = asked.client();
-    asked
-        .rig
-        .say(guest, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
-    asked.answers(&[json!({"allow": true})]);
-    assert_eq!(asked.rig.last(guest)["error"]["message"], "a rule");
+    asked.calls();
+    let rig = &mut asked.rig;
+    rig.say(guest, r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    assert_eq!(rig.last(guest)["error"]["message"], "a rule");
+    assert!(asked.calls().is_empty());
+    // However late the answer was, the second comes a second after the first.
+    let publish = r#"{"id":3,"publish":{"channel":"b","data":1}}"#;
+    for late_ms in [990, 10] {
+        asked.rig.say(guest, publish);
+        asked.rig.wait(Duration::from_millis(late_ms));
+        asked.answers(&[json!({"allow": true})]);
+        assert!(asked.rig.last(guest)["publish"].is_object());
+        asked.rig.wait(Duration::from_millis(8));
+    }
+    asked.rig.say(guest, publish);
+    assert!(asked.calls().is_empty());
+    assert_eq!(asked.rig.last(guest)["error"]["message"], "slowly");
 }
 
 #[test]

@@ -112,9 +112,11 @@ impl HookedClients {
         &mut self,
         (user, seat): (User, Seat),
         mut asked: AskedFirst,
-        now: Instant,
+        (gatekeeper, now): (&mut Gatekeeper, Instant),
     ) -> Option<PausedPlace<'_>> {
         asked.questions.retain(|it| self.hooks.asks(it.kind));
+        gatekeeper.tick(now);
+        gatekeeper.foresee(user, asked.claims.as_deref(), &mut asked.questions);
         if asked.questions.is_empty() {
             return None;
         }
@@ -186,7 +188,8 @@ impl RealtimeApp {
             } else {
                 dialect::of_centrifugo(message, holders)
             };
-            if let Some(place) = hooked.ask((user, seat), asked, now) {
+            let rules = (&mut self.tools.gatekeeper, now);
+            if let Some(place) = hooked.ask((user, seat), asked, rules) {
                 place.put(PausedWork::Message(
                     message.bytes.into(),
                     message.kind,
@@ -260,7 +263,8 @@ impl RealtimeApp {
             Newcomer::Cable(entry) => dialect::of_cable(&entry.token, holders),
             Newcomer::Socket | Newcomer::Cluster | Newcomer::Io => return Some(newcomer),
         };
-        match hooked.ask((user, seat), asked, now) {
+        let rules = (&mut self.tools.gatekeeper, now);
+        match hooked.ask((user, seat), asked, rules) {
             None => Some(newcomer),
             Some(place) => {
                 place.put(PausedWork::Newcomer(newcomer));

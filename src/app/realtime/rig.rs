@@ -161,6 +161,7 @@ impl Rig {
             let header = |name: &str| (name == "Last-Event-ID" && !last.is_empty()).then_some(last);
             let header = &header;
             let arrival = Arrival {
+                share: None,
                 purpose: crate::app::ArrivalPurpose::Stay,
                 path,
                 query,
@@ -237,6 +238,7 @@ impl Rig {
             let header = &|name: &str| (name == "X-API-Key").then_some("dev");
             let query = "";
             let arrival = Arrival {
+                share: None,
                 purpose: crate::app::ArrivalPurpose::Stay,
                 path,
                 query,

@@ -132,6 +132,7 @@ fn a_rule_closes_what_a_token_opens_and_says_why() {
         let query = format!("topic=news&token={held}");
         let (path, query) = (CHANNELS, &*query);
         app.arriving(&Arrival {
+            share: None,
             purpose: crate::app::ArrivalPurpose::Stay,
             path,
             query,

@@ -24,6 +24,7 @@ fn comes(rig: &mut Rig, core: u16, path: &str, query: &str, cookie: &str) -> (Gu
     let (seat, set) = rig.on(core, |app, hall| {
         let header = &|name: &str| (name == "Cookie" && !cookie.is_empty()).then_some(cookie);
         let arrival = Arrival {
+            share: None,
             purpose: crate::app::ArrivalPurpose::Stay,
             path,
             query,

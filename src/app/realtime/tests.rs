@@ -186,6 +186,7 @@ fn who_only_listens_is_told_its_subscriptions_first_and_then_what_came_meanwhile
     let query = "cf_connect=%5B%5D";
     let path = CENTRIFUGO_STREAM;
     let arrival = Arrival {
+        share: None,
         purpose: crate::app::ArrivalPurpose::Stay,
         path,
         query,
@@ -296,6 +297,7 @@ fn who_shows_no_key_may_not_call() {
     for path in API {
         let (query, header) = ("", &|_: &str| None);
         let arrival = Arrival {
+            share: None,
             purpose: crate::app::ArrivalPurpose::Stay,
             path,
             query,

@@ -202,6 +202,7 @@ fn event_streams_show_tokens_too() {
             let header = &|name: &str| field.filter(|_| name == "Authorization");
             let path = CHANNELS;
             app.arriving(&Arrival {
+                share: None,
                 purpose: crate::app::ArrivalPurpose::Stay,
                 path,
                 query,

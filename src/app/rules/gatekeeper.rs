@@ -1,9 +1,10 @@
 //! Asks the middleware of a core, and keeps for it what is known of each client. Where there is no
 //! middleware it keeps nothing and asks nobody.
 
+use super::foreseen::{self, Foreseen};
 use super::{Middleware, RuleRefusal, Ruling, Visitor, answered};
 use crate::app::User;
-use crate::app::backend::{AnsweredHook, HookFailure, HookKind};
+use crate::app::backend::{AnsweredHook, HookFailure, HookKind, HookQuestion};
 use crate::app::facts::ClientFacts;
 use crate::app::hub::session::SessionId;
 use crate::app::tokens::TokenClaims;
@@ -25,6 +26,8 @@ pub struct Gatekeeper {
     now: Instant,
     /// The application behind the server is asked too; what holds while it does not answer.
     backend: Option<HookFailure>,
+    /// What rules have said to what clients ask for of which it is asked, before it was.
+    foreseen: BTreeMap<User, Foreseen>,
     /// What it has answered to what is heard now.
     heard: Option<(User, Vec<AnsweredHook>)>,
     /// What it wants to have published instead.
@@ -67,6 +70,32 @@ impl Gatekeeper {
     #[must_use]
     pub const fn has_backend(&self) -> bool {
         self.backend.is_some()
+    }
+
+    /// A client asks for something, perhaps with a token, about which the application is to be
+    /// asked: rules say now what they say to it, and what they refuse is not asked about.
+    pub fn foresee(
+        &mut self,
+        user: User,
+        claims: Option<&TokenClaims>,
+        questions: &mut Vec<HookQuestion>,
+    ) {
+        let mut foreseen = Foreseen::default();
+        let is_asked = self.middleware.is_some() && !questions.is_empty();
+        if is_asked {
+            let mut ends = false;
+            questions.retain(|question| {
+                let may =
+                    !ends && self.with(user, claims, |it, from| foreseen.ask(question, it, from));
+                // Nobody hears what comes behind.
+                ends |= !may && question.kind == HookKind::Connect;
+                may
+            });
+        }
+        match foreseen.is_empty() {
+            true => drop(self.foreseen.remove(&user)),
+            false => drop(self.foreseen.insert(user, foreseen)),
+        }
     }
 
     /// What that client asks for from now on has been answered so.
@@ -197,6 +226,7 @@ impl Gatekeeper {
     pub fn left(&mut self, user: User) {
         if let Some(middleware) = &mut self.middleware {
             self.known.remove(&user);
+            self.foreseen.remove(&user);
             middleware.left(user);
         }
     }
@@ -220,12 +250,16 @@ impl Gatekeeper {
 
     /// A client connects.
     pub fn handshake(&mut self, user: User) -> Ruling {
-        let rules = self.ask(user, |middleware, from| middleware.handshake(from));
+        let rules = self.ruled((user, HookKind::Connect, ""), None);
         self.judged((user, HookKind::Connect, ""), None, rules)
     }
 
     /// A client sends a command, about that channel if it is about one.
     pub fn event(&mut self, user: User, event: &str, channel: &str) -> Ruling {
+        let foreseen = self.foreseen.get_mut(&user);
+        if let Some(ruling) = foreseen.and_then(|it| it.take_event(event, channel)) {
+            return ruling;
+        }
         self.ask(user, |middleware, from| {
             middleware.event(from, event, channel)
         })
@@ -233,15 +267,13 @@ impl Gatekeeper {
 
     /// A client is about to subscribe.
     pub fn subscribe(&mut self, user: User, channel: &str) -> Ruling {
-        let rules = self.ask(user, |middleware, from| middleware.subscribe(from, channel));
+        let rules = self.ruled((user, HookKind::Subscribe, channel), None);
         self.judged((user, HookKind::Subscribe, channel), None, rules)
     }
 
     /// A client publishes that.
     pub fn publish_in(&mut self, user: User, channel: &str, data: &str) -> Ruling {
-        let rules = self.ask(user, |middleware, from| {
-            middleware.publish_in(from, channel, data)
-        });
+        let rules = self.ruled((user, HookKind::Publish, channel), Some(data));
         self.judged((user, HookKind::Publish, channel), Some(data), rules)
     }
 
@@ -265,6 +297,17 @@ impl Gatekeeper {
             middleware.publish_out(to, channel, data)
         });
         !matches!(ruling, Ruling::Refuse(_))
+    }
+
+    /// What rules say, now or before the application was asked.
+    fn ruled(&mut self, (user, kind, about): (User, HookKind, &str), data: Option<&str>) -> Ruling {
+        let foreseen = self.foreseen.get_mut(&user);
+        let foreseen = foreseen.and_then(|it| it.take_line(kind, about, data));
+        foreseen.unwrap_or_else(|| {
+            self.ask(user, |middleware, from| {
+                foreseen::line(middleware, from, (kind, about), data.unwrap_or_default())
+            })
+        })
     }
 
     /// What rules and the application say together.
@@ -303,11 +346,23 @@ impl Gatekeeper {
         user: User,
         ask: impl FnOnce(&mut dyn Middleware, &Visitor<'_>) -> Ruling,
     ) -> Ruling {
+        self.with(user, None, ask)
+    }
+
+    /// Asks about a client, which perhaps shows that token just now.
+    #[inline]
+    fn with<R: Default>(
+        &mut self,
+        user: User,
+        shown: Option<&TokenClaims>,
+        ask: impl FnOnce(&mut dyn Middleware, &Visitor<'_>) -> R,
+    ) -> R {
         let Some(middleware) = &mut self.middleware else {
-            return Ruling::Pass;
+            return R::default();
         };
         let known = self.known.get(&user);
         let claims = known.and_then(|known| known.claims.as_deref());
+        let claims = shown.or(claims);
         let session = known.and_then(|known| known.session.as_deref());
         let path = known.map_or("", |known| known.path);
         let names = known.and_then(|known| known.names.as_deref());

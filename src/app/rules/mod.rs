@@ -7,6 +7,7 @@
 
 mod answered;
 mod channel_table;
+mod foreseen;
 mod gatekeeper;
 mod misplaced;
 mod nearest;

@@ -255,13 +255,12 @@ fn guard(
         return Err(Failure::Usage(text));
     }
     let (regular, admin) = listen.split_at(admin.map_or(listen.len(), usize::from));
-    let is_loopback = |place: &ListenPlace| place.address().is_some_and(|it| it.ip().is_loopback());
-    // Who comes at a path comes by a proxy, mostly; that of the admin is for whom its mode lets in.
-    let is_private = |place: &ListenPlace| is_loopback(place) || place.address().is_none();
+    // Who comes at a path is on this host, and let in by its mode; what a proxy passes on says so.
+    let is_private = |place: &ListenPlace| place.address().is_none_or(|it| it.ip().is_loopback());
     Ok(Guard {
         token: token.map(Into::into),
         local: LocalListeners {
-            regular: regular.iter().all(is_loopback),
+            regular: regular.iter().all(is_private),
             admin: !admin.is_empty() && admin.iter().all(is_private),
         },
     })

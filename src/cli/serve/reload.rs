@@ -12,10 +12,10 @@ use crate::server::ServerNews;
 use crate::server::log::LogQueue;
 use crate::tls::Role;
 use rustls::ServerConfig;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -73,6 +73,8 @@ pub(super) struct Reloader {
     files: Option<TlsFiles>,
     /// How the files were when they were looked at last.
     stamps: Vec<FileStamp>,
+    /// What authorities said that does not hold any more, of which that has been said.
+    expired: BTreeSet<PathBuf>,
 }
 
 /// What changes with a file: when it was written, its length.
@@ -97,6 +99,7 @@ impl Reloader {
             tls: config.tls_news.clone(),
             files: config.tls_files.clone(),
             stamps: Vec::new(),
+            expired: BTreeSet::new(),
         };
         reloader.has_other_files();
         reloader
@@ -127,6 +130,22 @@ impl Reloader {
             Ok(Role::Client { .. }) => return None,
             Err(failure) => format!("certificates: those before stay: {failure}"),
         })
+    }
+
+    /// What is to be said, once, of what authorities said that does not hold any more.
+    pub(super) fn look_at_staples(&mut self) -> Vec<String> {
+        let files = self.files.iter();
+        let expired = files.flat_map(|it| it.expired(SystemTime::now()));
+        let expired: BTreeSet<PathBuf> = expired.map(Path::to_path_buf).collect();
+        let known = std::mem::replace(&mut self.expired, expired);
+        let news = self.expired.difference(&known).map(|path| {
+            format!(
+                "--tls-ocsp: {}: it has expired and is sent to nobody; try: openssl ocsp \
+                 -respout FILE anew, which is read when it is there",
+                path.display()
+            )
+        });
+        news.collect()
     }
 
     /// Whether a file of TLS is another than at the last look.

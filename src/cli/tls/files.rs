@@ -1,8 +1,10 @@
 //! Which files a server's TLS is read from.
 
 use super::flags::TlsFlags;
+use super::staple;
 use crate::cli::Failure;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// A chain of certificates, the key of the first, and what goes with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +87,13 @@ impl TlsFiles {
             identities,
             client_ca: flags.tls_client_ca.clone(),
         }))
+    }
+
+    /// Files of what authorities said that does not hold any more.
+    pub(in crate::cli) fn expired(&self, now: SystemTime) -> impl Iterator<Item = &Path> {
+        let staples = self.identities.iter().filter_map(|it| it.staple.as_deref());
+        // One that cannot be read is told when it is read to be used.
+        staples.filter(move |path| staple::read(path).is_ok_and(|it| it.has_expired(now)))
     }
 
     /// All files.

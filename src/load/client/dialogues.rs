@@ -344,8 +344,10 @@ impl LoadClients {
         recorder: &mut Recorder,
         wire: &mut impl Wire<CoreMessage>,
     ) {
-        if self.table.state(id) != ClientState::Greeting {
-            return;
+        match (self.table.state(id), part) {
+            (ClientState::Greeting, _) => {}
+            (ClientState::Open, Part::Speaks) => return self.takes_over(id, recorder, wire),
+            _ => return,
         }
         let time = self.mark_up(id, part, recorder, wire.now());
         recorder.ready(time);
@@ -353,6 +355,21 @@ impl LoadClients {
             recorder.speaker();
         }
         self.refill(id, recorder, wire);
+    }
+
+    /// A client that listened takes turns from now on, unless it leaves.
+    fn takes_over(
+        &mut self,
+        id: ConnectionId,
+        recorder: &mut Recorder,
+        wire: &mut impl Wire<CoreMessage>,
+    ) {
+        let client = self.table.get_open(id);
+        if client.is_some_and(|it| !it.is_leaving()) && !self.table.speaks(id) {
+            self.table.set_part(id, Part::Speaks);
+            recorder.speaker();
+            self.refill(id, recorder, wire);
+        }
     }
 
     fn set_flow(&mut self, id: ConnectionId, flow: Flow, wire: &mut impl Wire<CoreMessage>) {

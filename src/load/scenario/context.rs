@@ -139,7 +139,8 @@ impl Context<'_> {
         });
     }
 
-    /// The application's handshake is done: the connection is up. Once.
+    /// The application's handshake is done: the connection is up. Once; but one that listens may
+    /// speak from now on.
     pub fn ready(&mut self, part: Part) {
         self.said.ready = Some(part);
     }

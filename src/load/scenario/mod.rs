@@ -64,6 +64,8 @@ pub mod custom;
 #[cfg(test)]
 mod realtime_tests;
 pub mod rooms;
+#[cfg(test)]
+mod rooms_tests;
 mod socketcluster;
 mod socketio;
 mod sse_channels;

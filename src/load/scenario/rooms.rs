@@ -2,9 +2,10 @@
 //! the room has it.
 //!
 //! The server gives each connection a room (`/rooms`, docs/serve.md) and tells it who is there. The
-//! client that finds its room empty is the one that speaks there. What it says carries its
-//! [`Address`] in the run, so that the members, on whichever core, tell it when they heard it: all
-//! of them read one host's clock. Over an event stream it posts what it says.
+//! client that finds its room empty is the one that speaks there; when it leaves, the one that has
+//! been there for longest takes over, and learns from its first broadcast who is there. What it
+//! says carries its [`Address`] in the run, so that the members, on whichever core, tell it when
+//! they heard it: all of them read one host's clock. Over an event stream it posts what it says.
 //!
 //! A broadcast is for those who were there when it was said. One of them that leaves before it has
 //! the broadcast is not waited for: the iteration is over when all others have it, and lost;
@@ -53,11 +54,14 @@ impl Program for Rooms {
 
     fn begin(&self, _number: u32) -> Box<dyn Dialogue> {
         Box::new(Member {
-            left: self.iterations.unwrap_or(u32::MAX),
+            iterations: self.iterations.map_or(u64::MAX, u64::from),
             payload_bytes: self.payload_bytes,
             size: self.size,
             comes_and_goes: self.comes_and_goes,
             number: None,
+            older: 0,
+            members: 0,
+            newest: 0,
             present: Vec::new(),
             heard: 0,
             iteration: 0,
@@ -70,17 +74,23 @@ impl Program for Rooms {
 /// One client in its room.
 #[derive(Debug)]
 struct Member {
-    /// Iterations that it has still to begin.
-    left: u32,
+    /// Iterations of its room.
+    iterations: u64,
     payload_bytes: usize,
     size: Option<u32>,
     comes_and_goes: bool,
     /// Who it is, once it has been told.
     number: Option<u32>,
-    /// Who is in the room, itself included: known to the one that came first, who speaks.
+    /// Members that came before it and are still there: without any, it speaks.
+    older: u32,
+    /// Members of the room, itself included, and the number of the one that came last.
+    members: u32,
+    newest: u32,
+    /// Who they are: known to the one that speaks, from its first broadcast on.
     present: Vec<u32>,
     /// The newest number of the room's events.
     heard: u64,
+    /// The iteration that was begun last, by whomever.
     iteration: u64,
     /// Where to post what it says, over an event stream.
     say: String,
@@ -93,11 +103,22 @@ struct Broadcast {
     exchange: Exchange,
     sent: Instant,
     last: Instant,
-    /// Who has not got it yet.
-    awaited: Vec<u32>,
+    awaited: Awaited,
     delays_ns: Vec<u64>,
     /// Somebody left without it.
     is_short: bool,
+}
+
+/// Who has not got a broadcast yet.
+#[derive(Debug)]
+enum Awaited {
+    Known(Vec<u32>),
+    /// So many, none of them with a number above `newest`; `heard` have got it.
+    Counted {
+        count: u32,
+        newest: u32,
+        heard: Vec<u32>,
+    },
 }
 
 /// What the server tells. Keys that are not there are not needed.
@@ -139,28 +160,25 @@ impl Dialogue for Member {
                 context.received(bytes.len());
                 if let Some(said) = news.text.as_deref().and_then(SpokenText::parse) {
                     context.one_way(said.sent);
+                    self.iteration = self.iteration.max(said.iteration);
                     let (sequence, at) = (said.iteration, context.now());
                     let from = self.number.unwrap_or(0);
                     context.tell(said.speaker, Note { sequence, from, at });
                 }
             }
-            ("joined", Some(member)) if self.speaks() => self.present.push(member),
-            ("left", Some(member)) if self.speaks() => self.left(member, context),
+            ("joined", Some(member)) => self.joined(member),
+            ("left", Some(member)) => self.left(member, context),
             _ => {}
         }
     }
 
     fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
-        if self.broadcast.is_some() || self.left == 0 {
+        if self.broadcast.is_some() || self.is_done() || self.older > 0 {
             return;
         }
-        self.left -= 1;
         self.iteration += 1;
         let exchange = context.begin(piece);
-        context.broadcast(
-            &exchange,
-            u32::try_from(self.present.len()).unwrap_or(u32::MAX),
-        );
+        context.broadcast(&exchange, self.members);
         let sent = context.now();
         let said = SpokenText {
             speaker: context.address(),
@@ -177,7 +195,7 @@ impl Dialogue for Member {
             exchange,
             sent,
             last: sent,
-            awaited: self.present.clone(),
+            awaited: self.awaited(),
             delays_ns: Vec::new(),
             is_short: false,
         }));
@@ -202,7 +220,7 @@ impl Dialogue for Member {
             return;
         }
         // It came when this had been said, or has told before.
-        if !take_off(&mut broadcast.awaited, note.from) {
+        if !broadcast.awaited.heard(note.from) {
             return;
         }
         context.delivered(&broadcast.exchange);
@@ -224,26 +242,58 @@ impl Member {
         }
         self.number = Some(number);
         self.heard = news.seq;
-        if members > 1 {
-            return context.ready(Part::Listens);
-        }
-        self.present.push(number);
+        (self.older, self.members, self.newest) = (members.saturating_sub(1), members, number);
         if context.transport() == Transport::Sse {
             self.say = news.say.as_deref().unwrap_or_default().to_owned();
         }
+        if self.older > 0 {
+            return context.ready(Part::Listens);
+        }
+        self.present.push(number);
         context.ready(Part::Speaks);
     }
 
-    /// Whether it is the one that came first.
-    fn speaks(&self) -> bool {
-        !self.present.is_empty()
+    /// Whether no iteration is to begin any more.
+    const fn is_done(&self) -> bool {
+        self.iteration >= self.iterations
+    }
+
+    /// Whom what it says now is to reach.
+    fn awaited(&self) -> Awaited {
+        if self.present.len() == self.members as usize {
+            return Awaited::Known(self.present.clone());
+        }
+        Awaited::Counted {
+            count: self.members,
+            newest: self.newest,
+            heard: Vec::new(),
+        }
+    }
+
+    /// Another member has come.
+    fn joined(&mut self, member: u32) {
+        self.members += 1;
+        self.newest = self.newest.max(member);
+        if self.older == 0 {
+            self.present.push(member);
+        }
     }
 
     /// Another member is gone, with or without what was said last.
     fn left(&mut self, member: u32, context: &mut Context<'_>) {
+        self.members = self.members.saturating_sub(1);
+        if self.older > 0 {
+            if self.number.is_some_and(|number| member < number) {
+                self.older -= 1;
+            }
+            if self.older == 0 && !self.is_done() {
+                context.ready(Part::Speaks);
+            }
+            return;
+        }
         take_off(&mut self.present, member);
         if let Some(broadcast) = &mut self.broadcast
-            && take_off(&mut broadcast.awaited, member)
+            && broadcast.awaited.left(member)
         {
             if self.comes_and_goes {
                 context.excused(&broadcast.exchange);
@@ -256,10 +306,15 @@ impl Member {
 
     /// Ends the iteration if nobody is awaited any more.
     fn end_if_heard(&mut self, context: &mut Context<'_>) {
-        let is_over = |broadcast: &mut Box<Broadcast>| broadcast.awaited.is_empty();
+        let is_over = |broadcast: &mut Box<Broadcast>| broadcast.awaited.is_nobody();
         let Some(mut broadcast) = self.broadcast.take_if(is_over) else {
             return;
         };
+        if let Awaited::Counted { newest, heard, .. } = &mut broadcast.awaited {
+            // Who has come since is known already.
+            self.present.retain(|member| *member > *newest);
+            self.present.append(heard);
+        }
         if broadcast.is_short {
             context.lose(broadcast.exchange);
         } else {
@@ -284,8 +339,48 @@ impl Member {
 
     fn rest_if_done(&mut self, context: &mut Context<'_>) {
         context.sleep();
-        if self.left == 0 {
+        if self.is_done() {
             context.done();
+        }
+    }
+}
+
+impl Awaited {
+    /// A member has got it. Whether it was awaited.
+    fn heard(&mut self, member: u32) -> bool {
+        match self {
+            Self::Known(all) => take_off(all, member),
+            Self::Counted { newest, heard, .. } => {
+                let is_awaited = member <= *newest && !heard.contains(&member);
+                if is_awaited {
+                    heard.push(member);
+                }
+                is_awaited
+            }
+        }
+    }
+
+    /// A member is gone. Whether it was awaited.
+    fn left(&mut self, member: u32) -> bool {
+        match self {
+            Self::Known(all) => take_off(all, member),
+            Self::Counted {
+                count,
+                newest,
+                heard,
+            } => {
+                let was_there = member <= *newest;
+                *count -= u32::from(was_there);
+                was_there && !take_off(heard, member)
+            }
+        }
+    }
+
+    /// Whether everybody has got it.
+    fn is_nobody(&self) -> bool {
+        match self {
+            Self::Known(all) => all.is_empty(),
+            Self::Counted { count, heard, .. } => heard.len() >= *count as usize,
         }
     }
 }

@@ -2,7 +2,9 @@
 //! to be told what all cores count.
 
 use super::Shared;
-use crate::app::{Admittance, ApiResponse, Arrival, ArrivalPurpose, Holdings, Reach, Refusal};
+use crate::app::{
+    AddressShare, Admittance, ApiResponse, Arrival, ArrivalPurpose, Holdings, Reach, Refusal,
+};
 use crate::door::forwarded;
 use crate::protocol::Fault;
 use crate::protocol::http::Request;
@@ -129,9 +131,10 @@ impl<A: Apps> Shared<A> {
         &mut self,
         app: AppIndex,
         request: &Request<'_>,
-        purpose: ArrivalPurpose,
+        (purpose, share): (ArrivalPurpose, Option<AddressShare>),
     ) -> Result<u32, Fault> {
         let arrival = Arrival {
+            share,
             purpose,
             path: request.path(),
             query: request.query().unwrap_or(""),
@@ -140,6 +143,20 @@ impl<A: Apps> Shared<A> {
         let Admittance { permit, cookie } = self.apps.arriving(app, &arrival).map_err(fault)?;
         self.responses.set_cookie(cookie);
         Ok(permit)
+    }
+
+    /// Whom somebody counts for who has no connection that counts: it polls.
+    pub(in crate::server) fn share(
+        &mut self,
+        id: ConnectionId,
+        request: &Request<'_>,
+    ) -> Option<AddressShare> {
+        let standard = request.headers.all("Forwarded");
+        let common = request.headers.all("X-Forwarded-For");
+        let client = forwarded::client(standard, common, self.door.trusted());
+        let (address, most) = self.door.share(id, client)?;
+        let address = address.number();
+        Some(AddressShare { address, most })
     }
 
     /// Passes on what no route takes.
@@ -156,6 +173,7 @@ impl<A: Apps> Shared<A> {
         let trusted = self.door.trusted();
         let is_trusted = peer.is_some_and(|peer| trusted.iter().any(|it| it.contains(peer)));
         let session = self.apps.session(&Arrival {
+            share: None,
             purpose: ArrivalPurpose::Call,
             path: request.path(),
             query: request.query().unwrap_or(""),
@@ -197,7 +215,7 @@ impl<A: Apps> Shared<A> {
             return Err(DRAINING);
         }
         let agreement = accepted.agreement();
-        self.arriving(app, request, ArrivalPurpose::Stay)?;
+        self.arriving(app, request, (ArrivalPurpose::Stay, None))?;
         self.responses.upgrade(&accepted);
         self.apps.awake(app, now);
         Ok(agreement)
@@ -213,7 +231,7 @@ impl<A: Apps> Shared<A> {
         request: &Request<'_>,
         now: Instant,
     ) -> Result<Resumed, Fault> {
-        self.arriving(app, request, ArrivalPurpose::Stay)?;
+        self.arriving(app, request, (ArrivalPurpose::Stay, None))?;
         self.apps.awake(app, now);
         let app = (app, self.listed(request));
         let last = stream::last_event_id(request);

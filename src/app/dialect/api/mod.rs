@@ -63,6 +63,9 @@ pub const PUBLISH: &str = "/publish";
 /// Where those publish who know `AnyCable`.
 pub const BROADCAST: &str = "/_broadcast";
 
+/// What whoever calls without the key is told.
+pub const NEEDS_API_KEY: &str = "this needs the API key, in X-API-Key";
+
 impl Api {
     /// Who shows that key may call.
     #[must_use]
@@ -104,7 +107,7 @@ impl Api {
             (Some(key), Some(shown)) if is_same(key, shown) => Ok(()),
             _ => Err(Refusal {
                 status: 401,
-                reason: "this needs the API key, in X-API-Key",
+                reason: NEEDS_API_KEY,
             }),
         }
     }
@@ -287,6 +290,7 @@ mod tests {
             let (path, query) = ("/api/info", "");
             let header = &header;
             api.admit(&Arrival {
+                share: None,
                 path,
                 query,
                 header,

@@ -136,6 +136,8 @@ impl EngineSessions {
         if let Some(name) = &session.holder {
             out.known_as(socket, name);
         }
+        // Its WebSocket is a connection, which counts for itself.
+        let address = session.address.take();
         self.moved += 1;
         let was_late = session.is_late();
         let queue = session.take_queue();
@@ -167,5 +169,6 @@ impl EngineSessions {
             self.caught_up.push((number, seat));
         }
         self.ready.push(number);
+        self.uncount(address);
     }
 }

@@ -7,7 +7,7 @@ mod rig;
 use crate::app::realtime::RealtimePlan;
 use crate::app::sessions::SessionPlan;
 use crate::app::tokens::TokenKeys;
-use crate::app::{CallMethod, Kind};
+use crate::app::{AddressShare, CallMethod, Kind};
 use crate::limits;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use rig::{EngineRig, POLLING};
@@ -282,6 +282,34 @@ fn a_browser_is_told_its_session_with_the_first_answer_alone() {
     rig.post(0, &query, "40");
     let next = rig.yard.answers.remove(&waits).expect("an answer");
     assert_eq!(next.cookie, None);
+}
+
+#[test]
+fn clients_of_one_address_that_poll_are_as_many_as_it_may_have_connections() {
+    let mut rig = EngineRig::new(1);
+    let from = |address| Some(AddressShare { address, most: 2 });
+    let status = |rig: &mut EngineRig, address| {
+        rig.share = from(address);
+        let asked = rig.may_request(0, CallMethod::Get, POLLING, "");
+        asked.map_or_else(|refusal| refusal.status, |_| 200)
+    };
+    rig.share = from(1);
+    let (stays, moves) = (rig.joined(0), rig.joined(0));
+    assert_eq!(status(&mut rig, 1), 429);
+    assert_eq!(status(&mut rig, 2), 200, "another has its own");
+    // Requests of a session are no new client.
+    rig.share = from(1);
+    rig.post(0, &stays, "3");
+    let socket = rig.moved(0, &moves);
+    assert_eq!(status(&mut rig, 1), 200, "a connection counts for itself");
+    assert_eq!(status(&mut rig, 1), 429);
+    rig.leaves(socket);
+    assert_eq!(status(&mut rig, 1), 429, "it has given its place back once");
+    rig.share = None;
+    rig.post(0, &stays, "1");
+    assert_eq!(status(&mut rig, 1), 200);
+    rig.share = None;
+    (0..9).for_each(|_| drop(rig.open(0)));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use crate::app::engineio::{EngineApp, EngineBatch, EngineItem};
 use crate::app::realtime::{RealtimePlan, SOCKETIO_SOCKET};
 use crate::app::{
-    Answer, ApiCall, ApiResponse, App as _, Arrival, ArrivalPurpose, Batch as _, CallMethod,
-    Effects, Goodbye, Kind, Message, Notice, Refusal, Seat, User,
+    AddressShare, Answer, ApiCall, ApiResponse, App as _, Arrival, ArrivalPurpose, Batch as _,
+    CallMethod, Effects, Goodbye, Kind, Message, Notice, Refusal, Seat, User,
 };
 use crate::shard::Core;
 use crate::time::Instant;
@@ -94,6 +94,8 @@ impl Effects<EngineBatch> for Yard {
 pub(super) struct EngineRig {
     cores: Vec<EngineApp>,
     pub(super) yard: Yard,
+    /// Whom those count for who come.
+    pub(super) share: Option<AddressShare>,
     users: u64,
 }
 
@@ -121,6 +123,7 @@ impl EngineRig {
         Self {
             cores: all.collect(),
             yard: Yard::default(),
+            share: None,
             users: 0,
         }
     }
@@ -146,17 +149,31 @@ impl EngineRig {
         query: &str,
         text: &str,
     ) -> User {
+        let asked = self.may_request(core, method, query, text);
+        asked.expect("it may ask")
+    }
+
+    /// The same, if it may.
+    pub(super) fn may_request(
+        &mut self,
+        core: u16,
+        method: CallMethod,
+        query: &str,
+        text: &str,
+    ) -> Result<User, Refusal> {
         self.users += 1;
         let asker = User(self.users);
+        let share = self.share;
         self.on(core, |app, yard| {
             let (path, header) = (SOCKETIO_SOCKET, &|_: &str| None);
             let arrival = Arrival {
+                share,
                 path,
                 query,
                 header,
                 purpose: ArrivalPurpose::Call,
             };
-            let permit = app.arriving(&arrival).expect("it may ask").permit;
+            let permit = app.arriving(&arrival)?.permit;
             let call = ApiCall {
                 method,
                 path,
@@ -165,8 +182,8 @@ impl EngineRig {
                 text,
             };
             app.called(asker, call, yard);
-        });
-        asker
+            Ok(asker)
+        })
     }
 
     pub(super) fn answer(&mut self, asker: User) -> Option<(u16, String)> {
@@ -215,6 +232,7 @@ impl EngineRig {
         self.on(core, |app, _| {
             let (path, header) = (SOCKETIO_SOCKET, &|_: &str| None);
             let arrival = Arrival {
+                share: None,
                 path,
                 query,
                 header,
