@@ -203,12 +203,49 @@ async fn carry(mut body: Incoming, exchange: &PassedExchange, time: Duration) ->
             Some(Some(Err(_))) => return PassedEnd::Broken,
             Some(Some(Ok(frame))) => frame,
         };
-        // Trailers are about this connection, as far as clients go.
-        let bytes = frame.into_data().unwrap_or_default();
-        for piece in bytes.chunks(limits::PASSED_PIECE_BYTES) {
-            exchange.give(piece.to_vec());
+        match frame.into_data() {
+            Ok(bytes) => {
+                for piece in bytes.chunks(limits::PASSED_PIECE_BYTES) {
+                    exchange.give(piece.to_vec());
+                }
+            }
+            Err(frame) => exchange.set_trailers(
+                frame
+                    .into_trailers()
+                    .map_or_else(|_| PassedFields::new(), |trailers| trailing(&trailers)),
+            ),
         }
     }
+}
+
+/// Fields behind a body, without those that have to stand before it (RFC 9110, 6.5.1); none if they
+/// are too long.
+fn trailing(trailers: &HeaderMap) -> PassedFields {
+    let is_early = |name: &str| name.starts_with("content-") || BEFORE.contains(&name);
+    let mut fields = kept(trailers);
+    fields.retain(|(name, _)| !is_early(name));
+    if bytes(&fields) > limits::PASSED_HEAD_BYTES {
+        fields.clear();
+    }
+    fields
+}
+
+/// Fields that decide what becomes of a message, or of later ones.
+const BEFORE: [&str; 8] = [
+    "age",
+    "authorization",
+    "cache-control",
+    "host",
+    "location",
+    "set-cookie",
+    "vary",
+    "www-authenticate",
+];
+
+/// Bytes of fields.
+fn bytes(fields: &PassedFields) -> usize {
+    let each = fields.iter().map(|(name, value)| name.len() + value.len());
+    each.sum()
 }
 
 /// The head of a response as the client gets it; `None` if it is too long.
@@ -217,12 +254,8 @@ fn head(response: &Response<Incoming>) -> Option<PassedHead> {
     let length = headers.get(CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
     let fields = kept(headers);
-    let bytes: usize = fields
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
     let status = response.status();
-    (bytes <= limits::PASSED_HEAD_BYTES).then_some(PassedHead {
+    (bytes(&fields) <= limits::PASSED_HEAD_BYTES).then_some(PassedHead {
         status: status.as_u16(),
         reason: status.canonical_reason().unwrap_or_default(),
         fields,

@@ -33,6 +33,8 @@ pub(super) struct Passing {
     framing: PassedFraming,
     /// The client speaks HTTP/1.0, which has no chunks.
     is_old: bool,
+    /// It takes fields behind the body (RFC 9110, 10.1.4).
+    takes_trailers: bool,
     /// All of the body has been passed on.
     is_asked: bool,
     /// The client is not heard until there is room for its body.
@@ -135,6 +137,7 @@ impl PassBook {
             reply: reply.for_method(request.method),
             framing: PassedFraming::NoHead,
             is_old: request.minor_version == 0,
+            takes_trailers: takes_trailers(request),
             is_asked: false,
             waits: false,
             cookie: cookie.flatten(),
@@ -229,7 +232,7 @@ impl Passing {
             (Some(PassedEnd::Whole), PassedFraming::Length(1..)) => Ok(PassedStep::Broken),
             (Some(PassedEnd::Whole), framing) => {
                 if framing == PassedFraming::Chunks {
-                    wire.send(id, b"0\r\n\r\n")?;
+                    self.end_chunks(id, wire)?;
                 }
                 if !self.is_asked {
                     // What is left of the request would be taken for another one.
@@ -280,6 +283,20 @@ impl Passing {
             false => b"keep-alive",
         };
         put("Connection", ends);
+        text.extend_from_slice(b"\r\n");
+        wire.send(id, &text)
+    }
+
+    /// Sends the end of a body in chunks, and the fields behind it (RFC 9112, 7.1.2).
+    fn end_chunks<M>(&self, id: ConnectionId, wire: &mut impl Wire<M>) -> Result<(), Unsent> {
+        let mut text = b"0\r\n".to_vec();
+        if self.takes_trailers {
+            for (name, value) in self.exchange.take_trailers() {
+                for part in [name.as_bytes(), b": ", &value, b"\r\n"] {
+                    text.extend_from_slice(part);
+                }
+            }
+        }
         text.extend_from_slice(b"\r\n");
         wire.send(id, &text)
     }
@@ -351,6 +368,10 @@ fn fields(request: &Request<'_>, client: &PassedClient, is_secure: bool) -> Pass
         .map(|(name, value)| (name.into(), value.into()))
         .collect();
     let mut put = |name: &str, value: String| fields.push((name.into(), value.into_bytes().into()));
+    if takes_trailers(request) {
+        put("TE", "trailers".to_owned());
+        put("Connection", "TE".to_owned());
+    }
     let scheme = if is_secure { "https" } else { "http" };
     let host = headers.get("Host").unwrap_or_default();
     let has_said = |name: &str| client.is_trusted && headers.all(name).next().is_some();
@@ -376,6 +397,11 @@ fn fields(request: &Request<'_>, client: &PassedClient, is_secure: bool) -> Pass
     };
     put("Forwarded", format!("for={peer};proto={scheme}"));
     fields
+}
+
+/// Whether a client takes fields behind the body of a response.
+fn takes_trailers(request: &Request<'_>) -> bool {
+    request.minor_version > 0 && request.headers.has_token("TE", "trailers")
 }
 
 /// What says for whom a proxy asks.
@@ -413,6 +439,8 @@ mod tests {
         let expected = [
             "Host: a.test",
             "Cookie: b=c",
+            "TE: trailers",
+            "Connection: TE",
             "X-Forwarded-For: 10.0.0.1",
             "X-Forwarded-Proto: https",
             "X-Forwarded-Host: a.test",
@@ -425,6 +453,8 @@ mod tests {
             "Cookie: b=c",
             "Forwarded: for=1.1.1.1",
             "X-Forwarded-Proto: http",
+            "TE: trailers",
+            "Connection: TE",
             "X-Forwarded-For: 1.1.1.1, 10.0.0.1",
             "X-Forwarded-Host: a.test",
             "Forwarded: for=10.0.0.1;proto=https",

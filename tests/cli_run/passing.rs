@@ -356,3 +356,53 @@ fn what_cannot_be_passed_on_to_is_refused_at_the_start() {
         );
     }
 }
+
+#[test]
+fn fields_behind_a_response_go_to_who_takes_them() {
+    for engine in ENGINES {
+        for (te, end) in [
+            ("TE: trailers\r\n", "5\r\nwhole\r\n0\r\nx-sum: 7\r\n\r\n"),
+            ("", "5\r\nwhole\r\n0\r\n\r\n"),
+        ] {
+            let application = Application::start();
+            let server = application.serve(engine, &[]);
+            let head = format!("GET /sum HTTP/1.1\r\nHost: a\r\n{te}\r\n");
+            let mut peer = ask(&server, &head);
+            let mut served = application.next();
+            let head = served.head();
+            assert_eq!(head.iter().any(|it| it == "te: trailers"), !te.is_empty());
+            served.say(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n5\r\n\
+                 whole\r\n0\r\nX-Sum: 7\r\nSet-Cookie: a=b\r\nContent-Length: 9\r\n\r\n",
+            );
+            let came = until(&mut peer, "\r\n\r\n") + &until(&mut peer, "\r\n\r\n");
+            assert!(came.ends_with(end), "{came}");
+            drop(served);
+        }
+    }
+}
+
+#[test]
+fn files_and_their_folders_are_not_passed_on() {
+    let folder = std::env::temp_dir().join(format!("ringstorm-passing-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("sub")).expect("a folder");
+    std::fs::write(folder.join("sub/index.html"), "an index").expect("written");
+    let path = folder.to_str().expect("UTF-8");
+    for engine in ENGINES {
+        let application = Application::start();
+        let server = application.serve(engine, &["--public", path]);
+        for (asked, begins, has) in [
+            ("/sub", "HTTP/1.1 301 ", "Location: /sub/\r\n"),
+            ("/sub?a=b", "HTTP/1.1 301 ", "Location: /sub/?a=b\r\n"),
+            ("/sub/", "HTTP/1.1 200 ", "an index"),
+        ] {
+            let head = format!("GET {asked} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            let came = rest(&mut ask(&server, &head));
+            assert!(
+                came.starts_with(begins) && came.contains(has),
+                "{asked}: {came}"
+            );
+        }
+    }
+    let _ = std::fs::remove_dir_all(&folder);
+}

@@ -53,6 +53,8 @@ struct ExchangeState {
     head: Option<PassedHead>,
     /// The body of the response.
     answered: PieceQueue,
+    /// Fields behind it.
+    trailers: PassedFields,
     end: Option<PassedEnd>,
     /// The client is gone, or wants no more.
     is_left: bool,
@@ -148,6 +150,12 @@ impl PassedExchange {
         Some(piece)
     }
 
+    /// The fields behind the response's body, once.
+    #[must_use]
+    pub fn take_trailers(&self) -> PassedFields {
+        std::mem::take(&mut self.state().trailers)
+    }
+
     /// Whether there is room for more of the request's body.
     #[must_use]
     pub fn has_room(&self) -> bool {
@@ -241,6 +249,11 @@ impl PassedExchange {
             state.answered.push(piece);
         }
         self.note(state, true);
+    }
+
+    /// Fields have come behind the response's body.
+    pub fn set_trailers(&self, trailers: PassedFields) {
+        self.state().trailers = trailers;
     }
 
     /// The response has ended.
