@@ -4,6 +4,7 @@
 use super::program::Serving;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use ring::hmac;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read, Write};
@@ -340,4 +341,101 @@ fn the_application_is_asked_what_it_says_and_so_much_at_once() {
         assert!(Instant::now() < by, "the second is never asked");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Waits until the process stands still.
+fn stands(server: &Serving) {
+    let file = format!("/proc/{}/stat", server.pid());
+    let by = Instant::now() + PATIENCE;
+    while !fs::read_to_string(&file).is_ok_and(|stat| stat.contains(") T ")) {
+        assert!(Instant::now() < by, "it goes on");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn receive_buffers_are_as_many_and_as_long_as_it_says() {
+    // What 32 connections send while nobody receives, 1 KiB each, lies in 32 buffers of 4 KiB, and
+    // in 128 of 256 bytes and more.
+    for (flags, is_starved) in [
+        (&["--receive-buffers", "64"][..], false),
+        (&["--receive-buffers", "16"], true),
+        (&["--receive-buffers", "64", "--receive-bytes", "256"], true),
+    ] {
+        let common = ["--cores", "0", "--engine", "ring"];
+        let server = Serving::start(&[&common[..], flags].concat());
+        let open = |_| {
+            let peer = TcpStream::connect(&server.address).expect("it listens");
+            peer.set_read_timeout(Some(PATIENCE)).expect("an option");
+            let url = format!("ws://{}/echo", server.address);
+            tungstenite::client(url, peer).expect("an upgrade").0
+        };
+        let mut sockets: Vec<_> = (0..32).map(open).collect();
+        server.wait_for_open(32);
+        server.signal(Signal::STOP);
+        stands(&server);
+        let text = "x".repeat(1024);
+        for socket in &mut sockets {
+            socket.send(Message::text(&*text)).expect("there is room");
+        }
+        server.signal(Signal::CONT);
+        for socket in &mut sockets {
+            assert_eq!(socket.read().expect("an echo").into_data().len(), 1024);
+        }
+        let starved = server.stats()["total"]["starved"].as_u64();
+        let starved = starved.expect("a figure");
+        assert_eq!(starved > 0, is_starved, "{flags:?}: {starved}");
+    }
+}
+
+#[test]
+fn what_peers_make_a_core_hold_is_bounded_by_what_it_says() {
+    for (name, line, is_ended) in [
+        ("memory", "max-memory = \"1M\"", true),
+        ("much-memory", "max-memory = \"8M\"", false),
+    ] {
+        let server = Configured::with(name, line);
+        let mut sockets = [(); 2].map(|()| server.socket("/echo"));
+        // A text of 900,000 bytes (RFC 6455, 5.2), of which 700,000 come: two are more than 1 MiB.
+        let begin = [&[0x81, 0xff][..], &900_000u64.to_be_bytes(), &[0; 4]].concat();
+        for socket in &mut sockets {
+            socket.get_mut().write_all(&begin).expect("it reads");
+            let part = vec![b'x'; 700_000];
+            socket.get_mut().write_all(&part).expect("it reads");
+        }
+        let ended = || server.server.stats()["total"]["decided"]["memory"].as_u64();
+        let by = Instant::now() + PATIENCE;
+        while is_ended && ended() == Some(0) {
+            assert!(Instant::now() < by, "nobody is ended");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if !is_ended {
+            // They are looked at every second.
+            std::thread::sleep(Duration::from_millis(1500));
+            for socket in &mut sockets {
+                let part = vec![b'x'; 200_000];
+                socket.get_mut().write_all(&part).expect("it reads");
+                assert_eq!(socket.read().expect("an echo").into_data().len(), 900_000);
+            }
+            assert_eq!(ended(), Some(0));
+        }
+    }
+}
+
+#[test]
+fn connections_are_closed_over_so_long_as_it_says() {
+    let server = Configured::with("spread", "drain-spread = \"2s\"");
+    let mut sockets: Vec<_> = (0..10).map(|_| server.socket("/echo")).collect();
+    server.server.wait_for_open(10);
+    let asked = Instant::now();
+    server.server.signal(Signal::TERM);
+    for socket in &mut sockets {
+        assert_eq!(closed(socket), CloseCode::Away);
+    }
+    // At once without it; however slow the host, not sooner with it.
+    assert!(
+        asked.elapsed() > Duration::from_secs(1),
+        "{:?}",
+        asked.elapsed()
+    );
 }
