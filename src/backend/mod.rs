@@ -146,11 +146,13 @@ impl Desk {
     async fn ask(&self, call: &HookCall) -> HookOutcome {
         let mut body = Vec::with_capacity(256);
         call.write(&mut body);
+        let began = crate::engine::now();
         let asked = timeout(self.plan.time, self.answered(body)).await;
         let counts = &self.plan.counts;
         match asked {
             Ok(Some(words)) => {
                 counts.answered.fetch_add(1, Relaxed);
+                counts.times.note(crate::engine::now().since(began));
                 HookOutcome::Said(words)
             }
             Ok(None) => {

@@ -34,6 +34,7 @@ pub fn text(ledger: &Ledger, interval: &Interval) -> Vec<u8> {
         text.sample(&[("stage", &stage), ("kind", &kind)], float(n));
     }
     latencies(&mut text, outcome);
+    distributions(&mut text, outcome);
     text.end();
     bytes
 }
@@ -91,6 +92,36 @@ const COUNTS: &[Row] = &[
         |it| it.events.gaps,
     ),
 ];
+
+/// Bounds of the histograms of latencies, in seconds.
+const BOUNDS: [f64; 14] = [
+    0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0,
+];
+
+/// Each latency as a histogram, which can be added up over clients and put into a heat map.
+fn distributions(text: &mut Exposition<'_>, outcome: &Outcome) {
+    text.family(&MetricFamily {
+        name: "latency_distribution_seconds",
+        kind: MetricKind::Histogram,
+        help: "Latencies of the run so far, by their sizes.",
+    });
+    for (latency, recorded) in outcome.latencies.named() {
+        let histogram = recorded.histogram();
+        if histogram.is_empty() {
+            continue;
+        }
+        let mut counts = [0; BOUNDS.len() + 1];
+        for it in histogram.iter_recorded() {
+            let seconds = float(it.value_iterated_to()) / NS_PER_S;
+            let at = BOUNDS.iter().position(|bound| seconds <= *bound);
+            if let Some(count) = counts.get_mut(at.unwrap_or(BOUNDS.len())) {
+                *count += it.count_since_last_iteration();
+            }
+        }
+        let sum = histogram.mean() * float(histogram.len()) / NS_PER_S;
+        text.histogram(&[("latency", latency)], &counts, &BOUNDS, sum);
+    }
+}
 
 /// Each latency as a summary.
 fn latencies(text: &mut Exposition<'_>, outcome: &Outcome) {

@@ -1,14 +1,16 @@
 //! `/metrics`: what `/stats` tells, as OpenMetrics text.
 
 use super::figures::{CoreFigures, Figures, Tls, Told};
-use crate::app::backend::HookFigures;
+use crate::app::backend::{HOOK_BOUNDS_MS, HookFigures};
 use crate::app::hub::store::StoreFigures;
 use crate::stats::exposition::{Exposition, Format, MetricFamily, MetricKind};
 use crate::stats::metrics;
 use std::collections::BTreeMap;
 
 /// Bounds of the histogram of [`crate::shard::Counters::turn_events`].
-const TURN_BOUNDS: [u64; 13] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+const TURN_BOUNDS: [f64; 13] = [
+    1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0,
+];
 
 /// Writes everything.
 pub(super) fn write(into: &mut Vec<u8>, told: &Told<'_>) {
@@ -304,6 +306,13 @@ fn backend(text: &mut Exposition<'_>, figures: Option<HookFigures>) {
     text.single(&opened, Some(it.breaker_opened as f64));
     let open = MetricFamily::gauge("backend_breaker_open", "1 while the breaker is open.");
     text.single(&open, Some(it.breaker_open as f64));
+    text.family(&MetricFamily {
+        name: "backend_answer_seconds",
+        kind: MetricKind::Histogram,
+        help: "Time to an answer of the application, waiting and retries included.",
+    });
+    let bounds = HOOK_BOUNDS_MS.map(|bound| bound as f64 / 1e3);
+    text.histogram(&[], &it.times.counts, &bounds, it.times.sum_us as f64 / 1e6);
 }
 
 /// Without a store there is nothing to tell.

@@ -149,14 +149,14 @@ impl<'a> Exposition<'a> {
 
     /// A histogram: how many were at most as large as each bound, each count without those before
     /// it, then how many were larger; and the sum of all sizes.
-    pub fn histogram(&mut self, labels: Labels<'_>, counts: &[u64], bounds: &[u64], sum: f64) {
+    pub fn histogram(&mut self, labels: Labels<'_>, counts: &[u64], bounds: &[f64], sum: f64) {
         let mut all = 0;
         let mut bounds = bounds.iter();
         for count in counts {
             all += count;
             let bound = bounds
                 .next()
-                .map_or_else(|| "+Inf".to_owned(), |bound| format!("{bound}.0"));
+                .map_or_else(|| "+Inf".to_owned(), |bound| format!("{bound:?}"));
             let mut labels = labels.to_vec();
             labels.push(("le", &bound));
             self.suffixed("_bucket", &labels, all as f64);

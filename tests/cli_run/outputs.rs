@@ -393,6 +393,26 @@ fn few_samples_have_their_percentiles_in_rows_and_textfile_too() {
         text.contains("{latency=\"response\",quantile=\"0.999\"}"),
         "{text}"
     );
+    let latency = "ringstorm_load_latency_distribution_seconds";
+    let figure = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.unwrap_or_else(|| panic!("{name}: {text}"));
+        line.trim().parse::<f64>().expect("a number")
+    };
+    let all = figure(&format!(
+        "{latency}_bucket{{latency=\"response\",le=\"+Inf\"}}"
+    ));
+    let count = figure(&format!("{latency}_count{{latency=\"response\"}}"));
+    let first = figure(&format!(
+        "{latency}_bucket{{latency=\"response\",le=\"0.0001\"}}"
+    ));
+    assert!(all > 0.0 && count == all && first <= all, "{text}");
+    let dashboard = include_str!("../../scripts/grafana/ringstorm.json");
+    for (at, _) in dashboard.match_indices("ringstorm_load_") {
+        let name = dashboard[at..].split(|c: char| !c.is_ascii_lowercase() && c != '_');
+        let name = name.into_iter().next().unwrap_or_default();
+        assert!(text.contains(name), "{name} is not exported");
+    }
     for path in &files {
         let _ = std::fs::remove_file(path);
     }

@@ -14,7 +14,7 @@ mod line;
 
 pub use answer::{HookOutcome, HookWords};
 pub use call::{HookCall, HookCaller, HookQuestion};
-pub use counts::{HookCounts, HookFigures};
+pub use counts::{HOOK_BOUNDS_MS, HookCounts, HookFigures};
 pub use hooks::{AnsweredHook, Hooks};
 pub use kind::{HookFailure, HookKind, HookSet};
 pub use line::{HookLine, HookPlan, HookReply};
