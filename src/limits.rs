@@ -440,6 +440,9 @@ pub const STORE_CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// Time that peers get when a core has failed and the server is started again: its listeners are
 /// gone until then.
 pub const RESTART_TIME: Duration = Duration::from_millis(500);
+/// Time that connections get which were accepted just before another process took the listeners:
+/// what accepts wait for (`TCP_DEFER_ACCEPT`) may take a second, and a request some more.
+pub const HANDOVER_TIME: Duration = Duration::from_millis(1500);
 /// Events of one core that wait to be written to the log; more are lost, and counted.
 pub const LOG_EVENTS: usize = 16_384;
 /// Lines of one kind and second in the log; what comes beyond them is one line with its number.

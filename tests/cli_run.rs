@@ -56,6 +56,8 @@ mod terminals;
 #[path = "cli_run/thresholds.rs"]
 mod thresholds;
 mod tune;
+#[path = "cli_run/upgrading.rs"]
+mod upgrading;
 #[path = "cli_run/verdicts.rs"]
 mod verdicts;
 #[path = "cli_run/visitors.rs"]

@@ -22,6 +22,7 @@ use super::shell::{CompletionFlags, ManFlags};
 use super::supervise::SuperviseFlags;
 use super::tls::TlsFlags;
 use super::tokens::ChannelFlags;
+use super::upgrade::UpgradeFlags;
 use super::url::Url;
 use super::values::{self, Cpus, Switch};
 use crate::limits;
@@ -146,6 +147,15 @@ Examples:
 Exit code 0: found and confirmed; 97: not confirmed; 98: the load client was the limit; 99: not even
 the smallest load held.")]
     Capacity(CapacityFlags),
+    /// Has a new program take over from a server that runs, without a refused connection.
+    #[command(after_help = "\
+Examples:
+  ringstorm upgrade                                  the program at the path of the one that runs
+  ringstorm upgrade --binary ./ringstorm-new --timeout 10s
+  ringstorm upgrade --pid 4711                       of several servers, that one
+
+Exit code 1: the new one did not get ready, the one that runs goes on. More: docs/upgrade.md.")]
+    Upgrade(UpgradeFlags),
     /// Looks at a configuration file of serve: what is wrong with it, what it comes to.
     #[command(after_help = "\
 Examples:

@@ -19,6 +19,7 @@ pub(super) use minute::{MinuteLevel, MinuteRecord, head};
 #[cfg(test)]
 pub(super) use rollup::ROLLUP_FILE as ROLLUPS;
 
+use super::upgrade::Lendable;
 use super::{Failure, print};
 use crate::app::chat::{ChatFigures, ChatJournal, ChatRecord, JournalTexts};
 use crate::engine::{self, EngineError};
@@ -34,9 +35,9 @@ use second::SecondWatch;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(25);
 /// Time between two lines of figures, and between two times that files are told to the disk.
 const SECOND: Duration = Duration::from_secs(1);
+/// Time that closing the files may take for another process.
+const CLOSING: Duration = Duration::from_secs(5);
 /// Bytes that are gathered before they are written.
 const GATHERED: usize = 256 * 1024;
 
@@ -80,7 +83,46 @@ struct JournalFiles {
 /// The thread that writes.
 pub(super) struct JournalThread {
     ends: Arc<AtomicBool>,
+    loan: JournalLoan,
     thread: JoinHandle<()>,
+}
+
+/// A folder of logs that another process may have for a while, or for good.
+#[derive(Clone, Debug, Default)]
+pub(super) struct JournalLoan(Arc<(Mutex<FolderState>, Condvar)>);
+
+/// Who has the folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum FolderState {
+    /// This process.
+    #[default]
+    Ours,
+    /// This process, until it has closed the files.
+    Wanted,
+    /// Another one.
+    Lent,
+}
+
+impl JournalLoan {
+    fn state(&self) -> MutexGuard<'_, FolderState> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lendable for JournalLoan {
+    /// What chats tell from now on is not written: it is lost, and counted, unless it is taken back
+    /// soon.
+    fn lend(&self) {
+        let mut state = self.state();
+        *state = FolderState::Wanted;
+        let changed = &self.0.1;
+        let waits = |state: &mut FolderState| *state == FolderState::Wanted;
+        let _ = changed.wait_timeout_while(state, CLOSING, waits);
+    }
+
+    fn take_back(&self) {
+        *self.state() = FolderState::Ours;
+    }
 }
 
 impl JournalFlags {
@@ -104,11 +146,6 @@ impl JournalFlags {
             return Ok(None);
         };
         let files = self.open(folder)?;
-        for file in [&files.events, &files.figures] {
-            if let Some(note) = file.mended() {
-                print::note(note);
-            }
-        }
         let texts = match self.log_text {
             false => JournalTexts::Lengths,
             true => JournalTexts::Whole,
@@ -119,7 +156,9 @@ impl JournalFlags {
             console.seconds = Some(seconds.clone());
         }
         let writer = JournalWriter {
-            files,
+            files: Some(files),
+            flags: self.clone(),
+            loan: JournalLoan::default(),
             journal: server.chat.clone(),
             board: server.board.clone(),
             seconds: SecondWatch::new(seconds),
@@ -146,9 +185,16 @@ impl JournalFlags {
             age: self.logs_age,
         };
         let open = |kind: LogKind| JsonlFile::open(folder, kind.name(), rotation).map_err(refused);
+        let (events, figures) = (open(LogKind::Events)?, open(LogKind::Figures)?);
+        for note in [&events, &figures]
+            .into_iter()
+            .filter_map(JsonlFile::mended)
+        {
+            print::note(note);
+        }
         Ok(JournalFiles {
-            events: open(LogKind::Events)?,
-            figures: open(LogKind::Figures)?,
+            events,
+            figures,
             rollups: RollupBook::open(folder).map_err(refused)?,
             _lock: lock,
         })
@@ -170,6 +216,11 @@ fn lock(folder: &Path, refused: impl Fn(io::Error) -> Failure) -> Result<File, F
 }
 
 impl JournalThread {
+    /// For another process, which can have the folder instead.
+    pub(super) fn loan(&self) -> JournalLoan {
+        self.loan.clone()
+    }
+
     /// All cores have ended: what they told is written.
     pub(super) fn finish(self) {
         self.ends.store(true, Release);
@@ -180,7 +231,10 @@ impl JournalThread {
 
 /// What the thread has.
 struct JournalWriter {
-    files: JournalFiles,
+    /// `None` while another process has the folder.
+    files: Option<JournalFiles>,
+    flags: JournalFlags,
+    loan: JournalLoan,
     journal: ChatJournal,
     board: Board,
     seconds: SecondWatch,
@@ -197,7 +251,7 @@ impl JournalWriter {
     /// Writes on a thread of its own, until it is over.
     fn start(mut self) -> Result<JournalThread, EngineError> {
         let ends = Arc::new(AtomicBool::new(false));
-        let is_over = Arc::clone(&ends);
+        let (is_over, loan) = (Arc::clone(&ends), self.loan.clone());
         let write = move || {
             self.write_figures(engine::now(), FiguresMoment::Start);
             while !is_over.load(Acquire) {
@@ -210,25 +264,60 @@ impl JournalWriter {
         let thread = thread.spawn(write).map_err(|source| {
             EngineError::no_threads("the thread that writes the logs of chats", source)
         })?;
-        Ok(JournalThread { ends, thread })
+        Ok(JournalThread { ends, loan, thread })
     }
 
     /// Writes what has been told, and a line of figures if it is time.
     fn look(&mut self, now: Instant) {
-        self.write_events();
-        if now < self.next {
-            return;
+        let is_second = now >= self.next;
+        if is_second {
+            self.next = now + SECOND;
         }
-        self.next = now + SECOND;
-        self.write_figures(now, FiguresMoment::Second);
-        self.keep();
+        self.pass_on(is_second);
+        self.write_events();
+        if is_second {
+            self.write_figures(now, FiguresMoment::Second);
+            self.keep();
+        }
+    }
+
+    /// Closes the files if another process wants them, or opens them anew, which is tried once a
+    /// second.
+    fn pass_on(&mut self, tries: bool) {
+        let loan = self.loan.clone();
+        let state = *loan.state();
+        match (state, &self.files) {
+            (FolderState::Wanted, _) => {
+                self.finish();
+                self.files = None;
+                let mut state = loan.state();
+                if *state == FolderState::Wanted {
+                    *state = FolderState::Lent;
+                }
+                loan.0.1.notify_all();
+            }
+            (FolderState::Ours, None) if tries => {
+                let folder = self.flags.logs.as_deref().unwrap_or(Path::new(""));
+                match self.flags.open(folder) {
+                    Ok(files) => {
+                        self.files = Some(files);
+                        self.write_figures(engine::now(), FiguresMoment::Start);
+                    }
+                    Err(failure) => print::note(failure),
+                }
+            }
+            (FolderState::Ours | FolderState::Lent, _) => {}
+        }
     }
 
     /// Has the disk keep what was written, and writes what the minutes have come to.
     fn keep(&mut self) {
-        self.files.events.sync();
-        self.files.figures.sync();
-        if let Err(error) = self.files.rollups.write() {
+        let Some(files) = &mut self.files else {
+            return;
+        };
+        files.events.sync();
+        files.figures.sync();
+        if let Err(error) = files.rollups.write() {
             let remedy = "they are made from the logs at the next start";
             self.rollups_failed.say(&error, remedy);
         }
@@ -236,13 +325,16 @@ impl JournalWriter {
 
     fn write_events(&mut self) {
         let Self {
-            files,
+            files: Some(files),
             journal,
             line,
             text,
             spare,
             ..
-        } = self;
+        } = self
+        else {
+            return;
+        };
         journal.take(spare, |record| {
             line.event(text, &record);
             if text.len() >= GATHERED {
@@ -255,8 +347,11 @@ impl JournalWriter {
     }
 
     fn write_figures(&mut self, now: Instant, moment: FiguresMoment) {
+        let Some(files) = &mut self.files else {
+            return;
+        };
         let figures = self.journal.figures();
-        let lost = self.files.events.lost();
+        let lost = files.events.lost();
         let process = self.board.latest();
         let process = process.as_ref().map(|it| &it.process);
         let line = FiguresNow {
@@ -268,11 +363,11 @@ impl JournalWriter {
         };
         self.line.figures(&mut self.text, line, process);
         self.told = figures;
-        self.files.rollups.take(LogKind::Figures, &self.text);
-        self.files.figures.append(&mut self.text);
+        files.rollups.take(LogKind::Figures, &self.text);
+        files.figures.append(&mut self.text);
     }
 
-    fn finish(mut self) {
+    fn finish(&mut self) {
         self.write_events();
         self.write_figures(engine::now(), FiguresMoment::End);
         self.keep();

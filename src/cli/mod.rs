@@ -53,6 +53,7 @@ mod study;
 mod supervise;
 mod tls;
 mod tokens;
+mod upgrade;
 mod url;
 mod usage;
 mod values;
@@ -158,11 +159,13 @@ pub fn main() -> ExitCode {
         Command::Init(flags) => init::run(&flags),
         Command::Merge(flags) => merge::run(&flags),
         Command::Report(flags) => report::run(&flags),
+        Command::Upgrade(flags) => upgrade::run(&flags),
         Command::Man(flags) => flags.run(Flags::command()),
         Command::Completions(flags) => flags.run(Flags::command()),
         Command::Demo(flags) => demo::Config::new(flags).and_then(|config| demo::run(&config)),
     };
     let exit = ended.unwrap_or_else(|failure| {
+        upgrade::say_failed(&failure.to_string());
         print::complain(&failure);
         failure.exit()
     });

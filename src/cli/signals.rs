@@ -1,10 +1,10 @@
 //! SIGINT, SIGTERM and SIGHUP throw a stop switch; a second one of the first two ends the process
-//! at once.
+//! at once. To a server SIGHUP and SIGUSR2 are wishes.
 
-use super::{Exit, Failure, print};
+use super::{Exit, Failure};
 use crate::engine::{EngineError, Stop};
 use procfs::process::Process;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 /// What SIGHUP is taken for.
@@ -16,27 +16,42 @@ enum HangUp {
     Reload,
 }
 
-/// A switch that the first signal throws.
-pub(super) fn stop() -> Result<Stop, Failure> {
-    listen(HangUp::End, String::new)
+/// What a signal asks a server for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// SIGHUP: its configuration is another.
+    Reload,
+    /// SIGUSR2: its program is another.
+    Upgrade,
 }
 
-/// The same for a server, which goes on after SIGHUP: whoever sends it wants a reload, which tells
-/// what is to be said of it.
+/// A switch that the first signal throws.
+pub(super) fn stop() -> Result<Stop, Failure> {
+    let stop = Stop::default();
+    listen(HangUp::End, &stop, |_| {})?;
+    Ok(stop)
+}
+
+/// The same for a server, which goes on after SIGHUP and SIGUSR2: whoever sends them wants
+/// something of it.
 pub(super) fn server_stop(
-    reload: impl FnMut() -> String + Send + 'static,
-) -> Result<Stop, Failure> {
-    listen(HangUp::Reload, reload)
+    stop: &Stop,
+    wish: impl FnMut(Wish) + Send + 'static,
+) -> Result<(), Failure> {
+    listen(HangUp::Reload, stop, wish)
 }
 
 fn listen(
     hang_up: HangUp,
-    mut reload: impl FnMut() -> String + Send + 'static,
-) -> Result<Stop, Failure> {
-    let stop = Stop::default();
+    stop: &Stop,
+    mut wish: impl FnMut(Wish) + Send + 'static,
+) -> Result<(), Failure> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     if hang_up == HangUp::Reload || !ignores_hangup() {
         signals.add_signal(SIGHUP)?;
+    }
+    if hang_up == HangUp::Reload {
+        signals.add_signal(SIGUSR2)?;
     }
     let thrown = stop.clone();
     std::thread::Builder::new()
@@ -44,8 +59,11 @@ fn listen(
         .spawn(move || {
             let mut asked = false;
             for signal in signals.forever() {
-                if signal == SIGHUP && hang_up == HangUp::Reload {
-                    print::note(reload());
+                if hang_up == HangUp::Reload && matches!(signal, SIGHUP | SIGUSR2) {
+                    wish(match signal {
+                        SIGHUP => Wish::Reload,
+                        _ => Wish::Upgrade,
+                    });
                     continue;
                 }
                 // A terminal that goes sends its hang-up, and its shell sends it once more.
@@ -57,7 +75,7 @@ fn listen(
             }
         })
         .map_err(|source| EngineError::no_threads("the thread for signals", source))?;
-    Ok(stop)
+    Ok(())
 }
 
 /// Whether whoever started this process wants it to live on without its terminal: nohup(1) and the

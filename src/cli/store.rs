@@ -1,18 +1,20 @@
 //! `serve --store`: opens the file, says what was recovered, and what becomes of it later.
 
+use super::upgrade::Lendable;
 use super::{Failure, print};
 use crate::app::hub::session::is_session;
 use crate::app::hub::store::{
-    RestoredChannels, StoreChange, StoreCounts, StoreDisk as _, StoreEnd, StoreEntry, StoreNews,
-    StorePlan,
+    RestoredChannels, StoreBatch, StoreChange, StoreCounts, StoreDisk, StoreEnd, StoreEntry,
+    StoreNews, StorePlan,
 };
 use crate::app::realtime::RealtimePlan;
 use crate::app::tokens::RevokedTokens;
 use crate::engine::{self, EngineError};
+use crate::limits;
 use crate::store::{Store, StoreBell, StoreContents, StoreFile};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A store that is open.
 pub(super) struct OpenStore {
@@ -20,6 +22,56 @@ pub(super) struct OpenStore {
     restored: RestoredChannels,
     /// Nothing was missing when it was opened.
     was_whole: bool,
+    loan: StoreLoan,
+}
+
+/// A store that another process may have for a while, or for good.
+#[derive(Clone, Debug)]
+pub(super) struct StoreLoan(Arc<Mutex<LentFile>>);
+
+#[derive(Debug)]
+struct LentFile {
+    file: StoreFile,
+    is_lent: bool,
+}
+
+/// What is said of a store that another process has.
+const LENT: &str = "the server that takes over has it";
+
+impl StoreLoan {
+    fn file(&self) -> MutexGuard<'_, LentFile> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lendable for StoreLoan {
+    /// What comes from now on is not written. It is not closed as whole: whoever opens it knows
+    /// that something may be missing.
+    fn lend(&self) {
+        // What has been told by now is written by then.
+        std::thread::sleep(limits::STORE_GATHER_TIME * 4);
+        let mut lent = self.file();
+        lent.is_lent = true;
+        lent.file.close();
+    }
+
+    fn take_back(&self) {
+        self.file().is_lent = false;
+    }
+}
+
+impl StoreDisk for StoreLoan {
+    fn write(&mut self, batch: &StoreBatch, end: StoreEnd) -> Result<(), String> {
+        let mut lent = self.file();
+        match lent.is_lent {
+            true => Err(LENT.to_owned()),
+            false => lent.file.write(batch, end),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.file().file.bytes()
+    }
 }
 
 impl OpenStore {
@@ -55,15 +107,28 @@ impl OpenStore {
         }
         let took = engine::now().since(begun).as_millis();
         print::note(format!("store {shown}: {recovered} ({took} ms)"));
-        let told = move |news: StoreNews| print::note(format!("store {shown}: {}", said(&news)));
-        let started = Store::start(file, &plan, &bell, told);
+        let told = move |news: StoreNews| {
+            // That is no fault, and the upgrade tells of it.
+            if news != StoreNews::Failing(LENT.to_owned()) {
+                print::note(format!("store {shown}: {}", said(&news)));
+            }
+        };
+        let is_lent = false;
+        let loan = StoreLoan(Arc::new(Mutex::new(LentFile { file, is_lent })));
+        let started = Store::start(loan.clone(), &plan, &bell, told);
         let started = started.map_err(|it| EngineError::no_threads("the thread of --store", it));
         realtime.store = Some(plan);
         Ok(Self {
             store: started?,
             restored,
             was_whole,
+            loan,
         })
+    }
+
+    /// For another process, which can have it instead.
+    pub(super) fn loan(&self) -> StoreLoan {
+        self.loan.clone()
     }
 
     /// The cores have ended as they should, or not.

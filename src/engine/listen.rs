@@ -1,6 +1,7 @@
 //! Listening sockets: one per address and core (`SO_REUSEPORT`), options set where accepted
 //! connections inherit them; of a path, or of whoever started the process, one that cores share.
 
+mod given;
 mod handed;
 mod path;
 mod socket;
@@ -8,6 +9,7 @@ mod socket;
 use super::EngineError;
 use crate::limits;
 use crate::shard::Core;
+pub use given::{GivenSockets, InHandover};
 pub use handed::HandedSocket;
 pub use path::SocketFile;
 pub use socket::ListenSocket;
@@ -17,7 +19,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,7 +48,10 @@ pub enum ListenPlace {
 pub struct Listeners {
     per_core: Vec<Vec<ListenSocket>>,
     places: Vec<ListenPlace>,
+    /// The places as they were asked for, port 0 included.
+    asked: Vec<ListenPlace>,
     files: Vec<SocketFile>,
+    handover: InHandover,
 }
 
 impl Listeners {
@@ -56,7 +61,9 @@ impl Listeners {
         Self {
             per_core: (0..cores).map(|_| Vec::new()).collect(),
             places: Vec::new(),
+            asked: Vec::new(),
             files: Vec::new(),
+            handover: InHandover::default(),
         }
     }
 
@@ -79,44 +86,120 @@ impl Listeners {
     /// # Errors
     /// [`EngineError::Os`] that names the place and the remedy.
     pub fn open(places: &[ListenPlace], cores: usize) -> Result<Self, EngineError> {
+        Self::take_over(places, cores, &mut Vec::new())
+    }
+
+    /// The same with the sockets that another process has given, as far as they are for these
+    /// places; the rest stays in `given`.
+    ///
+    /// # Errors
+    /// [`EngineError`] that names the place and the remedy.
+    pub fn take_over(
+        places: &[ListenPlace],
+        cores: usize,
+        given: &mut Vec<GivenSockets>,
+    ) -> Result<Self, EngineError> {
         let mut all = Self::none(cores);
+        if !given.is_empty() {
+            all.handover.begin();
+        }
         let addresses: Vec<SocketAddr> = places.iter().filter_map(ListenPlace::address).collect();
         for place in places {
-            match place {
+            let sockets = GivenSockets::of(&place.to_string(), given);
+            sockets
+                .iter()
+                .try_for_each(given::check)
+                .map_err(|source| no_more(place, source))?;
+            let place = match place {
                 &ListenPlace::Address(wanted) => {
-                    let address = all.bind_each(wanted, Family::of(wanted, &addresses))?;
-                    all.places.push(ListenPlace::Address(address));
+                    let family = Family::of(wanted, &addresses);
+                    ListenPlace::Address(all.bind_each(wanted, family, sockets)?)
                 }
                 ListenPlace::Path(path, mode) => {
-                    let (listener, file) = path::listen(path, *mode)?;
+                    let (listener, file) = match sockets.into_iter().next() {
+                        Some(socket) => (socket.into(), path::adopt(path, &all.handover)?),
+                        None => path::listen(path, *mode)?,
+                    };
                     all.share(ListenSocket::unix(listener))
                         .map_err(|source| no_more(place, source))?;
                     all.files.push(file);
-                    all.places.push(place.clone());
+                    place.clone()
                 }
                 ListenPlace::Handed(socket) => {
                     all.take(socket).map_err(|source| no_more(place, source))?;
-                    all.places.push(place.clone());
+                    place.clone()
+                }
+            };
+            all.places.push(place);
+        }
+        all.asked = places.to_vec();
+        Ok(all)
+    }
+
+    /// A socket of each core at an address, those first that were given: the address as bound.
+    fn bind_each(
+        &mut self,
+        wanted: SocketAddr,
+        family: Family,
+        given: Vec<OwnedFd>,
+    ) -> Result<SocketAddr, EngineError> {
+        let mut address = wanted;
+        let (count, cores) = (given.len(), self.per_core.len());
+        match count {
+            // Without SO_REUSEPORT first: another process on that port must be an error,
+            // not a silent share of its connections.
+            0 => probe(wanted, family).map_err(|source| refused(wanted, source))?,
+            // Connections would wait in the queues of the others for ever.
+            _ if count > cores => return Err(too_few(wanted, (count, cores))),
+            _ => {}
+        }
+        let mut given = given.into_iter();
+        let handover = self.handover.clone();
+        for set in &mut self.per_core {
+            let listener = match given.next() {
+                Some(socket) => configured(socket.into()),
+                None => listen(address, family),
+            };
+            let listener = listener.map_err(|source| refused(address, source))?;
+            address = listener
+                .local_addr()
+                .map_err(|source| refused(address, source))?;
+            set.push(ListenSocket::from(listener).with(&handover));
+        }
+        Ok(address)
+    }
+
+    /// Another descriptor of each socket that was made here, for another process.
+    ///
+    /// # Errors
+    /// The kernel's: no descriptor is free.
+    pub fn copies(&self) -> io::Result<Vec<GivenSockets>> {
+        let mut all = Vec::new();
+        for (number, place) in self.asked.iter().enumerate() {
+            if matches!(place, ListenPlace::Handed(_)) {
+                continue;
+            }
+            let mut sockets = Vec::new();
+            for set in &self.per_core {
+                let listener = set.get(number);
+                // One that the cores share is the same for all.
+                let listener = listener.filter(|it| sockets.is_empty() || !it.is_shared());
+                if let Some(listener) = listener {
+                    sockets.push(listener.as_fd().try_clone_to_owned()?);
                 }
             }
+            all.push(GivenSockets {
+                place: place.to_string(),
+                sockets,
+            });
         }
         Ok(all)
     }
 
-    /// A socket of each core at an address: the address as bound.
-    fn bind_each(&mut self, wanted: SocketAddr, family: Family) -> Result<SocketAddr, EngineError> {
-        // Without SO_REUSEPORT first: another process on that port must be an error,
-        // not a silent share of its connections.
-        let mut address = wanted;
-        probe(wanted, family).map_err(|source| refused(wanted, source))?;
-        for set in &mut self.per_core {
-            let listener = listen(address, family).map_err(|source| refused(address, source))?;
-            address = listener
-                .local_addr()
-                .map_err(|source| refused(address, source))?;
-            set.push(listener.into());
-        }
-        Ok(address)
+    /// What says whether another process accepts at them too.
+    #[must_use]
+    pub const fn handover(&self) -> &InHandover {
+        &self.handover
     }
 
     /// A socket that listens already, for all cores.
@@ -132,6 +215,7 @@ impl Listeners {
 
     /// A descriptor of it for each core.
     fn share(&mut self, listener: ListenSocket) -> io::Result<()> {
+        let listener = listener.with(&self.handover);
         let mut sets = self.per_core.iter_mut();
         sets.try_for_each(|set| {
             set.push(listener.another()?);
@@ -223,6 +307,24 @@ impl fmt::Display for ListenPlace {
                 None => f.write_str("unix:handed over"),
             },
         }
+    }
+}
+
+/// A socket of a place that another process has given, as if it were made here.
+fn configured(listener: TcpListener) -> io::Result<TcpListener> {
+    let socket = SockRef::from(&listener);
+    socket.set_tcp_nodelay(true)?;
+    watch(&socket, limits::GONE_TIME)?;
+    Ok(listener)
+}
+
+fn too_few(address: SocketAddr, (given, cores): (usize, usize)) -> EngineError {
+    EngineError::Unsupported {
+        what: format!(
+            "the server that runs has {given} sockets at {address}, one for each of its cores, and \
+             this one has {cores}"
+        ),
+        remedy: "--cores with as many as before or more, or a restart".to_owned(),
     }
 }
 

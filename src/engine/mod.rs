@@ -24,7 +24,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use accept_failures::AcceptFailures;
-pub use listen::{HandedSocket, ListenPlace, ListenSocket, Listeners, SocketFile};
+pub use listen::{
+    GivenSockets, HandedSocket, InHandover, ListenPlace, ListenSocket, Listeners, SocketFile,
+};
 
 /// What an engine needs to know before it starts. One thread per entry of `cpus`.
 #[derive(Debug)]

@@ -1,11 +1,12 @@
 //! What a server is asked to be, and what it leaves behind.
 
-use super::draining::Farewell;
+use super::draining::{Farewell, HandedOver};
 use super::guard::{Entrance, Guard};
 use super::log::LogQueue;
 use super::memory::MemoryBounds;
 use super::public::PublicFiles;
 use super::refusals::Refusals;
+use super::started::StartedCores;
 use super::tally::Tally;
 use crate::app::backend::HookFigures;
 use crate::app::chat::ChatJournal;
@@ -67,6 +68,12 @@ pub struct Config {
     pub drain_spread: Duration,
     /// The close code that WebSockets get then: 1001 or 1012.
     pub drain_code: u16,
+    /// Whether it stops because another process has its listeners.
+    pub handed_over: HandedOver,
+    /// How many cores have begun to serve.
+    pub started_cores: StartedCores,
+    /// How often a server was upgraded to come to this one.
+    pub upgrades: u64,
     /// Whether it is started again when one of its cores fails: then it ends soon, with 1012.
     pub is_restarted: bool,
     /// The same for WebSockets alone, where `idle_timeout` is `None`.
@@ -158,6 +165,9 @@ impl Config {
             drain_delay: Duration::ZERO,
             drain_spread: Duration::ZERO,
             drain_code: closing::GOING_AWAY,
+            handed_over: HandedOver::default(),
+            started_cores: StartedCores::default(),
+            upgrades: 0,
             is_restarted: false,
             silence: Some(limits::SILENCE_TIME),
             message_time: Some(limits::STALL_TIME),
@@ -401,6 +411,21 @@ impl Config {
             retry_ms: self.retry_ms,
             started: self.started,
         }
+    }
+
+    /// One more core serves.
+    pub(super) fn core_started(&self) {
+        self.started_cores.count();
+    }
+
+    /// Whether another process has the listeners.
+    pub(super) fn is_handed_over(&self) -> bool {
+        self.handed_over.is_said()
+    }
+
+    /// How often a server was upgraded to come to this one.
+    pub(super) const fn upgrades(&self) -> u64 {
+        self.upgrades
     }
 
     /// How long a connection may be without a request.

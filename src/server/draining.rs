@@ -8,6 +8,8 @@ use crate::protocol::Fault;
 use crate::protocol::websocket::closing;
 use crate::shard::{ConnectionId, Core};
 use crate::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Time between two steps of ending connections over a while.
@@ -38,10 +40,30 @@ pub(super) struct Farewell {
     pub(super) started: Instant,
 }
 
+/// Says once for all cores that another process serves newcomers from now on, at the same
+/// listeners: the server stops next. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct HandedOver(Arc<AtomicBool>);
+
+impl HandedOver {
+    /// It does.
+    pub fn say(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it does.
+    #[must_use]
+    pub fn is_said(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// How far stopping has come.
 #[derive(Debug)]
 pub(super) struct Draining {
     farewell: Farewell,
+    /// Another process serves newcomers: nothing is refused here meanwhile.
+    is_handed_over: bool,
     phase: Phase,
     /// When connections were last told to end.
     last_step: Instant,
@@ -92,6 +114,7 @@ impl Draining {
     pub(super) fn new(farewell: Farewell) -> Self {
         Self {
             farewell,
+            is_handed_over: false,
             phase: Phase::default(),
             last_step: Instant::default(),
             until: None,
@@ -102,6 +125,16 @@ impl Draining {
     /// The outside asked to end.
     pub(super) fn begin(&mut self, now: Instant) {
         self.phase = Phase::Announced(now + self.farewell.delay);
+    }
+
+    /// Another process has the listeners: the same, but for those who were let in a moment ago no
+    /// less time than they need to say what they want, and for all the advice to come back at once.
+    pub(super) fn hand_over(&mut self, now: Instant) {
+        self.is_handed_over = true;
+        if self.farewell.code == closing::GOING_AWAY {
+            self.farewell.code = closing::SERVICE_RESTART;
+        }
+        self.phase = Phase::Announced(now + limits::HANDOVER_TIME);
     }
 
     /// A core has failed: if the server is started again whoever is here is told so at once, and
@@ -190,7 +223,12 @@ impl Draining {
 
     /// Whether health says that the server stops.
     pub(super) const fn is_announced(&self) -> bool {
-        !matches!(self.phase, Phase::Serving)
+        !matches!(self.phase, Phase::Serving) && !self.is_handed_over
+    }
+
+    /// Whether what is asked for is not begun any more.
+    pub(super) const fn is_refusing(&self) -> bool {
+        self.is_begun() && !self.is_handed_over
     }
 
     /// Whether nothing is accepted any more.
@@ -257,6 +295,20 @@ mod tests {
             let code = if is_restarted { 1012 } else { 1001 };
             assert_eq!(draining.farewell.code, code);
         }
+    }
+
+    #[test]
+    fn who_is_let_in_before_a_handover_is_served_and_told_that_the_server_is_there_again() {
+        let mut draining = draining(0);
+        draining.hand_over(at(0));
+        assert!(!draining.is_announced(), "health is that of the other one");
+        let end = at(0) + limits::HANDOVER_TIME;
+        assert_eq!(draining.deadline(), Some(end));
+        assert_eq!(draining.next(at(1)), None);
+        assert_eq!(draining.next(end), Some(DrainStep::StopServing));
+        draining.dismiss(Vec::new(), end);
+        assert!(draining.is_begun() && !draining.is_refusing());
+        assert_eq!(draining.goodbye().code, closing::SERVICE_RESTART);
     }
 
     #[test]

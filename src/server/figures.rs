@@ -96,6 +96,7 @@ pub(super) struct Told<'a> {
     pub(super) schema: &'static str,
     pub(super) engine: &'a str,
     pub(super) uptime_s: f64,
+    pub(super) upgrades: u64,
     pub(super) cores: Vec<CoreFigures>,
     pub(super) total: Figures,
     pub(super) process: Process,

@@ -7,7 +7,8 @@
 //! Whatever a peer sends, it gets a status, a close code or a reset, and no other connection
 //! notices. An idle connection holds no heap memory.
 //!
-//! `/stats` answers with JSON: `schema`, `engine`, `uptime_s`, `cores` (an entry per core: `core`
+//! `/stats` answers with JSON: `schema`, `engine`, `uptime_s`, `upgrades` (how often the program
+//! was replaced while it served), `cores` (an entry per core: `core`
 //! and the keys of [`Figures`] and [`Tally`]), `total` (the same summed), `missing` (cores that did
 //! not tell in 500 ms); and what the [`crate::stats::Board`] shows: `process`, `listeners`,
 //! `host`, `cgroup`, `sample_age_s`. `open`, `inbound_bytes`, `held_bytes`, `backlog_bytes`,
@@ -67,6 +68,7 @@ mod sending;
 mod settle;
 mod shared;
 mod spread;
+mod started;
 mod state;
 mod stats;
 mod step;
@@ -82,6 +84,7 @@ mod websocket;
 
 pub use apps::{AppIndex, Apps, Letters, Mounted};
 pub use config::{Config, Outcome, ServerNews};
+pub use draining::HandedOver;
 pub use figures::Figures;
 pub use guard::{Guard, LocalListeners};
 pub use metered::Server;
@@ -89,6 +92,7 @@ pub use mount::{BuiltIn, built_in};
 pub use public::{PublicFile, PublicFiles, PublicForm, PublicPlace};
 pub use refusals::{RefusalCounts, Refusals};
 pub use route::{By, Route};
+pub use started::StartedCores;
 pub use stats::Message;
 pub use tally::{Barred, Closed, Decided, Open, Tally};
 
@@ -223,6 +227,7 @@ impl<A: Apps> Shard for CoreServer<A> {
     fn started(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
         debug_assert_eq!(self.core, wire.core());
         self.shared.started(self.core, wire.cores());
+        self.shared.config().core_started();
     }
 
     fn opened(
@@ -362,7 +367,12 @@ impl<A: Apps> Shard for CoreServer<A> {
     }
 
     fn stopped(&mut self, wire: &mut impl Wire<Message<A::Letters>>) {
-        self.shared.draining().begin(wire.now());
+        if self.shared.config().is_handed_over() {
+            wire.stop_accepting();
+            self.shared.draining().hand_over(wire.now());
+        } else {
+            self.shared.draining().begin(wire.now());
+        }
         stopping::go_on(&mut self.connections, &mut self.shared, wire);
         self.settle(wire);
     }

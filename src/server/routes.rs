@@ -164,7 +164,7 @@ fn route<A: Apps>(
             Some((app, By::Exchange)) if handshake::is_upgrade(request) => {
                 socket(app, request, shared, now)
             }
-            Some((_, By::Exchange)) if shared.is_draining() => refuse(DRAINING, request),
+            Some((_, By::Exchange)) if shared.is_refusing() => refuse(DRAINING, request),
             Some((app, By::Exchange)) => {
                 let permit = || {
                     let share = shared.share(id, request);
@@ -343,7 +343,7 @@ fn events<A: Apps>(
         "GET" | "HEAD" if handshake::is_upgrade(request) => {
             return refuse(NO_WEBSOCKET, request);
         }
-        "GET" | "HEAD" if shared.is_draining() => return refuse(DRAINING, request),
+        "GET" | "HEAD" if shared.is_refusing() => return refuse(DRAINING, request),
         "GET" | "HEAD" if !takes(request, EVENT_STREAM_TYPE) => {
             return plain(NOT_ACCEPTABLE, request);
         }

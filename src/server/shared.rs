@@ -456,7 +456,7 @@ impl<A: Apps> Shared<A> {
         self.responses.send_retry(id, retry_ms, wire);
     }
 
-    /// Whether nothing is accepted any more.
+    /// Whether nothing is served much longer.
     pub(super) const fn is_draining(&self) -> bool {
         self.draining.is_begun()
     }

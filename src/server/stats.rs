@@ -174,6 +174,7 @@ impl Round {
             schema: "ringstorm.stats/1",
             engine: config.engine(),
             uptime_s: now.since(config.started()).as_secs_f64(),
+            upgrades: config.upgrades(),
             cores: Vec::with_capacity(self.told.len()),
             total: Figures::default(),
             process: Process {

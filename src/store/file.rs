@@ -107,6 +107,11 @@ impl<P: StorePlace> StoreFile<P> {
         Ok((file, contents))
     }
 
+    /// Closes it: another process may open it. The next write opens it anew.
+    pub fn close(&mut self) {
+        self.database = None;
+    }
+
     fn put(&mut self, batch: &StoreBatch, end: StoreEnd) -> Result<(), StoreFault> {
         let database = match &self.database {
             Some(database) => database,

@@ -130,7 +130,7 @@ fn whoever_comes_at_a_path_is_of_this_host() {
 }
 
 /// A server that was handed that socket over, and others in its `flags`.
-fn handed(socket: OwnedFd, flags: &[&str]) -> Running {
+pub(super) fn handed(socket: OwnedFd, flags: &[&str]) -> Running {
     let script = "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"";
     let mut command = Command::new("bash");
     command.args(["-c", script, "bash", env!("CARGO_BIN_EXE_ringstorm")]);

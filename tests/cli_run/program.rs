@@ -162,6 +162,11 @@ impl Serving {
         Self::once_it_listens(Running::start_with(&all), flags)
     }
 
+    /// As `start`, by a whole command.
+    pub(super) fn start_with(command: &[&str]) -> Self {
+        Self::once_it_listens(Running::start_with(command), command)
+    }
+
     fn once_it_listens(mut running: Running, flags: &[&str]) -> Self {
         let child = running.0.as_mut().expect("not ended yet");
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));

@@ -33,7 +33,7 @@ impl Drop for Folder {
 }
 
 /// What the API answers, if anybody is there.
-fn call(address: &str, method: &str, body: &Value) -> Option<Value> {
+pub(super) fn call(address: &str, method: &str, body: &Value) -> Option<Value> {
     let body = body.to_string();
     let head = format!(
         "POST /api/{method} HTTP/1.1\r\nHost: {address}\r\nX-API-Key: dev\r\n\

@@ -1,6 +1,6 @@
 //! Sockets that systemd hands over (sd_listen_fds(3)): they listen already, from descriptor 3 on.
 
-use crate::cli::Failure;
+use crate::cli::{Failure, upgrade};
 use crate::engine::{HandedSocket, ListenPlace, ring};
 use rustix::process::{getpid, getppid};
 use std::env;
@@ -16,11 +16,11 @@ pub(in crate::cli) struct HandedSockets {
 }
 
 impl HandedSockets {
-    /// Those of this process; where another one watches it, those of that one, which passes them
-    /// on.
+    /// Those of this process; where another one watches it or is upgraded to it, those of that one,
+    /// which passes them on.
     pub(in crate::cli) fn new(is_watched: bool) -> Self {
         let number = |name: &str| env::var(name).ok()?.parse::<RawFd>().ok();
-        let parent = getppid().filter(|_| is_watched);
+        let parent = getppid().filter(|_| is_watched || upgrade::is_under_way());
         let mut ours = parent.into_iter().chain([getpid()]);
         let of = number("LISTEN_PID");
         let is_ours = of.is_some_and(|of| ours.any(|it| it.as_raw_nonzero().get() == of));

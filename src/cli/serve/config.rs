@@ -14,10 +14,13 @@ use crate::cli::server_capacity::{HostLimits, ServerCapacity};
 use crate::cli::store::OpenStore;
 use crate::cli::tls::{self, TlsFiles};
 use crate::cli::tokens::{ChannelSite, secret_at};
+use crate::cli::upgrade::Watched;
 use crate::cli::values::Switch;
 use crate::cli::{Failure, host, listen, public};
 use crate::door::AddressBlock;
-use crate::engine::{self, EngineConfig, EngineError, FirstWord, ListenPlace, Listeners, Stop};
+use crate::engine::{
+    self, EngineConfig, EngineError, FirstWord, GivenSockets, ListenPlace, Listeners, Stop,
+};
 use crate::limits;
 use crate::live::Live;
 use crate::protocol::websocket::OriginPolicy;
@@ -52,6 +55,8 @@ pub(in crate::cli) struct Config {
     /// What TLS is from then on.
     pub(super) tls_news: Live<rustls::ServerConfig>,
     pub(super) end_with_parent: bool,
+    /// Who has to start the server that comes after this one.
+    pub(super) watched: Watched,
     pub(super) descriptor_limit: u64,
     pub(super) log_format: LogFormat,
     pub(super) backend: Option<BackendSetup>,
@@ -129,6 +134,7 @@ impl Config {
             receive_buffers,
             receive_bytes,
             end_with_parent: flags.supervision.end_with_parent,
+            watched: flags.supervision.watched(),
         })
     }
 
@@ -159,12 +165,17 @@ impl Config {
         is_counted || is_told || is_passed_on || !self.introducers.is_empty()
     }
 
-    pub(super) fn plan(&self, stop: Stop) -> Result<EngineConfig, Failure> {
+    /// With the sockets that another server has given, as far as they are for this one.
+    pub(super) fn plan(
+        &self,
+        stop: Stop,
+        given: &mut Vec<GivenSockets>,
+    ) -> Result<EngineConfig, Failure> {
         if let Some(why) = self.misses_handed {
             return Err(Failure::Usage(why.to_owned()));
         }
         Ok(EngineConfig {
-            listeners: Listeners::open(&self.listen, self.cpus.len())?,
+            listeners: Listeners::take_over(&self.listen, self.cpus.len(), given)?,
             // HTTP: a client that does not ask is not answered.
             first_word: FirstWord::Peers,
             peers: self.knows_peers(),

@@ -1,15 +1,16 @@
 //! The engine that was asked for, with one server per core, from the ready line to the closing one.
 
-use super::Config;
 #[cfg(not(feature = "baseline"))]
 use super::checks::without_baseline;
+use super::{Config, Succession};
 #[cfg(feature = "baseline")]
 use crate::baseline::{self, Baseline};
 use crate::cli::deflate::DeflateMode;
 use crate::cli::flags::ServeEngine;
-use crate::cli::{Failure, complaints, host, print, public, server_capacity};
+use crate::cli::upgrade::Readiness;
+use crate::cli::{Failure, complaints, host, print, public, server_capacity, upgrade};
 use crate::door::Introduced;
-use crate::engine::{self, EngineConfig, EngineError, ListenPlace, Stop};
+use crate::engine::{self, EngineConfig, EngineError, ListenPlace, SocketFile, Stop};
 use crate::limits;
 use crate::sampler;
 use crate::server::{Outcome, Server};
@@ -19,38 +20,78 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Runs the engine that was asked for; gives the closing line.
-pub(super) fn run_engine(config: Config, stop: Stop) -> Result<String, Failure> {
+pub(super) fn run_engine(config: Config, succession: Succession) -> Result<String, Failure> {
     match config.engine {
-        ServeEngine::Baseline => run_baseline(config, stop),
+        ServeEngine::Baseline => run_baseline(config, succession.stop),
         ServeEngine::Ring | ServeEngine::Tokio => {
-            let mut plan = config.plan(stop)?;
-            // They go when the server has ended.
-            let _files = plan.listeners.take_files();
-            let cap = plan.max_backlog;
-            let plain = config.server.admin_listener;
-            let most = plan.slots.saturating_sub(limits::RESET_CONNECTIONS);
-            let news = config.tls_news.clone();
-            let secured = move |server: Server, role: Role| {
-                Tls::new(server, role, cap)
-                    .renewed_by(news.clone())
-                    .except(plain)
-                    .at_most(most)
-            };
-            let (introducers, time) = (config.introducers.clone(), config.server.head_time);
-            match config.tls.clone() {
-                role if !introducers.is_empty() => run_shards(&config, plan, move |server| {
-                    let inner = match role.clone() {
-                        None => Either::A(server),
-                        Some(role) => Either::B(secured(server, role)),
-                    };
-                    Introduced::new(inner, introducers.clone(), time).except(plain)
-                }),
-                None => run_shards(&config, plan, |server| server),
-                Some(role) => {
-                    run_shards(&config, plan, move |server| secured(server, role.clone()))
-                }
+            let giver = succession.giver.clone();
+            let mut plan = succession.plan(&config)?;
+            let files = plan.listeners.take_files();
+            let ran = run_servers(&config, plan);
+            // Otherwise they go, now that the server has ended.
+            if giver.is_over() {
+                files.into_iter().for_each(SocketFile::leave);
             }
+            ran
         }
+    }
+}
+
+impl Succession {
+    /// What the engine needs to know: it goes on with the sockets of the server before, and its own
+    /// are there for the next one.
+    fn plan(self, config: &Config) -> Result<EngineConfig, Failure> {
+        let Self {
+            stop,
+            giver,
+            mut taker,
+        } = self;
+        let taken = taker.as_mut().map(|it| std::mem::take(&mut it.sockets));
+        let mut given = taken.unwrap_or_default();
+        let plan = config.plan(stop.clone(), &mut given)?;
+        for left in given {
+            let place = left.place;
+            print::note(format_args!("upgrade: nothing listens at {place} any more"));
+        }
+        let has_handed = |place: &ListenPlace| matches!(place, ListenPlace::Handed(_));
+        giver.listens(&plan.listeners, config.listen.iter().any(has_handed))?;
+        if let Some(taker) = taker {
+            // Whatever came with the start of the process, too.
+            plan.listeners.handover().begin();
+            taker.finish(Readiness {
+                started: config.server.started_cores.clone(),
+                cores: config.cpus.len(),
+                stop,
+                handover: plan.listeners.handover().clone(),
+            })?;
+        }
+        Ok(plan)
+    }
+}
+
+/// Runs servers, each in what its configuration puts around it.
+fn run_servers(config: &Config, plan: EngineConfig) -> Result<String, Failure> {
+    let cap = plan.max_backlog;
+    let plain = config.server.admin_listener;
+    let most = plan.slots.saturating_sub(limits::RESET_CONNECTIONS);
+    let news = config.tls_news.clone();
+    let secured = move |server: Server, role: Role| {
+        Tls::new(server, role, cap)
+            .renewed_by(news.clone())
+            .except(plain)
+            .at_most(most)
+    };
+    let (introducers, time) = (config.introducers.clone(), config.server.head_time);
+    match config.tls.clone() {
+        role if !introducers.is_empty() => run_shards(config, plan, move |server| {
+            let inner = match role.clone() {
+                None => Either::A(server),
+                Some(role) => Either::B(secured(server, role)),
+            };
+            Introduced::new(inner, introducers.clone(), time).except(plain)
+        }),
+        None => run_shards(config, plan, |server| server),
+        Some(role) => run_shards(config, plan, move |server| secured(server, role.clone())),
     }
 }
 
@@ -88,6 +129,7 @@ fn run_shards<S: Shard<Outcome = Outcome> + 'static>(
             if let Err(failure) = print::line(&ready) {
                 print::complain(&failure);
             }
+            upgrade::notify("READY=1");
             print::note(&capacity);
             if let Some(line) = DeflateMode::server_line(server.deflate, server.memory) {
                 print::note(line);

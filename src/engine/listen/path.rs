@@ -1,6 +1,7 @@
 //! Listening sockets at paths (unix(7)): made where a dead server left one, kept from a live one,
 //! taken away at the end.
 
+use super::given::InHandover;
 use crate::engine::EngineError;
 use crate::limits;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -16,11 +17,21 @@ pub struct SocketFile {
     path: PathBuf,
     /// Its device and inode: a server that came later has made another.
     is: (u64, u64),
+    /// Whether another process may go on to listen there.
+    handover: InHandover,
+}
+
+impl SocketFile {
+    /// Leaves it to the process that has the socket from now on.
+    pub fn leave(mut self) {
+        self.is = (0, 0);
+    }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if place_of(&self.path).is_ok_and(|is| is == self.is) {
+        let is_ours = !self.handover.is_open();
+        if is_ours && place_of(&self.path).is_ok_and(|is| is == self.is) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -41,12 +52,27 @@ pub(super) fn listen(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile
     let file = SocketFile {
         path: path.to_owned(),
         is,
+        handover: InHandover::default(),
     };
     // Before it listens: till then nobody can connect.
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(refuse)?;
     let backlog = limits::LISTEN_BACKLOG.cast_signed();
     socket.listen(backlog).map_err(refuse)?;
     Ok((socket.into(), file))
+}
+
+/// The file of a socket that another process has made and given: it is this one's to take away,
+/// once that is decided.
+///
+/// # Errors
+/// [`EngineError::Os`] that names the path and the remedy.
+pub(super) fn adopt(path: &Path, handover: &InHandover) -> Result<SocketFile, EngineError> {
+    let is = place_of(path).map_err(|source| refused(path, source))?;
+    Ok(SocketFile {
+        path: path.to_owned(),
+        is,
+        handover: handover.clone(),
+    })
 }
 
 /// Takes away the file of a socket at which nobody listens any more.

@@ -1,5 +1,6 @@
 //! A listening socket of one core: of TCP or of a path, its own or one that all cores share.
 
+use super::given::InHandover;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -12,6 +13,8 @@ pub struct ListenSocket {
     /// The other cores accept at it too: there is no group of sockets (`SO_REUSEPORT`) to which the
     /// kernel spreads newcomers.
     is_shared: bool,
+    /// Whether another process accepts at it too.
+    handover: InHandover,
 }
 
 /// What is accepted at it.
@@ -25,10 +28,11 @@ pub(in crate::engine) enum ListenStream {
 
 impl ListenSocket {
     /// One descriptor of a socket at a path, which all cores share.
-    pub(super) const fn unix(listener: UnixListener) -> Self {
+    pub(super) fn unix(listener: UnixListener) -> Self {
         Self {
             stream: ListenStream::Unix(listener),
             is_shared: true,
+            handover: InHandover::default(),
         }
     }
 
@@ -45,6 +49,7 @@ impl ListenSocket {
         Ok(Self {
             stream,
             is_shared: true,
+            handover: InHandover::default(),
         })
     }
 
@@ -60,12 +65,26 @@ impl ListenSocket {
         Ok(Self {
             stream,
             is_shared: self.is_shared,
+            handover: self.handover.clone(),
         })
     }
 
     /// Whether the other cores accept at it too.
     pub(in crate::engine) const fn is_shared(&self) -> bool {
         self.is_shared
+    }
+
+    /// The same, with that to say whether another process accepts at it too.
+    pub(super) fn with(self, handover: &InHandover) -> Self {
+        Self {
+            handover: handover.clone(),
+            ..self
+        }
+    }
+
+    /// Whether another process accepts at it too.
+    pub(in crate::engine) const fn handover(&self) -> &InHandover {
+        &self.handover
     }
 
     /// The socket of TCP, if it is one.
@@ -88,6 +107,7 @@ impl From<TcpListener> for ListenSocket {
         Self {
             stream: ListenStream::Tcp(listener),
             is_shared: false,
+            handover: InHandover::default(),
         }
     }
 }

@@ -9,13 +9,17 @@
 //! At a socket that the cores share each has one single accept armed. The kernel wakes the one
 //! that waits longest (`EPOLLEXCLUSIVE`), and whoever has accepted waits again behind the others:
 //! so they take turns, where a multishot accept would stay the first and take everything.
+//!
+//! In an upgrade two processes have accepts at one socket. The kernel wakes one of them for a
+//! newcomer, and if that one ends just then, the newcomer waits in the queue and nobody knows. So
+//! accepts are armed anew now and then as long as there are two: that finds whatever is queued.
 
 use super::operation::{Operation, plain};
 use super::option::DEFER_ACCEPT;
 use super::queue::Ring;
 use super::rings::Rings;
 use super::slot::Slots;
-use crate::engine::{AcceptFailures, ListenSocket, cause};
+use crate::engine::{AcceptFailures, InHandover, ListenSocket, cause};
 use crate::limits;
 use crate::shard::{CloseCause, Counters};
 use crate::time::Instant;
@@ -29,6 +33,9 @@ use std::time::Duration;
 
 /// Time to wait after an accept failed for want of memory or descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Time between two times that accepts are armed anew while another process has some too.
+const REFRESH: Duration = Duration::from_millis(100);
 
 /// The listeners of one core, and the accepts of each of its rings.
 ///
@@ -44,6 +51,10 @@ pub(super) struct Acceptor {
     stale: bool,
     full: bool,
     retry_at: Option<Instant>,
+    /// Whether another process accepts at the listeners too.
+    handover: InHandover,
+    /// When accepts are armed anew.
+    refresh_at: Option<Instant>,
     pub(super) failures: AcceptFailures,
 }
 
@@ -91,11 +102,12 @@ fn share(listeners: u32) -> u32 {
 /// an accept in a ring holds it. `shutdown` ends listening whatever else holds the socket
 /// (`inet_shutdown` in net/ipv4/af_inet.c).
 ///
-/// One that the cores share goes on: the others accept at it.
+/// One that the cores share goes on: the others accept at it. So does one that another process has
+/// too: it is the same socket there.
 pub(super) fn take_down(listeners: &Weak<Vec<ListenSocket>>) {
     let listeners = listeners.upgrade();
     let all = listeners.iter().flat_map(|all| all.iter());
-    for listener in all.filter(|it| !it.is_shared()) {
+    for listener in all.filter(|it| !it.is_shared() && !it.handover().is_on()) {
         let _ = SockRef::from(listener).shutdown(Shutdown::Both);
     }
 }
@@ -107,6 +119,11 @@ impl Acceptor {
             .ok()
             .and_then(|text| text.trim().parse().ok());
         Self {
+            handover: listeners
+                .first()
+                .map(|it| it.handover().clone())
+                .unwrap_or_default(),
+            refresh_at: None,
             armed: vec![vec![ArmedAccepts::default(); listeners.len()]; rings],
             listeners,
             queue: limits::LISTEN_BACKLOG.min(somaxconn.unwrap_or(u32::MAX)),
@@ -131,7 +148,7 @@ impl Acceptor {
 
     /// When accepting resumes after a failure.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.retry_at
+        [self.retry_at, self.refresh_at].into_iter().flatten().min()
     }
 
     /// An accept of a ring completed; `more` if that accept stays armed.
@@ -184,6 +201,7 @@ impl Acceptor {
             self.retry_at = None;
             self.stale = true;
         }
+        self.refresh(rings, now);
         if !std::mem::take(&mut self.stale) {
             return;
         }
@@ -216,9 +234,29 @@ impl Acceptor {
         }
     }
 
-    /// Whether accepting was stopped.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stopped
+    /// Cancels all accepts if it is time to arm them anew.
+    fn refresh(&mut self, rings: &mut Rings, now: Instant) {
+        let is_on = self.handover.is_on() && !self.stopped;
+        let Some(at) = self.refresh_at else {
+            self.refresh_at = is_on.then(|| now + REFRESH);
+            return;
+        };
+        if at > now {
+            return;
+        }
+        // Once more when it is over: what that process left may be queued.
+        self.refresh_at = is_on.then(|| now + REFRESH);
+        if !self.stopped {
+            for ring in 0..rings.count() {
+                self.cancel_but(Mode::None, ring, &mut rings.lane(ring).ring);
+            }
+        }
+    }
+
+    /// Whether accepting was stopped and a connection that is accepted all the same is ended. It is
+    /// let in where another process goes on accepting: its peer was never to notice.
+    pub(super) fn is_shut(&self) -> bool {
+        self.stopped && !self.handover.is_on()
     }
 
     /// Whether the kernel still holds an accept.

@@ -276,7 +276,7 @@ impl<S: Shard> Driver<S> {
     #[inline]
     fn let_in(&mut self, id: ConnectionId, listener: u16) {
         let port = &mut *self.port;
-        if port.acceptor.is_stopped() {
+        if port.acceptor.is_shut() {
             port.abort(id);
         } else if port.slots.excess() == 0 {
             self.open(id, listener);

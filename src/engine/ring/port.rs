@@ -212,6 +212,9 @@ impl<M> Wire<M> for Port<M> {
 
     fn stop_accepting(&mut self) {
         self.acceptor.stop();
+        if !self.acceptor.is_shut() {
+            return;
+        }
         for (id, _) in std::mem::take(&mut self.waiting) {
             self.abort(id);
         }

@@ -29,6 +29,11 @@ use std::sync::Arc;
 
 /// Requests and their answers.
 impl<A: Apps> Shared<A> {
+    /// Whether what is asked for is not begun any more.
+    pub(in crate::server) const fn is_refusing(&self) -> bool {
+        self.draining.is_refusing()
+    }
+
     /// Whether a connection in that place may have what it asks for; it may get another place.
     ///
     /// # Errors
@@ -211,7 +216,7 @@ impl<A: Apps> Shared<A> {
         };
         let room = self.memory.window_room();
         let accepted = self.config.accept(request, (sent, room))?;
-        if self.is_draining() {
+        if self.is_refusing() {
             return Err(DRAINING);
         }
         let agreement = accepted.agreement();

@@ -125,3 +125,22 @@ fn a_server_without_connections_ends_after_the_delay_at_once() {
     rig.pass(Duration::from_millis(200));
     assert!(rig.server.finished());
 }
+
+#[test]
+fn whoever_asks_a_server_that_has_handed_over_is_served_and_health_is_well() {
+    let mut rig = draining(|config| config.drain_spread = Duration::from_secs(4));
+    let (socket, kept) = (rig.socket("/echo"), rig.open());
+    rig.server.core.shared.config().handed_over.say();
+    rig.stop();
+    for path in ["/healthz", "/stats"] {
+        rig.receive(
+            kept,
+            format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes(),
+        );
+        let answer = rig.text(kept);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    rig.pass(crate::limits::HANDOVER_TIME + Duration::from_secs(5));
+    // The IANA registry of close codes: service restart.
+    assert_eq!(rig.sent(socket)[2..4], 1012_u16.to_be_bytes());
+}

@@ -1,7 +1,8 @@
 //! Which accepts are armed where: on several listeners, in several rings, at every fullness.
 
 use super::*;
-use crate::engine::ring::accept::spare_slots;
+use crate::engine::Listeners;
+use crate::engine::ring::accept::{spare_slots, take_down};
 use crate::limits;
 use std::net::TcpListener;
 
@@ -232,7 +233,7 @@ fn accepting_that_was_stopped_closes_its_listeners_once_the_kernel_has_let_go() 
     rig.settle();
     rig.asked(0, SINGLE);
     rig.acceptor.stop();
-    assert!(rig.acceptor.is_stopped());
+    assert!(rig.acceptor.is_shut());
     rig.settle();
     assert_eq!(rig.asked(0, CANCEL), [1]);
     rig.singles_end(0, ALL - 1);
@@ -244,6 +245,56 @@ fn accepting_that_was_stopped_closes_its_listeners_once_the_kernel_has_let_go() 
     rig.acceptor.look_again();
     rig.settle();
     rig.assert_quiet();
+}
+
+#[test]
+fn accepts_are_armed_anew_while_another_process_accepts_too_and_once_more_then() {
+    let all = Listeners::bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
+    let handover = all.handover().clone();
+    let listeners = Arc::new(all.into_cores().remove(0));
+    let mut rig = Rig::new(1, 1, 100_000);
+    rig.acceptor = Acceptor::new(listeners, 1);
+    rig.settle();
+    rig.asked(0, MANY);
+    assert_eq!(rig.acceptor.deadline(), None);
+    handover.begin();
+    rig.settle();
+    for is_last in [false, true] {
+        let at = rig.acceptor.deadline().expect("a time");
+        assert_eq!(at.since(rig.now), Duration::from_millis(100));
+        if is_last {
+            handover.end();
+        }
+        rig.settle();
+        rig.assert_quiet();
+        rig.now = at;
+        rig.settle();
+        assert_eq!(rig.asked(0, CANCEL), [1]);
+        rig.acceptor.completed(MANY, 0, 0, false);
+        rig.acceptor.cancelled(0, 0);
+        rig.settle();
+        assert_eq!(rig.asked(0, MANY), [1]);
+    }
+    assert_eq!(rig.acceptor.deadline(), None);
+}
+
+#[test]
+fn who_is_accepted_late_is_let_in_if_another_process_goes_on() {
+    let all = Listeners::bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
+    let handover = all.handover().clone();
+    let listeners = Arc::new(all.into_cores().remove(0));
+    let mut acceptor = Acceptor::new(Arc::clone(&listeners), 1);
+    handover.begin();
+    acceptor.stop();
+    assert!(!acceptor.is_shut());
+    // Nor is its socket, should this core fail: it is the other one's, too.
+    take_down(&Arc::downgrade(&listeners));
+    let address = listeners[0].tcp().unwrap().local_addr().unwrap();
+    assert!(std::net::TcpStream::connect(address).is_ok());
+    handover.end();
+    assert!(acceptor.is_shut());
+    take_down(&Arc::downgrade(&listeners));
+    assert!(std::net::TcpStream::connect(address).is_err());
 }
 
 #[test]
