@@ -50,14 +50,20 @@ class Guest:
                 said = json.loads(line)
                 if said.get("id") == self.number:
                     return said
-                self.pushed.append(said)
+                self.note(said)
 
     async def pushes(self, count):
         """What came beside replies, once so much has come."""
         while len(self.pushed) < count:
             told = await self.channel.receive(10)
-            self.pushed += [json.loads(line) for line in told.data.splitlines()]
+            for line in told.data.splitlines():
+                self.note(json.loads(line))
         return self.pushed
+
+    def note(self, said):
+        """A ping is an empty object, and comes whenever it is due."""
+        if said:
+            self.pushed.append(said)
 
 
 async def backend_of(server):
