@@ -216,7 +216,9 @@ impl Config {
             }
         }
         match self.ping {
-            Some(_) if self.transport == Transport::Sse => return Err(ConfigError::PingOverSse),
+            Some(_) if !self.scenario.can_ping(self.transport) => {
+                return Err(ConfigError::PingOverSse);
+            }
             Some(ping) if ping < PING_TIME_MIN => return Err(ConfigError::HastyPing(ping)),
             Some(_) | None => {}
         }
@@ -249,15 +251,11 @@ impl Config {
         pick(self.sources.iter().filter(is_fitting), turn).copied()
     }
 
-    /// Connections that the run may have at once: of a dialogue over event streams, each client may
-    /// post on a second one.
+    /// Connections that the run may have at once: two a client of a dialogue without WebSockets.
     #[must_use]
     pub fn sockets(&self) -> u32 {
-        match (&self.scenario, self.transport) {
-            (Scenario::Dialogue(_), Transport::Sse) => self.connections.saturating_mul(2),
-            (Scenario::Dialogue(_), Transport::WebSocket)
-            | (Scenario::Echo | Scenario::Listen | Scenario::Idle, _) => self.connections,
-        }
+        let has_two = self.scenario.posts_over(self.transport);
+        self.connections.saturating_mul(1 + u32::from(has_two))
     }
 
     /// The Host header and the request target of the target whose turn it is.

@@ -36,8 +36,8 @@ pub enum ConfigError {
     /// A storm that nobody lives to see.
     #[error("a storm at {0:?} is not within the {1:?} that are measured; use an earlier one")]
     LateStorm(Duration, Duration),
-    /// SSE has no pings.
-    #[error("an event stream has no pings; leave --ping out, or use a ws:// URL")]
+    /// SSE has no pings, and neither have polls.
+    #[error("only WebSockets have pings, no event stream and no poll; leave --ping out")]
     PingOverSse,
     /// A ping at once after each other.
     #[error("a ping every {0:?} is more than timers can keep; use at least 10ms")]

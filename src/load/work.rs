@@ -3,6 +3,7 @@
 use super::pace::Pace;
 use super::policy::Think;
 use super::scenario::Program;
+use super::transport::Transport;
 use std::sync::Arc;
 
 /// What one simulated client does.
@@ -19,6 +20,17 @@ pub enum Scenario {
 }
 
 impl Scenario {
+    /// Whether clients have WebSockets, which are pinged.
+    pub(super) fn can_ping(&self, transport: Transport) -> bool {
+        let polls = matches!(self, Self::Dialogue(program) if program.polls());
+        transport == Transport::WebSocket && !polls
+    }
+
+    /// Whether each client posts what it says, on a connection beside its own.
+    pub(super) fn posts_over(&self, transport: Transport) -> bool {
+        matches!(self, Self::Dialogue(_)) && !self.can_ping(transport)
+    }
+
     /// What reports call it.
     #[must_use]
     pub fn name(&self) -> &'static str {

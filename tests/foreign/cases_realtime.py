@@ -49,6 +49,14 @@ async def a_session_that_begins_with_a_poll_moves_to_a_websocket(server):
 
 
 @case("socketio")
+async def a_session_of_polls_is_answered(server):
+    await everything_is_answered(server, "", "--scenario", "socketio", "--transport", "polling")
+    flags = ("--scenario", "socketio", "--namespace", "/moved", "--transport", "polling")
+    _, record = await server.load("", *flags, "-c", "3", "-d", "1s")
+    failed(record, "ready", "namespace_refused", 3)
+
+
+@case("socketio")
 async def a_broadcast_reaches_every_client(server):
     _, record = await server.load("", "--scenario", "socketio", "--event", "chat", "-c", "30",
                                   "-r", "50", "-d", "2s", "--senders", "1")

@@ -376,13 +376,15 @@ fn dialects_that_the_server_does_not_speak_fail_in_every_weather() {
             seed: 7,
         })
     };
-    let socketio_polls = socketio(IoTransport::Upgrade);
+    let socketio_moves = socketio(IoTransport::Upgrade);
+    let socketio_polls = socketio(IoTransport::Polling);
     let socketio = socketio(IoTransport::WebSocket);
     let dialects = [
         ("cable", dialogue(cable)),
         ("socketcluster", dialogue(socketcluster)),
         ("socketio", dialogue(socketio)),
-        ("socketio that polls first", dialogue(socketio_polls)),
+        ("socketio that polls first", dialogue(socketio_moves)),
+        ("socketio that polls", dialogue(socketio_polls)),
     ];
     for (name, scenario) in dialects {
         let config = config(scenario, ws, "/echo");

@@ -21,8 +21,8 @@ pub(super) struct Printed(Arc<AtomicU32>);
 /// One direction of a connection.
 #[derive(Debug)]
 enum Printer {
-    /// Lines of text, of which this one has begun. A head comes before frames if it is one of a
-    /// WebSocket.
+    /// Lines of text, of which this one has begun. A head comes before frames if it is that of an
+    /// upgrade.
     Lines(Vec<u8>, Before),
     /// Frames.
     Frames(Frames),
@@ -31,7 +31,11 @@ enum Printer {
 /// What follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
+    /// Frames: it is that of an upgrade.
     Frames,
+    /// Text, or another head, which may be that of an upgrade.
+    Heads,
+    /// Nothing that is looked at.
     Nothing,
 }
 
@@ -91,7 +95,7 @@ impl Printer {
         Self::Lines(
             Vec::new(),
             match transport {
-                Transport::WebSocket => Before::Frames,
+                Transport::WebSocket => Before::Heads,
                 Transport::Sse => Before::Nothing,
             },
         )
@@ -112,9 +116,8 @@ impl Printer {
             let line = shown(begun);
             tell(&line);
             begun.clear();
-            // RFC 6455, 4.2.2: after any other status than 101 no frames follow.
-            if *before == Before::Frames && line.starts_with("HTTP/1") && !line.contains(" 101") {
-                *before = Before::Nothing;
+            if *before == Before::Heads && is_of_upgrade(&line) {
+                *before = Before::Frames;
             }
             if *before == Before::Frames && line.is_empty() {
                 *self = Self::Frames(Frames::new(FrameDetail::Payload));
@@ -133,6 +136,15 @@ impl Printer {
             tell(&shown(begun));
         }
     }
+}
+
+/// Whether a line is one of an upgrade's head alone: of the request (RFC 6455, 4.1), or the status
+/// of the response (4.2.2), which may stand behind a body that ends without a line's end.
+fn is_of_upgrade(line: &str) -> bool {
+    let is_key = line
+        .get(..18)
+        .is_some_and(|it| it.eq_ignore_ascii_case("Sec-WebSocket-Key:"));
+    is_key || line.contains("HTTP/1.1 101")
 }
 
 fn shown(line: &[u8]) -> String {
@@ -158,6 +170,9 @@ mod tests {
     fn heads_and_then_frames_are_told_however_they_are_cut() {
         let up = b"HTTP/1.1 101 Up\r\nA: b\r\n\r\n\x81\x02hi";
         let refused = b"HTTP/1.1 404 No\r\n\r\nnot\nhere";
+        let polled = b"HTTP/1.1 200 OK\r\n\r\n0{}HTTP/1.1 101 Up\r\n\r\n\x81\x02hi";
+        let asked =
+            b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nsec-websocket-key: x\r\n\r\n\x81\x02hi";
         let long = [&b"data: "[..], &[b'x'; 2 * LINE_BYTES], b"\n"].concat();
         for size in [1, 2, 5, 100] {
             let lines = told(Transport::WebSocket, up, size);
@@ -165,6 +180,17 @@ mod tests {
             assert_eq!(lines, expected, "in pieces of {size}");
             let lines = told(Transport::WebSocket, refused, size);
             assert_eq!(lines, ["HTTP/1.1 404 No", "", "not", "here"]);
+            let frame = "text frame, 2 bytes: \"hi\"";
+            let lines = told(Transport::WebSocket, polled, size);
+            assert_eq!(
+                lines,
+                ["HTTP/1.1 200 OK", "", "0{}HTTP/1.1 101 Up", "", frame]
+            );
+            let lines = told(Transport::WebSocket, asked, size);
+            assert_eq!(
+                lines[2..],
+                ["GET / HTTP/1.1", "sec-websocket-key: x", "", frame]
+            );
             let lines = told(Transport::Sse, &long, size);
             assert_eq!(
                 lines.iter().map(String::len).collect::<Vec<_>>(),

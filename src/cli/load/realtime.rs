@@ -73,6 +73,7 @@ impl Realtime {
                     begins_by: match flags.realtime.transport {
                         None | Some(TransportFlag::Websocket) => IoTransport::WebSocket,
                         Some(TransportFlag::Upgrade) => IoTransport::Upgrade,
+                        Some(TransportFlag::Polling) => IoTransport::Polling,
                     },
                     seed,
                 })),

@@ -28,8 +28,8 @@ pub(in crate::cli) struct RealtimeFlags {
     /// Namespace to join (socketio) [default: /].
     #[arg(long, value_name = "/NAME")]
     pub(super) namespace: Option<String>,
-    /// How a session begins (socketio): on a WebSocket, or with a poll from which it moves to one,
-    /// as clients do by default [default: websocket].
+    /// What carries a session (socketio): a WebSocket; one to which it moves after a poll, as with
+    /// clients by default; or polls alone [default: websocket].
     #[arg(long, value_name = "NAME")]
     pub(super) transport: Option<TransportFlag>,
     /// Token to show: a JWT for channels and socketcluster, auth.token for socketio.
@@ -63,6 +63,8 @@ pub(in crate::cli) enum TransportFlag {
     Websocket,
     /// It begins with a poll, and moves to a WebSocket.
     Upgrade,
+    /// It polls, and posts on a second connection.
+    Polling,
 }
 
 impl RealtimeFlags {

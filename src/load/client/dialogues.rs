@@ -148,30 +148,31 @@ impl LoadClients {
         self.timers.set(look_at, Timer::AwaitPost(id));
     }
 
-    /// A part of the answer to what was asked before the upgrade has come: with the last of it the
-    /// upgrade is asked for.
+    /// What was asked first is answered: the upgrade is asked for, or a poll, and it begins.
     pub(super) fn hear_answer(
         &mut self,
         id: ConnectionId,
         bytes: &[u8],
+        recorder: &mut Recorder,
         wire: &mut impl Wire<CoreMessage>,
-    ) {
-        let Some(client) = self.table.get(id) else {
-            return;
-        };
+    ) -> Option<usize> {
+        let client = self.table.get(id)?;
         let key = self.config.handshake_key(wire.core(), id);
         let request = self.tools.scratch();
         let heard = handshake::hear_answer(request, &self.config, client, (key, bytes));
-        let sent =
-            heard.and_then(
-                |()| match request.is_empty() || wire.send(id, request).is_ok() {
-                    true => Ok(()),
-                    false => Err(Kind::BadResponse("a request too long")),
-                },
-            );
-        if let Err(kind) = sent {
-            self.fail_connect(id, kind, wire);
+        let is_sent = request.is_empty() || wire.send(id, request).is_ok();
+        match heard {
+            Ok(_) if !is_sent => {
+                self.fail_connect(id, Kind::BadResponse("a request too long"), wire);
+            }
+            Ok(Some(before)) => {
+                self.start_dialogue(id, before.answer(), recorder, wire);
+                return Some(bytes.len());
+            }
+            Ok(None) => {}
+            Err(kind) => self.fail_connect(id, kind, wire),
         }
+        None
     }
 
     /// A connection has been upgraded, after that was said, and its scenario is a dialogue: begins
@@ -188,7 +189,15 @@ impl LoadClients {
         };
         recorder.upgraded(client.enter(ClientState::Greeting, wire.now()));
         let redirect = client.redirect().cloned();
-        let conversation = Conversation::new(program.begin_after(client.number(), said), redirect);
+        let asker = (client.number(), client.turn());
+        let dialogue = match said {
+            [] => program.begin(asker.0),
+            _ => {
+                let asked = ClientRequest::new(&self.config, asker, None);
+                program.begin_after(asker.0, (asked.target(), said))
+            }
+        };
+        let conversation = Conversation::new(dialogue, redirect);
         client.begin(ClientRole::Dialogue(conversation));
         self.call_dialogue(id, recorder, wire, |dialogue, context| {
             dialogue.on_open(context);

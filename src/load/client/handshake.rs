@@ -1,13 +1,14 @@
 //! The heads of a connect: the request that is sent, the response that makes a stream.
 
-use super::first_answer::FirstAnswer;
+use super::http_answer::HttpAnswer;
 use super::state::{Client, ClientParts};
-use super::stream::{EventStream, Stream};
+use super::stream::{EventStream, PollStream, Stream};
 use crate::limits;
 use crate::load::config::Config;
 use crate::load::measure::failure::Kind;
 use crate::load::measure::recorder::Recorder;
 use crate::load::redirect::{NotFollowed, Redirect};
+use crate::load::scenario::AskedThen;
 use crate::load::transport::Transport;
 use crate::load::work::Scenario;
 use crate::protocol::http::body::BodyReader;
@@ -37,35 +38,58 @@ pub(super) fn encode_request(into: &mut Vec<u8>, config: &Config, client: &mut C
             ClientHandshake::new(key).encode(into, &asked.offer(config, &asked.headers()));
         }
         (Transport::WebSocket, Some(target)) => {
-            let own = [("Host", asked.host), ("Accept", "*/*")];
-            Request::encode(into, "GET", &target, &merged(&own, &asked.headers()));
-            client.upgraded(Stream::First(Box::new(FirstAnswer::new())));
+            encode_get(into, &asked, &target);
+            client.upgraded(Stream::First(Box::new(HttpAnswer::new(
+                limits::FIRST_ANSWER_BYTES,
+            ))));
         }
     }
 }
 
-/// Hears what is answered to what was asked before the upgrade; appends the request for the upgrade
-/// once that is whole.
+/// Hears what is answered to what was asked first; appends the request that follows once that is
+/// whole: for the upgrade, or the first poll. What was answered, if it is that.
 pub(super) fn hear_answer(
     into: &mut Vec<u8>,
     config: &Config,
     client: &mut Client,
     (key, bytes): (Key, &[u8]),
-) -> Result<(), Kind> {
+) -> Result<Option<Stream>, Kind> {
     let asker = (client.number(), client.turn());
     let Stream::First(answer) = client.parts().stream else {
-        return Ok(());
+        return Ok(None);
     };
     if !answer.read(bytes)? {
-        return Ok(());
+        return Ok(None);
     }
     let mut asked = ClientRequest::new(config, asker, None);
-    if let Some(program) = config.program() {
-        let target = program.asks_then(&asked.target, answer.said());
-        asked.target = target.map_err(Kind::Application)?.into();
+    let follows = config
+        .program()
+        .map(|program| program.asks_then(&asked.target, answer.said()));
+    match follows.transpose().map_err(Kind::Application)? {
+        Some(AskedThen::Poll(target)) => {
+            encode_get(into, &asked, &target);
+            let polls = PollStream {
+                answer: HttpAnswer::new(config.message_bytes_max),
+                request: into.clone(),
+            };
+            return Ok(Some(client.upgraded(Stream::Polls(Box::new(polls)))));
+        }
+        Some(AskedThen::Upgrade(target)) => asked.target = target.into(),
+        None => {}
     }
     ClientHandshake::new(key).encode(into, &asked.offer(config, &asked.headers()));
-    Ok(())
+    Ok(None)
+}
+
+/// Appends a plain request.
+fn encode_get(into: &mut Vec<u8>, asked: &ClientRequest<'_>, target: &str) {
+    let own = [
+        ("Host", asked.host),
+        ("Accept", "*/*"),
+        // RFC 9110, 12.5.3: without it, any coding is welcome.
+        ("Accept-Encoding", "identity"),
+    ];
+    Request::encode(into, "GET", target, &merged(&own, &asked.headers()));
 }
 
 /// What one client asks for: the run's request, with what differs by client in its place.
@@ -103,6 +127,11 @@ impl<'c> ClientRequest<'c> {
                 .map(|name| expanded(name).into_owned())
                 .collect(),
         }
+    }
+
+    /// What the stream is asked of.
+    pub(super) fn target(&self) -> &str {
+        &self.target
     }
 
     /// The Host header.
@@ -188,7 +217,7 @@ pub(super) fn read_head(
     let reader = match stream {
         Stream::Head(reader) => reader,
         Stream::First(answer) => answer.reader(),
-        Stream::WebSocket(_) | Stream::Sse(_) => return Ok(None),
+        Stream::Polls(_) | Stream::WebSocket(_) | Stream::Sse(_) => return Ok(None),
     };
     loop {
         let head = reader.next(bytes, at).map_err(Kind::of_response)?;

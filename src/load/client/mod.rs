@@ -10,8 +10,8 @@ mod dialogue;
 mod dialogues;
 mod ending;
 mod event;
-mod first_answer;
 mod handshake;
+mod http_answer;
 mod http_post;
 mod in_flight;
 mod keepalive;
@@ -382,8 +382,7 @@ impl LoadClients {
         let client = self.table.get(id)?;
         let (key, mut at) = (self.config.handshake_key(wire.core(), id), 0);
         if client.parts().stream.awaits_answer() {
-            self.hear_answer(id, bytes, wire);
-            return None;
+            return self.hear_answer(id, bytes, recorder, wire);
         }
         match handshake::read_head(&self.config, client, key, (bytes, &mut at), recorder) {
             Ok(None) => None,

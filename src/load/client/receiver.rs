@@ -8,7 +8,7 @@ use super::listener::{Hearing, STALE};
 use super::payload::Template;
 use super::role::ClientRole;
 use super::state::{Client, ClientParts};
-use super::stream::{EventStream, Stream};
+use super::stream::{EventStream, PollStream, Stream};
 use super::tools::{ReadTools, Tools};
 use crate::limits;
 use crate::load::attempt::Past;
@@ -105,6 +105,7 @@ pub(super) fn read<M>(
             };
             frames.read(came, &mut messages, wire)
         }
+        Stream::Polls(polls) => read_polls(polls, came.bytes(), &mut messages, wire),
         Stream::Sse(stream) => read_events(stream, came.bytes(), sse_pool, &mut messages),
     }
 }
@@ -232,6 +233,26 @@ impl Frames<'_> {
                 Err(fault) => return Some(PeerEnd::Broken(broken(fault))),
             }
         }
+    }
+}
+
+/// Reads the answer to a poll; with the last of it the next is asked for.
+fn read_polls<M>(
+    polls: &mut PollStream,
+    bytes: &[u8],
+    messages: &mut Messages<'_>,
+    wire: &mut impl Wire<M>,
+) -> Option<PeerEnd> {
+    match polls.answer.read(bytes) {
+        Ok(false) => None,
+        Ok(true) => {
+            messages.on_message(PayloadKind::Text, polls.answer.said());
+            polls.answer.forget();
+            // What is one request long always finds room.
+            let _ = wire.send(messages.client.0, &polls.request);
+            None
+        }
+        Err(kind) => Some(PeerEnd::Broken(kind)),
     }
 }
 

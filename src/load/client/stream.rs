@@ -1,6 +1,6 @@
 //! What the bytes of a connection are, by transport.
 
-use super::first_answer::FirstAnswer;
+use super::http_answer::HttpAnswer;
 use crate::load::attempt::LostConnection;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::{HeadReader, Inflater};
@@ -15,11 +15,22 @@ pub(super) enum Stream {
     /// A response head.
     Head(HeadReader),
     /// The answer to what is asked before the upgrade, then a response head.
-    First(Box<FirstAnswer>),
+    First(Box<HttpAnswer>),
+    /// Answers to polls, each of which is a message.
+    Polls(Box<PollStream>),
     /// WebSocket frames.
     WebSocket(Decoder),
     /// An event stream, boxed: its parser is larger than all the rest together.
     Sse(Box<EventStream>),
+}
+
+/// What is asked again and again.
+#[derive(Debug)]
+pub(super) struct PollStream {
+    /// The answer that comes.
+    pub(super) answer: HttpAnswer,
+    /// The request for the next one.
+    pub(super) request: Vec<u8>,
 }
 
 /// The body of a response that is an event stream.
@@ -55,7 +66,7 @@ impl Stream {
     pub(super) fn answer(&self) -> &[u8] {
         match self {
             Self::First(answer) => answer.said(),
-            Self::Head(_) | Self::WebSocket(_) | Self::Sse(_) => &[],
+            Self::Head(_) | Self::Polls(_) | Self::WebSocket(_) | Self::Sse(_) => &[],
         }
     }
 
@@ -63,7 +74,7 @@ impl Stream {
     pub(super) fn receive_into(&mut self, pool: &mut Pool) -> Option<ReceiveInto> {
         match self {
             Self::WebSocket(decoder) => decoder.receive_into(pool),
-            Self::Head(_) | Self::First(_) | Self::Sse(_) => None,
+            Self::Head(_) | Self::First(_) | Self::Polls(_) | Self::Sse(_) => None,
         }
     }
 
@@ -81,7 +92,7 @@ impl Stream {
                 let last = stream.parser.last_event_id().to_owned();
                 LostConnection::new(pushed, last, stream.retry)
             }
-            Self::Head(_) | Self::First(_) | Self::WebSocket(_) => {
+            Self::Head(_) | Self::First(_) | Self::Polls(_) | Self::WebSocket(_) => {
                 LostConnection::new(pushed, String::new(), None)
             }
         }

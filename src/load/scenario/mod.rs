@@ -68,6 +68,8 @@ pub mod rooms;
 mod rooms_tests;
 mod socketcluster;
 mod socketio;
+#[cfg(test)]
+mod socketio_tests;
 mod sse_channels;
 #[cfg(test)]
 mod sse_channels_tests;
@@ -100,24 +102,38 @@ pub trait Program: fmt::Debug + Send + Sync {
     fn subprotocol(&self) -> Option<&'static str> {
         None
     }
+    /// Whether its clients poll, instead of being upgraded, and post what they say.
+    fn polls(&self) -> bool {
+        false
+    }
     /// What is asked for by GET before the upgrade, on the same connection, where the upgrade is to
     /// be asked of that target; `None` for nothing.
     fn asks_first(&self, _target: &str) -> Option<String> {
         None
     }
-    /// What the upgrade is asked of, once that has been answered so.
+    /// What is asked for then, once that has been answered so.
     ///
     /// # Errors
     /// What the answer lacks: a short fixed name.
-    fn asks_then(&self, target: &str, _answer: &[u8]) -> Result<String, &'static str> {
-        Ok(target.to_owned())
+    fn asks_then(&self, target: &str, _answer: &[u8]) -> Result<AskedThen, &'static str> {
+        Ok(AskedThen::Upgrade(target.to_owned()))
     }
     /// The dialogue of connection `number` of the run, counted over all cores from 0.
     fn begin(&self, number: u32) -> Box<dyn Dialogue>;
-    /// The same, after that was answered before the upgrade.
-    fn begin_after(&self, number: u32, _answer: &[u8]) -> Box<dyn Dialogue> {
+    /// The same, where the upgrade was to be asked of that target, after that answer.
+    fn begin_after(&self, number: u32, (_target, _answer): (&str, &[u8])) -> Box<dyn Dialogue> {
         self.begin(number)
     }
+}
+
+/// What follows what is asked for first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AskedThen {
+    /// The upgrade is asked of that target.
+    Upgrade(String),
+    /// That is asked for again and again instead: each answer is a text. What the dialogue says it
+    /// posts.
+    Poll(String),
 }
 
 /// How many turns the clients of a program take.

@@ -4,8 +4,8 @@
 use super::calls::Stamp;
 use super::context::{Actions, Leave, Speaker};
 use super::{
-    Address, Cable, CableOptions, Context, Dialogue, Incoming, IoTransport, Note, Part, Piece,
-    Program, Senders, SocketCluster, SocketClusterOptions, SocketIo, SocketIoOptions, Trigger,
+    Address, Cable, CableOptions, Context, Dialogue, Incoming, Note, Part, Piece, Program, Senders,
+    SocketCluster, SocketClusterOptions, Trigger,
 };
 use crate::limits;
 use crate::load::Transport;
@@ -40,7 +40,7 @@ impl Desk {
     }
 
     /// After that was answered before the upgrade.
-    fn after(program: &dyn Program, answer: &[u8]) -> Self {
+    pub(super) fn after(program: &dyn Program, answer: (&str, &[u8])) -> Self {
         Self::of(program.begin_after(0, answer), 0)
     }
 
@@ -61,7 +61,7 @@ impl Desk {
         desk
     }
 
-    fn call(&mut self, call: impl FnOnce(&mut dyn Dialogue, &mut Context<'_>)) {
+    pub(super) fn call(&mut self, call: impl FnOnce(&mut dyn Dialogue, &mut Context<'_>)) {
         let mut context = Context {
             speaker: Speaker {
                 address: address(self.number),
@@ -119,6 +119,12 @@ impl Desk {
             texts.push(String::from_utf8(bytes.to_vec()).unwrap());
         }
         texts
+    }
+
+    /// Where it has posted what since the last time.
+    pub(super) fn posted(&mut self) -> Vec<(String, String)> {
+        let posts = self.said.posts.drain(..);
+        posts.map(|post| (post.target, post.body)).collect()
     }
 
     pub(super) fn failure(&mut self) -> &'static str {
@@ -385,114 +391,4 @@ fn a_cluster_s_client_says_what_its_server_lacks() {
     desk.hear(GREETING);
     desk.hear(r#"{"rid":2,"error":{"message":"no"}}"#);
     assert_eq!(desk.failure(), "subscription_rejected");
-}
-
-fn socketio(namespace: &str, token: Option<&str>) -> SocketIo {
-    socketio_by(IoTransport::WebSocket, namespace, token)
-}
-
-fn socketio_by(begins_by: IoTransport, namespace: &str, token: Option<&str>) -> SocketIo {
-    SocketIo::new(SocketIoOptions {
-        namespace: namespace.to_owned(),
-        event: "say".to_owned(),
-        auth_token: token.map(str::to_owned),
-        content_bytes: 32,
-        senders: Senders::ALL,
-        begins_by,
-        seed: 1,
-    })
-}
-
-const SESSION: &str = r#"0{"sid":"x","pingInterval":2000,"pingTimeout":1000,"upgrades":[]}"#;
-
-#[test]
-fn an_event_of_socketio_is_answered_by_its_acknowledgement() {
-    let mut desk = Desk::new(&socketio("/chat", Some("t")), 0);
-    desk.hear(SESSION);
-    assert_eq!(desk.says(), [r#"40/chat,{"token":"t"}"#]);
-    desk.hear(r#"40/chat,{"sid":"y"}"#);
-    assert_eq!(desk.said.ready, Some(Part::Speaks));
-    let said = desk.turn();
-    let (id, content) = said
-        .strip_prefix("42/chat,")
-        .unwrap()
-        .split_once('[')
-        .unwrap();
-    desk.hear("43/chat,1[]");
-    desk.hear(&format!("43/other,{id}[]"));
-    assert_eq!(desk.counts(), (0, 2, 0, 0));
-    desk.hear(&format!("43/chat,{id}[]"));
-    assert_eq!(desk.counts(), (1, 2, 0, 0));
-    desk.hear(&format!("42/chat,9[{content}"));
-    assert_eq!(desk.counts(), (1, 2, 1, 1));
-    assert_eq!(desk.says(), ["43/chat,9[]"]);
-}
-
-#[test]
-fn a_client_of_socketio_answers_pings_and_misses_them() {
-    let mut desk = Desk::new(&socketio("/", None), 0);
-    desk.hear(SESSION);
-    desk.hear(r#"40{"sid":"y"}"#);
-    assert_eq!(desk.says(), ["40"]);
-    desk.hear("2");
-    assert_eq!(desk.says(), ["3"]);
-    desk.hear(r#"451-["x",{"_placeholder":true,"num":0}]"#);
-    desk.call(|dialogue, context| dialogue.on_message(Incoming::Binary(b"abc"), context));
-    assert_eq!(desk.counts(), (0, 0, 1, 0));
-    desk.call(|dialogue, context| dialogue.on_message(Incoming::Binary(b"abc"), context));
-    assert_eq!(desk.counts(), (0, 1, 1, 0), "nothing announced it");
-    desk.due_after(3);
-    assert_eq!(desk.failure(), "no_ping");
-}
-
-#[test]
-fn a_client_of_socketio_says_what_its_server_lacks() {
-    let mut desk = Desk::new(&socketio("/", None), 0);
-    desk.due_after(5);
-    assert_eq!(desk.failure(), "no_session");
-    let mut desk = Desk::new(&socketio("/", None), 0);
-    desk.hear("hello");
-    assert_eq!(desk.failure(), "not_socketio");
-    let mut desk = Desk::new(&socketio("/", None), 0);
-    desk.hear(SESSION);
-    desk.hear(r#"44{"message":"not authorized"}"#);
-    assert_eq!(desk.failure(), "namespace_refused");
-    // Of Engine.IO 3 the server joins its client to the namespace unasked.
-    let mut desk = Desk::new(&socketio("/", None), 0);
-    desk.hear(SESSION);
-    desk.hear("40");
-    assert_eq!(desk.failure(), "engine_io_3");
-}
-
-#[test]
-fn a_session_of_socketio_that_begins_with_a_poll_moves_and_then_joins() {
-    let program = socketio_by(IoTransport::Upgrade, "/chat", None);
-    let target = "/socket.io/?EIO=4&transport=websocket";
-    let poll = program.asks_first(target);
-    assert_eq!(poll.as_deref(), Some("/socket.io/?EIO=4&transport=polling"));
-    let answer = SESSION.replace("[]", r#"["websocket"]"#);
-    assert_eq!(
-        program.asks_then(target, answer.as_bytes()),
-        Ok(format!("{target}&sid=x"))
-    );
-    assert_eq!(
-        program.asks_then(target, SESSION.as_bytes()),
-        Err("no_upgrade")
-    );
-    assert_eq!(program.asks_then(target, b"hello"), Err("no_session"));
-    let mut desk = Desk::after(&program, answer.as_bytes());
-    assert_eq!(desk.says(), ["2probe"]);
-    desk.hear("3probe");
-    assert_eq!(desk.says(), ["5", "40/chat,"]);
-    desk.hear(r#"40/chat,{"sid":"y"}"#);
-    assert_eq!(desk.said.ready, Some(Part::Speaks));
-    desk.due_after(3);
-    assert_eq!(desk.failure(), "no_ping", "after the times of the poll");
-    let mut desk = Desk::after(&program, answer.as_bytes());
-    desk.hear(SESSION);
-    assert_eq!(desk.failure(), "not_socketio");
-    let mut desk = Desk::after(&program, answer.as_bytes());
-    desk.due_after(5);
-    assert_eq!(desk.failure(), "no_probe");
-    assert_eq!(socketio("/", None).asks_first(target), None);
 }

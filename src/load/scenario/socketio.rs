@@ -2,7 +2,8 @@
 //! for their acknowledgements.
 
 use super::calls::{Calls, Stamp, delivered, filler};
-use super::{Context, Dialogue, Incoming, Piece, Program, Senders, Turns};
+use super::{AskedThen, Context, Dialogue, Incoming, Piece, Program, Senders, Turns};
+use crate::protocol::socketio::polling::PolledPacket;
 use crate::protocol::socketio::{
     self as protocol, Emit, Kind, Packet, PolledOpening, Said, Session, polling,
 };
@@ -44,6 +45,8 @@ pub enum IoTransport {
     WebSocket,
     /// With a poll, from which it moves to a WebSocket on the same connection.
     Upgrade,
+    /// With a poll, and so it goes on: what is said is posted on a second connection.
+    Polling,
 }
 
 #[derive(Debug)]
@@ -77,6 +80,8 @@ struct Client {
     patience: Duration,
     /// Binary messages that belong to the last packet and have yet to come.
     attachments: u32,
+    /// Where it posts what it says, if its session polls.
+    posts_to: Option<Box<str>>,
     calls: Calls,
 }
 
@@ -101,6 +106,7 @@ impl SocketIo {
             heard: Instant::default(),
             patience: ANSWER_TIME,
             attachments: 0,
+            posts_to: None,
             calls: Calls::default(),
         }
     }
@@ -115,18 +121,28 @@ impl Program for SocketIo {
         self.0.senders.turns()
     }
 
+    fn polls(&self) -> bool {
+        self.0.begins_by == IoTransport::Polling
+    }
+
     fn asks_first(&self, target: &str) -> Option<String> {
         match self.0.begins_by {
             IoTransport::WebSocket => None,
-            IoTransport::Upgrade => Some(target.replace(BY_WEBSOCKET, BY_POLLING)),
+            IoTransport::Upgrade | IoTransport::Polling => {
+                Some(target.replace(BY_WEBSOCKET, BY_POLLING))
+            }
         }
     }
 
-    fn asks_then(&self, target: &str, answer: &[u8]) -> Result<String, &'static str> {
-        match PolledOpening::read(answer) {
-            Ok(opening) if opening.may_upgrade => Ok(format!("{target}&sid={}", opening.sid)),
-            Ok(_) => Err("no_upgrade"),
-            Err(_) => Err("no_session"),
+    fn asks_then(&self, target: &str, answer: &[u8]) -> Result<AskedThen, &'static str> {
+        let opening = PolledOpening::read(answer).map_err(|_| "no_session")?;
+        let upgrade = session_target(target, &opening);
+        match self.0.begins_by {
+            IoTransport::Polling => Ok(AskedThen::Poll(upgrade.replace(BY_WEBSOCKET, BY_POLLING))),
+            IoTransport::WebSocket | IoTransport::Upgrade => {
+                let upgrade = opening.may_upgrade.then_some(upgrade);
+                upgrade.map(AskedThen::Upgrade).ok_or("no_upgrade")
+            }
         }
     }
 
@@ -134,16 +150,25 @@ impl Program for SocketIo {
         Box::new(self.client(SocketIoStage::Opening))
     }
 
-    fn begin_after(&self, number: u32, answer: &[u8]) -> Box<dyn Dialogue> {
-        match (self.0.begins_by, PolledOpening::read(answer)) {
-            (IoTransport::Upgrade, Ok(opening)) => {
-                let mut client = self.client(SocketIoStage::Probing);
-                client.patience = patience(opening.times);
-                Box::new(client)
-            }
-            (IoTransport::WebSocket | IoTransport::Upgrade, _) => self.begin(number),
-        }
+    fn begin_after(&self, number: u32, (target, answer): (&str, &[u8])) -> Box<dyn Dialogue> {
+        let Ok(opening) = PolledOpening::read(answer) else {
+            return self.begin(number);
+        };
+        let posts_to = session_target(target, &opening).replace(BY_WEBSOCKET, BY_POLLING);
+        let polls = self.polls();
+        let mut client = self.client(match polls {
+            true => SocketIoStage::Joining,
+            false => SocketIoStage::Probing,
+        });
+        client.patience = patience(opening.times);
+        client.posts_to = polls.then(|| posts_to.into());
+        Box::new(client)
     }
+}
+
+/// What a session is asked for with.
+fn session_target(target: &str, opening: &PolledOpening) -> String {
+    format!("{target}&sid={}", opening.sid)
 }
 
 /// What of a target names the transport.
@@ -162,18 +187,87 @@ fn patience(session: Session) -> Duration {
 impl Dialogue for Client {
     /// For the session and the namespace there is the connect's own time.
     fn on_open(&mut self, context: &mut Context<'_>) {
-        if self.stage == SocketIoStage::Probing {
-            context.text_parts(&[polling::PROBE.as_bytes()]);
+        match self.stage {
+            SocketIoStage::Probing => self.say(&[polling::PROBE.as_bytes()], context),
+            SocketIoStage::Joining => self.join(context),
+            SocketIoStage::Opening | SocketIoStage::Joined => {}
         }
     }
 
     fn on_message(&mut self, heard: Incoming<'_>, context: &mut Context<'_>) {
+        match heard {
+            Incoming::Text(payload) if self.posts_to.is_some() => self.hear_all(payload, context),
+            other => self.hear(other, context),
+        }
+    }
+
+    fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
+        let stamp = self.calls.begin(piece, context);
+        let id = stamp.decimal();
+        let Emit {
+            before,
+            between,
+            after,
+        } = &self.plan.emit;
+        let stamp = stamp.encode();
+        let filler = &self.plan.filler;
+        self.say(
+            &[before, id.as_bytes(), between, &stamp, filler, after],
+            context,
+        );
+    }
+
+    fn on_timer(&mut self, context: &mut Context<'_>) {
+        match self.stage {
+            SocketIoStage::Opening => context.fail("no_session"),
+            SocketIoStage::Probing => context.fail("no_probe"),
+            SocketIoStage::Joining => context.fail("no_namespace"),
+            SocketIoStage::Joined => {
+                let silence = context.now().since(self.heard);
+                let rest = self.patience.checked_sub(silence);
+                match rest.filter(|rest| !rest.is_zero()) {
+                    Some(rest) => context.wake_after(rest),
+                    None => context.fail("no_ping"),
+                }
+            }
+        }
+    }
+}
+
+impl Client {
+    /// A poll was answered with these packets.
+    fn hear_all(&mut self, payload: &[u8], context: &mut Context<'_>) {
+        let mut rest = str::from_utf8(payload).ok();
+        if rest.is_none() {
+            context.wrong();
+        }
+        while let Some(payload) = rest.take() {
+            match polling::next_packet(payload) {
+                Ok((packet, behind)) => {
+                    match packet {
+                        PolledPacket::Text(text) => {
+                            self.hear(Incoming::Text(text.as_bytes()), context);
+                        }
+                        PolledPacket::Binary(bytes) => {
+                            self.hear(Incoming::Binary(&bytes), context);
+                        }
+                        PolledPacket::Close => context.fail("disconnected"),
+                    }
+                    rest = behind;
+                }
+                Err(_) => context.wrong(),
+            }
+        }
+    }
+
+    /// A packet came.
+    fn hear(&mut self, heard: Incoming<'_>, context: &mut Context<'_>) {
         self.heard = context.now();
         let packet = match heard {
             Incoming::Text(text) if self.stage == SocketIoStage::Probing => {
                 return match text == polling::PROBED.as_bytes() {
                     true => {
-                        context.text_parts(&[polling::UPGRADE.as_bytes()]);
+                        self.say(&[polling::UPGRADE.as_bytes()], context);
                         self.join(context);
                     }
                     false => context.fail("not_socketio"),
@@ -196,44 +290,21 @@ impl Dialogue for Client {
         }
     }
 
-    fn on_turn(&mut self, piece: Piece, context: &mut Context<'_>) {
-        let stamp = self.calls.begin(piece, context);
-        let id = stamp.decimal();
-        let Emit {
-            before,
-            between,
-            after,
-        } = &self.plan.emit;
-        let stamp = stamp.encode();
-        let filler = &self.plan.filler;
-        context.text_parts(&[before, id.as_bytes(), between, &stamp, filler, after]);
-    }
-
-    fn on_timer(&mut self, context: &mut Context<'_>) {
-        match self.stage {
-            SocketIoStage::Opening => context.fail("no_session"),
-            SocketIoStage::Probing => context.fail("no_probe"),
-            SocketIoStage::Joining => context.fail("no_namespace"),
-            SocketIoStage::Joined => {
-                let silence = context.now().since(self.heard);
-                let rest = self.patience.checked_sub(silence);
-                match rest.filter(|rest| !rest.is_zero()) {
-                    Some(rest) => context.wake_after(rest),
-                    None => context.fail("no_ping"),
-                }
-            }
+    /// Says a packet.
+    fn say(&self, parts: &[&[u8]], context: &mut Context<'_>) {
+        match &self.posts_to {
+            None => context.text_parts(parts),
+            Some(target) => context.post(target, &String::from_utf8_lossy(&parts.concat())),
         }
     }
-}
 
-impl Client {
     /// Joins the namespace.
     fn join(&mut self, context: &mut Context<'_>) {
         self.stage = SocketIoStage::Joining;
         let mut text = Vec::new();
         let token = self.plan.auth_token.as_deref();
         protocol::connect(&mut text, &self.plan.namespace, token);
-        context.text_parts(&[&text]);
+        self.say(&[&text], context);
     }
 
     fn told_by_server(&mut self, packet: Packet<'_>, context: &mut Context<'_>) {
@@ -245,7 +316,7 @@ impl Client {
             (Packet::Ping(content), _) => {
                 let mut text = Vec::new();
                 protocol::pong(&mut text, content);
-                context.text_parts(&[&text]);
+                self.say(&[&text], context);
             }
             (Packet::Noop, _) => {}
             (Packet::Close, _) => context.fail("disconnected"),
@@ -292,7 +363,7 @@ impl Client {
                 if let Some(id) = said.id {
                     let mut text = Vec::new();
                     protocol::acknowledge(&mut text, said.namespace, id);
-                    context.text_parts(&[&text]);
+                    self.say(&[&text], context);
                 }
             }
             (Kind::Connect | Kind::Ack | Kind::ConnectError, _) => context.wrong(),

@@ -1,37 +1,39 @@
-//! What a server answers to the request that a client's scenario makes before the upgrade, on the
-//! same connection.
+//! What a server answers to a request that a client's scenario makes on its own connection: before
+//! the upgrade, or again and again instead of it.
 
-use crate::limits;
 use crate::load::measure::failure::Kind;
 use crate::protocol::http::body::BodyReader;
 use crate::protocol::http::{HeadReader, Response};
 
-/// An answer that comes in pieces, and then the head of the upgrade's response.
+/// An answer that comes in pieces, and then the head of what is answered next.
 #[derive(Debug)]
-pub(super) struct FirstAnswer {
+pub(super) struct HttpAnswer {
     reader: HeadReader,
     body: Option<BodyReader>,
     said: Vec<u8>,
+    /// Bytes that it may have.
+    most: usize,
     is_whole: bool,
 }
 
-impl FirstAnswer {
-    /// Nothing of it has come.
-    pub(super) fn new() -> Self {
+impl HttpAnswer {
+    /// Nothing of it has come; it may have so many bytes.
+    pub(super) const fn new(most: usize) -> Self {
         Self {
             reader: HeadReader::of_responses(),
             body: None,
             said: Vec::new(),
+            most,
             is_whole: false,
         }
     }
 
-    /// Whether it has come, and what comes next is the upgrade's response.
+    /// Whether it has come, and what comes next is another response.
     pub(super) const fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    /// Reads the head of the upgrade's response.
+    /// Reads the head of the next response.
     pub(super) const fn reader(&mut self) -> &mut HeadReader {
         &mut self.reader
     }
@@ -39,6 +41,13 @@ impl FirstAnswer {
     /// What was answered.
     pub(super) fn said(&self) -> &[u8] {
         &self.said
+    }
+
+    /// It has been heard: another is awaited.
+    pub(super) fn forget(&mut self) {
+        self.said.clear();
+        self.body = None;
+        self.is_whole = false;
     }
 
     /// Reads bytes that came, all of which belong to it. Whether that was the last of it.
@@ -64,16 +73,14 @@ impl FirstAnswer {
             return Ok(false);
         };
         while let Some(piece) = body.next(bytes, &mut at).map_err(Kind::of_response)? {
-            if self.said.len() + piece.len() > limits::FIRST_ANSWER_BYTES {
-                return Err(Kind::BadResponse("an answer too long before the upgrade"));
+            if self.said.len() + piece.len() > self.most {
+                return Err(Kind::BadResponse("an answer that is too long"));
             }
             self.said.extend_from_slice(piece);
         }
         if body.is_done() {
             if at < bytes.len() {
-                return Err(Kind::BadResponse(
-                    "bytes behind the answer before the upgrade",
-                ));
+                return Err(Kind::BadResponse("bytes behind an answer"));
             }
             self.reader = HeadReader::of_responses();
             self.is_whole = true;
@@ -85,6 +92,7 @@ impl FirstAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits;
 
     #[test]
     fn an_answer_is_read_however_it_is_cut_and_framed() {
@@ -94,11 +102,13 @@ mod tests {
             "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
         ] {
             for step in [1, 3, 7, text.len()] {
-                let mut answer = FirstAnswer::new();
+                let mut answer = HttpAnswer::new(limits::FIRST_ANSWER_BYTES);
                 let pieces = text.as_bytes().chunks(step);
                 let mut whole: Vec<bool> = pieces.map(|it| answer.read(it).unwrap()).collect();
                 assert_eq!((whole.pop(), answer.said()), (Some(true), &b"hello"[..]));
                 assert!(!whole.contains(&true) && answer.is_whole());
+                answer.forget();
+                assert_eq!(answer.read(text.as_bytes()), Ok(true), "another");
             }
         }
     }
@@ -112,17 +122,20 @@ mod tests {
             ),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nab",
-                Kind::BadResponse("bytes behind the answer before the upgrade"),
+                Kind::BadResponse("bytes behind an answer"),
             ),
         ] {
-            assert_eq!(FirstAnswer::new().read(text.as_bytes()), Err(why));
+            assert_eq!(
+                HttpAnswer::new(limits::FIRST_ANSWER_BYTES).read(text.as_bytes()),
+                Err(why)
+            );
         }
         let long = "x".repeat(limits::FIRST_ANSWER_BYTES + 1);
         let length = long.len();
         let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{long}");
         assert_eq!(
-            FirstAnswer::new().read(text.as_bytes()),
-            Err(Kind::BadResponse("an answer too long before the upgrade"))
+            HttpAnswer::new(limits::FIRST_ANSWER_BYTES).read(text.as_bytes()),
+            Err(Kind::BadResponse("an answer that is too long"))
         );
     }
 }
