@@ -266,7 +266,7 @@ pub(super) struct ServeFlags {
     #[arg(long, value_name = "[HOST:]PORT", value_parser = listen::parse)]
     pub(super) admin_listen: Option<Listen>,
     /// What whoever opens /dash/, /report/ or /logs/ has to show, at any listener: env:NAME of the
-    /// environment, or file:PATH. Without it they open at listeners on loopback and at paths alone.
+    /// environment, or file:PATH. Without it they open at listeners on loopback alone.
     #[arg(long, value_name = "WHERE")]
     pub(super) admin_token: Option<String>,
     /// CPUs to run on, one thread each, such as 0-3,6 [default: all allowed].

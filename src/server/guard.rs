@@ -1,5 +1,6 @@
 //! Who may look into the server: whoever shows the token, or without one whoever comes to a
-//! listener on loopback itself, or at a path. No page of another site, in either case.
+//! listener on loopback itself, or at a path for operators. No page of another site, in either
+//! case.
 
 use crate::app::console;
 use crate::app::dialect::api::NEEDS_API_KEY;
@@ -17,7 +18,7 @@ pub struct Guard {
     pub local: LocalListeners,
 }
 
-/// Which listeners nobody reaches from elsewhere: they are on loopback, or at paths.
+/// Which listeners nobody reaches from elsewhere: on loopback, or at paths for operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocalListeners {
     /// All that everybody comes to.
@@ -90,7 +91,7 @@ impl Guard {
         if !is_local || is_passed_on || !request.headers.get("Host").is_some_and(is_here) {
             return Err(refusal(
                 403,
-                "only at a listener on loopback or at a path, such as --admin-listen \
+                "only at a listener on loopback or at a path for operators, such as --admin-listen \
                  127.0.0.1:9001, or with --admin-token",
             ));
         }

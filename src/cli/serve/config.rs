@@ -266,12 +266,13 @@ fn guard(
         return Err(Failure::Usage(text));
     }
     let (regular, admin) = listen.split_at(admin.map_or(listen.len(), usize::from));
-    // Who comes at a path is on this host, and let in by its mode; what a proxy passes on says so.
-    let is_private = |place: &ListenPlace| place.address().is_none_or(|it| it.ip().is_loopback());
+    let is_loopback = |place: &ListenPlace| place.address().is_some_and(|it| it.ip().is_loopback());
+    // A path is where proxies come with what others ask for, unless it is for operators alone.
+    let is_private = |place: &ListenPlace| is_loopback(place) || place.address().is_none();
     Ok(Guard {
         token: token.map(Into::into),
         local: LocalListeners {
-            regular: regular.iter().all(is_private),
+            regular: regular.iter().all(is_loopback),
             admin: !admin.is_empty() && admin.iter().all(is_private),
         },
     })
