@@ -59,7 +59,7 @@ fn too_few_tasks_are_named_however_few_they_are() {
     let user = format!("{}", 0x4000_0000 + std::process::id());
     for engine in ["ring", "tokio"] {
         let mut refused = 0;
-        for tasks in 1..8 {
+        for tasks in 1..10 {
             let limit = format!("--nproc={tasks}");
             let command = [
                 "setpriv",
@@ -79,10 +79,14 @@ fn too_few_tasks_are_named_however_few_they_are() {
             ];
             let all = [&command[..], &[program], &serve, &[engine]].concat();
             let running = Running::start_with(&all);
-            let ran = running.end_within(std::time::Duration::from_millis(1500));
+            let mut ran = running.end_within(std::time::Duration::from_millis(1500));
             if ran.err.contains("room for") {
                 break;
             }
+            // It serves without that thread too, and says so.
+            let lines = ran.err.lines();
+            let lines = lines.filter(|line| !line.starts_with("upgrade: not possible"));
+            ran.err = lines.collect::<Vec<_>>().join("\n");
             is_refused(
                 &ran,
                 &["cannot start", "(clone)", "try: a higher limit of tasks"],
@@ -90,7 +94,7 @@ fn too_few_tasks_are_named_however_few_they_are() {
             refused += 1;
         }
         // The program's own, for signals, for refusals, the sampler's, and those of the core.
-        assert!((4..7).contains(&refused), "{engine}: {refused}");
+        assert!((4..9).contains(&refused), "{engine}: {refused}");
     }
     std::fs::remove_file(copy).expect("the copy is there");
 }
