@@ -36,7 +36,7 @@ pub enum ArrivalPurpose {
 /// That somebody may come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admittance {
-    /// What [`ApiCall::permit`] is, for who calls.
+    /// What `ApiCall::permit` is, for who calls.
     pub permit: u32,
     /// What a browser is told to keep: the value of `Set-Cookie` (RFC 6265, 4.1).
     pub cookie: Option<Box<str>>,
