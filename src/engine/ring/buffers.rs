@@ -76,12 +76,12 @@ impl Buffers {
             count.is_power_of_two(),
             "the kernel masks the tail with count - 1"
         );
-        let entries = map(usize::from(count) * size_of::<BufRingEntry>())?;
-        let len = usize::from(count) * stride(size);
-        let memory = map(len)?;
-        if group == Group::Small {
-            populate(memory, len);
-        }
+        let populate = match group {
+            Group::Small => libc::MAP_POPULATE,
+            Group::Large => 0,
+        };
+        let entries = map(usize::from(count) * size_of::<BufRingEntry>(), populate)?;
+        let memory = map(usize::from(count) * stride(size), populate)?;
         Ok(Self {
             entries: entries.cast(),
             memory,
@@ -170,23 +170,10 @@ fn stride(size: u32) -> usize {
     size as usize + PADDING
 }
 
-/// Makes the pages of our own mapping be there, in huge ones where they fit: the kernel hands out
-/// the buffers one after the other, so that in small pages each receive misses the TLB, twice where
-/// the machine is a virtual one. It takes no more memory: all of it is there in either case.
-///
-/// Where the kernel does neither (`madvise(2)`: huge pages are an option of its configuration), the
-/// pages come with the first bytes.
-fn populate(start: NonNull<u8>, len: usize) {
-    for advice in [libc::MADV_HUGEPAGE, libc::MADV_POPULATE_WRITE] {
-        // SAFETY: our own fresh mapping, of which neither changes what is in it.
-        let _ = unsafe { libc::madvise(start.as_ptr().cast(), len, advice) };
-    }
-}
-
 /// Anonymous, zeroed, page-aligned memory.
-fn map(len: usize) -> io::Result<NonNull<u8>> {
+fn map(len: usize, populate: libc::c_int) -> io::Result<NonNull<u8>> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | populate;
     // SAFETY: a fresh anonymous mapping touches no memory of ours.
     let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
     if start == libc::MAP_FAILED {
