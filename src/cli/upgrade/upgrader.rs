@@ -6,7 +6,6 @@ use super::notify;
 use super::starter::{NewServer, UpgradeEnd, arguments, check, own_binary};
 use super::talk::{self, Talk, UpgradeMessage};
 use crate::cli::print;
-use std::io;
 use std::path::PathBuf;
 use std::process::{self, Command};
 use std::sync::Arc;
@@ -240,8 +239,9 @@ pub(super) const PREFIX: &str = "ringstorm/";
 fn listen(
     name: &str,
     heard: impl Fn(Talk, UpgradeMessage) + Send + Sync + 'static,
-) -> io::Result<()> {
-    let socket = talk::listen(name)?;
+) -> Result<(), String> {
+    let socket = talk::listen(name);
+    let socket = socket.map_err(|error| format!("no socket by the name @{name}: {error}"))?;
     let heard = Arc::new(heard);
     let accept = move || {
         loop {
@@ -263,15 +263,15 @@ fn listen(
         }
     };
     let thread = std::thread::Builder::new().name("upgrades".to_owned());
-    thread.spawn(accept).map(drop)
+    let started = thread.spawn(accept).map(drop);
+    started
+        .map_err(|error| format!("no thread for it (clone): {error}; try: a higher limit of tasks"))
 }
 
-/// The same; that there can be no such name is said, and is no reason not to serve.
+/// The same; that nobody can be heard is said, and is no reason not to serve.
 fn answer(name: &str, heard: impl Fn(Talk, UpgradeMessage) + Send + Sync + 'static) {
-    if let Err(error) = listen(name, heard) {
-        print::note(format_args!(
-            "upgrade: not possible: no socket by the name @{name}: {error}"
-        ));
+    if let Err(why) = listen(name, heard) {
+        print::note(format_args!("upgrade: not possible: {why}"));
     }
 }
 
